@@ -1,0 +1,1 @@
+"""Deep Global Clustering: pure functions over arrays, no files, configs or logging."""

@@ -1,0 +1,26 @@
+"""Shared set-up: eight CPU devices, checked annotations, and the paths of optional real data."""
+
+import os
+from pathlib import Path
+
+# Before jax starts: sharding tests need eight devices on one host.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook("jaxhsi", "beartype.beartype")
+
+SHARED = Path(os.environ.get("JAXHSI_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder of real cubes that the project may not redistribute; skips where it is missing."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data not found in {folder}; set JAXHSI_SHARED to run this test")
+    return folder
