@@ -1,0 +1,161 @@
+"""Global dictionary of the default method: a Gaussian mixture held by its statistics.
+
+Equal priors and one shared covariance: a large cluster has no advantage over a small one, which
+is what breaks the loop in which large clusters feed on small ones.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Bool, Float, Key
+
+SHRINKAGE = 0.02  # of the mean variance, added to the covariance: it stays invertible
+
+
+class Mixture(NamedTuple):
+    """Sufficient statistics of a mixture with one shared covariance, each a mean over pixels.
+
+    Attributes:
+        share: E[r_k], expected share of each cluster; sums to 1.
+        first: E[r_k v].
+        second: E[v v'].
+    """
+
+    share: Float[Array, " k"]
+    first: Float[Array, "k d"]
+    second: Float[Array, "d d"]
+
+
+class Geometry(NamedTuple):
+    """What classification needs: z = v W, logits -||z - centre||^2 / 2.
+
+    Attributes:
+        whitening: W with W W' = inverse of the shared covariance.
+        centres: whitened means mu_k W.
+        log_det: log determinant of the covariance.
+    """
+
+    whitening: Float[Array, "d d"]
+    centres: Float[Array, "k d"]
+    log_det: Float[Array, ""]
+
+
+def statistics(
+    v: Float[Array, "n d"], posterior: Float[Array, "n k"], mask: Bool[Array, " n"] | None = None
+) -> Mixture:
+    """Sufficient statistics of pixels v under given responsibilities, over valid pixels."""
+    weight = jnp.ones(v.shape[0], v.dtype) if mask is None else mask.astype(v.dtype)
+    total = jnp.maximum(weight.sum(), 1.0)
+    r = posterior * weight[:, None]
+    return Mixture(r.sum(0) / total, r.T @ v / total, (v * weight[:, None]).T @ v / total)
+
+
+def blend(mixture: Mixture, batch: Mixture, rate: float | Float[Array, ""]) -> Mixture:
+    """Exponential moving average of the statistics: (1 - rate) old + rate new."""
+    return jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, mixture, batch)
+
+
+def geometry(mixture: Mixture) -> Geometry:
+    """Means and shared covariance from the statistics.
+
+    mu_k = E[r_k v] / E[r_k];  Sigma = E[v v'] - sum_k E[r_k] mu_k mu_k' + 0.02 tr(Sigma) / d I.
+    """
+    means = mixture.first / (mixture.share[:, None] + 1e-6)
+    within = mixture.second - (means.T * mixture.share) @ means
+    dim = within.shape[0]
+    ridge = jnp.maximum(SHRINKAGE * jnp.trace(within) / dim, 1e-6)
+    covariance = (within + within.T) / 2 + ridge * jnp.eye(dim)
+    whitening = jnp.linalg.cholesky(jnp.linalg.inv(covariance))
+    return Geometry(whitening, means @ whitening, -2 * jnp.log(jnp.diagonal(whitening)).sum())
+
+
+def logits(z: Float[Array, "*n d"], centres: Float[Array, "k d"]) -> Float[Array, "*n k"]:
+    """-||z - centre_k||^2 / 2 for whitened embeddings z: log posterior up to a constant."""
+    cross = jnp.matmul(z, centres.T, precision=lax.Precision.HIGHEST)
+    return cross - (z * z).sum(-1, keepdims=True) / 2 - (centres * centres).sum(-1) / 2
+
+
+def fit_mixture(
+    key: Key[Array, ""],
+    v: Float[Array, "n d"],
+    clusters: int,
+    starts: int = 4,
+    iterations: int = 30,
+) -> Mixture:
+    """Fit the mixture: K-means++ starts side by side, EM from each, the likeliest kept.
+
+    The score of a start is the mean log-sum-exp of the logits minus half the log determinant:
+    the log-likelihood up to constants, since the priors are equal.
+
+    Args:
+        key: of the K-means++ draws.
+        v: embedded pixels, at least ``clusters`` of them.
+        clusters: number of clusters k.
+        starts: K-means++ starts, run as one batch.
+        iterations: Lloyd iterations, and then EM iterations, of each start.
+
+    Raises:
+        ValueError: fewer pixels than clusters.
+    """
+    if v.shape[0] < clusters:
+        raise ValueError(f"{clusters} clusters need as many valid pixels, got {v.shape[0]}")
+    fits, scores = _fit_starts(jax.random.split(key, starts), v, clusters, iterations)
+    return jax.tree.map(lambda leaf: leaf[scores.argmax()], fits)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _fit_starts(
+    keys: Array, v: Array, clusters: int, iterations: int
+) -> tuple[Mixture, Float[Array, " starts"]]:
+    return jax.vmap(lambda key: _fit(key, v, clusters, iterations))(keys)
+
+
+def _fit(key: Array, v: Array, clusters: int, iterations: int) -> tuple[Mixture, Array]:
+    means = kmeans(key, v, clusters, iterations)
+    hard = jax.nn.one_hot(logits(v, means).argmax(-1), clusters)
+
+    def em(_: int, mixture: Mixture) -> Mixture:
+        scores = _log_posterior(v, mixture)
+        return statistics(v, jax.nn.softmax(scores))
+
+    mixture = lax.fori_loop(0, iterations, em, statistics(v, hard))
+    evidence = logsumexp(_log_posterior(v, mixture), axis=-1).mean()
+    return mixture, evidence - geometry(mixture).log_det / 2
+
+
+def _log_posterior(v: Array, mixture: Mixture) -> Array:
+    shape = geometry(mixture)
+    return logits(v @ shape.whitening, shape.centres)
+
+
+def kmeans(
+    key: Key[Array, ""], v: Float[Array, "n d"], clusters: int, iterations: int
+) -> Float[Array, "k d"]:
+    """Means by K-means++ (Arthur and Vassilvitskii 2007) and Lloyd; an empty one stays put."""
+
+    def lloyd(_: int, means: Array) -> Array:
+        member = jax.nn.one_hot(logits(v, means).argmax(-1), clusters)
+        count = member.sum(0)[:, None]
+        return jnp.where(count > 0, member.T @ v / jnp.maximum(count, 1), means)
+
+    return lax.fori_loop(0, iterations, lloyd, _spread_out(key, v, clusters))
+
+
+def _spread_out(key: Array, v: Array, clusters: int) -> Array:
+    """K-means++: each next mean is a pixel drawn in proportion to its squared distance."""
+    first = v[jax.random.randint(key, (), 0, v.shape[0])]
+    means = jnp.zeros((clusters, v.shape[1]), v.dtype).at[0].set(first)
+
+    def draw(i: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        means, nearest = carry
+        weight = jnp.log(jnp.maximum(nearest, 1e-30))
+        chosen = v[jax.random.categorical(jax.random.fold_in(key, i), weight)]
+        distance = ((v - chosen) ** 2).sum(-1)
+        return means.at[i].set(chosen), jnp.minimum(nearest, distance)
+
+    start = (means, ((v - first) ** 2).sum(-1))
+    return lax.fori_loop(1, clusters, draw, start)[0]

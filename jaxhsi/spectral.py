@@ -1,0 +1,119 @@
+"""Normalisations of spectra, and their linear projections without the normalised copy."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+Normalisation = Literal["none", "band", "l2", "snv", "log"]
+NORMALISATIONS: tuple[str, ...] = get_args(Normalisation)
+
+_LOG_FLOOR = 1e-2  # of the mean level: bounds the logarithm of dark and negative values
+_SNV_FLOOR = 1e-3  # of the overall deviation: a flat spectrum stays finite
+_L2_FLOOR = 1e-6  # of the mean level times sqrt(c): so does an empty one
+
+
+class BandStats(NamedTuple):
+    """Statistics of a set of spectra that the normalisations refer to.
+
+    Attributes:
+        mean: mean of each band, in the units of the data.
+        deviation: standard deviation of each band; 1 where the band is constant, so that a
+            constant band becomes zeros and never infinities.
+        level: mean over all bands.
+        spread: standard deviation over all values.
+    """
+
+    mean: Float[Array, " c"]
+    deviation: Float[Array, " c"]
+    level: Float[Array, ""]
+    spread: Float[Array, ""]
+
+
+def band_stats(spectra: Float[Array, "n c"]) -> BandStats:
+    """Statistics of spectra, for :func:`normalise` and :func:`project`."""
+    mean, deviation = spectra.mean(0), spectra.std(0)
+    constant = deviation <= 1e-6 * jnp.abs(mean).max()
+    level = jnp.maximum(jnp.abs(mean).mean(), jnp.finfo(spectra.dtype).tiny)
+    spread = jnp.maximum(spectra.std(), _SNV_FLOOR * level)
+    return BandStats(mean, jnp.where(constant, 1.0, deviation), level, spread)
+
+
+def normalise(
+    kind: Normalisation, x: Float[Array, "*n c"], stats: BandStats
+) -> Float[Array, "*n c"]:
+    """Normalise spectra along their bands.
+
+    ``none``: x / level. ``band``: (x - mean) / deviation, per band over the data set. ``l2``:
+    x / ||x||. ``snv`` (standard normal variate, Barnes et al. 1989): (x - mean_c x) / std_c x,
+    per spectrum. ``log``: log(max(x, 0) / level + 0.01).
+
+    Args:
+        kind: one of :data:`NORMALISATIONS`.
+        x: spectra in the units of the data.
+        stats: statistics of the data set, from :func:`band_stats`.
+
+    Raises:
+        ValueError: ``kind`` is not known.
+    """
+    if kind == "none":
+        return x / stats.level
+    if kind == "band":
+        return (x - stats.mean) / stats.deviation
+    if kind == "l2":
+        return x / _length(x, stats)
+    if kind == "snv":
+        return (x - x.mean(-1, keepdims=True)) / _snv_deviation(x, stats)
+    if kind == "log":
+        return jnp.log(jnp.maximum(x, 0) / stats.level + _LOG_FLOOR)
+    raise ValueError(f"normalisation {kind!r} is not known; choose one of {NORMALISATIONS}")
+
+
+def project(
+    kind: Normalisation, x: Float[Array, "*n c"], weights: Float[Array, "c d"], stats: BandStats
+) -> Float[Array, "*n d"]:
+    """``normalise(kind, x, stats) @ weights`` in one matrix product on the raw spectra.
+
+    Every normalisation but ``log`` is affine per spectrum, so that it commutes with the product:
+    the normalised copy of the cube, as large as the cube, is never made. Computed at the
+    highest matrix precision, since raw values may be thousands of deviations away from zero.
+    """
+    if kind == "log":
+        return _matmul(normalise(kind, x, stats), weights)
+    if kind == "band":
+        return _matmul(x - stats.mean, weights / stats.deviation[:, None])
+    if kind == "snv":
+        centre = x.mean(-1, keepdims=True)
+        return _matmul(x - centre, weights) / _snv_deviation(x, stats)
+    scale = {"none": lambda: stats.level, "l2": lambda: _length(x, stats)}
+    if kind not in scale:
+        raise ValueError(f"normalisation {kind!r} is not known; choose one of {NORMALISATIONS}")
+    return _matmul(x, weights) / scale[kind]()
+
+
+def project_all(
+    kinds: Sequence[Normalisation],
+    x: Float[Array, "*n c"],
+    weights: Float[Array, "blocks c d"],
+    stats: BandStats,
+) -> Float[Array, "*n d"]:
+    """Sum over blocks of :func:`project`: the projection of the concatenated normalisations."""
+    terms = (project(kind, x, block, stats) for kind, block in zip(kinds, weights, strict=True))
+    return sum(terms, start=jnp.zeros((), x.dtype))
+
+
+def _matmul(x: Array, weights: Array) -> Array:
+    return jnp.matmul(x, weights, precision=jax.lax.Precision.HIGHEST)
+
+
+def _length(x: Array, stats: BandStats) -> Array:
+    floor = _L2_FLOOR * stats.level * x.shape[-1] ** 0.5
+    return jnp.sqrt((x * x).sum(-1, keepdims=True) + floor**2)
+
+
+def _snv_deviation(x: Array, stats: BandStats) -> Array:
+    # The tiny term keeps the gradient of the root finite on a flat spectrum.
+    return jnp.sqrt(x.var(-1, keepdims=True) + 1e-30) + _SNV_FLOOR * stats.spread
