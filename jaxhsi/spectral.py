@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-
 Normalisation = Literal["none", "band", "l2", "snv", "log"]
 NORMALISATIONS: tuple[str, ...] = get_args(Normalisation)
 

@@ -54,11 +54,6 @@ def statistics(
     return Mixture(r.sum(0) / total, r.T @ v / total, (v * weight[:, None]).T @ v / total)
 
 
-def blend(mixture: Mixture, batch: Mixture, rate: float | Float[Array, ""]) -> Mixture:
-    """Exponential moving average of the statistics: (1 - rate) old + rate new."""
-    return jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, mixture, batch)
-
-
 def geometry(mixture: Mixture) -> Geometry:
     """Means and shared covariance from the statistics.
 
