@@ -7,6 +7,7 @@ posterior ever moves the clusters, so the student cannot talk itself into mergin
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -20,10 +21,8 @@ from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
 from jaxhsi.dgc.mixture import Geometry, Mixture
 from jaxhsi.dgc.stem import Stem, embed, fit_stem
 from jaxhsi.dgc.views import ViewOptions, augment, cut, draw_pair, matched
+from jaxhsi.metrics import ACTIVE_SHARE
 from jaxhsi.spectral import Normalisation
-
-ACTIVE_SHARE = 1e-3
-"""A cluster that holds less than this share of the pixels counts as dead."""
 
 USAGE_RATE = 0.02  # of the running mean of cluster usage: about the last fifty batches
 
@@ -91,7 +90,7 @@ class Info(NamedTuple):
         overlap: share of the crops' pixels that have a match in the other view.
         valid: share of the crops' pixels that are valid.
         usage: see :class:`State`.
-        active: clusters with a running share of at least :data:`ACTIVE_SHARE`.
+        active: clusters with a running share above :data:`jaxhsi.metrics.ACTIVE_SHARE`.
         gradient_norm: before clipping.
     """
 
@@ -106,11 +105,11 @@ class Info(NamedTuple):
     gradient_norm: Float[Array, ""]
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True)
+class Options:
     """What a user may set.
 
     Attributes:
-        clusters: number of clusters k.
         normalisations: of the spectra, for the stem and the first layer.
         dim: d of the embedding.
         consistency: weight a of the other view against 1 - a for the mixture. At 0.5 the
@@ -118,17 +117,14 @@ class Options(NamedTuple):
         teacher_rate: how fast the teacher follows the student.
         dictionary_rate: how fast the clusters follow the data.
         starts: K-means++ starts of the mixture; the likeliest is kept.
-        views: how views are drawn and augmented.
     """
 
-    clusters: int = 8
     normalisations: tuple[Normalisation, ...] = ("snv", "band")
     dim: int = 8
     consistency: float = 0.1
     teacher_rate: float = 0.02
     dictionary_rate: float = 0.01
     starts: int = 8
-    views: ViewOptions = ViewOptions()
 
 
 class _Targets(NamedTuple):
@@ -142,21 +138,27 @@ class _Targets(NamedTuple):
 
 
 def teacher_student(
-    encoder: Encoder, optimizer: optax.GradientTransformation, options: Options
+    encoder: Encoder,
+    optimizer: optax.GradientTransformation,
+    clusters: int,
+    options: Options,
+    view_options: ViewOptions,
 ) -> DGC:
     """The default method; see the module's docstring.
 
     Args:
         encoder: of the form of :func:`jaxhsi.dgc.encoder.patch_encoder`.
         optimizer: for the student, e.g. ``optax.chain(clip_by_global_norm(1), adamw(...))``.
-        options: what a user may set.
+        clusters: number of clusters k.
+        options: of the method.
+        view_options: how pairs of views are drawn and augmented.
     """
 
     def init(key: Key[Array, ""], spectra: Float[Array, "n c"]) -> State:
         k_mixture, k_encoder = jax.random.split(key)
         stem = fit_stem(spectra, options.normalisations, min(options.dim, spectra.shape[1]))
         v = embed(stem, options.normalisations, spectra)
-        mixture = mixtures.fit_mixture(k_mixture, v, options.clusters, options.starts)
+        mixture = mixtures.fit_mixture(k_mixture, v, clusters, options.starts)
         params = encoder.init(k_encoder)
         teacher = jax.tree.map(jnp.copy, params)  # donated buffers may not be shared
         usage = jnp.copy(mixture.share)
@@ -180,7 +182,7 @@ def teacher_student(
             valid.reshape(*pairs, *valid.shape[1:]),
         )
         statistics = mixtures.statistics(
-            v.reshape(-1, v.shape[-1]), posterior.reshape(-1, options.clusters), valid.reshape(-1)
+            v.reshape(-1, v.shape[-1]), posterior.reshape(-1, clusters), valid.reshape(-1)
         )
         targets = _Targets(
             posterior, teacher, seen.reshape(teacher.shape), valid, both.reshape(valid.shape)
@@ -198,15 +200,15 @@ def teacher_student(
 
     def step(key: Key[Array, ""], state: State, batch: Batch) -> tuple[State, Info]:
         keys = jax.random.split(key, (batch.window.shape[0], 3))
-        views = jax.vmap(draw_pair, in_axes=(0, None))(keys[:, 0], options.views)
+        views = jax.vmap(draw_pair, in_axes=(0, None))(keys[:, 0], view_options)
         clean, valid = jax.vmap(cut, in_axes=(0, 0, 0, None))(
-            batch.window, batch.valid, views, options.views.crop
+            batch.window, batch.valid, views, view_options.crop
         )
         clean, valid = clean.reshape(-1, *clean.shape[2:]), valid.reshape(-1, *valid.shape[2:])
         shape = mixtures.geometry(state.mixture)
         targets, statistics = look(state, shape, clean, valid, views)
         seen = jax.vmap(augment, in_axes=(0, 0, None, None))(
-            keys[:, 1:].reshape(-1), clean, state.stem.stats, options.views
+            keys[:, 1:].reshape(-1), clean, state.stem.stats, view_options
         )
         (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(
             state.params, state, shape, seen, targets
@@ -220,8 +222,8 @@ def teacher_student(
             overlap=targets.matched.mean(),
             valid=valid.mean(),
             usage=usage,
-            active=(usage >= ACTIVE_SHARE).sum(),
-            gradient_norm=optax.global_norm(gradient),
+            active=(usage > ACTIVE_SHARE).sum(),
+            gradient_norm=optax.tree.norm(gradient),
         )
         state = State(
             state.step + 1,

@@ -5,7 +5,7 @@ is what breaks the loop in which large clusters feed on small ones.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -113,7 +113,7 @@ def _fit(key: Array, v: Array, clusters: int, iterations: int) -> tuple[Mixture,
     means = kmeans(key, v, clusters, iterations)
     hard = jax.nn.one_hot(logits(v, means).argmax(-1), clusters)
 
-    def em(_: int, mixture: Mixture) -> Mixture:
+    def em(_: Any, mixture: Mixture) -> Mixture:
         scores = _log_posterior(v, mixture)
         return statistics(v, jax.nn.softmax(scores))
 
@@ -132,7 +132,7 @@ def kmeans(
 ) -> Float[Array, "k d"]:
     """Means by K-means++ (Arthur and Vassilvitskii 2007) and Lloyd; an empty one stays put."""
 
-    def lloyd(_: int, means: Array) -> Array:
+    def lloyd(_: Any, means: Array) -> Array:
         member = jax.nn.one_hot(logits(v, means).argmax(-1), clusters)
         count = member.sum(0)[:, None]
         return jnp.where(count > 0, member.T @ v / jnp.maximum(count, 1), means)
@@ -145,7 +145,7 @@ def _spread_out(key: Array, v: Array, clusters: int) -> Array:
     first = v[jax.random.randint(key, (), 0, v.shape[0])]
     means = jnp.zeros((clusters, v.shape[1]), v.dtype).at[0].set(first)
 
-    def draw(i: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def draw(i: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         means, nearest = carry
         weight = jnp.log(jnp.maximum(nearest, 1e-30))
         chosen = v[jax.random.categorical(jax.random.fold_in(key, i), weight)]

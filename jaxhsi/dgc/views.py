@@ -7,7 +7,7 @@ compares different points of the scene.
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,8 @@ Affine = Float[Array, "2 3"]
 _NOISE_BANK = 1024  # noise spectra drawn a view; see `augment`
 
 
-class ViewOptions(NamedTuple):
+@dataclass(frozen=True)
+class ViewOptions:
     """How two views of a window are drawn.
 
     Attributes:
@@ -45,6 +46,27 @@ class ViewOptions(NamedTuple):
     gain: float = 0.05
     noise: float = 0.15
     dropout: float = 0.1
+
+    def __post_init__(self):
+        """Refuse ranges that draw nothing or nonsense."""
+        ranges = {
+            "crop": self.crop >= 4,
+            "overlap": 0 < self.overlap[0] <= self.overlap[1] <= 1,
+            "degrees": 0 <= self.degrees <= 180,
+            "shift": 0 <= self.shift <= 1,
+            "scale": 0 < self.scale[0] <= self.scale[1],
+            "band_shift": self.band_shift >= 0,
+            "gain": self.gain >= 0,
+            "noise": self.noise >= 0,
+            "dropout": 0 <= self.dropout < 1,
+        }
+        for name, good in ranges.items():
+            if not good:
+                raise ValueError(
+                    f"--views.{name} {getattr(self, name)} is out of range: a crop has at least 4 "
+                    "pixels, overlap and scale are (smallest, largest) above 0, overlap and "
+                    "dropout are shares, and nothing is negative"
+                )
 
 
 def window_size(options: ViewOptions) -> int:

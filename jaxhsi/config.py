@@ -1,0 +1,237 @@
+"""Configuration of the commands: frozen dataclasses, and the files that they are kept in."""
+
+import difflib
+import re
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import optax
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+
+from jaxhsi.dgc.algorithm import DGC, Options, teacher_student
+from jaxhsi.dgc.encoder import patch_encoder
+from jaxhsi.dgc.views import ViewOptions
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """Size of the default encoder.
+
+    Attributes:
+        hidden: width of the per-pixel layer.
+        channels: width of the spatial blocks.
+        depth: number of spatial blocks; each reaches two pixels further.
+        dtype: of the products and convolutions; sums and losses stay float32.
+    """
+
+    hidden: int = 48
+    channels: int = 16
+    depth: int = 2
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """AdamW behind a bound on the norm of the gradient.
+
+    Attributes:
+        learning_rate: step size.
+        weight_decay: decoupled decay of all parameters.
+        clip: largest norm of the gradient.
+    """
+
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How the cubes are read.
+
+    Attributes:
+        batch: windows of a step, over all devices; each gives one pair of views.
+        sample: spectra that the closed-form start is fitted to.
+        threads: that read concurrently.
+        ahead: windows read before they are needed.
+        tile: side of the tiles that a cube is labelled by.
+        standardise_cubes: standardise each band over its own cube first, as upstream does.
+    """
+
+    batch: int = 8
+    sample: int = 16384
+    threads: int = 4
+    ahead: int = 16
+    tile: int = 256
+    standardise_cubes: bool = False
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """The built-in leaf scenes, used where no data is given.
+
+    Attributes:
+        size: side of a scene in pixels, 64 to 4096.
+        train: scenes to train on.
+        test: other scenes, never trained on, which are labelled and scored.
+        seed: of the first scene.
+    """
+
+    size: int = 256
+    train: int = 6
+    test: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DGCConfig:
+    """Label-free segmentation of hyperspectral cubes by Deep Global Clustering.
+
+    Attributes:
+        data: a cube (.mat, .npy, a Zarr store or its URL) or a folder of cubes; built-in leaf
+            scenes if not given.
+        labels: true classes, to score against: a file for one cube, or a folder of .npy, .mat or
+            .png files with the stems of the cubes.
+        ignore_label: class in the labels that means unlabelled, e.g. 0.
+        out: folder of the run; a new one under runs/ if not given.
+        num_clusters: number of clusters.
+        steps: training steps; 0 leaves the closed-form start as it is.
+        seed: of everything drawn at random.
+        devices: number of devices to spread over; all that divide the batch if not given.
+        key: name of the cube inside a .mat file, where there are several.
+        layout: order of the axes of a .mat or .npy file; told from their lengths if not given.
+        size: height and width of the image where the array is a table (C, H * W).
+        label_key: name of the labels inside a .mat file; a table (k, H * W) of abundances gives
+            the largest of each pixel.
+        method: the default method, or upstream's algorithm for comparison.
+        log_every: steps between lines of metrics.
+        save_every: steps between checkpoints.
+        teacher_student: of the default method.
+        encoder: of the default method.
+        views: how pairs of overlapping views are drawn.
+        optimizer: of the parameters.
+        stream: how the cubes are read.
+        scenes: the built-in data.
+    """
+
+    data: str | None = None
+    labels: Path | None = None
+    ignore_label: int | None = None
+    out: Path | None = None
+    num_clusters: int = 8
+    steps: int = 300
+    seed: int = 0
+    devices: int | None = None
+    key: str | None = None
+    layout: Literal["hwc", "chw"] | None = None
+    size: tuple[int, int] | None = None
+    label_key: str | None = None
+    method: Literal["teacher_student", "upstream"] = "teacher_student"
+    log_every: int = 10
+    save_every: int = 100
+    teacher_student: Options = field(default_factory=Options)
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    views: ViewOptions = field(default_factory=ViewOptions)
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    stream: StreamOptions = field(default_factory=StreamOptions)
+    scenes: SceneOptions = field(default_factory=SceneOptions)
+
+    def __post_init__(self):
+        """Refuse values that cannot work before anything long begins."""
+        for name, least in (("num_clusters", 1), ("steps", 0), ("log_every", 1), ("save_every", 1)):
+            _at_least(f"--{name}", getattr(self, name), least)
+        for name in ("batch", "sample", "threads", "ahead", "tile"):
+            _at_least(f"--stream.{name}", getattr(self.stream, name), 1)
+        for name in ("train", "test"):
+            _at_least(f"--scenes.{name}", getattr(self.scenes, name), 1)
+        if self.stream.sample < self.num_clusters:
+            raise ValueError(
+                f"--stream.sample {self.stream.sample} spectra cannot start "
+                f"{self.num_clusters} clusters; raise it or lower --num_clusters"
+            )
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} {value} is out of range; give {least} or more")
+
+
+def build_optimizer(options: OptimizerOptions) -> optax.GradientTransformation:
+    """AdamW behind a bound on the gradient's norm."""
+    return optax.chain(
+        optax.clip_by_global_norm(options.clip),
+        optax.adamw(options.learning_rate, weight_decay=options.weight_decay),
+    )
+
+
+def build_method(config: DGCConfig, bands: int) -> DGC:
+    """The method that a configuration describes, for cubes of so many bands."""
+    encoder = patch_encoder(
+        bands,
+        config.teacher_student.normalisations,
+        min(config.teacher_student.dim, bands),
+        hidden=config.encoder.hidden,
+        channels=config.encoder.channels,
+        depth=config.encoder.depth,
+        dtype=jnp.dtype(config.encoder.dtype),
+    )
+    return teacher_student(
+        encoder,
+        build_optimizer(config.optimizer),
+        config.num_clusters,
+        config.teacher_student,
+        config.views,
+    )
+
+
+class Parser(ArgumentParser):
+    """A parser that names what it would have accepted."""
+
+    def error(self, message: str, *args: Any, **kwargs: Any) -> None:
+        """Add the valid names to a complaint about an unknown one."""
+        if re.search("not accept|unrecognized", message):
+            names = sorted(self.get_defaults(skip_validation=True).keys())
+            unknown = re.findall(r"[\w.]+", message.replace("--", ""))
+            close = [c for word in unknown for c in difflib.get_close_matches(word, names, 1)]
+            hint = f"did you mean --{close[-1]}? " if close else ""
+            message = f"{message}\n{hint}Valid options: {', '.join(names)}"
+        super().error(message, *args, **kwargs)
+
+
+def dgc_parser(**kwargs: Any) -> ArgumentParser:
+    """Parser of the options and files of :class:`DGCConfig`."""
+    parser = Parser(
+        usage="%(prog)s [--config FILE] [--option VALUE ...]",
+        description=(DGCConfig.__doc__ or "").splitlines()[0],
+        allow_abbrev=False,
+        **kwargs,
+    )
+    parser.add_argument("--config", action="config", help="a YAML file with any of these options")
+    parser.add_class_arguments(DGCConfig)
+    return parser
+
+
+def dgc_config(parser: ArgumentParser, parsed: Namespace) -> DGCConfig:
+    """The configuration in the result of ``parser.parse_args``.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    values = vars(parser.instantiate(parsed))
+    return DGCConfig(**{f.name: values[f.name] for f in fields(DGCConfig)})
+
+
+def write_config(config: DGCConfig, path: Path) -> None:
+    """Write a configuration so that ``--config`` reads it back."""
+    path.write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,188 @@
+"""MATLAB .mat files: version 5 through SciPy, version 7.3 (HDF5) through h5py.
+
+Version 5 keeps a variable as one compressed block, so it passes through memory whole; version 7.3
+is read in slabs. Shapes are always those that MATLAB shows: HDF5 stores the axes in the opposite
+order, which is undone here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from jaxhsi.data.formats.volume import WAVELENGTH_KEYS, Volume, checked_wavelengths
+
+NUMERIC = {"double", "single"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Version 7.3 says so in the text that opens the file, before the HDF5 part at byte 512."""
+    with path.open("rb") as file:
+        head = file.read(520)
+    return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520]) or head.startswith(b"MATLAB 7.3")
+
+
+@contextmanager
+def _hdf5(path: Path) -> Iterator[Any]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(
+            f"{path} is a MATLAB 7.3 file, which needs h5py: pip install 'jaxhsi[io]'"
+        ) from error
+    with _readable(path):
+        file = h5py.File(path, "r")
+    with file:
+        yield file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn the many errors of damaged files into one that names the file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read as a MATLAB file, it may be truncated; copy or save it again "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the real numeric arrays in a .mat file, as MATLAB shows them.
+
+    Raises:
+        ValueError: unreadable or truncated.
+        ImportError: version 7.3 without h5py.
+    """
+    if not _is_hdf5(path):
+        with _readable(path):
+            found = scipy.io.whosmat(path)
+        return {key: tuple(shape) for key, shape, kind in found if kind in NUMERIC}
+    with _hdf5(path) as file, _readable(path):
+        arrays = {key: item for key, item in file.items() if hasattr(item, "dtype")}
+        return {key: item.shape[::-1] for key, item in arrays.items() if _is_number(item)}
+
+
+def _is_number(dataset: Any) -> bool:
+    """Text and truth values are stored as integers too, and told apart by their MATLAB class."""
+    kind = dataset.attrs.get("MATLAB_class", b"")
+    kind = kind.decode() if isinstance(kind, bytes) else kind
+    return dataset.dtype.kind in "iuf" and kind not in ("char", "logical", "cell")
+
+
+def load_mat(path: Path, key: str) -> np.ndarray:
+    """One variable of a .mat file, in memory, with MATLAB's axes.
+
+    Raises:
+        ValueError: no such variable (the message names those there are), or unreadable.
+        ImportError: version 7.3 without h5py.
+    """
+    if not _is_hdf5(path):
+        with _readable(path):
+            found = scipy.io.loadmat(path, variable_names=[key])
+    else:
+        with _hdf5(path) as file, _readable(path):
+            found = {key: file[key][()].T} if key in file else {}
+    if key not in found:
+        raise ValueError(f"{path} has no key {key!r}; {_listing(path)}")
+    return found[key]
+
+
+def _listing(path: Path) -> str:
+    shapes = ", ".join(f"{key} {shape}" for key, shape in mat_shapes(path).items())
+    return f"its numeric arrays are: {shapes or 'none'}"
+
+
+@contextmanager
+def open_mat(
+    path: Path, *, key: str | None = None, size: tuple[int, int] | None = None
+) -> Iterator[Volume]:
+    """Open the 3-D array of a .mat file.
+
+    A table `(C, H * W)` whose pixels run down the columns, as in the Jasper Ridge and Samson
+    files, is taken as a cube where `size` or the file's own nRow and nCol give (H, W).
+
+    Args:
+        path: the file.
+        key: variable; by default the only 3-D numeric array, else the table with most rows.
+        size: (H, W) of a table.
+
+    Raises:
+        ValueError: unreadable, no such key, none or several 3-D arrays, or no real numbers.
+        ImportError: version 7.3 without h5py.
+    """
+    shapes = mat_shapes(path)
+    size = size or _own_size(path, shapes)
+    key = key or _guess_key(path, shapes, size)
+    if key not in shapes:
+        raise ValueError(f"{path} has no numeric array {key!r}; {_listing(path)}")
+    wavelengths = _wavelengths(path, shapes)
+    if len(shapes[key]) == 2:
+        height, width = _table_size(path, key, shapes[key], size)
+        pixels = load_mat(path, key).reshape(-1, height, width, order="F")
+        yield Volume(path, key, pixels.shape, pixels.__getitem__, wavelengths, layout="chw")
+        return
+    if len(shapes[key]) != 3 or 0 in shapes[key]:
+        raise ValueError(
+            f"{path}: {key!r} has shape {shapes[key]}; a cube has three non-empty axes, (H, W, C) "
+            f"or (C, H, W); choose another with --key, {_listing(path)}"
+        )
+    if _is_hdf5(path):
+        with _hdf5(path) as file:
+            yield Volume(path, key, shapes[key], _slab_reader(path, file[key]), wavelengths)
+    else:
+        whole = cache(lambda: load_mat(path, key))
+        yield Volume(path, key, shapes[key], lambda index: whole()[index], wavelengths)
+
+
+def _slab_reader(path: Path, dataset: Any):
+    def read(index: tuple[slice, slice, slice]) -> np.ndarray:
+        with _readable(path):
+            return dataset[index[::-1]].T
+
+    return read
+
+
+def _own_size(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[int, int] | None:
+    if not {"nRow", "nCol"} <= shapes.keys():
+        return None
+    return int(load_mat(path, "nRow").item()), int(load_mat(path, "nCol").item())
+
+
+def _guess_key(path: Path, shapes: dict[str, tuple[int, ...]], size: tuple[int, int] | None) -> str:
+    cubes = [key for key, shape in shapes.items() if len(shape) == 3]
+    if len(cubes) == 1:
+        return cubes[0]
+    if len(cubes) > 1:
+        raise ValueError(f"{path} has several 3-D arrays, choose one with --key; {_listing(path)}")
+    tables = [key for key, shape in shapes.items() if size and shape[1:] == (size[0] * size[1],)]
+    if tables:
+        return max(tables, key=lambda key: shapes[key][0])
+    raise ValueError(
+        f"{path} has no 3-D array; {_listing(path)}. A table (C, H * W) needs --size H W with its "
+        "own H and W"
+    )
+
+
+def _table_size(path: Path, key: str, shape: tuple[int, ...], size: tuple[int, int] | None):
+    if size is None or size[0] * size[1] != shape[1] or 0 in shape:
+        raise ValueError(
+            f"{path}: {key!r} is a table of shape {shape} and the image size is "
+            f"{size or 'not known'}; give --size H W with H * W = {shape[1]}, or another --key; "
+            f"{_listing(path)}"
+        )
+    return size
+
+
+def _wavelengths(path: Path, shapes: dict[str, tuple[int, ...]]) -> np.ndarray | None:
+    named = [key for key in shapes if key.lower() in WAVELENGTH_KEYS]
+    return checked_wavelengths(load_mat(path, named[0])) if named else None

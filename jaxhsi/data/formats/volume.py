@@ -1,0 +1,152 @@
+"""A 3-D array inside a file, read in slabs; which of its axes holds the bands; copying it."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jaxhsi.data.store import DTYPES, Cube, create_cube, open_cube
+
+LAYOUTS = ("hwc", "chw")
+WAVELENGTH_KEYS = ("wavelengths", "wavelength", "wavelengths_nm", "wl", "wls", "lambda")
+SLAB_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A 3-D array in a file, not read yet.
+
+    Attributes:
+        path: the file.
+        key: name inside of the file, empty where the format has none.
+        shape: lengths of the three axes as stored.
+        read: values of three slices.
+        wavelengths: vector found beside the array, in nm; it may belong to either end.
+        layout: order of the axes where the format fixes it, else None.
+    """
+
+    path: Path
+    key: str
+    shape: tuple[int, ...]
+    read: Callable[[tuple[slice, slice, slice]], np.ndarray]
+    wavelengths: np.ndarray | None = None
+    layout: str | None = None
+
+
+def guess_layout(
+    shape: Sequence[int], wavelengths: np.ndarray | None = None, where: str = "the array"
+) -> str:
+    """Tell (H, W, C) from (C, H, W).
+
+    1. A wavelength vector as long as the first or the last axis, and not both, marks the bands.
+    2. Else the image is the squarer of the pairs (first, middle) and (middle, last), by
+       |log(a / b)|, and the axis left over holds the bands. Bands first is only believed where
+       that axis is also the shorter end (the rule of upstream's dataset.py) or the pair is exactly
+       square: long narrow scenes with bands last, as (512, 217, 224), look like bands first.
+
+    So (83, 86, 204) and (31, 43, 580) are hwc, (301, 1024, 1024) and (198, 100, 100) are chw, and
+    (512, 217, 224) or (64, 64, 64) must be told.
+
+    Args:
+        shape: lengths of the three axes.
+        wavelengths: vector found in the file.
+        where: file and key for the message.
+
+    Returns:
+        "hwc" or "chw".
+
+    Raises:
+        ValueError: the shape decides nothing.
+    """
+    first, middle, last = shape
+    if wavelengths is not None and first != last and len(wavelengths) in (first, last):
+        return "hwc" if len(wavelengths) == last else "chw"
+    bands_last, bands_first = abs(math.log(first / middle)), abs(math.log(middle / last))
+    if bands_last < bands_first:
+        return "hwc"
+    if bands_first < bands_last and (first < last or middle == last):
+        return "chw"
+    raise ValueError(
+        f"{where} has shape {tuple(shape)}, which does not tell whether the bands come last "
+        "(H, W, C) or first (C, H, W); say so with --layout hwc or --layout chw"
+    )
+
+
+def resolve_layout(volume: Volume, layout: str | None = None) -> tuple[str, tuple[int, int, int]]:
+    """The layout of a volume, given or guessed, and its shape as (H, W, C).
+
+    Raises:
+        ValueError: an unknown layout, or one that the shape does not tell.
+    """
+    if layout not in (None, *LAYOUTS):
+        raise ValueError(f"unknown layout {layout!r}; use --layout hwc or --layout chw")
+    where = f"{volume.path}" + (f", key {volume.key!r}," if volume.key else "")
+    layout = volume.layout or layout or guess_layout(volume.shape, volume.wavelengths, where)
+    order = (0, 1, 2) if layout == "hwc" else (1, 2, 0)
+    height, width, bands = (volume.shape[axis] for axis in order)
+    return layout, (height, width, bands)
+
+
+def write_volume(volume: Volume, destination: Path, layout: str | None = None) -> Cube:
+    """Copy a volume into a new store slab by slab, in memory bounded by one slab.
+
+    Values and data type are kept, NaN and infinities too: they are masked when windows are read.
+
+    Raises:
+        ValueError: a layout that is not clear, or values that are no real numbers.
+    """
+    layout, shape = resolve_layout(volume, layout)
+    wavelengths = volume.wavelengths
+    if wavelengths is not None and len(wavelengths) != shape[2]:
+        wavelengths = None
+    dtype = _stored_dtype(volume)
+    origin = f"{volume.path.name} {volume.key}".strip()
+    history = [f"read from {origin}, axes {volume.shape} taken as {layout}"]
+    logging.getLogger(__name__).info("%s: %s", volume.path, history[0])
+    with create_cube(destination, shape, dtype, wavelengths=wavelengths, history=history) as array:
+        for rows, columns in _slabs(shape, array.chunk_layout.write_chunk.shape, dtype.itemsize):
+            slab = _read_slab(volume, layout, rows, columns)
+            array[rows, columns].write(slab.astype(dtype, copy=False)).result()
+    return open_cube(destination)
+
+
+def _slabs(
+    shape: tuple[int, ...], chunk: tuple[int, ...], itemsize: int
+) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of slabs made of whole blocks, so that each block is written once."""
+    width = chunk[1] * max(1, SLAB_BYTES // (chunk[0] * chunk[1] * shape[2] * itemsize))
+    width = min(width, shape[1])
+    height = chunk[0] * max(1, SLAB_BYTES // (chunk[0] * width * shape[2] * itemsize))
+    for top in range(0, shape[0], height):
+        for left in range(0, shape[1], width):
+            bottom, right = min(top + height, shape[0]), min(left + width, shape[1])
+            yield slice(top, bottom), slice(left, right)
+
+
+def _read_slab(volume: Volume, layout: str, rows: slice, columns: slice) -> np.ndarray:
+    """Part of the image as (h, w, C)."""
+    if layout == "hwc":
+        return volume.read((rows, columns, slice(None)))
+    return np.moveaxis(volume.read((slice(None), rows, columns)), 0, -1)
+
+
+def _stored_dtype(volume: Volume) -> np.dtype:
+    """Type of the values in native byte order, refused unless real numbers."""
+    dtype = volume.read((slice(0, 1),) * 3).dtype.newbyteorder("=")
+    if dtype.name not in DTYPES:
+        where = f"{volume.path} {volume.key}".strip()
+        raise ValueError(f"{where} holds {dtype.name} values; a cube holds one of {DTYPES}")
+    return dtype
+
+
+def checked_wavelengths(values: np.ndarray | None) -> np.ndarray | None:
+    """A vector of wavelengths in nm (micrometres, all under 100, are converted), or None."""
+    if values is None or values.dtype.kind not in "iuf" or values.size != max(values.shape):
+        return None
+    values = values.astype(np.float64).ravel()
+    if not np.isfinite(values).all() or values.min() <= 0:
+        return None
+    return values * 1000.0 if values.max() < 100 else values

@@ -1,0 +1,40 @@
+"""How a plane is cut into tiles, and how much more of it a tile needs to be read with."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+Size = tuple[int, int]
+
+
+class Tile(NamedTuple):
+    """Rectangle of a cube: first row and column, height and width, in pixels."""
+
+    y0: int
+    x0: int
+    height: int
+    width: int
+
+    def within(self, outer: "Tile") -> tuple[slice, slice]:
+        """Slices that take this tile out of an array that covers ``outer``."""
+        y0, x0 = self.y0 - outer.y0, self.x0 - outer.x0
+        return slice(y0, y0 + self.height), slice(x0, x0 + self.width)
+
+
+def tiles(plane: Size, size: Size) -> Iterator[Tile]:
+    """Cut a plane into tiles, row by row; the last of a row or column may be smaller."""
+    for y0 in range(0, plane[0], size[0]):
+        for x0 in range(0, plane[1], size[1]):
+            yield Tile(y0, x0, min(size[0], plane[0] - y0), min(size[1], plane[1] - x0))
+
+
+def with_halo(tile: Tile, plane: Size, size: Size, halo: int) -> Tile:
+    """What to read for a tile: its halo as well, moved inside where that leaves the plane.
+
+    Each edge of the result is an edge of the plane or at least ``halo`` pixels away from the
+    tile: a network that pads its input sees the same padding as on the whole plane. All tiles of
+    a plane get one shape, so that a compiled function serves them all.
+    """
+    height, width = (min(n + 2 * halo, full) for n, full in zip(size, plane, strict=True))
+    y0 = min(max(tile.y0 - halo, 0), plane[0] - height)
+    x0 = min(max(tile.x0 - halo, 0), plane[1] - width)
+    return Tile(y0, x0, height, width)

@@ -1,0 +1,125 @@
+"""Pictures and tables of a run."""
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from rich.table import Table
+
+from jaxhsi.data.store import Cube, masked
+
+SIDE = 1024  # pixels of a panel at most; a small cube is enlarged to about half of it
+RGB_NM = (640.0, 550.0, 460.0)
+INVALID = (0, 0, 0)
+MARGIN, LINE = 12, 22
+PALETTE = (
+    *((31, 119, 180), (255, 187, 51), (44, 160, 44), (214, 39, 40), (148, 103, 189)),
+    *((140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207)),
+    *((174, 199, 232), (255, 152, 150), (152, 223, 138), (197, 176, 213), (219, 219, 141)),
+)
+
+Picture = UInt8[np.ndarray, "h w 3"]
+
+
+def false_colour(cube: Cube) -> Picture:
+    """A picture of a cube, thinned to at most 1,024 pixels a side while it is read.
+
+    Red, green and blue are the bands nearest 640, 550 and 460 nm where the wavelengths are known
+    to cover them, on one scale; else three bands spread over the cube, each on its own scale.
+    """
+    step = thinning(cube.shape)
+    bands, natural = _picture_bands(cube)
+    raw = cube.array[::step, ::step, bands].read().result()
+    values, valid = masked(raw, cube.no_data)
+    if not valid.any():
+        return np.zeros((*valid.shape, 3), np.uint8)
+    low, high = np.percentile(values[valid], (0.5, 99.0), axis=None if natural else 0)
+    scaled = np.clip((values - low) / np.maximum(high - low, 1e-12), 0, 1) ** (1 / 1.8)
+    return np.where(valid[..., None], 255 * scaled, 0).astype(np.uint8)
+
+
+def thinning(shape: Sequence[int]) -> int:
+    """Every how many pixels are shown."""
+    return max(1, -(-max(shape[:2]) // SIDE))
+
+
+def _picture_bands(cube: Cube) -> tuple[list[int], bool]:
+    waves = cube.wavelengths
+    if waves is not None and waves.min() <= RGB_NM[2] and waves.max() >= RGB_NM[0]:
+        return [int(np.abs(waves - nm).argmin()) for nm in RGB_NM], True
+    return [round(share * (cube.shape[2] - 1)) for share in (0.75, 0.45, 0.15)], False
+
+
+def colours(count: int) -> UInt8[np.ndarray, "k 3"]:
+    """A colour for each cluster: a fixed palette, then hues by the golden ratio."""
+    more = [
+        tuple(round(255 * part) for part in colorsys.hsv_to_rgb(0.618034 * i % 1, 0.6, 0.85))
+        for i in range(max(count - len(PALETTE), 0))
+    ]
+    return np.array([*PALETTE, *more][:count], np.uint8).reshape(-1, 3)
+
+
+def cluster_map(labels: Int[np.ndarray, "h w"], count: int) -> Picture:
+    """Labels in colour; pixels that are not valid (-1) are black."""
+    table = np.concatenate([colours(count), np.array([INVALID], np.uint8)])
+    return table[np.where(labels < 0, count, labels)]
+
+
+def save_picture(
+    path: Path, panels: Sequence[tuple[str, Picture]], legend: Sequence[tuple[str, int]] = ()
+) -> None:
+    """Panels side by side under their titles, and a legend of (text, cluster) below them."""
+    scale = max(1, SIDE // 2 // max(panels[0][1].shape[:2]))
+    pictures = [(title, np.kron(p, np.ones((scale, scale, 1), np.uint8))) for title, p in panels]
+    height, width = pictures[0][1].shape[:2]
+    total = MARGIN + len(pictures) * (width + MARGIN)
+    columns = max(1, (total - MARGIN) // 190)
+    rows = -(-len(legend) // columns)
+    size = (total, LINE + MARGIN + height + MARGIN + rows * LINE)
+    canvas = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=14)
+    for i, (title, picture) in enumerate(pictures):
+        left = MARGIN + i * (width + MARGIN)
+        draw.text((left, 8), title, fill="black", font=font)
+        canvas.paste(Image.fromarray(picture), (left, LINE + MARGIN - 4))
+    palette = colours(1 + max((cluster for _, cluster in legend), default=0))
+    for i, (text, cluster) in enumerate(legend):
+        left, top = MARGIN + i % columns * 190, LINE + height + 2 * MARGIN + i // columns * LINE
+        draw.rectangle((left, top, left + 14, top + 14), fill=tuple(palette[cluster].tolist()))
+        draw.text((left + 20, top - 1), text, fill="black", font=font)
+    canvas.save(path)
+
+
+def share_table(counts: Int[np.ndarray, " k"], names: Sequence[str]) -> Table:
+    """Pixels and share of each cluster."""
+    table = Table("cluster", "is", "pixels", "share", title="clusters")
+    for cluster, (count, name) in enumerate(zip(counts, names, strict=True)):
+        table.add_row(str(cluster), name, f"{count:,}", f"{count / max(counts.sum(), 1):.2%}")
+    return table
+
+
+def score_table(start: dict, trained: dict, classes: Sequence[str]) -> Table:
+    """Scores of the closed-form start beside those after training."""
+    table = Table("score", "start", "trained", title="scores against the labels")
+    for name, title in (
+        ("mean_iou", "mean IoU"),
+        ("dice", "mean Dice"),
+        ("area_rmse", "area RMSE"),
+        ("oa", "overall accuracy"),
+    ):
+        for way in ("merge", "hungarian"):
+            table.add_row(f"{title} ({way})", *(f"{s[name][way]:.4f}" for s in (start, trained)))
+    for name, title in (("nmi", "NMI"), ("vi", "variation of information")):
+        table.add_row(title, *(f"{s[name]:.4f}" for s in (start, trained)))
+    for way in ("merge", "hungarian"):
+        for i, label in enumerate(classes):
+            cells = (s["per_class_iou"][way][i] for s in (start, trained))
+            table.add_row(f"IoU of {label} ({way})", *map(_number, cells))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

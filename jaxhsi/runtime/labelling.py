@@ -1,0 +1,113 @@
+"""Labels of whole cubes, tile by tile in constant memory."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxhsi.data.store import Cube, create_cube, read_window
+from jaxhsi.data.stream import Reader
+from jaxhsi.data.tiles import Tile, tiles, with_halo
+
+Predict = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+class Labelled(NamedTuple):
+    """A labelled tile.
+
+    Attributes:
+        tile: where.
+        labels: cluster of each pixel, -1 where it is not valid.
+        confidence: probability of that cluster, 0 where not valid.
+    """
+
+    tile: Tile
+    labels: Int[np.ndarray, "h w"]
+    confidence: Float[np.ndarray, "h w"]
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Where the tile lies in the label map."""
+        return self.tile.within(Tile(0, 0, 0, 0))
+
+
+def label_tiles(
+    predict: Predict,
+    state: Any,
+    cube: Cube,
+    *,
+    halo: int,
+    full_rows: bool,
+    tile: int = 256,
+    read: Reader = read_window,
+) -> Iterator[Labelled]:
+    """Label a cube tile by tile; the labels do not depend on how it is cut.
+
+    While one tile is on the device the next one is read, so that two are in memory.
+
+    Args:
+        predict: jitted ``predict`` of the method, ``(state, x, valid) -> (labels, confidence)``;
+            it compiles once a tile shape, so pass the same one for every cube.
+        state: of the method.
+        cube: to label.
+        halo: margin that the method asks for.
+        full_rows: tiles must span the full width.
+        tile: side of the tiles in pixels, at least 1.
+        read: how windows are read.
+
+    Raises:
+        ValueError: a tile without pixels.
+    """
+    if tile < 1:
+        raise ValueError(f"a tile needs at least 1 pixel a side, got {tile}")
+    plane = cube.shape[:2]
+    size = (tile, plane[1] if full_rows else tile)
+    pending: tuple | None = None
+    for place in tiles(plane, size):
+        outer = with_halo(place, plane, size, halo)
+        values, valid = read(cube, *outer)
+        following = (place, outer, predict(state, values[None], valid[None]))
+        if pending is not None:
+            yield _cut_out(*pending)
+        pending = following
+    if pending is not None:
+        yield _cut_out(*pending)
+
+
+def _cut_out(place: Tile, outer: Tile, result: tuple) -> Labelled:
+    inside = (0, *place.within(outer))
+    labels, confidence = (np.asarray(part)[inside] for part in result)
+    return Labelled(place, labels, confidence)
+
+
+@contextmanager
+def label_writer(folder: Path, cube: Cube, note: str) -> Iterator[Callable[[Labelled], None]]:
+    """Write a label map as ``<name>.npy``, ``<name>.zarr`` and ``<name>-confidence.zarr``.
+
+    int16 labels, -1 where not valid; float16 confidence. All appear when they are whole. The
+    stores are cubes of one band, so that whatever opens a cube opens them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    height, width = cube.shape[:2]
+    history, shape = (*cube.history, note), (height, width, 1)
+    partial = folder / f"{cube.name}.npy.partial"
+    with ExitStack() as stack:
+        labels = stack.enter_context(
+            create_cube(folder / f"{cube.name}.zarr", shape, np.int16, history=history)
+        )
+        confidence = stack.enter_context(
+            create_cube(folder / f"{cube.name}-confidence.zarr", shape, np.float16, history=history)
+        )
+        plain = np.lib.format.open_memmap(partial, mode="w+", dtype=np.int16, shape=shape[:2])
+
+        def write(part: Labelled) -> None:
+            plain[part.slices] = part.labels
+            labels[part.slices].write(part.labels[..., None].astype(np.int16)).result()
+            confidence[part.slices].write(part.confidence[..., None].astype(np.float16)).result()
+
+        yield write
+        plain.flush()
+        partial.rename(folder / f"{cube.name}.npy")

@@ -1,0 +1,85 @@
+"""What a run writes down while it goes: a line of JSON, TensorBoard events, a progress bar."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from tensorboardX import SummaryWriter
+
+
+class Logbook:
+    """Appends the diagnostics of steps to a run folder and shows the latest of them."""
+
+    def __init__(self, folder: Path, first_step: int, steps: int):
+        """Go on after ``first_step``: later lines, of a run that was cut, are dropped."""
+        self._path = folder / "metrics.jsonl"
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        kept = [line for line in lines if _step_of(line) <= first_step]
+        self._path.write_text("".join(f"{line}\n" for line in kept))
+        self._events = SummaryWriter(str(folder / "events"), purge_step=first_step + 1)
+        self._first, self._steps = first_step, steps
+        self._bar: Progress | None = None
+
+    @contextmanager
+    def open(self) -> Iterator["Logbook"]:
+        """Show the progress bar for the length of the block, and close the files after it."""
+        columns = (
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[summary]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns) as self._bar:
+            self._task = self._bar.add_task(
+                "training", total=self._steps, completed=self._first, summary=""
+            )
+            try:
+                yield self
+            finally:
+                self._events.close()
+
+    def advance(self, step: int) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step)
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Write the diagnostics of one step, scalars and vectors of numbers."""
+        row = {name: np.asarray(value).tolist() for name, value in values.items()}
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, **row}) + "\n")
+        for name, value in _scalars(row):
+            self._events.add_scalar(name, value, step)
+        if self._bar is not None:
+            summary = f"loss {row['loss']:.4f}, {row['active']} active clusters"
+            self._bar.update(self._task, summary=summary)
+
+
+def _step_of(line: str) -> float:
+    """Step of a line; infinity for one that was cut while being written."""
+    try:
+        return json.loads(line)["step"]
+    except ValueError:
+        return float("inf")
+
+
+def _scalars(row: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in row.items():
+        if isinstance(value, list):
+            yield from ((f"{name}/{i}", item) for i, item in enumerate(value))
+        else:
+            yield name, value

@@ -1,0 +1,54 @@
+"""Data parallelism: the batch is split over devices, the state is on all of them.
+
+Under ``jit`` with a sharded batch a mean is already global, so that the maths needs no word of
+it. This is also what ``jax.pmap`` is built on today. More machines: call
+``jax.distributed.initialize`` first.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = "batch"
+
+
+def device_mesh(devices: int | None, batch: int) -> Mesh:
+    """Mesh over the first ``devices`` devices; all local ones that divide the batch if None.
+
+    Raises:
+        ValueError: more devices than there are, or a batch that they do not divide.
+    """
+    present = jax.devices()
+    if devices is None:
+        devices = max(n for n in range(1, len(present) + 1) if batch % n == 0)
+    if not 1 <= devices <= len(present):
+        raise ValueError(
+            f"--devices {devices} was asked for, but there are {len(present)}: {present}; "
+            f"give a number from 1 to {len(present)}"
+        )
+    if batch % devices:
+        raise ValueError(
+            f"a batch of {batch} windows does not split over {devices} devices; "
+            f"choose a batch that is a multiple of {devices}, or fewer devices"
+        )
+    return jax.make_mesh((devices,), (AXIS,), devices=present[:devices])
+
+
+def replicate(mesh: Mesh, tree: Any) -> Any:
+    """Copy every array of a tree to all devices of the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def split(mesh: Mesh, batch: Any) -> Any:
+    """Split every array of a tree over the devices along its first axis."""
+    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
+def compile_step(mesh: Mesh, step: Callable) -> Callable:
+    """``step(key, state, batch)`` jitted for the mesh; the state it is given is used up."""
+    same, over = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
+    return jax.jit(
+        step, in_shardings=(same, same, over), out_shardings=(same, same), donate_argnums=1
+    )

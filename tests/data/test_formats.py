@@ -1,0 +1,258 @@
+"""Readers: every format gives the same cube, and bad files say what is wrong with them."""
+
+import builtins
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from jaxhsi.data.formats import cube_shape, ingest, volume
+from jaxhsi.data.formats.volume import guess_layout
+from jaxhsi.data.store import read_window
+
+SHAPE = (6, 5, 17)
+VALUES = np.random.default_rng(1).integers(-300, 300, SHAPE).astype(np.int16)
+
+
+def save_v5(path: Path, **arrays) -> Path:
+    scipy.io.savemat(path, arrays, do_compression=True)
+    return path
+
+
+def save_v73(path: Path, **arrays) -> Path:
+    """As MATLAB does: a text of 512 bytes first, axes in the opposite order, a class for each."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for key, array in arrays.items():
+            array = np.asarray(array)
+            file.create_dataset(key, data=array.T)
+            kind = {"b": "logical", "U": "char"}.get(array.dtype.kind, "double")
+            file[key].attrs["MATLAB_class"] = np.bytes_(kind)
+        file.create_group("#refs#")
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64")
+    return path
+
+
+def save_npy(path: Path, cube) -> Path:
+    path = path.with_suffix(".npy")
+    np.save(path, cube)
+    return path
+
+
+WRITERS = [save_v5, save_v73, save_npy]
+MATLAB = [save_v5, save_v73]
+
+
+def values_of(source: Path, target: Path, **options) -> np.ndarray:
+    return ingest(source, target, **options).array.read().result()
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [
+        ((83, 86, 204), "hwc"),  # SalinasA
+        ((31, 43, 580), "hwc"),  # PlantCV corn kernel
+        ((512, 614, 224), "hwc"),  # AVIRIS scene
+        ((610, 340, 103), "hwc"),  # Pavia University
+        ((145, 145, 200), "hwc"),  # Indian Pines
+        ((301, 1024, 1024), "chw"),
+        ((301, 1000, 900), "chw"),
+        ((198, 100, 100), "chw"),
+    ],
+)
+def test_layout_rule(shape, layout):
+    assert guess_layout(shape) == layout
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 64), (512, 217, 224), (301, 60, 64), (10, 20, 40)])
+def test_layout_that_the_shape_does_not_tell(shape):
+    with pytest.raises(ValueError, match=r"scene\.npy.*--layout hwc or --layout chw"):
+        guess_layout(shape, where="scene.npy")
+
+
+def test_wavelengths_decide_the_layout():
+    assert guess_layout((512, 217, 224), np.arange(224)) == "hwc"
+    assert guess_layout((512, 217, 224), np.arange(512)) == "chw"
+    assert guess_layout((83, 86, 204), np.arange(7)) == "hwc"
+
+
+@pytest.mark.parametrize("save", WRITERS)
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", ">i2"])
+@pytest.mark.parametrize("bands_first", [False, True])
+def test_round_trip(tmp_path, save, dtype, bands_first):
+    values = np.abs(VALUES % 100).astype(dtype)
+    stored = values.transpose(2, 0, 1) if bands_first else values
+    source = save(tmp_path / "scene.mat", cube=stored)
+    layout = "chw" if bands_first else None
+    cube = ingest(source, tmp_path / "out.zarr", layout=layout)
+    np.testing.assert_array_equal(cube.array.read().result(), values)
+    assert cube.array.dtype.numpy_dtype == np.dtype(dtype).newbyteorder("=")
+    assert cube.shape == cube_shape(source, layout=layout) == SHAPE
+    assert source.name in cube.history[0]
+
+
+@pytest.mark.parametrize("save", WRITERS)
+def test_streams_in_slabs(tmp_path, save, monkeypatch):
+    values = np.arange(150 * 70 * 3, dtype=np.float32).reshape(150, 70, 3)
+    monkeypatch.setattr(volume, "SLAB_BYTES", 1000)
+    source = save(tmp_path / "tall.mat", cube=values.transpose(2, 0, 1))
+    read = values_of(source, tmp_path / "out.zarr", layout="chw")
+    np.testing.assert_array_equal(read, values)
+
+
+def test_slabs_are_whole_blocks_within_the_limit(monkeypatch):
+    monkeypatch.setattr(volume, "SLAB_BYTES", 2 * 64 * 64 * 3 * 4)
+    slabs = list(volume._slabs((150, 200, 3), (64, 64, 3), 4))
+    assert {(rows.start, columns.start) for rows, columns in slabs} == {
+        (row, column) for row in (0, 64, 128) for column in (0, 128)
+    }
+    assert slabs[-1] == (slice(128, 150), slice(128, 200))
+
+
+@pytest.mark.parametrize("save", MATLAB)
+def test_wavelengths_are_found_and_micrometres_converted(tmp_path, save):
+    waves = np.linspace(0.4, 2.5, 17)[:, None]
+    source = save(tmp_path / "a.mat", cube=VALUES.transpose(2, 0, 1), Wavelength=waves)
+    cube = ingest(source, tmp_path / "a.zarr")  # (17, 6, 5) alone would not tell
+    assert cube.shape == SHAPE
+    np.testing.assert_allclose(cube.wavelengths, 1000.0 * waves.ravel())
+    source = save(tmp_path / "b.mat", cube=VALUES, wl=np.arange(3.0))
+    assert ingest(source, tmp_path / "b.zarr", layout="hwc").wavelengths is None
+
+
+@pytest.mark.parametrize("save", WRITERS)
+def test_nan_is_kept_and_masked_and_constant_bands_are_data(tmp_path, save):
+    values = VALUES.astype(np.float32)
+    values[0, 0, 0], values[1, 2, 3], values[..., 5] = np.nan, -np.inf, 2.0
+    cube = ingest(save(tmp_path / "a.mat", cube=values), tmp_path / "a.zarr", layout="hwc")
+    np.testing.assert_array_equal(cube.array.read().result(), values)
+    _, valid = read_window(cube, 0, 0, *SHAPE[:2])
+    assert np.argwhere(~valid).tolist() == [[0, 0], [1, 2]]
+
+
+@pytest.mark.parametrize("save", MATLAB)
+def test_table_of_columns(tmp_path, save):
+    table = VALUES.reshape(-1, 17, order="F").T  # (C, H * W), pixels down the columns
+    arrays = {"A": table[:3], "Y": table, "M": np.ones((17, 3))}
+    source = save(tmp_path / "own.mat", nRow=[[6.0]], nCol=[[5.0]], **arrays)
+    np.testing.assert_array_equal(values_of(source, tmp_path / "own.zarr"), VALUES)
+    source = save(tmp_path / "told.mat", **arrays)
+    np.testing.assert_array_equal(values_of(source, tmp_path / "t.zarr", size=(6, 5)), VALUES)
+    with pytest.raises(ValueError, match=r"Y \(17, 30\).*--size H W"):
+        ingest(source, tmp_path / "x.zarr")
+    with pytest.raises(ValueError, match=r"H \* W = 30"):
+        ingest(source, tmp_path / "x.zarr", key="Y", size=(7, 5))
+
+
+def test_table_in_npy(tmp_path):
+    source = save_npy(tmp_path / "a", VALUES.reshape(-1, 17, order="F").T)
+    np.testing.assert_array_equal(values_of(source, tmp_path / "a.zarr", size=(6, 5)), VALUES)
+
+
+@pytest.mark.parametrize("save", MATLAB)
+def test_key_is_guessed_given_or_named(tmp_path, save):
+    source = save(tmp_path / "one.mat", note=np.ones((2, 2)), img=VALUES)
+    np.testing.assert_array_equal(values_of(source, tmp_path / "1.zarr", layout="hwc"), VALUES)
+    with pytest.raises(ValueError, match=r"no numeric array 'cube'.*img \(6, 5, 17\)"):
+        ingest(source, tmp_path / "x.zarr", key="cube")
+    with pytest.raises(ValueError, match=r"'note' has shape|'note' is a table"):
+        ingest(source, tmp_path / "x.zarr", key="note")
+    source = save(tmp_path / "two.mat", a=VALUES, b=VALUES + 1)
+    with pytest.raises(ValueError, match=r"several 3-D arrays.*a \(6, 5, 17\), b \(6, 5, 17\)"):
+        ingest(source, tmp_path / "x.zarr")
+    read = values_of(source, tmp_path / "2.zarr", key="b", layout="hwc")
+    np.testing.assert_array_equal(read, VALUES + 1)
+
+
+@pytest.mark.parametrize("save", WRITERS)
+@pytest.mark.parametrize("shape", [(6, 5), (2, 3, 4, 5)])
+def test_arrays_of_other_dimensions(tmp_path, save, shape):
+    source = save(tmp_path / "a.mat", cube=np.ones(shape))
+    with pytest.raises(ValueError, match=rf"a\.(mat|npy).*\({', '.join(map(str, shape))}\)"):
+        ingest(source, tmp_path / "a.zarr")
+    assert not (tmp_path / "a.zarr").exists()
+
+
+@pytest.mark.parametrize("save", WRITERS)
+@pytest.mark.parametrize("dtype", ["complex64", "bool"])
+def test_values_that_are_no_real_numbers(tmp_path, save, dtype):
+    source = save(tmp_path / "a.mat", cube=(VALUES > 0).astype(dtype))
+    with pytest.raises(ValueError, match=r"a\.(mat|npy)"):
+        ingest(source, tmp_path / "a.zarr", layout="hwc")
+    assert not (tmp_path / "a.zarr").exists()
+
+
+@pytest.mark.parametrize("cube", [VALUES.astype(object), VALUES.astype(str)])
+def test_objects_and_text_in_npy(tmp_path, cube):
+    path = tmp_path / "a.npy"
+    np.save(path, cube, allow_pickle=True)
+    with pytest.raises(ValueError, match=r"a\.npy"):
+        ingest(path, tmp_path / "a.zarr", layout="hwc")
+
+
+@pytest.mark.parametrize("save", WRITERS)
+@pytest.mark.parametrize("kept", [0.0, 0.05, 0.3, 0.6, 0.95])
+def test_truncated_files(tmp_path, save, kept):
+    source = save(tmp_path / "a.mat", cube=np.random.default_rng(2).normal(size=(30, 31, 20)))
+    whole = source.read_bytes()
+    source.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(ValueError, match=r"a\.(mat|npy).*(again|no 3-D array)"):
+        ingest(source, tmp_path / "a.zarr")
+    assert not (tmp_path / "a.zarr").exists()
+
+
+@pytest.mark.parametrize("name", ["a.mat", "a.npy"])
+def test_files_of_other_content(tmp_path, name):
+    (tmp_path / name).write_bytes(b"this is text, " * 100)
+    with pytest.raises(ValueError, match=rf"{name} cannot be read"):
+        ingest(tmp_path / name, tmp_path / "a.zarr")
+
+
+def test_missing_file_unknown_suffix_and_options(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.mat"):
+        ingest(tmp_path / "none.mat", tmp_path / "a.zarr")
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(ValueError, match=r"'\.csv'; supported are \.mat, \.npy"):
+        ingest(tmp_path / "a.csv", tmp_path / "a.zarr")
+    source = save_npy(tmp_path / "a", VALUES)
+    with pytest.raises(ValueError, match="unknown layout 'whc'"):
+        ingest(source, tmp_path / "a.zarr", layout="whc")
+    with pytest.raises(ValueError, match="drop --key Y"):
+        ingest(source, tmp_path / "a.zarr", key="Y")
+
+
+def test_v73_without_h5py_says_what_to_install(tmp_path, monkeypatch):
+    source = save_v73(tmp_path / "a.mat", cube=VALUES)
+    real = builtins.__import__
+
+    def without_h5py(name, *args, **kwargs):
+        if name == "h5py":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_h5py)
+    with pytest.raises(ImportError, match=r"pip install 'jaxhsi\[io\]'"):
+        ingest(source, tmp_path / "a.zarr")
+
+
+def test_salinas(shared_data, tmp_path):
+    source = shared_data / "salinasA/SalinasA_corrected.mat"
+    cube = ingest(source, tmp_path / "a.zarr")
+    assert cube.shape == (83, 86, 204)
+    assert cube.array.dtype.name == "int16"
+    truth = scipy.io.loadmat(source)["salinasA_corrected"]
+    np.testing.assert_array_equal(read_window(cube, 20, 30, 5, 5)[0], truth[20:25, 30:35])
+
+
+def test_jasper_and_samson(shared_data, tmp_path):
+    source = shared_data / "jasper/jasperRidge2_R198.mat"
+    cube = ingest(source, tmp_path / "jasper.zarr")
+    table = scipy.io.loadmat(source)["Y"]
+    assert cube.shape == (100, 100, 198)
+    np.testing.assert_array_equal(read_window(cube, 3, 2, 1, 1)[0][0, 0], table[:, 203])
+    source = shared_data / "samson/Samson.mat"
+    with pytest.raises(ValueError, match=r"Y \(156, 9025\).*--size"):
+        ingest(source, tmp_path / "samson.zarr")
+    assert ingest(source, tmp_path / "samson.zarr", size=(95, 95)).shape == (95, 95, 156)

@@ -1,0 +1,133 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxhsi.dgc.algorithm import DGC, Batch, Options, State, teacher_student
+from jaxhsi.dgc.encoder import patch_encoder
+from jaxhsi.dgc.views import ViewOptions, window_size
+from tests.dgc.scene import BANDS, CLASSES, blobs
+
+VIEWS = ViewOptions(crop=12)
+
+
+def method(dtype=jnp.float32, **options) -> DGC:
+    settings = Options(dim=6, **options)
+    encoder = patch_encoder(
+        BANDS, settings.normalisations, 6, hidden=8, channels=6, depth=1, dtype=dtype
+    )
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(3e-3, weight_decay=1e-4))
+    return teacher_student(encoder, optimizer, CLASSES, settings, VIEWS)
+
+
+def first_state(dgc: DGC, seed: int = 0) -> State:
+    return dgc.init(jax.random.key(seed), jnp.asarray(blobs(0)[0].reshape(-1, BANDS)))
+
+
+def batch(number: int, windows: int = 4) -> Batch:
+    cube, _ = blobs(0)
+    rng, size = np.random.default_rng(number), window_size(VIEWS)
+    corners = rng.integers(0, cube.shape[0] - size + 1, (windows, 2))
+    stack = np.stack([cube[y : y + size, x : x + size] for y, x in corners])
+    return Batch(jnp.asarray(stack), jnp.ones(stack.shape[:3], bool))
+
+
+def accuracy(dgc: DGC, state: State) -> float:
+    cube, truth = blobs(3)
+    labels, _ = dgc.predict(state, jnp.asarray(cube)[None], jnp.ones((1, *truth.shape), bool))
+    table = np.zeros((CLASSES, CLASSES))
+    np.add.at(table, (np.asarray(labels[0]), truth), 1)
+    return table.max(0).sum() / truth.size
+
+
+def train(dgc: DGC, state: State, steps: range) -> tuple:
+    step = jax.jit(dgc.step, donate_argnums=1)
+    for number in steps:
+        state, info = step(jax.random.fold_in(jax.random.key(1), number), state, batch(number))
+    return state, info
+
+
+def test_the_start_is_good_and_training_keeps_every_cluster():
+    dgc = method()
+    state = first_state(dgc)
+    start = accuracy(dgc, state)
+    state, info = train(dgc, state, range(60))
+    assert start > 0.95
+    assert accuracy(dgc, state) >= start - 0.01
+    assert int(info.active) == CLASSES
+    assert float(info.agreement) > 0.9
+
+
+def test_the_loss_falls():
+    dgc = method()
+    state = first_state(dgc)
+    step = jax.jit(dgc.step)
+    fixed = jax.random.key(2)  # the same views and noise, so that the numbers compare
+    before = step(fixed, state, batch(0))[1]
+    state, _ = train(dgc, state, range(60))
+    after = step(fixed, state, batch(0))[1]
+    assert float(after.loss) < float(before.loss)
+
+
+def test_one_trace_whatever_the_batch():
+    dgc = method()
+    state = first_state(dgc)
+    step = jax.jit(chex.assert_max_traces(dgc.step, n=1), donate_argnums=1)
+    for number in range(3):
+        state, _ = step(jax.random.key(number), state, batch(number))
+    assert int(state.step) == 3
+    chex.clear_trace_counter()
+
+
+def test_a_step_is_a_pure_function_of_its_arguments():
+    dgc = method()
+    state = first_state(dgc)
+    once, again = (jax.jit(dgc.step)(jax.random.key(0), state, batch(0)) for _ in range(2))
+    chex.assert_trees_all_equal(once, again)
+
+
+def test_invalid_pixels_change_nothing():
+    """Whatever an invalid pixel holds, losses, clusters and parameters come out the same."""
+    dgc = method()
+    state, step = first_state(dgc), jax.jit(dgc.step)
+    window, valid = batch(0)
+    valid = valid.at[:, 3:6, 4:9].set(False)
+    holes = (step(jax.random.key(0), state, Batch(window.at[~valid].set(v), valid)) for v in (0, 5))
+    chex.assert_trees_all_close(*holes, rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_without_valid_pixels_leaves_the_clusters():
+    dgc = method()
+    state = first_state(dgc)
+    window, valid = batch(0)
+    after, info = jax.jit(dgc.step)(
+        jax.random.key(0), state, Batch(jnp.zeros_like(window), jnp.zeros_like(valid))
+    )
+    chex.assert_trees_all_equal(after.mixture, state.mixture)
+    chex.assert_tree_all_finite((after.params, info))
+
+
+def test_predict_says_nothing_of_invalid_pixels():
+    dgc = method()
+    cube, truth = blobs(0)
+    valid = jnp.ones((1, *truth.shape), bool).at[0, 5, 5].set(False)
+    labels, confidence = dgc.predict(first_state(dgc), jnp.asarray(cube)[None], valid)
+    assert int(labels[0, 5, 5]) == -1
+    assert float(confidence[0, 5, 5]) == 0
+    assert int((labels < 0).sum()) == 1
+
+
+def test_bfloat16_trains():
+    dgc = method(dtype=jnp.bfloat16)
+    state, info = train(dgc, first_state(dgc), range(10))
+    chex.assert_tree_all_finite((state.params, info))
+    assert accuracy(dgc, state) > 0.95
+
+
+@pytest.mark.parametrize("kind", ["none", "band", "l2", "snv", "log"])
+def test_every_normalisation_trains(kind):
+    dgc = method(normalisations=(kind,))
+    state, info = train(dgc, first_state(dgc), range(3))
+    chex.assert_tree_all_finite((state.params, info))
