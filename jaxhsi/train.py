@@ -21,7 +21,7 @@ known truth, trains on some and segments the others.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; errors that a user can mend are told in a line, without a traceback."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("jaxhsi").setLevel(logging.INFO)
     if arguments[:1] != ["dgc"]:
         asked = arguments[:1] in (["-h"], ["--help"])

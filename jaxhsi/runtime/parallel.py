@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "batch"
@@ -33,7 +34,7 @@ def device_mesh(devices: int | None, batch: int) -> Mesh:
             f"a batch of {batch} windows does not split over {devices} devices; "
             f"choose a batch that is a multiple of {devices}, or fewer devices"
         )
-    return jax.make_mesh((devices,), (AXIS,), devices=present[:devices])
+    return Mesh(np.asarray(present[:devices]), (AXIS,))
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
