@@ -20,7 +20,7 @@ from jaxhsi.dgc.encoder import Encoder, Params
 from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
 from jaxhsi.dgc.mixture import Geometry, Mixture
 from jaxhsi.dgc.stem import Stem, embed, fit_stem
-from jaxhsi.dgc.views import ViewOptions, augment, cut, draw_pair, matched
+from jaxhsi.dgc.views import ViewOptions, augment, cut_pairs, matched
 from jaxhsi.metrics import ACTIVE_SHARE
 from jaxhsi.spectral import Normalisation
 
@@ -200,10 +200,7 @@ def teacher_student(
 
     def step(key: Key[Array, ""], state: State, batch: Batch) -> tuple[State, Info]:
         keys = jax.random.split(key, (batch.window.shape[0], 3))
-        views = jax.vmap(draw_pair, in_axes=(0, None))(keys[:, 0], view_options)
-        clean, valid = jax.vmap(cut, in_axes=(0, 0, 0, None))(
-            batch.window, batch.valid, views, view_options.crop
-        )
+        views, clean, valid = cut_pairs(keys[:, 0], batch.window, batch.valid, view_options)
         clean, valid = clean.reshape(-1, *clean.shape[2:]), valid.reshape(-1, *valid.shape[2:])
         shape = mixtures.geometry(state.mixture)
         targets, statistics = look(state, shape, clean, valid, views)

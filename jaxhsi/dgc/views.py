@@ -8,6 +8,7 @@ compares different points of the scene.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -164,6 +165,32 @@ def cut(
     at = jax.vmap(lambda view: positions(view, crop, crop))(views)
     values, inside = jax.vmap(sample, in_axes=(None, None, 0))(window, valid, at)
     return jnp.where(inside[..., None], values, 0), inside
+
+
+class Pairs(NamedTuple):
+    """Pairs of views of a batch of windows.
+
+    Attributes:
+        maps: affine maps from crop to window.
+        crops: the views as they are in the cube; zero where not valid.
+        valid: whether a pixel's whole support in the window is.
+    """
+
+    maps: Float[Array, "b 2 2 3"]
+    crops: Float[Array, "b 2 h w c"]
+    valid: Bool[Array, "b 2 h w"]
+
+
+def cut_pairs(
+    keys: Key[Array, " b"],
+    window: Float[Array, "b H W c"],
+    valid: Bool[Array, "b H W"],
+    options: ViewOptions,
+) -> Pairs:
+    """Draw and cut a pair of views out of each window, one key a window."""
+    maps = jax.vmap(draw_pair, in_axes=(0, None))(keys, options)
+    crops, inside = jax.vmap(cut, in_axes=(0, 0, 0, None))(window, valid, maps, options.crop)
+    return Pairs(maps, crops, inside)
 
 
 def matched(

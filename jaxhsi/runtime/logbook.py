@@ -58,8 +58,8 @@ class Logbook:
             self._bar.update(self._task, completed=step)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """Write the diagnostics of one step, scalars and vectors of numbers."""
-        row = {name: np.asarray(value).tolist() for name, value in values.items()}
+        """Write the diagnostics of one step: scalars, vectors, and NamedTuples of them."""
+        row = {name: np.asarray(value).tolist() for name, value in _flat(values)}
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step, **row}) + "\n")
         for name, value in _scalars(row):
@@ -75,6 +75,14 @@ def _step_of(line: str) -> float:
         return json.loads(line)["step"]
     except ValueError:
         return float("inf")
+
+
+def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if hasattr(value, "_asdict"):
+            yield from ((f"{name}/{inner}", item) for inner, item in value._asdict().items())
+        else:
+            yield name, value
 
 
 def _scalars(row: dict[str, Any]) -> Iterator[tuple[str, float]]:

@@ -55,7 +55,10 @@ def upstream_settings(
         ValueError: two different widths of the embedding.
     """
     settings = UpstreamSettings(
-        bands, _ENCODER | (encoder or {}), _MEAN_SHIFT | (mean_shift or {}), _LOSS | (loss_weights or {})
+        bands,
+        _ENCODER | (encoder or {}),
+        _MEAN_SHIFT | (mean_shift or {}),
+        _LOSS | (loss_weights or {}),
     )
     widths = settings.encoder["embed_dim"], settings.mean_shift["embed_dim"]
     if widths[0] != widths[1]:
@@ -66,9 +69,7 @@ def upstream_settings(
     return settings
 
 
-def load_upstream(
-    folder: str | Path, bands: int | None = None
-) -> tuple[UpstreamSettings, Params]:
+def load_upstream(folder: str | Path, bands: int | None = None) -> tuple[UpstreamSettings, Params]:
     """Read a checkpoint that upstream's ``HyperspectralClusteringModel.save`` wrote.
 
     Args:
@@ -97,8 +98,13 @@ def load_upstream(
     try:
         tensors = safetensors.numpy.load_file(path)
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}); copy it again") from error
-    return settings, _from_torch(tensors, settings, path)
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}); copy it again"
+        ) from error
+    try:
+        return settings, from_state_dict(tensors, settings)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def save_upstream(folder: str | Path, settings: UpstreamSettings, params: Params) -> None:
@@ -109,8 +115,8 @@ def save_upstream(folder: str | Path, settings: UpstreamSettings, params: Params
         ImportError: safetensors is not installed.
     """
     folder = Path(folder)
-    tensors = _to_torch(params)
-    _check(tensors, settings, folder)
+    tensors = to_state_dict(params)
+    _check(tensors, settings)
     safetensors = _safetensors()
     folder.mkdir(parents=True, exist_ok=True)
     config = {
@@ -174,26 +180,32 @@ def _shapes(settings: UpstreamSettings) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _check(tensors: dict[str, np.ndarray], settings: UpstreamSettings, where: Path) -> None:
+def _check(tensors: dict[str, np.ndarray], settings: UpstreamSettings) -> None:
     expected = _shapes(settings)
     wrong = [
-        f"{name} {shape}, not {tensors[name].shape if name in tensors else 'missing'}"
+        f"{name} is {tensors[name].shape if name in tensors else 'missing'}, not {shape}"
         for name, shape in expected.items()
         if name not in tensors or tensors[name].shape != shape
     ]
-    wrong += [f"no {name}" for name in tensors.keys() - expected.keys()]
+    wrong += [f"{name} is unknown" for name in tensors.keys() - expected.keys()]
     if wrong:
-        raise ValueError(f"{where}: the configuration asks for {'; '.join(sorted(wrong))}")
+        raise ValueError(
+            f"weights and configuration of upstream's model differ: {'; '.join(sorted(wrong))}; "
+            "take both from the same checkpoint"
+        )
 
 
-def _from_torch(
-    tensors: dict[str, np.ndarray], settings: UpstreamSettings, path: Path
-) -> Params:
-    _check(tensors, settings, path)
+def from_state_dict(tensors: dict[str, np.ndarray], settings: UpstreamSettings) -> Params:
+    """Params from the arrays of upstream's ``state_dict``, channels moved to the end.
+
+    Raises:
+        ValueError: arrays are missing, unknown or of other shapes than the settings say.
+    """
+    _check(tensors, settings)
     encoder: Params = {"spectral": {}, "spatial": {}}
     for name, (net, index) in _layers(settings).items():
-        # (out, in, *kernel) -> (*kernel, in, out)
-        layer = {"kernel": _channels_last(tensors[f"{name}.weight"])}
+        kernel = np.moveaxis(tensors[f"{name}.weight"], (0, 1), (-1, -2))
+        layer = {"kernel": jnp.asarray(kernel, jnp.float32)}
         if settings.encoder["bias"]:
             layer["bias"] = jnp.asarray(tensors[f"{name}.bias"], jnp.float32)
         encoder[net][index] = layer
@@ -204,7 +216,8 @@ def _from_torch(
     }
 
 
-def _to_torch(params: Params) -> dict[str, np.ndarray]:
+def to_state_dict(params: Params) -> dict[str, np.ndarray]:
+    """The arrays of upstream's ``state_dict`` from params; inverse of `from_state_dict`."""
     tensors = {
         "cluster.log_bandwidth": np.asarray(params["log_bandwidth"]),
         "cluster.cluster_centers": np.asarray(params["centroids"]),
@@ -217,4 +230,6 @@ def _to_torch(params: Params) -> dict[str, np.ndarray]:
             if "bias" in layer:
                 tensors[f"{name}.bias"] = np.asarray(layer["bias"])
     # safetensors writes buffers as they lie in memory: a transposed view would be scrambled.
-    return {name: np.ascontiguousarray(t, np.float32).reshape(t.shape) for name, t in tensors.items()}
+    return {
+        name: np.ascontiguousarray(t, np.float32).reshape(t.shape) for name, t in tensors.items()
+    }
