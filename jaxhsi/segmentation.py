@@ -56,23 +56,22 @@ def segment(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         threads=config.stream.threads,
         ahead=config.stream.ahead,
     )
-    checkpoints = Checkpoints(folder / "checkpoints")
     state = jax.tree.map(jnp.copy, start)  # the step uses up the state that it is given
-    if resume and checkpoints.latest() is not None:
-        state = checkpoints.restore(replicate(mesh, state), stream)
-    state = fit(
-        jax.random.key(config.seed),
-        state,
-        method.step,
-        stream,
-        mesh,
-        config.steps,
-        Logbook(folder, int(state.step), config.steps),
-        checkpoints,
-        log_every=config.log_every,
-        save_every=config.save_every,
-    )
-    checkpoints.close()
+    with Checkpoints(folder / "checkpoints") as checkpoints:
+        if resume and checkpoints.latest() is not None:
+            state = checkpoints.restore(replicate(mesh, state), stream)
+        state = fit(
+            jax.random.key(config.seed),
+            state,
+            method.step,
+            stream,
+            mesh,
+            config.steps,
+            Logbook(folder, int(state.step), config.steps),
+            checkpoints,
+            log_every=config.log_every,
+            save_every=config.save_every,
+        )
     scores = label_cubes(config, method, task, start, jax.device_get(state), folder)
     scores |= {"steps": int(state.step), "seconds": time.perf_counter() - began}
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")

@@ -28,9 +28,7 @@ def test_project_all_is_the_product_with_the_concatenation(spectra):
     weights = jax.random.normal(jax.random.key(1), (3, 7, 2))
     whole = jnp.concatenate([normalise(kind, spectra, stats) for kind in kinds], axis=1)
     expected = whole @ weights.reshape(-1, 2)
-    chex.assert_trees_all_close(
-        project_all(kinds, spectra, weights, stats), expected, atol=2e-4
-    )
+    chex.assert_trees_all_close(project_all(kinds, spectra, weights, stats), expected, atol=2e-4)
 
 
 def test_hand_values():

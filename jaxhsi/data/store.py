@@ -267,15 +267,15 @@ def _chunks(shape: Sequence[int], itemsize: int) -> list[int]:
     return [min(side, shape[0]), min(side, shape[1]), shape[2]]
 
 
-def reflect(index: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " n"]:
-    """Fold any integer positions into 0..size-1 by mirrors at the two edge pixels.
+def mirror(index: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " n"]:
+    """Fold any integer positions into 0..size-1 by mirrors just outside of the edge pixels.
 
-    The edge is not repeated: ... 2 1 | 0 1 2 3 | 2 1 0 1 ... for size 4, as `numpy.pad` with
-    mode "reflect", at any distance. With one pixel, all positions are that pixel.
+    The edge is repeated: ... 1 0 | 0 1 2 3 | 3 2 1 0 | 0 1 ... for size 4, as `numpy.pad` with
+    mode "symmetric", at any distance. Windows about uniformly drawn pixels so show every pixel
+    equally often, those at the border too.
     """
-    period = max(2 * (size - 1), 1)
-    folded = index % period
-    return np.minimum(folded, period - folded) if size > 1 else np.zeros_like(index)
+    folded = index % (2 * size)
+    return np.minimum(folded, 2 * size - 1 - folded)
 
 
 def read_window(
@@ -283,7 +283,7 @@ def read_window(
 ) -> tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]:
     """Read the window [y0, y0 + height) x [x0, x0 + width) in one read of its bounding box.
 
-    Positions outside of the cube are filled by reflection (see `reflect`): they hold real spectra
+    Positions outside of the cube are filled by mirroring (see `mirror`): they hold real spectra
     and are valid.
 
     Args:
@@ -302,8 +302,8 @@ def read_window(
     """
     if height < 1 or width < 1:
         raise ValueError(f"a window needs at least 1 x 1 pixel; got {height} x {width}")
-    rows = reflect(np.arange(y0, y0 + height), cube.shape[0])
-    columns = reflect(np.arange(x0, x0 + width), cube.shape[1])
+    rows = mirror(np.arange(y0, y0 + height), cube.shape[0])
+    columns = mirror(np.arange(x0, x0 + width), cube.shape[1])
     top, left = int(rows.min()), int(columns.min())
     box = cube.array[top : int(rows.max()) + 1, left : int(columns.max()) + 1]
     try:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import grain
+import jax
 import orbax.checkpoint as ocp
 
 
@@ -34,6 +35,7 @@ class Checkpoints:
 
         Raises:
             FileNotFoundError: there is no checkpoint.
+            ValueError: it holds arrays of other names or shapes.
         """
         step = self.latest()
         if step is None:
@@ -44,11 +46,26 @@ class Checkpoints:
                 state=ocp.args.StandardRestore(template), stream=ocp.args.JsonRestore()
             ),
         )
+        _check_shapes(template, saved.state, self._manager.directory)
         if stream is not None:
             stream.set_state(saved.stream)
         return saved.state
 
-    def close(self) -> None:
-        """Wait for what is being written."""
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what is being written, whatever ended the run."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+def _check_shapes(template: Any, saved: Any, folder: Any) -> None:
+    pairs = zip(jax.tree.leaves_with_path(template), jax.tree.leaves(saved), strict=True)
+    for (path, expected), found in pairs:
+        if expected.shape != found.shape:
+            raise ValueError(
+                f"{folder}: {jax.tree_util.keystr(path)} is {found.shape} in the checkpoint and "
+                f"{expected.shape} by the options and data given now; number of bands, clusters "
+                "and the encoder's size must be those of the run"
+            )

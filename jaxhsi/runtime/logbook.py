@@ -72,7 +72,7 @@ class Logbook:
 def _step_of(line: str) -> float:
     """Step of a line; infinity for one that was cut while being written."""
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except ValueError:
         return float("inf")
 

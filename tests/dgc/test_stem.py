@@ -40,9 +40,7 @@ def test_each_block_has_the_same_say():
     x = mixed_spectra()
     big, small = (fit_stem(scale * x, ("none", "band"), 4) for scale in (1.0, 1e-3))
     kinds = ("none", "band")
-    chex.assert_trees_all_close(
-        embed(big, kinds, x), embed(small, kinds, 1e-3 * x), atol=5e-3
-    )
+    chex.assert_trees_all_close(embed(big, kinds, x), embed(small, kinds, 1e-3 * x), atol=5e-3)
 
 
 def test_fewer_bands_than_dimensions():

@@ -35,7 +35,7 @@ def test_views_stay_inside_the_window(seed, crop):
     options = ViewOptions(crop=crop)
     pair = views.draw_pair(jax.random.key(seed), options)
     at = jax.vmap(lambda view: views.positions(view, crop, crop))(pair)
-    assert 0 <= float(at.min())
+    assert float(at.min()) >= 0
     assert float(at.max()) <= views.window_size(options) - 1
 
 
@@ -44,9 +44,7 @@ def test_views_stay_inside_the_window(seed, crop):
 def test_inverse_undoes_a_view(seed):
     view = views.draw_pair(jax.random.key(seed), ViewOptions())[0]
     identity = jnp.eye(2, 3)
-    chex.assert_trees_all_close(
-        views.compose(views.invert(view), view), identity, atol=1e-4
-    )
+    chex.assert_trees_all_close(views.compose(views.invert(view), view), identity, atol=1e-4)
 
 
 def test_affine_turns_about_the_middle_of_the_crop():

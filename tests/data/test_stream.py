@@ -1,0 +1,129 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from jaxhsi.data.store import Cube, create_cube, open_cube, read_window
+from jaxhsi.data.stream import sample_spectra, standardised, window_stream
+
+
+def make_cube(folder, name: str, values: np.ndarray, **kwargs) -> Cube:
+    with create_cube(folder / f"{name}.zarr", values.shape, values.dtype, **kwargs) as array:
+        array.write(values).result()
+    return open_cube(folder / f"{name}.zarr")
+
+
+@pytest.fixture
+def cubes(tmp_path) -> tuple[Cube, Cube]:
+    """A small cube of 1s and one of 2s with four times the area."""
+    ones, twos = (np.full((size, size, 3), value, np.float32) for size, value in ((8, 1), (16, 2)))
+    return make_cube(tmp_path, "ones", ones), make_cube(tmp_path, "twos", twos)
+
+
+def take(stream, count: int) -> list:
+    return list(itertools.islice(stream, count))
+
+
+def same(a: list, b: list) -> bool:
+    return all(
+        np.array_equal(x, y)
+        for one, two in zip(a, b, strict=True)
+        for x, y in zip(one, two, strict=True)
+    )
+
+
+def test_stream_is_its_seed(cubes):
+    first = take(window_stream(cubes, 6, 4, seed=1), 5)
+    assert first[0][0].shape == (4, 6, 6, 3)
+    assert first[0][1].shape == (4, 6, 6)
+    assert same(first, take(window_stream(cubes, 6, 4, seed=1, threads=1, ahead=1), 5))
+    assert not same(first, take(window_stream(cubes, 6, 4, seed=2), 5))
+
+
+def test_stream_resumes_where_it_was(cubes):
+    stream = window_stream(cubes, 6, 2, seed=1)
+    take(stream, 3)
+    position = stream.get_state()
+    rest = take(stream, 4)
+    again = window_stream(cubes, 6, 2, seed=1)
+    again.set_state(position)
+    assert same(rest, take(again, 4))
+
+
+def test_cubes_are_drawn_by_their_area(cubes):
+    windows = np.concatenate(
+        [values for values, _ in take(window_stream(cubes, 2, 50, seed=0), 20)]
+    )
+    assert 0.75 < (windows.max((1, 2, 3)) == 2).mean() < 0.85
+
+
+def test_every_pixel_is_seen_alike(tmp_path):
+    """Border pixels too: the mirror beyond the edge makes up for windows that leave the cube."""
+    values = np.arange(100, dtype=np.float32).reshape(10, 10, 1)
+    stream = window_stream([make_cube(tmp_path, "c", values)], 6, 100, seed=0)
+    seen = np.concatenate([batch.ravel() for batch, _ in take(stream, 100)]).astype(int)
+    counts = np.bincount(seen, minlength=100).reshape(10, 10) / len(seen) * 100
+    assert counts.min() > 0.5
+    assert counts.max() < 2.5
+
+
+def test_sample_is_uniform_without_replacement(tmp_path):
+    values = np.arange(400, dtype=np.float32).reshape(20, 20, 1)
+    cube = make_cube(tmp_path, "c", values)
+    everything = sample_spectra([cube], 1000, seed=0, tile=7)
+    assert sorted(everything.spectra[:, 0]) == list(range(400))
+    assert (everything.seen, everything.invalid) == (400, 0)
+    hits = np.zeros(400)
+    for seed in range(60):
+        hits[sample_spectra([cube], 100, seed, tile=7).spectra[:, 0].astype(int)] += 1
+    assert hits.mean() == 15  # 100 of 400, 60 times
+    assert np.abs(hits - 15).max() < 15  # binomial deviation 3.4
+    corner, rest = hits.reshape(20, 20)[14:, 14:].mean(), hits.mean()
+    assert abs(corner - rest) < 2.5
+
+
+def test_sample_leaves_out_invalid_pixels_and_counts_them(tmp_path):
+    values = np.ones((6, 6, 2), np.float32)
+    values[0, 0, 1] = np.nan
+    values[5, 5] = np.inf
+    sample = sample_spectra([make_cube(tmp_path, "c", values)], 100, seed=0)
+    assert (len(sample.spectra), sample.seen, sample.invalid) == (34, 36, 2)
+    assert np.isfinite(sample.spectra).all()
+
+
+def test_sample_reads_a_bounded_number_of_tiles(tmp_path):
+    cube = make_cube(tmp_path, "c", np.ones((40, 40, 2), np.float32))
+    reads = []
+
+    def read(*where):
+        reads.append(where)
+        return read_window(*where)
+
+    sample = sample_spectra([cube], 10, seed=0, tile=4, most_tiles=5, read=read)
+    assert len(reads) == 5
+    assert len(sample.spectra) == 10
+
+
+def test_nothing_valid_is_an_error_that_names_the_cube(tmp_path):
+    cube = make_cube(tmp_path, "empty", np.full((4, 4, 2), 7, np.int16), no_data=7)
+    with pytest.raises(ValueError, match=r"no valid pixel among 16 .*empty\.zarr"):
+        sample_spectra([cube], 10, seed=0)
+
+
+def test_standardised_reads_bands_of_mean_zero_and_deviation_one(tmp_path):
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(70, 90, 3)) * [1, 5, 100] + [3, -50, 4000]).astype(np.float32)
+    values[3, 4] = np.nan
+    cube = make_cube(tmp_path, "c", values)
+    scaled, valid = standardised([cube])(cube, 0, 0, 70, 90)
+    np.testing.assert_allclose(scaled[valid].mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(scaled[valid].std(0, ddof=1), 1, atol=1e-4)
+    assert not valid[3, 4]
+    assert (scaled[3, 4] == 0).all()
+
+
+def test_standardised_measures_each_cube_by_itself(cubes):
+    read = standardised(cubes[:1])
+    for cube in cubes:  # the second one is measured when it is first read
+        values, _ = read(cube, 0, 0, 4, 4)
+        assert (values == 0).all()

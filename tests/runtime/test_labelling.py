@@ -1,0 +1,73 @@
+import jax
+import numpy as np
+import pytest
+
+from jaxhsi.data.store import open_cube
+from jaxhsi.runtime.labelling import label_tiles, label_writer
+from tests.data.test_stream import make_cube
+from tests.dgc.scene import blobs
+from tests.dgc.test_algorithm import first_state, method
+from tests.dgc.test_encoder import stirred
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory):
+    """A method whose spatial layers do something, and a cube that has a hole."""
+    dgc = method()
+    values = blobs(2, 60)[0][:, :48].copy()
+    values[30, 20] = np.nan
+    cube = make_cube(tmp_path_factory.mktemp("cube"), "blobs", values)
+    state = first_state(dgc)
+    return dgc, state._replace(teacher=stirred(state.teacher)), cube
+
+
+def whole_map(setting, tile: int) -> np.ndarray:
+    dgc, state, cube = setting
+    labels = np.full(cube.shape[:2], -9)
+    predict = jax.jit(dgc.predict)
+    for part in label_tiles(
+        predict, state, cube, halo=dgc.halo, full_rows=dgc.full_rows, tile=tile
+    ):
+        labels[part.slices] = part.labels
+    return labels
+
+
+@pytest.mark.parametrize("tile", [7, 16, 33, 47])
+def test_labels_do_not_depend_on_the_tiles(setting, tile):
+    whole = whole_map(setting, 1000)
+    assert whole[30, 20] == -1
+    assert len(np.unique(whole)) > 2
+    np.testing.assert_array_equal(whole_map(setting, tile), whole)
+
+
+def test_a_halo_that_is_too_small_shows(setting):
+    """The test above can fail: without the halo the seams are wrong."""
+    dgc, state, cube = setting
+    cut = whole_map((dgc._replace(halo=0), state, cube), 7)
+    assert (cut != whole_map(setting, 1000)).any()
+
+
+def test_written_maps_are_whole_and_agree(setting, tmp_path):
+    dgc, state, cube = setting
+    with label_writer(tmp_path, cube, "labelled") as write:
+        for part in label_tiles(
+            jax.jit(dgc.predict), state, cube, halo=dgc.halo, full_rows=False, tile=32
+        ):
+            write(part)
+    plain = np.load(tmp_path / "blobs.npy")
+    store = open_cube(tmp_path / "blobs.zarr")
+    np.testing.assert_array_equal(store.array.read().result()[..., 0], plain)
+    assert plain.dtype == np.int16
+    assert store.history[-1] == "labelled"
+    confidence = open_cube(tmp_path / "blobs-confidence.zarr").array.read().result()
+    assert confidence[30, 20, 0] == 0
+    assert (confidence[plain >= 0] > 0.3).all()
+    assert not list(tmp_path.glob("*partial*"))
+
+
+def test_an_interrupted_map_is_not_taken_for_whole(setting, tmp_path):
+    cube = setting[2]
+    with pytest.raises(KeyboardInterrupt), label_writer(tmp_path, cube, "labelled"):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "blobs.npy").exists()
+    assert not (tmp_path / "blobs.zarr").exists()
