@@ -11,7 +11,7 @@ KEY = jax.random.key(0)
 
 
 def compiled(*sizes, **options):
-    encoder = compiled(*sizes, **options)
+    encoder = upstream_encoder(*sizes, **options)
     return encoder._replace(init=jax.jit(encoder.init), apply=jax.jit(encoder.apply))
 
 
@@ -54,14 +54,14 @@ def test_bfloat16_stays_close():
 
 def test_it_mixes_pixels_over_row_ends_and_no_bands():
     """Its defect: the last pixel of a row reaches the first ones of the next."""
-    encoder = compiled(3, 4, layers=1)
+    encoder = compiled(3, 8, layers=1)
     params = encoder.init(KEY)
     x = pixels(1, 20, 30, 3)
     other = x.copy()
     other[0, 9, 29] += 3
     moved = np.asarray(encoder.apply(params, other)) != np.asarray(encoder.apply(params, x))
     changed = np.argwhere(moved.any(-1)[0])
-    assert [10, 0] in changed.tolist()
+    assert (changed[:, 1] < 6).any()  # 24 columns away: only over the end of the row
     # Flattened reach 4 either way, then two pixels in every direction.
     assert set(changed[:, 0]) <= set(range(7, 13))
     assert set(changed[:, 1]) <= set(range(23, 30)) | set(range(0, 6))

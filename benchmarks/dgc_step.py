@@ -1,0 +1,290 @@
+"""Time and memory of DGC beside the PyTorch reference, at the reference's defaults.
+
+    python benchmarks/dgc_step.py --reference PATH [--reference-python PYTHON] --out FILE.json
+
+For every task each implementation runs in a fresh process of its own; requests alternate between
+the processes, so that both see the same machine. 301 bands, 4 pairs of crops of 64 x 64, 4
+clusters, 5 mean-shift iterations, float32; inference on one cube of 256 x 256.
+
+Tasks: ``step``, a whole training step (for the reference: gradients, clip, AdamW, second forward
+pass, centroids; the default method also cuts and augments its views); ``encoder``, its forward
+pass on 8 crops; ``inference``, labels of a cube. The first run of a task, which compiles, is
+reported as ``first_seconds``. This file runs under two interpreters: it imports neither torch nor
+jax before it knows which one it is.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+BANDS, PAIRS, CROP, DIM, CLUSTERS, CUBE = 301, 4, 64, 32, 4, 256
+TASKS = {
+    "step": ("upstream", "parity", "default"),
+    "encoder": ("upstream", "parity"),
+    "inference": ("upstream", "parity", "default"),
+}
+REACH = {("step", "parity"): 8, ("step", "default"): 15, ("inference", "parity"): 10}
+
+
+def upstream(task: str, reference: str) -> Callable[[], None]:
+    """The reference's own code, as its trainer calls it."""
+    import torch
+
+    sys.path.insert(0, reference)
+    sys.modules["torch.utils.tensorboard"] = types.SimpleNamespace(SummaryWriter=None)
+    package = "hsi_global_clustering"
+    defaults = importlib.import_module(f"{package}.default_argument")
+    trainer = importlib.import_module(f"{package}.trainer")
+    torch.manual_seed(0)
+    model = trainer.HyperspectralClusteringModel(**defaults.DEFAULT_MODEL_KWARGS)
+    crops = torch.randn(2, PAIRS, BANDS, CROP, CROP)
+    if task == "inference":
+        cube = torch.randn(1, BANDS, CUBE, CUBE)
+        return lambda: model.inference(cube)
+    if task == "encoder":
+        return lambda: torch.no_grad()(model.encoder)(crops.flatten(0, 1))
+    optimizer = torch.optim.AdamW(model.parameters(), **defaults.DEFAULT_OPTIMIZER_KWARGS)
+    holder = types.SimpleNamespace(model=model)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model.train_step(*crops)[0].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            seen = model.train_step(*crops)[2]
+        update = trainer.HSIClusteringTrainer._ema_update_centroids
+        update(holder, seen["z1"], seen["p1"], seen["z2"], seen["p2"], 0.99, 0.05)
+
+    return step
+
+
+def parity(task: str, reference: str) -> Callable[[], None]:
+    """The same maths in jaxhsi."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxhsi.dgc.prototype import Options, Pair, prototype_dgc, upstream_optimizer
+    from jaxhsi.dgc.upstream import balanced_labels
+    from jaxhsi.dgc.upstream_encoder import upstream_encoder
+
+    key = jax.random.key(0)
+    encoder = upstream_encoder(BANDS, DIM)
+    dgc = prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(), Options())
+    state = jax.jit(dgc.init)(key)
+    if task == "inference":
+        cube, predict = jax.random.normal(key, (1, CUBE, CUBE, BANDS)), jax.jit(dgc.predict)
+        return lambda: jax.block_until_ready(predict(state, cube))
+    crops = jax.random.normal(key, (2, PAIRS, CROP, CROP, BANDS))
+    if task == "encoder":
+        flat, apply = crops.reshape(-1, *crops.shape[2:]), jax.jit(encoder.apply)
+        return lambda: jax.block_until_ready(apply(state.params["encoder"], flat))
+
+    def whole(key: jax.Array, state: tuple, crops: jax.Array) -> tuple:
+        k_kick, *k_labels = jax.random.split(key, 3)
+        pixels = PAIRS * CROP * CROP
+        labels = jnp.stack([balanced_labels(k, pixels, CLUSTERS) for k in k_labels])
+        kick = 0.05 * jax.random.normal(k_kick, (CLUSTERS, DIM))
+        return dgc.update(state, Pair(crops, labels, kick))
+
+    return _loop(jax.jit(whole, donate_argnums=1), key, state, crops)
+
+
+def default(task: str, reference: str) -> Callable[[], None]:
+    """The default method of jaxhsi at the same sizes, its views cut and augmented in the step."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxhsi.config import DGCConfig, build_method
+    from jaxhsi.dgc.algorithm import Batch
+    from jaxhsi.dgc.views import ViewOptions, window_size
+
+    key, views = jax.random.key(0), ViewOptions(crop=CROP)
+    dgc = build_method(DGCConfig(num_clusters=CLUSTERS, views=views), BANDS)
+    state = dgc.init(key, jax.random.normal(key, (4096, BANDS)))
+    if task == "inference":
+        cube, valid = (
+            jax.random.normal(key, (1, CUBE, CUBE, BANDS)),
+            jnp.ones((1, CUBE, CUBE), bool),
+        )
+        predict = jax.jit(dgc.predict)
+        return lambda: jax.block_until_ready(predict(state, cube, valid))
+    side = window_size(views)
+    window = jax.random.normal(key, (PAIRS, side, side, BANDS))
+    batch = Batch(window, jnp.ones(window.shape[:3], bool))
+    return _loop(jax.jit(dgc.step, donate_argnums=1), key, state, batch)
+
+
+def _loop(step: Callable, key: object, state: object, batch: object) -> Callable[[], None]:
+    """Keep the state and draw a new key each time; the donated state is gone after a step."""
+    import jax
+
+    held = [state, 0]
+
+    def run() -> None:
+        held[1] += 1
+        held[0], info = step(jax.random.fold_in(key, held[1]), held[0], batch)
+        jax.block_until_ready((held[0], info))
+
+    return run
+
+
+def serve(name: str, task: str, reference: str) -> None:
+    """Answer each line of stdin by a timed run, in JSON; an empty line ends it with the peak."""
+    run = {"upstream": upstream, "parity": parity, "default": default}[name](task, reference)
+    print(json.dumps("ready"), flush=True)
+    while sys.stdin.readline().strip():
+        start = time.perf_counter()
+        run()
+        print(json.dumps(time.perf_counter() - start), flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    scale = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    versions = {k: _version(k) for k in ("torch", "jax", "jaxlib", "flax", "optax", "numpy")}
+    print(json.dumps({"peak_mib": peak / scale, "versions": versions}), flush=True)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+class Worker:
+    """An implementation in a process of its own."""
+
+    def __init__(self, name: str, task: str, options: argparse.Namespace):
+        python = options.reference_python if name == "upstream" else sys.executable
+        command = [python, __file__, "--reference", str(options.reference)]
+        self.process = subprocess.Popen(
+            [*command, "--serve", name, task],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answer()
+
+    def _answer(self) -> object:
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a worker ended early: {' '.join(self.process.args)}")
+        return json.loads(line)
+
+    def ask(self, line: str) -> object:
+        """Send a line and wait for the answer."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+
+def measure(task: str, options: argparse.Namespace) -> tuple[list[dict], dict]:
+    """Rows of one task, runs alternating between the implementations."""
+    workers = {name: Worker(name, task, options) for name in TASKS[task]}
+    first = {name: worker.ask("run") for name, worker in workers.items()}
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(options.rounds):
+        for name, worker in workers.items():
+            times[name].append(worker.ask("run"))
+    rows, versions = [], {}
+    for name, worker in workers.items():
+        end = worker.ask("")
+        worker.process.wait()
+        versions |= {f"{name}/{k}": v for k, v in end["versions"].items() if v}
+        median = statistics.median(times[name])
+        rows.append(
+            {
+                "task": task,
+                "implementation": name,
+                "median_seconds": median,
+                "min_seconds": min(times[name]),
+                "first_seconds": first[name],
+                "peak_mib": end["peak_mib"],
+                "ratio": statistics.median(times["upstream"]) / median,
+                "reach": REACH.get((task, name)),
+                "times": times[name],
+            }
+        )
+    return rows, versions
+
+
+def machine() -> dict:
+    """What it ran on, with its own rate of matrix products for scale."""
+    import jax
+    import jax.numpy as jnp
+
+    a, product = jnp.ones((2048, 2048)), jax.jit(lambda a: a @ a)
+    best = float("inf")
+    for _ in range(8):
+        start = time.perf_counter()
+        product(a).block_until_ready()
+        best = min(best, time.perf_counter() - start)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": cores,
+        "device": jax.devices()[0].device_kind,
+        "matmul_gflops": 2 * 2048**3 / best / 1e9,
+        "load": list(os.getloadavg()),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def show(rows: list[dict], about: dict) -> None:
+    """Print the table."""
+    print(f"{about['processor']}, {about['cores']} cores, {about['matmul_gflops']:.0f} GFLOP/s")
+    head = ("task", "implementation", "median s", "min s", "first s", "peak MiB", "ratio", "reach")
+    print(("{:<10} {:<15}" + " {:>9}" * 6).format(*head))
+    for row in rows:
+        reach = f"{row['reach']}x" if row["reach"] else ""
+        print(
+            f"{row['task']:<10} {row['implementation']:<15} {row['median_seconds']:>9.3f} "
+            f"{row['min_seconds']:>9.3f} {row['first_seconds']:>9.2f} {row['peak_mib']:>9.0f} "
+            f"{row['ratio']:>8.1f}x {reach:>9}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reference", type=Path, required=True, help="clone of the reference")
+    parser.add_argument("--reference-python", default=sys.executable, help="with torch")
+    parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--rounds", type=int, default=11, help="timed runs of each")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # like the reference here
+    if options.serve:
+        return serve(*options.serve, str(options.reference))
+    if not (options.reference / "hsi_global_clustering").is_dir():
+        parser.error(f"{options.reference} holds no hsi_global_clustering; clone the reference")
+    rows, versions = [], {"python": platform.python_version()}
+    about = machine()
+    for task in options.tasks:
+        new, used = measure(task, options)
+        rows, versions = rows + new, versions | used
+    show(rows, about)
+    if options.out:
+        report = {"machine": about, "versions": versions, "rows": rows}
+        options.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
