@@ -25,8 +25,9 @@ import sys
 import time
 import types
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
+
+from machine import describe_machine, installed
 
 BANDS, PAIRS, CROP, DIM, CLUSTERS, CUBE = 301, 4, 64, 32, 4, 256
 TASKS = {
@@ -121,7 +122,8 @@ def default(task: str, reference: str) -> Callable[[], None]:
         predict = jax.jit(dgc.predict)
         return lambda: jax.block_until_ready(predict(state, cube, valid))
     side = window_size(views)
-    window = jax.random.normal(key, (PAIRS, side, side, BANDS))
+    numbers = np.random.default_rng(0).standard_normal((PAIRS, side, side, BANDS), np.float32)
+    window = jnp.asarray(numbers)
     batch = Batch(window, jnp.ones(window.shape[:3], bool))
     return _loop(jax.jit(dgc.step, donate_argnums=1), key, state, batch)
 
@@ -150,15 +152,8 @@ def serve(name: str, task: str, reference: str) -> None:
         print(json.dumps(time.perf_counter() - start), flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     scale = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    versions = {k: _version(k) for k in ("torch", "jax", "jaxlib", "flax", "optax", "numpy")}
+    versions = {k: installed(k) for k in ("torch", "jax", "jaxlib", "flax", "optax", "numpy")}
     print(json.dumps({"peak_mib": peak / scale, "versions": versions}), flush=True)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 class Worker:
@@ -218,35 +213,6 @@ def measure(task: str, options: argparse.Namespace) -> tuple[list[dict], dict]:
     return rows, versions
 
 
-def machine() -> dict:
-    """What it ran on, with its own rate of matrix products for scale."""
-    import jax
-    import jax.numpy as jnp
-
-    a, product = jnp.ones((2048, 2048)), jax.jit(lambda a: a @ a)
-    best = float("inf")
-    for _ in range(8):
-        start = time.perf_counter()
-        product(a).block_until_ready()
-        best = min(best, time.perf_counter() - start)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": cores,
-        "device": jax.devices()[0].device_kind,
-        "matmul_gflops": 2 * 2048**3 / best / 1e9,
-        "load": list(os.getloadavg()),
-    }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def show(rows: list[dict], about: dict) -> None:
     """Print the table."""
     print(f"{about['processor']}, {about['cores']} cores, {about['matmul_gflops']:.0f} GFLOP/s")
@@ -276,7 +242,7 @@ def main() -> None:
     if not (options.reference / "hsi_global_clustering").is_dir():
         parser.error(f"{options.reference} holds no hsi_global_clustering; clone the reference")
     rows, versions = [], {"python": platform.python_version()}
-    about = machine()
+    about = describe_machine()
     for task in options.tasks:
         new, used = measure(task, options)
         rows, versions = rows + new, versions | used

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,11 @@ from jsonargparse import ArgumentParser, Namespace
 
 from jaxhsi.dgc.algorithm import DGC, Options, teacher_student
 from jaxhsi.dgc.encoder import patch_encoder
+from jaxhsi.dgc.prototype import Options as PrototypeOptions
+from jaxhsi.dgc.prototype import prototype_dgc
+from jaxhsi.dgc.upstream_encoder import upstream_encoder
 from jaxhsi.dgc.views import ViewOptions
+from jaxhsi.dgc.windowed import over_windows
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,25 @@ class EncoderOptions:
     hidden: int = 48
     channels: int = 16
     depth: int = 2
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True)
+class UpstreamEncoderOptions:
+    """Size of upstream's encoder, its values by default.
+
+    Attributes:
+        embed_dim: d of the embedding and width of every layer.
+        layers: convolutions over the flattened row.
+        kernel: their length in pixels.
+        bias: whether the convolutions have one.
+        dtype: of the convolutions; sums and losses stay float32.
+    """
+
+    embed_dim: int = 32
+    layers: int = 3
+    kernel: int = 9
+    bias: bool = False
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -61,7 +85,7 @@ class StreamOptions:
         standardise_cubes: standardise each band over its own cube first, as upstream does.
     """
 
-    batch: int = 8
+    batch: int = 4
     sample: int = 16384
     threads: int = 4
     ahead: int = 16
@@ -111,6 +135,8 @@ class DGCConfig:
         save_every: steps between checkpoints.
         teacher_student: of the default method.
         encoder: of the default method.
+        prototype: of upstream's algorithm.
+        upstream_encoder: of upstream's algorithm.
         views: how pairs of overlapping views are drawn.
         optimizer: of the parameters.
         stream: how the cubes are read.
@@ -134,6 +160,8 @@ class DGCConfig:
     save_every: int = 100
     teacher_student: Options = field(default_factory=Options)
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    prototype: PrototypeOptions = field(default_factory=PrototypeOptions)
+    upstream_encoder: UpstreamEncoderOptions = field(default_factory=UpstreamEncoderOptions)
     views: ViewOptions = field(default_factory=ViewOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     stream: StreamOptions = field(default_factory=StreamOptions)
@@ -169,6 +197,8 @@ def build_optimizer(options: OptimizerOptions) -> optax.GradientTransformation:
 
 def build_method(config: DGCConfig, bands: int) -> DGC:
     """The method that a configuration describes, for cubes of so many bands."""
+    if config.method == "upstream":
+        return _upstream_method(config, bands)
     encoder = patch_encoder(
         bands,
         config.teacher_student.normalisations,
@@ -185,6 +215,18 @@ def build_method(config: DGCConfig, bands: int) -> DGC:
         config.teacher_student,
         config.views,
     )
+
+
+def _upstream_method(config: DGCConfig, bands: int) -> DGC:
+    size = config.upstream_encoder
+    encoder = upstream_encoder(
+        bands, size.embed_dim, size.layers, size.kernel, size.bias, jnp.dtype(size.dtype)
+    )
+    optimizer = build_optimizer(config.optimizer)
+    method = prototype_dgc(
+        encoder, config.num_clusters, size.embed_dim, optimizer, config.prototype
+    )
+    return over_windows(method, config.num_clusters, config.views)
 
 
 class Parser(ArgumentParser):
@@ -229,9 +271,50 @@ def write_config(config: DGCConfig, path: Path) -> None:
     path.write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
 
 
+FREE_TO_CHANGE = (
+    *("steps", "out", "devices", "log_every", "save_every", "labels", "ignore_label", "label_key"),
+    *("stream.threads", "stream.ahead", "stream.tile"),
+)
+"""Options that a run may be resumed with other values of: none changes what a step computes."""
+
+
+def check_same_run(config: DGCConfig, path: Path) -> None:
+    """Refuse to go on with a run under options that would not have led to its checkpoint.
+
+    Args:
+        config: of now.
+        path: the file that :func:`write_config` wrote when the run began.
+
+    Raises:
+        ValueError: names each option that differs, with both values.
+    """
+    then = dict(_leaves(yaml.safe_load(path.read_text())))
+    now = dict(_leaves(_plain(asdict(config))))
+    differing = [
+        f"--{name} {now.get(name)} (was {then.get(name)})"
+        for name in now | then
+        if now.get(name) != then.get(name) and name not in FREE_TO_CHANGE
+    ]
+    if differing:
+        raise ValueError(
+            f"--resume goes on with the run of {path}, but other options were given: "
+            f"{', '.join(differing)}; drop them, or start a new run"
+        )
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value

@@ -1,5 +1,6 @@
 """Label maps, pictures and scores of a trained state, cube by cube."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -53,6 +54,8 @@ def label_cubes(
 ) -> dict[str, Any]:
     """Label all cubes, write maps and pictures, and score the start beside the trained state."""
     predict, clusters, classes = jax.jit(method.predict), config.num_clusters, len(task.classes)
+    maps = folder / "labels.partial"  # takes the place of earlier maps when all are whole
+    shutil.rmtree(maps, ignore_errors=True)
     trained, untrained = {}, []
 
     def count(state: Any, cube: Cube, write: Callable[[Labelled], None]) -> Tally:
@@ -73,11 +76,13 @@ def label_cubes(
     for cube in task.label:
         truth = task.truth(cube)
         note = f"labelled by DGC with {clusters} clusters after {config.steps} steps"
-        with label_writer(folder / "labels", cube, note) as write:
+        with label_writer(maps, cube, note) as write:
             trained[cube.name] = count(state, cube, write)
         if truth is not None:
             untrained.append(count(start, cube, lambda _: None))
-        _picture(folder, cube, truth, trained[cube.name], task.classes)
+        _picture(folder, maps / f"{cube.name}.npy", cube, truth, trained[cube.name], task.classes)
+    shutil.rmtree(folder / "labels", ignore_errors=True)
+    maps.rename(folder / "labels")
     return _scores(trained, untrained, task.classes)
 
 
@@ -110,10 +115,15 @@ def _class_colours(confusion: np.ndarray) -> np.ndarray:
 
 
 def _picture(
-    folder: Path, cube: Cube, truth: np.ndarray | None, tally: Tally, classes: tuple[str, ...]
+    folder: Path,
+    labelled: Path,
+    cube: Cube,
+    truth: np.ndarray | None,
+    tally: Tally,
+    classes: tuple[str, ...],
 ) -> None:
     step = report.thinning(cube.shape)
-    labels = np.load(folder / "labels" / f"{cube.name}.npy", mmap_mode="r")[::step, ::step]
+    labels = np.load(labelled, mmap_mode="r")[::step, ::step]
     clusters = len(tally.pixels)
     panels = [
         ("false colour", report.false_colour(cube)),

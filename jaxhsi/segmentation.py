@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxhsi import report
-from jaxhsi.config import DGCConfig, build_method, write_config
+from jaxhsi.config import DGCConfig, build_method, check_same_run, write_config
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.dgc.views import window_size
@@ -39,14 +39,16 @@ def segment(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     mesh = device_mesh(config.devices, config.stream.batch)
     folder = config.out or fresh_folder(Path("runs"), "dgc")
     check_folder(folder, resume=resume, overwrite=overwrite)
+    if resume:
+        check_same_run(config, folder / CONFIG)
     task = open_task(config)
     _check_cubes(config, task)
     method = build_method(config, task.train[0].shape[2])
+    console.print(f"{len(task.train)} cube(s) of {task.train[0].shape}, {mesh.size} device(s)")
+    start = _start(config, method, task, console)
     claim_folder(folder, overwrite=overwrite)
     write_config(config, folder / CONFIG)
-    console.print(f"{len(task.train)} cube(s) of {task.train[0].shape}, {mesh.size} device(s)")
 
-    start = _start(config, method, task, console)
     stream = window_stream(
         task.train,
         window_size(config.views),

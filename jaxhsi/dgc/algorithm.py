@@ -120,7 +120,7 @@ class Options:
     """
 
     normalisations: tuple[Normalisation, ...] = ("snv", "band")
-    dim: int = 8
+    dim: int = 6
     consistency: float = 0.1
     teacher_rate: float = 0.02
     dictionary_rate: float = 0.01

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxhsi.spectral import BandStats, Normalisation, band_stats, normalise, project_all
 
 BLOCK_DIMENSIONS = 12
-CLIP_DEVIATIONS = 4.0
+CLIP_DEVIATIONS = 8.0
 
 
 class Stem(NamedTuple):
@@ -21,7 +21,7 @@ class Stem(NamedTuple):
         stats: what the normalisations refer to.
         projection: P_b, one ``(c, d)`` block for each normalisation.
         offset: minus the projected mean, so that v has mean zero.
-        limit: four deviations of each component. A few glare or dead pixels would otherwise own
+        limit: eight deviations of each component. A few glare or dead pixels would otherwise own
             the covariance of the mixture.
     """
 
@@ -31,7 +31,7 @@ class Stem(NamedTuple):
     limit: Float[Array, " d"]
 
 
-def fit_stem(spectra: Float[Array, "n c"], kinds: Sequence[Normalisation], dim: int = 8) -> Stem:
+def fit_stem(spectra: Float[Array, "n c"], kinds: Sequence[Normalisation], dim: int = 6) -> Stem:
     """Fit the stem to a sample of spectra, without labels and without iterations.
 
     Each normalisation is reduced to its 12 leading principal components and divided by the root

@@ -45,8 +45,8 @@ class ViewOptions:
     scale: tuple[float, float] = (0.9, 1.1)
     band_shift: int = 2
     gain: float = 0.05
-    noise: float = 0.15
-    dropout: float = 0.1
+    noise: float = 0.05
+    dropout: float = 0.02
 
     def __post_init__(self):
         """Refuse ranges that draw nothing or nonsense."""

@@ -17,4 +17,4 @@ def blobs(seed: int, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
     light = jnp.linspace(0.8, 1.2, size)[:, None, None]
     noise = 0.15 * jax.random.normal(k_noise, (size, size, BANDS))
     cube = 1000 * (spectra[truth] * light + noise)
-    return np.asarray(cube, np.float32), np.asarray(truth)
+    return np.array(cube, np.float32), np.array(truth)

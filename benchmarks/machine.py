@@ -1,0 +1,52 @@
+"""What a benchmark ran on; every report of this folder begins with it."""
+
+import os
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "tensorstore", "grain")
+
+
+def installed(package: str) -> str | None:
+    """Version of a package, None where it is not there."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def describe_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that matter here."""
+    found = {package: installed(package) for package in PACKAGES}
+    return {"python": platform.python_version()} | {k: v for k, v in found.items() if v}
+
+
+def describe_machine() -> dict:
+    """What it ran on, with its own rate of matrix products for scale."""
+    import jax
+    import jax.numpy as jnp
+
+    a, product = jnp.ones((2048, 2048)), jax.jit(lambda a: a @ a)
+    best = float("inf")
+    for _ in range(8):
+        start = time.perf_counter()
+        product(a).block_until_ready()
+        best = min(best, time.perf_counter() - start)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": cores,
+        "device": jax.devices()[0].device_kind,
+        "matmul_gflops": 2 * 2048**3 / best / 1e9,
+        "load": list(os.getloadavg()),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+
+from jaxhsi.config import DGCConfig, StreamOptions, dgc_config, dgc_parser, write_config
+from jaxhsi.dgc.views import ViewOptions
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("dgc_*.yaml"))
+
+
+def parse(*arguments: str) -> DGCConfig:
+    parser = dgc_parser(prog="dgc")
+    return dgc_config(parser, parser.parse_args(list(arguments)))
+
+
+def refusal(capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit):
+        parse(*arguments)
+    return capsys.readouterr().err
+
+
+def test_defaults_are_the_dataclass():
+    assert parse() == DGCConfig()
+
+
+def test_nested_options_and_files(tmp_path):
+    (tmp_path / "c.yaml").write_text("num_clusters: 3\nviews:\n  crop: 24\n  noise: 0.5\n")
+    config = parse("--config", str(tmp_path / "c.yaml"), "--views.crop", "16", "--seed", "4")
+    assert (config.num_clusters, config.seed) == (3, 4)
+    assert config.views == ViewOptions(crop=16, noise=0.5)
+
+
+def test_a_written_configuration_reads_back(tmp_path):
+    config = DGCConfig(
+        data="cubes", labels=Path("labels"), out=Path("run"), size=(3, 4), views=ViewOptions(crop=8)
+    )
+    write_config(config, tmp_path / "config.yaml")
+    assert parse("--config", str(tmp_path / "config.yaml")) == config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+def test_shipped_configurations_are_valid(path):
+    assert isinstance(parse("--config", str(path)), DGCConfig)
+
+
+def test_the_leaf_configuration_spells_out_the_defaults():
+    [path] = [p for p in CONFIGS if p.name == "dgc_leaf.yaml"]
+    assert parse("--config", str(path)) == DGCConfig()
+
+
+def test_the_upstream_configuration_has_upstreams_weights():
+    [path] = [p for p in CONFIGS if p.name == "dgc_upstream.yaml"]
+    config = parse("--config", str(path))
+    assert tuple(config.prototype.weights)[:5] == (1.0, 0.001, 2.0, 2.0, 1.0)
+    assert (config.method, config.views.crop, config.stream.batch) == ("upstream", 64, 4)
+    assert config.stream.standardise_cubes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--num_cluster", "3"), "did you mean --num_clusters?"),
+        (("--views.crp", "3"), "did you mean --views.crop?"),
+        (("--num_clusters", "many"), "num_clusters"),
+        (("--method", "magic"), "teacher_student"),
+        (("--teacher_student.normalisations", "[msc]"), "snv"),
+        (("--config", "missing.yaml"), "missing.yaml"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(capsys, arguments, named):
+    assert named in refusal(capsys, *arguments)
+
+
+def test_unknown_keys_in_a_file_are_refused_with_the_valid_ones(capsys, tmp_path):
+    (tmp_path / "c.yaml").write_text("num_cluster: 3\n")
+    message = refusal(capsys, "--config", str(tmp_path / "c.yaml"))
+    assert "num_cluster" in message
+    assert "Valid options: " in message
+    assert "ignore_label" in message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"num_clusters": 0}, "--num_clusters 0"),
+        ({"steps": -1}, "--steps -1"),
+        ({"stream": StreamOptions(batch=0)}, "--stream.batch 0"),
+        ({"stream": StreamOptions(sample=4), "num_clusters": 5}, "--stream.sample 4 spectra"),
+    ],
+)
+def test_values_out_of_range_are_refused(wrong, named):
+    with pytest.raises(ValueError, match=named):
+        DGCConfig(**wrong)
+
+
+def test_help_speaks_of_every_fixed_option(capsys):
+    with pytest.raises(SystemExit):
+        parse("--help")
+    text = capsys.readouterr().out
+    for name in ("config", "data", "labels", "out", "seed", "num_clusters", "steps", "devices"):
+        assert f"--{name}" in text
+    assert "built-in leaf" in text

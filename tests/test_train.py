@@ -1,0 +1,190 @@
+"""The command, end to end on tiny data, and all that a user can get wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from jaxhsi.data.store import open_cube
+from jaxhsi.train import main
+from tests.dgc.scene import blobs
+
+TINY = (
+    *("dgc", "--views.crop", "12", "--stream.batch", "2", "--stream.tile", "32", "--devices", "1"),
+    *("--encoder.hidden", "8", "--encoder.channels", "4", "--encoder.depth", "1"),
+    *("--num_clusters", "3", "--teacher_student.starts", "2", "--log_every", "1"),
+)
+STEPS = ("--steps", "4")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("JAXHSI_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def cube(tmp_path) -> tuple[Path, Path]:
+    """A .mat cube with a dead pixel, and its labels, where 0 means unlabelled."""
+    values, truth = blobs(0)
+    values[2, 3, 4] = np.nan
+    scipy.io.savemat(tmp_path / "field.mat", {"cube": values})
+    np.save(tmp_path / "truth.npy", np.where(truth == 2, 7, truth + 1) * (values[..., 0] > 0))
+    return tmp_path / "field.mat", tmp_path / "truth.npy"
+
+
+def scores(run: Path) -> dict:
+    return json.loads((run / "scores.json").read_text())
+
+
+def test_a_run_leaves_all_that_it_promises(cube, tmp_path, capsys):
+    data, labels = cube
+    run = tmp_path / "run"
+    given = ("--data", str(data), "--labels", str(labels), "--ignore_label", "0")
+    assert main([*TINY, *STEPS, *given, "--out", str(run)]) == 0
+    found = scores(run)
+    assert {
+        *("mean_iou", "per_class_iou", "alignment", "oa", "nmi", "active_clusters"),
+        *("seconds", "steps", "start"),
+    } <= found.keys()
+    for way in ("hungarian", "merge"):
+        assert found["mean_iou"][way] > 0.8
+        assert len(found["per_class_iou"][way]) == 3
+        assert len(found["alignment"][way]) == 3
+    assert found["steps"] == 4
+    assert found["invalid_pixels"] == 1
+    assert sum(found["pixels"]) == 48 * 48 - 1
+    assert found["classes"] == ["class 1", "class 2", "class 7"]
+    map_ = np.load(run / "labels" / "field.npy")
+    assert map_[2, 3] == -1
+    np.testing.assert_array_equal(
+        open_cube(run / "labels" / "field.zarr").array.read().result()[..., 0], map_
+    )
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+    assert (run / "pictures" / "field.png").stat().st_size > 1000
+    assert (run / "config.yaml").exists()
+    assert list((run / "checkpoints").iterdir())
+    assert list((run / "events").iterdir())
+    output = capsys.readouterr().out
+    assert "mean IoU" in output
+    assert "3 active clusters" in output
+    assert "1 of 2,304 pixels read are not valid" in output
+
+
+def test_an_interrupted_run_resumes_to_the_same_result(cube, tmp_path):
+    data, _ = cube
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    given = ("--data", str(data), "--save_every", "2")
+    assert main([*TINY, *given, "--steps", "4", "--out", str(whole)]) == 0
+    assert main([*TINY, *given, "--steps", "2", "--out", str(parts)]) == 0
+    # The run's own options come back: only what changes has to be said.
+    assert main(["dgc", "--out", str(parts), "--resume", "--steps", "4"]) == 0
+    np.testing.assert_array_equal(
+        np.load(whole / "labels" / "field.npy"), np.load(parts / "labels" / "field.npy")
+    )
+    last = [(run / "metrics.jsonl").read_text().splitlines()[-1] for run in (whole, parts)]
+    assert last[0] == last[1]
+
+
+def test_built_in_scenes_upstreams_method_and_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = (
+        *("dgc", "--scenes.size", "64", "--scenes.train", "1", "--scenes.test", "1"),
+        *("--method", "upstream", "--stream.standardise_cubes", "true", "--num_clusters", "2"),
+        *("--upstream_encoder.embed_dim", "4", "--views.crop", "12", "--stream.batch", "1"),
+        *("--devices", "1", "--steps", "2", "--log_every", "1"),
+    )
+    assert main(list(arguments)) == 0
+    found = scores(Path("runs/dgc-1"))
+    assert found["classes"] == ["background", "tissue"]  # lesions count as tissue with K=2
+    row = json.loads(Path("runs/dgc-1/metrics.jsonl").read_text().splitlines()[0])
+    assert {"terms/usage", "terms/grid_consistency", "bandwidth"} <= row.keys()
+    assert "runs/dgc-1" in capsys.readouterr().out
+
+
+def test_no_steps_is_the_closed_form_start(cube, tmp_path):
+    data, labels = cube
+    run = tmp_path / "run"
+    given = ("--data", str(data), "--labels", str(labels), "--out", str(run))
+    assert main([*TINY, "--steps", "0", *given]) == 0
+    assert scores(run)["start"]["mean_iou"] == scores(run)["mean_iou"]
+
+
+def refused(capsys, tmp_path, *arguments: str) -> str:
+    """The message of a refused command; nothing may have been left behind."""
+    assert main([*TINY, *STEPS, "--out", str(tmp_path / "refused"), *arguments]) == 1
+    assert not (tmp_path / "refused").exists()
+    message = capsys.readouterr().err
+    assert "error: " in message
+    return message
+
+
+def test_missing_data_is_named(capsys, tmp_path):
+    assert "nowhere.mat" in refused(capsys, tmp_path, "--data", str(tmp_path / "nowhere.mat"))
+
+
+def test_a_crop_larger_than_the_cube_is_named(capsys, tmp_path, cube):
+    message = refused(capsys, tmp_path, "--data", str(cube[0]), "--views.crop", "64")
+    assert "48 x 48 pixels, less than a crop of 64" in message
+    assert "field" in message
+
+
+def test_labels_of_another_shape_are_named(capsys, tmp_path, cube):
+    np.save(tmp_path / "small.npy", np.zeros((3, 4), int))
+    labels = ("--labels", str(tmp_path / "small.npy"))
+    message = refused(capsys, tmp_path, "--data", str(cube[0]), *labels)
+    assert "small.npy" in message
+    assert "(3, 4)" in message
+
+
+def test_labels_that_are_all_ignored_are_named(capsys, tmp_path, cube):
+    np.save(tmp_path / "zeros.npy", np.zeros((48, 48), int))
+    given = ("--labels", str(tmp_path / "zeros.npy"), "--ignore_label", "0")
+    assert "zeros.npy" in refused(capsys, tmp_path, "--data", str(cube[0]), *given)
+
+
+def test_labels_without_data_are_refused(capsys, tmp_path, cube):
+    assert "--labels was given without --data" in refused(
+        capsys, tmp_path, "--labels", str(cube[1])
+    )
+
+
+def test_an_unknown_key_names_those_that_are_there(capsys, tmp_path, cube):
+    message = refused(capsys, tmp_path, "--data", str(cube[0]), "--key", "Y")
+    assert "cube (48, 48, 12)" in message
+
+
+def test_a_cube_without_valid_pixels_is_refused(capsys, tmp_path):
+    np.save(tmp_path / "nan.npy", np.full((16, 16, 5), np.nan, np.float32))
+    message = refused(capsys, tmp_path, "--data", str(tmp_path / "nan.npy"))
+    assert "no valid pixel" in message
+
+
+def test_a_run_is_not_overwritten_unasked(capsys, tmp_path, cube):
+    given = (*TINY, "--steps", "1", "--data", str(cube[0]), "--out", str(tmp_path / "run"))
+    assert main(list(given)) == 0
+    before = (tmp_path / "run" / "scores.json").read_text()
+    assert main(list(given)) == 1
+    assert "--resume goes on with it, --overwrite deletes it" in capsys.readouterr().err
+    assert (tmp_path / "run" / "scores.json").read_text() == before
+    assert main([*given, "--overwrite"]) == 0
+
+
+def test_resuming_with_other_clusters_is_refused_and_loses_nothing(capsys, tmp_path, cube):
+    given = (*TINY, "--steps", "1", "--data", str(cube[0]), "--out", str(tmp_path / "run"))
+    assert main(list(given)) == 0
+    before = (tmp_path / "run" / "config.yaml").read_text()
+    again = ["dgc", "--out", str(tmp_path / "run"), "--resume", "--num_clusters", "4"]
+    assert main(again) == 1
+    assert "num_clusters" in capsys.readouterr().err
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["gmcr"], 2), (["--help"], 0)])
+def test_without_a_command_it_says_what_there_is(capsys, arguments, code):
+    assert main(arguments) == code
+    output = capsys.readouterr()
+    assert "segment hyperspectral cubes" in output.out + output.err
