@@ -1,11 +1,13 @@
 """The built-in leaf scenes as cubes on disk, made once in the user's cache folder."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from jaxhsi.data.store import Cube, create_cube, open_cube
+from jaxhsi.data.sources import cached_cube
+from jaxhsi.data.store import Cube, create_cube
 from jaxhsi.data.synthetic import LeafScene
 from jaxhsi.data.tiles import tiles
 
@@ -33,20 +35,22 @@ def leaf_cubes(
 
 
 def _leaf_cube(folder: Path, scene: LeafScene) -> Cube:
-    """Render a scene tile by tile; the labels are complete before the cube appears."""
     path = folder / f"leaf-{scene.seed:04d}.zarr"
-    if path.exists():
-        return open_cube(path)
-    labels = np.lib.format.open_memmap(
-        path.with_suffix(".npy"), mode="w+", dtype=np.uint8, shape=scene.shape[:2]
-    )
+    return cached_cube(path, lambda target: _render(scene, target), source=repr(scene))
+
+
+def _render(scene: LeafScene, path: Path) -> None:
+    """Write a scene tile by tile; the labels are complete before the cube appears."""
+    labels = path.with_suffix(".npy")
+    partial = labels.with_name(f"{labels.name}.partial-{os.getpid()}")
+    truth = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=scene.shape[:2])
     history = (f"rendered: {scene}",)
     with create_cube(
         path, scene.shape, np.float16, wavelengths=scene.wavelengths, history=history
     ) as array:
         for place in tiles(scene.shape[:2], (64, scene.size)):
             rows = slice(place.y0, place.y0 + place.height)
-            values, labels[rows] = scene.window(*place)
+            values, truth[rows] = scene.window(*place)
             array[rows].write(values.astype(np.float16)).result()
-        labels.flush()
-    return open_cube(path)
+        truth.flush()
+        partial.rename(labels)
