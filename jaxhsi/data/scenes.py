@@ -36,7 +36,7 @@ def leaf_cubes(
 
 def _leaf_cube(folder: Path, scene: LeafScene) -> Cube:
     path = folder / f"leaf-{scene.seed:04d}.zarr"
-    return cached_cube(path, lambda target: _render(scene, target), source=repr(scene))
+    return cached_cube(path, lambda target: _render(scene, target))
 
 
 def _render(scene: LeafScene, path: Path) -> None:

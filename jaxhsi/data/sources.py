@@ -5,6 +5,7 @@ import logging
 import math
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,13 +134,29 @@ def _open(source: Path, cache: Path, options: Options) -> Cube:
     """Open a store, or the copy of a file, made first if it is not there."""
     if source.is_dir():
         return open_cube(source)
-    target = cache / _fingerprint(source, options) / f"{source.stem}.zarr"
-    if not target.exists():
+
+    def copy(target: Path) -> None:
         logging.getLogger(__name__).info("copying %s into %s", source, target)
+        ingest(source, target, **options._asdict())
+
+    return cached_cube(cache / _fingerprint(source, options) / f"{source.stem}.zarr", copy)
+
+
+def cached_cube(target: Path, make: Callable[[Path], object]) -> Cube:
+    """Open the store at `target`, made first if it is not there.
+
+    Args:
+        target: the store.
+        make: writes the store at the path that it is given, in one step (`store.create_cube`).
+
+    Returns:
+        The cube; where another process made it meanwhile, that one.
+    """
+    if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            ingest(source, target, **options._asdict())
-        except OSError:  # another process may have finished the same copy meanwhile
+            make(target)
+        except OSError:
             if not target.exists():
                 raise
     return open_cube(target)
