@@ -61,6 +61,13 @@ def cases(real: Path) -> Iterator[tuple[str, str, DGCConfig]]:
         )
 
 
+def with_seed(config: DGCConfig, seed: int) -> DGCConfig:
+    """Another seed is also another set of built-in scenes, to train on and to score."""
+    count = config.scenes.train + config.scenes.test
+    scenes = dataclasses.replace(config.scenes, seed=count * seed)
+    return dataclasses.replace(config, seed=seed, scenes=scenes)
+
+
 def trained(config: DGCConfig, scratch: Path) -> dict[str, dict]:
     """Scores of the start, halfway, and at the end: one run, resumed once."""
     config = dataclasses.replace(config, out=scratch / "run")
@@ -133,7 +140,7 @@ def main() -> None:
         if options.cases and name not in options.cases:
             continue
         for seed in range(options.seeds):
-            report["rows"] += measure(name, way, dataclasses.replace(config, seed=seed))
+            report["rows"] += measure(name, way, with_seed(config, seed))
             options.out.write_text(json.dumps(report, indent=1) + "\n")
     Console().print(summary(report["rows"]))
 

@@ -183,6 +183,29 @@ def test_resuming_with_other_clusters_is_refused_and_loses_nothing(capsys, tmp_p
     assert (tmp_path / "run" / "config.yaml").read_text() == before
 
 
+def test_resuming_with_other_bands_is_refused(capsys, tmp_path, cube):
+    given = (*TINY, "--steps", "1", "--data", str(cube[0]), "--out", str(tmp_path / "run"))
+    assert main(list(given)) == 0
+    scipy.io.savemat(cube[0], {"cube": blobs(0)[0][..., :-1]})
+    assert main(["dgc", "--out", str(tmp_path / "run"), "--resume", "--steps", "2"]) == 1
+    message = capsys.readouterr().err
+    assert "the checkpoint does not fit" in message
+    assert "number of bands" in message
+
+
+def test_constant_bands_and_cubes_of_several_sizes_are_fine(tmp_path):
+    folder = tmp_path / "cubes"
+    folder.mkdir()
+    for name, rows in (("a", 48), ("b", 30)):
+        values = blobs(1)[0][:rows]
+        values[..., 5] = 3.0
+        np.save(folder / f"{name}.npy", values)
+    run = tmp_path / "run"
+    assert main([*TINY, *STEPS, "--data", str(folder), "--out", str(run)]) == 0
+    assert np.load(run / "labels" / "b.npy").shape == (30, 48)
+    assert scores(run)["active_clusters"] == 3
+
+
 @pytest.mark.parametrize(("arguments", "code"), [([], 2), (["gmcr"], 2), (["--help"], 0)])
 def test_without_a_command_it_says_what_there_is(capsys, arguments, code):
     assert main(arguments) == code

@@ -7,6 +7,11 @@ import grain
 import jax
 import orbax.checkpoint as ocp
 
+_MISFIT = (
+    "the checkpoint does not fit the options and data given now; number of bands, clusters and "
+    "the encoder's size must be those of the run"
+)
+
 
 class Checkpoints:
     """Saves and restores (state, stream) pairs of a run, numbered by step."""
@@ -40,12 +45,13 @@ class Checkpoints:
         step = self.latest()
         if step is None:
             raise FileNotFoundError(f"no checkpoint in {self._manager.directory}")
-        saved = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(template), stream=ocp.args.JsonRestore()
-            ),
+        wanted = ocp.args.Composite(
+            state=ocp.args.StandardRestore(template), stream=ocp.args.JsonRestore()
         )
+        try:
+            saved = self._manager.restore(step, args=wanted)
+        except ValueError as error:  # where shapes or names differ, Orbax says so at length
+            raise ValueError(f"{self._manager.directory}: {_MISFIT} ({error})") from error
         _check_shapes(template, saved.state, self._manager.directory)
         if stream is not None:
             stream.set_state(saved.stream)
@@ -65,7 +71,6 @@ def _check_shapes(template: Any, saved: Any, folder: Any) -> None:
     for (path, expected), found in pairs:
         if expected.shape != found.shape:
             raise ValueError(
-                f"{folder}: {jax.tree_util.keystr(path)} is {found.shape} in the checkpoint and "
-                f"{expected.shape} by the options and data given now; number of bands, clusters "
-                "and the encoder's size must be those of the run"
+                f"{folder}: {_MISFIT} ({jax.tree_util.keystr(path)} is {found.shape} in it and "
+                f"{expected.shape} now)"
             )

@@ -88,7 +88,7 @@ def test_a_checkpoint_of_another_shape_is_an_error(cube, tmp_path):
     folder = tmp_path / "run" / "checkpoints"
     with (
         Checkpoints(folder) as checkpoints,
-        pytest.raises(ValueError, match=r"usage is \(3,\) in the checkpoint and \(5,\)"),
+        pytest.raises(ValueError, match=r"does not fit .* number of bands"),
     ):
         checkpoints.restore(wider)
 

@@ -1,12 +1,18 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.data.store import open_cube
+from jaxhsi.data.store import open_cube, read_window
+from jaxhsi.data.stream import Reader, standardised
+from jaxhsi.dgc.centroids import from_pixels
+from jaxhsi.dgc.prototype import Options, prototype_dgc, upstream_optimizer
+from jaxhsi.dgc.upstream_encoder import upstream_encoder
+from jaxhsi.dgc.windowed import over_windows
 from jaxhsi.runtime.labelling import label_tiles, label_writer
 from tests.data.test_stream import make_cube
-from tests.dgc.scene import blobs
-from tests.dgc.test_algorithm import first_state, method
+from tests.dgc.scene import BANDS, blobs
+from tests.dgc.test_algorithm import VIEWS, first_state, method
 from tests.dgc.test_encoder import stirred
 
 
@@ -21,12 +27,12 @@ def setting(tmp_path_factory):
     return dgc, state._replace(teacher=stirred(state.teacher)), cube
 
 
-def whole_map(setting, tile: int) -> np.ndarray:
+def whole_map(setting, tile: int, read: Reader = read_window) -> np.ndarray:
     dgc, state, cube = setting
     labels = np.full(cube.shape[:2], -9)
     predict = jax.jit(dgc.predict)
     for part in label_tiles(
-        predict, state, cube, halo=dgc.halo, full_rows=dgc.full_rows, tile=tile
+        predict, state, cube, halo=dgc.halo, full_rows=dgc.full_rows, tile=tile, read=read
     ):
         labels[part.slices] = part.labels
     return labels
@@ -38,6 +44,23 @@ def test_labels_do_not_depend_on_the_tiles(setting, tile):
     assert whole[30, 20] == -1
     assert len(np.unique(whole)) > 2
     np.testing.assert_array_equal(whole_map(setting, tile), whole)
+
+
+@pytest.mark.parametrize("tile", [9, 31])
+def test_upstreams_labels_do_not_depend_on_the_tiles_either(setting, tile):
+    """Its encoder wraps over the ends of rows: tiles then span the full width."""
+    encoder = upstream_encoder(BANDS, 4)
+    prototype = prototype_dgc(encoder, 3, 4, upstream_optimizer(), Options(iterations=2))
+    dgc, (_, _, cube) = over_windows(prototype, 3, VIEWS), setting
+    assert dgc.full_rows
+    read = standardised([cube])
+    state = prototype.init(jax.random.key(1))
+    z = prototype.look(state.params, jnp.asarray(read(cube, 0, 0, 20, 20)[0])[None]).z
+    spread = from_pixels(jax.random.key(0), z.reshape(-1, 4), 3)  # random ones lie far from all
+    case = (dgc, state._replace(params=state.params | {"centroids": spread}), cube)
+    whole = whole_map(case, 1000, read)
+    assert len(np.unique(whole)) > 2
+    np.testing.assert_array_equal(whole_map(case, tile, read), whole)
 
 
 def test_a_halo_that_is_too_small_shows(setting):
