@@ -124,6 +124,7 @@ def default(task: str, reference: str) -> Callable[[], None]:
     side = window_size(views)
     numbers = np.random.default_rng(0).standard_normal((PAIRS, side, side, BANDS), np.float32)
     window = jnp.asarray(numbers)
+    del numbers
     batch = Batch(window, jnp.ones(window.shape[:3], bool))
     return _loop(jax.jit(dgc.step, donate_argnums=1), key, state, batch)
 

@@ -78,23 +78,8 @@ def normalise(
 def project(
     kind: Normalisation, x: Float[Array, "*n c"], weights: Float[Array, "c d"], stats: BandStats
 ) -> Float[Array, "*n d"]:
-    """``normalise(kind, x, stats) @ weights`` in one matrix product on the raw spectra.
-
-    Every normalisation but ``log`` is affine per spectrum, so that it commutes with the product:
-    the normalised copy of the cube, as large as the cube, is never made. Computed at the
-    highest matrix precision, since raw values may be thousands of deviations away from zero.
-    """
-    if kind == "log":
-        return _matmul(normalise(kind, x, stats), weights)
-    if kind == "band":
-        return _matmul(x - stats.mean, weights / stats.deviation[:, None])
-    if kind == "snv":
-        centre = x.mean(-1, keepdims=True)
-        return _matmul(x - centre, weights) / _snv_deviation(x, stats)
-    scale = {"none": lambda: stats.level, "l2": lambda: _length(x, stats)}
-    if kind not in scale:
-        raise ValueError(f"normalisation {kind!r} is not known; choose one of {NORMALISATIONS}")
-    return _matmul(x, weights) / scale[kind]()
+    """``normalise(kind, x, stats) @ weights`` without the normalised copy of the spectra."""
+    return project_all((kind,), x, weights[None], stats)
 
 
 def project_all(
@@ -103,9 +88,46 @@ def project_all(
     weights: Float[Array, "blocks c d"],
     stats: BandStats,
 ) -> Float[Array, "*n d"]:
-    """Sum over blocks of :func:`project`: the projection of the concatenated normalisations."""
-    terms = (project(kind, x, block, stats) for kind, block in zip(kinds, weights, strict=True))
+    """The concatenated normalisations times the stacked weights, in one matrix product.
+
+    Every normalisation but ``log`` is affine per spectrum and commutes with the product, so that
+    the normalised copies of a cube, each as large as the cube, are never made. Computed about the
+    mean spectrum and at the highest precision, since raw values may be thousands of deviations
+    away from zero.
+
+    Raises:
+        ValueError: a kind is not known, or there are more or fewer kinds than blocks.
+    """
+    affine = [kind for kind in kinds if kind != "log"]
+    blocks = dict(zip(kinds, weights, strict=True))
+    terms = [_matmul(normalise("log", x, stats), blocks["log"])] if "log" in blocks else []
+    if affine:
+        scaled = [
+            blocks[kind] / stats.deviation[:, None] if kind == "band" else blocks[kind]
+            for kind in affine
+        ]
+        parts = jnp.split(_matmul(x - stats.mean, jnp.concatenate(scaled, 1)), len(affine), -1)
+        terms += [
+            _finish(kind, x, part, blocks[kind], stats)
+            for kind, part in zip(affine, parts, strict=True)
+        ]
     return sum(terms, start=jnp.zeros((), x.dtype))
+
+
+def _finish(
+    kind: Normalisation, x: Array, centred: Array, weights: Array, stats: BandStats
+) -> Array:
+    """From (x - mean) @ weights, of scaled weights for ``band``, to the projection of a kind."""
+    if kind == "band":
+        return centred
+    raw = centred + _matmul(stats.mean, weights)
+    if kind == "none":
+        return raw / stats.level
+    if kind == "l2":
+        return raw / _length(x, stats)
+    if kind == "snv":
+        return (raw - x.mean(-1, keepdims=True) * weights.sum(0)) / _snv_deviation(x, stats)
+    raise ValueError(f"normalisation {kind!r} is not known; choose one of {NORMALISATIONS}")
 
 
 def _matmul(x: Array, weights: Array) -> Array:

@@ -24,11 +24,17 @@ def test_project_is_normalise_then_product(kind, spectra):
 
 def test_project_all_is_the_product_with_the_concatenation(spectra):
     stats = band_stats(spectra)
-    kinds = ("snv", "band", "l2")
-    weights = jax.random.normal(jax.random.key(1), (3, 7, 2))
+    kinds = ("snv", "log", "band", "l2", "none")
+    weights = jax.random.normal(jax.random.key(1), (5, 7, 2))
     whole = jnp.concatenate([normalise(kind, spectra, stats) for kind in kinds], axis=1)
     expected = whole @ weights.reshape(-1, 2)
     chex.assert_trees_all_close(project_all(kinds, spectra, weights, stats), expected, atol=2e-4)
+
+
+def test_kinds_and_blocks_must_match(spectra):
+    stats = band_stats(spectra)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        project_all(("snv", "band"), spectra, jnp.ones((1, 7, 2)), stats)
 
 
 def test_hand_values():
@@ -37,7 +43,9 @@ def test_hand_values():
     chex.assert_trees_all_close(normalise("none", x, stats), x / 2)
     chex.assert_trees_all_close(normalise("band", x, stats), jnp.array([[1.0, 1.0], [-1.0, -1.0]]))
     chex.assert_trees_all_close(normalise("l2", x, stats)[0], jnp.array([0.6, 0.8]), atol=1e-5)
-    chex.assert_trees_all_close(normalise("snv", x, stats)[0], jnp.array([-1.0, 1.0]), atol=1e-2)
+    # deviation of the spectrum 0.5, of all four values 1.5811: 0.5 / (0.5 + 0.2 * 1.5811)
+    snv = 0.5 / (0.5 + 0.2 * 2.5**0.5)
+    chex.assert_trees_all_close(normalise("snv", x, stats)[0], jnp.array([-snv, snv]), atol=1e-5)
     # log(3 / 2 + 0.01), log(0 / 2 + 0.01)
     chex.assert_trees_all_close(
         normalise("log", x, stats)[:, 0], jnp.log(jnp.array([1.51, 0.51])), atol=1e-6
@@ -51,8 +59,11 @@ def test_what_each_normalisation_does_not_see(gain, offset):
     stats = band_stats(x)
     brighter = normalise("l2", gain * x, stats)
     chex.assert_trees_all_close(brighter, normalise("l2", x, stats), atol=1e-4)
-    moved = normalise("snv", gain * x + offset, stats)
-    chex.assert_trees_all_close(moved, normalise("snv", x, stats), atol=2e-2)
+    moved = normalise("snv", x + offset, stats)
+    chex.assert_trees_all_close(moved, normalise("snv", x, stats), atol=1e-3)
+    # Of brightness SNV sees what its floor lets through, and less of bright spectra.
+    dark, bright = (jnp.abs(normalise("snv", factor * x, stats)) for factor in (1.0, 5.0))
+    assert bool((bright > dark * 0.999).all())
 
 
 def test_constant_bands_become_zeros(spectra):

@@ -157,7 +157,7 @@ def teacher_student(
     def init(key: Key[Array, ""], spectra: Float[Array, "n c"]) -> State:
         k_mixture, k_encoder = jax.random.split(key)
         stem = fit_stem(spectra, options.normalisations, min(options.dim, spectra.shape[1]))
-        v = embed(stem, options.normalisations, spectra)
+        v = jax.jit(embed, static_argnums=1)(stem, options.normalisations, spectra)
         mixture = mixtures.fit_mixture(k_mixture, v, clusters, options.starts)
         params = encoder.init(k_encoder)
         teacher = jax.tree.map(jnp.copy, params)  # donated buffers may not be shared

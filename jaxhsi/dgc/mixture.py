@@ -150,13 +150,14 @@ def kmeans(
 
 def _spread_out(key: Array, v: Array, clusters: int) -> Array:
     """K-means++: each next mean is a pixel drawn in proportion to its squared distance."""
-    first = v[jax.random.randint(key, (), 0, v.shape[0])]
+    places = jax.random.uniform(key, (clusters,))
+    first = v[(places[0] * len(v)).astype(int)]
     means = jnp.zeros((clusters, v.shape[1]), v.dtype).at[0].set(first)
 
     def draw(i: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         means, nearest = carry
-        weight = jnp.log(jnp.maximum(nearest, 1e-30))
-        chosen = v[jax.random.categorical(jax.random.fold_in(key, i), weight)]
+        below = jnp.cumsum(nearest)
+        chosen = v[jnp.minimum((below <= places[i] * below[-1]).sum(), len(v) - 1)]
         distance = ((v - chosen) ** 2).sum(-1)
         return means.at[i].set(chosen), jnp.minimum(nearest, distance)
 

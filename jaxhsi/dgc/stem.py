@@ -1,8 +1,10 @@
 """Closed-form start of the embedding: normalised spectra, two levels of PCA, clipped."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -10,6 +12,7 @@ from jaxhsi.spectral import BandStats, Normalisation, band_stats, normalise, pro
 
 BLOCK_DIMENSIONS = 12
 CLIP_DEVIATIONS = 8.0
+TINY = 1e-30  # under a variance that is zero where all spectra are equal
 
 
 class Stem(NamedTuple):
@@ -48,18 +51,33 @@ def fit_stem(spectra: Float[Array, "n c"], kinds: Sequence[Normalisation], dim: 
     """
     if spectra.shape[0] < 2:
         raise ValueError(f"the start needs at least 2 valid spectra, got {spectra.shape[0]}")
+    stem, variance = _fit(spectra, tuple(kinds), dim)
+    if not variance > 0:
+        raise ValueError(
+            "all sampled spectra are equal: there is nothing to segment; "
+            "check the data, its no-data value and its units"
+        )
+    return stem
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _fit(
+    spectra: Float[Array, "n c"], kinds: tuple[Normalisation, ...], dim: int
+) -> tuple[Stem, Float[Array, ""]]:
+    """The stem, and the variance of its first component, which is zero if nothing varies."""
     stats = band_stats(spectra)
     blocks = [normalise(kind, spectra, stats) for kind in kinds]
     inner = [_block_basis(block) for block in blocks]
     centred = [(b - b.mean(0)) @ basis for b, basis in zip(blocks, inner, strict=True)]
     outer, variances = _principal_axes(jnp.concatenate(centred, 1), dim)
-    outer = outer / jnp.sqrt(variances[0])
+    outer = outer / jnp.sqrt(jnp.maximum(variances[0], TINY))
     splits = jnp.split(outer, _ends([basis.shape[1] for basis in inner]))
     projection = jnp.stack([a @ b for a, b in zip(inner, splits, strict=True)])
     means = jnp.stack([b.mean(0) for b in blocks])
     offset = -jnp.einsum("bc,bcd->d", means, projection)
     stem = Stem(stats, projection, offset, jnp.full_like(offset, jnp.inf))
-    return stem._replace(limit=CLIP_DEVIATIONS * embed(stem, kinds, spectra).std(0))
+    stem = stem._replace(limit=CLIP_DEVIATIONS * embed(stem, kinds, spectra).std(0))
+    return stem, variances[0]
 
 
 def embed(
@@ -72,7 +90,7 @@ def embed(
 
 def _block_basis(block: Float[Array, "n c"]) -> Float[Array, "c m"]:
     basis, variances = _principal_axes(block, min(BLOCK_DIMENSIONS, block.shape[1]))
-    return basis / jnp.sqrt(variances.sum())
+    return basis / jnp.sqrt(jnp.maximum(variances.sum(), TINY))
 
 
 def _principal_axes(
@@ -81,11 +99,6 @@ def _principal_axes(
     """Leading eigenvectors of the covariance and their variances, largest first."""
     variances, axes = jnp.linalg.eigh(jnp.cov(x, rowvar=False).reshape(x.shape[1], x.shape[1]))
     variances, axes = variances[::-1][:count], axes[:, ::-1][:, :count]
-    if not variances[0] > 0:
-        raise ValueError(
-            "all sampled spectra are equal: there is nothing to segment; "
-            "check the data, its no-data value and its units"
-        )
     # eigh leaves the signs open; fixing them makes the start the same on every machine.
     signs = jnp.sign(axes[jnp.abs(axes).argmax(0), jnp.arange(axes.shape[1])])
     return axes * signs, jnp.maximum(variances, 0.0)

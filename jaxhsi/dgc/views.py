@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.spectral import BandStats
@@ -137,22 +138,23 @@ def sample(
     """
     at = jnp.where(jnp.abs(at - jnp.round(at)) < 1e-3, jnp.round(at), at)
     corner = jnp.floor(at)
-    down, right = at[..., 0] - corner[..., 0], at[..., 1] - corner[..., 1]
-    weights = ((1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right)
-    values, support = jnp.zeros((*at.shape[:2], image.shape[2]), image.dtype), True
-    for weight, step in zip(weights, ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True):
-        row, column, inside = _cell(corner, step, image.shape)
+    last = jnp.array(image.shape[:2]) - 1
+
+    def tap(carry: tuple[Array, Array], step: Int[Array, "2"]) -> tuple[tuple[Array, Array], None]:
+        values, support = carry
+        weight = jnp.where(step == 1, at - corner, 1 - (at - corner)).prod(-1)
+        cell = corner.astype(int) + step
+        inside = ((cell >= 0) & (cell <= last)).all(-1)
+        row, column = jnp.moveaxis(jnp.clip(cell, 0, last), -1, 0)
         values = values + weight[..., None] * image[row, column]
-        support = support & ((weight == 0) | (inside & valid[row, column]))
-    return values, support
+        return (values, support & ((weight == 0) | (inside & valid[row, column]))), None
 
-
-def _cell(
-    corner: Array, step: tuple[int, int], shape: tuple[int, ...]
-) -> tuple[Int[Array, "a b"], Int[Array, "a b"], Bool[Array, "a b"]]:
-    row, column = corner[..., 0].astype(int) + step[0], corner[..., 1].astype(int) + step[1]
-    inside = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
-    return jnp.clip(row, 0, shape[0] - 1), jnp.clip(column, 0, shape[1] - 1), inside
+    start = (
+        jnp.zeros((*at.shape[:2], image.shape[2]), image.dtype),
+        jnp.ones(at.shape[:2], bool),
+    )
+    # One corner after the other: side by side they would hold four copies of the crop.
+    return lax.scan(tap, start, jnp.array([(0, 0), (0, 1), (1, 0), (1, 1)]))[0]
 
 
 def cut(
@@ -244,4 +246,4 @@ def shift_bands(
     if largest == 0:
         return x
     padded = jnp.pad(x, ((0, 0), (0, 0), (largest, largest)), mode="edge")
-    return jax.lax.dynamic_slice_in_dim(padded, shift + largest, x.shape[-1], axis=2)
+    return lax.dynamic_slice_in_dim(padded, shift + largest, x.shape[-1], axis=2)
