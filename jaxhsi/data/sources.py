@@ -82,7 +82,7 @@ def _list_cubes(path: Path, options: Options) -> list[Path]:
         raise ValueError(
             f"{path} holds no cube: no Zarr v3 store and no {' or '.join(FORMATS)} file with a 3-D "
             f"array. It holds: {', '.join(entry.name for entry in entries[:10]) or 'nothing'}. "
-            "Tables (C, H * W) need --size H W"
+            "Tables (C, H * W) need --size '[H,W]'"
         )
     return found
 

@@ -140,7 +140,7 @@ def test_table_of_columns(tmp_path, save):
     np.testing.assert_array_equal(values_of(source, tmp_path / "own.zarr"), VALUES)
     source = save(tmp_path / "told.mat", **arrays)
     np.testing.assert_array_equal(values_of(source, tmp_path / "t.zarr", size=(6, 5)), VALUES)
-    with pytest.raises(ValueError, match=r"Y \(17, 30\).*--size H W"):
+    with pytest.raises(ValueError, match=r"Y \(17, 30\).*--size '\[H,W\]'"):
         ingest(source, tmp_path / "x.zarr")
     with pytest.raises(ValueError, match=r"H \* W = 30"):
         ingest(source, tmp_path / "x.zarr", key="Y", size=(7, 5))

@@ -95,7 +95,7 @@ def test_table_in_a_folder_needs_a_size(tmp_path):
     data.mkdir()
     scipy.io.savemat(data / "t.mat", {"Y": VALUES.reshape(-1, 9, order="F").T})
     np.save(data / "t_gt.npy", np.zeros((6, 6)))
-    with pytest.raises(ValueError, match=r"holds no cube.*t\.mat, t_gt\.npy.*--size H W"):
+    with pytest.raises(ValueError, match=r"holds no cube.*t\.mat, t_gt\.npy.*--size '\[H,W\]'"):
         open_sources(data, cache=tmp_path)
     (cube,) = open_sources(data, cache=tmp_path, size=(6, 6))
     np.testing.assert_array_equal(values_of(cube), VALUES)

@@ -168,8 +168,8 @@ def _guess_key(path: Path, shapes: dict[str, tuple[int, ...]], size: tuple[int, 
     if tables:
         return max(tables, key=lambda key: shapes[key][0])
     raise ValueError(
-        f"{path} has no 3-D array; {_listing(path)}. A table (C, H * W) needs --size H W with its "
-        "own H and W"
+        f"{path} has no 3-D array; {_listing(path)}. A table (C, H * W) needs "
+        "--size '[H,W]' with its own H and W"
     )
 
 
@@ -177,7 +177,8 @@ def _table_size(path: Path, key: str, shape: tuple[int, ...], size: tuple[int, i
     if size is None or size[0] * size[1] != shape[1] or 0 in shape:
         raise ValueError(
             f"{path}: {key!r} is a table of shape {shape} and the image size is "
-            f"{size or 'not known'}; give --size H W with H * W = {shape[1]}, or another --key; "
+            f"{size or 'not known'}; give --size '[H,W]' with H * W = {shape[1]}, or another "
+            "--key; "
             f"{_listing(path)}"
         )
     return size

@@ -53,6 +53,6 @@ def open_npy(
     if array.ndim != 3 or array.size == 0:
         raise ValueError(
             f"{path} holds an array of shape {array.shape}; a cube has three non-empty axes, "
-            "(H, W, C) or (C, H, W). A table (C, H * W) needs --size H W with its own H and W"
+            "(H, W, C) or (C, H, W). A table (C, H * W) needs --size '[H,W]' with its own H and W"
         )
     yield Volume(path, "", array.shape, array.__getitem__)
