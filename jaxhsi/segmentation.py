@@ -109,4 +109,5 @@ def _show(console: Console, scores: dict[str, Any], task: Task, folder: Path) ->
         names = [classes[c] if c >= 0 else "" for c in scores["alignment"]["merge"]]
         console.print(report.score_table(scores["start"], scores, classes))
     console.print(report.share_table(np.asarray(scores["pixels"]), names))
-    console.print(f"{scores['active_clusters']} active clusters; results are in {folder}")
+    found = f"{scores['active_clusters']} active clusters; results are in {folder}"
+    console.print(found, soft_wrap=True)  # a path broken over two lines cannot be copied
