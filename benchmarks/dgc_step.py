@@ -106,6 +106,7 @@ def default(task: str, reference: str) -> Callable[[], None]:
     """The default method of jaxhsi at the same sizes, its views cut and augmented in the step."""
     import jax
     import jax.numpy as jnp
+    import numpy as np
 
     from jaxhsi.config import DGCConfig, build_method
     from jaxhsi.dgc.algorithm import Batch
