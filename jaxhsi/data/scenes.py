@@ -49,7 +49,7 @@ def _render(scene: LeafScene, path: Path) -> None:
         path, scene.shape, np.float16, wavelengths=scene.wavelengths, history=history
     ) as array:
         for place in tiles(scene.shape[:2], (64, scene.size)):
-            rows = slice(place.y0, place.y0 + place.height)
+            rows, _ = place.slices
             values, truth[rows] = scene.window(*place)
             array[rows].write(values.astype(np.float16)).result()
         truth.flush()

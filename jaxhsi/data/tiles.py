@@ -14,10 +14,14 @@ class Tile(NamedTuple):
     height: int
     width: int
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the plane that the tile covers."""
+        return slice(self.y0, self.y0 + self.height), slice(self.x0, self.x0 + self.width)
+
     def within(self, outer: "Tile") -> tuple[slice, slice]:
         """Slices that take this tile out of an array that covers ``outer``."""
-        y0, x0 = self.y0 - outer.y0, self.x0 - outer.x0
-        return slice(y0, y0 + self.height), slice(x0, x0 + self.width)
+        return self._replace(y0=self.y0 - outer.y0, x0=self.x0 - outer.x0).slices
 
 
 def tiles(plane: Size, size: Size) -> Iterator[Tile]:

@@ -165,16 +165,17 @@ def teacher_student(
         start = jnp.zeros((), jnp.int32)
         return State(start, params, teacher, optimizer.init(params), stem, mixture, usage)
 
-    def logits(params: Params, stem: Stem, shape: Geometry, x: Array, valid: Array) -> Array:
-        v = embed(stem, options.normalisations, x) @ shape.whitening
-        z = encoder.apply(params, x, v * valid[..., None], valid, stem.stats)
+    def logits(params: Params, state: State, shape: Geometry, x: Array, v: Array, valid: Array):
+        """Of the encoder with given parameters for spectra x and their closed-form embedding v."""
+        start = v @ shape.whitening * valid[..., None]
+        z = encoder.apply(params, x, start, valid, state.stem.stats)
         return mixtures.logits(z, shape.centres)
 
     def look(state: State, shape: Geometry, x: Array, valid: Array, views: Array) -> tuple:
         """What mixture and teacher say of clean views (2 b of them), and the new statistics."""
         v = embed(state.stem, options.normalisations, x)
         posterior = jax.nn.softmax(mixtures.logits(v @ shape.whitening, shape.centres))
-        teacher = jax.nn.softmax(logits(state.teacher, state.stem, shape, x, valid))
+        teacher = jax.nn.softmax(logits(state.teacher, state, shape, x, v, valid))
         pairs = (len(views), 2)
         seen, both = jax.vmap(matched)(
             views,
@@ -190,7 +191,8 @@ def teacher_student(
         return targets, statistics
 
     def loss(params: Params, state: State, shape: Geometry, x: Array, targets: _Targets) -> tuple:
-        log_p = jax.nn.log_softmax(logits(params, state.stem, shape, x, targets.valid))
+        v = embed(state.stem, options.normalisations, x)
+        log_p = jax.nn.log_softmax(logits(params, state, shape, x, v, targets.valid))
         anchor = cross_entropy(targets.posterior, log_p, targets.valid)
         consistency = cross_entropy(targets.seen, log_p, targets.matched)
         alike = log_p.argmax(-1) == targets.seen.argmax(-1)
@@ -237,7 +239,8 @@ def teacher_student(
         state: State, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"]
     ) -> tuple[Int[Array, "b h w"], Float[Array, "b h w"]]:
         shape = mixtures.geometry(state.mixture)
-        p = jax.nn.softmax(logits(state.teacher, state.stem, shape, x, valid))
+        v = embed(state.stem, options.normalisations, x)
+        p = jax.nn.softmax(logits(state.teacher, state, shape, x, v, valid))
         return jnp.where(valid, p.argmax(-1), -1).astype(jnp.int32), jnp.where(valid, p.max(-1), 0)
 
     return DGC(init, step, predict, encoder.halo, encoder.full_rows)
@@ -246,4 +249,4 @@ def teacher_student(
 def _follow(slow: Any, fast: Any, rate: float, valid: Bool[Array, "..."]) -> Any:
     """Moving average of statistics; a batch without any valid pixel leaves them as they are."""
     rate = jnp.where(valid.any(), rate, 0.0)
-    return jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, slow, fast)
+    return optax.incremental_update(fast, slow, rate)

@@ -31,7 +31,7 @@ class Labelled(NamedTuple):
     @property
     def slices(self) -> tuple[slice, slice]:
         """Where the tile lies in the label map."""
-        return self.tile.within(Tile(0, 0, 0, 0))
+        return self.tile.slices
 
 
 def label_tiles(
