@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "jaxhsi"
 LAYERS = (
-    ("spectral", "metrics"),
+    ("spectral", "metrics", "functional"),
     ("dgc", "gmcr"),
     ("data",),
     ("runtime",),

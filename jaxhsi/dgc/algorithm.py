@@ -16,11 +16,12 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.dgc import mixture as mixtures
-from jaxhsi.dgc.encoder import Encoder, Params
+from jaxhsi.dgc.encoder import Encoder
 from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
 from jaxhsi.dgc.mixture import Geometry, Mixture
 from jaxhsi.dgc.stem import Stem, embed, fit_stem
 from jaxhsi.dgc.views import ViewOptions, augment, cut_pairs, matched
+from jaxhsi.functional import Params
 from jaxhsi.metrics import ACTIVE_SHARE
 from jaxhsi.spectral import Normalisation
 

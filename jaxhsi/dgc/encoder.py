@@ -8,10 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
+from jaxhsi.functional import Params, functional
 from jaxhsi.spectral import BandStats, Normalisation, project_all
-
-Params = Any
-"""A nested dictionary of arrays."""
 
 
 class Encoder(NamedTuple):
@@ -30,19 +28,6 @@ class Encoder(NamedTuple):
     apply: Callable[..., Float[Array, "b h w d"]]
     halo: int
     full_rows: bool = False
-
-
-def functional(build: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Callable, Callable]:
-    """An NNX module as ``init(key) -> params`` and ``apply(params, *inputs)``, params a dict."""
-    structure = nnx.graphdef(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
-
-    def init(key: Key[Array, ""]) -> Params:
-        return nnx.to_pure_dict(nnx.state(build(nnx.Rngs(key)), nnx.Param))
-
-    def apply(params: Params, *inputs: Any) -> Any:
-        return nnx.merge(structure, nnx.State(params))(*inputs)
-
-    return init, apply
 
 
 class ResidualBlock(nnx.Module):

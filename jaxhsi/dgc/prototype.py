@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.dgc import losses, upstream
 from jaxhsi.dgc.centroids import ema_update, random_centroids
-from jaxhsi.dgc.encoder import Encoder, Params
+from jaxhsi.dgc.encoder import Encoder
 from jaxhsi.dgc.meanshift import (
     bandwidth,
     full_mean_shift,
@@ -28,6 +28,7 @@ from jaxhsi.dgc.meanshift import (
     soft_assignment,
 )
 from jaxhsi.dgc.views import matched
+from jaxhsi.functional import Params
 from jaxhsi.metrics import ACTIVE_SHARE
 
 

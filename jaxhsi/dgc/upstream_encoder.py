@@ -8,7 +8,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxhsi.dgc.centroids import unit
-from jaxhsi.dgc.encoder import Encoder, functional
+from jaxhsi.dgc.encoder import Encoder
+from jaxhsi.functional import functional
 
 _SPATIAL = 2  # number of 3x3 convolutions
 

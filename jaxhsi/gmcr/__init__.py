@@ -1,0 +1,1 @@
+"""Pure maths of EB-gMCR: unmixing with an unknown number of components."""
