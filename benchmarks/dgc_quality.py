@@ -26,7 +26,7 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
 from jaxhsi import metrics
-from jaxhsi.config import DGCConfig
+from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.stream import sample_spectra
 from jaxhsi.data.tiles import tiles
 from jaxhsi.segmentation import segment

@@ -13,21 +13,12 @@ reported as ``first_seconds``. This file runs under two interpreters: it imports
 jax before it knows which one it is.
 """
 
-import argparse
 import importlib
-import json
-import os
-import platform
-import resource
-import statistics
-import subprocess
 import sys
-import time
 import types
 from collections.abc import Callable
-from pathlib import Path
 
-from machine import describe_machine, installed
+from side_by_side import Comparison, main
 
 BANDS, PAIRS, CROP, DIM, CLUSTERS, CUBE = 301, 4, 64, 32, 4, 256
 TASKS = {
@@ -108,7 +99,7 @@ def default(task: str, reference: str) -> Callable[[], None]:
     import jax.numpy as jnp
     import numpy as np
 
-    from jaxhsi.config import DGCConfig, build_method
+    from jaxhsi.config.dgc import DGCConfig, build_method
     from jaxhsi.dgc.algorithm import Batch
     from jaxhsi.dgc.views import ViewOptions, window_size
 
@@ -144,115 +135,8 @@ def _loop(step: Callable, key: object, state: object, batch: object) -> Callable
     return run
 
 
-def serve(name: str, task: str, reference: str) -> None:
-    """Answer each line of stdin by a timed run, in JSON; an empty line ends it with the peak."""
-    run = {"upstream": upstream, "parity": parity, "default": default}[name](task, reference)
-    print(json.dumps("ready"), flush=True)
-    while sys.stdin.readline().strip():
-        start = time.perf_counter()
-        run()
-        print(json.dumps(time.perf_counter() - start), flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    scale = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    versions = {k: installed(k) for k in ("torch", "jax", "jaxlib", "flax", "optax", "numpy")}
-    print(json.dumps({"peak_mib": peak / scale, "versions": versions}), flush=True)
-
-
-class Worker:
-    """An implementation in a process of its own."""
-
-    def __init__(self, name: str, task: str, options: argparse.Namespace):
-        python = options.reference_python if name == "upstream" else sys.executable
-        command = [python, __file__, "--reference", str(options.reference)]
-        self.process = subprocess.Popen(
-            [*command, "--serve", name, task],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._answer()
-
-    def _answer(self) -> object:
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"a worker ended early: {' '.join(self.process.args)}")
-        return json.loads(line)
-
-    def ask(self, line: str) -> object:
-        """Send a line and wait for the answer."""
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-
-def measure(task: str, options: argparse.Namespace) -> tuple[list[dict], dict]:
-    """Rows of one task, runs alternating between the implementations."""
-    workers = {name: Worker(name, task, options) for name in TASKS[task]}
-    first = {name: worker.ask("run") for name, worker in workers.items()}
-    times: dict[str, list[float]] = {name: [] for name in workers}
-    for _ in range(options.rounds):
-        for name, worker in workers.items():
-            times[name].append(worker.ask("run"))
-    rows, versions = [], {}
-    for name, worker in workers.items():
-        end = worker.ask("")
-        worker.process.wait()
-        versions |= {f"{name}/{k}": v for k, v in end["versions"].items() if v}
-        median = statistics.median(times[name])
-        rows.append(
-            {
-                "task": task,
-                "implementation": name,
-                "median_seconds": median,
-                "min_seconds": min(times[name]),
-                "first_seconds": first[name],
-                "peak_mib": end["peak_mib"],
-                "ratio": statistics.median(times["upstream"]) / median,
-                "reach": REACH.get((task, name)),
-                "times": times[name],
-            }
-        )
-    return rows, versions
-
-
-def show(rows: list[dict], about: dict) -> None:
-    """Print the table."""
-    print(f"{about['processor']}, {about['cores']} cores, {about['matmul_gflops']:.0f} GFLOP/s")
-    head = ("task", "implementation", "median s", "min s", "first s", "peak MiB", "ratio", "reach")
-    print(("{:<10} {:<15}" + " {:>9}" * 6).format(*head))
-    for row in rows:
-        reach = f"{row['reach']}x" if row["reach"] else ""
-        print(
-            f"{row['task']:<10} {row['implementation']:<15} {row['median_seconds']:>9.3f} "
-            f"{row['min_seconds']:>9.3f} {row['first_seconds']:>9.2f} {row['peak_mib']:>9.0f} "
-            f"{row['ratio']:>8.1f}x {reach:>9}"
-        )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference", type=Path, required=True, help="clone of the reference")
-    parser.add_argument("--reference-python", default=sys.executable, help="with torch")
-    parser.add_argument("--out", type=Path, help="JSON to write")
-    parser.add_argument("--rounds", type=int, default=11, help="timed runs of each")
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # like the reference here
-    if options.serve:
-        return serve(*options.serve, str(options.reference))
-    if not (options.reference / "hsi_global_clustering").is_dir():
-        parser.error(f"{options.reference} holds no hsi_global_clustering; clone the reference")
-    rows, versions = [], {"python": platform.python_version()}
-    about = describe_machine()
-    for task in options.tasks:
-        new, used = measure(task, options)
-        rows, versions = rows + new, versions | used
-    show(rows, about)
-    if options.out:
-        report = {"machine": about, "versions": versions, "rows": rows}
-        options.out.write_text(json.dumps(report, indent=2) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    makers = {"upstream": upstream, "parity": parity, "default": default}
+    description = __doc__.splitlines()[0]
+    package = "hsi_global_clustering"
+    main(Comparison(__file__, description, package, makers, TASKS, REACH))

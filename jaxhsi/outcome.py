@@ -11,10 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxhsi import metrics, report
-from jaxhsi.config import DGCConfig
+from jaxhsi import metrics
+from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.store import Cube
 from jaxhsi.dgc.algorithm import DGC
+from jaxhsi.report import maps
 from jaxhsi.runtime.labelling import Labelled, label_tiles, label_writer
 from jaxhsi.task import Task
 
@@ -54,8 +55,8 @@ def label_cubes(
 ) -> dict[str, Any]:
     """Label all cubes, write maps and pictures, and score the start beside the trained state."""
     predict, clusters, classes = jax.jit(method.predict), config.num_clusters, len(task.classes)
-    maps = folder / "labels.partial"  # takes the place of earlier maps when all are whole
-    shutil.rmtree(maps, ignore_errors=True)
+    written = folder / "labels.partial"  # takes the place of earlier maps when all are whole
+    shutil.rmtree(written, ignore_errors=True)
     trained, untrained = {}, []
 
     def count(state: Any, cube: Cube, write: Callable[[Labelled], None]) -> Tally:
@@ -76,13 +77,15 @@ def label_cubes(
     for cube in task.label:
         truth = task.truth(cube)
         note = f"labelled by DGC with {clusters} clusters after {config.steps} steps"
-        with label_writer(maps, cube, note) as write:
+        with label_writer(written, cube, note) as write:
             trained[cube.name] = count(state, cube, write)
         if truth is not None:
             untrained.append(count(start, cube, lambda _: None))
-        _picture(folder, maps / f"{cube.name}.npy", cube, truth, trained[cube.name], task.classes)
+        _picture(
+            folder, written / f"{cube.name}.npy", cube, truth, trained[cube.name], task.classes
+        )
     shutil.rmtree(folder / "labels", ignore_errors=True)
-    maps.rename(folder / "labels")
+    written.rename(folder / "labels")
     return _scores(trained, untrained, task.classes)
 
 
@@ -122,19 +125,19 @@ def _picture(
     tally: Tally,
     classes: tuple[str, ...],
 ) -> None:
-    step = report.thinning(cube.shape)
+    step = maps.thinning(cube.shape)
     labels = np.load(labelled, mmap_mode="r")[::step, ::step]
     clusters = len(tally.pixels)
     panels = [
-        ("false colour", report.false_colour(cube)),
-        ("clusters", report.cluster_map(labels, clusters)),
+        ("false colour", maps.false_colour(cube)),
+        ("clusters", maps.cluster_map(labels, clusters)),
     ]
     if truth is not None:
         coded, shown = truth[::step, ::step], _class_colours(tally.confusion)
         coloured = np.where(coded < 0, -1, shown[coded])
-        panels.append(("truth", report.cluster_map(coloured, clusters + len(classes))))
+        panels.append(("truth", maps.cluster_map(coloured, clusters + len(classes))))
     share = tally.pixels / max(tally.pixels.sum(), 1)
     legend = [(f"{k}: {share[k]:.1%}", k) for k in np.argsort(-share).tolist() if share[k] > 0]
     path = folder / "pictures" / f"{cube.name}.png"
     path.parent.mkdir(exist_ok=True)
-    report.save_picture(path, panels, legend)
+    maps.save_picture(path, panels, legend)

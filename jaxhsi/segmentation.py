@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from jaxhsi import report
-from jaxhsi.config import DGCConfig, build_method, check_same_run, write_config
+from jaxhsi.config.dgc import FREE_TO_CHANGE, DGCConfig, build_method
+from jaxhsi.config.files import check_same_run, write_config
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.dgc.views import window_size
 from jaxhsi.outcome import label_cubes
+from jaxhsi.report import tables
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.fit import fit
 from jaxhsi.runtime.folder import CONFIG, check_folder, claim_folder, fresh_folder
@@ -40,7 +41,7 @@ def segment(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     folder = config.out or fresh_folder(Path("runs"), "dgc")
     check_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
-        check_same_run(config, folder / CONFIG)
+        check_same_run(config, folder / CONFIG, FREE_TO_CHANGE)
     task = open_task(config)
     _check_cubes(config, task)
     method = build_method(config, task.train[0].shape[2])
@@ -107,7 +108,7 @@ def _show(console: Console, scores: dict[str, Any], task: Task, folder: Path) ->
     names = ["" for _ in scores["pixels"]]
     if classes:
         names = [classes[c] if c >= 0 else "" for c in scores["alignment"]["merge"]]
-        console.print(report.score_table(scores["start"], scores, classes))
-    console.print(report.share_table(np.asarray(scores["pixels"]), names))
+        console.print(tables.score_table(scores["start"], scores, classes))
+    console.print(tables.share_table(np.asarray(scores["pixels"]), names))
     found = f"{scores['active_clusters']} active clusters; results are in {folder}"
     console.print(found, soft_wrap=True)  # a path broken over two lines cannot be copied

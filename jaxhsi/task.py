@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxhsi.config import DGCConfig
+from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.labels import encode_classes, find_labels, load_labels
 from jaxhsi.data.scenes import CLASSES, leaf_cubes
 from jaxhsi.data.sources import default_cache, open_sources

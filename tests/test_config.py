@@ -2,15 +2,20 @@ from pathlib import Path
 
 import pytest
 
-from jaxhsi.config import DGCConfig, StreamOptions, dgc_config, dgc_parser, write_config
+from jaxhsi.config.dgc import DGCConfig, StreamOptions
+from jaxhsi.config.files import check_same_run, config_parser, parsed_config, write_config
+from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
+from jaxhsi.data.mixtures import MixtureOptions
 from jaxhsi.dgc.views import ViewOptions
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("dgc_*.yaml"))
+FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(FOLDER.glob("dgc_*.yaml"))
+GMCR_CONFIGS = sorted(FOLDER.glob("gmcr*.yaml"))
 
 
 def parse(*arguments: str) -> DGCConfig:
-    parser = dgc_parser(prog="dgc")
-    return dgc_config(parser, parser.parse_args(list(arguments)))
+    parser = config_parser(DGCConfig, prog="dgc")
+    return parsed_config(DGCConfig, parser, parser.parse_args(list(arguments)))
 
 
 def refusal(capsys, *arguments: str) -> str:
@@ -100,3 +105,62 @@ def test_help_speaks_of_every_fixed_option(capsys):
     for name in ("config", "data", "labels", "out", "seed", "num_clusters", "steps", "devices"):
         assert f"--{name}" in text
     assert "built-in leaf" in text
+
+
+# gmcr ---------------------------------------------------------------------------------------------
+
+
+def parse_gmcr(*arguments: str) -> GMCRConfig:
+    parser = config_parser(GMCRConfig, prog="gmcr")
+    return parsed_config(GMCRConfig, parser, parser.parse_args(list(arguments)))
+
+
+def test_gmcr_defaults_are_the_dataclass():
+    assert parse_gmcr() == GMCRConfig()
+
+
+def test_gmcr_options_of_every_group():
+    config = parse_gmcr(
+        *("--num_candidates", "7", "--solver.margin", "1.5", "--amortised.steps", "10"),
+        *("--mixture.snr_db", "null", "--mixture.max_mixed", "null", "--truth", "t.npz"),
+        *("--data", "d.csv", "--spectra", "columns", "--joint.pool.non_negative", "softplus"),
+    )
+    assert (config.num_candidates, config.solver.margin, config.amortised.steps) == (7, 1.5, 10)
+    assert config.mixture == MixtureOptions(snr_db=None, max_mixed=None)
+    assert (config.data, config.truth, config.spectra) == ("d.csv", Path("t.npz"), "columns")
+    assert config.joint.pool.non_negative == "softplus"
+
+
+def test_a_written_gmcr_configuration_reads_back_and_knows_what_may_change(tmp_path):
+    path = tmp_path / "config.yaml"
+    config = GMCRConfig(data="t.csv", num_candidates=5, mixture=MixtureOptions(bands=64))
+    write_config(config, path)
+    assert parse_gmcr("--config", str(path)) == config
+    other = parse_gmcr("--config", str(path), "--amortised.steps", "5", "--truth", "t.npz")
+    check_same_run(other, path, FREE_TO_CHANGE)
+    other = parse_gmcr("--config", str(path), "--solver.margin", "1.5")
+    with pytest.raises(ValueError, match=r"--solver\.margin 1\.5 \(was"):
+        check_same_run(other, path, FREE_TO_CHANGE)
+
+
+@pytest.mark.parametrize("path", GMCR_CONFIGS, ids=lambda p: p.name)
+def test_shipped_gmcr_configurations_are_upstreams_defaults(path):
+    config = parse_gmcr("--config", str(path))
+    assert config.method == "upstream"
+    assert config.joint == GMCRConfig().joint
+    assert config.mixture == MixtureOptions()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"num_candidates": 0}, "--num_candidates 0"),
+        ({"samples": 2}, "--samples 2"),
+        ({"pixels": 1}, "--pixels 1"),
+        ({"epochs": 0}, "--epochs 0"),
+        ({"truth": Path("t.npz")}, "--truth was given without --data"),
+    ],
+)
+def test_gmcr_values_out_of_range_are_refused(wrong, named):
+    with pytest.raises(ValueError, match=named):
+        GMCRConfig(**wrong)

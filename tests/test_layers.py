@@ -12,9 +12,10 @@ LAYERS = (
     ("data",),
     ("runtime",),
     ("config",),
-    ("report", "task"),
-    ("outcome",),
-    ("segmentation",),
+    ("report", "task", "problem"),
+    ("outcome", "findings"),
+    ("answers",),
+    ("segmentation", "unmixing"),
     ("train",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -206,8 +206,9 @@ def test_constant_bands_and_cubes_of_several_sizes_are_fine(tmp_path):
     assert scores(run)["active_clusters"] == 3
 
 
-@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["gmcr"], 2), (["--help"], 0)])
+@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["pca"], 2), (["--help"], 0)])
 def test_without_a_command_it_says_what_there_is(capsys, arguments, code):
     assert main(arguments) == code
     output = capsys.readouterr()
     assert "segment hyperspectral cubes" in output.out + output.err
+    assert "components of mixed spectra" in output.out + output.err

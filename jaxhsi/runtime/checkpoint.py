@@ -1,4 +1,4 @@
-"""Checkpoints by Orbax: the state of the method and of the stream of windows, together."""
+"""Checkpoints by Orbax: the state of a method, together with that of its stream of windows."""
 
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,19 @@ _MISFIT = (
 
 
 class Checkpoints:
-    """Saves and restores (state, stream) pairs of a run, numbered by step."""
+    """Saves and restores states of a run, with the stream where there is one, numbered by step."""
 
     def __init__(self, folder: Path, keep: int = 2):
         """Open or create the folder; the latest ``keep`` checkpoints stay."""
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
         self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
 
-    def save(self, step: int, state: Any, stream: grain.DatasetIterator) -> None:
+    def save(self, step: int, state: Any, stream: grain.DatasetIterator | None = None) -> None:
         """Save in the background; the state may be used up as soon as this returns."""
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                stream=ocp.args.JsonSave(stream.get_state()),
-            ),
-        )
+        parts = {"state": ocp.args.StandardSave(state)}
+        if stream is not None:
+            parts["stream"] = ocp.args.JsonSave(stream.get_state())
+        self._manager.save(step, args=ocp.args.Composite(**parts))
 
     def latest(self) -> int | None:
         """Step of the newest whole checkpoint, or None."""
@@ -45,11 +42,11 @@ class Checkpoints:
         step = self.latest()
         if step is None:
             raise FileNotFoundError(f"no checkpoint in {self._manager.directory}")
-        wanted = ocp.args.Composite(
-            state=ocp.args.StandardRestore(template), stream=ocp.args.JsonRestore()
-        )
+        parts = {"state": ocp.args.StandardRestore(template)}
+        if stream is not None:
+            parts["stream"] = ocp.args.JsonRestore()
         try:
-            saved = self._manager.restore(step, args=wanted)
+            saved = self._manager.restore(step, args=ocp.args.Composite(**parts))
         except ValueError as error:  # where shapes or names differ, Orbax says so at length
             raise ValueError(f"{self._manager.directory}: {_MISFIT} ({error})") from error
         _check_shapes(template, saved.state, self._manager.directory)

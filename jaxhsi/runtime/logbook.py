@@ -21,14 +21,27 @@ from tensorboardX import SummaryWriter
 class Logbook:
     """Appends the diagnostics of steps to a run folder and shows the latest of them."""
 
-    def __init__(self, folder: Path, first_step: int, steps: int):
-        """Go on after ``first_step``: later lines, of a run that was cut, are dropped."""
+    def __init__(
+        self,
+        folder: Path,
+        first_step: int,
+        steps: int | None,
+        summary: str = "loss {loss:.4f}, {active} active clusters",
+    ):
+        """Go on after ``first_step``: later lines, of a run that was cut, are dropped.
+
+        Args:
+            folder: of the run.
+            first_step: the last step that was taken already.
+            steps: the last step to come, or None where the run ends by itself.
+            summary: format of what stands beside the bar, with diagnostics by their names.
+        """
         self._path = folder / "metrics.jsonl"
         lines = self._path.read_text().splitlines() if self._path.exists() else []
         kept = [line for line in lines if _step_of(line) <= first_step]
         self._path.write_text("".join(f"{line}\n" for line in kept))
         self._events = SummaryWriter(str(folder / "events"), purge_step=first_step + 1)
-        self._first, self._steps = first_step, steps
+        self._first, self._steps, self._summary = first_step, steps, summary
         self._bar: Progress | None = None
 
     @contextmanager
@@ -65,8 +78,7 @@ class Logbook:
         for name, value in _scalars(row):
             self._events.add_scalar(name, value, step)
         if self._bar is not None:
-            summary = f"loss {row['loss']:.4f}, {row['active']} active clusters"
-            self._bar.update(self._task, summary=summary)
+            self._bar.update(self._task, summary=self._summary.format(**row))
 
 
 def _step_of(line: str) -> float:

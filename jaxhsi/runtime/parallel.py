@@ -31,8 +31,8 @@ def device_mesh(devices: int | None, batch: int) -> Mesh:
         )
     if batch % devices:
         raise ValueError(
-            f"a batch of {batch} windows does not split over {devices} devices; "
-            f"choose a batch that is a multiple of {devices}, or fewer devices"
+            f"{batch} windows or spectra do not split over {devices} devices; "
+            f"choose a number that is a multiple of {devices}, or fewer devices"
         )
     return Mesh(np.asarray(present[:devices]), (AXIS,))
 

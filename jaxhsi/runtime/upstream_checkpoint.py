@@ -3,14 +3,23 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from jaxhsi.runtime.safetensors_folder import (
+    check_shapes,
+    contiguous,
+    existing,
+    read_tensors,
+    write_folder,
+)
+
 Params = dict[str, Any]
 
+_FILES = "config.json", "weights.safetensors"
+_NEEDED = " and ".join(_FILES)
 _ENCODER = {"n_spectral_layers": 3, "spectral_kernel_size": 3, "embed_dim": 32, "bias": True}
 _MEAN_SHIFT = {
     "embed_dim": 32,
@@ -87,20 +96,14 @@ def load_upstream(folder: str | Path, bands: int | None = None) -> tuple[Upstrea
         ImportError: safetensors is not installed.
     """
     folder = Path(folder)
-    settings = _read_settings(_existing(folder, "config.json"))
+    settings = _read_settings(existing(folder, _FILES[0], _NEEDED))
     if bands is not None and bands != settings.bands:
         raise ValueError(
             f"{folder} was trained on {settings.bands} bands and the cubes have {bands}; use cubes "
             "of the same sensor, or train anew"
         )
-    path = _existing(folder, "weights.safetensors")
-    safetensors = _safetensors()
-    try:
-        tensors = safetensors.numpy.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"{path} is not a whole safetensors file ({error}); copy it again"
-        ) from error
+    path = existing(folder, _FILES[1], _NEEDED)
+    tensors = read_tensors(path)
     try:
         return settings, from_state_dict(tensors, settings)
     except ValueError as error:
@@ -114,39 +117,15 @@ def save_upstream(folder: str | Path, settings: UpstreamSettings, params: Params
         ValueError: params do not have the shapes that the settings say.
         ImportError: safetensors is not installed.
     """
-    folder = Path(folder)
     tensors = to_state_dict(params)
-    _check(tensors, settings)
-    safetensors = _safetensors()
-    folder.mkdir(parents=True, exist_ok=True)
+    check_shapes(tensors, _shapes(settings))
     config = {
         "num_bands": settings.bands,
         "encoder_kwargs": settings.encoder,
         "mean_shift_kwargs": settings.mean_shift,
         "loss_weights": settings.loss_weights,
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=2))
-    safetensors.numpy.save_file(tensors, folder / "weights.safetensors")
-
-
-def _safetensors() -> ModuleType:
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError(
-            "upstream's checkpoints need safetensors: pip install 'jaxhsi[io]'"
-        ) from error
-    return safetensors
-
-
-def _existing(folder: Path, name: str) -> Path:
-    if not (folder / name).is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no {name}; give a folder that upstream saved, with config.json and "
-            "weights.safetensors"
-        )
-    return folder / name
+    write_folder(Path(folder), (_FILES[0], config), (_FILES[1], tensors))
 
 
 def _read_settings(path: Path) -> UpstreamSettings:
@@ -180,28 +159,13 @@ def _shapes(settings: UpstreamSettings) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _check(tensors: dict[str, np.ndarray], settings: UpstreamSettings) -> None:
-    expected = _shapes(settings)
-    wrong = [
-        f"{name} is {tensors[name].shape if name in tensors else 'missing'}, not {shape}"
-        for name, shape in expected.items()
-        if name not in tensors or tensors[name].shape != shape
-    ]
-    wrong += [f"{name} is unknown" for name in tensors.keys() - expected.keys()]
-    if wrong:
-        raise ValueError(
-            f"weights and configuration of upstream's model differ: {'; '.join(sorted(wrong))}; "
-            "take both from the same checkpoint"
-        )
-
-
 def from_state_dict(tensors: dict[str, np.ndarray], settings: UpstreamSettings) -> Params:
     """Params from the arrays of upstream's ``state_dict``, channels moved to the end.
 
     Raises:
         ValueError: arrays are missing, unknown or of other shapes than the settings say.
     """
-    _check(tensors, settings)
+    check_shapes(tensors, _shapes(settings))
     encoder: Params = {"spectral": {}, "spatial": {}}
     for name, (net, index) in _layers(settings).items():
         kernel = np.moveaxis(tensors[f"{name}.weight"], (0, 1), (-1, -2))
@@ -229,7 +193,4 @@ def to_state_dict(params: Params) -> dict[str, np.ndarray]:
             tensors[f"{name}.weight"] = np.moveaxis(kernel, (-1, -2), (0, 1))
             if "bias" in layer:
                 tensors[f"{name}.bias"] = np.asarray(layer["bias"])
-    # safetensors writes buffers as they lie in memory: a transposed view would be scrambled.
-    return {
-        name: np.ascontiguousarray(t, np.float32).reshape(t.shape) for name, t in tensors.items()
-    }
+    return contiguous(tensors)

@@ -1,17 +1,13 @@
-"""Configuration of the commands: frozen dataclasses, and the files that they are kept in."""
+"""Options of ``python -m jaxhsi.train dgc``, and the method that they describe."""
 
-import difflib
-import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 import optax
-import yaml
-from jsonargparse import ArgumentParser, Namespace
 
+from jaxhsi.config.files import at_least
 from jaxhsi.dgc.algorithm import DGC, Options, teacher_student
 from jaxhsi.dgc.encoder import patch_encoder
 from jaxhsi.dgc.prototype import Options as PrototypeOptions
@@ -170,11 +166,11 @@ class DGCConfig:
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
         for name, least in (("num_clusters", 1), ("steps", 0), ("log_every", 1), ("save_every", 1)):
-            _at_least(f"--{name}", getattr(self, name), least)
+            at_least(f"--{name}", getattr(self, name), least)
         for name in ("batch", "sample", "threads", "ahead", "tile"):
-            _at_least(f"--stream.{name}", getattr(self.stream, name), 1)
+            at_least(f"--stream.{name}", getattr(self.stream, name), 1)
         for name in ("train", "test"):
-            _at_least(f"--scenes.{name}", getattr(self.scenes, name), 1)
+            at_least(f"--scenes.{name}", getattr(self.scenes, name), 1)
         if self.stream.sample < self.num_clusters:
             raise ValueError(
                 f"--stream.sample {self.stream.sample} spectra cannot start "
@@ -182,9 +178,11 @@ class DGCConfig:
             )
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name} {value} is out of range; give {least} or more")
+FREE_TO_CHANGE = (
+    *("steps", "out", "devices", "log_every", "save_every", "labels", "ignore_label", "label_key"),
+    *("stream.threads", "stream.ahead", "stream.tile"),
+)
+"""Options that a run may be resumed with other values of: none changes what a step computes."""
 
 
 def build_optimizer(options: OptimizerOptions) -> optax.GradientTransformation:
@@ -227,94 +225,3 @@ def _upstream_method(config: DGCConfig, bands: int) -> DGC:
         encoder, config.num_clusters, size.embed_dim, optimizer, config.prototype
     )
     return over_windows(method, config.num_clusters, config.views)
-
-
-class Parser(ArgumentParser):
-    """A parser that names what it would have accepted."""
-
-    def error(self, message: str, *args: Any, **kwargs: Any) -> None:
-        """Add the valid names to a complaint about an unknown one."""
-        if re.search("not accept|unrecognized", message):
-            names = sorted(self.get_defaults(skip_validation=True).keys())
-            unknown = re.findall(r"[\w.]+", message.replace("--", ""))
-            close = [c for word in unknown for c in difflib.get_close_matches(word, names, 1)]
-            hint = f"did you mean --{close[-1]}? " if close else ""
-            message = f"{message}\n{hint}Valid options: {', '.join(names)}"
-        super().error(message, *args, **kwargs)
-
-
-def dgc_parser(**kwargs: Any) -> ArgumentParser:
-    """Parser of the options and files of :class:`DGCConfig`."""
-    parser = Parser(
-        usage="%(prog)s [--config FILE] [--option VALUE ...]",
-        description=(DGCConfig.__doc__ or "").splitlines()[0],
-        allow_abbrev=False,
-        **kwargs,
-    )
-    parser.add_argument("--config", action="config", help="a YAML file with any of these options")
-    parser.add_class_arguments(DGCConfig)
-    return parser
-
-
-def dgc_config(parser: ArgumentParser, parsed: Namespace) -> DGCConfig:
-    """The configuration in the result of ``parser.parse_args``.
-
-    Raises:
-        ValueError: a value is out of range.
-    """
-    values = vars(parser.instantiate(parsed))
-    return DGCConfig(**{f.name: values[f.name] for f in fields(DGCConfig)})
-
-
-def write_config(config: DGCConfig, path: Path) -> None:
-    """Write a configuration so that ``--config`` reads it back."""
-    path.write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
-
-
-FREE_TO_CHANGE = (
-    *("steps", "out", "devices", "log_every", "save_every", "labels", "ignore_label", "label_key"),
-    *("stream.threads", "stream.ahead", "stream.tile"),
-)
-"""Options that a run may be resumed with other values of: none changes what a step computes."""
-
-
-def check_same_run(config: DGCConfig, path: Path) -> None:
-    """Refuse to go on with a run under options that would not have led to its checkpoint.
-
-    Args:
-        config: of now.
-        path: the file that :func:`write_config` wrote when the run began.
-
-    Raises:
-        ValueError: names each option that differs, with both values.
-    """
-    then = dict(_leaves(yaml.safe_load(path.read_text())))
-    now = dict(_leaves(_plain(asdict(config))))
-    differing = [
-        f"--{name} {now.get(name)} (was {then.get(name)})"
-        for name in now | then
-        if now.get(name) != then.get(name) and name not in FREE_TO_CHANGE
-    ]
-    if differing:
-        raise ValueError(
-            f"--resume goes on with the run of {path}, but other options were given: "
-            f"{', '.join(differing)}; drop them, or start a new run"
-        )
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

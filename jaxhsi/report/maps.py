@@ -1,4 +1,4 @@
-"""Pictures and tables of a run."""
+"""Pictures of cubes and label maps."""
 
 import colorsys
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
-from rich.table import Table
 
 from jaxhsi.data.store import Cube, masked
 
@@ -91,35 +90,3 @@ def save_picture(
         draw.rectangle((left, top, left + 14, top + 14), fill=tuple(palette[cluster].tolist()))
         draw.text((left + 20, top - 1), text, fill="black", font=font)
     canvas.save(path)
-
-
-def share_table(counts: Int[np.ndarray, " k"], names: Sequence[str]) -> Table:
-    """Pixels and share of each cluster."""
-    table = Table("cluster", "is", "pixels", "share", title="clusters")
-    for cluster, (count, name) in enumerate(zip(counts, names, strict=True)):
-        table.add_row(str(cluster), name, f"{count:,}", f"{count / max(counts.sum(), 1):.2%}")
-    return table
-
-
-def score_table(start: dict, trained: dict, classes: Sequence[str]) -> Table:
-    """Scores of the closed-form start beside those after training."""
-    table = Table("score", "start", "trained", title="scores against the labels")
-    for name, title in (
-        ("mean_iou", "mean IoU"),
-        ("dice", "mean Dice"),
-        ("area_rmse", "area RMSE"),
-        ("oa", "overall accuracy"),
-    ):
-        for way in ("merge", "hungarian"):
-            table.add_row(f"{title} ({way})", *(f"{s[name][way]:.4f}" for s in (start, trained)))
-    for name, title in (("nmi", "NMI"), ("vi", "variation of information")):
-        table.add_row(title, *(f"{s[name]:.4f}" for s in (start, trained)))
-    for way in ("merge", "hungarian"):
-        for i, label in enumerate(classes):
-            cells = (s["per_class_iou"][way][i] for s in (start, trained))
-            table.add_row(f"IoU of {label} ({way})", *map(_number, cells))
-    return table
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxhsi import report
+from jaxhsi.report import maps
 from tests.data.test_stream import make_cube
 
 
 def test_colours_are_distinct_and_stay_the_same():
-    many = report.colours(40)
+    many = maps.colours(40)
     assert many.shape == (40, 3)
     assert len(np.unique(many, axis=0)) == 40
-    np.testing.assert_array_equal(report.colours(5), many[:5])
+    np.testing.assert_array_equal(maps.colours(5), many[:5])
 
 
 def test_cluster_map_paints_invalid_pixels_black():
-    picture = report.cluster_map(np.array([[0, 1], [-1, 2]]), 3)
-    np.testing.assert_array_equal(picture[0, 0], report.colours(3)[0])
+    picture = maps.cluster_map(np.array([[0, 1], [-1, 2]]), 3)
+    np.testing.assert_array_equal(picture[0, 0], maps.colours(3)[0])
     np.testing.assert_array_equal(picture[1, 0], (0, 0, 0))
 
 
@@ -24,7 +24,7 @@ def test_false_colour_takes_the_bands_by_their_wavelengths(tmp_path):
     values = np.zeros((4, 4, 4), np.float32)
     values[0, :, 2] = 1  # a red row
     values[1, :, 3] = 50  # infrared alone stays dark
-    red = report.false_colour(make_cube(tmp_path, "red", values, wavelengths=waves))
+    red = maps.false_colour(make_cube(tmp_path, "red", values, wavelengths=waves))
     assert red[0, 0].tolist() == [255, 0, 0]
     assert red[1, 0].tolist() == [0, 0, 0]
 
@@ -34,27 +34,27 @@ def test_false_colour_without_wavelengths_spreads_its_bands(tmp_path):
     values = rng.normal(size=(8, 8, 9)).astype(np.float32) * [1, 10, 100, 1, 1, 1, 1, 1, 1]
     values = values.astype(np.float32)
     values[2, 3, 4] = np.nan
-    picture = report.false_colour(make_cube(tmp_path, "plain", values))
+    picture = maps.false_colour(make_cube(tmp_path, "plain", values))
     assert picture.shape == (8, 8, 3)
     assert (picture.max((0, 1)) == 255).all()
 
 
 def test_large_cubes_are_thinned(tmp_path):
     cube = make_cube(tmp_path, "wide", np.ones((3, 2500, 2), np.int16))
-    assert report.thinning(cube.shape) == 3
-    assert report.false_colour(cube).shape == (1, 834, 3)
+    assert maps.thinning(cube.shape) == 3
+    assert maps.false_colour(cube).shape == (1, 834, 3)
 
 
 def test_a_cube_without_valid_pixels_is_black(tmp_path):
     cube = make_cube(tmp_path, "none", np.full((4, 4, 3), np.nan, np.float32))
-    assert report.false_colour(cube).max() == 0
+    assert maps.false_colour(cube).max() == 0
 
 
 @pytest.mark.parametrize("clusters", [1, 7, 30])
 def test_pictures_hold_their_panels_and_legend(tmp_path, clusters):
-    panel = report.cluster_map(np.arange(12).reshape(3, 4) % clusters, clusters)
+    panel = maps.cluster_map(np.arange(12).reshape(3, 4) % clusters, clusters)
     legend = [(f"{k}: 1.0%", k) for k in range(clusters)]
-    report.save_picture(tmp_path / "p.png", [("one", panel), ("two", panel)], legend)
+    maps.save_picture(tmp_path / "p.png", [("one", panel), ("two", panel)], legend)
     picture = np.asarray(Image.open(tmp_path / "p.png"))
     shown = {tuple(c) for c in picture.reshape(-1, 3).tolist()}
-    assert {tuple(c) for c in report.colours(clusters).tolist()} <= shown
+    assert {tuple(c) for c in maps.colours(clusters).tolist()} <= shown

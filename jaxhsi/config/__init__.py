@@ -1,0 +1,1 @@
+"""Configuration of the commands: frozen dataclasses, and the files that they are kept in."""

@@ -1,0 +1,104 @@
+"""Options from the command line and YAML files into a dataclass, and back into a file."""
+
+import difflib
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+
+Config = TypeVar("Config")
+
+
+class Parser(ArgumentParser):
+    """A parser that names what it would have accepted."""
+
+    def error(self, message: str, *args: Any, **kwargs: Any) -> None:
+        """Add the valid names to a complaint about an unknown one."""
+        if re.search("not accept|unrecognized", message):
+            names = sorted(self.get_defaults(skip_validation=True).keys())
+            unknown = re.findall(r"[\w.]+", message.replace("--", ""))
+            close = [c for word in unknown for c in difflib.get_close_matches(word, names, 1)]
+            hint = f"did you mean --{close[-1]}? " if close else ""
+            message = f"{message}\n{hint}Valid options: {', '.join(names)}"
+        super().error(message, *args, **kwargs)
+
+
+def config_parser(kind: type, **kwargs: Any) -> ArgumentParser:
+    """Parser of the options and files of a configuration class."""
+    parser = Parser(
+        usage="%(prog)s [--config FILE] [--option VALUE ...]",
+        description=(kind.__doc__ or "").splitlines()[0],
+        allow_abbrev=False,
+        **kwargs,
+    )
+    parser.add_argument("--config", action="config", help="a YAML file with any of these options")
+    parser.add_class_arguments(kind)
+    return parser
+
+
+def parsed_config(kind: type[Config], parser: ArgumentParser, parsed: Namespace) -> Config:
+    """The configuration in the result of ``parser.parse_args``.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    values = vars(parser.instantiate(parsed))
+    return kind(**{f.name: values[f.name] for f in fields(kind)})
+
+
+def write_config(config: Any, path: Path) -> None:
+    """Write a configuration so that ``--config`` reads it back."""
+    path.write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
+
+
+def check_same_run(config: Any, path: Path, free: Collection[str]) -> None:
+    """Refuse to go on with a run under options that would not have led to its checkpoint.
+
+    Args:
+        config: of now.
+        path: the file that :func:`write_config` wrote when the run began.
+        free: options, or groups of them, whose values may differ.
+
+    Raises:
+        ValueError: names each option that differs, with both values.
+    """
+    then = dict(_leaves(yaml.safe_load(path.read_text())))
+    now = dict(_leaves(_plain(asdict(config))))
+    differing = [
+        f"--{name} {now.get(name)} (was {then.get(name)})"
+        for name in now | then
+        if now.get(name) != then.get(name) and not {name, name.split(".")[0]} & set(free)
+    ]
+    if differing:
+        raise ValueError(
+            f"--resume goes on with the run of {path}, but other options were given: "
+            f"{', '.join(differing)}; drop them, or start a new run"
+        )
+
+
+def at_least(name: str, value: int, least: int) -> None:
+    """Refuse an option that is too small."""
+    if value < least:
+        raise ValueError(f"{name} {value} is out of range; give {least} or more")
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,75 @@
+"""Options of ``python -m jaxhsi.train gmcr``."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from jaxhsi.config.files import at_least
+from jaxhsi.data.mixtures import MixtureOptions
+from jaxhsi.gmcr.amortised import Options as AmortisedOptions
+from jaxhsi.gmcr.candidates import Options
+from jaxhsi.gmcr.joint import JointOptions
+
+
+@dataclass(frozen=True)
+class GMCRConfig:
+    """Components of mixed spectra, their number and concentrations, by EB-gMCR.
+
+    Attributes:
+        data: a table of spectra (.csv, .npy, .npz, .mat) or cubes (as for dgc), whose pixels are
+            the spectra; built-in mixtures if not given.
+        spectra: whether the spectra are rows or columns of the table; told from the file if not
+            given, rows in arrays without an axis.
+        truth: true components to score against (.npz, .mat, .csv, .npy); a .npz may also hold
+            concentrations and clean data.
+        library: known spectra to look for (.npz, .mat, .csv, .npy), of the same bands.
+        out: folder of the run; a new one under runs/ if not given.
+        num_candidates: components to start from, more than there are; chosen if not given.
+        seed: of everything drawn at random.
+        devices: number of devices to spread over; all that divide the spectra if not given.
+        key: name of the table or cube inside a .npz or .mat file.
+        layout: order of the axes of a cube in a .mat or .npy file.
+        size: height and width of the image where a cube is kept as a table (C, H * W).
+        pixels: spectra drawn from cubes to find the components; all pixels are then unmixed.
+        samples: spectra of the built-in mixtures; four times the components if not given.
+        method: the gated solver, or upstream's joint training for comparison.
+        epochs: of upstream's training, which does not end by itself.
+        solver: of the default method.
+        amortised: of the networks that unmix new spectra, trained on the solver's answer.
+        joint: of upstream's training.
+        mixture: the built-in data.
+    """
+
+    data: str | None = None
+    spectra: Literal["rows", "columns"] | None = None
+    truth: Path | None = None
+    library: Path | None = None
+    out: Path | None = None
+    num_candidates: int | None = None
+    seed: int = 0
+    devices: int | None = None
+    key: str | None = None
+    layout: Literal["hwc", "chw"] | None = None
+    size: tuple[int, int] | None = None
+    pixels: int = 16384
+    samples: int | None = None
+    method: Literal["gated", "upstream"] = "gated"
+    epochs: int = 1000
+    solver: Options = field(default_factory=Options)
+    amortised: AmortisedOptions = field(default_factory=AmortisedOptions)
+    joint: JointOptions = field(default_factory=JointOptions)
+    mixture: MixtureOptions = field(default_factory=MixtureOptions)
+
+    def __post_init__(self):
+        """Refuse values that cannot work before anything long begins."""
+        for name, least in (("num_candidates", 1), ("samples", 3), ("pixels", 3), ("epochs", 1)):
+            if getattr(self, name) is not None:
+                at_least(f"--{name}", getattr(self, name), least)
+        if self.data is None and self.truth is not None:
+            raise ValueError(
+                "--truth was given without --data; the built-in mixtures know their truth"
+            )
+
+
+FREE_TO_CHANGE = ("out", "devices", "truth", "amortised", "epochs")
+"""Options that a run may be resumed with other values of: the solver does not see them."""

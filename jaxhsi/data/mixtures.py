@@ -1,0 +1,350 @@
+"""Mixed spectra with known truth: the generator of the EB-gMCR paper, and harder ones beside it.
+
+Rows are spectra. A sample mixes a few components, then gets a baseline, an offset and noise. Every
+stage is a function of its own; `mixtures` chains them as `MixtureOptions` says, and with its
+defaults does what upstream's ``RandomComponentMixtureSynthesizer`` (ebgmcr/data.py) does.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+FLOOR = 1e-6  # least value of dense non-negative data, as upstream clamps it
+
+
+class Mixtures(NamedTuple):
+    """Spectra and all that they were made of.
+
+    Attributes:
+        data: as measured.
+        clean: without noise, baseline and offset.
+        concentrations: of every component in every sample, 0 where it is absent.
+        components: pure spectra.
+    """
+
+    data: Float[Array, "n c"]
+    clean: Float[Array, "n c"]
+    concentrations: Float[Array, "n k"]
+    components: Float[Array, "k c"]
+
+
+@dataclass(frozen=True)
+class MixtureOptions:
+    """How mixtures are made; the defaults are the paper's set of 16 components at 20 dB.
+
+    Attributes:
+        num_components: pure spectra.
+        bands: channels of a spectrum.
+        sparsity: share of zeros in the random pure spectra, 0 to below 1.
+        orthogonal: random pure spectra are drawn orthogonal, before non_negative is applied.
+        non_negative: absolute values of the pure spectra; data are clamped at 1e-6, or at 0 where
+            they are sparse.
+        norm: p of the p-norm that pure spectra are scaled to 1 by, or null for none.
+        min_mixed: fewest components of a sample.
+        max_mixed: most components of a sample; null for all.
+        min_concentration: least concentration of a component that is present.
+        max_concentration: largest concentration.
+        snr_db: mean square of a sample over the variance of its noise, in dB; null for no noise.
+        spectra: random channels as in the paper, or sums of overlapping peaks.
+        peaks: peaks of a pure spectrum, where spectra are peaks.
+        twin_cosine: makes pure spectra 0 and 1, 2 and 3, ... near-duplicates of this cosine.
+        rare: number of components, the last ones, that are present in few samples only, there in
+            addition to the min_mixed to max_mixed others.
+        rare_samples: number of samples that a rare component is present in.
+        mixing: linear; saturating as an absorbing detector; bilinear with products of pairs.
+        strength: of the mixing that is not linear; see `saturating` and `bilinear`.
+        correlation: of the noise of neighbouring channels (AR(1)), 0 to below 1.
+        channel_spread: standard deviation of the logarithm of the channels' noise deviations.
+        drift: size of a smooth baseline of each sample, relative to the sample's root mean square.
+        offset: constant added to all data, relative to their root mean square.
+    """
+
+    num_components: int = 16
+    bands: int = 512
+    sparsity: float = 0.0
+    orthogonal: bool = True
+    non_negative: bool = True
+    norm: int | None = 2
+    min_mixed: int = 1
+    max_mixed: int | None = 4
+    min_concentration: float = 1.0
+    max_concentration: float = 10.0
+    snr_db: float | None = 20.0
+    spectra: Literal["random", "gaussian", "lorentzian"] = "random"
+    peaks: int = 4
+    twin_cosine: float | None = None
+    rare: int = 0
+    rare_samples: int = 2
+    mixing: Literal["linear", "saturating", "bilinear"] = "linear"
+    strength: float = 0.1
+    correlation: float = 0.0
+    channel_spread: float = 0.0
+    drift: float = 0.0
+    offset: float = 0.0
+
+    def __post_init__(self):
+        """Refuse what cannot be made."""
+        for name in ("num_components", "bands", "min_mixed", "peaks", "rare_samples"):
+            _within(name, getattr(self, name), 1, None)
+        _within("norm", 1 if self.norm is None else self.norm, 1, None)
+        _within("rare", self.rare, 0, self.num_components - 1)
+        common = self.num_components - self.rare
+        most = common if self.max_mixed is None else self.max_mixed
+        _within("max_mixed", most, self.min_mixed, common)
+        _within("min_concentration", self.min_concentration, 1e-30, None)
+        _within("max_concentration", self.max_concentration, self.min_concentration, None)
+        _within("sparsity", self.sparsity, 0, 1 - 1 / self.bands)
+        _within("correlation", self.correlation, 0, 0.9999)
+        for name in ("channel_spread", "drift", "offset"):
+            _within(name, getattr(self, name), 0, None)
+        _within("strength", self.strength, 1e-6, None)
+        _within("snr_db", 0 if self.snr_db is None else self.snr_db, 0, None)
+        _within("twin_cosine", 0 if self.twin_cosine is None else self.twin_cosine, 0, 1)
+
+
+def _within(name: str, value: int | float, least: int | float, most: int | float | None) -> None:
+    if not least <= value or (most is not None and value > most):
+        upper = "or more" if most is None else f"to {most:g}"
+        raise ValueError(f"{name}={value} is out of range; give {least:g} {upper}")
+
+
+def mixtures(
+    key: Key[Array, ""],
+    n: int,
+    options: MixtureOptions = MixtureOptions(),
+    components: Float[Array, "k c"] | Float[np.ndarray, "k c"] | None = None,
+) -> Mixtures:
+    """Draw n mixed spectra.
+
+    Args:
+        key: of all draws.
+        n: number of spectra.
+        options: see `MixtureOptions`.
+        components: pure spectra to mix instead of drawn ones; the options about pure spectra then
+            say nothing, and data are clamped if all given values are >= 0.
+
+    Returns:
+        Data, noise-free data, concentrations and components.
+
+    Raises:
+        ValueError: n is too small, or max_mixed too large for the components given.
+    """
+    _within("n", n, options.rare_samples if options.rare else 1, None)
+    if components is None:
+        return _drawn(key, n, options, options.non_negative)
+    components = np.asarray(components, np.float32)
+    _within("max_mixed", options.max_mixed or 1, 1, len(components) - options.rare)
+    return _drawn(key, n, options, bool((components >= 0).all()), jnp.asarray(components))
+
+
+@partial(jax.jit, static_argnames=("n", "options", "non_negative"))
+def _drawn(
+    key: Key[Array, ""],
+    n: int,
+    options: MixtureOptions,
+    non_negative: bool,
+    components: Float[Array, "k c"] | None = None,
+) -> Mixtures:
+    pure, amounts, spoil = jax.random.split(key, 3)
+    spectra = pure_spectra(pure, options) if components is None else components
+    concentrations = draw_concentrations(amounts, n, len(spectra), options)
+    clean = mixed(concentrations, spectra, options)
+    data = measured(spoil, clean, options)
+    if non_negative:
+        data = jnp.maximum(data, jnp.where((spectra == 0).any(), 0.0, FLOOR))
+    return Mixtures(data, clean, concentrations, spectra)
+
+
+# Pure spectra -------------------------------------------------------------------------------------
+
+
+def pure_spectra(key: Key[Array, ""], options: MixtureOptions) -> Float[Array, "k c"]:
+    """Pure spectra as the options say."""
+    shape = (options.num_components, options.bands)
+    drawn, zeros = jax.random.split(key)
+    if options.spectra != "random":
+        spectra = peak_spectra(drawn, shape, options.peaks, options.spectra)
+    elif options.orthogonal:
+        spectra = jax.nn.initializers.orthogonal()(drawn, shape, jnp.float32)
+    else:
+        spectra = jax.random.normal(drawn, shape)
+    spectra = jnp.abs(spectra) if options.non_negative else spectra
+    if options.sparsity > 0:
+        spectra = spectra * sparse_mask(zeros, shape, options.sparsity)
+    if options.twin_cosine is not None:
+        spectra = twins(spectra, options.twin_cosine)
+    if options.norm is None:
+        return spectra
+    return spectra / jnp.linalg.norm(spectra, options.norm, axis=1, keepdims=True)
+
+
+def peak_spectra(
+    key: Key[Array, ""],
+    shape: tuple[int, int],
+    peaks: int = 4,
+    form: Literal["gaussian", "lorentzian"] = "gaussian",
+) -> Float[Array, "k c"]:
+    """Sums of peaks at random places of the axis 0..1, so that the spectra overlap.
+
+    A peak is h exp(-d^2 / 2) or h / (1 + d^2), d = (axis - centre) / width, with heights h in
+    0.2..1 and widths in 0.01..0.06, uniform in their logarithm.
+    """
+    centres, widths, heights = jax.random.uniform(key, (3, shape[0], peaks, 1))
+    axis = jnp.linspace(0, 1, shape[1])
+    distance = (axis - centres) / (0.01 * 6**widths)
+    curve = jnp.exp(-(distance**2) / 2) if form == "gaussian" else 1 / (1 + distance**2)
+    return ((0.2 + 0.8 * heights) * curve).sum(1)
+
+
+def sparse_mask(
+    key: Key[Array, ""], shape: tuple[int, int], sparsity: float
+) -> Float[Array, "k c"]:
+    """int(sparsity k c) zeros at random places among ones; a row left empty gets one 1 back."""
+    places, spare = jax.random.split(key)
+    zeros = int(sparsity * shape[0] * shape[1])
+    mask = (jax.random.permutation(places, shape[0] * shape[1]) >= zeros).reshape(shape)
+    one = jax.random.randint(spare, (shape[0], 1), 0, shape[1]) == jnp.arange(shape[1])
+    return jnp.where(mask.any(1, keepdims=True), mask, one).astype(jnp.float32)
+
+
+def twins(spectra: Float[Array, "k c"], cosine: float) -> Float[Array, "k c"]:
+    """Turn every second spectrum towards the one before it, until their cosine is as given.
+
+    A pair that is closer already stays, so that spectra >= 0 remain so. Rows come out with their
+    norms unchanged.
+    """
+    norms = jnp.linalg.norm(spectra, axis=1, keepdims=True)
+    unit = spectra / norms
+    last = len(spectra) // 2 * 2
+    first, second = unit[0:last:2], unit[1:last:2]
+    overlap = (first * second).sum(1, keepdims=True)
+    across = second - overlap * first
+    across /= jnp.maximum(jnp.linalg.norm(across, axis=1, keepdims=True), 1e-12)
+    turned = cosine * first + jnp.sqrt(1 - cosine**2) * across
+    closer = jnp.where(overlap < cosine, turned, second)
+    return unit.at[1:last:2].set(closer) * norms
+
+
+# How much of each is in a sample ------------------------------------------------------------------
+
+
+def draw_concentrations(
+    key: Key[Array, ""], n: int, num_components: int, options: MixtureOptions
+) -> Float[Array, "n k"]:
+    """U(min, max) for min_mixed to max_mixed components of a sample (uniform), 0 for the others.
+
+    Rare components come on top: each in `rare_samples` samples, drawn without replacement.
+    """
+    number, which, amount, rare = jax.random.split(key, 4)
+    common = num_components - options.rare
+    counts = jax.random.randint(
+        number, (n, 1), options.min_mixed, (options.max_mixed or common) + 1
+    )
+    present = _ranks(jax.random.uniform(which, (n, common))) < counts
+    places = _ranks(jax.random.uniform(rare, (options.rare, n))).T
+    seldom = places < options.rare_samples
+    low, high = options.min_concentration, options.max_concentration
+    drawn = jax.random.uniform(amount, (n, num_components), minval=low, maxval=high)
+    return jnp.where(jnp.concatenate([present, seldom], 1), drawn, 0.0)
+
+
+def _ranks(values: Float[Array, "a b"]) -> Int[Array, "a b"]:
+    """Place of each value in its row, in rising order."""
+    return values.argsort(1).argsort(1)
+
+
+# Mixing -------------------------------------------------------------------------------------------
+
+
+def mixed(
+    concentrations: Float[Array, "n k"], components: Float[Array, "k c"], options: MixtureOptions
+) -> Float[Array, "n c"]:
+    """Noise-free spectra of these concentrations, by the mixing that the options name."""
+    if options.mixing == "saturating":
+        return saturating(concentrations @ components, options.strength)
+    if options.mixing == "bilinear":
+        return bilinear(concentrations, components, options.strength)
+    return concentrations @ components
+
+
+def saturating(spectra: Float[Array, "n c"], strength: float) -> Float[Array, "n c"]:
+    """Detector that levels off: m (1 - exp(-strength x / m)) / strength, m the RMS of all x.
+
+    Linear for a small strength; at strength 1 a channel of the size m is 37 % too low.
+    """
+    scale = root_mean_square(spectra)
+    return -scale * jnp.expm1(-strength * spectra / scale) / strength
+
+
+def bilinear(
+    concentrations: Float[Array, "n k"], components: Float[Array, "k c"], strength: float
+) -> Float[Array, "n c"]:
+    """Pairs interact: x + strength / m * sum_{i<j} (a_i s_i) (a_j s_j), m the RMS of all x.
+
+    Here x = sum a_i s_i is linear; the products of pairs are those of Fan et al. 2009 (Int.
+    J. Remote Sensing 30, 2951), here by 2 sum_{i<j} u_i u_j = (sum u)^2 - sum u^2.
+    """
+    linear = concentrations @ components
+    pairs = 0.5 * (linear**2 - concentrations**2 @ components**2)
+    return linear + strength / root_mean_square(linear) * pairs
+
+
+def root_mean_square(spectra: Float[Array, "n c"]) -> Float[Array, ""]:
+    """Over all channels of all spectra, at least 1e-30."""
+    return jnp.maximum(jnp.sqrt((spectra**2).mean()), 1e-30)
+
+
+# What measuring adds ------------------------------------------------------------------------------
+
+
+def measured(
+    key: Key[Array, ""], clean: Float[Array, "n c"], options: MixtureOptions
+) -> Float[Array, "n c"]:
+    """Noise-free spectra with noise, baseline and offset."""
+    noise, channels, drift = jax.random.split(key, 3)
+    data = clean
+    if options.snr_db is not None:
+        shape = channel_deviations(channels, clean.shape[1], options.channel_spread)
+        noise = ar1(jax.random.normal(noise, clean.shape), options.correlation)
+        data = data + noise * shape * noise_deviation(clean, options.snr_db) * (clean != 0)
+    if options.drift > 0:
+        size = options.drift * jnp.sqrt((clean**2).mean(1, keepdims=True))
+        data = data + size * baselines(drift, *clean.shape)
+    return data + options.offset * root_mean_square(clean) if options.offset > 0 else data
+
+
+def noise_deviation(clean: Float[Array, "n c"], snr_db: float) -> Float[Array, "n 1"]:
+    """Of each sample: its mean square over non-zero channels, 10^(snr_db / 10) times lower."""
+    power = (clean**2).sum(1) / jnp.maximum((clean != 0).sum(1), 1)
+    return jnp.sqrt(power / 10 ** (snr_db / 10))[:, None]
+
+
+def ar1(white: Float[Array, "n c"], correlation: float) -> Float[Array, "n c"]:
+    """e_t = correlation e_(t-1) + sqrt(1 - correlation^2) w_t along the channels; variance 1."""
+    if correlation == 0:
+        return white
+
+    def step(before: Float[Array, " n"], fresh: Float[Array, " n"]):
+        now = correlation * before + (1 - correlation**2) ** 0.5 * fresh
+        return now, now
+
+    _, later = jax.lax.scan(step, white[:, 0], white[:, 1:].T)
+    return jnp.concatenate([white[:, :1], later.T], axis=1)
+
+
+def channel_deviations(key: Key[Array, ""], bands: int, spread: float) -> Float[Array, " c"]:
+    """exp(spread times a normal draw) for each channel, scaled to a mean square of 1."""
+    deviations = jnp.exp(spread * jax.random.normal(key, (bands,)))
+    return deviations / jnp.sqrt((deviations**2).mean())
+
+
+def baselines(key: Key[Array, ""], n: int, bands: int) -> Float[Array, "n c"]:
+    """Smooth curves of root mean square 1: Legendre polynomials 0..3 with normal coefficients."""
+    basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, bands), 3)
+    curves = jax.random.normal(key, (n, 4)) @ jnp.asarray(basis.T, jnp.float32)
+    return curves / jnp.sqrt((curves**2).mean(1, keepdims=True))

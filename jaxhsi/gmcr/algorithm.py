@@ -1,0 +1,234 @@
+"""The default solver: a redundant pool of spectra whose gates close until the needed ones stay.
+
+A component must lower the squared residual, in noise units, by more than noise alone could: its
+*price*. What it really gains is known in closed form, and log(gain / price) is what moves its
+hard-concrete gate; the pathwise gradient through the reconstruction would leave redundant gates
+open. Phases of sampled gates under falling pressure alternate with `settle`, which drops what is
+closed, fits and prunes what is left, and adds what the residual still holds. It ends when a phase
+changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jaxhsi.gmcr.candidates import (
+    Candidates,
+    Options,
+    coefficient_cost,
+    encode,
+    evidence,
+    shape,
+)
+from jaxhsi.gmcr.coding import CLOSED, used
+from jaxhsi.gmcr.gates import hard_concrete, open_probability
+from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
+from jaxhsi.gmcr.select import grow, smallest
+from jaxhsi.gmcr.start import Survey, successive_projection
+
+_SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return
+_ANNEALED = 0.7  # share of a phase after which the pressure is the margin
+
+
+class State(NamedTuple):
+    """All that a checkpoint needs.
+
+    Attributes:
+        step: steps taken.
+        phase: phases finished.
+        pool: the candidates.
+        logits: of their gates.
+        law: of the noise.
+        counts: components after the last phase and the one before it; -1 for none.
+        grown: components that the last phase added.
+    """
+
+    step: Int[Array, ""]
+    phase: Int[Array, ""]
+    pool: Candidates
+    logits: Float[Array, " p"]
+    law: NoiseLaw
+    counts: Int[Array, "2"]
+    grown: Int[Array, ""]
+
+
+class Info(NamedTuple):
+    """Diagnostics of a step.
+
+    Attributes:
+        loss: half the mean squared residual of a value in noise units, about 1/2 in the end.
+        active: components more likely open than not.
+        uncertain: gates whose probability to be open lies between 0.1 and 0.95.
+        codes: components of a spectrum, mean.
+        pressure: multiple of its price that a component has to gain.
+    """
+
+    loss: Float[Array, ""]
+    active: Int[Array, ""]
+    uncertain: Int[Array, ""]
+    codes: Float[Array, ""]
+    pressure: Float[Array, ""]
+
+
+class Solver(NamedTuple):
+    """The solver as pure functions; x (n, c) is the whole table in the units of the data.
+
+    `init`, `epoch` and `settle` may be mapped over keys by ``vmap``.
+
+    Attributes:
+        init: ``init(key, x, survey, tried, slots, library=None) -> State``: a pool of ``slots``
+            slots. Without a library, ``tried`` of them hold spectra of the data; with one, it is
+            all they hold, and what is unknown grows from the residual.
+        step: ``step(key, state, x) -> (State, Info)``: gates and components move.
+        epoch: ``epoch(key, state, x) -> (State, Info)``: ``options.refresh`` steps in one scan,
+            then the noise law is fitted anew.
+        settle: ``settle(state, x) -> State``: the end of a phase.
+        unmix: ``unmix(state, x) -> (n, p)``: concentrations in the units of the data.
+    """
+
+    init: Callable[..., State]
+    step: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
+    epoch: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
+    settle: Callable[[State, Array], State]
+    unmix: Callable[[State, Array], Float[Array, "n p"]]
+
+
+class Solution(NamedTuple):
+    """The answer.
+
+    Attributes:
+        components: unit rows.
+        concentrations: in the units of the data.
+        noise: law of the noise.
+        gates: probability that each component is open.
+        fixed: components of the library.
+        converged: whether the last phase changed nothing.
+    """
+
+    components: Float[Array, "k c"]
+    concentrations: Float[Array, "n k"]
+    noise: NoiseLaw
+    gates: Float[Array, " k"]
+    fixed: Bool[Array, " k"]
+    converged: bool
+
+
+def converged(state: State) -> Bool[Array, ""]:
+    """Whether the last phase changed nothing: as many components as before it, none added."""
+    same = (state.counts[0] == state.counts[1]) & (state.grown == 0)
+    return (state.phase >= 2) & same
+
+
+def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
+    """The solver under these options."""
+
+    def init(
+        key: Key[Array, ""],
+        x: Float[Array, "n c"],
+        survey: Survey,
+        tried: int,
+        slots: int,
+        library: Float[Array, "l c"] | None = None,
+    ) -> State:
+        xw = _whiten(x, survey.law)
+        basis = survey.basis[:tried]
+        denoised = (xw @ basis.T) @ basis
+        given = 0 if library is None else len(library)
+        rows = denoised[successive_projection(denoised, tried)] if library is None else library
+        rows = shape(rows, options)
+        place = jnp.arange(slots)
+        components = jnp.zeros((slots, x.shape[1]), x.dtype).at[: len(rows)].set(rows)
+        pool = Candidates(components, place < len(rows), place < given)
+        cost = coefficient_cost(pool)
+        worth = evidence(encode(xw, pool, options, cost), pool, cost)
+        zero = jnp.zeros((), jnp.int32)
+        counts = jnp.full(2, -1, jnp.int32)
+        return State(zero, zero, pool, _opened(worth), survey.law, counts, zero)
+
+    def pressure(state: State) -> Array:
+        within = state.step % options.steps + 1
+        first = jnp.where(state.phase == 0, options.pressure, options.later_pressure)
+        left = jnp.maximum(0.0, 1 - within / (_ANNEALED * options.steps))
+        return options.margin * (first / options.margin) ** left
+
+    def step(key: Key[Array, ""], state: State, x: Array) -> tuple[State, Info]:
+        xw, push, pool = _whiten(x, state.law), pressure(state), state.pool
+        uniform = jax.random.uniform(key, state.logits.shape, minval=1e-5, maxval=1 - 1e-5)
+        gates = hard_concrete(uniform, state.logits) * pool.alive
+        is_open = gates > CLOSED
+        cost = coefficient_cost(pool) * push / options.margin
+        codes = encode(xw, pool, options, cost, gates)
+        climb = jnp.clip(evidence(codes, pool, cost, is_open) - jnp.log(push), -1, 1)
+        logits = state.logits + jnp.where(is_open, options.rate * climb, 0.0)
+        logits = jnp.clip(logits, _SHUT, _WIDE)
+        residual = xw - codes @ pool.components
+        moved = pool.update(pool.components + _newton(codes, residual), options)
+        chance = open_probability(logits) * pool.alive
+        info = Info(
+            0.5 * jnp.mean(residual**2),
+            jnp.sum(chance > 0.5),
+            jnp.sum((chance > 0.1) & (chance < 0.95)),
+            jnp.sum(used(codes)) / len(x),
+            push,
+        )
+        return state._replace(step=state.step + 1, pool=moved, logits=logits), info
+
+    def _newton(codes: Array, residual: Array) -> Array:
+        """The gradient of the squared residual, preconditioned by the codes' Gram matrix."""
+        gram = codes.T @ codes
+        damping = 0.02 * jnp.mean(jnp.diagonal(gram)) + 1e-6
+        move = jnp.linalg.solve(gram + damping * jnp.eye(len(gram)), codes.T @ residual)
+        return options.newton * jnp.where((used(codes) > 0)[:, None], move, 0.0)
+
+    def _open(state: State) -> Candidates:
+        """Components more likely open than not, or the likeliest alone."""
+        chance = jnp.where(state.pool.alive, open_probability(state.logits), -1.0)
+        return state.pool.keep((chance > 0.5) | (chance == jnp.max(chance)))
+
+    def epoch(key: Key[Array, ""], state: State, x: Array) -> tuple[State, Info]:
+        def one(state: State, i: Array) -> tuple[State, Info]:
+            return step(jax.random.fold_in(key, i), state, x)
+
+        state, infos = jax.lax.scan(one, state, jnp.arange(options.refresh))
+        return _refresh(state, x), jax.tree.map(lambda a: a[-1], infos)
+
+    def _refresh(state: State, x: Array) -> State:
+        """The noise law from what the open components leave."""
+        scale, kept = _scale(x, state.law), _open(state)
+        codes = scale * encode(x / scale, kept, options, coefficient_cost(state.pool))
+        return state._replace(law=residual_law(x, codes, kept.components))
+
+    def settle(state: State, x: Array) -> State:
+        xw = _whiten(x, state.law)
+        fitted = smallest(xw, _open(state), options)
+        pool = grow(xw, fitted, options)
+        count, grown = jnp.sum(fitted.pool.alive), jnp.sum(pool.alive & ~fitted.pool.alive)
+        return state._replace(
+            phase=state.phase + 1,
+            pool=pool,
+            logits=_opened(jnp.where(fitted.pool.alive, fitted.worth, 0.0)),
+            counts=jnp.stack([count, state.counts[0]]).astype(jnp.int32),
+            grown=grown.astype(jnp.int32),
+        )
+
+    def unmix(state: State, x: Array) -> Float[Array, "n p"]:
+        scale = _scale(x, state.law)
+        return scale * encode(x / scale, state.pool, options, coefficient_cost(state.pool))
+
+    return Solver(init, step, epoch, settle, unmix)
+
+
+def _opened(worth: Float[Array, " p"]) -> Float[Array, " p"]:
+    """Logits to begin a phase with: gates open, the wider the more their component is worth."""
+    return jnp.clip(2 + worth, 0.5, _WIDE)
+
+
+def _scale(x: Float[Array, "n c"], law: NoiseLaw) -> Float[Array, "n 1"]:
+    return noise_scale(law, jnp.mean(x**2, axis=1))[:, None]
+
+
+def _whiten(x: Float[Array, "n c"], law: NoiseLaw) -> Float[Array, "n c"]:
+    return x / _scale(x, law)

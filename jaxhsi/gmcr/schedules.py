@@ -1,0 +1,235 @@
+"""What changes from epoch to epoch in upstream's training, as pure updates of small states.
+
+Temperature, weight of the count, checkpoints by bands of fit, and the test of convergence: all
+under jit, so that epochs can be scanned. Source: upstream `utils.py` and `analyzer.py`.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+Scalar = Array | float | int
+Band = tuple[float, float]
+"""Start and end of a range of a score, in the direction of a better fit."""
+
+
+def temperature(
+    epoch: Scalar,
+    maximum: float = 1.0,
+    minimum: float = 0.4,
+    drop: float = 0.01,
+    every: int = 100,
+) -> Float[Array, ""]:
+    """Temperature of the gates, max(minimum, maximum - drop floor(epoch / every)).
+
+    Args:
+        epoch: epochs done, from 0.
+        maximum: where it starts.
+        minimum: where it stays.
+        drop: taken off each time.
+        every: epochs between drops; 0 for a constant temperature.
+    """
+    drops = jnp.asarray(epoch) // every if every > 0 else 0
+    return jnp.maximum(maximum - drop * jnp.asarray(drops, jnp.float32), minimum)
+
+
+# The weight of the count --------------------------------------------------------------------------
+
+
+def minimum_component_coefficient(
+    coefficient: Scalar,
+    nmse: Scalar,
+    mse: Scalar,
+    used: Scalar,
+    total: Scalar,
+    *,
+    target_ratio: float = 1.0,
+    margin: float = 0.005,
+    smooth: float = 0.95,
+) -> Float[Array, ""]:
+    """Next weight of `losses.mean_count`, >= 0: smooth * old + (1 - smooth) * target.
+
+    The target is 0 while nmse >= margin (or used = 0), and then max(0, target_ratio mse total /
+    used): where the penalty for the share in use equals the error.
+
+    Meant for ``used`` is the number of components in use. Defect: upstream's trainer passes the
+    mean energy there, whose size has nothing to do with the count; where it is negative the
+    weight decays to 0. Parity needs that value passed, too.
+
+    Args:
+        coefficient: weight of the last epoch; upstream starts at 0.
+        nmse: of the evaluation.
+        mse: mean over mini-batches of the evaluation.
+        used: components in use (as meant), or the mean energy (as upstream).
+        total: slots of all pools.
+        target_ratio: upstream's min_component_coef; 0 switches the penalty off.
+        margin: nMSE under which the penalty begins.
+        smooth: in [0, 1).
+
+    Source: upstream `utils.py`, `EnergyL1Scheduler`.
+    """
+    used = jnp.asarray(used, jnp.float32)
+    idle = (jnp.asarray(nmse) >= margin) | (used == 0)
+    raw = mse * target_ratio * total / jnp.where(used == 0, 1.0, used)
+    target = jnp.where(idle, 0.0, jnp.maximum(raw, 0.0))
+    return smooth * jnp.asarray(coefficient, jnp.float32) + (1 - smooth) * target
+
+
+# Checkpoints by bands of fit ----------------------------------------------------------------------
+
+
+def bands(criterion: str, threshold: float = 0.97, interval: float = 0.005) -> tuple[Band, ...]:
+    """Bands (start, end) of fit, the best checkpoint of each of which is kept.
+
+    R2: upwards from the threshold while the end is <= 1; nMSE: downwards while it is >= 0. Ends
+    add up in float64, with the rounding that upstream's folder names show.
+
+    Raises:
+        ValueError: criterion other than "R2" and "nMSE", threshold outside (0, 1), or interval
+            not positive.
+
+    Source: upstream `utils.py`, `checkpoint_regions`.
+    """
+    if criterion not in ("R2", "nMSE"):
+        raise ValueError(f"criterion {criterion!r} is unknown; use 'R2' or 'nMSE'")
+    if not 0 < threshold < 1 or not interval > 0:
+        raise ValueError(
+            f"threshold {threshold} must be between 0 and 1 and interval {interval} positive"
+        )
+    step, found, start = (interval if criterion == "R2" else -interval), [], threshold
+    while 0 <= start + step <= 1:
+        found.append((start, start + step))
+        start += step
+    return tuple(found)
+
+
+def band_name(band: Band) -> str:
+    """Upstream's name of a band and of its folder, such as ``0.97[->]0.975``."""
+    return f"{band[0]}[->]{band[1]}"
+
+
+def band_of(value: Scalar, edges: tuple[Band, ...], criterion: str) -> Int[Array, ""]:
+    """Index of the band that a score is in, -1 for none.
+
+    R2: start <= value < end. nMSE: end < value <= start. In float32.
+
+    Source: upstream `utils.py`, `specify_checkpoint_region`.
+    """
+    if not edges:
+        return jnp.int32(-1)
+    start, end = np.float32(edges).T
+    value = jnp.asarray(value, jnp.float32)
+    if criterion == "R2":
+        inside = (value >= start) & (value < end)
+    else:
+        inside = (value <= start) & (value > end)
+    return jnp.where(inside.any(), jnp.argmax(inside), -1).astype(jnp.int32)
+
+
+class BandRecords(NamedTuple):
+    """Scores of the checkpoint kept in each of m bands; a count of -1 where there is none yet.
+
+    Attributes:
+        nmse: of the evaluation.
+        r2: likewise.
+        mean_energy: likewise.
+        count: components in use.
+    """
+
+    nmse: Float[Array, "*m"]
+    r2: Float[Array, "*m"]
+    mean_energy: Float[Array, "*m"]
+    count: Int[Array, "*m"]
+
+
+def empty_records(size: int) -> BandRecords:
+    """Records of ``size`` bands without a checkpoint."""
+    zero = jnp.zeros(size, jnp.float32)
+    return BandRecords(zero, zero, zero, jnp.full(size, -1, jnp.int32))
+
+
+def update_records(
+    records: BandRecords, new: BandRecords, band: Int[Array, ""], criterion: str
+) -> tuple[BandRecords, Bool[Array, " m"]]:
+    """Keep an evaluation in its band if fewer components are in use, or as many at no worse fit.
+
+    Args:
+        records: what is kept.
+        new: the evaluation; its fields are ().
+        band: from `band_of`; -1 changes nothing.
+        criterion: which score decides between equal counts, "R2" or "nMSE".
+
+    Returns:
+        The records, and in which band, if any, the checkpoint is to be replaced.
+    """
+    fits = new.r2 >= records.r2 if criterion == "R2" else new.nmse <= records.nmse
+    better = (new.count < records.count) | ((new.count == records.count) & fits)
+    here = jnp.arange(len(records.count)) == band
+    replace = here & ((records.count < 0) | better)
+    kept = (
+        jnp.where(replace, after, before).astype(before.dtype)
+        for before, after in zip(records, new, strict=True)
+    )
+    return BandRecords(*kept), replace
+
+
+# Convergence --------------------------------------------------------------------------------------
+
+WINDOW = 100
+"""Epochs over which upstream averages nMSE."""
+
+
+class Convergence(NamedTuple):
+    """What upstream remembers to tell whether it has converged.
+
+    Attributes:
+        reached: nMSE has once been under the tolerance.
+        left: and its mean over the window above it later.
+        window: the last values of nMSE since then.
+        seen: how many of these there have been.
+        energy_sum: of the mean energies up to ``reached``.
+        energy_count: their number.
+    """
+
+    reached: Bool[Array, ""]
+    left: Bool[Array, ""]
+    window: Float[Array, " w"]
+    seen: Int[Array, ""]
+    energy_sum: Float[Array, ""]
+    energy_count: Int[Array, ""]
+
+
+def start_convergence(window: int = WINDOW) -> Convergence:
+    """The state before the first epoch."""
+    no, none, zero = jnp.zeros((), bool), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32)
+    return Convergence(no, no, jnp.zeros(window, jnp.float32), none, zero, none)
+
+
+def update_convergence(
+    state: Convergence,
+    nmse: Scalar,
+    mean_energy: Scalar,
+    tolerance: float = 0.01,
+    energy_ratio: float = 0.5,
+) -> tuple[Convergence, Bool[Array, ""]]:
+    """Account for an epoch's evaluation, and tell whether upstream stops after it.
+
+    It stops once the fit was reached, was left again (mean nMSE of a full window > tolerance) and
+    the mean energy is at most energy_ratio times its mean up to where the fit was reached. Defect:
+    that is the moment when the fit gets worse, so it stops late or never.
+
+    Source: upstream `analyzer.py`, `BaseEBgMCR.fit`.
+    """
+    before = state.reached
+    place = state.seen % len(state.window)
+    window = jnp.where(before, state.window.at[place].set(nmse), state.window)
+    seen = state.seen + before
+    energy_sum = state.energy_sum + jnp.where(before, 0.0, mean_energy)
+    energy_count = state.energy_count + ~before
+    reached = before | (jnp.asarray(nmse) < tolerance)
+    left = state.left | (reached & (seen >= len(window)) & (window.mean() > tolerance))
+    low = mean_energy <= energy_ratio * energy_sum / jnp.maximum(energy_count, 1)
+    after = Convergence(reached, left, window, seen, energy_sum, energy_count)
+    return after, reached & left & low

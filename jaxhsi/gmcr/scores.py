@@ -1,0 +1,153 @@
+"""Scores of an unmixing: how well it fits, and whether it found the true components.
+
+The sums of fit are jax arrays, for use inside a step; the rest is NumPy in float64 on the host.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+from scipy.optimize import linear_sum_assignment
+
+ArrayLike = Array | np.ndarray
+
+
+class FitSums(NamedTuple):
+    """Sums over spectra from which nMSE and R2 follow; they add up over mini-batches and devices.
+
+    Attributes:
+        residual: squared residual.
+        signal: squared data.
+        total: data, per band.
+        count: number of spectra.
+    """
+
+    residual: Float[Array, ""]
+    signal: Float[Array, ""]
+    total: Float[Array, " c"]
+    count: Float[Array, ""]
+
+
+def fit_sums(
+    x: Float[ArrayLike, "n c"],
+    reconstructed: Float[ArrayLike, "n c"],
+    mode: str = "dense",
+    eps: float = 1e-3,
+    rows: Bool[Array, " n"] | None = None,
+) -> FitSums:
+    """Sums of one batch.
+
+    Args:
+        x: data.
+        reconstructed: its reconstruction.
+        mode: "dense" counts every entry; "threshold" those where data or reconstruction reach
+            ``eps``; "mask" those where the data are not 0.
+        eps: for "threshold", in the units of the data.
+        rows: spectra that count, for batches filled up to a fixed size; None for all.
+
+    Raises:
+        ValueError: unknown mode.
+
+    Source: upstream `eval.py`, `StreamingMetrics.update`.
+    """
+    x, reconstructed = jnp.asarray(x), jnp.asarray(reconstructed)
+    keep = _entries(x, reconstructed, mode, eps)
+    if rows is not None:
+        keep = keep & rows[:, None]
+    kept = jnp.where(keep, x, 0.0)
+    residual = jnp.square(jnp.where(keep, reconstructed - x, 0.0)).sum()
+    count = jnp.asarray(len(x) if rows is None else rows.sum(), x.dtype)
+    return FitSums(residual, jnp.square(kept).sum(), kept.sum(0), count)
+
+
+def _entries(x: Array, reconstructed: Array, mode: str, eps: float) -> Array:
+    if mode == "dense":
+        return jnp.ones(x.shape, bool)
+    if mode == "threshold":
+        return (jnp.abs(x) >= eps) | (jnp.abs(reconstructed) >= eps)
+    if mode == "mask":
+        return x != 0
+    raise ValueError(f"mode {mode!r} is unknown; use 'dense', 'threshold' or 'mask'")
+
+
+def combine(first: FitSums, second: FitSums) -> FitSums:
+    """Sums of both batches."""
+    return jax.tree.map(jnp.add, first, second)
+
+
+def nmse(sums: FitSums) -> Float[Array, ""]:
+    """Squared residual as a share of the squared data, ||x - y||^2 / ||x||^2 >= 0."""
+    return sums.residual / sums.signal
+
+
+def r2(sums: FitSums) -> Float[Array, ""]:
+    """1 - ||x - y||^2 / sum_ij (x_ij - mean_i x_ij)^2, at most 1; each band has its own mean."""
+    centred = sums.signal - jnp.square(sums.total / sums.count).sum() * sums.count
+    return 1 - sums.residual / centred
+
+
+class Matches(NamedTuple):
+    """Pairs of components, by falling cosine.
+
+    Attributes:
+        cosine: in -1..1.
+        found: row among the found components.
+        truth: row among the true ones.
+    """
+
+    cosine: Float[np.ndarray, " m"]
+    found: Int[np.ndarray, " m"]
+    truth: Int[np.ndarray, " m"]
+
+
+def matched_cosines(found: Float[ArrayLike, "k c"], truth: Float[ArrayLike, "t d"]) -> Matches:
+    """One-to-one pairs of found and true components with the largest sum of cosines.
+
+    min(k, t) pairs; a row of zeros has cosine 0 with everything. Host NumPy, float64.
+
+    Raises:
+        ValueError: the numbers of bands differ.
+    """
+    found, truth = _unit(found), _unit(truth)
+    if found.shape[1] != truth.shape[1]:
+        raise ValueError(
+            f"found components have {found.shape[1]} bands and the truth {truth.shape[1]};"
+            " bring both to the same axis"
+        )
+    cosines = found @ truth.T
+    rows, columns = linear_sum_assignment(cosines, maximize=True)
+    order = np.argsort(-cosines[rows, columns], kind="stable")
+    rows, columns = rows[order], columns[order]
+    return Matches(cosines[rows, columns], rows, columns)
+
+
+def _unit(rows: ArrayLike) -> Float[np.ndarray, "k c"]:
+    rows = np.asarray(rows, np.float64)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1.0)
+
+
+def variance_share(
+    x: Float[ArrayLike, "n c"],
+    concentrations: Float[ArrayLike, "n k"],
+    components: Float[ArrayLike, "k c"],
+) -> Float[np.ndarray, " k"]:
+    """Part of the squared data that each component alone explains.
+
+    (||x - y + c_j s_j||^2 - ||x - y||^2) / ||x||^2 with y = C S: by how much the fit suffers when
+    the contribution c_j s_j of component j is taken away and nothing else changes. 0 for one that
+    is not used; the sum is 1 - nMSE for components that do not overlap, and above or below it
+    where they do. Negative where a component makes the fit worse. Host NumPy, float64, no array
+    of (n, c) beside the data.
+
+    Args:
+        x: data.
+        concentrations: C.
+        components: S.
+    """
+    x, c, s = (np.asarray(array, np.float64) for array in (x, concentrations, components))
+    overlap = (c.T @ c) * (s @ s.T)  # of contributions: <c_i s_i, c_j s_j>
+    with_residual = ((c.T @ x) * s).sum(1) - overlap.sum(1)
+    return (2 * with_residual + np.diag(overlap)) / np.square(x).sum()

@@ -1,0 +1,177 @@
+"""From candidates to the smallest set that describes the data: fit, prune, grow.
+
+Source: description length in the units of chi-squared; the prices are those of `candidates`.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxhsi.gmcr.candidates import (
+    Candidates,
+    Options,
+    coefficient_cost,
+    encode,
+    evidence,
+    price,
+    shape,
+)
+from jaxhsi.gmcr.coding import used
+
+_LENIENT = 0.7  # share of the rounds until coefficients cost no more than their price
+_RECHECK = 4  # rounds of refitting after a component was left out
+_SPIKES = 20  # components that the residual may add at once
+_DAMPING = 1e-3
+
+
+class Fit(NamedTuple):
+    """A pool fitted to the data.
+
+    Attributes:
+        pool: candidates, refitted.
+        codes: of the data in it.
+        length: of the description, see :func:`fit`.
+        worth: `candidates.evidence` of each component.
+    """
+
+    pool: Candidates
+    codes: Float[Array, "n p"]
+    length: Float[Array, ""]
+    worth: Float[Array, " p"]
+
+
+def fit(
+    x: Float[Array, "n c"],
+    pool: Candidates,
+    options: Options,
+    rounds: Int[Array, ""] | int,
+    strictness: Float[Array, ""] | float,
+) -> Fit:
+    """Alternate sparse codes and least-squares spectra; drop what no spectrum uses in the end.
+
+    Coefficients are dear at first and then fall to their price: a little of one component in the
+    spectrum of another is paid for by many small coefficients, and goes away while these are
+    forbidden. The description of the result is
+    ||X - C S||^2 + coefficient price * nnz(C) + margin * sum of the components' prices.
+
+    Args:
+        x: in noise units.
+        pool: candidates.
+        options: of the solver.
+        rounds: of the alternation.
+        strictness: multiple of the coefficients' price at first; 1 for none.
+    """
+
+    def once(i: Array, held: tuple) -> tuple:
+        pool, _ = held
+        dear = strictness ** jnp.maximum(0.0, 1 - i / (_LENIENT * rounds))
+        codes = encode(x, pool, options, coefficient_cost(pool) * dear)
+        better = least_squares(x, codes, pool, options).keep((used(codes) > 0) | (dear > 1))
+        last = i == rounds  # only codes: they must belong to the spectra
+        return jax.tree.map(lambda new, old: jnp.where(last, old, new), better, pool), codes
+
+    start = pool, jnp.zeros((len(x), len(pool.alive)), x.dtype)
+    pool, codes = jax.lax.fori_loop(0, rounds + 1, once, start)
+    cost, users = coefficient_cost(pool), used(codes)
+    residual = jnp.sum((x - codes @ pool.components) ** 2)
+    spectra = jnp.sum(jnp.where(pool.alive, price(users, pool), 0.0))
+    length = residual + cost * jnp.sum(users) + options.margin * spectra
+    return Fit(pool, codes, length, evidence(codes, pool, cost))
+
+
+def least_squares(
+    x: Float[Array, "n c"], codes: Float[Array, "n p"], pool: Candidates, options: Options
+) -> Candidates:
+    """Spectra that fit the data best given the codes, then non-negative and of unit length."""
+    gram = codes.T @ codes
+    powers = jnp.where(used(codes) > 0, jnp.diagonal(gram), jnp.nan)
+    damping = _DAMPING * jnp.nan_to_num(jnp.nanmedian(powers), nan=1.0)
+    target = codes.T @ x + damping * pool.components
+    return pool.update(jnp.linalg.solve(gram + damping * jnp.eye(len(gram)), target), options)
+
+
+def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
+    """Fit a pool, then leave out components as long as the others describe the data more shortly.
+
+    Of the weakest by closed-form evidence, the one whose loss shortens the description most goes
+    first. The last component stays.
+    """
+
+    def attempt(held: tuple) -> tuple:
+        best, _, first = held
+        left = jnp.sum(best.pool.alive)
+        weakest = jnp.argsort(jnp.where(best.pool.alive, best.worth, jnp.inf))
+        rounds = jnp.where(first, options.rounds, _RECHECK)
+        strictness = jnp.where(first, options.strictness, 1.0)
+
+        def one(i: Array, leader: Fit) -> Fit:
+            others = first | (jnp.arange(len(pool.alive)) != weakest[i])
+            found = fit(x, best.pool.keep(others), options, rounds, strictness)
+            wins = found.length < leader.length
+            return jax.tree.map(lambda new, old: jnp.where(wins, new, old), found, leader)
+
+        tries = jnp.where(first, 1, jnp.minimum(options.doubted, left - 1))
+        leader = jax.lax.fori_loop(0, tries, one, best)
+        return leader, leader.length < best.length, jnp.array(False)
+
+    slots = len(pool.alive)
+    nothing = Fit(pool, jnp.zeros((len(x), slots)), jnp.array(jnp.inf), jnp.zeros(slots))
+    start = nothing, jnp.array(True), jnp.array(True)
+    return jax.lax.while_loop(lambda held: held[1], attempt, start)[0]
+
+
+class _Left(NamedTuple):
+    residual: Float[Array, "n c"]
+    tried: Bool[Array, " n"]
+    pool: Candidates
+
+
+def grow(x: Float[Array, "n c"], fitted: Fit, options: Options) -> Candidates:
+    """Put what the residual holds beyond its price into free slots, one spectrum at a time.
+
+    Each begins at the spectrum with the largest residual that was not tried yet.
+    """
+    pool, cost = fitted.pool, coefficient_cost(fitted.pool)
+    learnt = pool._replace(fixed=jnp.zeros_like(pool.fixed))
+
+    def attempt(_: int, left: _Left) -> _Left:
+        first = jnp.argmax(jnp.where(left.tried, -1.0, jnp.sum(left.residual**2, axis=1)))
+        spectrum, amounts = _spike(left.residual, left.residual[first], cost, options)
+        users = jnp.sum(amounts != 0).astype(x.dtype)
+        slot = jnp.argmin(left.pool.alive)
+        gain = jnp.sum(amounts**2) - users * cost
+        worth = (gain > options.margin * price(users[None], learnt)[0]) & (users > 0)
+        worth &= ~left.pool.alive[slot]
+        held = left.pool
+        held = Candidates(
+            jnp.where(worth, held.components.at[slot].set(spectrum), held.components),
+            jnp.where(worth, held.alive.at[slot].set(True), held.alive),
+            held.fixed,
+        )
+        residual = left.residual - worth * jnp.outer(amounts, spectrum)
+        return _Left(residual, left.tried.at[first].set(True), held)
+
+    start = _Left(x - fitted.codes @ pool.components, jnp.zeros(len(x), bool), pool)
+    return jax.lax.fori_loop(0, min(_SPIKES, len(x)), attempt, start).pool
+
+
+def _spike(
+    residual: Float[Array, "n c"], start: Float[Array, " c"], cost: Array, options: Options
+) -> tuple[Float[Array, " c"], Float[Array, " n"]]:
+    """A sparse rank-one fit of the residual by power iterations: spectrum and amounts."""
+
+    def amounts(spectrum: Array) -> Array:
+        c = residual @ spectrum
+        return jnp.maximum(c, 0) if options.non_negative else c
+
+    def power(_: int, spectrum: Array) -> Array:
+        c = amounts(spectrum)
+        c = jnp.where(c**2 > jnp.maximum(cost, 0.1 * jnp.max(c**2)), c, 0.0)
+        new = shape((c @ residual)[None], options)[0]
+        return jnp.where(jnp.any(c != 0), new, spectrum)
+
+    spectrum = jax.lax.fori_loop(0, 5, power, shape(start[None], options)[0])
+    c = amounts(spectrum)
+    return spectrum, jnp.where(c**2 > cost, c, 0.0)

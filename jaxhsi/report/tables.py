@@ -1,0 +1,86 @@
+"""Tables for the screen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+from rich.table import Table
+
+
+def share_table(counts: Int[np.ndarray, " k"], names: Sequence[str]) -> Table:
+    """Pixels and share of each cluster."""
+    table = Table("cluster", "is", "pixels", "share", title="clusters")
+    for cluster, (count, name) in enumerate(zip(counts, names, strict=True)):
+        table.add_row(str(cluster), name, f"{count:,}", f"{count / max(counts.sum(), 1):.2%}")
+    return table
+
+
+def score_table(start: dict, trained: dict, classes: Sequence[str]) -> Table:
+    """Scores of the closed-form start beside those after training."""
+    table = Table("score", "start", "trained", title="scores against the labels")
+    for name, title in (
+        ("mean_iou", "mean IoU"),
+        ("dice", "mean Dice"),
+        ("area_rmse", "area RMSE"),
+        ("oa", "overall accuracy"),
+    ):
+        for way in ("merge", "hungarian"):
+            table.add_row(f"{title} ({way})", *(f"{s[name][way]:.4f}" for s in (start, trained)))
+    for name, title in (("nmi", "NMI"), ("vi", "variation of information")):
+        table.add_row(title, *(f"{s[name]:.4f}" for s in (start, trained)))
+    for way in ("merge", "hungarian"):
+        for i, label in enumerate(classes):
+            cells = (s["per_class_iou"][way][i] for s in (start, trained))
+            table.add_row(f"IoU of {label} ({way})", *map(_number, cells))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def component_table(
+    names: Sequence[str],
+    shares: Sequence[float],
+    samples: Sequence[int],
+    cosines: Sequence[tuple[str, float]] | None,
+) -> Table:
+    """Share of the variance, samples that hold it, and the match of each component.
+
+    Args:
+        names: of the components.
+        shares: of the sum of squares, see `jaxhsi.gmcr.scores.variance_share`.
+        samples: number of samples with a concentration other than 0.
+        cosines: name of the matched true component and the cosine with it.
+    """
+    table = Table("component", "share of variance", "in samples", title="components")
+    if cosines is not None:
+        table.add_column("matches")
+        table.add_column("cosine")
+    for i, (name, share, count) in enumerate(zip(names, shares, samples, strict=True)):
+        cells = [] if cosines is None else [cosines[i][0], _number(_known(cosines[i][1]))]
+        table.add_row(name, f"{share:.2%}", f"{count:,}", *cells)
+    return table
+
+
+def fit_table(scores: dict, amortised: dict | None) -> Table:
+    """Count and fit of the solver beside those of the networks for new spectra."""
+    table = Table("score", "solver", title="fit")
+    if amortised is not None:
+        table.add_column("networks")
+    for name, title in (
+        ("r2", "R2 on the data"),
+        ("nmse", "nMSE on the data"),
+        ("r2_noise_free", "R2 against noise-free data"),
+        ("r2_of_truth", "R2 of the true mixture on the data"),
+        ("matched_cosine_mean", "mean cosine of matches"),
+        ("matched_cosine_min", "least cosine of matches"),
+    ):
+        if name in scores:
+            other = [] if amortised is None else [_number(amortised.get(name))]
+            table.add_row(title, _number(scores[name]), *other)
+    return table
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,0 +1,164 @@
+"""The default solver from a table of spectra to its answer."""
+
+import logging
+import math
+from contextlib import nullcontext
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Key
+
+from jaxhsi.gmcr.algorithm import Solution, Solver, State, converged, solver
+from jaxhsi.gmcr.candidates import Options
+from jaxhsi.gmcr.gates import open_probability
+from jaxhsi.gmcr.start import survey
+from jaxhsi.runtime.checkpoint import Checkpoints
+from jaxhsi.runtime.logbook import Logbook
+from jaxhsi.runtime.parallel import device_mesh, replicate, split
+
+SLOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072)
+"""Sizes of pools, so that a new number of components seldom means a new compilation."""
+REDUNDANCY, ROOM = 1.2, 4
+
+Spectra = Float[np.ndarray | Array, "n c"]
+
+
+def solve(
+    key: Key[Array, ""],
+    spectra: Spectra,
+    options: Options = Options(),  # noqa: B008 -- frozen
+    *,
+    library: Float[np.ndarray | Array, "l c"] | None = None,
+    num_candidates: int | None = None,
+    logbook: Logbook | None = None,
+    checkpoints: Checkpoints | None = None,
+    mesh: Mesh | None = None,
+) -> Solution:
+    """Components, concentrations and their number.
+
+    Args:
+        key: of the gates' draws.
+        spectra: finite, none all zero.
+        options: of the solver.
+        library: known spectra; the answer holds those that are present, and what is not in it.
+        num_candidates: spectra to begin with; 1.2 times the rank and 2 if not given.
+        logbook: for diagnostics.
+        checkpoints: where phases are saved; goes on from the newest.
+        mesh: devices to spread the spectra over; one by default.
+
+    Raises:
+        ValueError: fewer than three spectra or two bands, values that are not finite, rows of
+            zeros, a library of other bands, more candidates than spectra or bands allow.
+    """
+    x = np.asarray(spectra, np.float32)
+    _check(x, library, num_candidates)
+    mesh = device_mesh(1, 1) if mesh is None else mesh
+    run = _compiled(options)
+    x = split(mesh, jnp.asarray(x))
+    state = replicate(mesh, _start(run, key, x, library, num_candidates))
+    if checkpoints is not None and checkpoints.latest() is not None:
+        state = checkpoints.restore(state)
+    state = _phases(run, key, state, x, options, logbook, checkpoints)
+    return _solution(run, state, x)
+
+
+@cache
+def _compiled(options: Options) -> Solver:
+    """The solver's functions under jit, kept for further calls."""
+    made = solver(options)
+    return Solver(
+        jax.jit(made.init, static_argnums=(3, 4)),
+        jax.jit(made.step),
+        jax.jit(made.epoch, donate_argnums=1),
+        jax.jit(made.settle),
+        jax.jit(made.unmix),
+    )
+
+
+_survey = jax.jit(survey)
+
+
+def _start(run: Solver, key: Array, x: Array, library: Any, candidates: int | None) -> State:
+    found = _survey(x)
+    limit = max(1, min(x.shape) - 1)
+    wanted = candidates or math.ceil(REDUNDANCY * int(found.rank)) + 2
+    tried = min(wanted, limit)
+    slots = (tried if library is None else len(library) + tried) + ROOM
+    slots = next((size for size in SLOTS if size >= slots), slots)
+    given = None if library is None else jnp.asarray(library, jnp.float32)
+    return run.init(key, x, found, tried, slots, given)
+
+
+def _phases(
+    run: Solver,
+    key: Array,
+    state: State,
+    x: Array,
+    options: Options,
+    logbook: Logbook | None,
+    checkpoints: Checkpoints | None,
+) -> State:
+    """Phases until one changes nothing."""
+    with nullcontext() if logbook is None else logbook.open():
+        while not converged(state) and int(state.phase) < options.phases:
+            for _ in range(options.steps // options.refresh):
+                number = int(state.step)
+                state, info = run.epoch(jax.random.fold_in(key, number), state, x)
+                if logbook is not None:
+                    number += options.refresh
+                    logbook.write(number, jax.device_get(info)._asdict())
+                    logbook.advance(number)
+            state = run.settle(state, x)
+            if checkpoints is not None:
+                checkpoints.save(int(state.phase), state)
+    return state
+
+
+def _solution(run: Solver, state: State, x: Array) -> Solution:
+    codes = np.asarray(run.unmix(state, x))
+    pool, chance = jax.device_get((state.pool, open_probability(state.logits)))
+    kept = np.flatnonzero(pool.alive & (codes != 0).any(0))
+    kept = kept[np.argsort(-(codes[:, kept] ** 2).sum(0), kind="stable")]
+    done = bool(converged(state))
+    if not done:
+        logging.getLogger(__name__).warning(
+            "the number of components, %d, still changed after %d phases; take it as uncertain",
+            len(kept),
+            int(state.phase),
+        )
+    return Solution(
+        pool.components[kept],
+        codes[:, kept],
+        jax.device_get(state.law),
+        chance[kept],
+        pool.fixed[kept],
+        done,
+    )
+
+
+def _check(x: np.ndarray, library: Any, candidates: int | None) -> None:
+    count, bands = x.shape
+    if count < 3 or bands < 2:
+        raise ValueError(
+            f"{count} spectra of {bands} bands cannot be unmixed; at least 3 spectra and 2 bands "
+            "are needed, and more spectra than there are components"
+        )
+    if not np.isfinite(x).all():
+        raise ValueError(f"{np.sum(~np.isfinite(x))} values are not finite; remove their spectra")
+    empty = np.flatnonzero(~(x != 0).any(1))
+    if len(empty):
+        raise ValueError(f"{len(empty)} spectra are all zero, e.g. row {empty[0]}; remove them")
+    if library is not None and library.shape[1] != bands:
+        raise ValueError(
+            f"the library has {library.shape[1]} bands and the spectra {bands}; "
+            "resample one of them"
+        )
+    if candidates is not None and not 1 <= candidates < min(count, bands):
+        raise ValueError(
+            f"{candidates} candidates cannot be told apart by {count} spectra of {bands} bands; "
+            f"give 1 to {min(count, bands) - 1}"
+        )

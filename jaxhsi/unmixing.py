@@ -1,0 +1,93 @@
+"""One run of EB-gMCR, from a table of spectra to a folder of components and concentrations."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from jaxhsi.answers import Answer, gated_answer, joint_answer
+from jaxhsi.config.files import check_same_run, write_config
+from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
+from jaxhsi.data.truth import Truth
+from jaxhsi.findings import Findings, draw, fit_scores, match, score
+from jaxhsi.problem import Problem, open_problem
+from jaxhsi.report.results import component_names, write_components, write_pixels, write_samples
+from jaxhsi.report.tables import component_table, fit_table
+from jaxhsi.runtime.folder import CONFIG, check_folder, claim_folder, fresh_folder
+from jaxhsi.runtime.parallel import device_mesh
+
+
+def unmix_table(
+    config: GMCRConfig, *, resume: bool = False, overwrite: bool = False
+) -> dict[str, Any]:
+    """Find the components of mixed spectra and leave them, scored and drawn, in a folder.
+
+    Returns:
+        What ``scores.json`` holds.
+
+    Raises:
+        FileExistsError: the folder holds a run already.
+        FileNotFoundError, ValueError: data or options that cannot be used. Raised before anything
+            is trained, and before anything is deleted.
+    """
+    console, began = Console(), time.perf_counter()
+    folder = config.out or fresh_folder(Path("runs"), "gmcr")
+    check_folder(folder, resume=resume, overwrite=overwrite)
+    if resume:
+        check_same_run(config, folder / CONFIG, FREE_TO_CHANGE)
+    problem = open_problem(config)
+    table = problem.table
+    mesh = device_mesh(config.devices, len(table.spectra))
+    console.print(f"{len(table.spectra):,} spectra of {table.spectra.shape[1]} bands")
+    for note in table.notes:
+        console.print(f"- {note}", soft_wrap=True)
+    claim_folder(folder, overwrite=overwrite)
+    write_config(config, folder / CONFIG)
+
+    if config.method == "upstream":
+        answer = joint_answer(config, problem, folder)
+    else:
+        answer = gated_answer(config, problem, folder, mesh)
+    scores = _scores(answer, problem)
+    where = _write(folder, answer, problem)
+    draw(folder, table, answer.found, problem.truth)
+    scores["seconds"] = time.perf_counter() - began
+    (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    _show(console, scores, answer.found, problem.truth)
+    count = len(answer.found.components)
+    told = f"{count} components; concentrations are in {where}, all in {folder}"
+    console.print(told, soft_wrap=True)  # a path broken over two lines cannot be copied
+    return scores
+
+
+def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
+    """Of the answer, and of the networks on the same spectra."""
+    table, truth = problem.table, problem.truth
+    scores = score(table, answer.found, truth)
+    reconstruction = answer.networks(table.spectra) @ answer.found.components
+    scores["converged"] = answer.converged
+    scores["amortised"] = fit_scores(table, reconstruction, truth)
+    level, exponent = (float(part) for part in answer.law)
+    return scores | {"noise": {"level": level, "exponent": exponent, "unit": answer.unit}}
+
+
+def _write(folder: Path, answer: Answer, problem: Problem) -> str:
+    """Components and concentrations; says where the latter are."""
+    table, found = problem.table, answer.found
+    write_components(folder / "components.csv", found.components, table, found.names)
+    if table.cubes:
+        return write_pixels(folder, table.cubes, answer.networks, found.names)
+    return write_samples(folder, table, found.concentrations, found.names)
+
+
+def _show(console: Console, scores: dict[str, Any], found: Findings, truth: Truth | None) -> None:
+    paired, cosines = match(found.components, truth), None
+    if truth is not None and paired is not None:
+        labels = component_names(len(truth.components), truth.names)
+        shown = ["" if i < 0 else labels[i] for i in paired.index]
+        cosines = list(zip(shown, paired.cosine.tolist(), strict=True))
+    samples = (found.concentrations != 0).sum(0).tolist()
+    console.print(component_table(found.names, scores["variance_share"], samples, cosines))
+    console.print(fit_table(scores, scores["amortised"]))
