@@ -129,19 +129,21 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
         key: Key[Array, ""],
         x: Float[Array, "n c"],
         survey: Survey,
-        tried: int,
+        tried: Int[Array, ""] | int,
         slots: int,
         library: Float[Array, "l c"] | None = None,
     ) -> State:
         xw = _whiten(x, survey.law)
-        basis = survey.basis[:tried]
-        denoised = (xw @ basis.T) @ basis
-        given = 0 if library is None else len(library)
-        rows = denoised[successive_projection(denoised, tried)] if library is None else library
-        rows = shape(rows, options)
-        place = jnp.arange(slots)
-        components = jnp.zeros((slots, x.shape[1]), x.dtype).at[: len(rows)].set(rows)
-        pool = Candidates(components, place < len(rows), place < given)
+        place, pool = jnp.arange(slots), jnp.zeros((slots, x.shape[1]), x.dtype)
+        if library is None:
+            signal = jnp.arange(len(survey.basis)) < tried
+            denoised = (xw @ survey.basis.T * signal) @ survey.basis
+            rows = shape(denoised[successive_projection(denoised, slots)], options)
+            pool = Candidates(rows, place < slots, place < 0).keep(place < tried)
+        else:
+            given = place < len(library)
+            rows = shape(library.astype(x.dtype), options)
+            pool = Candidates(pool.at[: len(library)].set(rows), given, given)
         cost = coefficient_cost(pool)
         worth = evidence(encode(xw, pool, options, cost), pool, cost)
         zero = jnp.zeros((), jnp.int32)

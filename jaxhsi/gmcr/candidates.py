@@ -39,7 +39,7 @@ class Options:
     margin: float = 1.2
     pressure: float = 4.0
     later_pressure: float = 2.0
-    steps: int = 120
+    steps: int = 80
     refresh: int = 20
     rate: float = 0.25
     newton: float = 0.8

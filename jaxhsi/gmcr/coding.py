@@ -60,7 +60,7 @@ def sparse_codes(
     def size(values: Array) -> Array:
         return values if non_negative else jnp.abs(values)
 
-    def once(_: int, held: tuple) -> tuple:
+    def once(_: Array, held: tuple) -> tuple:
         score, _ = held
         score = jnp.where(is_open, score, _NEVER)
         codes = _eliminate(gram, match, damping, score, price, most, non_negative)
@@ -93,7 +93,7 @@ def _eliminate(
     targets = jnp.take_along_axis(match, chosen, 1) * active
     codes = jnp.einsum("nij,nj->ni", inverse, targets)
 
-    def drop(_: int, held: tuple) -> tuple:
+    def drop(_: Array, held: tuple) -> tuple:
         inverse, codes, active = held
         gain = codes**2 / jnp.maximum(jnp.diagonal(inverse, axis1=1, axis2=2), 1e-12)
         if non_negative:  # negatives go first, the most negative before the others

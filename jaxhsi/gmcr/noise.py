@@ -67,7 +67,7 @@ def edge_rank(
         tail = jnp.sum(jnp.where(place >= rank, singular, 0.0) ** 2)
         return jnp.sqrt(tail / ((rows - rank) * (columns - rank)))
 
-    def enlarge(_: int, rank: Array) -> Array:
+    def enlarge(_: Array, rank: Array) -> Array:
         edge = _MARGIN * deviation(rank) * (rows**0.5 + columns**0.5)
         found = jnp.sum(singular > edge)
         return jnp.where(found < len(singular) - 1, jnp.maximum(rank, found), rank)

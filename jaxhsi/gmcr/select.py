@@ -136,7 +136,7 @@ def grow(x: Float[Array, "n c"], fitted: Fit, options: Options) -> Candidates:
     pool, cost = fitted.pool, coefficient_cost(fitted.pool)
     learnt = pool._replace(fixed=jnp.zeros_like(pool.fixed))
 
-    def attempt(_: int, left: _Left) -> _Left:
+    def attempt(_: Array, left: _Left) -> _Left:
         first = jnp.argmax(jnp.where(left.tried, -1.0, jnp.sum(left.residual**2, axis=1)))
         spectrum, amounts = _spike(left.residual, left.residual[first], cost, options)
         users = jnp.sum(amounts != 0).astype(x.dtype)
@@ -166,7 +166,7 @@ def _spike(
         c = residual @ spectrum
         return jnp.maximum(c, 0) if options.non_negative else c
 
-    def power(_: int, spectrum: Array) -> Array:
+    def power(_: Array, spectrum: Array) -> Array:
         c = amounts(spectrum)
         c = jnp.where(c**2 > jnp.maximum(cost, 0.1 * jnp.max(c**2)), c, 0.0)
         new = shape((c @ residual)[None], options)[0]

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from jaxhsi.gmcr.joint import Epoch, Joint, JointOptions, State, Unmixed, joint
+from jaxhsi.gmcr.amortised import Unmixed
+from jaxhsi.gmcr.joint import Epoch, Joint, JointOptions, State, joint
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.logbook import Logbook
 
@@ -51,7 +52,7 @@ def joint_method(
     free = (None,) * len(options.sizes)
     sizes = (len(library), *options.sizes)
     options = replace(options, sizes=sizes, learnable=(False, *learnable))
-    return joint(bands, options, (library, *free))
+    return joint(bands, options, (jnp.asarray(library, jnp.float32), *free))
 
 
 def fit_joint(
@@ -69,7 +70,7 @@ def fit_joint(
     Raises:
         FloatingPointError: the loss stopped being finite; names the epoch.
     """
-    state = method.init(key)
+    state = jax.tree.map(jnp.copy, method.init(key))  # the step uses up what it is given, once
     if checkpoints.latest() is not None:
         state = checkpoints.restore(state)
     epoch = jax.jit(method.epoch, donate_argnums=1)
@@ -108,10 +109,11 @@ def _result(method: Joint, state: State, spectra: Float[Array, "n c"]) -> Jointl
     @jax.jit
     def unmix(params: tuple, x: Float[Array, "m c"]) -> Unmixed:
         every = method.unmix(params, x)
-        return every._replace(
-            concentrations=every.concentrations[:, slots],
-            components=every.components[slots],
-            gates=every.gates[:, slots],
+        return Unmixed(
+            every.reconstruction,
+            every.concentrations[:, slots],
+            every.components[slots],
+            every.gates[:, slots],
         )
 
     return Jointly(used, unmix, jax.tree.map(jnp.asarray, state.params))

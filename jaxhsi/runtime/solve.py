@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
+from threadpoolctl import threadpool_limits
 
 from jaxhsi.gmcr.algorithm import Solution, Solver, State, converged, solver
 from jaxhsi.gmcr.candidates import Options
@@ -59,11 +60,14 @@ def solve(
     mesh = device_mesh(1, 1) if mesh is None else mesh
     run = _compiled(options)
     x = split(mesh, jnp.asarray(x))
-    state = replicate(mesh, _start(run, key, x, library, num_candidates))
-    if checkpoints is not None and checkpoints.latest() is not None:
-        state = checkpoints.restore(state)
-    state = _phases(run, key, state, x, options, logbook, checkpoints)
-    return _solution(run, state, x)
+    # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
+    # other, ten times as long as the work takes.
+    with threadpool_limits(1, user_api="blas"):
+        state = replicate(mesh, _start(run, key, x, library, num_candidates))
+        if checkpoints is not None and checkpoints.latest() is not None:
+            state = checkpoints.restore(state)
+        state = _phases(run, key, state, x, options, logbook, checkpoints)
+        return _solution(run, state, x)
 
 
 @cache
@@ -71,7 +75,7 @@ def _compiled(options: Options) -> Solver:
     """The solver's functions under jit, kept for further calls."""
     made = solver(options)
     return Solver(
-        jax.jit(made.init, static_argnums=(3, 4)),
+        jax.jit(made.init, static_argnums=4),
         jax.jit(made.step),
         jax.jit(made.epoch, donate_argnums=1),
         jax.jit(made.settle),
