@@ -25,8 +25,9 @@ from jaxhsi.gmcr.candidates import (
 )
 from jaxhsi.gmcr.coding import CLOSED, used
 from jaxhsi.gmcr.gates import hard_concrete, open_probability
+from jaxhsi.gmcr.library import with_library
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
-from jaxhsi.gmcr.select import grow, smallest
+from jaxhsi.gmcr.select import fit, grow, smallest
 from jaxhsi.gmcr.start import Survey, successive_projection
 
 _SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return
@@ -76,16 +77,17 @@ class Info(NamedTuple):
 class Solver(NamedTuple):
     """The solver as pure functions; x (n, c) is the whole table in the units of the data.
 
-    `init`, `epoch` and `settle` may be mapped over keys by ``vmap``.
+    `epoch` and `settle` may be mapped over keys and states by ``vmap``: an ensemble of restarts.
 
     Attributes:
-        init: ``init(key, x, survey, tried, slots, library=None) -> State``: a pool of ``slots``
-            slots. Without a library, ``tried`` of them hold spectra of the data; with one, it is
-            all they hold, and what is unknown grows from the residual.
+        init: ``init(x, survey, tried, slots) -> State``: a pool of ``slots`` slots, of which
+            ``tried`` hold spectra of the data.
         step: ``step(key, state, x) -> (State, Info)``: gates and components move.
         epoch: ``epoch(key, state, x) -> (State, Info)``: ``options.refresh`` steps in one scan,
             then the noise law is fitted anew.
         settle: ``settle(state, x) -> State``: the end of a phase.
+        identify: ``identify(state, x, library) -> State``: after the last phase, components that
+            are in a library (l, c) become its spectra, fixed; weaker ones of it are added.
         unmix: ``unmix(state, x) -> (n, p)``: concentrations in the units of the data.
     """
 
@@ -93,6 +95,7 @@ class Solver(NamedTuple):
     step: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
     epoch: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
     settle: Callable[[State, Array], State]
+    identify: Callable[[State, Array, Array], State]
     unmix: Callable[[State, Array], Float[Array, "n p"]]
 
 
@@ -126,24 +129,13 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
     """The solver under these options."""
 
     def init(
-        key: Key[Array, ""],
-        x: Float[Array, "n c"],
-        survey: Survey,
-        tried: Int[Array, ""] | int,
-        slots: int,
-        library: Float[Array, "l c"] | None = None,
+        x: Float[Array, "n c"], survey: Survey, tried: Int[Array, ""] | int, slots: int
     ) -> State:
-        xw = _whiten(x, survey.law)
-        place, pool = jnp.arange(slots), jnp.zeros((slots, x.shape[1]), x.dtype)
-        if library is None:
-            signal = jnp.arange(len(survey.basis)) < tried
-            denoised = (xw @ survey.basis.T * signal) @ survey.basis
-            rows = shape(denoised[successive_projection(denoised, slots)], options)
-            pool = Candidates(rows, place < slots, place < 0).keep(place < tried)
-        else:
-            given = place < len(library)
-            rows = shape(library.astype(x.dtype), options)
-            pool = Candidates(pool.at[: len(library)].set(rows), given, given)
+        xw, place = _whiten(x, survey.law), jnp.arange(slots)
+        signal = jnp.arange(len(survey.basis)) < tried
+        denoised = (xw @ survey.basis.T * signal) @ survey.basis
+        rows = shape(denoised[successive_projection(denoised, slots)], options)
+        pool = Candidates(rows, place < slots, place < 0).keep(place < tried)
         cost = coefficient_cost(pool)
         worth = evidence(encode(xw, pool, options, cost), pool, cost)
         zero = jnp.zeros((), jnp.int32)
@@ -216,11 +208,17 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
             grown=grown.astype(jnp.int32),
         )
 
+    def identify(state: State, x: Array, library: Float[Array, "l c"]) -> State:
+        xw = _whiten(x, state.law)
+        known = with_library(fit(xw, state.pool, options, 0, 1.0), library, options)
+        fitted = smallest(xw, known, options)
+        return state._replace(pool=fitted.pool, logits=_opened(fitted.worth))
+
     def unmix(state: State, x: Array) -> Float[Array, "n p"]:
         scale = _scale(x, state.law)
         return scale * encode(x / scale, state.pool, options, coefficient_cost(state.pool))
 
-    return Solver(init, step, epoch, settle, unmix)
+    return Solver(init, step, epoch, settle, identify, unmix)
 
 
 def _opened(worth: Float[Array, " p"]) -> Float[Array, " p"]:

@@ -63,10 +63,12 @@ def solve(
     # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
     # other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
-        state = replicate(mesh, _start(run, key, x, library, num_candidates))
+        state = replicate(mesh, _start(run, x, num_candidates))
         if checkpoints is not None and checkpoints.latest() is not None:
             state = checkpoints.restore(state)
         state = _phases(run, key, state, x, options, logbook, checkpoints)
+        if library is not None:
+            state = run.identify(state, x, jnp.asarray(library, jnp.float32))
         return _solution(run, state, x)
 
 
@@ -75,10 +77,11 @@ def _compiled(options: Options) -> Solver:
     """The solver's functions under jit, kept for further calls."""
     made = solver(options)
     return Solver(
-        jax.jit(made.init, static_argnums=4),
+        jax.jit(made.init, static_argnums=3),
         jax.jit(made.step),
         jax.jit(made.epoch, donate_argnums=1),
         jax.jit(made.settle),
+        jax.jit(made.identify),
         jax.jit(made.unmix),
     )
 
@@ -86,15 +89,12 @@ def _compiled(options: Options) -> Solver:
 _survey = jax.jit(survey)
 
 
-def _start(run: Solver, key: Array, x: Array, library: Any, candidates: int | None) -> State:
+def _start(run: Solver, x: Array, candidates: int | None) -> State:
     found = _survey(x)
-    limit = max(1, min(x.shape) - 1)
     wanted = candidates or math.ceil(REDUNDANCY * int(found.rank)) + 2
-    tried = min(wanted, limit)
-    slots = (tried if library is None else len(library) + tried) + ROOM
-    slots = next((size for size in SLOTS if size >= slots), slots)
-    given = None if library is None else jnp.asarray(library, jnp.float32)
-    return run.init(key, x, found, tried, slots, given)
+    tried = max(1, min(wanted, min(x.shape) - 1))
+    slots = next((size for size in SLOTS if size >= tried + ROOM), tried + ROOM)
+    return run.init(x, found, tried, slots)
 
 
 def _phases(
