@@ -16,6 +16,7 @@ from jaxhsi.findings import Findings
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
 from jaxhsi.problem import Problem
 from jaxhsi.report.results import Unmix, component_names
+from jaxhsi.runtime.bands import BandStates, write_bands
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.joint import fit_joint, joint_method
 from jaxhsi.runtime.logbook import Logbook
@@ -73,7 +74,10 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
 
 
 def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
-    """Upstream's joint training; its networks are those for new spectra. Data are not scaled."""
+    """Upstream's joint training; its networks are those for new spectra. Data are not scaled.
+
+    The best state of each band of fit goes to ``bands``, as upstream's checkpoint.
+    """
     spectra = jnp.asarray(problem.table.spectra)
     method = joint_method(
         spectra.shape[1],
@@ -84,7 +88,9 @@ def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
     key = jax.random.key(config.seed)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         logbook = _logbook(folder, checkpoints.latest() or 0, config.epochs)
-        joined = fit_joint(key, method, spectra, config.epochs, logbook, checkpoints)
+        states = BandStates(folder / "band_states")
+        joined = fit_joint(key, method, spectra, config.epochs, logbook, checkpoints, states)
+    write_bands(folder / "bands", method.options, joined.bands)
     every = jax.device_get(joined.unmix(joined.params, spectra))
     _check_any(every.components, "take more --epochs: every gate is closed")
     sizes = np.linalg.norm(every.components, axis=1, keepdims=True)  # unit rows, as the solver's
@@ -94,7 +100,7 @@ def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
     names = found_names(components, fixed, problem)
     found = _findings(components, concentrations, np.asarray(spectra), law, 1.0, names)
     unmix = _in_blocks(joined.unmix, joined.params, 1.0)
-    return Answer(found, law, 1.0, lambda new: unmix(new) * sizes.T, False)
+    return Answer(found, law, 1.0, lambda new: unmix(new) * sizes.T, joined.converged)
 
 
 def found_names(

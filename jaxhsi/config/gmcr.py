@@ -51,7 +51,7 @@ class GMCRConfig:
     key: str | None = None
     layout: Literal["hwc", "chw"] | None = None
     size: tuple[int, int] | None = None
-    pixels: int = 16384
+    pixels: int = 4096
     samples: int | None = None
     method: Literal["gated", "upstream"] = "gated"
     epochs: int = 1000

@@ -32,6 +32,7 @@ from jaxhsi.gmcr.start import Survey, successive_projection
 
 _SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return
 _ANNEALED = 0.7  # share of a phase after which the pressure is the margin
+_STILL = 0.05  # change of the noise variance that is none
 
 
 class State(NamedTuple):
@@ -45,6 +46,7 @@ class State(NamedTuple):
         law: of the noise.
         counts: components after the last phase and the one before it; -1 for none.
         grown: components that the last phase added.
+        drift: by how much its end moved the logarithm of the noise variance, mean over spectra.
     """
 
     step: Int[Array, ""]
@@ -54,6 +56,7 @@ class State(NamedTuple):
     law: NoiseLaw
     counts: Int[Array, "2"]
     grown: Int[Array, ""]
+    drift: Float[Array, ""]
 
 
 class Info(NamedTuple):
@@ -120,9 +123,9 @@ class Solution(NamedTuple):
 
 
 def converged(state: State) -> Bool[Array, ""]:
-    """Whether the last phase changed nothing: as many components as before it, none added."""
+    """Whether the last phase changed nothing: number of components and noise are as before it."""
     same = (state.counts[0] == state.counts[1]) & (state.grown == 0)
-    return (state.phase >= 2) & same
+    return (state.phase >= 2) & same & (state.drift < _STILL)
 
 
 def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
@@ -138,9 +141,9 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
         pool = Candidates(rows, place < slots, place < 0).keep(place < tried)
         cost = coefficient_cost(pool)
         worth = evidence(encode(xw, pool, options, cost), pool, cost)
-        zero = jnp.zeros((), jnp.int32)
+        zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
         counts = jnp.full(2, -1, jnp.int32)
-        return State(zero, zero, pool, _opened(worth), survey.law, counts, zero)
+        return State(zero, zero, pool, _opened(worth), survey.law, counts, zero, never)
 
     def pressure(state: State) -> Array:
         within = state.step % options.steps + 1
@@ -196,9 +199,10 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
         return state._replace(law=residual_law(x, codes, kept.components))
 
     def settle(state: State, x: Array) -> State:
-        xw = _whiten(x, state.law)
-        fitted = smallest(xw, _open(state), options)
-        pool = grow(xw, fitted, options)
+        scale = _scale(x, state.law)
+        fitted = smallest(x / scale, _open(state), options)
+        pool = grow(x / scale, fitted, options)
+        law = residual_law(x, scale * fitted.codes, fitted.pool.components)
         count, grown = jnp.sum(fitted.pool.alive), jnp.sum(pool.alive & ~fitted.pool.alive)
         return state._replace(
             phase=state.phase + 1,
@@ -206,6 +210,8 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
             logits=_opened(jnp.where(fitted.pool.alive, fitted.worth, 0.0)),
             counts=jnp.stack([count, state.counts[0]]).astype(jnp.int32),
             grown=grown.astype(jnp.int32),
+            law=law,
+            drift=jnp.mean(jnp.abs(2 * jnp.log(_scale(x, law) / scale))),
         )
 
     def identify(state: State, x: Array, library: Float[Array, "l c"]) -> State:

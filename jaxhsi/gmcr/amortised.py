@@ -40,6 +40,7 @@ from jaxhsi.gmcr.amortised_data import (
 )
 from jaxhsi.gmcr.amortised_network import networks
 from jaxhsi.gmcr.gates import expected_gate, hard_concrete
+from jaxhsi.gmcr.mixing import Unmixed
 from jaxhsi.gmcr.noise import NoiseLaw
 
 _TINY = 1e-20
@@ -107,19 +108,6 @@ class Info(NamedTuple):
     error: Float[Array, ""]
     missed: Float[Array, ""]
     extra: Float[Array, ""]
-
-
-class Unmixed(NamedTuple):
-    """Spectra unmixed: reconstruction = concentrations @ components.
-
-    Attributes:
-        gates: 1 open, 0 closed; concentrations are 0 behind closed ones.
-    """
-
-    reconstruction: Float[Array, "n c"]
-    concentrations: Float[Array, "n k"]
-    components: Float[Array, "k c"]
-    gates: Float[Array, "n k"]
 
 
 class Amortised(NamedTuple):

@@ -120,15 +120,22 @@ def encode(
     )
 
 
-def price(users: Float[Array, " p"], pool: Candidates) -> Float[Array, " p"]:
-    """What a component must gain at least, given how many spectra use it.
+def free_price(users: Float[Array, "*p"], bands: int) -> Float[Array, "*p"]:
+    """What a spectrum free to adapt must gain at least, given how many spectra n use it.
 
-    (sqrt(n_j) + sqrt(c))^2, the square of the largest singular value of n_j x c white noise: what
-    the best new spectrum gains on noise alone. A fixed spectrum cannot adapt to noise; it pays
-    for being chosen among p, 2 (log p + 2).
+    (sqrt(n) + sqrt(c))^2, the square of the largest singular value of n x c white noise: what the
+    best new spectrum gains on noise alone.
     """
-    bands = pool.components.shape[1]
-    free = (jnp.sqrt(jnp.maximum(users, 1.0)) + bands**0.5) ** 2
+    return (jnp.sqrt(jnp.maximum(users, 1.0)) + bands**0.5) ** 2
+
+
+def price(users: Float[Array, " p"], pool: Candidates) -> Float[Array, " p"]:
+    """What each component must gain at least, given how many spectra use it.
+
+    That of `free_price`; a fixed spectrum cannot adapt to noise, it pays for being chosen among
+    p, 2 (log(p + 1) + 2).
+    """
+    free = free_price(users, pool.components.shape[1])
     return jnp.where(pool.fixed, coefficient_cost(pool), free)
 
 

@@ -4,6 +4,7 @@ A forward model is a plug-in, any function of concentrations and components that
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -12,6 +13,22 @@ Components = Float[Array, "p c"] | Float[Array, "n p c"]
 """The spectra, or spectra of every sample's own (upstream's gates of single channels)."""
 Aggregate = Callable[[Float[Array, "n p"], Components], Float[Array, "n c"]]
 """A forward model."""
+
+
+class Unmixed(NamedTuple):
+    """Spectra taken apart; where mixing is linear, reconstruction = concentrations @ components.
+
+    Attributes:
+        reconstruction: of the spectra.
+        concentrations: 0 behind closed gates.
+        components: of all spectra.
+        gates: 1 open, 0 closed.
+    """
+
+    reconstruction: Float[Array, "n c"]
+    concentrations: Float[Array, "n p"]
+    components: Float[Array, "p c"]
+    gates: Float[Array, "n p"]
 
 
 def linear(concentrations: Float[Array, "n p"], components: Components) -> Float[Array, "n c"]:

@@ -15,6 +15,7 @@ from jaxhsi.gmcr.candidates import (
     coefficient_cost,
     encode,
     evidence,
+    free_price,
     price,
     shape,
 )
@@ -134,7 +135,6 @@ def grow(x: Float[Array, "n c"], fitted: Fit, options: Options) -> Candidates:
     Each begins at the spectrum with the largest residual that was not tried yet.
     """
     pool, cost = fitted.pool, coefficient_cost(fitted.pool)
-    learnt = pool._replace(fixed=jnp.zeros_like(pool.fixed))
 
     def attempt(_: Array, left: _Left) -> _Left:
         first = jnp.argmax(jnp.where(left.tried, -1.0, jnp.sum(left.residual**2, axis=1)))
@@ -142,7 +142,7 @@ def grow(x: Float[Array, "n c"], fitted: Fit, options: Options) -> Candidates:
         users = jnp.sum(amounts != 0).astype(x.dtype)
         slot = jnp.argmin(left.pool.alive)
         gain = jnp.sum(amounts**2) - users * cost
-        worth = (gain > options.margin * price(users[None], learnt)[0]) & (users > 0)
+        worth = (gain > options.margin * free_price(users, x.shape[1])) & (users > 0)
         worth &= ~left.pool.alive[slot]
         held = left.pool
         held = Candidates(

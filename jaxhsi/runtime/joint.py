@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxhsi.gmcr.amortised import Unmixed
-from jaxhsi.gmcr.joint import Epoch, Joint, JointOptions, State, joint
+from jaxhsi.gmcr import schedules
+from jaxhsi.gmcr.joint import joint
+from jaxhsi.gmcr.joint_types import Epoch, Joint, JointOptions, State
+from jaxhsi.gmcr.mixing import Unmixed
+from jaxhsi.runtime.bands import Band, BandStates
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.logbook import Logbook
 
@@ -22,11 +26,33 @@ class Jointly(NamedTuple):
         used: slots of the pools that are open for at least one spectrum.
         unmix: ``unmix(params, x) -> Unmixed`` with these slots alone, jitted.
         params: of `unmix`.
+        converged: whether upstream's rule ended it.
+        bands: the best states by bands of fit, those that were reached.
     """
 
     used: Bool[np.ndarray, " p"]
     unmix: Callable[..., Unmixed]
     params: tuple
+    converged: bool
+    bands: tuple[Band, ...]
+
+
+class Progress(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+        state: of the training.
+        convergence: what upstream's rule goes by.
+        records: scores of the best state of each band.
+        taken: epochs that these states are from, -1 for none.
+        converged: upstream's rule ended the training.
+    """
+
+    state: State
+    convergence: schedules.Convergence
+    records: schedules.BandRecords
+    taken: Int[Array, " m"]
+    converged: Bool[Array, ""]
 
 
 def joint_method(
@@ -62,28 +88,99 @@ def fit_joint(
     epochs: int,
     logbook: Logbook,
     checkpoints: Checkpoints,
+    states: BandStates,
     *,
     save_every: int = 50,
 ) -> Jointly:
-    """Train for so many epochs, or go on from the newest checkpoint.
+    """Train until upstream's rule ends it, or so many epochs; go on from the newest checkpoint.
+
+    Args:
+        key: of all that is drawn.
+        method: from `joint_method`.
+        spectra: to take apart.
+        epochs: at most.
+        logbook: for diagnostics of each epoch.
+        checkpoints: of `Progress`.
+        states: keeps the best params of each band of fit.
+        save_every: epochs between checkpoints.
 
     Raises:
         FloatingPointError: the loss stopped being finite; names the epoch.
+
+    Source: upstream `analyzer.py` (`BaseEBgMCR.fit`).
     """
-    state = jax.tree.map(jnp.copy, method.init(key))  # the step uses up what it is given, once
+    start, advance = _compiled(method)
+    progress = start(key)
     if checkpoints.latest() is not None:
-        state = checkpoints.restore(state)
-    epoch = jax.jit(method.epoch, donate_argnums=1)
+        progress = checkpoints.restore(progress)
+        states.load(np.asarray(progress.taken), progress.state.params)
+    number = int(progress.state.epoch)
     with logbook.open():
-        for number in range(int(state.epoch) + 1, epochs + 1):
-            state, info = epoch(jax.random.fold_in(key, number), state, spectra)
-            info = jax.device_get(info)
+        while number < epochs and not progress.converged:
+            number += 1
+            progress, info = advance(jax.random.fold_in(key, number), progress, spectra)
+            info, taken, done = jax.device_get((info, progress.taken, progress.converged))
             _check_finite(number, info)
+            for band in np.flatnonzero(taken == number):
+                states.keep(int(band), progress.state.params)
             logbook.write(number, _values(info))
             logbook.advance(number)
-            if number % save_every == 0 or number == epochs:
-                checkpoints.save(number, state)
-    return _result(method, state, spectra)
+            if number % save_every == 0 or number == epochs or done:
+                states.write(taken)
+                checkpoints.save(number, progress)
+                states.prune(taken)
+    return _result(method, progress, states, spectra)
+
+
+def _edges(options: JointOptions) -> tuple[schedules.Band, ...]:
+    if options.band_criterion is None:
+        return ()
+    return schedules.bands(options.band_criterion, options.band_threshold, options.band_interval)
+
+
+@lru_cache(maxsize=1)
+def _compiled(method: Joint) -> tuple[Callable, Callable]:
+    """Start and epoch under jit, kept for another run."""
+    return jax.jit(_start(method)), jax.jit(_advance(method), donate_argnums=1)
+
+
+def _start(method: Joint) -> Callable[[Array], Progress]:
+    size = max(len(_edges(method.options)), 1)  # Orbax stores no empty arrays
+
+    def start(key: Key[Array, ""]) -> Progress:
+        return Progress(
+            method.init(key),
+            schedules.start_convergence(),
+            schedules.empty_records(size),
+            jnp.full(size, -1, jnp.int32),
+            jnp.zeros((), bool),
+        )
+
+    return start
+
+
+def _advance(method: Joint) -> Callable[..., tuple[Progress, Epoch]]:
+    """An epoch, and what upstream keeps in mind of it."""
+    options, edges = method.options, _edges(method.options)
+    criterion = options.band_criterion or "R2"
+
+    def advance(key: Array, progress: Progress, x: Array) -> tuple[Progress, Epoch]:
+        state, info = method.epoch(key, progress.state, x)
+        fit = info.evaluation
+        convergence, converged = schedules.update_convergence(
+            progress.convergence,
+            fit.nmse,
+            info.mean_energy,
+            options.tol_pattern_nmse,
+            options.tol_energy_ratio,
+        )
+        band = schedules.band_of(fit.r2 if criterion == "R2" else fit.nmse, edges, criterion)
+        new = schedules.BandRecords(fit.nmse, fit.r2, info.mean_energy, fit.used)
+        records, replaced = schedules.update_records(progress.records, new, band, criterion)
+        taken = jnp.where(replaced, state.epoch, progress.taken)
+        return Progress(state, convergence, records, taken, converged), info
+
+    return advance
 
 
 def _check_finite(number: int, info: Epoch) -> None:
@@ -101,9 +198,11 @@ def _values(info: Epoch) -> dict:
     return values | evaluation._asdict() | {"active": evaluation.used}
 
 
-def _result(method: Joint, state: State, spectra: Float[Array, "n c"]) -> Jointly:
-    whole = jax.jit(method.unmix)(state.params, spectra)
-    used = np.asarray(whole.gates > 0).any(0)
+def _result(
+    method: Joint, progress: Progress, states: BandStates, spectra: Float[Array, "n c"]
+) -> Jointly:
+    params = progress.state.params
+    used = np.asarray(jax.jit(method.unmix)(params, spectra).gates > 0).any(0)
     [slots] = np.nonzero(used)
 
     @jax.jit
@@ -116,4 +215,18 @@ def _result(method: Joint, state: State, spectra: Float[Array, "n c"]) -> Jointl
             every.gates[:, slots],
         )
 
-    return Jointly(used, unmix, jax.tree.map(jnp.asarray, state.params))
+    kept = _bands(method.options, progress, states)
+    return Jointly(used, unmix, jax.tree.map(jnp.asarray, params), bool(progress.converged), kept)
+
+
+def _bands(options: JointOptions, progress: Progress, states: BandStates) -> tuple[Band, ...]:
+    taken, records = jax.device_get((progress.taken, progress.records))
+    return tuple(
+        Band(
+            schedules.band_name(edge),
+            *(field[i].item() for field in records),
+            states.get(i),
+        )
+        for i, edge in enumerate(_edges(options))
+        if taken[i] >= 0
+    )

@@ -33,7 +33,7 @@ def solve(
     spectra: Spectra,
     options: Options = Options(),  # noqa: B008 -- frozen
     *,
-    library: Float[np.ndarray | Array, "l c"] | None = None,
+    library: Float[np.ndarray | Array, "l m"] | None = None,
     num_candidates: int | None = None,
     logbook: Logbook | None = None,
     checkpoints: Checkpoints | None = None,

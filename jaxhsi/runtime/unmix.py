@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from jaxhsi.gmcr.amortised import Amortised, Info, Options, State, Unmixed, amortised
+from jaxhsi.gmcr.amortised import Amortised, Info, Options, State, amortised
+from jaxhsi.gmcr.mixing import Unmixed
 from jaxhsi.gmcr.noise import NoiseLaw
 
 Spectra = Float[np.ndarray, "n c"] | Float[Array, "n c"]

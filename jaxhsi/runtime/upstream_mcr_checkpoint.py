@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxhsi.functional import Params
-from jaxhsi.gmcr.joint import JointOptions
 from jaxhsi.gmcr.joint_pool import Langevin
+from jaxhsi.gmcr.joint_types import JointOptions
 from jaxhsi.gmcr.pool import PoolOptions
 from jaxhsi.runtime.safetensors_folder import (
     check_shapes,

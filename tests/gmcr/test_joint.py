@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr import mixing, schedules
-from jaxhsi.gmcr.joint import JointOptions, joint
+from jaxhsi.gmcr.adamw import moments
+from jaxhsi.gmcr.joint import joint
 from jaxhsi.gmcr.joint_pool import Noise
+from jaxhsi.gmcr.joint_types import JointOptions, State
 from jaxhsi.runtime.upstream_mcr_checkpoint import from_state_dict, settings_of, to_state_dict
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 BATCH, EPOCHS, STEPS = 4, 5, 4
 CASES = {"single": (6,), "pools": (5, 5), "sparse": (4,)}
 TINY = JointOptions(sizes=(3,), batch=4)
+# Compiled in half the time; what little runs is none the slower.
+quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @functools.cache
@@ -48,8 +52,12 @@ def options_for(name):
 def method(name):
     """Each compiled function is shared by the tests that use it."""
     made = joint(golden(name)["x"].shape[1], options_for(name))
-    names = ("init", "step", "assess", "unmix")
-    return made._replace(**{k: jax.jit(getattr(made, k)) for k in names})
+    return made._replace(step=quick(made.step), assess=quick(made.assess))
+
+
+@functools.cache
+def gradient_of(name):
+    return quick(jax.grad(method(name).loss, has_aux=True))
 
 
 def params_of(name, prefix):
@@ -88,8 +96,9 @@ def replay(name):
     """The 20 steps and five evaluations of the reference, with its draws."""
     arrays, run = golden(name), method(name)
     x = jnp.asarray(arrays["x"])
-    start = run.init(jax.random.key(0))._replace(params=params_of(name, "start"))
-    state, infos, evaluations, coefficients = start, [], [], []
+    params, zero = params_of(name, "start"), jnp.int32(0)
+    state = State(zero, zero, jnp.zeros(()), params, moments(params))
+    infos, evaluations, coefficients = [], [], []
     for epoch in range(EPOCHS):
         order = arrays["order"][epoch].astype(int)
         for number in range(STEPS):
@@ -122,7 +131,6 @@ every = pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_forward_in_both_modes_is_the_references(name, mode):
     arrays, training = part(golden(name), f"forward/{mode}"), mode == "train"
-    made = joint(golden(name)["x"].shape[1], options_for(name))
     # The first pool alone.
     last = "1" if name == "sparse" else "0"
     noise = Noise(
@@ -137,8 +145,8 @@ def test_forward_in_both_modes_is_the_references(name, mode):
         )
     )
     temperature = 1.0 if training else 0.01
-    model, params = made.pools[0], params_of(name, "start")[0]
-    look = jax.jit(model.look, static_argnums=4)(
+    model, params = method(name).pools[0], params_of(name, "start")[0]
+    look = quick(model.look, static_argnums=4)(
         params, jnp.asarray(golden(name)["x"][:BATCH]), noise, temperature, training
     )
     close(look.reconstruction, arrays["synthesized_pattern"])
@@ -163,15 +171,15 @@ def test_each_loss_term_is_the_references(name):
 @pytest.mark.parametrize("step", [0, STEPS])
 def test_gradients_are_the_references(name, step):
     """Of the first step, and of one with a weight of the count."""
-    arrays, run = golden(name), method(name)
+    arrays = golden(name)
     rows = arrays["order"][step // STEPS].astype(int)[:BATCH]
     noise = noise_of(name, lambda a: a[step])
-    gradient = jax.jit(jax.grad(run.loss, has_aux=True))(
+    gradient = gradient_of(name)(
         params_of(name, f"weights{step}") if step else params_of(name, "start"),
         jnp.asarray(arrays["x"][rows]),
         noise,
         1.0,
-        float(replay(name)[3][step // STEPS]),
+        jnp.float32(replay(name)[3][step // STEPS]),
     )[0]
     theirs, ours = part(arrays, f"gradient{step}"), tensors_of(name, gradient)
     unread = {k for k in ours if k.endswith("component_sparsity.energy") and name != "sparse"}
@@ -232,42 +240,52 @@ def test_checkpoint_bands_are_the_references(name):
     close([kept[n] for n in sorted(kept)], arrays["bands/row"])
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    made = joint(5, TINY)
-    names = ("init", "step", "epoch", "evaluate", "assess", "unmix")
-    return made._replace(**{k: jax.jit(getattr(made, k)) for k in names})
-
-
 X = jnp.asarray(np.abs(np.random.default_rng(0).normal(size=(10, 5))), jnp.float32)
 
 
-def test_an_epoch_is_its_steps_and_its_evaluation(tiny):
+@pytest.fixture(scope="module")
+def tiny():
+    return joint(5, TINY)
+
+
+@pytest.fixture(scope="module")
+def start(tiny):
+    return quick(tiny.init)
+
+
+@pytest.fixture(scope="module")
+def epoch(tiny):
+    return quick(tiny.epoch)
+
+
+def test_an_epoch_is_its_steps_and_its_evaluation(tiny, start, epoch):
     key, x = jax.random.key(1), X
-    state = tiny.init(jax.random.key(0))
-    after, info = tiny.epoch(key, state, x)
+    state = start(jax.random.key(0))
+    after, info = epoch(key, state, x)
     k_order, k_noise, k_evaluation = jax.random.split(key, 3)
     order = jax.random.permutation(k_order, len(x))
+    step = quick(lambda key, state, x: tiny.step(tiny.draw(key, len(x)), state, x))
     for number, rows in enumerate((order[:4], order[4:8], order[8:])):
-        noise = tiny.draw(jax.random.fold_in(k_noise, number), len(rows))
-        state, _ = tiny.step(noise, state, x[rows])
+        state, _ = step(jax.random.fold_in(k_noise, number), state, x[rows])
     for ours, theirs in zip(
         jax.tree.leaves(after.params), jax.tree.leaves(state.params), strict=True
     ):
         close(ours, theirs)
-    evaluation = tiny.evaluate(k_evaluation, state.params, x)
-    close(info.evaluation, evaluation)
-    noise = tiny.draw(jax.random.fold_in(k_evaluation, 0), len(x), False)
-    close(tiny.assess(noise, state.params, x), evaluation)
+
+    @quick
+    def assess(key, params, x):
+        return tiny.assess(tiny.draw(jax.random.fold_in(key, 0), len(x), False), params, x)
+
+    close(info.evaluation, assess(k_evaluation, state.params, x))
     assert (after.step, after.epoch) == (3, 1)
 
 
-def test_an_ensemble_of_seeds_is_its_members(tiny):
-    seeds, x = jax.random.split(jax.random.key(2), 3), X
-    states = jax.jit(jax.vmap(tiny.init))(seeds)
-    states, infos = jax.jit(jax.vmap(tiny.epoch, (0, 0, None)))(seeds, states, x)
+def test_an_ensemble_of_seeds_is_its_members(tiny, start, epoch):
+    seeds, x = jax.random.split(jax.random.key(2), 2), X
+    states = quick(jax.vmap(tiny.init))(seeds)
+    states, infos = quick(jax.vmap(tiny.epoch, (0, 0, None)))(seeds, states, x)
     for i, seed in enumerate(seeds):
-        alone, info = tiny.epoch(seed, tiny.init(seed), x)
+        alone, info = epoch(seed, start(seed), x)
         member = jax.tree.map(lambda a, i=i: a[i], states)
         for ours, theirs in zip(
             jax.tree.leaves(member.params), jax.tree.leaves(alone.params), strict=True
@@ -276,33 +294,36 @@ def test_an_ensemble_of_seeds_is_its_members(tiny):
         close(infos.evaluation.nmse[i], info.evaluation.nmse)
 
 
-def test_unmix_is_the_evaluations_forward_pass(tiny):
-    params = tiny.init(jax.random.key(0)).params
-    unmixed = tiny.unmix(params, X)
+def test_unmix_is_the_evaluations_forward_pass(tiny, start):
+    params = start(jax.random.key(0)).params
+    unmixed = quick(tiny.unmix)(params, X)
     close(unmixed.concentrations @ unmixed.components, unmixed.reconstruction)
     assert set(np.unique(unmixed.gates)) <= {0.0, 1.0}
     assert (np.asarray(unmixed.concentrations)[np.asarray(unmixed.gates) == 0] == 0).all()
     # At temperature 0.01 the threshold of 0.9999994 asks for a difference of energies of 0.143.
-    noise = tiny.draw(jax.random.key(0), len(X), False)[0]
-    look = jax.jit(tiny.pools[0].look, static_argnums=4)(params[0], X, noise, 1.0, False)
+    noise = Noise(jnp.zeros((len(X), 3, 2)))
+    look = quick(tiny.pools[0].look, static_argnums=4)(params[0], X, noise, 1.0, False)
     difference = look.energies[..., 1] - look.energies[..., 0]
     assert np.array_equal(unmixed.gates, difference > 0.01 * np.log(0.9999994 / 6e-7))
 
 
 def test_pools_of_different_sizes_and_a_library_are_trained():
     library = X[:4]
-    made = joint(5, JointOptions(sizes=(3, 4), learnable=(True, False), batch=4), [None, library])
-    state, info = jax.jit(made.epoch)(jax.random.key(0), made.init(jax.random.key(0)), X)
+    options = JointOptions(sizes=(3, 4), learnable=(True, False), batch=10, hidden_extension=None)
+    made = joint(5, options, [None, library])
+    begun = quick(made.init)(jax.random.key(0))
+    state, info = quick(made.epoch)(jax.random.key(0), begun, X)
     assert np.array_equal(state.params[1]["pool"], library)
+    assert not np.array_equal(state.params[0]["pool"], begun.params[0]["pool"])
     assert jnp.isfinite(info.loss)
-    assert made.unmix(state.params, X).components.shape == (7, 5)
+    assert jax.eval_shape(made.unmix, state.params, X).components.shape == (7, 5)
 
 
 def test_bfloat16_products_train_float32_parameters():
-    made = joint(
-        5, JointOptions(sizes=(3,), batch=10, bfloat16=True), aggregate=mixing.saturating()
-    )
-    state, info = jax.jit(made.epoch)(jax.random.key(0), made.init(jax.random.key(0)), X)
+    options = JointOptions(sizes=(3,), bfloat16=True, hidden_layers=1)
+    made = joint(5, options, aggregate=mixing.saturating())
+    step = quick(lambda key: made.step(made.draw(key, len(X)), made.init(key), X))
+    state, info = step(jax.random.key(0))
     assert {a.dtype for a in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
     assert jnp.isfinite(info.loss)
 

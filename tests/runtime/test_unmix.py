@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.amortised import Info, Options, Unmixed, amortised
+from jaxhsi.gmcr.amortised import Info, Options, amortised
+from jaxhsi.gmcr.mixing import Unmixed
 from jaxhsi.gmcr.noise import NoiseLaw
 from jaxhsi.runtime.unmix import train_amortised, unmix_stream
 

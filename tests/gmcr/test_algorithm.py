@@ -1,0 +1,119 @@
+"""The default solver: steps, epochs, phases, restarts, and the exact number on small mixtures."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxhsi.gmcr.algorithm import Solver, State, converged, solver
+from jaxhsi.gmcr.candidates import Options
+from jaxhsi.gmcr.gates import open_probability
+from jaxhsi.gmcr.start import survey
+from tests.gmcr.solved import Made, cosines, made
+
+OPTIONS = Options(most=4, steps=40, refresh=20)
+SLOTS, TRIED = 8, 6
+RUN = solver(OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Made:
+    return made(2)
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Solver:
+    return RUN._replace(
+        init=jax.jit(RUN.init, static_argnums=3),
+        step=jax.jit(RUN.step),
+        epoch=jax.jit(chex.assert_max_traces(RUN.epoch, n=1)),
+        settle=jax.jit(chex.assert_max_traces(RUN.settle, n=1)),
+        unmix=jax.jit(RUN.unmix),
+    )
+
+
+@pytest.fixture(scope="module")
+def start(mixed, compiled) -> State:
+    return compiled.init(mixed.x, jax.jit(survey)(mixed.x), TRIED, SLOTS)
+
+
+@pytest.fixture(scope="module")
+def ended(mixed, compiled, start) -> tuple[State, list]:
+    """Two phases, and what each epoch told."""
+    state, infos = start, []
+    for phase in range(2):
+        for part in range(OPTIONS.steps // OPTIONS.refresh):
+            state, info = compiled.epoch(jax.random.key(10 * phase + part), state, mixed.x)
+            infos.append(info)
+        state = compiled.settle(state, mixed.x)
+    return state, infos
+
+
+def test_the_start_holds_spectra_of_the_data(start, mixed):
+    assert start.pool.alive.tolist() == [True] * TRIED + [False] * (SLOTS - TRIED)
+    rows = start.pool.components[:TRIED]
+    np.testing.assert_allclose(jnp.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+    unit = mixed.x / jnp.linalg.norm(mixed.x, axis=1, keepdims=True)
+    assert jnp.max(rows @ unit.T, axis=1).min() > 0.99
+    assert (open_probability(start.logits[:TRIED]) > 0.5).all()
+    assert not converged(start)
+
+
+def test_an_epoch_is_its_steps_and_a_new_noise_law(compiled, start, mixed):
+    key, state = jax.random.key(3), start
+    after, told = compiled.epoch(jax.random.key(3), start, mixed.x)
+    for number in range(OPTIONS.refresh):
+        state, info = compiled.step(jax.random.fold_in(key, number), state, mixed.x)
+    chex.assert_trees_all_close(after.pool, state.pool, atol=2e-3)  # sums in another order
+    chex.assert_trees_all_close(after.logits, state.logits, atol=1e-2)
+    chex.assert_trees_all_close(told, info, rtol=1e-2)
+    assert after.step == OPTIONS.refresh
+    assert after.law.level != state.law.level
+
+
+def test_pressure_falls_to_the_margin(ended):
+    """From 4 in the first phase and from 2 in the second; settled after 70 % of its steps."""
+    pressures = [float(info.pressure) for info in ended[1]]
+    left = 1 - 20 / (0.7 * 40)
+    expected = [1.2 * (4 / 1.2) ** left, 1.2, 1.2 * (2 / 1.2) ** left, 1.2]
+    np.testing.assert_allclose(pressures, expected, rtol=1e-4)
+
+
+def test_the_number_is_found(ended, mixed):
+    """Three of six candidates stay; the residual is noise of deviation 1, less what was fitted."""
+    state, infos = ended
+    spectra, bands = mixed.x.shape
+    fitted = (3 * bands + int((mixed.codes > 0).sum())) / (spectra * bands)
+    assert int(state.pool.alive.sum()) == 3
+    assert state.counts.tolist() == [3, 3]
+    assert converged(state)
+    assert cosines(state.pool.components, mixed.components).min() > 0.999
+    assert infos[-1].loss == pytest.approx(0.5 * (1 - fitted), abs=0.02)
+    assert infos[-1].active == 3
+    np.testing.assert_allclose(np.exp(state.law.level / 2), 1.0, atol=0.1)
+
+
+def test_concentrations_are_those_of_the_data(ended, compiled, mixed):
+    state = ended[0]
+    order = np.argmax(np.asarray(mixed.components @ state.pool.components.T), axis=1)
+    codes = np.asarray(compiled.unmix(state, mixed.x))
+    np.testing.assert_allclose(codes[:, order], mixed.codes, atol=5)
+    assert not np.delete(codes, order, axis=1).any()
+
+
+def test_a_phase_that_added_or_lost_something_is_not_the_last(ended):
+    state = ended[0]
+    assert not converged(state._replace(grown=jnp.int32(1)))
+    assert not converged(state._replace(counts=jnp.array([3, 4], jnp.int32)))
+    assert not converged(state._replace(phase=jnp.int32(1)))
+    assert not converged(state._replace(drift=jnp.float32(0.1)))
+
+
+def test_restarts_under_vmap_are_their_members(compiled, start, mixed):
+    keys = jax.random.split(jax.random.key(4), 2)
+    states, infos = jax.jit(jax.vmap(RUN.epoch, (0, None, None)))(keys, start, mixed.x)
+    for i, key in enumerate(keys):
+        alone, info = compiled.epoch(key, start, mixed.x)
+        np.testing.assert_allclose(states.logits[i], alone.logits, atol=1e-3)
+        np.testing.assert_allclose(infos.loss[i], info.loss, rtol=1e-3)

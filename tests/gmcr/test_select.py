@@ -1,0 +1,98 @@
+"""The smallest set: what is fitted, left out and added."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxhsi.gmcr.candidates import Candidates, Options, coefficient_cost, free_price
+from jaxhsi.gmcr.select import fit, grow, least_squares, smallest
+from tests.gmcr.solved import Made, cosines, made, pool_of
+
+OPTIONS = Options(most=4, rounds=6)
+SLOTS = 6
+FIT = jax.jit(fit, static_argnums=2)
+SMALLEST, GROW = (jax.jit(f, static_argnums=2) for f in (smallest, grow))
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Made:
+    return made()
+
+
+def near(components, seed: int = 5):
+    """Spectra a few degrees off the given ones."""
+    random = np.random.default_rng(seed)
+    return jnp.abs(components + 0.03 * jnp.asarray(random.normal(size=components.shape)))
+
+
+def test_a_fit_finds_spectra_and_codes(mixed):
+    found = FIT(mixed.x, pool_of(near(mixed.components), SLOTS), OPTIONS, 20, 30.0)
+    assert cosines(found.pool.components, mixed.components).min() > 0.999
+    order = np.argmax(np.asarray(mixed.components @ found.pool.components.T), axis=1)
+    np.testing.assert_allclose(np.asarray(found.codes)[:, order], mixed.codes, atol=5)
+    assert abs(int((found.codes != 0).sum()) - int((mixed.codes != 0).sum())) <= 1
+
+
+def test_the_length_of_a_description_by_hand():
+    """Two spectra 30 e1 and one component e1: no residual, two coefficients, one spectrum."""
+    x, one = jnp.zeros((2, 9)).at[:, 0].set(30.0), pool_of(jnp.eye(1, 9), 1)
+    found = FIT(x, one, OPTIONS, 0, 1.0)
+    price = 2 * coefficient_cost(one) + OPTIONS.margin * free_price(jnp.float32(2.0), 9)
+    np.testing.assert_allclose(found.length, price, rtol=1e-4)
+
+
+def test_least_squares_by_hand():
+    """Amounts 3 and 1 of spectra e1 and e2, known exactly: they come back."""
+    truth = jnp.eye(2, 5)
+    codes = jnp.array([[3.0, 0.0], [3.0, 1.0], [0.0, 1.0]])  # the start pulls by 1 / 1000
+    found = least_squares(codes @ truth, codes, pool_of(jnp.full((2, 5), 1.0), 2), OPTIONS)
+    np.testing.assert_allclose(found.components, truth, atol=5e-3)
+
+
+def test_a_mixture_among_the_candidates_is_left_out(mixed):
+    rows = jnp.concatenate([mixed.components, mixed.components[:1] + mixed.components[1:2]])
+    found = SMALLEST(mixed.x, pool_of(rows, SLOTS), OPTIONS)
+    assert int(found.pool.alive.sum()) == 3
+    assert cosines(found.pool.components, mixed.components).min() > 0.999
+
+
+def test_what_is_left_out_shortens_the_description(mixed):
+    rows = jnp.concatenate([near(mixed.components), near(mixed.components, 6)])
+    whole = FIT(mixed.x, pool_of(rows, SLOTS), OPTIONS, OPTIONS.rounds, OPTIONS.strictness)
+    assert SMALLEST(mixed.x, pool_of(rows, SLOTS), OPTIONS).length <= whole.length + 1e-3
+
+
+def test_the_last_component_stays():
+    noise = jnp.asarray(np.abs(np.random.default_rng(0).normal(size=(12, 20))), jnp.float32)
+    found = SMALLEST(50 * noise[:1] + noise, pool_of(noise[:1], 2), OPTIONS)
+    assert int(found.pool.alive.sum()) == 1
+
+
+def test_a_missing_component_is_added(mixed):
+    without = FIT(mixed.x, pool_of(mixed.components[:2], SLOTS), OPTIONS, 0, 1.0)
+    grown = GROW(mixed.x, without, OPTIONS)
+    assert int(grown.alive.sum()) == 3
+    assert cosines(grown.components, mixed.components[2:])[0] > 0.85
+    found = FIT(mixed.x, grown, OPTIONS, 20, 30.0)
+    assert cosines(found.pool.components, mixed.components).min() > 0.99
+
+
+def test_noise_is_not_added(mixed):
+    complete = FIT(mixed.x, pool_of(mixed.components, SLOTS), OPTIONS, 6, 1.0)
+    assert int(GROW(mixed.x, complete, OPTIONS).alive.sum()) == 3
+
+
+def test_a_full_pool_takes_no_more(mixed):
+    without = FIT(mixed.x, pool_of(mixed.components[:2], 2), OPTIONS, 0, 1.0)
+    np.testing.assert_array_equal(
+        GROW(mixed.x, without, OPTIONS).components, without.pool.components
+    )
+
+
+def test_fixed_spectra_are_fitted_around(mixed):
+    start = pool_of(near(mixed.components), SLOTS)
+    fixed = Candidates(start.components, start.alive, jnp.arange(SLOTS) == 0)
+    found = FIT(mixed.x, fixed, OPTIONS, 3, 1.0)
+    np.testing.assert_array_equal(found.pool.components[0], start.components[0])
+    assert cosines(found.pool.components[1:], mixed.components[1:]).min() > 0.998

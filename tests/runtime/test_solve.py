@@ -1,0 +1,124 @@
+"""The default solver from a table to its answer: number, library, resume, devices, bad tables."""
+
+import json
+import logging
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxhsi.gmcr.candidates import Options
+from jaxhsi.runtime.checkpoint import Checkpoints
+from jaxhsi.runtime.logbook import Logbook
+from jaxhsi.runtime.parallel import device_mesh
+from jaxhsi.runtime.solve import solve
+from tests.gmcr.solved import Made, cosines, made
+
+OPTIONS = Options(most=4, steps=40, refresh=20)
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Made:
+    return made(2)
+
+
+@pytest.fixture(scope="module")
+def solution(mixed):
+    return solve(KEY, mixed.x, OPTIONS)
+
+
+def test_the_number_the_spectra_and_the_amounts(solution, mixed):
+    assert solution.components.shape == (3, 50)
+    assert cosines(solution.components, mixed.components).min() > 0.999
+    order = np.argmax(np.asarray(mixed.components) @ solution.components.T, axis=1)
+    np.testing.assert_allclose(solution.concentrations[:, order], mixed.codes, atol=5)
+    assert solution.converged
+    assert (solution.gates > 0.9).all()
+    assert not solution.fixed.any()
+
+
+def test_the_most_frequent_component_comes_first(solution):
+    power = (solution.concentrations**2).sum(0)
+    assert (np.diff(power) <= 0).all()
+
+
+def test_components_of_a_library_are_named_and_an_unknown_one_is_found(mixed):
+    """Two known spectra that are present, three that are not, one component not in the library."""
+    absent = np.abs(np.random.default_rng(9).normal(size=(3, 50)))
+    library = np.concatenate([3 * np.asarray(mixed.components[:2]), absent.astype(np.float32)])
+    found = solve(KEY, mixed.x, OPTIONS, library=library)
+    assert sorted(found.fixed.tolist()) == [False, True, True]
+    known = found.components[found.fixed]
+    np.testing.assert_allclose(cosines(known, mixed.components[:2]), 1, atol=1e-5)
+    assert cosines(found.components[~found.fixed], mixed.components[2:])[0] > 0.999
+
+
+def logged(folder, mixed, options: Options = OPTIONS):
+    with Checkpoints(folder / "checkpoints") as checkpoints:
+        first = (checkpoints.latest() or 0) * options.steps
+        logbook = Logbook(folder, first, None, "loss {loss:.4g}, {active} components")
+        return solve(KEY, mixed.x, options, logbook=logbook, checkpoints=checkpoints)
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(mixed, solution, tmp_path, monkeypatch):
+    save = Checkpoints.save
+
+    def once(self, *args):
+        save(self, *args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "save", once)
+    with pytest.raises(KeyboardInterrupt):
+        logged(tmp_path, mixed)
+    monkeypatch.setattr(Checkpoints, "save", save)
+    resumed = logged(tmp_path, mixed)
+    chex.assert_trees_all_equal(resumed, solution)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps == list(range(20, len(steps) * 20 + 1, 20))
+
+
+def test_one_and_four_devices_find_the_same(mixed, solution):
+    spread = solve(KEY, mixed.x, OPTIONS, mesh=device_mesh(4, 40))
+    """Up to one noise deviation: sums in another order move gates, and gates the last digits."""
+    np.testing.assert_allclose(spread.components, solution.components, atol=5e-3)
+    np.testing.assert_allclose(spread.concentrations, solution.concentrations, atol=1)
+
+
+def test_an_end_without_convergence_is_told(mixed, caplog, monkeypatch):
+    monkeypatch.setattr("jaxhsi.runtime.solve.converged", lambda state: jnp.array(False))
+    with caplog.at_level(logging.WARNING):
+        found = solve(KEY, mixed.x, Options(most=4, steps=40, refresh=20, phases=2))
+    assert not found.converged
+    assert "still changed after 2 phases" in caplog.text
+
+
+X = np.abs(np.random.default_rng(0).normal(size=(6, 8))).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("spectra", "options", "told"),
+    [
+        (X[:1], {}, "1 spectra of 8 bands cannot be unmixed"),
+        (X[:, :1], {}, "6 spectra of 1 bands"),
+        (np.where(X[2, 3] == X, np.nan, X), {}, "1 values are not finite"),
+        (np.delete(np.insert(X, 4, 0, 0), 5, 0), {}, "1 spectra are all zero, e.g. row 4"),
+        (X, {"library": np.ones((2, 7), np.float32)}, "the library has 7 bands and the spectra 8"),
+        (X, {"num_candidates": 6}, "give 1 to 5"),
+    ],
+)
+def test_tables_that_cannot_be_solved_are_refused(spectra, options, told):
+    with pytest.raises(ValueError, match=told):
+        solve(KEY, spectra, OPTIONS, **options)
+
+
+def test_equal_spectra_are_one_component():
+    """Duplicates, without any noise: one component, and nothing breaks."""
+    row = np.abs(np.random.default_rng(3).normal(size=30)).astype(np.float32)
+    found = solve(KEY, np.outer(np.arange(1, 9, dtype=np.float32), row), OPTIONS)
+    assert len(found.components) == 1
+    np.testing.assert_allclose(found.components[0], row / np.linalg.norm(row), atol=1e-4)
+    assert np.isfinite(found.concentrations).all()
