@@ -25,6 +25,7 @@ _LENIENT = 0.7  # share of the rounds until coefficients cost no more than their
 _RECHECK = 4  # rounds of refitting after a component was left out
 _SPIKES = 20  # components that the residual may add at once
 _DAMPING = 1e-3
+_CHEAP = 0.6  # share of the coefficients' price to begin with in one of the fits
 
 
 class Fit(NamedTuple):
@@ -52,9 +53,11 @@ def fit(
 ) -> Fit:
     """Alternate sparse codes and least-squares spectra; drop what no spectrum uses in the end.
 
-    Coefficients are dear at first and then fall to their price: a little of one component in the
-    spectrum of another is paid for by many small coefficients, and goes away while these are
-    forbidden. The description of the result is
+    Where coefficients are dear at first and then fall to their price, a little of one component in
+    the spectrum of another goes away: it is paid for by many small coefficients, which are
+    forbidden meanwhile. Where they are cheap at first, a little of one component that stands in for
+    a coefficient missing elsewhere goes away: the coefficient is there meanwhile. The description
+    of the result is
     ||X - C S||^2 + coefficient price * nnz(C) + margin * sum of the components' prices.
 
     Args:
@@ -62,7 +65,7 @@ def fit(
         pool: candidates.
         options: of the solver.
         rounds: of the alternation.
-        strictness: multiple of the coefficients' price at first; 1 for none.
+        strictness: multiple of the coefficients' price at first, above 0; 1 for none.
     """
 
     def once(i: Array, held: tuple) -> tuple:
@@ -96,31 +99,35 @@ def least_squares(
 def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
     """Fit a pool, then leave out components as long as the others describe the data more shortly.
 
-    Of the weakest by closed-form evidence, the one whose loss shortens the description most goes
-    first. The last component stays.
+    The fit is the best of one that began with dear coefficients and others that went on from there
+    with cheap ones and with those of their price. Of the weakest components by closed-form
+    evidence, the one whose loss shortens the description most goes first. The last one stays.
     """
 
+    def shorter(new: Fit, old: Fit) -> Fit:
+        wins = new.length < old.length
+        return jax.tree.map(lambda a, b: jnp.where(wins, a, b), new, old)
+
+    def again(i: Array, best: Fit) -> Fit:
+        strictness = jnp.array((options.strictness, _CHEAP, 1.0))[i]
+        return shorter(fit(x, best.pool, options, options.rounds, strictness), best)
+
     def attempt(held: tuple) -> tuple:
-        best, _, first = held
+        best, _ = held
         left = jnp.sum(best.pool.alive)
         weakest = jnp.argsort(jnp.where(best.pool.alive, best.worth, jnp.inf))
-        rounds = jnp.where(first, options.rounds, _RECHECK)
-        strictness = jnp.where(first, options.strictness, 1.0)
 
-        def one(i: Array, leader: Fit) -> Fit:
-            others = first | (jnp.arange(len(pool.alive)) != weakest[i])
-            found = fit(x, best.pool.keep(others), options, rounds, strictness)
-            wins = found.length < leader.length
-            return jax.tree.map(lambda new, old: jnp.where(wins, new, old), found, leader)
+        def without(i: Array, leader: Fit) -> Fit:
+            others = best.pool.keep(jnp.arange(len(pool.alive)) != weakest[i])
+            return shorter(fit(x, others, options, _RECHECK, 1.0), leader)
 
-        tries = jnp.where(first, 1, jnp.minimum(options.doubted, left - 1))
-        leader = jax.lax.fori_loop(0, tries, one, best)
-        return leader, leader.length < best.length, jnp.array(False)
+        leader = jax.lax.fori_loop(0, jnp.minimum(options.doubted, left - 1), without, best)
+        return leader, leader.length < best.length
 
     slots = len(pool.alive)
     nothing = Fit(pool, jnp.zeros((len(x), slots)), jnp.array(jnp.inf), jnp.zeros(slots))
-    start = nothing, jnp.array(True), jnp.array(True)
-    return jax.lax.while_loop(lambda held: held[1], attempt, start)[0]
+    start = jax.lax.fori_loop(0, 3, again, nothing)
+    return jax.lax.while_loop(lambda held: held[1], attempt, (start, jnp.array(True)))[0]
 
 
 class _Left(NamedTuple):
