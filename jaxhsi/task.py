@@ -9,8 +9,9 @@ from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.labels import encode_classes, find_labels, load_labels
 from jaxhsi.data.scenes import CLASSES, leaf_cubes
 from jaxhsi.data.sources import default_cache, open_sources
-from jaxhsi.data.store import Cube, read_window
+from jaxhsi.data.store import Cube
 from jaxhsi.data.stream import Reader, standardised
+from jaxhsi.data.windows import read_window
 
 Truth = Callable[[Cube], np.ndarray | None]
 

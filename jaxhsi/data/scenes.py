@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from jaxhsi.data.sources import cached_cube
-from jaxhsi.data.store import Cube, create_cube
+from jaxhsi.data.store import Cube
 from jaxhsi.data.synthetic import LeafScene
 from jaxhsi.data.tiles import tiles
+from jaxhsi.data.writing import create_cube
 
 CLASSES = ("background", "tissue", "lesion")
 VERSION = 1  # raise when the scenes change, so that cached ones are made anew

@@ -1,11 +1,5 @@
-"""Cubes on disk or over the network: open, write, and read windows (Zarr v3 by TensorStore)."""
+"""Cubes on disk or over the network, opened and not read (TensorStore)."""
 
-import math
-import os
-import shutil
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +7,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import tensorstore as ts
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Float
+
+from jaxhsi.data.georeference import Georeference
 
 FORMAT_VERSION = 1
 DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
 )
-CHUNK_SIDE, CHUNK_BYTES = 64, 4 * 2**20
 # One bounded cache for every cube of the process: memory does not grow with their number or size.
 # Few retries: a host that is down is an error within seconds, not minutes.
 RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "4s"}
@@ -45,6 +40,10 @@ class Cube:
         wavelengths: centre of each band in nm, or None where unknown.
         no_data: value that marks a missing measurement, or None.
         history: what was done to the data before, oldest first.
+        georeference: where the pixels lie on the ground, or None.
+        units: of the values, such as "reflectance", or None.
+        statistics: of the valid pixels, kept when the store was written, or None; see
+            `jaxhsi.data.statistics`.
     """
 
     array: ts.TensorStore
@@ -53,6 +52,9 @@ class Cube:
     wavelengths: Float[np.ndarray, " c"] | None = None
     no_data: float | None = None
     history: tuple[str, ...] = ()
+    georeference: Georeference | None = None
+    units: str | None = None
+    statistics: dict[str, Any] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -78,7 +80,7 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
         spec, where = url, ts.Spec(url).kvstore.url
     else:
         where = str(url) if "://" in str(url) else _checked_folder(Path(url))
-        spec = _spec(where)
+        spec = array_spec(where)
     array, attributes = _open_array(spec, where)
     wavelengths, no_data = attributes.get("wavelengths_nm"), attributes.get("no_data")
     return Cube(
@@ -88,6 +90,9 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
         wavelengths=None if wavelengths is None else np.asarray(wavelengths, np.float64),
         no_data=None if no_data is None else float(no_data),
         history=tuple(attributes.get("history", ())),
+        georeference=Georeference.from_json(attributes.get("georeference")),
+        units=attributes.get("units"),
+        statistics=attributes.get("statistics"),
     )
 
 
@@ -131,7 +136,7 @@ def _open_array(spec: str | dict[str, Any], where: str) -> tuple[ts.TensorStore,
     return array, attributes
 
 
-def _spec(where: str) -> str | dict[str, Any]:
+def array_spec(where: str) -> str | dict[str, Any]:
     """Spec of the Zarr v3 array at a local path or at a URL; a URL pipeline says it all itself."""
     if "|" in where:
         return where
@@ -154,179 +159,3 @@ def _check_array(array: ts.TensorStore, where: str) -> dict[str, Any]:
     if attributes.get("version", FORMAT_VERSION) > FORMAT_VERSION:
         raise ValueError(f"{where} was written by a later jaxhsi; update jaxhsi to read it")
     return attributes
-
-
-@contextmanager
-def create_cube(
-    path: str | Path,
-    shape: Sequence[int],
-    dtype: Any,
-    *,
-    wavelengths: Sequence[float] | np.ndarray | None = None,
-    no_data: float | int | None = None,
-    history: Sequence[str] = (),
-    chunks: tuple[int, int, int] | None = None,
-) -> Iterator[ts.TensorStore]:
-    """Write a cube that appears at `path` only when it is whole.
-
-    The body of the `with` writes every value (`array[y0:y1].write(values).result()`). It writes
-    into a sibling folder `<name>.partial-...`, renamed at the end in one step, and removed on an
-    error. A killed process leaves that folder behind; `open_cube` refuses it.
-
-    Args:
-        path: folder to make, by custom `<stem>.zarr`; must not exist.
-        shape: (H, W, C).
-        dtype: of the stored values: an integer type, float16, float32 or float64.
-        wavelengths: centre of each band in nm, (C,).
-        no_data: value that marks a missing measurement; NaN and infinities need no mark.
-        history: what was done to the data, oldest first.
-        chunks: stored block (h, w, c); by default up to 64 x 64 with all bands, within 4 MiB.
-
-    Yields:
-        TensorStore of domain (H, W, C) to be filled.
-
-    Raises:
-        FileExistsError: something is at `path`.
-        ValueError: a shape, type or wavelength vector that is no cube's.
-    """
-    destination = Path(path)
-    if destination.exists():
-        raise FileExistsError(f"{destination} exists; delete it or choose another path")
-    metadata = _metadata(shape, np.dtype(dtype), wavelengths, no_data, history, chunks)
-    partial = destination.with_name(
-        f"{destination.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    )
-    spec = {**_spec(str(partial)), "metadata": metadata, "store_data_equal_to_fill_value": True}
-    try:
-        array = ts.open(spec, create=True, context=CONTEXT).result()
-        yield array
-        _check_whole(partial, array)
-        partial.rename(destination)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def _check_whole(folder: Path, array: ts.TensorStore) -> None:
-    """Every block must be on disk, so that a part that was never written is not read as zeros."""
-    sizes = zip(array.shape, array.chunk_layout.write_chunk.shape, strict=True)
-    expected = math.prod(-(-size // chunk) for size, chunk in sizes)
-    files = (name for _, _, names in os.walk(folder / "c") for name in names)
-    found = sum(not name.endswith(".__lock") for name in files)
-    if found != expected:
-        raise ValueError(
-            f"{found} of {expected} blocks were written to {folder.name}; write the whole cube, "
-            "and wait for each write by .result()"
-        )
-
-
-def _metadata(shape, dtype, wavelengths, no_data, history, chunks) -> dict[str, Any]:
-    """Zarr v3 metadata of a new cube."""
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"a cube has shape (H, W, C), each at least 1; got {tuple(shape)}")
-    if dtype.name not in DTYPES:
-        raise ValueError(f"a cube holds one of {DTYPES}; got {dtype.name}")
-    attributes = {
-        "version": FORMAT_VERSION,
-        "wavelengths_nm": _checked_wavelengths(wavelengths, shape[2]),
-        "no_data": float(no_data) if no_data is not None and np.isfinite(no_data) else None,
-        "history": list(history),
-    }
-    blosc = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": dtype.itemsize}
-    return {
-        "shape": [int(size) for size in shape],
-        "data_type": dtype.name,
-        "dimension_names": ["y", "x", "band"],
-        "chunk_grid": {
-            "name": "regular",
-            "configuration": {"chunk_shape": chunks or _chunks(shape, dtype.itemsize)},
-        },
-        "codecs": [{"name": "bytes"}, {"name": "blosc", "configuration": blosc}],
-        "fill_value": 0,
-        "attributes": {"jaxhsi": attributes},
-    }
-
-
-def _checked_wavelengths(wavelengths, bands: int) -> list[float] | None:
-    if wavelengths is None:
-        return None
-    values = np.asarray(wavelengths, np.float64)
-    if values.shape != (bands,) or not np.isfinite(values).all():
-        raise ValueError(
-            f"wavelengths must be {bands} finite numbers in nm, one for each band; got shape "
-            f"{values.shape}"
-        )
-    return values.tolist()
-
-
-def _chunks(shape: Sequence[int], itemsize: int) -> list[int]:
-    """Square blocks with all bands: a window reads whole spectra, and few needless pixels."""
-    side = CHUNK_SIDE
-    while side > 1 and side * side * shape[2] * itemsize > CHUNK_BYTES:
-        side //= 2
-    return [min(side, shape[0]), min(side, shape[1]), shape[2]]
-
-
-def mirror(index: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " n"]:
-    """Fold any integer positions into 0..size-1 by mirrors just outside of the edge pixels.
-
-    The edge is repeated: ... 1 0 | 0 1 2 3 | 3 2 1 0 | 0 1 ... for size 4, as `numpy.pad` with
-    mode "symmetric", at any distance. Windows about uniformly drawn pixels so show every pixel
-    equally often, those at the border too.
-    """
-    folded = index % (2 * size)
-    return np.minimum(folded, 2 * size - 1 - folded)
-
-
-def read_window(
-    cube: Cube, y0: int, x0: int, height: int, width: int
-) -> tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]:
-    """Read the window [y0, y0 + height) x [x0, x0 + width) in one read of its bounding box.
-
-    Positions outside of the cube are filled by mirroring (see `mirror`): they hold real spectra
-    and are valid.
-
-    Args:
-        cube: where to read.
-        y0: first row, may be negative or beyond the cube.
-        x0: first column, likewise.
-        height: rows of the window, at least 1.
-        width: columns of the window, at least 1.
-
-    Returns:
-        values: spectra in the cube's units, with 0 in place of what is missing.
-        valid: False where any band is NaN, infinite in float32, or `cube.no_data`.
-
-    Raises:
-        ValueError: an empty window, or a store with missing or damaged blocks.
-    """
-    if height < 1 or width < 1:
-        raise ValueError(f"a window needs at least 1 x 1 pixel; got {height} x {width}")
-    rows = mirror(np.arange(y0, y0 + height), cube.shape[0])
-    columns = mirror(np.arange(x0, x0 + width), cube.shape[1])
-    top, left = int(rows.min()), int(columns.min())
-    box = cube.array[top : int(rows.max()) + 1, left : int(columns.max()) + 1]
-    try:
-        raw = box.read().result()
-    except (ValueError, OSError) as error:
-        reason = str(error).split(" [")[0]
-        raise ValueError(
-            f"{cube.url}: rows {top}.. columns {left}.. cannot be read, part of the store is "
-            f"missing or damaged; make or copy the cube again ({reason})"
-        ) from error
-    if raw.shape[:2] != (height, width) or y0 != top or x0 != left:
-        raw = raw[np.ix_(rows - top, columns - left)]
-    return masked(raw, cube.no_data)
-
-
-def masked(
-    raw: np.ndarray, no_data: float | None
-) -> tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]:
-    """Stored values as float32 with missing ones at 0, and the pixels that miss none."""
-    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, thus missing
-        values = np.ascontiguousarray(raw, np.float32)
-        missing = ~np.isfinite(values)
-        if no_data is not None:  # in the stored type: float32 merges neighbouring large integers
-            missing |= raw == no_data
-    values[missing] = 0.0
-    return values, ~missing.any(axis=-1)

@@ -7,12 +7,13 @@ import grain
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from jaxhsi.data.store import Cube, read_window
+from jaxhsi.data.store import Cube
 from jaxhsi.data.tiles import tiles
+from jaxhsi.data.windows import read_window
 
 Window = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
 Reader = Callable[[Cube, int, int, int, int], Window]
-"""Of the form of :func:`jaxhsi.data.store.read_window`."""
+"""Of the form of :func:`jaxhsi.data.windows.read_window`."""
 
 _FOREVER = 2**40  # windows in a stream: more than any run takes
 

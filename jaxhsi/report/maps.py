@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxhsi.data.store import Cube, masked
+from jaxhsi.data.store import Cube
+from jaxhsi.data.windows import masked
 
 SIDE = 1024  # pixels of a panel at most; a small cube is enlarged to about half of it
 RGB_NM = (640.0, 550.0, 460.0)

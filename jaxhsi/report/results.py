@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
-from jaxhsi.data.store import Cube, read_window
+from jaxhsi.data.store import Cube
 from jaxhsi.data.tables import Table
 from jaxhsi.data.tiles import tiles
+from jaxhsi.data.windows import read_window
 
 MOST_ROWS = 100_000  # of a CSV; more go into .npy files
 TILE = 64  # pixels; side of the tiles that cubes are unmixed by

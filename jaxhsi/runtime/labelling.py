@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxhsi.data.store import Cube, create_cube, read_window
+from jaxhsi.data.store import Cube
 from jaxhsi.data.stream import Reader
 from jaxhsi.data.tiles import Tile, tiles, with_halo
+from jaxhsi.data.windows import read_window
+from jaxhsi.data.writing import create_cube
 
 Predict = Callable[[Any, Any, Any], tuple[Any, Any]]
 

@@ -10,7 +10,7 @@ import scipy.io
 
 from jaxhsi.data.formats import cube_shape, ingest, volume
 from jaxhsi.data.formats.volume import guess_layout
-from jaxhsi.data.store import read_window
+from jaxhsi.data.windows import read_window
 
 SHAPE = (6, 5, 17)
 VALUES = np.random.default_rng(1).integers(-300, 300, SHAPE).astype(np.int16)

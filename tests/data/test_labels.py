@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from jaxhsi.data.labels import encode_classes, find_labels, load_labels
-from jaxhsi.data.store import create_cube, open_cube
+from jaxhsi.data.store import open_cube
+from jaxhsi.data.writing import create_cube
 
 MAP = np.array([[0, 1, 10], [14, 1, 0]])
 

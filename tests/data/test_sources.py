@@ -10,7 +10,7 @@ import scipy.io
 
 from jaxhsi.data import sources
 from jaxhsi.data.sources import default_cache, open_sources
-from jaxhsi.data.store import create_cube
+from jaxhsi.data.writing import create_cube
 
 VALUES = np.random.default_rng(3).integers(0, 99, (6, 6, 9)).astype(np.uint8)
 

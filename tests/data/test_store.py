@@ -11,7 +11,9 @@ import tensorstore as ts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxhsi.data.store import _chunks, create_cube, mirror, open_cube, read_window
+from jaxhsi.data.store import open_cube
+from jaxhsi.data.windows import mirror, read_window
+from jaxhsi.data.writing import _chunks, create_cube
 
 SHAPE = (11, 7, 5)
 VALUES = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)

@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.data.store import open_cube, read_window
+from jaxhsi.data.store import open_cube
 from jaxhsi.data.stream import Reader, standardised
+from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.centroids import from_pixels
 from jaxhsi.dgc.prototype import Options, prototype_dgc, upstream_optimizer
 from jaxhsi.dgc.upstream_encoder import upstream_encoder

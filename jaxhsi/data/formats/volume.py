@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxhsi.data.store import DTYPES, Cube, create_cube, open_cube
+from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.store import DTYPES, Cube, open_cube
+from jaxhsi.data.writing import create_cube
 
 LAYOUTS = ("hwc", "chw")
 WAVELENGTH_KEYS = ("wavelengths", "wavelength", "wavelengths_nm", "wl", "wls", "lambda")
@@ -26,6 +28,12 @@ class Volume:
         read: values of three slices.
         wavelengths: vector found beside the array, in nm; it may belong to either end.
         layout: order of the axes where the format fixes it, else None.
+        no_data: value that marks a missing measurement, or None.
+        georeference: where the pixels lie on the ground, or None.
+        units: of the values, or None.
+        scale: the values times this are in `units`; the reader does not apply it.
+        bad_bands: True for bands that the file itself marks as unusable, (C,), or None.
+        notes: what the reader did or found, for the history of the store.
     """
 
     path: Path
@@ -34,6 +42,12 @@ class Volume:
     read: Callable[[tuple[slice, slice, slice]], np.ndarray]
     wavelengths: np.ndarray | None = None
     layout: str | None = None
+    no_data: float | None = None
+    georeference: Georeference | None = None
+    units: str | None = None
+    scale: float | None = None
+    bad_bands: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 def guess_layout(

@@ -1,0 +1,40 @@
+"""Where the pixels of a cube lie on the ground."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """Coordinate reference system and the affine map from pixels to it.
+
+    Attributes:
+        crs: WKT or an authority code such as "EPSG:32633"; None where only the size is known.
+        transform: (a, b, c, d, e, f) with x = a column + b row + c and y = d column + e row + f,
+            both of the upper left corner of a pixel: rasterio's order.
+        metres: length of one unit of the system in metres; None where it is an angle or unknown.
+    """
+
+    crs: str | None
+    transform: tuple[float, float, float, float, float, float]
+    metres: float | None = None
+
+    @property
+    def pixel_area(self) -> float | None:
+        """Area of a pixel in square metres, |a e - b d| metres^2, or None where unknown."""
+        if self.metres is None:
+            return None
+        a, b, _, d, e, _ = self.transform
+        return abs(a * e - b * d) * self.metres**2
+
+    def to_json(self) -> dict[str, Any]:
+        """For a store's attributes."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(stored: dict[str, Any] | None) -> "Georeference | None":
+        """From a store's attributes; None stays None."""
+        if stored is None:
+            return None
+        transform = tuple(float(value) for value in stored["transform"])
+        return Georeference(stored["crs"], transform, stored["metres"])

@@ -1,0 +1,71 @@
+"""Windows of cubes: one read each, edges mirrored, missing values masked."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int
+
+from jaxhsi.data.store import Cube
+
+
+def mirror(index: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " n"]:
+    """Fold any integer positions into 0..size-1 by mirrors just outside of the edge pixels.
+
+    The edge is repeated: ... 1 0 | 0 1 2 3 | 3 2 1 0 | 0 1 ... for size 4, as `numpy.pad` with
+    mode "symmetric", at any distance. Windows about uniformly drawn pixels so show every pixel
+    equally often, those at the border too.
+    """
+    folded = index % (2 * size)
+    return np.minimum(folded, 2 * size - 1 - folded)
+
+
+def read_window(
+    cube: Cube, y0: int, x0: int, height: int, width: int
+) -> tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]:
+    """Read the window [y0, y0 + height) x [x0, x0 + width) in one read of its bounding box.
+
+    Positions outside of the cube are filled by mirroring (see `mirror`): they hold real spectra
+    and are valid.
+
+    Args:
+        cube: where to read.
+        y0: first row, may be negative or beyond the cube.
+        x0: first column, likewise.
+        height: rows of the window, at least 1.
+        width: columns of the window, at least 1.
+
+    Returns:
+        values: spectra in the cube's units, with 0 in place of what is missing.
+        valid: False where any band is NaN, infinite in float32, or `cube.no_data`.
+
+    Raises:
+        ValueError: an empty window, or a store with missing or damaged blocks.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"a window needs at least 1 x 1 pixel; got {height} x {width}")
+    rows = mirror(np.arange(y0, y0 + height), cube.shape[0])
+    columns = mirror(np.arange(x0, x0 + width), cube.shape[1])
+    top, left = int(rows.min()), int(columns.min())
+    box = cube.array[top : int(rows.max()) + 1, left : int(columns.max()) + 1]
+    try:
+        raw = box.read().result()
+    except (ValueError, OSError) as error:
+        reason = str(error).split(" [")[0]
+        raise ValueError(
+            f"{cube.url}: rows {top}.. columns {left}.. cannot be read, part of the store is "
+            f"missing or damaged; make or copy the cube again ({reason})"
+        ) from error
+    if raw.shape[:2] != (height, width) or y0 != top or x0 != left:
+        raw = raw[np.ix_(rows - top, columns - left)]
+    return masked(raw, cube.no_data)
+
+
+def masked(
+    raw: np.ndarray, no_data: float | None
+) -> tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]:
+    """Stored values as float32 with missing ones at 0, and the pixels that miss none."""
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, thus missing
+        values = np.ascontiguousarray(raw, np.float32)
+        missing = ~np.isfinite(values)
+        if no_data is not None:  # in the stored type: float32 merges neighbouring large integers
+            missing |= raw == no_data
+    values[missing] = 0.0
+    return values, ~missing.any(axis=-1)
