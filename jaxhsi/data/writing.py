@@ -65,7 +65,7 @@ def create_cube(
         f"{destination.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     )
     spec = {
-        **arrayarray_spec(str(partial)),
+        **array_spec(str(partial)),
         "metadata": metadata,
         "store_data_equal_to_fill_value": True,
     }
