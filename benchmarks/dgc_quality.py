@@ -92,7 +92,7 @@ def kmeans(config: DGCConfig, task: Task) -> dict[str, dict]:
                 values, _ = task.read(cube, *place)
                 pixels = _normalised(kind, values.reshape(-1, values.shape[-1]), stats)
                 labels = model.predict(pca.transform(pixels)).reshape(values.shape[:2])
-                counts += metrics.confusion(labels, truth[place.slices], *counts.shape)
+                counts += metrics.confusion(labels, truth.read(*place.slices), *counts.shape)
         found[f"k-means, {kind}"] = metrics.scores(counts)
     return found
 

@@ -11,6 +11,8 @@ Clusters get a meaning from a mapping cluster -> class, `hungarian` (one to one)
 The scores equal those of the reference's `hsi_global_clustering/eval.py`, except Dice.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 from scipy.optimize import linear_sum_assignment
@@ -188,11 +190,18 @@ def active_clusters(counts: Integer[np.ndarray, "k c"]) -> int:
     return int((counts.sum(1) > ACTIVE_SHARE * counts.sum()).sum())
 
 
-def scores(counts: Integer[np.ndarray, "k c"]) -> dict:
+def scores(
+    counts: Integer[np.ndarray, "k c"],
+    mappings: Mapping[str, Integer[np.ndarray, "k"]] | None = None,
+) -> dict:
     """All scores of a clustering, ready for JSON (None for a class that is nowhere).
 
     Those that need classes come under `hungarian` and `merge`, the two mappings, which are
-    given as `alignment`; `nmi`, `vi` and `active_clusters` need none.
+    given as `alignment`; `nmi`, `vi`, `entropy` (of the clusters) and `active_clusters` need none.
+
+    Args:
+        counts: clusters against classes.
+        mappings: more mappings by their names, whose scores come beside those of the two.
 
     Raises:
         ValueError: no pixel was counted.
@@ -202,21 +211,22 @@ def scores(counts: Integer[np.ndarray, "k c"]) -> dict:
             "no pixel was counted: every label is negative or ignored; check the labels and the "
             "ignored label"
         )
-    alignment = {"hungarian": hungarian(counts), "merge": best_merge(counts)}
+    alignment = {"hungarian": hungarian(counts), "merge": best_merge(counts), **(mappings or {})}
     aligned = {name: align(counts, mapping) for name, mapping in alignment.items()}
 
-    def both(score) -> dict:
+    def each(score) -> dict:
         return {name: score(matrix) for name, matrix in aligned.items()}
 
     return {
-        "mean_iou": both(mean_iou),
-        "per_class_iou": both(lambda matrix: _listed(iou_per_class(matrix))),
-        "dice": both(mean_dice),
-        "per_class_dice": both(lambda matrix: _listed(dice_per_class(matrix))),
-        "area_rmse": both(area_rmse),
-        "oa": both(overall_accuracy),
+        "mean_iou": each(mean_iou),
+        "per_class_iou": each(lambda matrix: _listed(iou_per_class(matrix))),
+        "dice": each(mean_dice),
+        "per_class_dice": each(lambda matrix: _listed(dice_per_class(matrix))),
+        "area_rmse": each(area_rmse),
+        "oa": each(overall_accuracy),
         "nmi": nmi(counts),
         "vi": variation_of_information(counts),
+        "entropy": entropy(counts.sum(1)),
         "active_clusters": active_clusters(counts),
         "alignment": {name: mapping.tolist() for name, mapping in alignment.items()},
     }

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from jaxhsi.config.dgc import FREE_TO_CHANGE, DGCConfig, build_method
 from jaxhsi.config.files import check_same_run, write_config
+from jaxhsi.data.manifest import manifest_json
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.dgc.views import window_size
@@ -19,7 +20,7 @@ from jaxhsi.outcome import label_cubes
 from jaxhsi.report import tables
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.fit import fit
-from jaxhsi.runtime.folder import CONFIG, check_folder, claim_folder, fresh_folder
+from jaxhsi.runtime.folder import CONFIG, CUBES, check_folder, claim_folder, fresh_folder
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.parallel import device_mesh, replicate
 from jaxhsi.task import Task, open_task
@@ -49,6 +50,7 @@ def segment(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     start = _start(config, method, task, console)
     claim_folder(folder, overwrite=overwrite)
     write_config(config, folder / CONFIG)
+    (folder / CUBES).write_text(json.dumps(manifest_json(task.train), indent=1) + "\n")
 
     stream = window_stream(
         task.train,

@@ -24,3 +24,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found in {folder}; set JAXHSI_SHARED to run this test")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch) -> None:
+    """Keep what tests make out of the user's cache folder."""
+    monkeypatch.setenv("JAXHSI_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

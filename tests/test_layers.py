@@ -7,16 +7,17 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "jaxhsi"
 LAYERS = (
-    ("spectral", "metrics", "functional"),
+    ("spectral", "metrics", "functional", "merging", "tally"),
     ("dgc", "gmcr"),
     ("data",),
     ("runtime",),
     ("config",),
-    ("report", "task", "problem"),
+    ("report", "task", "problem", "trained", "command"),
     ("outcome", "findings"),
     ("answers",),
-    ("segmentation", "unmixing"),
-    ("train",),
+    ("segmentation", "unmixing", "prediction"),
+    ("evaluation",),
+    ("train", "predict", "evaluate", "ingest"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = ("logging", "pathlib", "tensorstore", "grain", "orbax", "rich", "jsonargparse", "os")

@@ -2,12 +2,14 @@
 
 import difflib
 import re
+from argparse import ArgumentError
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, fields
+from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
+from docstring_parser import parse
 from jsonargparse import ArgumentParser, Namespace
 
 Config = TypeVar("Config")
@@ -28,16 +30,31 @@ class Parser(ArgumentParser):
 
 
 def config_parser(kind: type, **kwargs: Any) -> ArgumentParser:
-    """Parser of the options and files of a configuration class."""
+    """Parser of the options and files of a configuration class.
+
+    Fields without a default are positional, in their order; of one that is `tuple[X, ...]` the
+    command line takes one or more. Their docstrings are in the class's own.
+    """
+    positional = [f for f in fields(kind) if f.default is f.default_factory is MISSING]
+    shown = "".join(f" {f.name.upper()}{' ...' * _is_several(f)}" for f in positional)
     parser = Parser(
-        usage="%(prog)s [--config FILE] [--option VALUE ...]",
+        usage=f"%(prog)s{shown} [--config FILE] [--option VALUE ...]",
         description=(kind.__doc__ or "").splitlines()[0],
         allow_abbrev=False,
         **kwargs,
     )
+    helps = {p.arg_name: p.description for p in parse(kind.__doc__ or "").params}
+    for f in positional:
+        several = {"nargs": "+"} if _is_several(f) else {}
+        type_ = get_args(f.type)[0] if several else f.type
+        parser.add_argument(f.name, type=type_, help=helps.get(f.name), **several)
     parser.add_argument("--config", action="config", help="a YAML file with any of these options")
-    parser.add_class_arguments(kind)
+    parser.add_class_arguments(kind, skip={f.name for f in positional})
     return parser
+
+
+def _is_several(f: Field) -> bool:
+    return get_origin(f.type) is tuple and get_args(f.type)[-1] is Ellipsis
 
 
 def parsed_config(kind: type[Config], parser: ArgumentParser, parsed: Namespace) -> Config:
@@ -47,7 +64,21 @@ def parsed_config(kind: type[Config], parser: ArgumentParser, parsed: Namespace)
         ValueError: a value is out of range.
     """
     values = vars(parser.instantiate(parsed))
-    return kind(**{f.name: values[f.name] for f in fields(kind)})
+    chosen = {f.name: values[f.name] for f in fields(kind)}
+    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in chosen.items()})
+
+
+def read_config(kind: type[Config], path: Path) -> Config:
+    """The configuration in a file that :func:`write_config` wrote.
+
+    Raises:
+        ValueError: it holds other options, or values out of range.
+    """
+    parser = config_parser(kind, exit_on_error=False)
+    try:
+        return parsed_config(kind, parser, parser.parse_args(["--config", str(path)]))
+    except ArgumentError as error:
+        raise ValueError(f"{path} cannot be read as options of this version: {error}") from error
 
 
 def write_config(config: Any, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Cubes on disk or over the network, opened and not read (TensorStore)."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,26 @@ import tensorstore as ts
 from jaxtyping import Float
 
 from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.locations import (
+    FORMATS,
+    NAMES,
+    bands_last,
+    is_unreachable,
+    located,
+    reason_of,
+    with_endpoint,
+)
 
 FORMAT_VERSION = 1
 DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
 )
+# A server that goes silent in the middle of an answer is given up, and asked again, after this
+# long. TensorStore reads it when the first request is made, and by default waits for ever.
+os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS", "30")
+os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")
+
 # One bounded cache for every cube of the process: memory does not grow with their number or size.
 # Few retries: a host that is down is an error within seconds, not minutes.
 RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "4s"}
@@ -66,22 +81,28 @@ class Cube:
 def open_cube(url: str | Path | dict[str, Any]) -> Cube:
     """Open a cube without reading its values.
 
+    Local folders, `http(s)://`, `s3://`, `gs://` and what else TensorStore knows; Zarr v3, Zarr v2
+    and N5, recognised by their files or named in a pipeline (`s3://bucket/a/|zarr2:`). The axes
+    are (H, W, C), or any order where the store names them (see `locations.bands_last`). An S3
+    server of one's own is found through the variables AWS_ENDPOINT_URL, AWS_REGION,
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+
     Args:
-        url: folder of a Zarr v3 array, TensorStore URL (file, http, s3, gs, ...) or spec.
+        url: folder of an array, TensorStore URL or spec.
 
     Returns:
-        The cube; metadata is taken from the Zarr attribute `jaxhsi`, absent in foreign stores.
+        The cube; metadata is taken from the Zarr v3 attribute `jaxhsi`, absent in foreign stores.
 
     Raises:
         FileNotFoundError: a local path does not exist.
-        ValueError: not a Zarr v3 array, unfinished, not 3-D, or of an unsupported type.
+        ConnectionError: a server does not answer, after some retries.
+        ValueError: no array of these formats, unfinished, not 3-D, or of an unsupported type.
     """
     if isinstance(url, dict):
-        spec, where = url, ts.Spec(url).kvstore.url
+        where = ts.Spec(url).kvstore.url
     else:
         where = str(url) if "://" in str(url) else _checked_folder(Path(url))
-        spec = array_spec(where)
-    array, attributes = _open_array(spec, where)
+    array, attributes = _open_array(url if isinstance(url, dict) else where, where)
     wavelengths, no_data = attributes.get("wavelengths_nm"), attributes.get("no_data")
     return Cube(
         array=array,
@@ -97,13 +118,23 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
 
 
 def _name(where: str) -> str:
-    """Last part of a path or URL, without .zarr."""
+    """Last part of a path or URL, without .zarr or .n5."""
     path = urlsplit(where).path.split("|")[0] if "://" in where else Path(where).as_posix()
-    return path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
+    return store_name(path.rstrip("/").rsplit("/", 1)[-1])
+
+
+def store_name(folder: str) -> str:
+    """Name of a cube by that of its folder."""
+    return folder.removesuffix(".zarr").removesuffix(".n5")
+
+
+def is_store(path: Path) -> bool:
+    """Whether a local folder holds an array in one of the formats."""
+    return any((path / mark).is_file() for mark in FORMATS)
 
 
 def _checked_folder(path: Path) -> str:
-    """Full path of a folder that looks like a finished Zarr v3 array."""
+    """Full path of a folder that looks like a finished array."""
     if not path.exists():
         raise FileNotFoundError(f"no cube at {path}: the path does not exist")
     if ".partial-" in path.name:
@@ -111,42 +142,53 @@ def _checked_folder(path: Path) -> str:
             f"{path} is what an interrupted write left behind, not a whole cube; delete it and "
             "make the cube again"
         )
-    if not (path / "zarr.json").is_file():
+    if not is_store(path):
         raise ValueError(
-            f"{path} is not a Zarr v3 store (it holds no zarr.json); give the folder that does, "
-            "or ingest the file first"
+            f"{path} is not a {NAMES} store (it holds no {', '.join(FORMATS)}); give the folder "
+            "that does, or ingest the file first"
         )
     return str(path.resolve())
 
 
-def _open_array(spec: str | dict[str, Any], where: str) -> tuple[ts.TensorStore, dict]:
+def _open_array(given: str | dict[str, Any], where: str) -> tuple[ts.TensorStore, dict]:
     """The checked TensorStore and its `jaxhsi` attributes."""
     try:
+        spec = located(given) if isinstance(given, str) else ts.Spec(with_endpoint(given)).to_json()
+        if spec["driver"] == "auto":
+            found = ts.open(spec, read=True, context=CONTEXT).result()
+            spec["driver"] = found.spec().to_json()["driver"]
         # What was cached since opening is trusted: no look at the disk for each read.
-        spec = {**ts.Spec(spec).to_json(), "recheck_cached_data": "open"}
+        spec["recheck_cached_data"] = "open"
         array = ts.open(spec, read=True, context=CONTEXT).result()
     except (ValueError, TypeError, OSError) as error:
-        reason = str(error).split(" [tensorstore_spec")[0]
-        raise ValueError(f"{where} does not open as a Zarr v3 array: {reason}") from error
+        raise _unopened(where, error) from error
     attributes = _check_array(array, where)
     if attributes:  # ours are written whole: a chunk that is not there is damage, not zeros
-        array = ts.open(
-            {**spec, "fill_missing_data_reads": False}, read=True, context=CONTEXT
-        ).result()
-    return array, attributes
+        spec["fill_missing_data_reads"] = False
+        array = ts.open(spec, read=True, context=CONTEXT).result()
+    return bands_last(array), attributes
 
 
-def array_spec(where: str) -> str | dict[str, Any]:
-    """Spec of the Zarr v3 array at a local path or at a URL; a URL pipeline says it all itself."""
-    if "|" in where:
-        return where
-    kvstore = where if "://" in where else {"driver": "file", "path": where}
-    return {"driver": "zarr3", "kvstore": kvstore}
+def _unopened(where: str, error: Exception) -> Exception:
+    reason = reason_of(error)
+    if is_unreachable(error):
+        return ConnectionError(
+            f"{where} does not answer, however often it is asked; check the address and the "
+            f"connection ({reason})"
+        )
+    if "Failed to detect format" in reason:
+        reason = f"there is no {', '.join(FORMATS)}"
+    return ValueError(f"{where} does not open as a {NAMES} array: {reason}")
+
+
+def array_spec(where: str) -> dict[str, Any]:
+    """Spec of a Zarr v3 array at a local path, for what writes one."""
+    return {"driver": "zarr3", "kvstore": {"driver": "file", "path": where}}
 
 
 def _check_array(array: ts.TensorStore, where: str) -> dict[str, Any]:
     stored = array.spec().to_json()
-    if stored["driver"] != "zarr3":
+    if stored["driver"] not in FORMATS.values():
         raise ValueError(f"{where} is a {stored['driver']} store; convert it to Zarr v3")
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(

@@ -1,21 +1,20 @@
 """Windows of cubes as a seeded, resumable stream; spectra drawn over a whole data set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import grain
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 
+from jaxhsi.data.statistics import statistics_of
 from jaxhsi.data.store import Cube
 from jaxhsi.data.tiles import tiles
-from jaxhsi.data.windows import read_window
-
-Window = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
-Reader = Callable[[Cube, int, int, int, int], Window]
-"""Of the form of :func:`jaxhsi.data.windows.read_window`."""
+from jaxhsi.data.windows import Reader, Window, read_window
 
 _FOREVER = 2**40  # windows in a stream: more than any run takes
+_TRIES = 64  # draws for a window that shows anything at all
+_EMPTY_TILES = 16  # times as many tiles may be looked into where most hold nothing
 
 
 def window_stream(
@@ -32,8 +31,10 @@ def window_stream(
 
     Cubes are drawn in proportion to their area, the middle of a window uniformly over the cube;
     what lies beyond the edges is mirrored, so that pixels at the border are seen as often as any.
-    Window i depends on ``seed`` and i alone: the iterator's ``get_state`` and ``set_state``
-    continue the stream exactly, and the number of threads changes nothing.
+    A window without a valid pixel is drawn again, its cube too (64 times at most). So every valid
+    pixel of the data set is seen equally often: a cube counts by its valid area, though nobody
+    needs to know it. Window i depends on ``seed`` and i alone: the iterator's ``get_state`` and
+    ``set_state`` continue the stream exactly, and the number of threads changes nothing.
 
     Args:
         cubes: all with the same bands.
@@ -50,9 +51,13 @@ def window_stream(
     areas = np.array([cube.shape[0] * cube.shape[1] for cube in cubes], float)
 
     def draw(_: int, rng: np.random.Generator) -> Window:
-        cube = cubes[rng.choice(len(cubes), p=areas / areas.sum())]
-        y, x = rng.integers(cube.shape[0]), rng.integers(cube.shape[1])
-        return read(cube, int(y) - size // 2, int(x) - size // 2, size, size)
+        for _ in range(_TRIES):
+            cube = cubes[rng.choice(len(cubes), p=areas / areas.sum())]
+            y, x = rng.integers(cube.shape[0]), rng.integers(cube.shape[1])
+            window = read(cube, int(y) - size // 2, int(x) - size // 2, size, size)
+            if window[1].any():
+                break
+        return window
 
     stream = grain.MapDataset.range(_FOREVER).seed(seed).random_map(draw)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(ahead, batch))
@@ -86,20 +91,17 @@ def sample_spectra(
 
     Every pixel gets a random number, and those with the smallest are kept: a uniform sample
     without replacement in memory that does not grow with the cubes. At most ``most_tiles`` tiles
-    are read, themselves drawn at random, so that a start takes seconds on a cube of any size.
+    with valid pixels are used, themselves drawn at random, so that a start takes seconds on a cube
+    of any size; 16 times as many are looked into before a cube that is almost empty is given up.
 
     Raises:
         ValueError: no valid pixel was found.
     """
     rng = np.random.default_rng(seed)
     places = [(cube, t) for cube in cubes for t in tiles(cube.shape[:2], (tile, tile))]
-    kept, tickets, seen, valid_seen = (
-        np.zeros((0, cubes[0].shape[2]), np.float32),
-        np.zeros(0),
-        0,
-        0,
-    )
-    for i in rng.permutation(len(places))[:most_tiles]:
+    kept, tickets = np.zeros((0, cubes[0].shape[2]), np.float32), np.zeros(0)
+    seen, valid_seen, used = 0, 0, 0
+    for i in rng.permutation(len(places))[: _EMPTY_TILES * most_tiles]:
         cube, place = places[i]
         values, valid = read(cube, *place)
         fresh = values[valid]
@@ -108,6 +110,9 @@ def sample_spectra(
         best = np.argsort(tickets)[:count]
         kept, tickets = kept[best], tickets[best]
         seen, valid_seen = seen + valid.size, valid_seen + len(fresh)
+        used += len(fresh) > 0
+        if used == most_tiles:
+            break
     if not valid_seen:
         names = ", ".join(cube.url for cube in cubes)
         raise ValueError(
@@ -120,8 +125,8 @@ def sample_spectra(
 def standardised(cubes: Sequence[Cube], read: Reader = read_window) -> Reader:
     """A reader that standardises every band over its own cube, as upstream does.
 
-    (x - mean) / (deviation + 1e-6), both over the valid pixels of the cube, gathered by one
-    streaming pass per cube (upstream ``normalize_cube``). A cube that was not named is measured
+    (x - mean) / (deviation + 1e-6), both over the valid pixels of the cube, from
+    `statistics.statistics_of` (upstream ``normalize_cube``). A cube that was not named is measured
     when it is first read.
     """
     moments = {cube.url: _moments(cube, read) for cube in cubes}
@@ -138,15 +143,5 @@ def standardised(cubes: Sequence[Cube], read: Reader = read_window) -> Reader:
 
 
 def _moments(cube: Cube, read: Reader) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and unbiased deviation of each band, merged tile by tile (Chan et al. 1979)."""
-    count, mean, squares = 0, np.zeros(cube.shape[2]), np.zeros(cube.shape[2])
-    for place in tiles(cube.shape[:2], (64, 64)):
-        values, valid = read(cube, *place)
-        fresh = values[valid].astype(np.float64)
-        if not len(fresh):
-            continue
-        shift = fresh.mean(0) - mean
-        total = count + len(fresh)
-        squares += ((fresh - fresh.mean(0)) ** 2).sum(0) + shift**2 * count * len(fresh) / total
-        mean, count = mean + shift * len(fresh) / total, total
-    return mean.astype(np.float32), np.sqrt(squares / max(count - 1, 1)).astype(np.float32)
+    found = statistics_of(cube, read)
+    return found.mean.astype(np.float32), found.deviation.astype(np.float32)

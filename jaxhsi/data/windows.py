@@ -1,9 +1,18 @@
 """Windows of cubes: one read each, edges mirrored, missing values masked."""
 
-import numpy as np
-from jaxtyping import Bool, Float32, Int
+from collections.abc import Callable
 
+import numpy as np
+from jaxtyping import Bool, Float32, Int, Shaped
+
+from jaxhsi.data.locations import is_unreachable, reason_of
 from jaxhsi.data.store import Cube
+
+Window = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
+"""Spectra, and which of them are valid."""
+
+Reader = Callable[[Cube, int, int, int, int], Window]
+"""Of the form of `read_window`."""
 
 
 def mirror(index: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " n"]:
@@ -17,9 +26,7 @@ def mirror(index: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " n"]:
     return np.minimum(folded, 2 * size - 1 - folded)
 
 
-def read_window(
-    cube: Cube, y0: int, x0: int, height: int, width: int
-) -> tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]:
+def read_window(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
     """Read the window [y0, y0 + height) x [x0, x0 + width) in one read of its bounding box.
 
     Positions outside of the cube are filled by mirroring (see `mirror`): they hold real spectra
@@ -37,30 +44,47 @@ def read_window(
         valid: False where any band is NaN, infinite in float32, or `cube.no_data`.
 
     Raises:
-        ValueError: an empty window, or a store with missing or damaged blocks.
+        ConnectionError: a server does not answer, after some retries.
+        ValueError: an empty window, or a store with missing or damaged blocks. Both name the
+            store, the rows and columns, and the block.
     """
     if height < 1 or width < 1:
         raise ValueError(f"a window needs at least 1 x 1 pixel; got {height} x {width}")
     rows = mirror(np.arange(y0, y0 + height), cube.shape[0])
     columns = mirror(np.arange(x0, x0 + width), cube.shape[1])
     top, left = int(rows.min()), int(columns.min())
-    box = cube.array[top : int(rows.max()) + 1, left : int(columns.max()) + 1]
+    bottom, right = int(rows.max()) + 1, int(columns.max()) + 1
     try:
-        raw = box.read().result()
+        raw = cube.array[top:bottom, left:right].read().result()
     except (ValueError, OSError) as error:
-        reason = str(error).split(" [")[0]
-        raise ValueError(
-            f"{cube.url}: rows {top}.. columns {left}.. cannot be read, part of the store is "
-            f"missing or damaged; make or copy the cube again ({reason})"
-        ) from error
+        raise _unreadable(cube, (top, bottom), (left, right), error) from error
     if raw.shape[:2] != (height, width) or y0 != top or x0 != left:
         raw = raw[np.ix_(rows - top, columns - left)]
     return masked(raw, cube.no_data)
 
 
+def _unreadable(
+    cube: Cube, rows: tuple[int, int], columns: tuple[int, int], error: Exception
+) -> Exception:
+    """What to raise where TensorStore could not read; its own words name the block."""
+    where = (
+        f"{cube.url}: rows {rows[0]}..{rows[1] - 1}, columns {columns[0]}..{columns[1] - 1} cannot "
+        "be read"
+    )
+    if is_unreachable(error):
+        return ConnectionError(
+            f"{where}: the server gives no whole answer, however often it is asked; check the "
+            f"connection and run again ({reason_of(error)})"
+        )
+    return ValueError(
+        f"{where}, part of the store is missing or damaged; make or copy the cube again "
+        f"({reason_of(error)})"
+    )
+
+
 def masked(
-    raw: np.ndarray, no_data: float | None
-) -> tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]:
+    raw: Shaped[np.ndarray, "*n c"], no_data: float | None
+) -> tuple[Float32[np.ndarray, "*n c"], Bool[np.ndarray, "*n"]]:
     """Stored values as float32 with missing ones at 0, and the pixels that miss none."""
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, thus missing
         values = np.ascontiguousarray(raw, np.float32)

@@ -16,6 +16,7 @@ from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.store import CONTEXT, DTYPES, FORMAT_VERSION, array_spec
 
 CHUNK_SIDE, CHUNK_BYTES = 64, 4 * 2**20
+SHARD_BYTES = 64 * 2**20
 
 
 @contextmanager
@@ -56,31 +57,57 @@ def create_cube(
         ValueError: a shape, type or wavelength vector that is no cube's.
     """
     destination = Path(path)
-    if destination.exists():
-        raise FileExistsError(f"{destination} exists; delete it or choose another path")
-    metadata = _metadata(shape, np.dtype(dtype), wavelengths, no_data, history, chunks)
-    attributes = metadata["attributes"]["jaxhsi"]
-    attributes |= {"georeference": georeference and georeference.to_json(), "units": units}
+    refuse_existing(destination)
+    metadata = cube_metadata(
+        shape,
+        dtype,
+        wavelengths=wavelengths,
+        no_data=no_data,
+        history=history,
+        georeference=georeference,
+        units=units,
+        chunks=chunks,
+    )
     partial = destination.with_name(
         f"{destination.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     )
-    spec = {
-        **array_spec(str(partial)),
-        "metadata": metadata,
-        "store_data_equal_to_fill_value": True,
-    }
     try:
-        array = ts.open(spec, create=True, context=CONTEXT).result()
+        array = open_partial(partial, metadata)
         yield array
-        _check_whole(partial, array)
+        check_whole(partial, array)
         partial.rename(destination)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
 
 
-def _check_whole(folder: Path, array: ts.TensorStore) -> None:
-    """Every block must be on disk, so that a part that was never written is not read as zeros."""
+def refuse_existing(destination: Path) -> None:
+    """Nothing is ever written over.
+
+    Raises:
+        FileExistsError: something is at `destination`.
+    """
+    if destination.exists():
+        raise FileExistsError(f"{destination} exists; delete it or choose another path")
+
+
+def open_partial(
+    folder: Path, metadata: dict[str, Any], context: ts.Context = CONTEXT
+) -> ts.TensorStore:
+    """The array in a folder, made with the metadata where it is not there yet."""
+    spec = array_spec(str(folder)) | {
+        "metadata": metadata,
+        "store_data_equal_to_fill_value": True,
+    }
+    return ts.open(spec, open=True, create=True, context=context).result()
+
+
+def check_whole(folder: Path, array: ts.TensorStore) -> None:
+    """Every file of values must be on disk: a part that was never written is not read as zeros.
+
+    Raises:
+        ValueError: some are missing.
+    """
     sizes = zip(array.shape, array.chunk_layout.write_chunk.shape, strict=True)
     expected = math.prod(-(-size // chunk) for size, chunk in sizes)
     files = (name for _, _, names in os.walk(folder / "c") for name in names)
@@ -92,31 +119,71 @@ def _check_whole(folder: Path, array: ts.TensorStore) -> None:
         )
 
 
-def _metadata(shape, dtype, wavelengths, no_data, history, chunks) -> dict[str, Any]:
-    """Zarr v3 metadata of a new cube."""
+def cube_metadata(
+    shape: Sequence[int],
+    dtype: Any,
+    *,
+    wavelengths: Sequence[float] | np.ndarray | None = None,
+    no_data: float | int | None = None,
+    history: Sequence[str] = (),
+    georeference: Georeference | None = None,
+    units: str | None = None,
+    chunks: tuple[int, int, int] | None = None,
+    shards: tuple[int, int, int] | None = None,
+) -> dict[str, Any]:
+    """Zarr v3 metadata of a new cube; arguments as `create_cube`.
+
+    `shards` is the part (h, w, C) that one file holds, of whole blocks: these are read singly, but
+    the file is written in one piece. By default each block is a file.
+
+    Raises:
+        ValueError: a shape, type or wavelength vector that is no cube's.
+    """
+    dtype = np.dtype(dtype)
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"a cube has shape (H, W, C), each at least 1; got {tuple(shape)}")
     if dtype.name not in DTYPES:
         raise ValueError(f"a cube holds one of {DTYPES}; got {dtype.name}")
-    attributes = {
-        "version": FORMAT_VERSION,
-        "wavelengths_nm": _checked_wavelengths(wavelengths, shape[2]),
-        "no_data": float(no_data) if no_data is not None and np.isfinite(no_data) else None,
-        "history": list(history),
-    }
-    blosc = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": dtype.itemsize}
+    chunk = list(chunks or block_shape(shape, dtype.itemsize))
     return {
         "shape": [int(size) for size in shape],
         "data_type": dtype.name,
         "dimension_names": ["y", "x", "band"],
         "chunk_grid": {
             "name": "regular",
-            "configuration": {"chunk_shape": chunks or _chunks(shape, dtype.itemsize)},
+            "configuration": {"chunk_shape": list(shards or chunk)},
         },
-        "codecs": [{"name": "bytes"}, {"name": "blosc", "configuration": blosc}],
+        "codecs": _codecs(dtype.itemsize, chunk if shards else None),
         "fill_value": 0,
-        "attributes": {"jaxhsi": attributes},
+        "attributes": {
+            "jaxhsi": {
+                "version": FORMAT_VERSION,
+                "wavelengths_nm": _checked_wavelengths(wavelengths, shape[2]),
+                "no_data": float(no_data) if no_data is not None and np.isfinite(no_data) else None,
+                "history": list(history),
+                "georeference": georeference and georeference.to_json(),
+                "units": units,
+            }
+        },
     }
+
+
+def _codecs(itemsize: int, inner: list[int] | None) -> list[dict[str, Any]]:
+    """How a block becomes bytes; with `inner`, how a shard of such blocks does.
+
+    LZ4 of shuffled bytes: of noisy 16-bit spectra it is 2.5 times as fast as Zstandard, and 7 %
+    larger. Blosc has no checksum, and a flipped bit would be read as data: hence the CRC.
+    """
+    blosc = {"cname": "lz4", "clevel": 1, "shuffle": "shuffle", "typesize": itemsize}
+    checksum = {"name": "crc32c"}
+    codecs = [{"name": "bytes"}, {"name": "blosc", "configuration": blosc}, checksum]
+    if inner is None:
+        return codecs
+    sharding = {"chunk_shape": inner, "codecs": codecs, "index_codecs": [_LITTLE, checksum]}
+    return [{"name": "sharding_indexed", "configuration": sharding}]
+
+
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 
 
 def _checked_wavelengths(wavelengths, bands: int) -> list[float] | None:
@@ -131,9 +198,26 @@ def _checked_wavelengths(wavelengths, bands: int) -> list[float] | None:
     return values.tolist()
 
 
-def _chunks(shape: Sequence[int], itemsize: int) -> list[int]:
+def block_shape(shape: Sequence[int], itemsize: int) -> tuple[int, int, int]:
     """Square blocks with all bands: a window reads whole spectra, and few needless pixels."""
     side = CHUNK_SIDE
     while side > 1 and side * side * shape[2] * itemsize > CHUNK_BYTES:
         side //= 2
-    return [min(side, shape[0]), min(side, shape[1]), shape[2]]
+    return min(side, shape[0]), min(side, shape[1]), shape[2]
+
+
+def shard_shape(
+    shape: Sequence[int], block: tuple[int, int, int], pixel_bytes: int
+) -> tuple[int, int, int]:
+    """Whole blocks within 64 MiB: first as wide as the image, as files are read by lines.
+
+    Args:
+        shape: (H, W, C) of the cube.
+        block: (h, w, C) within the shard.
+        pixel_bytes: of a pixel in the store or in the file, the larger of the two.
+    """
+    most = max(1, SHARD_BYTES // (block[0] * block[1] * pixel_bytes))
+    columns = -(-shape[1] // block[1])
+    wide = -(-columns // -(-columns // most))  # parts of even width
+    high = min(max(1, most // wide), -(-shape[0] // block[0]))
+    return high * block[0], wide * block[1], shape[2]

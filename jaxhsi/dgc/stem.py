@@ -47,12 +47,13 @@ def fit_stem(spectra: Float[Array, "n c"], kinds: Sequence[Normalisation], dim: 
         dim: number of components kept.
 
     Raises:
-        ValueError: fewer than two spectra, or all of them equal.
+        ValueError: fewer than two spectra, or all of them equal; the latter not under
+            `jax.eval_shape`, where there are no values.
     """
     if spectra.shape[0] < 2:
         raise ValueError(f"the start needs at least 2 valid spectra, got {spectra.shape[0]}")
     stem, variance = _fit(spectra, tuple(kinds), dim)
-    if not variance > 0:
+    if not isinstance(variance, jax.core.Tracer) and not variance > 0:
         raise ValueError(
             "all sampled spectra are equal: there is nothing to segment; "
             "check the data, its no-data value and its units"

@@ -46,6 +46,32 @@ def thinning(shape: Sequence[int]) -> int:
     return max(1, -(-max(shape[:2]) // SIDE))
 
 
+class Thinned:
+    """A label map at every few pixels, gathered from its tiles; -1 where none came.
+
+    Attributes:
+        values: (h, w), as large as `false_colour` of the cube.
+    """
+
+    def __init__(self, shape: Sequence[int]):
+        """Of a cube of so many rows and columns."""
+        self._step = thinning(shape)
+        self.values = np.full([-(-size // self._step) for size in shape[:2]], -1, np.int32)
+
+    def add(self, place: tuple[slice, slice], labels: Int[np.ndarray, "h w"]) -> None:
+        """Keep what is shown of a tile.
+
+        Args:
+            place: rows and columns of the tile.
+            labels: of its pixels.
+        """
+        step = self._step
+        first = [-part.start % step for part in place]
+        kept = labels[first[0] :: step, first[1] :: step]
+        y, x = (-(-part.start // step) for part in place)
+        self.values[y : y + kept.shape[0], x : x + kept.shape[1]] = kept
+
+
 def _picture_bands(cube: Cube) -> tuple[list[int], bool]:
     waves = cube.wavelengths
     if waves is not None and waves.min() <= RGB_NM[2] and waves.max() >= RGB_NM[0]:

@@ -7,26 +7,60 @@ from jaxtyping import Int
 from rich.table import Table
 
 
-def share_table(counts: Int[np.ndarray, " k"], names: Sequence[str]) -> Table:
-    """Pixels and share of each cluster."""
+SCORES = (
+    ("mean_iou", "mean IoU"),
+    ("dice", "mean Dice"),
+    ("area_rmse", "area RMSE"),
+    ("oa", "overall accuracy"),
+)
+"""Scores that need classes, and their titles."""
+
+INFORMATION = (
+    ("nmi", "NMI"),
+    ("vi", "variation of information"),
+    ("entropy", "entropy of the clusters"),
+)
+"""Scores that need none."""
+
+WAYS = {"hungarian": "Hungarian", "merge": "best merge", "manual": "as named"}
+"""How clusters get a class."""
+
+
+def share_table(
+    counts: Int[np.ndarray, " k"], names: Sequence[str], m2: Sequence[float | None] = ()
+) -> Table:
+    """Pixels and share of each cluster, and its area where it is known."""
     table = Table("cluster", "is", "pixels", "share", title="clusters")
+    if known := any(area is not None for area in m2):
+        table.add_column("m2")
     for cluster, (count, name) in enumerate(zip(counts, names, strict=True)):
-        table.add_row(str(cluster), name, f"{count:,}", f"{count / max(counts.sum(), 1):.2%}")
+        area = [f"{m2[cluster]:,.6g}"] if known else []
+        share = f"{count / max(counts.sum(), 1):.2%}"
+        table.add_row(str(cluster), name, f"{count:,}", share, *area)
+    return table
+
+
+def evaluation_table(scores: dict, classes: Sequence[str]) -> Table:
+    """Scores of label maps, a column for each way in which clusters get a class."""
+    ways = [way for way in WAYS if way in scores["alignment"]]
+    table = Table("score", *(WAYS[way] for way in ways), title="scores against the labels")
+    for name, title in SCORES:
+        table.add_row(title, *(f"{scores[name][way]:.4f}" for way in ways))
+    for i, label in enumerate(classes):
+        cells = (scores["per_class_iou"][way][i] for way in ways)
+        table.add_row(f"IoU of {label}", *map(_number, cells))
+    for name, title in INFORMATION:
+        table.add_row(title, f"{scores[name]:.4f}")
     return table
 
 
 def score_table(start: dict, trained: dict, classes: Sequence[str]) -> Table:
     """Scores of the closed-form start beside those after training."""
     table = Table("score", "start", "trained", title="scores against the labels")
-    for name, title in (
-        ("mean_iou", "mean IoU"),
-        ("dice", "mean Dice"),
-        ("area_rmse", "area RMSE"),
-        ("oa", "overall accuracy"),
-    ):
+    for name, title in SCORES:
         for way in ("merge", "hungarian"):
             table.add_row(f"{title} ({way})", *(f"{s[name][way]:.4f}" for s in (start, trained)))
-    for name, title in (("nmi", "NMI"), ("vi", "variation of information")):
+    for name, title in INFORMATION:
         table.add_row(title, *(f"{s[name]:.4f}" for s in (start, trained)))
     for way in ("merge", "hungarian"):
         for i, label in enumerate(classes):

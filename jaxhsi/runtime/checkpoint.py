@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import grain
 import jax
 import orbax.checkpoint as ocp
+
+from jaxhsi.runtime.prefetch import Stream
 
 _MISFIT = (
     "the checkpoint does not fit the options and data given now; number of bands, clusters and "
@@ -21,7 +22,7 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
         self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
 
-    def save(self, step: int, state: Any, stream: grain.DatasetIterator | None = None) -> None:
+    def save(self, step: int, state: Any, stream: Stream | None = None) -> None:
         """Save in the background; the state may be used up as soon as this returns."""
         parts = {"state": ocp.args.StandardSave(state)}
         if stream is not None:
@@ -32,7 +33,7 @@ class Checkpoints:
         """Step of the newest whole checkpoint, or None."""
         return self._manager.latest_step()
 
-    def restore(self, template: Any, stream: grain.DatasetIterator | None = None) -> Any:
+    def restore(self, template: Any, stream: Stream | None = None) -> Any:
         """The newest state, placed like ``template``; the stream is moved to where it was.
 
         Raises:

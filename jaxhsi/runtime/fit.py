@@ -1,6 +1,7 @@
 """The training loop."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,13 +13,14 @@ from jaxhsi.dgc.algorithm import Batch
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.parallel import compile_step, replicate, split
+from jaxhsi.runtime.prefetch import Ahead, Stream
 
 
 def fit(
     key: Key[Array, ""],
     state: Any,
     step: Callable[..., tuple[Any, Any]],
-    stream: Iterator,
+    stream: Stream,
     mesh: Mesh,
     steps: int,
     logbook: Logbook,
@@ -30,24 +32,35 @@ def fit(
     """Take steps until ``state.step`` is ``steps``; returns the last state.
 
     The key of a step is folded from its number, so that a resumed run draws what an
-    uninterrupted one would.
+    uninterrupted one would. While a step runs the next batches are moved to the devices; the share
+    of the time that steps waited for data goes into the events, as ``data_wait_share``.
 
     Raises:
         FloatingPointError: the loss stopped being finite; names the step.
     """
     step = compile_step(mesh, step)
     state = replicate(mesh, state)
-    with logbook.open():
+    info = None
+
+    def place(batch: tuple) -> Batch:
+        return split(mesh, Batch(*batch))
+
+    def busy() -> bool:  # steps are only begun below: the devices are behind
+        return info is not None and not info.loss.is_ready()
+
+    with logbook.open(), Ahead(stream, place, busy=busy) as batches:
+        began = time.perf_counter()
         for number in range(int(state.step) + 1, steps + 1):
-            batch = split(mesh, Batch(*next(stream)))
-            state, info = step(jax.random.fold_in(key, number), state, batch)
+            state, info = step(jax.random.fold_in(key, number), state, next(batches))
             last = number == steps
             if last or number % log_every == 0:
                 values = jax.device_get(info)._asdict()
                 _check_finite(number, values["loss"], checkpoints)
                 logbook.write(number, values)
+                share = batches.waited / (time.perf_counter() - began)
+                logbook.time(number, {"data_wait_share": share})
             if last or number % save_every == 0:
-                checkpoints.save(number, state, stream)
+                checkpoints.save(number, state, batches)
             logbook.advance(number)
     return state
 

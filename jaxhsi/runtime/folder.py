@@ -5,6 +5,8 @@ from itertools import count
 from pathlib import Path
 
 CONFIG = "config.yaml"
+CUBES = "cubes.json"  # what a run was trained on, see data.manifest.manifest_json
+PREDICTED = "predict.yaml"  # takes the place of CONFIG in a folder of predictions
 
 
 def fresh_folder(parent: Path, stem: str) -> Path:
@@ -41,8 +43,35 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
         )
 
 
-def claim_folder(folder: Path, *, overwrite: bool) -> None:
-    """Make the folder of a run, empty if the run in it is to be overwritten; checked before."""
-    if overwrite and (folder / CONFIG).is_file():
+def check_predictions(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that predictions must not be written to; changes nothing.
+
+    Raises:
+        FileExistsError: predictions are there and nothing was said about them, or other files.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"--out {folder} is a file; name another folder")
+    if (folder / PREDICTED).is_file():
+        if not overwrite:
+            raise FileExistsError(
+                f"{folder} holds predictions already; --overwrite deletes them, or name another "
+                "folder with --out"
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(
+            f"{folder} holds files that are no predictions and are left alone; name an empty or "
+            "new folder with --out"
+        )
+
+
+def claim_folder(folder: Path, *, overwrite: bool, mark: str = CONFIG) -> None:
+    """Make a folder, empty if what is in it is to be overwritten; checked before.
+
+    Args:
+        folder: to make.
+        overwrite: delete what it holds.
+        mark: file that tells that it is ours to delete.
+    """
+    if overwrite and (folder / mark).is_file():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Labels of whole cubes, tile by tile in constant memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxhsi.data.ahead import read_ahead
 from jaxhsi.data.store import Cube
-from jaxhsi.data.stream import Reader
 from jaxhsi.data.tiles import Tile, tiles, with_halo
-from jaxhsi.data.windows import read_window
+from jaxhsi.data.windows import Reader, Window, read_window
 from jaxhsi.data.writing import create_cube
 
 Predict = Callable[[Any, Any, Any], tuple[Any, Any]]
@@ -45,10 +45,11 @@ def label_tiles(
     full_rows: bool,
     tile: int = 256,
     read: Reader = read_window,
+    ahead: int = 1,
 ) -> Iterator[Labelled]:
     """Label a cube tile by tile; the labels do not depend on how it is cut.
 
-    While one tile is on the device the next one is read, so that two are in memory.
+    While one tile is on the device and the one before it is written, a thread reads the next.
 
     Args:
         predict: jitted ``predict`` of the method, ``(state, x, valid) -> (labels, confidence)``;
@@ -56,9 +57,10 @@ def label_tiles(
         state: of the method.
         cube: to label.
         halo: margin that the method asks for.
-        full_rows: tiles must span the full width.
+        full_rows: tiles must span the full width; they then have fewer rows, for as many pixels.
         tile: side of the tiles in pixels, at least 1.
         read: how windows are read.
+        ahead: tiles that are read before they are needed; each takes memory.
 
     Raises:
         ValueError: a tile without pixels.
@@ -66,11 +68,14 @@ def label_tiles(
     if tile < 1:
         raise ValueError(f"a tile needs at least 1 pixel a side, got {tile}")
     plane = cube.shape[:2]
-    size = (tile, plane[1] if full_rows else tile)
-    pending: tuple | None = None
-    for place in tiles(plane, size):
+    size = (min(tile, max(1, tile**2 // plane[1])), plane[1]) if full_rows else (tile, tile)
+
+    def window(place: Tile) -> tuple[Tile, Tile, Window]:
         outer = with_halo(place, plane, size, halo)
-        values, valid = read(cube, *outer)
+        return place, outer, read(cube, *outer)
+
+    pending: tuple | None = None
+    for place, outer, (values, valid) in read_ahead(window, tiles(plane, size), ahead):
         following = (place, outer, predict(state, values[None], valid[None]))
         if pending is not None:
             yield _cut_out(*pending)
@@ -86,30 +91,38 @@ def _cut_out(place: Tile, outer: Tile, result: tuple) -> Labelled:
 
 
 @contextmanager
-def label_writer(folder: Path, cube: Cube, note: str) -> Iterator[Callable[[Labelled], None]]:
+def label_writer(
+    folder: Path, cube: Cube, notes: Sequence[str]
+) -> Iterator[Callable[[Labelled], None]]:
     """Write a label map as ``<name>.npy``, ``<name>.zarr`` and ``<name>-confidence.zarr``.
 
     int16 labels, -1 where not valid; float16 confidence. All appear when they are whole. The
     stores are cubes of one band, so that whatever opens a cube opens them.
+
+    Args:
+        folder: where to; made if it is not there.
+        cube: that is labelled.
+        notes: what was done, added to the history of the cube.
     """
     folder.mkdir(parents=True, exist_ok=True)
     height, width = cube.shape[:2]
-    history, shape = (*cube.history, note), (height, width, 1)
+    shape = (height, width, 1)
+    kept = {"history": (*cube.history, *notes), "georeference": cube.georeference}
     partial = folder / f"{cube.name}.npy.partial"
     with ExitStack() as stack:
         labels = stack.enter_context(
-            create_cube(folder / f"{cube.name}.zarr", shape, np.int16, history=history)
+            create_cube(folder / f"{cube.name}.zarr", shape, np.int16, **kept)
         )
         confidence = stack.enter_context(
-            create_cube(folder / f"{cube.name}-confidence.zarr", shape, np.float16, history=history)
+            create_cube(folder / f"{cube.name}-confidence.zarr", shape, np.float16, **kept)
         )
-        plain = np.lib.format.open_memmap(partial, mode="w+", dtype=np.int16, shape=shape[:2])
+        np.lib.format.open_memmap(partial, mode="w+", dtype=np.int16, shape=shape[:2])
 
         def write(part: Labelled) -> None:
-            plain[part.slices] = part.labels
-            labels[part.slices].write(part.labels[..., None].astype(np.int16)).result()
-            confidence[part.slices].write(part.confidence[..., None].astype(np.float16)).result()
+            # Mapped anew for each tile: what stays mapped counts as memory of the process.
+            np.lib.format.open_memmap(partial, mode="r+")[part.slices] = part.labels
+            for store, values in ((labels, part.labels), (confidence, part.confidence)):
+                store[part.slices].write(values[..., None].astype(store.dtype.numpy_dtype)).result()
 
         yield write
-        plain.flush()
         partial.rename(folder / f"{cube.name}.npy")

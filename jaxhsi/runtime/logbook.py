@@ -80,6 +80,11 @@ class Logbook:
         if self._bar is not None:
             self._bar.update(self._task, summary=self._summary.format(**row))
 
+    def time(self, step: int, values: dict[str, float]) -> None:
+        """Write what differs from run to run into the events alone: the lines stay the same."""
+        for name, value in values.items():
+            self._events.add_scalar(name, value, step)
+
 
 def _step_of(line: str) -> float:
     """Step of a line; infinity for one that was cut while being written."""

@@ -6,10 +6,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import rasterio
 import scipy.io
 
-from jaxhsi.data.formats import cube_shape, ingest, volume
+from jaxhsi.data import resuming
+from jaxhsi.data.formats import cube_shape
 from jaxhsi.data.formats.volume import guess_layout
+from jaxhsi.data.ingesting import ingest
 from jaxhsi.data.windows import read_window
 
 SHAPE = (6, 5, 17)
@@ -96,19 +99,10 @@ def test_round_trip(tmp_path, save, dtype, bands_first):
 @pytest.mark.parametrize("save", WRITERS)
 def test_streams_in_slabs(tmp_path, save, monkeypatch):
     values = np.arange(150 * 70 * 3, dtype=np.float32).reshape(150, 70, 3)
-    monkeypatch.setattr(volume, "SLAB_BYTES", 1000)
+    monkeypatch.setattr(resuming, "SLAB_BYTES", 1000)
     source = save(tmp_path / "tall.mat", cube=values.transpose(2, 0, 1))
     read = values_of(source, tmp_path / "out.zarr", layout="chw")
     np.testing.assert_array_equal(read, values)
-
-
-def test_slabs_are_whole_blocks_within_the_limit(monkeypatch):
-    monkeypatch.setattr(volume, "SLAB_BYTES", 2 * 64 * 64 * 3 * 4)
-    slabs = list(volume._slabs((150, 200, 3), (64, 64, 3), 4))
-    assert {(rows.start, columns.start) for rows, columns in slabs} == {
-        (row, column) for row in (0, 64, 128) for column in (0, 128)
-    }
-    assert slabs[-1] == (slice(128, 150), slice(128, 200))
 
 
 @pytest.mark.parametrize("save", MATLAB)
@@ -235,6 +229,42 @@ def test_v73_without_h5py_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_h5py)
     with pytest.raises(ImportError, match=r"pip install 'jaxhsi\[io\]'"):
         ingest(source, tmp_path / "a.zarr")
+
+
+def save_envi(path: Path, cube) -> Path:
+    height, width, bands = cube.shape
+    path.with_suffix(".hdr").write_text(
+        f"ENVI\nlines = {height}\nsamples = {width}\nbands = {bands}\ndata type = 2\n"
+        "interleave = bsq\nbyte order = 1\n"
+    )
+    path.with_suffix(".img").write_bytes(cube.transpose(2, 0, 1).astype(">i2").tobytes())
+    return path.with_suffix(".img")
+
+
+def save_geotiff(path: Path, cube) -> Path:
+    path = path.with_suffix(".tif")
+    height, width, bands = cube.shape
+    place = {"crs": "EPSG:32633", "transform": rasterio.Affine(2, 0, 5e5, 0, -2, 4e6)}
+    with rasterio.open(path, "w", "GTiff", width, height, bands, dtype=cube.dtype, **place) as file:
+        file.write(cube.transpose(2, 0, 1))
+    return path
+
+
+def save_hdf5(path: Path, cube) -> Path:
+    with h5py.File(path.with_suffix(".h5"), "w") as file:
+        file["scene/cube"] = cube
+    return path.with_suffix(".h5")
+
+
+@pytest.mark.parametrize("save", [save_npy, save_envi, save_geotiff, save_hdf5])
+def test_every_format_gives_the_same_cube(tmp_path, save):
+    source = save(tmp_path / "scene", VALUES)
+    cube = ingest(source, tmp_path / "out.zarr", layout="hwc")
+    np.testing.assert_array_equal(cube.array.read().result(), VALUES)
+    assert cube.array.dtype.name == "int16"
+    assert cube.shape == cube_shape(source, layout="hwc") == SHAPE
+    if save is save_geotiff:
+        assert (cube.georeference.crs, cube.georeference.pixel_area) == ("EPSG:32633", 4.0)
 
 
 def test_salinas(shared_data, tmp_path):

@@ -1,6 +1,8 @@
 """Labels: every format gives the same map, stems match cubes, wrong files are refused."""
 
+import json
 import logging
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from jaxhsi.data.labels import encode_classes, find_labels, load_labels
+from jaxhsi.data.label_map import BLOCK_PIXELS
+from jaxhsi.data.labels import encode_classes, find_labels, load_labels, open_labels
 from jaxhsi.data.store import open_cube
 from jaxhsi.data.writing import create_cube
 
@@ -51,8 +54,74 @@ def test_npy_and_mat(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "I;16"])
-def test_png(tmp_path, mode):
-    np.testing.assert_array_equal(load_labels(save_png(tmp_path / "a.png", mode), (2, 3)), MAP)
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.TIFF"])
+def test_pictures(tmp_path, mode, name):
+    np.testing.assert_array_equal(load_labels(save_png(tmp_path / name, mode), (2, 3)), MAP)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_tiff_of_wider_types(tmp_path, dtype):
+    Image.fromarray((MAP * 10_000).astype(dtype)).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(load_labels(tmp_path / "a.tif", (2, 3)), MAP * 10_000)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32"])
+def test_geotiff_with_overviews(tmp_path, dtype):
+    import rasterio
+
+    large = np.kron(MAP, np.ones((128, 128), int)).astype(dtype)
+    profile = {"driver": "GTiff", "height": 256, "width": 384, "count": 1, "dtype": dtype}
+    place = {"crs": "EPSG:32631", "transform": rasterio.Affine(2, 0, 5e5, 0, -2, 5e6)}
+    tiles = {"tiled": True, "blockxsize": 128, "blockysize": 128, "compress": "deflate"}
+    with rasterio.open(tmp_path / "a.tif", "w", **profile, **place, **tiles) as file:
+        file.write(large, 1)
+        file.build_overviews([2, 4])
+    np.testing.assert_array_equal(load_labels(tmp_path / "a.tif", (256, 384)), large)
+
+
+def test_pictures_beyond_pillows_limit(tmp_path, monkeypatch):
+    path = save_png(tmp_path / "a.png", "L")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
+    np.testing.assert_array_equal(load_labels(path, (2, 3)), MAP)
+    assert Image.MAX_IMAGE_PIXELS == 2
+    with pytest.raises(ValueError, match=r"a\.png cannot be read as an image.*exceeds limit"):
+        load_labels(path, (1, 1))
+
+
+def test_windows_are_parts_of_the_map(tmp_path):
+    np.save(tmp_path / "a.npy", np.asfortranarray(MAP).astype(">i2"))
+    scipy.io.savemat(tmp_path / "a.mat", {"gt": MAP * 1.0})
+    save_png(tmp_path / "a.tif", "P")
+    for name in ("a.npy", "a.mat", "a.tif"):
+        labels = open_labels(tmp_path / name, (2, 3, 50))
+        assert labels.shape == (2, 3)
+        assert labels.values == (0, 1, 10, 14)
+        assert labels.names == {}
+        window = labels.read(slice(1, 2), slice(0, 2))
+        assert window.tolist() == [[14, 1]]
+        assert window.dtype == np.int32
+    assert open_labels(tmp_path / "a.npy", (2, 3), names={"leaf": 1}).names == {1: "leaf"}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_large_arrays_are_searched_in_constant_memory(tmp_path, order):
+    labels = np.zeros((4096, 4096), np.int32, order=order)
+    labels[4095, 4095], labels[2000, 7], labels[0, 4095] = 7, -3, 100_000
+    np.save(tmp_path / "a.npy", labels)
+    del labels
+    tracemalloc.start()
+    opened = open_labels(tmp_path / "a.npy", (4096, 4096))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert opened.values == (-3, 0, 7, 100_000)
+    assert peak < 20 * BLOCK_PIXELS  # a few copies of one block; the file is 64 bytes a pixel of it
+    assert opened.read(slice(4094, None), slice(4095, None)).tolist() == [[0], [7]]
+
+
+def test_measurements_are_no_classes(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(300 * 300, dtype=np.int32).reshape(300, 300))
+    with pytest.raises(ValueError, match=r"a\.npy holds more than 65536 different values"):
+        open_labels(tmp_path / "a.npy", (300, 300))
 
 
 def test_mask_is_a_map_of_two_classes(tmp_path):
@@ -95,9 +164,9 @@ def test_labels_are_whole_numbers(tmp_path, values):
 def test_files_that_are_no_labels(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.png"):
         load_labels(tmp_path / "none.png", (2, 3))
-    (tmp_path / "a.tif").touch()
-    with pytest.raises(ValueError, match=r"\.npy, \.mat, \.png"):
-        load_labels(tmp_path / "a.tif", (2, 3))
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(ValueError, match=r"\.npy, \.mat, \.png, \.tif, \.tiff, \.json, \.pth"):
+        load_labels(tmp_path / "a.jpg", (2, 3))
     Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save(tmp_path / "rgb.png")
     with pytest.raises(ValueError, match="is a RGB picture"):
         load_labels(tmp_path / "rgb.png", (2, 3))
@@ -138,11 +207,69 @@ def test_classes_of_codes_are_the_labels(labels, ignore):
     assert sorted(set(codes[known].tolist())) == list(range(len(classes)))
 
 
+@given(
+    labels=arrays(np.int32, array_shapes(min_dims=2, max_dims=2), elements=st.integers(-5, 5)),
+    classes=st.sets(st.integers(-7, 7), min_size=1),
+)
+def test_codes_of_windows_are_those_of_the_map(labels, classes):
+    whole, kept = encode_classes(labels, classes=sorted(classes))
+    assert kept == sorted(classes)
+    half = labels.shape[0] // 2
+    parts = [encode_classes(part, classes=kept)[0] for part in (labels[:half], labels[half:])]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    expected = [[kept.index(v) if v in kept else -1 for v in row] for row in labels.tolist()]
+    assert whole.tolist() == expected
+
+
 def test_one_cube_takes_any_file(tmp_path, cubes):
     path = save_png(tmp_path / "truth.png", "L")
     assert find_labels(path, cubes[:1]) == {"a": path}
     with pytest.raises(ValueError, match=r"truth\.png; cubes: a, b"):
         find_labels(path, cubes)
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Two cubes of 2 x 3 pixels with longer names."""
+    for name in ("Scene-01", "Scene-02"):
+        with create_cube(tmp_path / "stores" / f"{name}.zarr", (2, 3, 4), "uint8") as array:
+            array.write(np.zeros((2, 3, 4), np.uint8)).result()
+    return [open_cube(tmp_path / "stores" / f"Scene-{n}.zarr") for n in ("01", "02")]
+
+
+def test_names_that_nearly_match_are_suggested(tmp_path, scenes, caplog):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    save_png(folder / "scene_02.png", "L")
+    with pytest.raises(ValueError, match=r"scene_02\.png \(did you mean cube Scene-02\?\)"):
+        find_labels(folder, scenes)
+    with pytest.raises(ValueError, match="name the label file itself"):
+        find_labels(folder, scenes[:1])
+    first = save_png(folder / "Scene-01.tif", "L")
+    with caplog.at_level(logging.WARNING):
+        assert find_labels(folder, scenes) == {"Scene-01": first}
+    assert "no labels for the cubes: Scene-02" in caplog.text
+    assert "match no cube: scene_02.png (did you mean cube Scene-02?)" in caplog.text
+
+
+def test_one_file_for_several_cubes(tmp_path, scenes, caplog):
+    path = save_png(tmp_path / "Scene-01.png", "L")
+    with caplog.at_level(logging.WARNING):
+        assert find_labels(path, scenes) == {"Scene-01": path}
+    assert "no labels for the cubes: Scene-02" in caplog.text
+
+
+@pytest.mark.parametrize("photo", ["a.png", "a.tif"])
+def test_pictures_of_labelme_files_are_passed_over(tmp_path, cubes, photo):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    save_png(folder / photo, "L")
+    content = {"shapes": [], "imageHeight": 2, "imageWidth": 3, "imagePath": photo}
+    (folder / "a.json").write_text(json.dumps(content))
+    assert find_labels(folder, cubes) == {"a": folder / "a.json"}
+    (folder / "a.json").write_text(json.dumps(content | {"imagePath": "other.png"}))
+    with pytest.raises(ValueError, match=r"several label files for cube a: a\.json, a\."):
+        find_labels(folder, cubes)
 
 
 def test_folder_is_matched_by_stem(tmp_path, cubes, caplog):
@@ -167,6 +294,8 @@ def test_labels_beside_the_cubes(tmp_path, cubes):
     save_png(folder / "a.png", "L")
     found = find_labels(folder, cubes)
     assert {name: file.name for name, file in found.items()} == {"a": "a.png", "b": "b.mat"}
+    Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save(folder / "b.tif")  # colours: an image
+    assert find_labels(folder, cubes) == found
     np.testing.assert_array_equal(load_labels(found["b"], cubes[1].shape), MAP)
 
 

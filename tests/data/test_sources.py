@@ -110,7 +110,7 @@ def test_band_counts_must_agree(folder, tmp_path):
 
 def test_stems_must_differ(folder, tmp_path):
     np.save(folder / "c.npy", VALUES)
-    with pytest.raises(ValueError, match=r"the same: c\.npy, c\.zarr"):
+    with pytest.raises(ValueError, match=r"the same: .*/c\.npy, .*/c\.zarr"):
         open_sources(folder, cache=tmp_path / "cache")
 
 
@@ -128,6 +128,47 @@ def test_missing_empty_and_unknown(tmp_path):
     (tmp_path / "a.jpg").touch()
     with pytest.raises(ValueError, match=r"no reader for '\.jpg'"):
         open_sources(tmp_path / "a.jpg", cache=tmp_path)
+
+
+def test_several_paths_and_urls_at_once(folder, tmp_path):
+    other = save_store(tmp_path / "z.zarr", VALUES + 3)
+    named = [other, str(folder / "b.npy"), f"file://{folder}/c.zarr"]
+    cubes = open_sources(named, cache=tmp_path / "cache")
+    assert [cube.name for cube in cubes] == ["z", "b", "c"]
+    with pytest.raises(ValueError, match="no cube was named"):
+        open_sources([])
+    with pytest.raises(ValueError, match=r"the same: .*c\.zarr, file://.*c\.zarr"):
+        open_sources([folder / "c.zarr", f"file://{folder}/c.zarr"])
+
+
+def test_interrupted_writes_are_passed_over_and_named(folder, tmp_path, caplog):
+    assert len(open_sources(folder, cache=tmp_path / "cache")) == 3
+    assert "d.zarr.partial-1-abc is passed over" in caplog.text
+
+
+def test_wavelengths_must_agree(folder, tmp_path):
+    for name, moved in (("y", 0.0), ("z", 3.0)):
+        waves = np.arange(400.0, 445.0, 5.0) + moved
+        with create_cube(folder / f"{name}.zarr", (6, 6, 9), "uint8", wavelengths=waves) as array:
+            array.write(VALUES).result()
+    with pytest.raises(ValueError, match=r"y\.zarr and .*z\.zarr lie at other wavelengths"):
+        open_sources(folder, cache=tmp_path / "cache")
+    assert len(open_sources(folder, cache=tmp_path / "cache", tolerance=3.0)) == 5
+
+
+def test_a_copy_belongs_to_a_header_too(tmp_path):
+    data, header = tmp_path / "a.bil", tmp_path / "a.hdr"
+    data.write_bytes(bytes(9))
+    options = sources.Options()
+    seen = {sources._state(data, options)}
+    for name in (header, tmp_path / "a.bil.hdr"):
+        name.write_text("ENVI")
+        seen.add(sources._state(data, options))
+    before = sources._state(header, options)
+    data.write_bytes(bytes(10))
+    seen |= {sources._state(data, options)}
+    assert len(seen) == 4
+    assert sources._state(header, options) != before
 
 
 def test_cache_folder_from_the_environment(folder, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jaxhsi.data.store import open_cube
 from jaxhsi.data.windows import mirror, read_window
-from jaxhsi.data.writing import _chunks, create_cube
+from jaxhsi.data.writing import block_shape, create_cube
 
 SHAPE = (11, 7, 5)
 VALUES = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
@@ -124,9 +124,9 @@ def test_threads_and_pickled_copies_read_the_same(cubes):
 
 
 def test_default_blocks_are_bounded():
-    assert _chunks((512, 512, 204), 2) == [64, 64, 204]
-    assert _chunks((512, 512, 301), 4) == [32, 32, 301]
-    assert _chunks((10, 512, 5), 4) == [10, 64, 5]
+    assert block_shape((512, 512, 204), 2) == (64, 64, 204)
+    assert block_shape((512, 512, 301), 4) == (32, 32, 301)
+    assert block_shape((10, 512, 5), 4) == (10, 64, 5)
 
 
 def test_blocks_of_zeros_are_data(tmp_path):

@@ -69,6 +69,36 @@ def test_every_pixel_is_seen_alike(tmp_path):
     assert counts.max() < 2.5
 
 
+def test_cubes_count_by_their_valid_area(tmp_path):
+    """Every valid pixel is seen equally often, in a full cube and in one with a hole alike."""
+    full, part = np.full((12, 12, 1), 1, np.float32), np.full((24, 24, 1), 2, np.float32)
+    part[:, 6:] = np.nan  # as many valid pixels as the full one, of four times the area
+    cubes = [make_cube(tmp_path, "full", full), make_cube(tmp_path, "part", part)]
+    values, valid = (
+        np.concatenate(p) for p in zip(*take(window_stream(cubes, 3, 50, seed=0), 60), strict=True)
+    )
+    assert valid.any((1, 2)).all()
+    seen = values[valid]
+    assert 0.47 < (seen == 1).mean() < 0.53
+    windows = values.max((1, 2, 3)) == 2  # those at the edge of the hole show less of it each
+    assert 0.5 < windows.mean() < 0.6
+
+
+def test_windows_of_an_empty_cube_end(tmp_path):
+    cube = make_cube(tmp_path, "c", np.full((5, 5, 1), np.nan, np.float32))
+    [(_, valid)] = take(window_stream([cube], 3, 2, seed=0), 1)
+    assert not valid.any()
+
+
+def test_sample_looks_on_where_tiles_are_empty(tmp_path):
+    values = np.full((40, 40, 1), np.nan, np.float32)
+    values[:4, :4], values[20:24, 8:12] = 1, 2
+    cube = make_cube(tmp_path, "c", values)
+    sample = sample_spectra([cube], 100, seed=0, tile=4, most_tiles=7)
+    assert sorted(sample.spectra[:, 0]) == [1] * 16 + [2] * 16
+    assert sample.seen == 1600
+
+
 def test_sample_is_uniform_without_replacement(tmp_path):
     values = np.arange(400, dtype=np.float32).reshape(20, 20, 1)
     cube = make_cube(tmp_path, "c", values)

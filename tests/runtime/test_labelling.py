@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxhsi.data.store import open_cube
-from jaxhsi.data.stream import Reader, standardised
-from jaxhsi.data.windows import read_window
+from jaxhsi.data.stream import standardised
+from jaxhsi.data.windows import Reader, read_window
 from jaxhsi.dgc.centroids import from_pixels
 from jaxhsi.dgc.prototype import Options, prototype_dgc, upstream_optimizer
 from jaxhsi.dgc.upstream_encoder import upstream_encoder
@@ -28,13 +28,12 @@ def setting(tmp_path_factory):
     return dgc, state._replace(teacher=stirred(state.teacher)), cube
 
 
-def whole_map(setting, tile: int, read: Reader = read_window) -> np.ndarray:
+def whole_map(setting, tile: int, read: Reader = read_window, ahead: int = 1) -> np.ndarray:
     dgc, state, cube = setting
     labels = np.full(cube.shape[:2], -9)
     predict = jax.jit(dgc.predict)
-    for part in label_tiles(
-        predict, state, cube, halo=dgc.halo, full_rows=dgc.full_rows, tile=tile, read=read
-    ):
+    cut = {"halo": dgc.halo, "full_rows": dgc.full_rows, "tile": tile}
+    for part in label_tiles(predict, state, cube, **cut, read=read, ahead=ahead):
         labels[part.slices] = part.labels
     return labels
 
@@ -45,6 +44,35 @@ def test_labels_do_not_depend_on_the_tiles(setting, tile):
     assert whole[30, 20] == -1
     assert len(np.unique(whole)) > 2
     np.testing.assert_array_equal(whole_map(setting, tile), whole)
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_labels_do_not_depend_on_what_is_read_ahead(setting, ahead):
+    np.testing.assert_array_equal(whole_map(setting, 16, ahead=ahead), whole_map(setting, 16))
+
+
+def test_a_tile_that_cannot_be_read_is_an_error_whichever_thread_reads(setting):
+    def read(cube, y0, x0, height, width):
+        if y0 > 0:
+            raise ConnectionError("the server is gone")
+        return read_window(cube, y0, x0, height, width)
+
+    for ahead in (0, 1):
+        with pytest.raises(ConnectionError, match="the server is gone"):
+            whole_map(setting, 16, read, ahead)
+
+
+def test_tiles_of_full_rows_hold_no_more_pixels_than_others(setting):
+    _, state, cube = setting
+    sizes = []
+
+    def predict(state, x, valid):
+        sizes.append(valid.size)
+        return np.zeros(valid.shape, np.int32), np.ones(valid.shape, np.float32)
+
+    for part in label_tiles(predict, state, cube, halo=0, full_rows=True, tile=20):
+        assert part.labels.shape[1] == cube.shape[1]
+    assert max(sizes) <= 20 * 20
 
 
 @pytest.mark.parametrize("tile", [9, 31])
@@ -73,7 +101,7 @@ def test_a_halo_that_is_too_small_shows(setting):
 
 def test_written_maps_are_whole_and_agree(setting, tmp_path):
     dgc, state, cube = setting
-    with label_writer(tmp_path, cube, "labelled") as write:
+    with label_writer(tmp_path, cube, ["labelled"]) as write:
         for part in label_tiles(
             jax.jit(dgc.predict), state, cube, halo=dgc.halo, full_rows=False, tile=32
         ):
@@ -91,7 +119,7 @@ def test_written_maps_are_whole_and_agree(setting, tmp_path):
 
 def test_an_interrupted_map_is_not_taken_for_whole(setting, tmp_path):
     cube = setting[2]
-    with pytest.raises(KeyboardInterrupt), label_writer(tmp_path, cube, "labelled"):
+    with pytest.raises(KeyboardInterrupt), label_writer(tmp_path, cube, ["labelled"]):
         raise KeyboardInterrupt
     assert not (tmp_path / "blobs.npy").exists()
     assert not (tmp_path / "blobs.zarr").exists()

@@ -5,10 +5,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxhsi.data.formats.envi import envi_shapes, open_envi
+from jaxhsi.data.formats.envi_header import SUFFIXES, data_of, is_data
+from jaxhsi.data.formats.geotiff import geotiff_shapes, open_geotiff
+from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
 from jaxhsi.data.formats.mat import mat_shapes, open_mat
+from jaxhsi.data.formats.netcdf import netcdf_shapes, open_netcdf
 from jaxhsi.data.formats.npy import npy_shapes, open_npy
-from jaxhsi.data.formats.volume import Volume, resolve_layout, write_volume
-from jaxhsi.data.store import Cube
+from jaxhsi.data.formats.volume import Volume, resolve_layout
 
 
 class Format(NamedTuple):
@@ -23,11 +27,21 @@ class Format(NamedTuple):
     open: Callable[..., AbstractContextManager[Volume]]
 
 
-FORMATS = {".mat": Format(mat_shapes, open_mat), ".npy": Format(npy_shapes, open_npy)}
+ENVI = Format(envi_shapes, open_envi)
+FORMATS = {
+    ".mat": Format(mat_shapes, open_mat),
+    ".npy": Format(npy_shapes, open_npy),
+    **dict.fromkeys((".tif", ".tiff"), Format(geotiff_shapes, open_geotiff)),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf", ".he5"), Format(hdf5_shapes, open_hdf5)),
+    ".nc": Format(netcdf_shapes, open_netcdf),
+    ".hdr": ENVI,
+    **dict.fromkeys(filter(None, SUFFIXES), ENVI),
+}
+"""Readers by suffix. ENVI data files may have any other suffix, or none, beside their header."""
 
 
 def format_of(path: Path) -> Format:
-    """The reader for a file, chosen by its suffix.
+    """The reader for a file, chosen by its suffix, or by a header beside it.
 
     Raises:
         FileNotFoundError: no such file.
@@ -35,12 +49,31 @@ def format_of(path: Path) -> Format:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}")
-    if path.suffix.lower() not in FORMATS:
+    found = FORMATS.get(path.suffix.lower()) or (ENVI if is_data(path) else None)
+    if found is None:
         raise ValueError(
             f"{path}: no reader for {path.suffix or 'a name without suffix'!r}; supported are "
-            f"{', '.join(FORMATS)} and Zarr v3 stores"
+            f"{', '.join(FORMATS)}, any data file with an ENVI header beside it, and Zarr v3 stores"
         )
-    return FORMATS[path.suffix.lower()]
+    return found
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder that a reader serves, sorted by name; subfolders are not entered.
+
+    An ENVI header and its data are one, named by the data file; a data file without a header is
+    not listed. Hidden files are left out. Whether a file holds a cube is not looked at.
+
+    Raises:
+        FileNotFoundError: a header without its data.
+        ValueError: a header beside several data files.
+    """
+    entries = [
+        entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")
+    ]
+    headers = [entry for entry in entries if entry.suffix.lower() == ".hdr"]
+    others = [entry for entry in entries if FORMATS.get(entry.suffix.lower(), ENVI) is not ENVI]
+    return sorted({*others, *map(data_of, headers)})
 
 
 def cube_shape(
@@ -50,40 +83,10 @@ def cube_shape(
     layout: str | None = None,
     size: tuple[int, int] | None = None,
 ) -> tuple[int, int, int]:
-    """(H, W, C) that `ingest` would make of a file, without reading its values.
+    """(H, W, C) that `ingesting.ingest` would make of a file, without reading its values.
 
     Raises:
-        FileNotFoundError, ValueError, ImportError: as `ingest`.
+        FileNotFoundError, ValueError, ImportError: as `ingesting.ingest`.
     """
     with format_of(source).open(source, key=key, size=size) as volume:
         return resolve_layout(volume, layout)[1]
-
-
-def ingest(
-    source: Path,
-    destination: Path,
-    *,
-    key: str | None = None,
-    layout: str | None = None,
-    size: tuple[int, int] | None = None,
-) -> Cube:
-    """Copy the cube in a file into a new Zarr v3 store.
-
-    Args:
-        source: file to read, see `FORMATS`.
-        destination: folder to make, must not exist.
-        key: name of the array inside of the file; guessed where there is no choice.
-        layout: "hwc" or "chw" where `volume.guess_layout` errs or gives up.
-        size: (H, W) of an array (C, H * W), whose pixels run down the columns.
-
-    Returns:
-        The opened store, in the file's data type, bands last.
-
-    Raises:
-        FileNotFoundError: no such file.
-        FileExistsError: `destination` exists.
-        ValueError: unreadable file, unknown key, array that is no cube, unclear layout.
-        ImportError: the format needs a package that is not installed.
-    """
-    with format_of(source).open(source, key=key, size=size) as volume:
-        return write_volume(volume, destination, layout)

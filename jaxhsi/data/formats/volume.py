@@ -1,20 +1,16 @@
-"""A 3-D array inside a file, read in slabs; which of its axes holds the bands; copying it."""
+"""A 3-D array inside a file, read in slabs; which of its axes holds the bands."""
 
-import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.store import DTYPES, Cube, open_cube
-from jaxhsi.data.writing import create_cube
 
 LAYOUTS = ("hwc", "chw")
 WAVELENGTH_KEYS = ("wavelengths", "wavelength", "wavelengths_nm", "wl", "wls", "lambda")
-SLAB_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,56 +100,13 @@ def resolve_layout(volume: Volume, layout: str | None = None) -> tuple[str, tupl
     return layout, (height, width, bands)
 
 
-def write_volume(volume: Volume, destination: Path, layout: str | None = None) -> Cube:
-    """Copy a volume into a new store slab by slab, in memory bounded by one slab.
-
-    Values and data type are kept, NaN and infinities too: they are masked when windows are read.
-
-    Raises:
-        ValueError: a layout that is not clear, or values that are no real numbers.
-    """
-    layout, shape = resolve_layout(volume, layout)
-    wavelengths = volume.wavelengths
-    if wavelengths is not None and len(wavelengths) != shape[2]:
-        wavelengths = None
-    dtype = _stored_dtype(volume)
-    origin = f"{volume.path.name} {volume.key}".strip()
-    history = [f"read from {origin}, axes {volume.shape} taken as {layout}"]
-    logging.getLogger(__name__).info("%s: %s", volume.path, history[0])
-    with create_cube(destination, shape, dtype, wavelengths=wavelengths, history=history) as array:
-        for rows, columns in _slabs(shape, array.chunk_layout.write_chunk.shape, dtype.itemsize):
-            slab = _read_slab(volume, layout, rows, columns)
-            array[rows, columns].write(slab.astype(dtype, copy=False)).result()
-    return open_cube(destination)
-
-
-def _slabs(
-    shape: tuple[int, ...], chunk: tuple[int, ...], itemsize: int
-) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of slabs made of whole blocks, so that each block is written once."""
-    width = chunk[1] * max(1, SLAB_BYTES // (chunk[0] * chunk[1] * shape[2] * itemsize))
-    width = min(width, shape[1])
-    height = chunk[0] * max(1, SLAB_BYTES // (chunk[0] * width * shape[2] * itemsize))
-    for top in range(0, shape[0], height):
-        for left in range(0, shape[1], width):
-            bottom, right = min(top + height, shape[0]), min(left + width, shape[1])
-            yield slice(top, bottom), slice(left, right)
-
-
-def _read_slab(volume: Volume, layout: str, rows: slice, columns: slice) -> np.ndarray:
-    """Part of the image as (h, w, C)."""
+def read_part(
+    volume: Volume, layout: str, rows: slice, columns: slice, bands: slice = slice(None)
+) -> np.ndarray:
+    """Part of the image as (h, w, c), in the file's type."""
     if layout == "hwc":
-        return volume.read((rows, columns, slice(None)))
-    return np.moveaxis(volume.read((slice(None), rows, columns)), 0, -1)
-
-
-def _stored_dtype(volume: Volume) -> np.dtype:
-    """Type of the values in native byte order, refused unless real numbers."""
-    dtype = volume.read((slice(0, 1),) * 3).dtype.newbyteorder("=")
-    if dtype.name not in DTYPES:
-        where = f"{volume.path} {volume.key}".strip()
-        raise ValueError(f"{where} holds {dtype.name} values; a cube holds one of {DTYPES}")
-    return dtype
+        return volume.read((rows, columns, bands))
+    return np.moveaxis(volume.read((bands, rows, columns)), 0, -1)
 
 
 def checked_wavelengths(values: np.ndarray | None) -> np.ndarray | None:

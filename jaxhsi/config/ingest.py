@@ -1,0 +1,64 @@
+"""Options of ``python -m jaxhsi.ingest``."""
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from jaxhsi.config.files import at_least
+from jaxhsi.data.recipes import Changes
+
+
+@dataclass(frozen=True)
+class IngestConfig:
+    """Copy cubes from files of any format into Zarr v3 stores, which are read by windows.
+
+    Attributes:
+        paths: files to read, and last the store to make (NAME.zarr), or a folder for stores.
+        key: name of the cube inside a .mat, HDF5 or NetCDF file, where there are several.
+        layout: order of the axes, hwc or chw; told from their lengths if not given.
+        size: height and width, '[H,W]', of the image where the array is a table (C, H * W).
+        dtype: of the stored values; kept as in the file if not given, float32 where they are
+            computed.
+        white: file with the white reference, for reflectance (x - dark) / (white - dark).
+        dark: file with the dark reference.
+        wavelengths: lowest and highest wavelength to keep in nm, '[LOW,HIGH]'.
+        bin: neighbouring bands whose mean becomes one band.
+        bad_bands: bands to drop: indices from 0, ranges of them and of wavelengths, such as
+            "0-3, 107, 1340-1460nm".
+        scale: factor for all values; by default that of the file where they become floats.
+        no_data: value that marks a missing measurement, in place of the file's.
+        pixel_size: side of a pixel in metres, for images without a coordinate system.
+    """
+
+    paths: tuple[Path, ...]
+    key: str | None = None
+    layout: Literal["hwc", "chw"] | None = None
+    size: tuple[int, int] | None = None
+    dtype: Literal["float16", "float32"] | None = None
+    white: Path | None = None
+    dark: Path | None = None
+    wavelengths: tuple[float, float] | None = None
+    bin: int = 1
+    bad_bands: str | None = None
+    scale: float | None = None
+    no_data: float | None = None
+    pixel_size: float | None = None
+
+    def __post_init__(self):
+        """Refuse values that cannot work before any file is opened."""
+        at_least("--bin", self.bin, 1)
+        if self.scale is not None and (not math.isfinite(self.scale) or self.scale == 0):
+            raise ValueError(f"--scale {self.scale} is out of range; give a factor that is not 0")
+        if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:
+            raise ValueError(f"--pixel_size {self.pixel_size} is out of range; give metres above 0")
+        if self.wavelengths is not None and not self.wavelengths[0] <= self.wavelengths[1]:
+            raise ValueError(
+                f"--wavelengths {list(self.wavelengths)} is no range; give '[LOW,HIGH]' in nm"
+            )
+
+    def changes(self, keep_bad_bands: bool = False) -> Changes:
+        """What is done to the values."""
+        common = {f.name for f in fields(Changes)} & {f.name for f in fields(self)}
+        told = {name: getattr(self, name) for name in common}
+        return Changes(**told, keep_bad_bands=keep_bad_bands)

@@ -1,0 +1,133 @@
+"""Options of ``python -m jaxhsi.predict`` and ``python -m jaxhsi.evaluate``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from jaxhsi.config.files import at_least
+from jaxhsi.merging import Merge, merge_of, parse_groups
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Label cubes with a trained run of dgc: label maps, pictures and areas in a folder.
+
+    Attributes:
+        run: folder of the run; its newest checkpoint is used.
+        cubes: files, folders of cubes, stores or their URLs.
+        out: folder of the results; predictions/ in that of the run if not given.
+        merge: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
+            with lines such as "background: [0, 3]"; clusters that are not named stay as they are.
+        pixel_size: side of a pixel in metres, for areas; taken from the cube if not given.
+        tile: side in pixels of the tiles that are labelled at once; that of the run if not given.
+        tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
+            the smallest distance between two bands if not given.
+        key: name of the cube inside a file, where there are several.
+        layout: order of the axes of a .mat or .npy file; told from their lengths if not given.
+        size: height and width of the image where the array is a table (C, H * W).
+    """
+
+    run: Path
+    cubes: tuple[str, ...]
+    out: Path | None = None
+    merge: str | None = None
+    pixel_size: float | None = None
+    tile: int | None = None
+    tolerance: float | None = None
+    key: str | None = None
+    layout: Literal["hwc", "chw"] | None = None
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self):
+        """Refuse values that cannot work before anything long begins."""
+        if self.tile is not None:
+            at_least("--tile", self.tile, 1)
+        for name in ("pixel_size", "tolerance"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"--{name} {value} is out of range; give a positive number")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Score label maps against true classes.
+
+    Attributes:
+        folder: a run of dgc, or what predict wrote.
+        labels: true classes: a file for one cube, or a folder of files with the stems of the cubes.
+        ignore_label: class in the labels that means unlabelled, e.g. 0.
+        label_key: name of the labels inside a file, where there are several.
+        names: names of the classes, such as "background=0 tissue=1"; those in the files, or
+            "class 1", if not given.
+        merge: groups of clusters named as the classes are, to score one's own choice beside the
+            best ones; as for predict.
+        out: file of the scores; evaluation.json in the folder if not given.
+    """
+
+    folder: Path
+    labels: Path | None = None
+    ignore_label: int | None = None
+    label_key: str | None = None
+    names: str | None = None
+    merge: str | None = None
+    out: Path | None = None
+
+    def __post_init__(self):
+        """Refuse what cannot be evaluated."""
+        if self.labels is None:
+            raise ValueError("--labels is missing: the true classes to score against")
+
+
+def read_merge(given: str, clusters: int) -> Merge:
+    """The merge that an option names, in its text or in a YAML file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another form, or groups that `merging.merge_of` refuses.
+    """
+    if not given.endswith((".yaml", ".yml")):
+        return merge_of(parse_groups(given), clusters)
+    path = Path(given)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at {path}; --merge takes text or a YAML file")
+    try:
+        groups = yaml.safe_load(path.read_text())
+        named = {str(name): _members(members) for name, members in groups.items()}
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path} does not hold groups, lines such as "background: [0, 3]" ({error})'
+        ) from error
+    try:
+        return merge_of(named, clusters)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _members(found: object) -> list[int]:
+    """Clusters of a group; a single one needs no brackets."""
+    members = found if isinstance(found, list) else [found]
+    if any(isinstance(m, bool) or not isinstance(m, int) for m in members):
+        raise ValueError(f"{found} is no list of whole numbers")
+    return members
+
+
+def write_merge(merge: Merge, path: Path) -> None:
+    """Write a merge so that ``--merge`` reads it back."""
+    path.write_text(yaml.safe_dump(merge.members(), sort_keys=False))
+
+
+def read_names(given: str) -> dict[int, str]:
+    """Class value -> name of text such as "background=0 tissue=1".
+
+    Raises:
+        ValueError: another form, or a name or value that is given twice.
+    """
+    found: dict[int, str] = {}
+    for name, values in parse_groups(given).items():
+        for value in values:
+            if value in found or len(values) > 1:
+                raise ValueError(f"--names {given!r}: give each class value one name of its own")
+            found[value] = name
+    return found

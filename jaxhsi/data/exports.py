@@ -1,0 +1,205 @@
+"""Label maps for other programs: GeoTIFF and ENVI classification files, written block by block."""
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Integer, UInt8
+
+from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.tiles import tiles
+
+BLOCK = 256  # pixels; side of the blocks of a GeoTIFF, and rows of ENVI files written together
+CACHE_BYTES = 64 * 2**20  # of GDAL, which otherwise takes a share of the machine's memory
+INVALID = (0, 0, 0)  # black
+UNITS = {1.0: "Meters", 1000.0: "Km", 0.01: "cm", 0.001: "mm", 0.3048: "Feet"}  # by their metres
+UTM = ((32600, "North"), (32700, "South"))  # EPSG codes of WGS 84 / UTM, less the zone
+
+
+class ClassMap(NamedTuple):
+    """A label map and what its labels mean.
+
+    Attributes:
+        shape: (H, W).
+        read: labels 0..k-1 of a window, -1 where a pixel is not valid.
+        names: of the labels.
+        colours: of the labels.
+        georeference: where the pixels lie, or None.
+    """
+
+    shape: tuple[int, int]
+    read: Callable[[slice, slice], Integer[np.ndarray, "h w"]]
+    names: tuple[str, ...]
+    colours: UInt8[np.ndarray, "k 3"]
+    georeference: Georeference | None
+
+
+def write_geotiff(path: Path, classes: ClassMap) -> None:
+    """Write a tiled, compressed GeoTIFF with a colour table.
+
+    The values are the labels, the largest of the type (255 or 65,535) is "no data". Names of the
+    classes are in the tags CLASS_0, CLASS_1 and so on of the band. A file that is there is
+    replaced, by a whole one.
+
+    Raises:
+        ImportError: rasterio is not installed.
+    """
+    try:
+        import rasterio
+    except ImportError as error:
+        raise ImportError(f"{path} needs rasterio: pip install 'jaxhsi[io]'") from error
+    from rasterio.windows import Window
+
+    kind = _smallest(len(classes.names))
+    no_data = np.iinfo(kind).max
+    profile = {
+        **{"driver": "GTiff", "width": classes.shape[1], "height": classes.shape[0], "count": 1},
+        **{
+            "dtype": kind.name,
+            "nodata": int(no_data),
+            "compress": "deflate",
+            "bigtiff": "IF_SAFER",
+        },
+        **{"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK},
+    }
+    where = classes.georeference
+    if where is not None:
+        profile["transform"] = rasterio.Affine(*where.transform)
+        profile["crs"] = rasterio.CRS.from_user_input(where.crs) if where.crs else None
+    table = {i: (*colour, 255) for i, colour in enumerate(classes.colours.tolist())}
+    with (
+        _whole(path) as partial,
+        rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+        warnings.catch_warnings(),
+    ):
+        # Pictures from a bench have no place on the ground; nothing is wrong with them.
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(partial, "w", **profile) as file:
+            file.write_colormap(1, table | {int(no_data): (*INVALID, 0)})
+            file.update_tags(1, **{f"CLASS_{i}": name for i, name in enumerate(classes.names)})
+            for y0, x0, height, width in tiles(classes.shape, (BLOCK, BLOCK)):
+                labels = classes.read(slice(y0, y0 + height), slice(x0, x0 + width))
+                values = np.where(labels < 0, no_data, labels).astype(kind)
+                file.write(values, 1, window=Window(x0, y0, width, height))
+
+
+def write_envi(path: Path, classes: ClassMap) -> None:
+    """Write an ENVI classification file: the data at `path`, and `<stem>.hdr` beside it.
+
+    As ENVI has it, class 0 is "Unclassified" (pixels that are not valid), and label k is class
+    k + 1. Files that are there are replaced, by whole ones; the header comes last.
+
+    Raises:
+        ImportError: spectral is not installed, or rasterio where it has to write out the
+            coordinate reference system.
+    """
+    try:
+        from spectral.io.envi import write_envi_header
+    except ImportError as error:
+        raise ImportError(f"{path} needs spectral: pip install 'jaxhsi[io]'") from error
+    height, width = classes.shape
+    kind = _smallest(len(classes.names)).newbyteorder("<")
+    colours = [*INVALID, *classes.colours.ravel().tolist()]
+    header = {
+        "description": "labels written by jaxhsi",
+        **{"samples": width, "lines": height, "bands": 1, "header offset": 0},
+        **{"file type": "ENVI Classification", "data type": {1: 1, 2: 12}[kind.itemsize]},
+        **{"interleave": "bsq", "byte order": 0, "classes": len(classes.names) + 1},
+        "class lookup": colours,
+        "class names": ["Unclassified", *map(_plain, classes.names)],
+        **envi_map_fields(classes.georeference, path),
+    }
+    with _whole(path.with_suffix(".hdr")) as partial_header, _whole(path) as partial:
+        with partial.open("wb") as file:
+            for y0, x0, rows, columns in tiles(classes.shape, (BLOCK, width)):
+                labels = classes.read(slice(y0, y0 + rows), slice(x0, x0 + columns))
+                file.write((labels.astype(np.int32) + 1).astype(kind).tobytes())
+        write_envi_header(str(partial_header), header)
+
+
+def envi_map_fields(where: Georeference | None, path: Path) -> dict[str, list | str]:
+    """Header fields `map info` and `coordinate system string`, as far as they are known.
+
+    A grid that is sheared, or whose pixels do not count from the north-west, has no `map info`;
+    the log says so.
+
+    Args:
+        where: of the map.
+        path: of the file, for messages.
+    """
+    if where is None:
+        return {}
+    a, b, c, d, e, f = where.transform
+    width, height, angle = math.hypot(a, b), math.hypot(d, e), math.atan2(b, a)
+    turned = math.sin(angle) * height, -math.cos(angle) * height
+    if not np.allclose((d, e), turned, rtol=1e-9, atol=1e-9 * height):
+        logging.getLogger(__name__).warning(
+            "%s: its grid is sheared or mirrored, which ENVI's map info cannot say; it has "
+            "no position",
+            path,
+        )
+        return {}
+    system = _utm(where.crs) or (
+        ["Geographic Lat/Lon"] if where.metres is None and where.crs else ["Arbitrary"]
+    )
+    info = [system[0], 1, 1, *(float(v) for v in (c, f, width, height)), *system[1:]]
+    if where.metres in UNITS:
+        info.append(f"units={UNITS[where.metres]}")
+    if angle:
+        info.append(f"rotation={math.degrees(angle)!r}")
+    fields: dict[str, list | str] = {"map info": "{" + ", ".join(map(str, info)) + "}"}
+    if where.crs is not None:
+        fields["coordinate system string"] = "{" + _wkt(where.crs, path) + "}"
+    return fields
+
+
+def _utm(crs: str | None) -> list[str] | None:
+    """Fields that ENVI has for WGS 84 / UTM."""
+    code = (crs or "").upper().removeprefix("EPSG:")
+    if not code.isdigit():
+        return None
+    for base, hemisphere in UTM:
+        if 1 <= (zone := int(code) - base) <= 60:
+            return ["UTM", str(zone), hemisphere, "WGS-84"]
+    return None
+
+
+def _wkt(crs: str, path: Path) -> str:
+    """In Esri's dialect, as ENVI writes it; text that is WKT already stays."""
+    if "[" in crs:
+        return crs
+    try:
+        import rasterio
+    except ImportError as error:
+        raise ImportError(
+            f"{path}: to write out {crs} needs rasterio: pip install 'jaxhsi[io]'"
+        ) from error
+    return rasterio.CRS.from_user_input(crs).to_wkt(version="WKT1_ESRI")
+
+
+def _plain(name: str) -> str:
+    """A name without the characters that end it in a header."""
+    return name.translate(str.maketrans(",{}\n", ";() "))
+
+
+def _smallest(classes: int) -> np.dtype:
+    """Type with a value for every class and one more."""
+    return np.dtype(np.uint8 if classes <= np.iinfo(np.uint8).max else np.uint16)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A file that takes its place when it is whole, and is removed on an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

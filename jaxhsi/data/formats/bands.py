@@ -1,0 +1,60 @@
+"""Wavelengths as files state them: into nanometres, and in order."""
+
+import numpy as np
+
+from jaxhsi.data.formats.volume import checked_wavelengths
+
+_METRES = ("meter", "metre")
+NANOMETRES = {
+    **dict.fromkeys(("nm", *(f"nano{metre}" for metre in _METRES)), 1.0),
+    **dict.fromkeys(("um", "micron", *(f"micro{metre}" for metre in _METRES)), 1e3),
+    **dict.fromkeys(("mm", *(f"milli{metre}" for metre in _METRES)), 1e6),
+    **dict.fromkeys(("m", *_METRES), 1e9),
+    "angstrom": 0.1,
+}
+"""Length of one unit in nm, by its name in lower case and singular."""
+
+UNSTATED = ("", "unknown", "none", "n/a")
+
+
+def stated_wavelengths(
+    values: np.ndarray, units: str | None, where: str
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Wavelengths of the bands in nm, which must run in one direction.
+
+    Args:
+        values: one number a band.
+        units: as the file names them; where it does not, values all under 100 are micrometres.
+        where: file and field, for messages.
+
+    Returns:
+        wavelengths: (C,) in nm, or None where the values are no lengths.
+        notes: what was found, for the history.
+
+    Raises:
+        ValueError: wavelengths that neither rise nor fall from each band to the next.
+    """
+    name = (units or "").strip().lower().replace("µ", "u").replace("μ", "u").rstrip("s")
+    if name not in UNSTATED and name not in NANOMETRES:
+        return None, (f"{where} is in {units!r}, which is no length, and was not kept",)
+    lengths = checked_wavelengths(np.asarray(values))
+    if lengths is None:
+        return None, (f"{where} holds values that are no lengths and was not kept",)
+    if name in NANOMETRES:
+        lengths = np.asarray(values, np.float64).ravel() * NANOMETRES[name]
+    return lengths, _order(lengths, where)
+
+
+def _order(lengths: np.ndarray, where: str) -> tuple[str, ...]:
+    steps = np.diff(lengths)
+    if (steps > 0).all():
+        return ()
+    if (steps < 0).all():
+        return ("wavelengths fall from the first band to the last",)
+    wrong = steps >= 0 if lengths[-1] < lengths[0] else steps <= 0
+    band = int(np.argmax(wrong)) + 1
+    raise ValueError(
+        f"{where} is out of order: band {band + 1} is at {lengths[band]:g} nm and band {band} "
+        f"before it at {lengths[band - 1]:g} nm. Wavelengths must rise, or fall, from each band to "
+        "the next; correct the list, or delete it to read the bands without wavelengths"
+    )

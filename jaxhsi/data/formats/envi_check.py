@@ -1,0 +1,80 @@
+"""Whether an ENVI data file can be what its header describes: told before it is read."""
+
+from pathlib import Path
+
+from jaxhsi.data.formats.envi_header import INTERLEAVES, Raster
+
+CONTAINERS = (
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x1f\x8b\x08", "a gzip archive"),
+    (4, b"1AY&SY", "a bzip2 archive"),
+    (0, b"\xfd7zXZ\x00", "an xz archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (0, b"II*\x00", "a TIFF file"),
+    (0, b"MM\x00*", "a TIFF file"),
+)
+"""Where files of other formats bear their mark."""
+
+
+def check_data(data: Path, header: Path, raster: Raster) -> None:
+    """Refuse a data file that cannot be what the header describes.
+
+    Raises:
+        ValueError: an archive, a suffix of another interleave, or another length; the message
+            names the changes of one field that would agree with the length.
+    """
+    if raster.offset == 0 and (kind := _container(data)):
+        raise ValueError(
+            f"{data} is {kind}, not the plain values that {header.name} describes; unpack it, or "
+            "give it the suffix of its format"
+        )
+    suffix = data.suffix.lower().removeprefix(".")
+    if suffix in INTERLEAVES and suffix != raster.interleave:
+        raise ValueError(
+            f"{data} is named as {suffix} and {header.name} says interleave = {raster.interleave}. "
+            "The length is the same for both, so find out which is right, then rename the file or "
+            "correct the header"
+        )
+    held, expected = data.stat().st_size, raster.nbytes
+    if held == expected:
+        return
+    what = (
+        f"{header} asks for {expected} bytes: {raster.lines} lines x {raster.samples} samples x "
+        f"{raster.bands} bands x {raster.dtype.itemsize} bytes"
+        + (f" after an offset of {raster.offset}" if raster.offset else "")
+    )
+    if held < expected:
+        raise ValueError(
+            f"{data} is truncated, holds {held} of {expected} bytes. {what}. Copy the file again, "
+            f"wait until it is written, or correct the header{_remedies(held, raster)}"
+        )
+    raise ValueError(
+        f"{data} holds {held} bytes, {held - expected} more than its header says. {what}. The "
+        f"header may be that of another file, or miss an offset{_remedies(held, raster)}"
+    )
+
+
+def _container(data: Path) -> str | None:
+    """What a file of another format is, by its mark."""
+    with data.open("rb") as file:
+        head = file.read(512)
+    marks = (kind for start, mark, kind in CONTAINERS if head[start:].startswith(mark))
+    return next(marks, None)
+
+
+def _remedies(held: int, raster: Raster) -> str:
+    """The single changes to the header that would agree with the length of the file."""
+    found, itemsize = [], raster.dtype.itemsize
+    body = held - raster.offset
+    if (offset := held - raster.cells * itemsize) >= 0:
+        found.append(f"header offset = {offset}")
+    for name in ("lines", "samples", "bands"):
+        others = raster.cells // getattr(raster, name) * itemsize
+        if body > 0 and body % others == 0:
+            found.append(f"{name} = {body // others}")
+    if body > 0 and body % raster.cells == 0 and body // raster.cells in (1, 2, 4, 8):
+        found.append(f"a data type of {body // raster.cells} bytes")
+    return f"; with the length would agree {' or '.join(found)}" if found else ""

@@ -1,0 +1,207 @@
+"""ENVI headers: their file, their fields, and what they say of the data file's bytes."""
+
+import codecs
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+INTERLEAVES = ("bsq", "bil", "bip")
+SUFFIXES = ("", ".img", ".raw", ".dat", ".bil", ".bip", ".bsq", ".bin", ".hyspex", ".rfl", ".rad")
+"""Of the data files beside a header of the same stem; any other is found as name.ext.hdr."""
+
+Fields = dict[str, str | list[str]]
+
+
+class Raster(NamedTuple):
+    """How the values lie in the data file.
+
+    Attributes:
+        lines: rows of the image.
+        samples: columns.
+        bands: bands.
+        dtype: of a value, with its byte order.
+        interleave: "bsq", "bil" or "bip".
+        offset: bytes before the first value.
+    """
+
+    lines: int
+    samples: int
+    bands: int
+    dtype: np.dtype
+    interleave: str
+    offset: int
+
+    @property
+    def cells(self) -> int:
+        """Number of values."""
+        return self.lines * self.samples * self.bands
+
+    @property
+    def nbytes(self) -> int:
+        """Length of the file that holds it."""
+        return self.offset + self.cells * self.dtype.itemsize
+
+
+def header_of(data: Path) -> Path | None:
+    """The header of a data file, name.ext.hdr or name.hdr in any case, or None."""
+    beside = {entry.name.lower(): entry for entry in _files(data.parent)}
+    for name in (f"{data.name}.hdr", f"{data.stem}.hdr"):
+        if name.lower() in beside and beside[name.lower()] != data:
+            return beside[name.lower()]
+    return None
+
+
+def data_of(header: Path) -> Path:
+    """The data file of a header.
+
+    Raises:
+        FileNotFoundError: none beside it.
+        ValueError: several.
+    """
+    stem = header.stem.lower()
+    beside = [entry for entry in _files(header.parent) if entry.suffix.lower() != ".hdr"]
+    exact = [entry for entry in beside if entry.name.lower() == stem]
+    found = exact or [
+        entry for entry in beside if entry.stem.lower() == stem and entry.suffix.lower() in SUFFIXES
+    ]
+    if not found:
+        raise FileNotFoundError(
+            f"{header} has no data file beside it; looked for {header.stem} with "
+            f"{', '.join(SUFFIXES[1:])} or no suffix. Name another one {header.stem}.<suffix> and "
+            f"the header {header.stem}.<suffix>.hdr"
+        )
+    if len(found) > 1:
+        names = ", ".join(sorted(entry.name for entry in found))
+        raise ValueError(
+            f"{header} stands beside several data files, {names}; give the data file instead, or "
+            "each a header of its own, <name>.<suffix>.hdr"
+        )
+    return found[0]
+
+
+def is_data(path: Path) -> bool:
+    """Whether a header stands beside a file that can be its data."""
+    header = header_of(path)
+    if header is None:
+        return False
+    named = header.name.lower() == f"{path.name.lower()}.hdr"
+    return named or path.suffix.lower() in SUFFIXES
+
+
+def _files(folder: Path) -> list[Path]:
+    return [entry for entry in folder.iterdir() if entry.is_file()]
+
+
+def read_header(path: Path) -> Fields:
+    """Fields of a header by their names in lower case; lists for what stands in braces.
+
+    Raises:
+        ValueError: not an ENVI header, or a brace that is not closed.
+        ImportError: the package spectral is not installed.
+    """
+    envi = _spectral(path)
+    with path.open("rb") as file:
+        if not file.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"ENVI"):
+            raise ValueError(f"{path} is not an ENVI header: its first line does not say ENVI")
+    try:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # names in capitals are usual
+            copy = Path(folder) / "plain.hdr"
+            copy.write_bytes(_ascii(path.read_bytes()))
+            fields = envi.read_envi_header(copy)
+    except envi.EnviException as error:
+        raise ValueError(
+            f"{path} cannot be read as an ENVI header ({error}); look for a brace "
+            "that is not closed"
+        ) from error
+    return {" ".join(name.lower().split()): value for name, value in fields.items()}
+
+
+def _ascii(raw: bytes) -> bytes:
+    """A header in ASCII: spectral reads in the locale's encoding, which cameras do not know."""
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    lines = text.replace("µ", "u").replace("μ", "u").lstrip().splitlines()
+    return "\n".join(line.strip() for line in lines).encode("ascii", "replace")
+
+
+def _spectral(path: Path) -> Any:
+    try:
+        import spectral.io.envi
+    except ImportError as error:
+        raise ImportError(
+            f"{path} is an ENVI file, which needs the package spectral: pip install 'jaxhsi[io]'"
+        ) from error
+    return spectral.io.envi
+
+
+def raster_of(path: Path, fields: Fields) -> tuple[Raster, tuple[str, ...]]:
+    """How the header says that the values lie, and notes on what it leaves out.
+
+    Raises:
+        ValueError: a field that is missing, not understood, or not supported.
+    """
+    missing = [name for name in ("lines", "samples", "bands", "data type") if not fields.get(name)]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; add what the camera's software says")
+    _refuse_unsupported(path, fields)
+    sizes = [_whole(path, fields, name, 1) for name in ("lines", "samples", "bands")]
+    interleave = str(fields.get("interleave", "")).lower()
+    if interleave not in INTERLEAVES:
+        raise ValueError(
+            f"{path} says interleave {interleave or '(nothing)'}, which is none of "
+            f"{', '.join(INTERLEAVES)}; the length of the file does not tell which it is, so write "
+            "the right one into the header"
+        )
+    dtype, notes = _dtype(path, fields)
+    offset = _whole(path, fields, "header offset", 0) if "header offset" in fields else 0
+    return Raster(*sizes, dtype, interleave, offset), notes
+
+
+def _refuse_unsupported(path: Path, fields: Fields) -> None:
+    kind = str(fields.get("file type", "")).lower()
+    if "library" in kind:
+        raise ValueError(f"{path} describes a spectral library, not a cube")
+    if str(fields.get("file compression", "0")) not in ("0", ""):
+        raise ValueError(f"{path} says that the data file is compressed; save it uncompressed")
+    for name in ("major frame offsets", "minor frame offsets"):
+        given = fields.get(name, [])
+        if any(part not in ("", "0") for part in (given if isinstance(given, list) else [given])):
+            raise ValueError(
+                f"{path} says {name}, bytes between the lines or bands, which are not supported; "
+                "save the cube without them"
+            )
+
+
+def _dtype(path: Path, fields: Fields) -> tuple[np.dtype, tuple[str, ...]]:
+    codes = {code: np.dtype(kind) for code, kind in _spectral(path).envi_to_dtype.items()}
+    real = {code: dtype for code, dtype in codes.items() if dtype.kind != "c"}
+    code = str(fields["data type"])
+    if code not in real:
+        what = "is complex" if code in codes else "is none of ENVI's"
+        raise ValueError(
+            f"{path}: data type {code} {what}; a cube holds one of "
+            f"{', '.join(f'{key} ({dtype})' for key, dtype in real.items())}"
+        )
+    order = str(fields.get("byte order", "")).strip()
+    if order not in ("0", "1", ""):
+        raise ValueError(f"{path}: byte order {order} is neither 0 (little) nor 1 (big endian)")
+    unstated = not order and real[code].itemsize > 1
+    notes = ("the header states no byte order, 0 (little endian) taken",) if unstated else ()
+    return real[code].newbyteorder(">" if order == "1" else "<"), notes
+
+
+def _whole(path: Path, fields: Fields, name: str, least: int) -> int:
+    try:
+        value = int(str(fields[name]))
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise ValueError(f"{path}: {name} = {fields[name]} is no whole number of {least} or more")
+    return value

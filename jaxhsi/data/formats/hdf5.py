@@ -1,0 +1,121 @@
+"""HDF5 files, NetCDF 4 among them, read in slabs.
+
+A slab costs the stored chunks that it touches: chunks of whole bands are read again for each slab.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxhsi.data.formats.named_arrays import NamedArray, volume_of
+from jaxhsi.data.formats.volume import Volume
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(
+            f"{path} is an HDF5 file, which needs h5py: pip install 'jaxhsi[io]'"
+        ) from error
+    with _readable(path):
+        file = h5py.File(path, "r")
+    with file:
+        yield file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn the many errors of damaged files into one that names the file."""
+    try:
+        yield
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read as an HDF5 file: it may be truncated, still being written, or "
+            "compressed by a filter that h5py lacks. Copy or save it again "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def _arrays(path: Path, file: Any) -> dict[str, NamedArray]:
+    """The real numeric arrays of all groups, by their paths."""
+    found: dict[str, NamedArray] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if hasattr(item, "dtype") and item.dtype.kind in "iuf" and item.shape is not None:
+            found[name] = NamedArray(item.shape, _axes(item), _attributes(item))
+
+    with _readable(path):
+        file.visititems(visit)
+    return found
+
+
+def _axes(item: Any) -> tuple[str, ...]:
+    """Names of the axes: their labels, or the scales attached to them as NetCDF 4 does."""
+    names = []
+    for axis in item.dims:
+        scale = axis[0].name if len(axis) else ""
+        names.append(axis.label or scale.rpartition("/")[2])
+    return tuple(names)
+
+
+def _attributes(item: Any) -> dict[str, Any]:
+    kept = (
+        "units",
+        "scale_factor",
+        "add_offset",
+        "_FillValue",
+        "missing_value",
+        "no_data",
+        "nodata",
+    )
+    return {name: _plain(item.attrs[name]) for name in kept if name in item.attrs}
+
+
+def _plain(value: Any) -> Any:
+    """Text as str, whatever way it was written; numbers as they are."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def hdf5_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the real numeric arrays, by their paths in the file.
+
+    Raises:
+        ValueError: unreadable or truncated.
+        ImportError: h5py is not installed.
+    """
+    with _opened(path) as file:
+        return {name: array.shape for name, array in _arrays(path, file).items()}
+
+
+@contextmanager
+def open_hdf5(
+    path: Path, *, key: str | None = None, size: tuple[int, int] | None = None
+) -> Iterator[Volume]:
+    """Open a 3-D array of an HDF5 file.
+
+    Args:
+        path: the file.
+        key: path inside of the file such as "group/data"; by default the only 3-D array.
+        size: not used.
+
+    Raises:
+        ValueError: unreadable, no such key, none or several 3-D arrays, wavelengths out of order,
+            or values with an offset.
+        ImportError: h5py is not installed.
+    """
+    with _opened(path) as file:
+
+        def read(name: str, index: tuple[slice, ...]) -> np.ndarray:
+            with _readable(path):
+                return file[name][index]
+
+        yield volume_of(path, _arrays(path, file), key, read)

@@ -1,0 +1,138 @@
+"""The cube among the named arrays of a file (HDF5, NetCDF), and what its attributes say."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxhsi.data.formats.bands import stated_wavelengths
+from jaxhsi.data.formats.volume import WAVELENGTH_KEYS, Volume
+from jaxhsi.data.locations import AXES
+
+NO_DATA_KEYS = ("_FillValue", "missing_value", "no_data", "nodata")
+
+
+class NamedArray(NamedTuple):
+    """A numeric array in a file, not read.
+
+    Attributes:
+        shape: lengths of its axes.
+        axes: their names, empty where the file has none.
+        attributes: by name; text as str.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+    attributes: dict[str, Any]
+
+
+Read = Callable[[str, tuple[slice, ...]], np.ndarray]
+"""(name, slices of all axes) -> values."""
+
+
+def volume_of(path: Path, arrays: dict[str, NamedArray], key: str | None, read: Read) -> Volume:
+    """The 3-D array of a file as a volume.
+
+    Args:
+        path: the file.
+        arrays: its real numeric arrays, by path inside of the file.
+        key: the one to take; by default the only 3-D one.
+        read: reads one of them.
+
+    Raises:
+        ValueError: no such key, none or several 3-D arrays, wavelengths out of order, or a
+            `add_offset` other than 0.
+    """
+    key = _chosen(path, arrays, key)
+    array = arrays[key]
+    if float(_scalar(array.attributes.get("add_offset"), 0.0)) != 0.0:
+        raise ValueError(
+            f"{path}: {key!r} has add_offset {array.attributes['add_offset']}, which is not "
+            "supported; save the values with scale and offset applied"
+        )
+    scale = _scalar(array.attributes.get("scale_factor"), None)
+    wavelengths, notes = _wavelengths(path, arrays, key, read)
+    layout, shape, of_volume = _layout(array)
+
+    def slab(index: tuple[slice, slice, slice]) -> np.ndarray:
+        values = read(key, tuple(index[axis] for axis in np.argsort(of_volume)))
+        return values.transpose(of_volume)
+
+    return Volume(
+        path=path,
+        key=key,
+        shape=shape,
+        read=slab,
+        wavelengths=wavelengths,
+        layout=layout,
+        no_data=_no_data(array.attributes),
+        units=array.attributes.get("units") or None,
+        scale=None if scale in (None, 1.0) else float(scale),
+        notes=notes,
+    )
+
+
+def _chosen(path: Path, arrays: dict[str, NamedArray], key: str | None) -> str:
+    listing = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "none"
+    if key is not None:
+        name = key.strip("/")
+        if name not in arrays:
+            raise ValueError(
+                f"{path} has no numeric array {key!r}; its numeric arrays are: {listing}"
+            )
+        if len(arrays[name].shape) != 3 or 0 in arrays[name].shape:
+            raise ValueError(
+                f"{path}: {key!r} has shape {arrays[name].shape}; a cube has three non-empty axes, "
+                f"(H, W, C) or (C, H, W); choose another with --key: {listing}"
+            )
+        return name
+    cubes = [name for name, array in arrays.items() if len(array.shape) == 3 and all(array.shape)]
+    if len(cubes) != 1:
+        what = "several 3-D arrays, choose one with --key" if cubes else "no 3-D array"
+        raise ValueError(f"{path} has {what}; its numeric arrays are: {listing}")
+    return cubes[0]
+
+
+def _layout(array: NamedArray) -> tuple[str | None, tuple[int, ...], tuple[int, ...]]:
+    """Layout told by the names of the axes, shape in it, and the stored axis of each of its axes.
+
+    Bands in the middle, lines of bands, are shown bands last.
+    """
+    bands = [axis for axis, name in enumerate(array.axes) if name.lower() in AXES["band"]]
+    if len(bands) != 1:
+        return None, array.shape, (0, 1, 2)
+    order = {0: (0, 1, 2), 1: (0, 2, 1), 2: (0, 1, 2)}[bands[0]]
+    shape = tuple(array.shape[axis] for axis in order)
+    return "chw" if bands[0] == 0 else "hwc", shape, order
+
+
+def _wavelengths(
+    path: Path, arrays: dict[str, NamedArray], key: str, read: Read
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """The vector named as wavelengths beside the cube, or the only one of the file that fits it."""
+    named = [
+        name
+        for name, array in arrays.items()
+        if name.rpartition("/")[2].lower() in WAVELENGTH_KEYS
+        and max(array.shape, default=0) == math.prod(array.shape)
+        and math.prod(array.shape) in arrays[key].shape
+    ]
+    beside = [name for name in named if name.rpartition("/")[0] == key.rpartition("/")[0]]
+    found = beside or named
+    if len(found) != 1:
+        notes = (f"wavelengths not kept, several vectors: {', '.join(found)}",) if found else ()
+        return None, notes
+    values = read(found[0], (slice(None),) * len(arrays[found[0]].shape))
+    units = arrays[found[0]].attributes.get("units")
+    return stated_wavelengths(values, units, f"{path}: {found[0]}")
+
+
+def _scalar(value: Any, default: float | None) -> float | None:
+    return default if value is None else float(np.asarray(value).ravel()[0])
+
+
+def _no_data(attributes: dict[str, Any]) -> float | None:
+    values = [_scalar(attributes.get(name), None) for name in NO_DATA_KEYS]
+    return next((value for value in values if value is not None and math.isfinite(value)), None)

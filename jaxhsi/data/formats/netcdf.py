@@ -1,0 +1,88 @@
+"""NetCDF files: version 3 through SciPy, memory-mapped; version 4 is HDF5."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
+from jaxhsi.data.formats.named_arrays import NamedArray, volume_of
+from jaxhsi.data.formats.volume import Volume
+
+
+def _is_version_3(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(3) == b"CDF"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, mapped; what is taken from it must be copied and let go before the end."""
+    try:
+        file = scipy.io.netcdf_file(path, mmap=True)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read as a NetCDF file, it may be truncated; copy or save it again "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    with file:
+        yield file
+
+
+def _arrays(path: Path) -> dict[str, NamedArray]:
+    with _opened(path) as file:
+        return {
+            name: NamedArray(item.shape, tuple(item.dimensions), _attributes(item))
+            for name, item in file.variables.items()
+            if item.data.dtype.kind in "iuf"
+        }
+
+
+def _attributes(item: Any) -> dict[str, Any]:
+    return {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else np.array(value)
+        for name, value in item._attributes.items()
+    }
+
+
+def netcdf_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the numeric arrays by name.
+
+    Raises:
+        ValueError: unreadable or truncated.
+        ImportError: version 4 without h5py.
+    """
+    if not _is_version_3(path):
+        return hdf5_shapes(path)
+    return {name: array.shape for name, array in _arrays(path).items()}
+
+
+@contextmanager
+def open_netcdf(
+    path: Path, *, key: str | None = None, size: tuple[int, int] | None = None
+) -> Iterator[Volume]:
+    """Open a 3-D array of a NetCDF file.
+
+    Args:
+        path: the file.
+        key: name of the variable; by default the only 3-D one.
+        size: not used.
+
+    Raises:
+        ValueError, ImportError: as `open_hdf5`.
+    """
+    if not _is_version_3(path):
+        with open_hdf5(path, key=key, size=size) as volume:
+            yield volume
+        return
+
+    def read(name: str, index: tuple[slice, ...]) -> np.ndarray:
+        with _opened(path) as file:
+            return np.array(file.variables[name].data[index])
+
+    yield volume_of(path, _arrays(path), key, read)

@@ -1,0 +1,120 @@
+"""A label map that is read by windows: its classes are known, its pixels may stay in the file."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int32
+
+BLOCK_PIXELS = 2**20  # looked at together when a map is searched for its classes
+MOST_CLASSES = 2**16
+
+Load = Callable[[], np.ndarray]
+
+
+class LabelMap(NamedTuple):
+    """Truth of one cube.
+
+    Attributes:
+        shape: (H, W).
+        read: class values, as in the file, of a window given by its rows and columns.
+        values: class values that occur, ascending.
+        names: class value -> name, where they are known, else empty.
+    """
+
+    shape: tuple[int, int]
+    read: Callable[[slice, slice], Int32[np.ndarray, "h w"]]
+    values: tuple[int, ...]
+    names: dict[int, str]
+
+
+def label_map(
+    load: Load,
+    size: tuple[int, int],
+    path: Path,
+    *,
+    names: dict[int, str] | None = None,
+    mapped: bool = False,
+) -> LabelMap:
+    """Check an array of class values and find its classes block by block.
+
+    Args:
+        load: gives the array, of any numeric type.
+        size: (H, W) of the cube.
+        path: the file, for messages.
+        names: class value -> name.
+        mapped: `load` memory-maps a file. It is then called for every window: what a map has read
+            counts as memory of the process until it is closed. Else it is called once, and the
+            map keeps the array in the smallest integer type that holds its values.
+
+    Raises:
+        ValueError: another shape, no whole numbers of 32 bits, or more than 65 536 classes.
+    """
+    array = load()
+    if array.shape != size:
+        raise ValueError(
+            f"{path} has shape {array.shape}, its cube has {size} pixels; give the labels of "
+            "this cube, one value for each pixel"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{path} holds {array.dtype.name} values; labels are whole numbers")
+    blocks = list(_blocks(array))
+    if mapped:
+        del array
+        return _as_map(load, size, _values(load, blocks, path), names)
+    values = _values(lambda: array, blocks, path)
+    kept = array.astype(_smallest_type(values), copy=False)
+    return _as_map(lambda: kept, size, values, names)
+
+
+def _as_map(
+    load: Load, size: tuple[int, int], values: tuple[int, ...], names: dict[int, str] | None
+) -> LabelMap:
+    def read(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
+        return load()[rows, columns].astype(np.int32)
+
+    return LabelMap(size, read, values, names or {})
+
+
+def _blocks(array: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Windows that cover an array, along the axis that lies together in memory or in the file."""
+    height, width = array.shape
+    by_rows = abs(array.strides[0]) >= abs(array.strides[1])
+    lines, length = (height, width) if by_rows else (width, height)
+    step = max(1, BLOCK_PIXELS // length)
+    for start in range(0, lines, step):
+        part = slice(start, start + step)
+        yield (part, slice(None)) if by_rows else (slice(None), part)
+
+
+def _values(load: Load, blocks: list[tuple[slice, slice]], path: Path) -> tuple[int, ...]:
+    found: set[int] = set()
+    for block in blocks:
+        found.update(_present(_whole_numbers(load()[block], path)).tolist())
+        if len(found) > MOST_CLASSES:
+            raise ValueError(
+                f"{path} holds more than {MOST_CLASSES} different values; these are measurements, "
+                "not classes. Give a label map"
+            )
+    return tuple(sorted(found))
+
+
+def _whole_numbers(block: np.ndarray, path: Path) -> Int32[np.ndarray, "h w"]:
+    with np.errstate(invalid="ignore"):
+        labels = block.astype(np.int32)
+    if not np.array_equal(labels, block):
+        raise ValueError(f"{path} holds values that are not whole numbers of 32 bits; round them")
+    return labels
+
+
+def _present(labels: Int32[np.ndarray, "h w"]) -> np.ndarray:
+    """Different values; counting them is much faster than sorting where they lie close."""
+    low, high = int(labels.min()), int(labels.max())
+    if high - low >= MOST_CLASSES:
+        return np.unique(labels)
+    return np.flatnonzero(np.bincount((labels - low).ravel())) + low
+
+
+def _smallest_type(values: tuple[int, ...]) -> np.dtype:
+    return np.result_type(np.min_scalar_type(values[0]), np.min_scalar_type(values[-1]))

@@ -1,0 +1,63 @@
+"""Label maps saved as pictures, PNG or TIFF, through Pillow."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+PICTURES = (".png", ".tif", ".tiff")
+# Palette indices, or greyscale of 1 to 32 bits; 32-bit floats are written by some GIS programs.
+MODES = ("1", "L", "P", "I", "I;16", "I;16B", "F")
+
+
+def load_picture(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Values of a picture with one band: palette indices, or grey levels.
+
+    Where a TIFF has a position on the ground it is not used. Of several pictures in a file (the
+    overviews of a GeoTIFF) the first counts.
+
+    Args:
+        path: the file.
+        size: (H, W) that it should have; a picture of another size is not decoded.
+
+    Raises:
+        ValueError: unreadable, more than one band, or another size.
+    """
+    with _open(path, size) as image:
+        if image.mode not in MODES:
+            raise ValueError(
+                f"{path} is a {image.mode} picture; labels are greyscale or indexed (palette) "
+                "values, save it in one of these modes"
+            )
+        if image.size != size[::-1]:
+            raise ValueError(
+                f"{path} has shape {image.size[::-1]}, its cube has {size} pixels; give the "
+                "labels of this cube, one value for each pixel"
+            )
+        return np.asarray(image)
+
+
+def may_be_labels(path: Path) -> bool:
+    """Whether a picture has one band, and not the colours or the bands of an image."""
+    try:
+        with _open(path) as image:
+            return image.mode in MODES
+    except ValueError:
+        return False
+
+
+@contextmanager
+def _open(path: Path, size: tuple[int, int] = (0, 0)) -> Iterator[Image.Image]:
+    """Open a picture; one as large as its cube is no attack, whatever Pillow's limit."""
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        if limit is not None:
+            Image.MAX_IMAGE_PIXELS = max(limit, size[0] * size[1])
+        with Image.open(path) as image:
+            yield image
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be read as an image; save it again ({error})") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

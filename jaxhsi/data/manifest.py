@@ -1,0 +1,160 @@
+"""Many cubes as one data set: what each of them is, and whether they can be used together."""
+
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxhsi.data.statistics import known_statistics
+from jaxhsi.data.store import Cube
+
+ONE_BAND = 1.0  # nm that the wavelengths of single bands, which have no spacing, may differ by
+
+
+class Row(NamedTuple):
+    """What is known of a cube without reading its values.
+
+    Attributes:
+        name: by which labels and outputs are matched.
+        url: where it lies.
+        size: rows and columns.
+        bands: their number.
+        wavelengths_nm: smallest and largest, or None where unknown.
+        dtype: of the stored values.
+        bytes: of all values, as they are in memory.
+        masked_share: pixels that miss a band, 0 to 1; None where nobody has counted them yet.
+        units: of the values, or None.
+    """
+
+    name: str
+    url: str
+    size: tuple[int, int]
+    bands: int
+    wavelengths_nm: tuple[float, float] | None
+    dtype: str
+    bytes: int
+    masked_share: float | None
+    units: str | None
+
+
+def manifest(
+    cubes: Sequence[Cube], *, tolerance: float | None = None, cache: Path | None = None
+) -> tuple[Row, ...]:
+    """Look at the cubes of a data set, and refuse those that cannot be used together.
+
+    They must have the same number of bands, and the wavelengths of each band must agree, where
+    they are known. Sizes, data types and units may differ; the last two are noted in the log.
+
+    Args:
+        cubes: at least one.
+        tolerance: nm by which the wavelengths of a band may differ; by default half of the
+            smallest distance between two bands of the first cube that knows its wavelengths.
+        cache: folder where statistics are kept, `default_cache()` if None.
+
+    Raises:
+        ValueError: other bands or wavelengths, or a cube known to have no valid pixel.
+    """
+    rows = tuple(_row(cube, cache) for cube in cubes)
+    check_bands({row.url: row.bands for row in rows})
+    check_wavelengths({cube.url: cube.wavelengths for cube in cubes}, tolerance)
+    for row in rows:
+        if row.masked_share == 1.0:
+            raise ValueError(
+                f"{row.url} has no valid pixel: every one holds NaN, an infinity or the no-data "
+                "value; leave the cube out, or check its no-data value"
+            )
+    for what in ("dtype", "units"):
+        if len(found := sorted({str(getattr(row, what)) for row in rows})) > 1:
+            logging.getLogger(__name__).warning(
+                "the cubes differ in their %s: %s; their values are used as they are",
+                *(what, ", ".join(found)),
+            )
+    return rows
+
+
+def manifest_json(
+    cubes: Sequence[Cube], *, tolerance: float | None = None, cache: Path | None = None
+) -> dict[str, Any]:
+    """The manifest for a run's folder: bands, their wavelengths, and a dictionary for each cube.
+
+    Raises:
+        ValueError: as `manifest`.
+    """
+    rows = manifest(cubes, tolerance=tolerance, cache=cache)
+    known = next((cube.wavelengths for cube in cubes if cube.wavelengths is not None), None)
+    return {
+        "bands": rows[0].bands,
+        "wavelengths_nm": None if known is None else known.tolist(),
+        "cubes": [row._asdict() for row in rows],
+    }
+
+
+def check_bands(bands: dict[Any, int]) -> None:
+    """Refuse cubes of unequal numbers of bands, given by what names them.
+
+    Raises:
+        ValueError: names the first cube and one that differs.
+    """
+    first, *others = bands
+    for source in others:
+        if bands[source] != bands[first]:
+            raise ValueError(
+                f"all cubes need the same bands, but {first} has {bands[first]} and {source} has "
+                f"{bands[source]}; keep the cubes of one sensor in a folder, or check --layout"
+            )
+
+
+def check_wavelengths(
+    wavelengths: dict[Any, np.ndarray | None], tolerance: float | None = None
+) -> None:
+    """Refuse cubes of as many bands at other wavelengths, given by what names them.
+
+    Args:
+        wavelengths: in nm, (C,), or None where unknown, which the log tells.
+        tolerance: nm by which those of a band may differ; by default half of the smallest distance
+            between two bands of the first that are known.
+
+    Raises:
+        ValueError: names the first that are known and those that differ.
+    """
+    known = {source: waves for source, waves in wavelengths.items() if waves is not None}
+    if 0 < len(known) < len(wavelengths):
+        logging.getLogger(__name__).warning(
+            "%d of %d cubes do not say their wavelengths; they are taken to be those of the others",
+            *(len(wavelengths) - len(known), len(wavelengths)),
+        )
+    if not known:
+        return
+    first, *others = known
+    if tolerance is None:
+        steps = np.abs(np.diff(known[first]))
+        tolerance = float(steps.min()) / 2 if len(steps) else ONE_BAND
+    for source in others:
+        apart = np.abs(known[source] - known[first])
+        if (apart > tolerance).any():
+            band = int(apart.argmax())
+            raise ValueError(
+                f"the bands of {first} and {source} lie at other wavelengths: band {band} "
+                f"at {known[first][band]:g} nm and at {known[source][band]:g} nm, more "
+                f"than {tolerance:g} nm apart; use the cubes of one sensor together, or bring "
+                "them to common bands first with python -m jaxhsi.ingest"
+            )
+
+
+def _row(cube: Cube, cache: Path | None) -> Row:
+    statistics = known_statistics(cube, cache)
+    waves = cube.wavelengths
+    return Row(
+        name=cube.name,
+        url=cube.url,
+        size=cube.shape[:2],
+        bands=cube.shape[2],
+        wavelengths_nm=None if waves is None else (float(waves.min()), float(waves.max())),
+        dtype=cube.array.dtype.name,
+        bytes=math.prod(cube.shape) * cube.array.dtype.numpy_dtype.itemsize,
+        masked_share=None if statistics is None else 1.0 - statistics.valid_share,
+        units=cube.units,
+    )

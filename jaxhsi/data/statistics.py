@@ -1,0 +1,231 @@
+"""Mean, deviation and range of every band over the valid pixels of a cube, measured once."""
+
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from jaxhsi.data.cache import default_cache, fingerprint
+from jaxhsi.data.store import Cube
+from jaxhsi.data.tiles import tiles
+from jaxhsi.data.windows import Reader, Window, read_window
+
+VERSION = 1  # raised when what is measured changes, so that old results are not reused
+BLOCK = 2**16  # values that are taken into float64 at a time, within the cache of a core
+TILE = (64, 64)
+AT_ONCE = 4  # tiles read while one is measured
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What the valid pixels of a cube are like, band by band.
+
+    Attributes:
+        pixels: all pixels.
+        valid: how many of them miss no band.
+        mean: of the valid pixels, (C,); NaN where there is none.
+        deviation: unbiased, (C,); 0 where there is a single pixel, NaN where there is none.
+        low: smallest value, (C,); NaN where there is none.
+        high: largest value, (C,); likewise.
+    """
+
+    pixels: int
+    valid: int
+    mean: Float[np.ndarray, " c"]
+    deviation: Float[np.ndarray, " c"]
+    low: Float[np.ndarray, " c"]
+    high: Float[np.ndarray, " c"]
+
+    @property
+    def valid_share(self) -> float:
+        """Valid pixels of all pixels, 0 to 1."""
+        return self.valid / self.pixels
+
+    def to_json(self) -> dict[str, Any]:
+        """For a store's attributes or a file; exact, as JSON keeps every digit of a float64."""
+        bands = ("mean", "deviation", "low", "high")
+        return {"pixels": self.pixels, "valid": self.valid} | {
+            name: getattr(self, name).tolist() if self.valid else None for name in bands
+        }
+
+    @staticmethod
+    def from_json(stored: dict[str, Any], bands: int) -> "Statistics":
+        """From what `to_json` gave.
+
+        Raises:
+            ValueError: a vector that is not as long as there are bands.
+        """
+        vectors = {}
+        for name in ("mean", "deviation", "low", "high"):
+            values = stored[name]
+            vector = np.full(bands, np.nan) if values is None else np.asarray(values, np.float64)
+            if vector.shape != (bands,):
+                raise ValueError(f"{name} holds {vector.size} values for {bands} bands")
+            vectors[name] = vector
+        return Statistics(int(stored["pixels"]), int(stored["valid"]), **vectors)
+
+
+class Running:
+    """Gathers `Statistics` block by block, in any order, in memory of a few vectors.
+
+    Means and sums of squares are merged in float64 after Chan, Golub and LeVeque (1979), "Updating
+    formulae and a pairwise algorithm for computing sample variances": no digits are lost where
+    the mean is large beside the deviation.
+    """
+
+    def __init__(self, bands: int):
+        """Begin with no pixel."""
+        self._count = 0
+        self._mean, self._squares = np.zeros(bands), np.zeros(bands)
+        self._low, self._high = np.full(bands, np.inf), np.full(bands, -np.inf)
+
+    def add(self, values: Shaped[np.ndarray, "n c"]) -> None:
+        """Take in valid spectra, of any real type; none at all changes nothing."""
+        rows = max(1, BLOCK // max(1, values.shape[1]))
+        for start in range(0, len(values), rows):
+            fresh = values[start : start + rows].astype(np.float64)
+            mean = fresh.mean(0)
+            squares = np.square(fresh - mean).sum(0)
+            self._merge(len(fresh), mean, squares, fresh.min(0), fresh.max(0))
+
+    def merge(self, other: "Running") -> None:
+        """Take in what another one has gathered of other pixels."""
+        if other._count:
+            self._merge(other._count, other._mean, other._squares, other._low, other._high)
+
+    def state(self) -> dict[str, Any]:
+        """All that was gathered, for a file of JSON; exact."""
+        vectors = (self._mean, self._squares, self._low, self._high)
+        return {"count": self._count, "vectors": [vector.tolist() for vector in vectors]}
+
+    @staticmethod
+    def from_state(state: dict[str, Any]) -> "Running":
+        """Go on from what `state` gave."""
+        running = Running(len(state["vectors"][0]))
+        running._count = state["count"]
+        vectors = (np.array(vector) for vector in state["vectors"])
+        running._mean, running._squares, running._low, running._high = vectors
+        return running
+
+    def _merge(self, count: int, mean, squares, low, high) -> None:
+        shift, total = mean - self._mean, self._count + count
+        self._squares = self._squares + squares + shift**2 * self._count * count / total
+        self._mean, self._count = self._mean + shift * count / total, total
+        self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+
+    def result(self, pixels: int) -> Statistics:
+        """The statistics of what was taken in.
+
+        Args:
+            pixels: all of the cube, those without a valid spectrum too.
+        """
+        if not self._count:
+            return Statistics(pixels, 0, *np.full((4, len(self._mean)), np.nan))
+        deviation = np.sqrt(self._squares / max(self._count - 1, 1))
+        return Statistics(pixels, self._count, self._mean, deviation, self._low, self._high)
+
+
+def statistics_of(cube: Cube, read: Reader = read_window, cache: Path | None = None) -> Statistics:
+    """Statistics of a cube: those that its store keeps, else measured by one pass over it.
+
+    What was measured is kept in the cache under a fingerprint of the store, so that one pass is
+    enough as long as the store stays the same.
+
+    Args:
+        cube: to measure.
+        read: how windows are read; what another reader than `read_window` gives is measured each
+            time, as nothing is known of it.
+        cache: folder for the results, `default_cache()` if None.
+
+    Raises:
+        ValueError: a window cannot be read.
+    """
+    if read is not read_window:
+        return _measure(cube, read)
+    known = known_statistics(cube, cache)
+    if known is None:
+        known = _measure(cube, read)
+        _keep(known, _cached(cube, cache))
+    return known
+
+
+def known_statistics(cube: Cube, cache: Path | None = None) -> Statistics | None:
+    """Statistics that the store or the cache holds already, else None: no pass over the cube."""
+    bands = cube.shape[2]
+    try:
+        if cube.statistics is not None:
+            return Statistics.from_json(cube.statistics, bands)
+        return Statistics.from_json(json.loads(_cached(cube, cache).read_text()), bands)
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        kept = "statistics kept for %s cannot be used and are measured anew: %s"
+        logging.getLogger(__name__).warning(kept, cube.url, error)
+        return None
+
+
+def _measure(cube: Cube, read: Reader) -> Statistics:
+    running = Running(cube.shape[2])
+    for values, valid in _windows(cube, read):
+        running.add(values[valid])
+    return running.result(cube.shape[0] * cube.shape[1])
+
+
+def _windows(cube: Cube, read: Reader) -> Iterator[Window]:
+    """Every tile of a cube in order, the next few being read meanwhile."""
+    places = tiles(cube.shape[:2], TILE)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        coming = deque(pool.submit(read, cube, *place) for place in islice(places, AT_ONCE))
+        while coming:
+            window = coming.popleft().result()
+            coming.extend(pool.submit(read, cube, *place) for place in islice(places, 1))
+            yield window
+
+
+def _cached(cube: Cube, cache: Path | None) -> Path:
+    folder = default_cache() if cache is None else Path(cache)
+    return folder / "statistics" / f"{_store_fingerprint(cube)}.json"
+
+
+def _keep(statistics: Statistics, path: Path) -> None:
+    """Write a file that is whole or absent; a cache that cannot be written is no reason to stop."""
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(statistics.to_json()))
+        partial.replace(path)
+    except OSError as error:
+        logging.getLogger(__name__).warning("statistics are not kept: %s", error)
+
+
+def _store_fingerprint(cube: Cube) -> str:
+    """Name of the state of a store: its metadata, and what changes when its values do."""
+    metadata = json.dumps(cube.array.spec().to_json(), sort_keys=True)
+    folder = Path(cube.url)
+    if folder.is_dir():
+        state = tuple(sorted(_files(folder)))
+    else:  # no list of files over the network: three blocks stand for all
+        height, width, _ = cube.shape
+        places = ((0, 0), (height // 2, width // 2), (height - 1, width - 1))
+        state = tuple(cube.array[place].read().result().tobytes() for place in places)
+    return fingerprint((VERSION, cube.url, cube.no_data, metadata, state))
+
+
+def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """Path, size and time of change of every file below a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(Path(entry.path))
+            elif not entry.name.endswith(".__lock"):
+                state = entry.stat()
+                yield entry.path, state.st_size, state.st_mtime_ns

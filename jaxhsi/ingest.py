@@ -1,0 +1,105 @@
+"""``python -m jaxhsi.ingest SRC... DST``: from files of any format to stores."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from jaxhsi.command import run_command
+from jaxhsi.config.ingest import IngestConfig
+from jaxhsi.data.ingesting import check_ingest, ingest
+
+COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    DownloadColumn(),
+    TransferSpeedColumn(),
+    TextColumn("left"),
+    TimeRemainingColumn(),
+)
+
+
+FLAGS = {
+    "keep_bad_bands": "keep bands that the file itself marks as bad",
+    "overwrite": "replace stores, each once the new one is whole",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; errors that a user can mend are told in a line, without a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    prog = "python -m jaxhsi.ingest"
+    return run_command(prog, IngestConfig, copy_all, arguments, flags=FLAGS)
+
+
+def pairs(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Each source with its store: the last path itself if it is one .zarr, else inside of it.
+
+    Raises:
+        ValueError: no destination, or sources that would get the same name.
+    """
+    *sources, destination = paths
+    if not sources:
+        raise ValueError(f"only {destination} is given; give SRC... and then DST")
+    if destination.suffix == ".zarr":
+        if len(sources) > 1:
+            raise ValueError(
+                f"{len(sources)} cubes do not fit into one store {destination}; give a folder"
+            )
+        return [(sources[0], destination)]
+    if destination.is_file():
+        raise ValueError(f"{destination} is a file; give a store NAME.zarr or a folder as the last")
+    for name, count in Counter(source.stem for source in sources).items():
+        if count > 1:
+            raise ValueError(
+                f"{count} sources are named {name}, and their stores would be too; ingest them one "
+                "by one, to different names"
+            )
+    return [(source, destination / f"{source.stem}.zarr") for source in sources]
+
+
+def copy_all(
+    config: IngestConfig, *, keep_bad_bands: bool = False, overwrite: bool = False
+) -> None:
+    """Check every source, then copy one after the other.
+
+    Args:
+        config: options.
+        keep_bad_bands: do not drop what the files mark as bad.
+        overwrite: replace stores.
+
+    Raises:
+        ValueError, OSError, ImportError: as `ingesting.ingest`.
+    """
+    todo = pairs(config.paths)
+    options = {
+        "key": config.key,
+        "layout": config.layout,
+        "size": config.size,
+        "changes": config.changes(keep_bad_bands),
+        "overwrite": overwrite,
+    }
+    for source, destination in todo:
+        check_ingest(source, destination, **options)
+    for source, destination in todo:
+        with Progress(*COLUMNS) as bar:
+            task = bar.add_task(source.name, total=None)
+
+            def show(done: int, total: int, bar=bar, task=task) -> None:
+                bar.update(task, completed=done, total=total)
+
+            cube = ingest(source, destination, progress=show, **options)
+        print(f"{destination}: {' x '.join(map(str, cube.shape))} {cube.array.dtype.name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Cubes labelled by a trained run: maps, pictures, files for other programs, areas."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from jaxhsi.config.files import write_config
+from jaxhsi.config.predict import PredictConfig, read_merge, write_merge
+from jaxhsi.data.exports import ClassMap, write_envi, write_geotiff
+from jaxhsi.data.sources import open_sources
+from jaxhsi.data.store import Cube, open_cube
+from jaxhsi.merging import Merge, merge_of
+from jaxhsi.outcome import Labeller, draw_map, labeller, write_map
+from jaxhsi.report import maps
+from jaxhsi.report.areas import areas, write_areas
+from jaxhsi.report.tables import share_table
+from jaxhsi.runtime.folder import PREDICTED, check_predictions, claim_folder
+from jaxhsi.runtime.labelling import Labelled
+from jaxhsi.tally import Tally
+from jaxhsi.task import reader_of
+from jaxhsi.trained import Trained, open_trained
+
+MERGE = "merge.yaml"
+
+
+def predict_cubes(
+    config: PredictConfig, *, envi: bool = False, geotiff: bool = False, overwrite: bool = False
+) -> dict[str, Any]:
+    """Label cubes with the newest state of a run, and leave all in a folder.
+
+    Args:
+        config: the options.
+        envi: write ENVI classification files.
+        geotiff: write GeoTIFF files of cubes without a coordinate reference system too.
+        overwrite: delete the predictions that are in the folder.
+
+    Returns:
+        What ``areas.json`` holds.
+
+    Raises:
+        FileExistsError: the folder holds predictions already, or other files.
+        FileNotFoundError, ValueError: a run, cubes or options that cannot be used. Raised before
+            anything is labelled, and before anything is deleted.
+    """
+    console, run = Console(), open_trained(config.run)
+    folder = config.out or config.run / "predictions"
+    check_predictions(folder, overwrite=overwrite)
+    clusters = run.config.num_clusters
+    merge = merge_of({}, clusters)
+    if config.merge is not None:
+        merge = read_merge(config.merge, clusters)
+    cubes = open_sources(
+        config.cubes,
+        **{"key": config.key, "layout": config.layout, "size": config.size},
+        tolerance=config.tolerance,
+    )
+    run.check_cubes(cubes, config.tolerance)
+    tile = config.tile or run.config.stream.tile
+    label = labeller(run.method, reader_of(run.config, cubes), tile)
+    state, step = run.restore()
+    claim_folder(folder, overwrite=overwrite, mark=PREDICTED)
+    write_config(config, folder / PREDICTED)
+    if config.merge is not None:
+        write_merge(merge, folder / MERGE)
+
+    notes = _notes(run, step, merge)
+    counts = {}
+    for cube in cubes:
+        counts[cube.name] = _predict(label, state, cube, folder, merge, notes)
+        tif = geotiff or (cube.georeference is not None and cube.georeference.crs is not None)
+        _export(folder / "labels", cube, merge, geotiff=tif, envi=envi)
+        console.print(f"{cube.name}: {cube.shape[0]} x {cube.shape[1]} pixels labelled")
+    pixel_areas = {cube.name: _pixel_area(cube, config.pixel_size) for cube in cubes}
+    found = areas(counts, pixel_areas, merge.names)
+    write_areas(folder, found)
+    rows = found["total"]["areas"]
+    pixels = np.array([row["pixels"] for row in rows])
+    console.print(share_table(pixels, merge.names, [row["m2"] for row in rows]))
+    console.print(f"results are in {folder}", soft_wrap=True)
+    return found
+
+
+def _notes(run: Trained, step: int, merge: Merge) -> tuple[str, ...]:
+    made = f"labelled by DGC with {len(merge.groups)} clusters after {step} steps"
+    groups = "; ".join(
+        f"{i} {name} ({', '.join(map(str, members))})"
+        for i, (name, members) in enumerate(merge.members().items())
+    )
+    return made, f"labels, with the clusters that they stand for: {groups}"
+
+
+def _predict(
+    label: Labeller, state: Any, cube: Cube, folder: Path, merge: Merge, notes: Sequence[str]
+) -> Tally:
+    """Write the label map of a cube and a picture of it."""
+
+    def merged() -> Iterator[Labelled]:
+        for part in label(state, cube):
+            yield part._replace(labels=merge.apply(part.labels))
+
+    written = write_map(merged(), cube, folder / "labels", notes, len(merge.names))
+    draw_map(folder / "pictures" / f"{cube.name}.png", cube, written, merge.names)
+    return written.tally
+
+
+def _export(folder: Path, cube: Cube, merge: Merge, *, geotiff: bool, envi: bool) -> None:
+    array = open_cube(folder / f"{cube.name}.zarr").array
+    classes = ClassMap(
+        cube.shape[:2],
+        lambda rows, columns: array[rows, columns, 0].read().result(),
+        merge.names,
+        maps.colours(len(merge.names)),
+        cube.georeference,
+    )
+    if geotiff:
+        write_geotiff(folder / f"{cube.name}.tif", classes)
+    if envi:
+        write_envi(folder / f"{cube.name}.img", classes)
+
+
+def _pixel_area(cube: Cube, pixel_size: float | None) -> float | None:
+    """In m2; what the user says counts more than what the cube says."""
+    if pixel_size is not None:
+        return pixel_size**2
+    return None if cube.georeference is None else cube.georeference.pixel_area

@@ -1,0 +1,441 @@
+"""ENVI cubes: every arrangement of the bytes, any way to write a header, files gone wrong."""
+
+import builtins
+import gzip
+import io
+import math
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxhsi.data.formats import cube_shape, files_of, format_of
+from jaxhsi.data.formats.bands import stated_wavelengths
+from jaxhsi.data.formats.envi import envi_shapes, open_envi
+from jaxhsi.data.formats.envi_map import envi_georeference
+
+CODES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
+AXES = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}
+CUBE = np.random.default_rng(4).integers(0, 4000, (4, 3, 5)).astype(np.uint16)
+
+
+def header_text(cube, interleave="bil", code=12, order=0, offset=0, **more) -> str:
+    """Fields of a header; None leaves a field out, underscores stand for blanks."""
+    fields = {
+        "samples": cube.shape[1],
+        "lines": cube.shape[0],
+        "bands": cube.shape[2],
+        "header offset": offset,
+        "data type": code,
+        "interleave": interleave,
+        "byte order": order,
+        **{name.replace("_", " "): value for name, value in more.items()},
+    }
+    lines = [f"{name} = {value}" for name, value in fields.items() if value is not None]
+    return "\n".join(["ENVI", *lines]) + "\n"
+
+
+def save(path: Path, cube=CUBE, interleave="bil", code=12, order=0, offset=0, **more) -> Path:
+    """Write data and header with numpy alone; returns the data file."""
+    dtype = np.dtype(CODES.get(code, "u2")).newbyteorder(">" if order == 1 else "<")
+    values = np.ascontiguousarray(cube.transpose(AXES.get(interleave, (0, 1, 2)))).astype(dtype)
+    path.write_bytes(b"\xab" * offset + values.tobytes())
+    text = header_text(cube, interleave, code, order, offset, **more)
+    path.with_suffix(".hdr").write_text(text)
+    return path
+
+
+def read(path: Path, **options) -> np.ndarray:
+    """All values as (H, W, C)."""
+    with open_envi(path, **options) as volume:
+        return image(volume, volume.read((slice(None),) * 3))
+
+
+def image(volume, values) -> np.ndarray:
+    return values.transpose(1, 2, 0) if volume.layout == "chw" else values
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, 6)] * 3),
+    code=st.sampled_from(sorted(CODES)),
+    interleave=st.sampled_from(sorted(AXES)),
+    order=st.sampled_from([0, 1]),
+    offset=st.integers(0, 70),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+def test_any_window_of_any_arrangement(
+    tmp_path_factory, shape, code, interleave, order, offset, seed, data
+):
+    raw = np.random.default_rng(seed).integers(0, 256, 8 * math.prod(shape), np.uint8)
+    dtype = np.dtype(CODES[code])
+    cube = raw.view(dtype)[: math.prod(shape)].reshape(shape)
+    path = tmp_path_factory.mktemp("envi") / "cube.img"
+    save(path, cube, interleave, code, order, offset)
+    window = []
+    for size in shape:
+        start = data.draw(st.integers(0, size - 1))
+        window.append(slice(start, data.draw(st.integers(start + 1, size))))
+    rows, columns, bands = window
+    with open_envi(path) as volume:
+        first = (bands, rows, columns) if volume.layout == "chw" else (rows, columns, bands)
+        values = volume.read(first)
+    expected = cube[rows, columns, bands]
+    assert values.dtype.newbyteorder("=") == dtype
+    np.testing.assert_array_equal(image(volume, values), expected)
+    assert cube_shape(path) == shape
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    upper=st.booleans(),
+    blanks=st.sampled_from(["", " ", "   ", "\t"]),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    per_line=st.integers(1, 5),
+    comment=st.sampled_from(["", "; interleave = bip\n"]),
+    mark=st.sampled_from([b"", b"\xef\xbb\xbf"]),
+    note=st.sampled_from([b"", "description = {Größe, µm = 3}\n".encode("latin-1")]),
+)
+def test_ways_to_write_a_header(
+    tmp_path_factory, upper, blanks, newline, per_line, comment, mark, note
+):
+    waves = [f"{400.5 + 10 * band}" for band in range(5)]
+    rows = [",".join(waves[i : i + per_line]) for i in range(0, 5, per_line)]
+    text = header_text(CUBE, interleave="BIL" if upper else "bil")
+    text = text.replace("ENVI\n", f"ENVI\n{comment}")
+    listed = ",\n".join(rows)
+    text += f"wavelength units = nm\nwavelength = {{{listed}{blanks}}}\n"
+    lines = []
+    for line in text.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith(";"):
+            line = f"{blanks}{name.upper() if upper else name}={blanks}{value}{blanks}"
+        lines.append(line)
+    path = save(tmp_path_factory.mktemp("envi") / "cube.raw")
+    whole = mark + "\n".join(lines).replace("\n", newline).encode() + newline.encode() + note
+    path.with_suffix(".hdr").write_bytes(whole)
+    np.testing.assert_array_equal(read(path), CUBE)
+    with open_envi(path) as volume:
+        np.testing.assert_allclose(volume.wavelengths, [float(wave) for wave in waves])
+
+
+@pytest.mark.parametrize(
+    ("data", "header"),
+    [
+        ("a.img", "a.hdr"),
+        ("a.img", "a.img.hdr"),
+        ("a", "a.hdr"),
+        ("A.RAW", "a.HDR"),
+        ("a.dat", "A.DAT.Hdr"),
+        ("a.bil", "a.hdr"),
+        ("a_v1.odd", "a_v1.odd.hdr"),
+        ("b.2020.x", "b.2020.x.hdr"),
+    ],
+)
+def test_either_file_finds_the_other(tmp_path, data, header):
+    save(tmp_path / "scratch.img")
+    (tmp_path / "scratch.img").rename(tmp_path / data)
+    (tmp_path / "scratch.hdr").rename(tmp_path / header)
+    for name in (data, header):
+        path = tmp_path / name
+        assert format_of(path).shapes(path) == {"": CUBE.shape}
+        np.testing.assert_array_equal(read(path), CUBE)
+    assert files_of(tmp_path) == [tmp_path / data]
+
+
+def test_folder_gives_one_file_for_each_pair(tmp_path):
+    save(tmp_path / "b.raw")
+    save(tmp_path / "a.img")
+    for name in ("a.png", "a.json", "dark.raw", ".hidden.hdr", "c.npy"):
+        (tmp_path / name).touch()
+    (tmp_path / "sub").mkdir()
+    assert [path.name for path in files_of(tmp_path)] == ["a.img", "b.raw", "c.npy"]
+    with pytest.raises(ValueError, match=r"'\.png'; supported are .*\.hdr.*ENVI header beside it"):
+        format_of(tmp_path / "a.png")
+
+
+def test_partner_that_is_missing_or_not_clear(tmp_path):
+    path = save(tmp_path / "a.raw")
+    shutil.copy(path, tmp_path / "a.img")
+    with pytest.raises(ValueError, match=r"several data files, a\.img, a\.raw; give the data file"):
+        read(tmp_path / "a.hdr")
+    np.testing.assert_array_equal(read(path), CUBE)
+    (tmp_path / "a.img").unlink()
+    (tmp_path / "b.hdr").write_text(header_text(CUBE))
+    with pytest.raises(FileNotFoundError, match=r"b\.hdr has no data file.*\.img"):
+        files_of(tmp_path)
+    (tmp_path / "c.raw").touch()
+    with pytest.raises(
+        FileNotFoundError, match=r"c\.raw has no ENVI header.*c\.raw\.hdr and c\.hdr"
+    ):
+        read(tmp_path / "c.raw")
+    with pytest.raises(FileNotFoundError, match=r"none\.hdr"):
+        read(path, header=tmp_path / "none.hdr")
+    with pytest.raises(ValueError, match="drop --key x"):
+        read(path, key="x")
+
+
+@pytest.mark.parametrize("interleave", sorted(AXES))
+def test_truncated_or_too_long(tmp_path, interleave):
+    path = save(tmp_path / "a.img", interleave=interleave)
+    whole = path.read_bytes()
+    for kept in (0, 1, len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(ValueError, match=rf"a\.img is truncated, holds {kept} of 120 bytes"):
+            read(path)
+        with pytest.raises(ValueError, match="truncated"):
+            envi_shapes(path)
+    path.write_bytes(whole + b"1234567")
+    with pytest.raises(ValueError, match=r"a\.img holds 127 bytes, 7 more.*header offset = 7"):
+        read(path)
+
+
+def test_headers_that_disagree_with_the_length_say_what_would_agree(tmp_path):
+    path = save(tmp_path / "a.img")  # 4 x 3 x 5 values of 2 bytes
+    header = path.with_suffix(".hdr")
+    header.write_text(header_text(CUBE, code=4))
+    with pytest.raises(ValueError, match=r"120 of 240 .*lines = 2 or a data type of 2 bytes"):
+        read(path)
+    header.write_text(header_text(CUBE[:3]))
+    with pytest.raises(ValueError, match=r"30 more .*header offset = 30 or lines = 4"):
+        read(path)
+    header.write_text(header_text(CUBE[..., :4]))
+    with pytest.raises(ValueError, match=r"24 more .* 4 lines x 3 samples x 4 bands.*bands = 5"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"interleave": None}, r"interleave \(nothing\), which is none of bsq, bil, bip"),
+        ({"interleave": "bsx"}, "interleave bsx, which is none of"),
+        ({"code": 6}, r"data type 6 is complex; a cube holds one of 1 \(uint8\), 2 \(int16\)"),
+        ({"code": 9}, "data type 9 is complex"),
+        ({"code": 7}, "data type 7 is none of ENVI's"),
+        ({"code": None}, r"a\.hdr lacks data type"),
+        ({"lines": None, "bands": None}, r"a\.hdr lacks lines, bands"),
+        ({"samples": "three"}, "samples = three is no whole number of 1 or more"),
+        ({"samples": 0}, "samples = 0 is no whole"),
+        ({"lines": -4}, "lines = -4 is no whole"),
+        ({"offset": -1}, "header offset = -1 is no whole number of 0"),
+        ({"order": 2}, "byte order 2 is neither"),
+        ({"file_type": "ENVI Spectral Library"}, "a spectral library, not a cube"),
+        ({"file_compression": 1}, "compressed; save it uncompressed"),
+        ({"major_frame_offsets": "{0, 16}"}, "major frame offsets.*not supported"),
+        ({"wavelength": "{1, 2, 3}"}, "wavelength has 3 values and there are 5 bands"),
+        ({"wavelength": "{1, 2, 3, 4, x}"}, "wavelength holds what is no number"),
+        ({"bbl": "{1, 1}"}, "bbl has 2 values and there are 5 bands"),
+        ({"wavelength": "{400, 410, 405, 420, 430}"}, "band 3 is at 405 nm and band 2 .* 410 nm"),
+        ({"wavelength": "{400, 410, 410, 420, 430}"}, "out of order: band 3"),
+        ({"wavelength": "{430, 420, 410, 415, 400}"}, "out of order: band 4"),
+        ({"wavelength": "{1, 2, 3, 4, 5"}, "brace that is not closed"),
+        ({"reflectance_scale_factor": 0}, "must be above 0"),
+    ],
+)
+def test_headers_that_are_refused(tmp_path, fields, message):
+    path = save(tmp_path / "a.img")
+    plain = {name: fields.pop(name) for name in list(fields) if name in ("code", "order", "offset")}
+    text = header_text(CUBE, **{"interleave": "bil", **plain, **fields})
+    path.with_suffix(".hdr").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read(path)
+
+
+@pytest.mark.parametrize("text", [b"", b"samples = 3", b"#?RADIANCE\n", b"\x00\xff" * 99])
+def test_headers_of_other_kinds(tmp_path, text):
+    path = save(tmp_path / "a.img")
+    path.with_suffix(".hdr").write_bytes(text)
+    with pytest.raises(ValueError, match=r"a\.hdr is not an ENVI header"):
+        read(path)
+
+
+def test_suffix_that_contradicts_the_interleave(tmp_path):
+    path = save(tmp_path / "a.bil", interleave="bip")
+    with pytest.raises(ValueError, match=r"named as bil and a\.hdr says interleave = bip"):
+        read(path)
+    np.testing.assert_array_equal(read(path.rename(tmp_path / "a.bip")), CUBE)
+
+
+def archive(kind: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(buffer, "w") as file:
+            file.writestr("cube.img", content)
+    elif kind == "tar":
+        with tarfile.open(fileobj=buffer, mode="w") as file:
+            info = tarfile.TarInfo("cube.img")
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    elif kind == "HDF5":
+        with h5py.File(buffer, "w") as file:
+            file["cube"] = np.frombuffer(content, np.uint8)
+    else:
+        buffer.write(gzip.compress(content))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gzip", "HDF5"])
+def test_archives_posing_as_cubes(tmp_path, kind):
+    path = save(tmp_path / "a.raw")
+    path.write_bytes(archive(kind, path.read_bytes()))
+    with pytest.raises(ValueError, match=rf"a\.raw is an? {kind} (archive|file), not the plain"):
+        read(path)
+
+
+def test_what_else_the_header_tells(tmp_path):
+    path = save(
+        tmp_path / "a.img",
+        wavelength_units="Micrometers",
+        wavelength="{0.4, 0.5, 0.6, 0.7, 0.8}",
+        bbl="{1, 0, 1, 1, 0,}",
+        data_ignore_value=-9999,
+        reflectance_scale_factor=10000.0,
+        data_gain_values="{2, 2, 2, 2, 2}",
+    )
+    with open_envi(path) as volume:
+        assert volume.path == path
+        np.testing.assert_allclose(volume.wavelengths, [400, 500, 600, 700, 800])
+        assert volume.bad_bands.tolist() == [False, True, False, False, True]
+        assert volume.no_data == -9999.0
+        assert (volume.scale, volume.units) == (1e-4, "reflectance")
+        assert volume.notes == ("data gain values of the header not applied",)
+    path = save(tmp_path / "b.img", order=None, data_units="radiance", wavelength="{5,4,3,2,1}")
+    with open_envi(path) as volume:
+        assert (volume.scale, volume.units, volume.no_data) == (None, "radiance", None)
+        np.testing.assert_allclose(volume.wavelengths, [5000, 4000, 3000, 2000, 1000])
+        assert "no byte order" in volume.notes[0]
+        assert "wavelengths fall" in volume.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("units", "values", "nm"),
+    [
+        ("nm", [50.0, 60.0], [50.0, 60.0]),
+        ("Nanometers", [500.0, 600.0], [500.0, 600.0]),
+        ("µm", [0.5, 0.6], [500.0, 600.0]),
+        ("Microns", [0.5, 0.6], [500.0, 600.0]),
+        ("Angstroms", [5000.0, 6000.0], [500.0, 600.0]),
+        ("Unknown", [0.5, 0.6], [500.0, 600.0]),
+        (None, [500.0, 600.0], [500.0, 600.0]),
+        ("Wavenumber", [9000.0, 9100.0], None),
+        ("Index", [1.0, 2.0], None),
+        ("nm", [0.0, 600.0], None),
+        ("nm", [np.nan, 600.0], None),
+    ],
+)
+def test_units_of_wavelengths(units, values, nm):
+    found, notes = stated_wavelengths(np.array(values), units, "a.hdr: wavelength")
+    if nm is None:
+        assert found is None
+        assert "not kept" in notes[0]
+    else:
+        np.testing.assert_allclose(found, nm)
+        assert notes == ()
+
+
+def test_header_of_another_file_gives_a_reference_its_shape(tmp_path):
+    cube = save(tmp_path / "cube.raw")
+    white = tmp_path / "white.raw"
+    white.write_bytes(cube.read_bytes()[:60])  # two of four lines
+    with open_envi(white, header=tmp_path / "cube.hdr") as volume:
+        assert volume.shape == (2, 3, 5)
+        assert "2 lines by the length of white.raw, the header says 4" in volume.notes
+    np.testing.assert_array_equal(read(white, header=tmp_path / "cube.hdr"), CUBE[:2])
+    white.write_bytes(cube.read_bytes()[:61])
+    with pytest.raises(ValueError, match=r"white\.raw is truncated, holds 61 of 120"):
+        read(white, header=tmp_path / "cube.hdr")
+    np.testing.assert_array_equal(read(cube, lines=4), CUBE)
+    cube.write_bytes(cube.read_bytes()[:60])
+    with pytest.raises(ValueError, match="truncated"):  # its own header is taken at its word
+        read(cube)
+
+
+def test_class_maps_are_left_for_labels(tmp_path):
+    path = save(tmp_path / "map.img", CUBE[..., :1], code=2, file_type="ENVI Classification")
+    assert envi_shapes(path) == {"": (4, 3)}
+
+
+MAPS = [
+    "{UTM, 1, 1, 500000, 4100000, 20, 10, 33, North, WGS-84, units=Meters}",
+    "{UTM, 1.5, 2.5, 500010, 4099975, 20, 10, 33, South, WGS-84, units=Meters}",
+    "{UTM, 1, 1, 500000, 4100000, 20, 10, 11, North, WGS-84, units=Meters, rotation=30}",
+    "{Geographic Lat/Lon, 1, 1, -105.5, 40.25, 0.001, 0.002, WGS-84, units=Degrees}",
+]
+
+
+@pytest.mark.parametrize("map_info", MAPS)
+def test_map_info_agrees_with_gdal(tmp_path, map_info):
+    path = save(tmp_path / "a.img", map_info=map_info)
+    with open_envi(path) as volume, rasterio.open(path) as file:
+        found = volume.georeference
+        np.testing.assert_allclose(found.transform, file.transform[:6])
+        assert rasterio.CRS.from_string(found.crs) == file.crs
+        assert found.metres == (1.0 if file.crs.is_projected else None)
+        assert found.pixel_area == (pytest.approx(200.0) if file.crs.is_projected else None)
+
+
+def test_map_info_by_hand():
+    found, notes = envi_georeference(MAPS[1].strip("{}"))
+    assert (found.crs, notes) == ("EPSG:32733", ())
+    assert found.transform == (20.0, 0.0, 500000.0, 0.0, -10.0, 4099990.0)
+    found, _ = envi_georeference(MAPS[0].strip("{}"), ['PROJCS["x"', 'UNIT["Meter"', "1.0]]"])
+    assert found.crs == 'PROJCS["x",UNIT["Meter",1.0]]'
+    # A rotation turns the image about its reference pixel, which stays where it is.
+    turned, _ = envi_georeference("UTM, 3, 5, 100, 200, 2, 2, 33, North, WGS-84, rotation=90")
+    a, b, c, d, e, f = turned.transform
+    assert (a * 2 + b * 4 + c, d * 2 + e * 4 + f) == pytest.approx((100.0, 200.0))
+    assert turned.pixel_area == pytest.approx(4.0)
+    found, notes = envi_georeference("Arbitrary, 1, 1, 0, 0, 2, 2, units=Feet")
+    assert (found.crs, found.metres) == (None, 0.3048)
+    assert "only the pixel grid" in notes[0]
+    for broken in ("UTM, 1", "UTM, 1, 1, 0, 0, 0, 2, 33, North, WGS-84", "UTM, a, 1, 0, 0, 1, 1"):
+        assert envi_georeference(broken)[0] is None
+        assert "not understood" in envi_georeference(broken)[1][0]
+    found, _ = envi_georeference(None, None, ["0.5", "0.25", "units=Millimeters"])
+    assert found.pixel_area == pytest.approx(0.125e-6)
+    assert envi_georeference(None) == (None, ())
+
+
+def test_data_that_shrinks_while_it_is_read(tmp_path):
+    path = save(tmp_path / "a.img")
+    with open_envi(path) as volume:
+        path.write_bytes(b"")
+        with pytest.raises(ValueError, match=r"a\.img changed or vanished"):
+            volume.read((slice(0, 1),) * 3)
+
+
+def test_without_spectral_says_what_to_install(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.img")
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith("spectral"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'jaxhsi\[io\]'"):
+        read(path)
+
+
+def test_maize_kernel_and_its_references(shared_data):
+    folder = shared_data / "plantcv_corn"
+    header = folder / "corn-kernel-hyperspectral.hdr"
+    assert files_of(folder) == [header.with_suffix(".raw")]
+    with open_envi(header) as volume:
+        assert volume.shape == (31, 43, 580)
+        assert volume.wavelengths[[0, -1]].tolist() == [366.551, 1048.421]
+        assert volume.notes == ("the header states no byte order, 0 (little endian) taken",)
+        kernel = volume.read((slice(None),) * 3).astype(float)
+    white = read(folder / "white_reference_crop.raw", header=header).astype(float)
+    dark = read(folder / "dark_reference_crop.raw", header=header).astype(float)
+    assert white.shape == dark.shape == (31, 43, 580)
+    assert dark.mean() < kernel.mean() < white.mean()

@@ -1,0 +1,241 @@
+"""The command, end to end on tiny data, and all that a user can get wrong."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.store import open_cube
+from jaxhsi.data.writing import create_cube
+from jaxhsi.predict import main
+from jaxhsi.train import main as train
+from tests.dgc.scene import BANDS, blobs
+from tests.test_train import TINY
+
+WAVES = np.linspace(400.0, 700.0, BANDS)
+PLACE = Georeference("EPSG:32633", (2.0, 0.0, 430_000.0, 0.0, -2.0, 5_400_000.0), 1.0)
+
+
+def store(path: Path, values: np.ndarray, **known) -> Path:
+    with create_cube(path, values.shape, np.float32, **known) as array:
+        array.write(values).result()
+    return path
+
+
+def field() -> np.ndarray:
+    values = blobs(3, 72)[0][:, :60].copy()
+    values[5, 7, 2] = np.nan
+    return values
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run on one store with wavelengths."""
+    folder = tmp_path_factory.mktemp("trained")
+    cube = store(folder / "field.zarr", blobs(0)[0], wavelengths=WAVES)
+    given = ("--steps", "3", "--data", str(cube), "--out", str(folder / "run"))
+    assert train([*TINY, *given]) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def cube(tmp_path_factory) -> Path:
+    """Another one, which lies somewhere and has a hole."""
+    path = tmp_path_factory.mktemp("cube") / "east.zarr"
+    return store(path, field(), wavelengths=WAVES + 1.0, georeference=PLACE)
+
+
+def predicted(run: Path, cube: Path, out: Path, *options: str) -> np.ndarray:
+    assert main([str(run), str(cube), "--out", str(out), *options]) == 0
+    return np.load(out / "labels" / f"{cube.stem}.npy")
+
+
+@pytest.fixture(scope="module")
+def plain(run, cube, tmp_path_factory) -> Path:
+    """Predictions with all defaults, and all files."""
+    out = tmp_path_factory.mktemp("plain") / "out"
+    predicted(run, cube, out, "--envi")
+    return out
+
+
+def test_what_was_trained_labels_its_own_cube_alike(run, tmp_path):
+    data = json.loads((run / "cubes.json").read_text())["cubes"][0]["url"]
+    again = predicted(run, Path(data), tmp_path / "out")
+    np.testing.assert_array_equal(again, np.load(run / "labels" / "field.npy"))
+
+
+def test_predictions_hold_all_that_they_promise(plain):
+    labels = np.load(plain / "labels" / "east.npy")
+    assert labels.shape == (72, 60)
+    assert labels[5, 7] == -1
+    assert sorted(np.unique(labels)) == [-1, 0, 1, 2]
+    map_ = open_cube(plain / "labels" / "east.zarr")
+    np.testing.assert_array_equal(map_.array.read().result()[..., 0], labels)
+    assert map_.georeference == PLACE
+    assert "labelled by DGC with 3 clusters after 3 steps" in map_.history
+    confidence = open_cube(plain / "labels" / "east-confidence.zarr").array.read().result()
+    assert (confidence[labels >= 0] > 1 / 3).all()
+    assert (plain / "pictures" / "east.png").stat().st_size > 1000
+    assert not list(plain.rglob("*partial*"))
+
+
+def test_areas_are_counted_from_the_map(plain):
+    found = json.loads((plain / "areas.json").read_text())
+    labels = np.load(plain / "labels" / "east.npy")
+    pixels = np.bincount(labels[labels >= 0], minlength=3)
+    assert found["names"] == ["cluster 0", "cluster 1", "cluster 2"]
+    assert found["cubes"]["east"]["pixel_area_m2"] == 4.0
+    for listed in (found["cubes"]["east"], found["total"]):
+        assert listed["invalid_pixels"] == 1
+        assert [row["pixels"] for row in listed["areas"]] == pixels.tolist()
+        assert [row["m2"] for row in listed["areas"]] == (4.0 * pixels).tolist()
+        assert sum(row["share"] for row in listed["areas"]) == pytest.approx(1.0)
+    rows = list(csv.DictReader((plain / "areas.csv").open()))
+    assert [row["cube"] for row in rows] == ["east"] * 3 + ["all cubes"] * 3
+    assert float(rows[1]["m2"]) == 4.0 * pixels[1]
+
+
+def test_maps_go_to_other_programs_with_their_place(plain):
+    rasterio = pytest.importorskip("rasterio")
+    labels = np.load(plain / "labels" / "east.npy")
+    with rasterio.open(plain / "labels" / "east.tif") as file:
+        np.testing.assert_array_equal(file.read(1), np.where(labels < 0, 255, labels))
+        assert file.crs.to_epsg() == 32633
+        assert tuple(file.transform[:6]) == PLACE.transform
+    with rasterio.open(plain / "labels" / "east.img") as file:
+        np.testing.assert_array_equal(file.read(1), labels + 1)
+        assert file.crs.to_epsg() == 32633
+
+
+@pytest.mark.parametrize("tile", [32, 100])
+def test_every_pixel_is_the_same_whatever_the_tiles(run, cube, plain, tmp_path, tile):
+    labels = predicted(run, cube, tmp_path / "out", "--tile", str(tile))
+    np.testing.assert_array_equal(labels, np.load(plain / "labels" / "east.npy"))
+
+
+def test_merged_maps_hold_groups_under_their_names(run, cube, plain, tmp_path):
+    merge = ("--merge", "background=2 tissue=0")
+    labels = predicted(run, cube, tmp_path / "out", *merge, "--pixel_size", "0.5")
+    clusters = np.load(plain / "labels" / "east.npy")
+    np.testing.assert_array_equal(labels, np.array([1, 2, 0, -1])[clusters])
+    saved = yaml.safe_load((tmp_path / "out" / "merge.yaml").read_text())
+    assert saved == {"background": [2], "tissue": [0], "cluster 1": [1]}
+    found = json.loads((tmp_path / "out" / "areas.json").read_text())
+    assert found["names"] == list(saved)
+    assert found["total"]["areas"][0]["m2"] == 0.25 * (clusters == 2).sum()
+    history = open_cube(tmp_path / "out" / "labels" / "east.zarr").history
+    assert "0 background (2); 1 tissue (0); 2 cluster 1 (1)" in history[-1]
+    again = predicted(run, cube, tmp_path / "b", "--merge", str(tmp_path / "out" / "merge.yaml"))
+    np.testing.assert_array_equal(again, labels)
+
+
+def test_several_cubes_in_files_and_folders_and_the_default_folder(run, tmp_path):
+    folder = tmp_path / "cubes"
+    folder.mkdir()
+    for name in "ab":
+        np.save(folder / f"{name}.npy", blobs(4)[0][: 30 if name == "a" else 48])
+    np.save(tmp_path / "c.npy", blobs(5)[0])
+    assert main([str(run), str(folder), str(tmp_path / "c.npy")]) == 0
+    found = json.loads((run / "predictions" / "areas.json").read_text())
+    assert list(found["cubes"]) == ["a", "b", "c"]
+    assert found["total"]["areas"][0]["m2"] is None
+    assert np.load(run / "predictions" / "labels" / "a.npy").shape == (30, 48)
+    assert not list((run / "predictions").rglob("*.tif"))  # they lie nowhere
+
+
+def test_upstreams_runs_standardise_each_cube(tmp_path):
+    values = blobs(6)[0]
+    cube = store(tmp_path / "a.zarr", values)
+    given = (
+        *("dgc", "--method", "upstream", "--stream.standardise_cubes", "true", "--steps", "1"),
+        *("--upstream_encoder.embed_dim", "4", "--views.crop", "12", "--stream.batch", "1"),
+        *("--devices", "1", "--num_clusters", "2", "--data", str(cube)),
+    )
+    assert train([*given, "--out", str(tmp_path / "run")]) == 0
+    trained = np.load(tmp_path / "run" / "labels" / "a.npy")
+    # In other units the standardised cube is the same.
+    scaled = store(tmp_path / "other" / "a.zarr", values * 8)
+    np.testing.assert_array_equal(predicted(tmp_path / "run", scaled, tmp_path / "out"), trained)
+
+
+def refused(capsys, tmp_path, run: Path, *arguments: str) -> str:
+    """The message of a refused command; nothing may have been left behind."""
+    out = tmp_path / "refused"
+    assert main([str(run), *arguments, "--out", str(out)]) == 1
+    assert not out.exists()
+    message = capsys.readouterr().err
+    assert "error: " in message
+    return message
+
+
+def test_cubes_of_other_bands_are_refused_and_both_are_named(capsys, tmp_path, run):
+    few = store(tmp_path / "few.zarr", blobs(0)[0][..., :-1])
+    message = refused(capsys, tmp_path, run, str(few))
+    assert str(run) in message
+    assert "few.zarr" in message
+    assert f"{BANDS} " in message
+
+
+def test_cubes_of_other_wavelengths_are_refused_unless_they_are_near(capsys, tmp_path, run):
+    off = store(tmp_path / "off.zarr", blobs(0)[0], wavelengths=WAVES + 20.0)
+    message = refused(capsys, tmp_path, run, str(off))
+    assert str(run) in message
+    assert "off.zarr" in message
+    assert "more than 13.6364 nm apart" in message
+    predicted(run, off, tmp_path / "out", "--tolerance", "21")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--merge", "a=3"), "names cluster 3; there are 0 to 2"),
+        (("--merge", "a=0 b=0"), "named twice"),
+        (("--merge", "nowhere.yaml"), "no file at nowhere.yaml"),
+        (("--tile", "0"), "--tile 0 is out of range"),
+        (("--pixel_size", "-1"), "--pixel_size -1.0 is out of range"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(capsys, tmp_path, run, cube, options, words):
+    assert words in refused(capsys, tmp_path, run, str(cube), *options)
+
+
+def test_a_merge_file_of_another_form_is_named(capsys, tmp_path, run, cube):
+    for text in ("- 1\n", "a: [x]\n", "a: [1\n", "a: [true]\n"):
+        (tmp_path / "merge.yaml").write_text(text)
+        given = ("--merge", str(tmp_path / "merge.yaml"))
+        message = refused(capsys, tmp_path, run, str(cube), *given)
+        assert "merge.yaml does not hold groups" in message
+
+
+def test_what_is_no_run_is_refused(capsys, tmp_path, run, cube):
+    assert "holds no run" in refused(capsys, tmp_path, tmp_path / "none", str(cube))
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.yaml").write_text((run / "config.yaml").read_text())
+    assert "has no cubes.json" in refused(capsys, tmp_path, tmp_path / "old", str(cube))
+    (tmp_path / "old" / "config.yaml").write_text("num_candidates: 5\n")
+    assert "a run of another command" in refused(capsys, tmp_path, tmp_path / "old", str(cube))
+    (tmp_path / "old" / "config.yaml").write_text("num_clusters: 5\nflavour: 7\n")
+    (tmp_path / "old" / "cubes.json").write_text("{}")
+    assert "options of this version" in refused(capsys, tmp_path, tmp_path / "old", str(cube))
+
+
+def test_a_run_without_a_checkpoint_is_named(capsys, tmp_path, run, cube):
+    (tmp_path / "young").mkdir()
+    for name in ("config.yaml", "cubes.json"):
+        (tmp_path / "young" / name).write_text((run / name).read_text())
+    assert "no checkpoint in" in refused(capsys, tmp_path, tmp_path / "young", str(cube))
+
+
+def test_predictions_are_not_overwritten_unasked_and_a_run_never(capsys, tmp_path, run, cube):
+    predicted(run, cube, tmp_path / "out")
+    given = [str(run), str(cube), "--out"]
+    assert main([*given, str(tmp_path / "out")]) == 1
+    assert "--overwrite deletes them" in capsys.readouterr().err
+    assert main([*given, str(tmp_path / "out"), "--overwrite"]) == 0
+    assert main([*given, str(run), "--overwrite"]) == 1
+    assert "no predictions and are left alone" in capsys.readouterr().err
+    assert (run / "scores.json").is_file()
