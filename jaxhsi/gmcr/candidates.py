@@ -150,7 +150,7 @@ def gains(
     """
     gram = codes.T @ codes
     scale = jnp.maximum(jnp.trace(gram) / jnp.maximum(jnp.sum(is_open), 1), 1e-9)
-    idle = jnp.where(used(codes) > 0, 1e-5 * scale, scale)
+    idle = jnp.where(used(codes) > 0, 1e-5 * scale, scale)  # codes may be all but dependent
     spectra = 1 / jnp.diagonal(jnp.linalg.inv(gram + jnp.diag(idle)))
     shown = components * is_open[:, None]
     mixes = 1 / jnp.diagonal(

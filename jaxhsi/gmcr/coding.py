@@ -89,20 +89,25 @@ def _eliminate(
     pairs = active[:, :, None] & active[:, None, :]
     small = jnp.where(pairs, gram[chosen[:, :, None], chosen[:, None, :]], 0.0)
     diagonal = jnp.where(active, damping[chosen] + 1e-5, 1.0)
-    inverse = jnp.linalg.inv(small + diagonal[:, :, None] * jnp.eye(most))
+    small = small + diagonal[:, :, None] * jnp.eye(most)
+    inverse = jnp.linalg.inv(small)
+    # No diagonal of an inverse is less than the reciprocal of the matrix's own; rounding errors
+    # are, where components are nearly the same.
+    least_own = 1 / jnp.diagonal(small, axis1=1, axis2=2)
     targets = jnp.take_along_axis(match, chosen, 1) * active
     codes = jnp.einsum("nij,nj->ni", inverse, targets)
 
     def drop(_: Array, held: tuple) -> tuple:
         inverse, codes, active = held
-        gain = codes**2 / jnp.maximum(jnp.diagonal(inverse, axis1=1, axis2=2), 1e-12)
+        own = jnp.maximum(jnp.diagonal(inverse, axis1=1, axis2=2), least_own)
+        gain = codes**2 / own
         if non_negative:  # negatives go first, the most negative before the others
             gain = jnp.where(codes > 0, gain, codes - 1e3)
         gain = jnp.where(active, gain, jnp.inf)
         least = jnp.argmin(gain, axis=1)[:, None]
         dropped = jnp.take_along_axis(gain, least, 1) < price
         column = jnp.take_along_axis(inverse, least[:, :, None], 2)[:, :, 0]
-        own = jnp.maximum(jnp.take_along_axis(column, least, 1), 1e-12)
+        own = jnp.take_along_axis(own, least, 1)
         step = jnp.where(dropped, jnp.take_along_axis(codes, least, 1) / own, 0.0)
         gone = (jnp.arange(most) == least) & dropped
         scaled = jnp.where(dropped, column / own, 0.0)

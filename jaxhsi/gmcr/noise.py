@@ -60,7 +60,8 @@ def edge_rank(
 
     The largest singular value of (n, c) white noise of deviation sigma is close to
     sigma (sqrt(n) + sqrt(c)); what lies below is noise and gives sigma anew, until nothing
-    changes. Source: the edge of the Marchenko-Pastur law.
+    changes. Sigma is not taken to be less than 1e-4 of the data's root mean square, as in
+    `noise_scale`. Source: the edge of the Marchenko-Pastur law.
 
     Args:
         singular: of the data, falling.
@@ -68,10 +69,11 @@ def edge_rank(
         columns: c.
     """
     place = jnp.arange(len(singular))
+    least = _LEAST * jnp.sqrt(jnp.sum(singular**2) / (rows * columns))
 
     def deviation(rank: Array) -> Array:
         tail = jnp.sum(jnp.where(place >= rank, singular, 0.0) ** 2)
-        return jnp.sqrt(tail / ((rows - rank) * (columns - rank)))
+        return jnp.maximum(jnp.sqrt(tail / ((rows - rank) * (columns - rank))), least)
 
     def enlarge(_: Array, rank: Array) -> Array:
         edge = _MARGIN * deviation(rank) * (rows**0.5 + columns**0.5)

@@ -100,3 +100,13 @@ def test_no_more_than_the_most():
 
 def test_used_counts_spectra():
     assert used(jnp.array([[1.0, 0.0], [2.0, 0.0], [0.0, -1.0]])).tolist() == [2, 1]
+
+
+def test_components_that_are_nearly_the_same_break_nothing():
+    """Twelve copies of one spectrum and large amounts: finite codes that fit to a few per cent."""
+    one = np.abs(np.random.default_rng(0).normal(size=50))
+    s = np.tile(one / np.linalg.norm(one), (12, 1))
+    s = jnp.asarray(s * (1 + 1e-7 * np.random.default_rng(1).normal(size=s.shape)), jnp.float32)
+    x = 1e4 * s[:3]
+    found = CODE(x, s, jnp.ones(12), jnp.float32(9.0))
+    np.testing.assert_allclose(found @ s, x, rtol=0.03, atol=1)

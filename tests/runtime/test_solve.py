@@ -122,3 +122,12 @@ def test_equal_spectra_are_one_component():
     assert len(found.components) == 1
     np.testing.assert_allclose(found.components[0], row / np.linalg.norm(row), atol=1e-4)
     assert np.isfinite(found.concentrations).all()
+
+
+def test_repeated_spectra_without_noise_break_nothing():
+    """Five spectra four times each: five components, though most candidates are the same."""
+    rows = np.random.default_rng(0).random((5, 60)).astype(np.float32)
+    found = solve(KEY, np.repeat(rows, 4, axis=0), Options(steps=40, refresh=20, phases=2))
+    assert len(found.components) == 5
+    fit = found.concentrations @ found.components
+    np.testing.assert_allclose(fit, np.repeat(rows, 4, axis=0), atol=2e-3)
