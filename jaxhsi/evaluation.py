@@ -102,8 +102,8 @@ def open_maps(folder: Path) -> Maps:
         found, names, merged = {}, (), False
     if not found.get("cubes") or not names:
         raise FileNotFoundError(
-            f"{folder} holds no label maps (no {AREAS}, and no scores.json of dgc); name the folder "
-            "of a run of dgc, or of what predict wrote, that has come to its end"
+            f"{folder} holds no label maps (no {AREAS}, and no scores.json of dgc); name a folder "
+            "of train dgc or of predict, which has come to its end"
         )
     cubes = tuple(open_cube(folder / "labels" / f"{name}.zarr") for name in found["cubes"])
     return Maps(cubes, names, merged)

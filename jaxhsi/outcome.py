@@ -1,11 +1,11 @@
 """Label maps, pictures and scores of a state, cube by cube."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial, reduce
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -21,8 +21,15 @@ from jaxhsi.runtime.labelling import Labelled, label_tiles, label_writer
 from jaxhsi.tally import Tally, active_clusters, no_pixels, scored, tally
 from jaxhsi.task import Task
 
-Labeller = Callable[[Any, Cube], Iterator[Labelled]]
-"""Tiles of a cube, labelled by a state."""
+
+@runtime_checkable
+class Labeller(Protocol):
+    """Labels cubes."""
+
+    def __call__(
+        self, state: Any, cube: Cube, colours: maps.FalseColour | None = None
+    ) -> Iterator[Labelled]:
+        """Tiles of a cube, labelled by a state; a picture may be gathered on the way."""
 
 
 class Written(NamedTuple):
@@ -30,13 +37,15 @@ class Written(NamedTuple):
 
     Attributes:
         tally: its counts.
-        labels: the map, thinned for a picture.
+        colours: picture of the cube.
+        labels: the map, thinned as the picture is.
         truth: likewise, or None where it is not known.
     """
 
     tally: Tally
-    labels: maps.Thinned
-    truth: maps.Thinned | None
+    colours: maps.Picture
+    labels: np.ndarray
+    truth: np.ndarray | None
 
 
 def labeller(method: DGC, read: Reader, tile: int) -> Labeller:
@@ -49,7 +58,14 @@ def labeller(method: DGC, read: Reader, tile: int) -> Labeller:
     """
     predict = jax.jit(method.predict)
     cut = {"halo": method.halo, "full_rows": method.full_rows, "tile": tile}
-    return partial(label_tiles, predict, read=read, **cut)
+
+    def label(
+        state: Any, cube: Cube, colours: maps.FalseColour | None = None
+    ) -> Iterator[Labelled]:
+        reader = read if colours is None else colours.watching(read)
+        return label_tiles(predict, state, cube, read=reader, **cut)
+
+    return label
 
 
 def label_cubes(
@@ -68,19 +84,20 @@ def label_cubes(
     trained, untrained = {}, []
     for cube in task.label:
         truth = task.truth(cube)
-        written = write_map(label(state, cube), cube, partial_, [note], clusters, truth, classes)
+        written = write_map(label, state, cube, partial_, [note], clusters, truth, classes)
         trained[cube.name] = written.tally
         if truth is not None:
             counts = (_counted(part, truth, clusters, classes) for part in label(start, cube))
             untrained.append(reduce(add, counts))
-        draw_map(folder / "pictures" / f"{cube.name}.png", cube, written, names)
+        draw_map(folder / "pictures" / f"{cube.name}.png", written, names)
     shutil.rmtree(folder / "labels", ignore_errors=True)
     partial_.rename(folder / "labels")
     return _scores(trained, untrained, task.classes)
 
 
 def write_map(
-    parts: Iterable[Labelled],
+    label: Labeller,
+    state: Any,
     cube: Cube,
     folder: Path,
     notes: Sequence[str],
@@ -88,27 +105,29 @@ def write_map(
     truth: LabelMap | None = None,
     classes: int = 0,
 ) -> Written:
-    """Write the tiles of a cube and count them as they come.
+    """Label a cube, write its tiles and count them as they come; it is read once.
 
     Args:
-        parts: all tiles.
-        cube: whose they are.
+        label: gives the tiles.
+        state: that labels.
+        cube: to label.
         folder: of the label maps, see :func:`jaxhsi.runtime.labelling.label_writer`.
         notes: for the history of the maps.
         clusters: number of clusters k.
         truth: codes of the classes, or None.
         classes: number of classes c.
     """
-    total, labels = no_pixels(clusters, classes), maps.Thinned(cube.shape)
-    true = None if truth is None else maps.Thinned(cube.shape)
+    total, colours = no_pixels(clusters, classes), maps.FalseColour(cube)
+    labels, true = (maps.Thinned(cube.shape, np.array(-1, np.int32)) for _ in range(2))
     with label_writer(folder, cube, notes) as write:
-        for part in parts:
+        for part in label(state, cube, colours):
             write(part)
             total += _counted(part, truth, clusters, classes)
             labels.add(part.slices, part.labels)
-            if truth is not None and true is not None:
+            if truth is not None:
                 true.add(part.slices, truth.read(*part.slices))
-    return Written(total, labels, true)
+    known = None if truth is None else true.values
+    return Written(total, colours.picture(), labels.values, known)
 
 
 def _counted(part: Labelled, truth: LabelMap | None, clusters: int, classes: int) -> Tally:
@@ -131,15 +150,15 @@ def _scores(
     return scores
 
 
-def draw_map(path: Path, cube: Cube, written: Written, names: Sequence[str]) -> None:
+def draw_map(path: Path, written: Written, names: Sequence[str]) -> None:
     """A picture of the cube, its labels and, where it is known, the truth, with a legend."""
     pixels, confusion = written.tally.pixels, written.tally.confusion
     panels = [
-        ("false colour", maps.false_colour(cube)),
-        ("clusters", maps.cluster_map(written.labels.values, len(pixels))),
+        ("false colour", written.colours),
+        ("clusters", maps.cluster_map(written.labels, len(pixels))),
     ]
     if written.truth is not None:
-        coded, shown = written.truth.values, _class_colours(confusion)
+        coded, shown = written.truth, _class_colours(confusion)
         coloured = np.where(coded < 0, -1, shown[coded])
         panels.append(("truth", maps.cluster_map(coloured, sum(confusion.shape))))
     share = pixels / max(pixels.sum(), 1)

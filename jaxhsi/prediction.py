@@ -97,12 +97,14 @@ def _predict(
 ) -> Tally:
     """Write the label map of a cube and a picture of it."""
 
-    def merged() -> Iterator[Labelled]:
-        for part in label(state, cube):
+    def merged(
+        state: Any, cube: Cube, colours: maps.FalseColour | None = None
+    ) -> Iterator[Labelled]:
+        for part in label(state, cube, colours):
             yield part._replace(labels=merge.apply(part.labels))
 
-    written = write_map(merged(), cube, folder / "labels", notes, len(merge.names))
-    draw_map(folder / "pictures" / f"{cube.name}.png", cube, written, merge.names)
+    written = write_map(merged, state, cube, folder / "labels", notes, len(merge.names))
+    draw_map(folder / "pictures" / f"{cube.name}.png", written, merge.names)
     return written.tally
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxhsi.data.store import Cube
-from jaxhsi.data.windows import masked
+from jaxhsi.data.windows import Reader, Window
 
 SIDE = 1024  # pixels of a panel at most; a small cube is enlarged to about half of it
 RGB_NM = (640.0, 550.0, 460.0)
@@ -24,52 +24,76 @@ PALETTE = (
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
-def false_colour(cube: Cube) -> Picture:
-    """A picture of a cube, thinned to at most 1,024 pixels a side while it is read.
-
-    Red, green and blue are the bands nearest 640, 550 and 460 nm where the wavelengths are known
-    to cover them, on one scale; else three bands spread over the cube, each on its own scale.
-    """
-    step = thinning(cube.shape)
-    bands, natural = _picture_bands(cube)
-    raw = cube.array[::step, ::step, bands].read().result()
-    values, valid = masked(raw, cube.no_data)
-    if not valid.any():
-        return np.zeros((*valid.shape, 3), np.uint8)
-    low, high = np.percentile(values[valid], (0.5, 99.0), axis=None if natural else 0)
-    scaled = np.clip((values - low) / np.maximum(high - low, 1e-12), 0, 1) ** (1 / 1.8)
-    return np.where(valid[..., None], 255 * scaled, 0).astype(np.uint8)
-
-
 def thinning(shape: Sequence[int]) -> int:
     """Every how many pixels are shown."""
     return max(1, -(-max(shape[:2]) // SIDE))
 
 
 class Thinned:
-    """A label map at every few pixels, gathered from its tiles; -1 where none came.
+    """A map at every few pixels, gathered from its tiles in any order.
 
     Attributes:
-        values: (h, w), as large as `false_colour` of the cube.
+        values: (h, w, ...); as it was filled where no tile came.
     """
 
-    def __init__(self, shape: Sequence[int]):
-        """Of a cube of so many rows and columns."""
-        self._step = thinning(shape)
-        self.values = np.full([-(-size // self._step) for size in shape[:2]], -1, np.int32)
+    def __init__(self, shape: Sequence[int], empty: np.ndarray):
+        """Begin with nothing.
 
-    def add(self, place: tuple[slice, slice], labels: Int[np.ndarray, "h w"]) -> None:
+        Args:
+            shape: rows and columns of the map, and more.
+            empty: what a pixel holds where no tile came; gives the type and the number of values.
+        """
+        self._step = thinning(shape)
+        size = [-(-size // self._step) for size in shape[:2]]
+        self.values = np.broadcast_to(empty, (*size, *empty.shape)).copy()
+
+    def add(self, place: tuple[slice, slice], values: Shaped[np.ndarray, "h w *n"]) -> None:
         """Keep what is shown of a tile.
 
         Args:
             place: rows and columns of the tile.
-            labels: of its pixels.
+            values: of its pixels.
         """
         step = self._step
-        first = [-part.start % step for part in place]
-        kept = labels[first[0] :: step, first[1] :: step]
-        y, x = (-(-part.start // step) for part in place)
-        self.values[y : y + kept.shape[0], x : x + kept.shape[1]] = kept
+        y, x = (-part.start % step for part in place)
+        kept = values[y::step, x::step]
+        top, left = (-(-part.start // step) for part in place)
+        self.values[top : top + kept.shape[0], left : left + kept.shape[1]] = kept
+
+
+class FalseColour:
+    """A picture of a cube, gathered while its windows are read for something else.
+
+    Red, green and blue are the bands nearest 640, 550 and 460 nm where the wavelengths are known
+    to cover them, on one scale; else three bands spread over the cube, each on its own scale.
+    """
+
+    def __init__(self, cube: Cube):
+        """Begin with nothing seen."""
+        self._bands, self._natural = _picture_bands(cube)
+        self._seen = Thinned(cube.shape, np.full(3, np.nan, np.float32))
+
+    def watching(self, read: Reader) -> Reader:
+        """A reader of windows that lie within the cube, of which this picture keeps some pixels."""
+
+        def reader(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
+            values, valid = read(cube, y0, x0, height, width)
+            shown = np.where(valid[..., None], values[..., self._bands], np.nan)
+            self._seen.add((slice(y0, y0 + height), slice(x0, x0 + width)), shown)
+            return values, valid
+
+        return reader
+
+    def picture(self) -> Picture:
+        """What was seen so far, on at most 1,024 pixels a side; the rest, and not valid, black."""
+        values = self._seen.values
+        valid = ~np.isnan(values).any(-1)
+        if not valid.any():
+            return np.zeros(values.shape, np.uint8)
+        axis = None if self._natural else 0
+        low, high = np.percentile(values[valid], (0.5, 99.0), axis=axis)
+        scaled = np.clip((values - low) / np.maximum(high - low, 1e-12), 0, 1) ** (1 / 1.8)
+        return np.where(valid[..., None], 255 * scaled, 0).astype(np.uint8)
 
 
 def _picture_bands(cube: Cube) -> tuple[list[int], bool]:

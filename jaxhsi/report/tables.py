@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Int
 from rich.table import Table
 
-
 SCORES = (
     ("mean_iou", "mean IoU"),
     ("dice", "mean Dice"),
