@@ -1,5 +1,6 @@
 """What every command does around its work: options, messages in a line, an exit code."""
 
+import ctypes
 import logging
 import os
 import sys
@@ -12,6 +13,8 @@ from jaxhsi.config.files import config_parser, parsed_config
 
 MENDABLE = (ValueError, OSError, ImportError, FloatingPointError)
 """Errors that a user can do something about."""
+
+_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 
 
 def run_command(
@@ -39,6 +42,7 @@ def run_command(
         0, or 1 after an error that the user can mend, which is told on standard error. Unknown
         options end the process with 2, as argparse does.
     """
+    _share_memory()
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("jaxhsi").setLevel(logging.INFO)
     parser = config_parser(config, prog=prog)
@@ -56,3 +60,15 @@ def run_command(
         print(f"error: {error}\n(JAXHSI_TRACEBACK=1 shows where)", file=sys.stderr)
         return 1
     return 0
+
+
+def _share_memory() -> None:
+    """Let all threads take memory from one place.
+
+    glibc gives each thread that unpacks blocks a heap of its own, which keeps what it has freed:
+    on a cube of 2048 x 2048 pixels they held 280 MiB, more the longer it went on. Other C
+    libraries do without the function.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, 1)

@@ -85,7 +85,7 @@ class StreamOptions:
     sample: int = 16384
     threads: int = 4
     ahead: int = 16
-    tile: int = 256
+    tile: int = 128
     standardise_cubes: bool = False
 
 

@@ -36,7 +36,7 @@ os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")
 RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "4s"}
 CONTEXT = ts.Context(
     {
-        "cache_pool": {"total_bytes_limit": 256 * 2**20},
+        "cache_pool": {"total_bytes_limit": 32 * 2**20},
         "http_request_retries": RETRIES,
         "s3_request_retries": RETRIES,
         "gcs_request_retries": RETRIES,

@@ -43,7 +43,7 @@ def label_tiles(
     *,
     halo: int,
     full_rows: bool,
-    tile: int = 256,
+    tile: int = 128,
     read: Reader = read_window,
     ahead: int = 1,
 ) -> Iterator[Labelled]:

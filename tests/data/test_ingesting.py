@@ -257,7 +257,9 @@ def test_pixel_size(tmp_path):
     assert cube.georeference.pixel_area == pytest.approx(4e-6)
     assert "pixels of 0.002 m on request" in cube.history
     mapped = save_envi(
-        tmp_path, name="map", **{"map info": "{UTM, 1, 1, 500000, 5000000, 2, 2, 33, North, WGS-84, units=Meters}"}
+        tmp_path,
+        name="map",
+        **{"map info": "{UTM, 1, 1, 500000, 5000000, 2, 2, 33, North, WGS-84, units=Meters}"},
     )
     with pytest.raises(ValueError, match=r"a coordinate system of its own, .*; drop --pixel_size"):
         values_of(mapped, tmp_path / "b.zarr", pixel_size=1.0)
