@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Integer, UInt8
 
+from jaxhsi.data.formats.opening import reader_package
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.tiles import tiles
 
@@ -50,11 +51,8 @@ def write_geotiff(path: Path, classes: ClassMap) -> None:
     Raises:
         ImportError: rasterio is not installed.
     """
-    try:
-        import rasterio
-    except ImportError as error:
-        raise ImportError(f"{path} needs rasterio: pip install 'jaxhsi[io]'") from error
-    from rasterio.windows import Window
+    rasterio = reader_package("rasterio", path, "a TIFF")
+    window = reader_package("rasterio.windows", path, "a TIFF").Window
 
     kind = _smallest(len(classes.names))
     no_data = np.iinfo(kind).max
@@ -86,7 +84,7 @@ def write_geotiff(path: Path, classes: ClassMap) -> None:
             for y0, x0, height, width in tiles(classes.shape, (BLOCK, BLOCK)):
                 labels = classes.read(slice(y0, y0 + height), slice(x0, x0 + width))
                 values = np.where(labels < 0, no_data, labels).astype(kind)
-                file.write(values, 1, window=Window(x0, y0, width, height))
+                file.write(values, 1, window=window(x0, y0, width, height))
 
 
 def write_envi(path: Path, classes: ClassMap) -> None:
@@ -99,10 +97,7 @@ def write_envi(path: Path, classes: ClassMap) -> None:
         ImportError: spectral is not installed, or rasterio where it has to write out the
             coordinate reference system.
     """
-    try:
-        from spectral.io.envi import write_envi_header
-    except ImportError as error:
-        raise ImportError(f"{path} needs spectral: pip install 'jaxhsi[io]'") from error
+    envi = reader_package("spectral.io.envi", path, "an ENVI")
     height, width = classes.shape
     kind = _smallest(len(classes.names)).newbyteorder("<")
     colours = [*INVALID, *classes.colours.ravel().tolist()]
@@ -120,7 +115,7 @@ def write_envi(path: Path, classes: ClassMap) -> None:
             for y0, x0, rows, columns in tiles(classes.shape, (BLOCK, width)):
                 labels = classes.read(slice(y0, y0 + rows), slice(x0, x0 + columns))
                 file.write((labels.astype(np.int32) + 1).astype(kind).tobytes())
-        write_envi_header(str(partial_header), header)
+        envi.write_envi_header(str(partial_header), header)
 
 
 def envi_map_fields(where: Georeference | None, path: Path) -> dict[str, list | str]:
@@ -174,12 +169,7 @@ def _wkt(crs: str, path: Path) -> str:
     """In Esri's dialect, as ENVI writes it; text that is WKT already stays."""
     if "[" in crs:
         return crs
-    try:
-        import rasterio
-    except ImportError as error:
-        raise ImportError(
-            f"{path}: to write out {crs} needs rasterio: pip install 'jaxhsi[io]'"
-        ) from error
+    rasterio = reader_package("rasterio", path, f"a georeferenced ({crs})")
     return rasterio.CRS.from_user_input(crs).to_wkt(version="WKT1_ESRI")
 
 

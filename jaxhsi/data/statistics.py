@@ -3,21 +3,19 @@
 import json
 import logging
 import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxhsi.data.ahead import read_ahead
 from jaxhsi.data.cache import default_cache, fingerprint
 from jaxhsi.data.store import Cube
 from jaxhsi.data.tiles import tiles
-from jaxhsi.data.windows import Reader, Window, read_window
+from jaxhsi.data.windows import Reader, read_window
 
 VERSION = 1  # raised when what is measured changes, so that old results are not reused
 BLOCK = 2**16  # values that are taken into float64 at a time, within the cache of a core
@@ -175,20 +173,10 @@ def known_statistics(cube: Cube, cache: Path | None = None) -> Statistics | None
 
 def _measure(cube: Cube, read: Reader) -> Statistics:
     running = Running(cube.shape[2])
-    for values, valid in _windows(cube, read):
+    places = tiles(cube.shape[:2], TILE)
+    for values, valid in read_ahead(lambda t: read(cube, *t), places, AT_ONCE, AT_ONCE):
         running.add(values[valid])
     return running.result(cube.shape[0] * cube.shape[1])
-
-
-def _windows(cube: Cube, read: Reader) -> Iterator[Window]:
-    """Every tile of a cube in order, the next few being read meanwhile."""
-    places = tiles(cube.shape[:2], TILE)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        coming = deque(pool.submit(read, cube, *place) for place in islice(places, AT_ONCE))
-        while coming:
-            window = coming.popleft().result()
-            coming.extend(pool.submit(read, cube, *place) for place in islice(places, 1))
-            yield window
 
 
 def _cached(cube: Cube, cache: Path | None) -> Path:

@@ -1,6 +1,6 @@
 """GeoTIFF: windows, place on the ground, and what tags say of the bands."""
 
-import builtins
+import sys
 import warnings
 from pathlib import Path
 
@@ -197,13 +197,6 @@ def test_single_bands_are_left_for_labels(tmp_path):
 
 def test_without_rasterio_says_what_to_install(tmp_path, monkeypatch):
     path = save(tmp_path / "a.tif")
-    real = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name == "rasterio":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "rasterio", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxhsi\[io\]'"):
         geotiff_shapes(path)

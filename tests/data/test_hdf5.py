@@ -1,7 +1,7 @@
 """HDF5 and NetCDF: the cube among the arrays, its wavelengths and attributes, damaged files."""
 
-import builtins
 import os
+import sys
 from pathlib import Path
 
 import h5py
@@ -194,13 +194,6 @@ def test_damaged_chunk_and_other_content(tmp_path):
 
 def test_without_h5py_says_what_to_install(tmp_path, monkeypatch):
     path = save_hdf5(tmp_path / "a.h5", {"cube": CUBE})
-    real = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name == "h5py":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxhsi\[io\]'"):
         opened(path).__enter__()

@@ -4,9 +4,12 @@ import codecs
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
+
+from jaxhsi.data.formats.opening import reader_package
 
 INTERLEAVES = ("bsq", "bil", "bip")
 SUFFIXES = ("", ".img", ".raw", ".dat", ".bil", ".bip", ".bsq", ".bin", ".hyspex", ".rfl", ".rad")
@@ -131,14 +134,8 @@ def _ascii(raw: bytes) -> bytes:
     return "\n".join(line.strip() for line in lines).encode("ascii", "replace")
 
 
-def _spectral(path: Path) -> Any:
-    try:
-        import spectral.io.envi
-    except ImportError as error:
-        raise ImportError(
-            f"{path} is an ENVI file, which needs the package spectral: pip install 'jaxhsi[io]'"
-        ) from error
-    return spectral.io.envi
+def _spectral(path: Path) -> ModuleType:
+    return reader_package("spectral.io.envi", path, "an ENVI")
 
 
 def raster_of(path: Path, fields: Fields) -> tuple[Raster, tuple[str, ...]]:

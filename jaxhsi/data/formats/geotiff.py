@@ -4,19 +4,21 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxhsi.data.formats.bands import stated_wavelengths
+from jaxhsi.data.formats.opening import readable, reader_package
 from jaxhsi.data.formats.volume import Volume
 from jaxhsi.data.georeference import Georeference
 
 CACHE_BYTES = 256 * 2**20
 """Of GDAL, which otherwise takes a share of the machine's memory."""
 
+KIND = "a TIFF"
 NUMBER = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
 UNIT = r"(nm|nanomet(?:er|re)s?|um|µm|μm|micromet(?:er|re)s?|microns?)"
 BARE, WITH_UNIT = (
@@ -27,12 +29,7 @@ BARE, WITH_UNIT = (
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    try:
-        import rasterio
-    except ImportError as error:
-        raise ImportError(
-            f"{path} is a TIFF file, which needs rasterio: pip install 'jaxhsi[io]'"
-        ) from error
+    rasterio = reader_package("rasterio", path, KIND)
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         with _readable(path), warnings.catch_warnings():
             # Pictures from a bench have no place on the ground; nothing is wrong with them.
@@ -42,19 +39,10 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Path) -> AbstractContextManager[None]:
     """Turn GDAL's errors into one that names the file."""
-    import rasterio
-
-    try:
-        yield
-    except rasterio.errors.RasterioError as error:
-        cause = error.__cause__ or error
-        raise ValueError(
-            f"{path} cannot be read as a TIFF file, it may be truncated or still being written; "
-            f"copy or save it again ({cause})"
-        ) from error
+    errors = reader_package("rasterio.errors", path, KIND).RasterioError
+    return readable(path, KIND, "it may be truncated or still being written", errors)
 
 
 def geotiff_shapes(path: Path) -> dict[str, tuple[int, ...]]:

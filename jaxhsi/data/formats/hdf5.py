@@ -11,36 +11,11 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.data.formats.named_arrays import NamedArray, volume_of
+from jaxhsi.data.formats.opening import hdf5_file, readable
 from jaxhsi.data.formats.volume import Volume
 
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(
-            f"{path} is an HDF5 file, which needs h5py: pip install 'jaxhsi[io]'"
-        ) from error
-    with _readable(path):
-        file = h5py.File(path, "r")
-    with file:
-        yield file
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn the many errors of damaged files into one that names the file."""
-    try:
-        yield
-    except (MemoryError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read as an HDF5 file: it may be truncated, still being written, or "
-            "compressed by a filter that h5py lacks. Copy or save it again "
-            f"({type(error).__name__}: {error})"
-        ) from error
+KIND = "an HDF5"
+CAUSES = "it may be truncated, still being written, or compressed by a filter that h5py lacks"
 
 
 def _arrays(path: Path, file: Any) -> dict[str, NamedArray]:
@@ -51,7 +26,7 @@ def _arrays(path: Path, file: Any) -> dict[str, NamedArray]:
         if hasattr(item, "dtype") and item.dtype.kind in "iuf" and item.shape is not None:
             found[name] = NamedArray(item.shape, _axes(item), _attributes(item))
 
-    with _readable(path):
+    with readable(path, KIND, CAUSES):
         file.visititems(visit)
     return found
 
@@ -92,7 +67,7 @@ def hdf5_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ValueError: unreadable or truncated.
         ImportError: h5py is not installed.
     """
-    with _opened(path) as file:
+    with hdf5_file(path, KIND, CAUSES) as file:
         return {name: array.shape for name, array in _arrays(path, file).items()}
 
 
@@ -112,10 +87,10 @@ def open_hdf5(
             or values with an offset.
         ImportError: h5py is not installed.
     """
-    with _opened(path) as file:
+    with hdf5_file(path, KIND, CAUSES) as file:
 
         def read(name: str, index: tuple[slice, ...]) -> np.ndarray:
-            with _readable(path):
+            with readable(path, KIND, CAUSES):
                 return file[name][index]
 
         yield volume_of(path, _arrays(path, file), key, read)

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import scipy.io
 
+from jaxhsi.data.formats.opening import hdf5_file, readable
 from jaxhsi.data.formats.volume import WAVELENGTH_KEYS, Volume, checked_wavelengths
 
+KIND, KIND_73 = "a MATLAB", "a MATLAB 7.3"
 NUMERIC = {"double", "single"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
@@ -28,34 +30,6 @@ def _is_hdf5(path: Path) -> bool:
     return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520]) or head.startswith(b"MATLAB 7.3")
 
 
-@contextmanager
-def _hdf5(path: Path) -> Iterator[Any]:
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(
-            f"{path} is a MATLAB 7.3 file, which needs h5py: pip install 'jaxhsi[io]'"
-        ) from error
-    with _readable(path):
-        file = h5py.File(path, "r")
-    with file:
-        yield file
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn the many errors of damaged files into one that names the file."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read as a MATLAB file, it may be truncated; copy or save it again "
-            f"({type(error).__name__}: {error})"
-        ) from error
-
-
 def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Shapes of the real numeric arrays in a .mat file, as MATLAB shows them.
 
@@ -64,10 +38,10 @@ def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ImportError: version 7.3 without h5py.
     """
     if not _is_hdf5(path):
-        with _readable(path):
+        with readable(path, KIND):
             found = scipy.io.whosmat(path)
         return {key: tuple(shape) for key, shape, kind in found if kind in NUMERIC}
-    with _hdf5(path) as file, _readable(path):
+    with hdf5_file(path, KIND_73) as file, readable(path, KIND):
         arrays = {key: item for key, item in file.items() if hasattr(item, "dtype")}
         return {key: item.shape[::-1] for key, item in arrays.items() if _is_number(item)}
 
@@ -87,10 +61,10 @@ def load_mat(path: Path, key: str) -> np.ndarray:
         ImportError: version 7.3 without h5py.
     """
     if not _is_hdf5(path):
-        with _readable(path):
+        with readable(path, KIND):
             found = scipy.io.loadmat(path, variable_names=[key])
     else:
-        with _hdf5(path) as file, _readable(path):
+        with hdf5_file(path, KIND_73) as file, readable(path, KIND):
             found = {key: file[key][()].T} if key in file else {}
     if key not in found:
         raise ValueError(f"{path} has no key {key!r}; {_listing(path)}")
@@ -137,7 +111,7 @@ def open_mat(
             f"or (C, H, W); choose another with --key, {_listing(path)}"
         )
     if _is_hdf5(path):
-        with _hdf5(path) as file:
+        with hdf5_file(path, KIND_73) as file:
             yield Volume(path, key, shapes[key], _slab_reader(path, file[key]), wavelengths)
     else:
         whole = cache(lambda: load_mat(path, key))
@@ -146,7 +120,7 @@ def open_mat(
 
 def _slab_reader(path: Path, dataset: Any):
     def read(index: tuple[slice, slice, slice]) -> np.ndarray:
-        with _readable(path):
+        with readable(path, KIND):
             return dataset[index[::-1]].T
 
     return read

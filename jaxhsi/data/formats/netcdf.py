@@ -10,6 +10,7 @@ import scipy.io
 
 from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
 from jaxhsi.data.formats.named_arrays import NamedArray, volume_of
+from jaxhsi.data.formats.opening import readable
 from jaxhsi.data.formats.volume import Volume
 
 
@@ -21,15 +22,8 @@ def _is_version_3(path: Path) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The file, mapped; what is taken from it must be copied and let go before the end."""
-    try:
+    with readable(path, "a NetCDF"):
         file = scipy.io.netcdf_file(path, mmap=True)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read as a NetCDF file, it may be truncated; copy or save it again "
-            f"({type(error).__name__}: {error})"
-        ) from error
     with file:
         yield file
 
