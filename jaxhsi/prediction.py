@@ -56,6 +56,7 @@ def predict_cubes(
         config.cubes,
         **{"key": config.key, "layout": config.layout, "size": config.size},
         tolerance=config.tolerance,
+        bands={run.name: run.bands},
     )
     run.check_cubes(cubes, config.tolerance)
     tile = config.tile or run.config.stream.tile

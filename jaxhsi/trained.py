@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.config.files import read_config
-from jaxhsi.data.manifest import check_bands, check_wavelengths
+from jaxhsi.data.manifest import check_wavelengths
 from jaxhsi.data.store import Cube
 from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.runtime.checkpoint import Checkpoints
@@ -56,8 +56,13 @@ class Trained:
             state = checkpoints.restore(template)
         return state, int(state.step)
 
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"the run {self.folder}"
+
     def check_cubes(self, cubes: Sequence[Cube], tolerance: float | None = None) -> None:
-        """Refuse cubes of other bands than the run was trained on.
+        """Refuse cubes of other wavelengths than the run was trained on.
 
         Args:
             cubes: to label.
@@ -67,10 +72,8 @@ class Trained:
         Raises:
             ValueError: names the run and the cube.
         """
-        run = f"the run {self.folder}"
-        check_bands({run: self.bands} | {cube.url: cube.shape[2] for cube in cubes})
         waves = {cube.url: cube.wavelengths for cube in cubes}
-        check_wavelengths({run: self.wavelengths} | waves, tolerance)
+        check_wavelengths({self.name: self.wavelengths} | waves, tolerance)
 
 
 def open_trained(folder: Path) -> Trained:

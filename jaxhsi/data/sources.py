@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +37,7 @@ def open_sources(
     layout: str | None = None,
     size: tuple[int, int] | None = None,
     tolerance: float | None = None,
+    bands: Mapping[str, int] | None = None,
 ) -> tuple[Cube, ...]:
     """Open every cube that a path, or each of several, names; sorted by file name in a folder.
 
@@ -53,6 +54,7 @@ def open_sources(
         layout: "hwc" or "chw" for all files.
         size: (H, W) of arrays (C, H * W).
         tolerance: nm by which the wavelengths of a band may differ between cubes.
+        bands: number that something else asks for, by its name in messages.
 
     Returns:
         The cubes, named by the stems of the files, which are unique.
@@ -68,7 +70,7 @@ def open_sources(
         raise ValueError("no cube was named; give a file, a folder, a store or a URL")
     found = [source for each in named for source in _list_cubes(each, options)]
     _check_names(found)
-    check_bands({_where(source): _bands(source, options) for source in found})
+    check_bands(dict(bands or {}) | {_where(source): _bands(source, options) for source in found})
     folder = default_cache() if cache is None else Path(cache)
     cubes = tuple(_open(source, folder, options) for source in found)
     manifest(cubes, tolerance=tolerance, cache=folder)

@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from jaxhsi.data.csv_tables import read_csv
+from jaxhsi.data.formats import FORMATS
+from jaxhsi.data.formats.envi_header import is_data
 from jaxhsi.data.formats.mat import load_mat, mat_shapes
 from jaxhsi.data.formats.npy import load_npy
 from jaxhsi.data.sources import open_sources
@@ -117,12 +119,10 @@ def _pixels(cubes: tuple[Cube, ...], count: int, seed: int, source: str) -> Tabl
 
 def is_cube(path: str | Path, *, key: str | None = None, size: tuple | None = None) -> bool:
     """Whether a path names cubes rather than a table: a store, a folder, or an array of 3 axes."""
-    path = Path(path)
-    if "://" in str(path) or path.is_dir():
+    if "://" in str(path) or Path(path).is_dir():
         return True
+    path = Path(path)
     if not path.is_file():
-        if str(path).startswith(("http:/", "https:/", "s3:/", "gs:/")):
-            return True
         raise FileNotFoundError(f"no data at {path}: the path does not exist")
     if size is not None:
         return True
@@ -132,7 +132,8 @@ def is_cube(path: str | Path, *, key: str | None = None, size: tuple | None = No
         shapes = mat_shapes(path)
         shapes = {key: shapes[key]} if key in shapes else shapes
         return any(len(shape) == 3 for shape in shapes.values()) or {"nRow", "nCol"} <= set(shapes)
-    return False
+    suffix = path.suffix.lower()
+    return suffix not in SUFFIXES and (suffix in FORMATS or is_data(path))
 
 
 # Reading ------------------------------------------------------------------------------------------

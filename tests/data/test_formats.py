@@ -10,7 +10,7 @@ import rasterio
 import scipy.io
 
 from jaxhsi.data import resuming
-from jaxhsi.data.formats import cube_shape
+from jaxhsi.data.formats import cube_shape, format_of
 from jaxhsi.data.formats.volume import guess_layout
 from jaxhsi.data.ingesting import ingest
 from jaxhsi.data.windows import read_window
@@ -279,3 +279,8 @@ def test_jasper_and_samson(shared_data, tmp_path):
     with pytest.raises(ValueError, match=r"Y \(156, 9025\).*--size"):
         ingest(source, tmp_path / "samson.zarr")
     assert ingest(source, tmp_path / "samson.zarr", size=(95, 95)).shape == (95, 95, 156)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(ValueError, match="is a folder; name a file in it"):
+        format_of(tmp_path)

@@ -187,3 +187,9 @@ def test_real_cubes(shared_data, tmp_path):
     assert cube.shape == (100, 100, 198)
     (cube,) = open_sources(shared_data / "samson", cache=tmp_path, size=(95, 95))
     assert cube.shape == (95, 95, 156)
+
+
+def test_other_bands_than_are_asked_for_are_refused_before_anything_is_copied(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"the run r has 12 and .*a\.mat has 9"):
+        open_sources(folder, cache=tmp_path / "cache", bands={"the run r": 12})
+    assert not (tmp_path / "cache").exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxhsi.data.tables import negative_note, open_table
+from jaxhsi.data.tables import is_cube, negative_note, open_table
 from jaxhsi.data.truth import load_spectra, load_truth
 
 X = np.random.default_rng(0).uniform(0.1, 1, size=(6, 4)).astype(np.float32)
@@ -225,3 +225,16 @@ def test_a_library_with_a_zero_spectrum_is_refused(tmp_path, table):
 def test_a_truth_of_another_shape_is_refused(tmp_path, table, wrong):
     with pytest.raises(ValueError, match="for these data it is"):
         load_truth(saved(tmp_path, "s.npz", S=S, **wrong), table)
+
+
+def test_what_the_readers_of_cubes_know_is_a_cube(tmp_path):
+    """A header and its data, whatever its suffix; a text file beside a header is a table."""
+    fields = ("samples = 2", "lines = 3", "bands = 4", "data type = 4", "interleave = bip")
+    header = "\n".join(("ENVI", *fields, "byte order = 0"))
+    for name in ("a.raw", "b.txt"):
+        X.tofile(tmp_path / name)
+        (tmp_path / name).with_suffix(".hdr").write_text(header)
+    assert is_cube(tmp_path / "a.raw")
+    assert is_cube(tmp_path / "a.hdr")
+    assert not is_cube(tmp_path / "b.txt")
+    np.testing.assert_array_equal(np.sort(open_table(tmp_path / "a.raw").spectra, 0), np.sort(X, 0))

@@ -45,8 +45,10 @@ def format_of(path: Path) -> Format:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a suffix that no reader serves.
+        ValueError: a folder, or a suffix that no reader serves.
     """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file in it. A store needs no reader")
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}")
     found = FORMATS.get(path.suffix.lower()) or (ENVI if is_data(path) else None)
