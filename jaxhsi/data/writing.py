@@ -15,7 +15,7 @@ import tensorstore as ts
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.store import CONTEXT, DTYPES, FORMAT_VERSION, array_spec
 
-CHUNK_SIDE, CHUNK_BYTES = 64, 4 * 2**20
+CHUNK_SIDE, CHUNK_BYTES = 64, 3 * 2**19
 SHARD_BYTES = 64 * 2**20
 
 
@@ -45,7 +45,7 @@ def create_cube(
         wavelengths: centre of each band in nm, (C,).
         no_data: value that marks a missing measurement; NaN and infinities need no mark.
         history: what was done to the data, oldest first.
-        chunks: stored block (h, w, c); by default up to 64 x 64 with all bands, within 4 MiB.
+        chunks: stored block (h, w, c); by default up to 64 x 64 with all bands, within 1.5 MiB.
         georeference: where the pixels lie on the ground.
         units: of the values.
 

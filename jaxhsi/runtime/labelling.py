@@ -14,6 +14,7 @@ from jaxhsi.data.tiles import Tile, tiles, with_halo
 from jaxhsi.data.windows import Reader, Window, read_window
 from jaxhsi.data.writing import create_cube
 
+BLOCK = 256  # side of the blocks of a label store: one band fills no file of 64 x 64 pixels
 Predict = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
@@ -107,7 +108,11 @@ def label_writer(
     folder.mkdir(parents=True, exist_ok=True)
     height, width = cube.shape[:2]
     shape = (height, width, 1)
-    kept = {"history": (*cube.history, *notes), "georeference": cube.georeference}
+    kept = {
+        "history": (*cube.history, *notes),
+        "georeference": cube.georeference,
+        "chunks": (min(BLOCK, height), min(BLOCK, width), 1),
+    }
     partial = folder / f"{cube.name}.npy.partial"
     with ExitStack() as stack:
         labels = stack.enter_context(

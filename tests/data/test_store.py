@@ -124,8 +124,9 @@ def test_threads_and_pickled_copies_read_the_same(cubes):
 
 
 def test_default_blocks_are_bounded():
-    assert block_shape((512, 512, 204), 2) == (64, 64, 204)
+    assert block_shape((512, 512, 204), 2) == (32, 32, 204)
     assert block_shape((512, 512, 301), 4) == (32, 32, 301)
+    assert block_shape((512, 512, 900), 4) == (16, 16, 900)
     assert block_shape((10, 512, 5), 4) == (10, 64, 5)
 
 
