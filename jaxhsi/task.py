@@ -49,7 +49,13 @@ def open_task(config: DGCConfig) -> Task:
     """
     if config.data is None:
         return _leaf_task(config)
-    cubes = open_sources(config.data, key=config.key, layout=config.layout, size=config.size)
+    cubes = open_sources(
+        config.data,
+        key=config.key,
+        layout=config.layout,
+        size=config.size,
+        tolerance=config.tolerance,
+    )
     truth, classes = (lambda _: None), ()
     if config.labels is not None:
         truth, classes = open_truth(

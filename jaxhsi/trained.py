@@ -52,7 +52,10 @@ class Trained:
         template = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template
         )
-        with Checkpoints(self.folder / "checkpoints") as checkpoints:
+        saved = self.folder / "checkpoints"
+        if not saved.is_dir():  # Orbax would make it
+            raise FileNotFoundError(f"no checkpoint in {saved}; the run has not reached one")
+        with Checkpoints(saved) as checkpoints:
             state = checkpoints.restore(template)
         return state, int(state.step)
 

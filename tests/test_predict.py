@@ -228,6 +228,7 @@ def test_a_run_without_a_checkpoint_is_named(capsys, tmp_path, run, cube):
     for name in ("config.yaml", "cubes.json"):
         (tmp_path / "young" / name).write_text((run / name).read_text())
     assert "no checkpoint in" in refused(capsys, tmp_path, tmp_path / "young", str(cube))
+    assert not (tmp_path / "young" / "checkpoints").exists()
 
 
 def test_predictions_are_not_overwritten_unasked_and_a_run_never(capsys, tmp_path, run, cube):

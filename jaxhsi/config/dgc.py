@@ -7,7 +7,7 @@ from typing import Literal
 import jax.numpy as jnp
 import optax
 
-from jaxhsi.config.files import at_least
+from jaxhsi.config.files import above_zero, at_least
 from jaxhsi.dgc.algorithm import DGC, Options, teacher_student
 from jaxhsi.dgc.encoder import patch_encoder
 from jaxhsi.dgc.prototype import Options as PrototypeOptions
@@ -124,6 +124,8 @@ class DGCConfig:
         key: name of the cube inside a .mat file, where there are several.
         layout: order of the axes of a .mat or .npy file; told from their lengths if not given.
         size: height and width of the image where the array is a table (C, H * W).
+        tolerance: nm by which the wavelengths of a band may differ between cubes; half of the
+            smallest distance between two bands if not given.
         label_key: name of the labels inside a .mat file; a table (k, H * W) of abundances gives
             the largest of each pixel.
         method: the default method, or upstream's algorithm for comparison.
@@ -150,6 +152,7 @@ class DGCConfig:
     key: str | None = None
     layout: Literal["hwc", "chw"] | None = None
     size: tuple[int, int] | None = None
+    tolerance: float | None = None
     label_key: str | None = None
     method: Literal["teacher_student", "upstream"] = "teacher_student"
     log_every: int = 10
@@ -171,6 +174,7 @@ class DGCConfig:
             at_least(f"--stream.{name}", getattr(self.stream, name), 1)
         for name in ("train", "test"):
             at_least(f"--scenes.{name}", getattr(self.scenes, name), 1)
+        above_zero("--tolerance", self.tolerance)
         if self.stream.sample < self.num_clusters:
             raise ValueError(
                 f"--stream.sample {self.stream.sample} spectra cannot start "

@@ -111,6 +111,16 @@ def check_same_run(config: Any, path: Path, free: Collection[str]) -> None:
         )
 
 
+def above_zero(option: str, value: float | None) -> None:
+    """Refuse a number that is given and is not positive.
+
+    Raises:
+        ValueError: names the option.
+    """
+    if value is not None and not value > 0:
+        raise ValueError(f"{option} {value} is out of range; give a positive number")
+
+
 def at_least(name: str, value: int, least: int) -> None:
     """Refuse an option that is too small."""
     if value < least:

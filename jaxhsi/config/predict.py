@@ -6,7 +6,7 @@ from typing import Literal
 
 import yaml
 
-from jaxhsi.config.files import at_least
+from jaxhsi.config.files import above_zero, at_least
 from jaxhsi.merging import Merge, merge_of, parse_groups
 
 
@@ -44,10 +44,8 @@ class PredictConfig:
         """Refuse values that cannot work before anything long begins."""
         if self.tile is not None:
             at_least("--tile", self.tile, 1)
-        for name in ("pixel_size", "tolerance"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"--{name} {value} is out of range; give a positive number")
+        above_zero("--pixel_size", self.pixel_size)
+        above_zero("--tolerance", self.tolerance)
 
 
 @dataclass(frozen=True)
