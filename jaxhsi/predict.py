@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors that a user can mend are told in a line, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.predict"
-    return run_command(prog, PredictConfig, predict_cubes, arguments, flags=FLAGS)
+    # Little is compiled here, and much unpacked.
+    return run_command(prog, PredictConfig, predict_cubes, arguments, flags=FLAGS, arenas=1)
 
 
 if __name__ == "__main__":

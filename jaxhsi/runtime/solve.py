@@ -130,7 +130,7 @@ def _solution(run: Solver, state: State, x: Array) -> Solution:
     done = bool(converged(state))
     if not done:
         logging.getLogger(__name__).warning(
-            "the number of components, %d, still changed after %d phases; take it as uncertain",
+            "the answer, %d components, still changed after %d phases; take it as uncertain",
             len(kept),
             int(state.phase),
         )
