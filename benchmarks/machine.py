@@ -2,6 +2,8 @@
 
 import os
 import platform
+import resource
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +45,12 @@ def describe_machine() -> dict:
         "matmul_gflops": 2 * 2048**3 / best / 1e9,
         "load": list(os.getloadavg()),
     }
+
+
+def peak_mib() -> float:
+    """The most memory that this process ever held."""
+    scale = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
 def _processor() -> str:

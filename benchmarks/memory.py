@@ -11,14 +11,13 @@ written and read through memory are counted as far as the system keeps them ther
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from machine import describe_machine, describe_versions
+from machine import describe_machine, describe_versions, peak_mib
 
 SIDES, BANDS = (256, 1024, 2048, 4096), 301
 
@@ -33,9 +32,7 @@ def child(command: str, arguments: list[str]) -> None:
     code = main(arguments)
     if code:
         raise SystemExit(code)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    scale = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    print(json.dumps({"peak_mib": peak / scale, "seconds": time.perf_counter() - began}))
+    print(json.dumps({"peak_mib": peak_mib(), "seconds": time.perf_counter() - began}))
 
 
 def measured(command: str, *arguments: str) -> dict:

@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from machine import describe_machine, installed
+from machine import describe_machine, installed, peak_mib
 
 PACKAGES = ("torch", "jax", "jaxlib", "flax", "optax", "numpy")
 Maker = Callable[[str, str], Callable[[], None]]
@@ -52,10 +51,8 @@ def serve(run: Callable[[], None]) -> None:
         start = time.perf_counter()
         run()
         print(json.dumps(time.perf_counter() - start), flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    scale = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
     versions = {k: installed(k) for k in PACKAGES}
-    print(json.dumps({"peak_mib": peak / scale, "versions": versions}), flush=True)
+    print(json.dumps({"peak_mib": peak_mib(), "versions": versions}), flush=True)
 
 
 class Worker:

@@ -200,8 +200,9 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
 
     def settle(state: State, x: Array) -> State:
         scale = _scale(x, state.law)
-        fitted = smallest(x / scale, _open(state), options)
-        pool = grow(x / scale, fitted, options)
+        xw = x / scale
+        fitted = smallest(xw, _open(state), options)
+        pool = grow(xw, fitted, options)
         law = residual_law(x, scale * fitted.codes, fitted.pool.components)
         count, grown = jnp.sum(fitted.pool.alive), jnp.sum(pool.alive & ~fitted.pool.alive)
         return state._replace(
