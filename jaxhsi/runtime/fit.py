@@ -53,11 +53,10 @@ def fit(
 
     with logbook.open(), Ahead(stream, place, busy=busy) as batches:
         began = time.perf_counter()
-        first = int(state.step)
-        if first == 0:
+        if watch.record.best is None:  # nothing was restored
             watch.look(0, state, logbook)
             checkpoints.save(0, state, batches, watch.record)
-        for number in range(first + 1, steps + 1):
+        for number in range(int(state.step) + 1, steps + 1):
             if watch.degraded:
                 break
             state, info = step(jax.random.fold_in(key, number), state, next(batches))

@@ -136,7 +136,7 @@ def test_a_good_state_tells_more_than_one_whose_clusters_are_one():
     dgc, drawn = method(), probe()
     state = first_state(dgc)
     found = describe(jax.jit(partial(look, dgc, CLASSES))(state, drawn), None)
-    assert found.mutual_information > 0.7
+    assert found.mutual_information > 0.4
     assert found.agreement > 0.9
     assert found.effective_clusters > 2
 
