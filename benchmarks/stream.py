@@ -31,10 +31,12 @@ from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.data.scenes import leaf_cubes
 from jaxhsi.data.store import Cube, open_cube
 from jaxhsi.data.stream import sample_spectra, window_stream
+from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.views import window_size
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.fit import fit
 from jaxhsi.runtime.parallel import device_mesh
+from jaxhsi.runtime.watch import Watch, read_probe
 
 MOST_WAITING = 0.05
 
@@ -122,10 +124,15 @@ def train(cube: Cube, config: DGCConfig, scratch: Path) -> dict:
     method, clock = build_method(config, cube.shape[2]), Clock()
     key, mesh = jax.random.key(0), device_mesh(config.devices, config.stream.batch)
     start = method.init(key, sample_spectra([cube], config.stream.sample, config.seed).spectra)
-    stream = stream_of(cube, config)
+    stream, looks = stream_of(cube, config), config.watch
+    probe = read_probe(
+        [cube], config.views, config.stream.batch, config.seed, looks.windows, read_window
+    )
+    how = {"every": looks.every, "patience": looks.patience, "margin": looks.margin}
+    watch = Watch(mesh, method, config.num_clusters, probe, **how)
     with Checkpoints(scratch / "checkpoints") as checkpoints:
         steps, options = config.steps, {"log_every": config.log_every, "save_every": config.steps}
-        fit(key, start, method.step, stream, mesh, steps, clock, checkpoints, **options)
+        fit(key, start, method.step, stream, mesh, steps, clock, checkpoints, watch, **options)
     return clock.result()
 
 

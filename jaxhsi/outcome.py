@@ -79,7 +79,7 @@ def label_cubes(
     )
     partial_ = folder / "labels.partial"  # takes the place of earlier maps when all are whole
     shutil.rmtree(partial_, ignore_errors=True)
-    note = f"labelled by DGC with {clusters} clusters after {config.steps} steps"
+    note = f"labelled by DGC with {clusters} clusters after {int(state.step)} steps"
     names = tuple(map(str, range(clusters)))
     trained, untrained = {}, []
     for cube in task.label:

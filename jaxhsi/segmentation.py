@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from rich.console import Console
 
 from jaxhsi.config.dgc import FREE_TO_CHANGE, DGCConfig, build_method
@@ -18,11 +19,13 @@ from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.dgc.views import window_size
 from jaxhsi.outcome import label_cubes
 from jaxhsi.report import tables
+from jaxhsi.report.training import plot_watch
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.fit import fit
 from jaxhsi.runtime.folder import CONFIG, CUBES, check_folder, claim_folder, fresh_folder
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.parallel import device_mesh, replicate
+from jaxhsi.runtime.watch import Watch, read_probe
 from jaxhsi.task import Task, open_task
 
 
@@ -61,10 +64,11 @@ def segment(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         threads=config.stream.threads,
         ahead=config.stream.ahead,
     )
+    watch = _watch(config, method, task, mesh)
     state = jax.tree.map(jnp.copy, start)  # the step uses up the state that it is given
     with Checkpoints(folder / "checkpoints") as checkpoints:
         if resume and checkpoints.latest() is not None:
-            state = checkpoints.restore(replicate(mesh, state), stream)
+            state = checkpoints.restore(replicate(mesh, state), stream, watch.record)
         state = fit(
             jax.random.key(config.seed),
             state,
@@ -74,11 +78,18 @@ def segment(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
             config.steps,
             Logbook(folder, int(state.step), config.steps),
             checkpoints,
+            watch,
             log_every=config.log_every,
             save_every=config.save_every,
         )
-    scores = label_cubes(config, method, task, start, jax.device_get(state), folder)
-    scores |= {"steps": int(state.step), "seconds": time.perf_counter() - began}
+    steps, best_step = int(state.step), watch.record.kept_step(int(state.step))
+    if watch.degraded:
+        console.print(watch.verdict())
+    plot_watch(folder / "pictures" / "training.png", folder / "metrics.jsonl", best_step)
+    kept = watch.record.kept(state) if config.keep == "best" else state
+    scores = label_cubes(config, method, task, start, jax.device_get(kept), folder)
+    scores |= {"steps": steps, "best_step": best_step, "kept_step": int(kept.step)}
+    scores |= {"seconds": time.perf_counter() - began}
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     _show(console, scores, task, folder)
     return scores
@@ -105,6 +116,16 @@ def _start(config: DGCConfig, method: DGC, task: Task, console: Console) -> Any:
     return method.init(jax.random.key(config.seed), jnp.asarray(sample.spectra))
 
 
+def _watch(config: DGCConfig, method: DGC, task: Task, mesh: Mesh) -> Watch:
+    """Looks at a probe that is drawn from all training cubes."""
+    options = config.watch
+    probe = read_probe(
+        task.train, config.views, config.stream.batch, config.seed, options.windows, task.read
+    )
+    how = {"every": options.every, "patience": options.patience, "margin": options.margin}
+    return Watch(mesh, method, config.num_clusters, probe, **how)
+
+
 def _show(console: Console, scores: dict[str, Any], task: Task, folder: Path) -> None:
     classes = task.classes
     names = ["" for _ in scores["pixels"]]
@@ -112,5 +133,6 @@ def _show(console: Console, scores: dict[str, Any], task: Task, folder: Path) ->
         names = [classes[c] if c >= 0 else "" for c in scores["alignment"]["merge"]]
         console.print(tables.score_table(scores["start"], scores, classes))
     console.print(tables.share_table(np.asarray(scores["pixels"]), names))
+    console.print(f"the state of step {scores['kept_step']} of {scores['steps']} is kept")
     found = f"{scores['active_clusters']} active clusters; results are in {folder}"
     console.print(found, soft_wrap=True)  # a path broken over two lines cannot be copied

@@ -1,4 +1,4 @@
-"""A run of dgc that has been trained: its options, its method, and its newest state."""
+"""A run of dgc that has been trained: its options, its method, and the state that is kept of it."""
 
 import json
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from jaxhsi.data.store import Cube
 from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.folder import CONFIG, CUBES
+from jaxhsi.runtime.watch import Record
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class Trained:
     wavelengths: Float[np.ndarray, " c"] | None
 
     def restore(self) -> tuple[Any, int]:
-        """The newest state, on the first device, and its step.
+        """The best state, or the newest with ``--keep last``, on the first device; and its step.
 
         Raises:
             FileNotFoundError: there is no checkpoint yet.
@@ -56,7 +57,9 @@ class Trained:
         if not saved.is_dir():  # Orbax would make it
             raise FileNotFoundError(f"no checkpoint in {saved}; the run has not reached one")
         with Checkpoints(saved) as checkpoints:
-            state = checkpoints.restore(template)
+            state = checkpoints.restore(template, judge=(record := Record()))
+        if self.config.keep == "best":
+            state = record.kept(state)
         return state, int(state.step)
 
     @property

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxhsi.config.dgc import DGCConfig, StreamOptions
+from jaxhsi.config.dgc import DGCConfig, StreamOptions, WatchOptions
 from jaxhsi.config.files import check_same_run, config_parser, parsed_config, write_config
 from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
 from jaxhsi.data.mixtures import MixtureOptions
@@ -89,6 +89,8 @@ def test_unknown_keys_in_a_file_are_refused_with_the_valid_ones(capsys, tmp_path
     [
         ({"num_clusters": 0}, "--num_clusters 0"),
         ({"steps": -1}, "--steps -1"),
+        ({"watch": WatchOptions(every=0)}, "--watch.every 0"),
+        ({"watch": WatchOptions(margin=1.0)}, "--watch.margin 1.0"),
         ({"stream": StreamOptions(batch=0)}, "--stream.batch 0"),
         ({"stream": StreamOptions(sample=4), "num_clusters": 5}, "--stream.sample 4 spectra"),
     ],

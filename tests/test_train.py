@@ -9,6 +9,7 @@ import scipy.io
 
 from jaxhsi.data.store import open_cube
 from jaxhsi.train import main
+from jaxhsi.trained import open_trained
 from tests.dgc.scene import blobs
 
 TINY = (
@@ -62,8 +63,11 @@ def test_a_run_leaves_all_that_it_promises(cube, tmp_path, capsys):
     np.testing.assert_array_equal(
         open_cube(run / "labels" / "field.zarr").array.read().result()[..., 0], map_
     )
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
+    assert [line["step"] for line in lines if "watch/vi" in line] == [4]
+    assert found["best_step"] == found["kept_step"]
+    assert (run / "pictures" / "training.png").stat().st_size > 1000
     assert (run / "pictures" / "field.png").stat().st_size > 1000
     assert (run / "config.yaml").exists()
     assert list((run / "checkpoints").iterdir())
@@ -85,8 +89,11 @@ def test_an_interrupted_run_resumes_to_the_same_result(cube, tmp_path):
     np.testing.assert_array_equal(
         np.load(whole / "labels" / "field.npy"), np.load(parts / "labels" / "field.npy")
     )
-    last = [(run / "metrics.jsonl").read_text().splitlines()[-1] for run in (whole, parts)]
-    assert last[0] == last[1]
+    last = [(run / "metrics.jsonl").read_text().splitlines()[-2:] for run in (whole, parts)]
+    assert [json.loads(line)["step"] for line in last[0]] == [4, 4]
+    assert last[0][0] == last[1][0]
+    found = [scores(run)["best_step"] for run in (whole, parts)]
+    assert found[0] == found[1]
 
 
 def test_built_in_scenes_upstreams_method_and_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
@@ -100,9 +107,22 @@ def test_built_in_scenes_upstreams_method_and_a_folder_of_its_own(tmp_path, monk
     assert main(list(arguments)) == 0
     found = scores(Path("runs/dgc-1"))
     assert found["classes"] == ["background", "tissue"]  # lesions count as tissue with K=2
-    row = json.loads(Path("runs/dgc-1/metrics.jsonl").read_text().splitlines()[0])
+    rows = map(json.loads, Path("runs/dgc-1/metrics.jsonl").read_text().splitlines())
+    row = next(row for row in rows if row["step"] == 1)
     assert {"terms/usage", "terms/grid_consistency", "bandwidth"} <= row.keys()
     assert "runs/dgc-1" in capsys.readouterr().out
+
+
+def test_the_last_state_can_be_asked_for_afterwards(cube, tmp_path):
+    data, run = cube[0], tmp_path / "run"
+    given = ("--data", str(data), "--steps", "3", "--out", str(run), "--watch.every", "1")
+    assert main([*TINY, *given]) == 0
+    best = scores(run)["best_step"]
+    assert scores(run)["kept_step"] == best
+    assert int(open_trained(run).restore()[0].step) == best
+    assert main(["dgc", "--out", str(run), "--resume", "--keep", "last"]) == 0
+    assert (scores(run)["best_step"], scores(run)["kept_step"]) == (best, 3)
+    assert open_trained(run).restore()[1] == 3
 
 
 def test_no_steps_is_the_closed_form_start(cube, tmp_path):

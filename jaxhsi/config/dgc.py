@@ -90,6 +90,25 @@ class StreamOptions:
 
 
 @dataclass(frozen=True)
+class WatchOptions:
+    """How a run is looked at on its way, without labels.
+
+    Attributes:
+        every: steps between looks.
+        windows: about so many windows are looked at, the same each time.
+        patience: looks in a row that find the run fallen apart before it is ended; null never
+            ends it.
+        margin: share of the best mutual information that a state has lost where it has fallen
+            apart.
+    """
+
+    every: int = 25
+    windows: int = 16
+    patience: int | None = 10
+    margin: float = 0.1
+
+
+@dataclass(frozen=True)
 class SceneOptions:
     """The built-in leaf scenes, used where no data is given.
 
@@ -131,6 +150,8 @@ class DGCConfig:
         method: the default method, or upstream's algorithm for comparison.
         log_every: steps between lines of metrics.
         save_every: steps between checkpoints.
+        keep: the state that labels cubes, here and in predict: the best by the mutual information
+            of two views' labels, or the last.
         teacher_student: of the default method.
         encoder: of the default method.
         prototype: of upstream's algorithm.
@@ -138,6 +159,7 @@ class DGCConfig:
         views: how pairs of overlapping views are drawn.
         optimizer: of the parameters.
         stream: how the cubes are read.
+        watch: how a run is looked at on its way.
         scenes: the built-in data.
     """
 
@@ -157,6 +179,7 @@ class DGCConfig:
     method: Literal["teacher_student", "upstream"] = "teacher_student"
     log_every: int = 10
     save_every: int = 100
+    keep: Literal["best", "last"] = "best"
     teacher_student: Options = field(default_factory=Options)
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
     prototype: PrototypeOptions = field(default_factory=PrototypeOptions)
@@ -164,6 +187,7 @@ class DGCConfig:
     views: ViewOptions = field(default_factory=ViewOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     stream: StreamOptions = field(default_factory=StreamOptions)
+    watch: WatchOptions = field(default_factory=WatchOptions)
     scenes: SceneOptions = field(default_factory=SceneOptions)
 
     def __post_init__(self):
@@ -174,6 +198,13 @@ class DGCConfig:
             at_least(f"--stream.{name}", getattr(self.stream, name), 1)
         for name in ("train", "test"):
             at_least(f"--scenes.{name}", getattr(self.scenes, name), 1)
+        for name in ("every", "windows", "patience"):
+            if (value := getattr(self.watch, name)) is not None:
+                at_least(f"--watch.{name}", value, 1)
+        if not 0 <= self.watch.margin < 1:
+            raise ValueError(
+                f"--watch.margin {self.watch.margin} is out of range; give a share from 0 to 1"
+            )
         above_zero("--tolerance", self.tolerance)
         if self.stream.sample < self.num_clusters:
             raise ValueError(
@@ -185,6 +216,7 @@ class DGCConfig:
 FREE_TO_CHANGE = (
     *("steps", "out", "devices", "log_every", "save_every", "labels", "ignore_label", "label_key"),
     *("stream.threads", "stream.ahead", "stream.tile"),
+    *("keep", "watch.patience", "watch.margin"),
 )
 """Options that a run may be resumed with other values of: none changes what a step computes."""
 

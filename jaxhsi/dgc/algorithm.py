@@ -49,6 +49,8 @@ class DGC(NamedTuple):
         predict: ``predict(state, x (b, h, w, c), valid (b, h, w)) -> (labels, confidence)``.
         halo: margin in pixels that a tile needs to be labelled like the whole image.
         full_rows: tiles must span the full width of the cube.
+        embed: ``embed(state, x, valid) -> (z (b, h, w, d), centres (k, d))``, where labels come
+            from distances between the two; None where they do not. It is watched, no more.
     """
 
     init: Callable[..., Any]
@@ -56,6 +58,7 @@ class DGC(NamedTuple):
     predict: Callable[..., tuple[Int[Array, "b h w"], Float[Array, "b h w"]]]
     halo: int
     full_rows: bool
+    embed: Callable[..., tuple[Float[Array, "b h w d"], Float[Array, "k d"]]] | None = None
 
 
 class State(NamedTuple):

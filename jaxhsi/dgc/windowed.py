@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxhsi.dgc.algorithm import DGC, Batch
+from jaxhsi.dgc.centroids import unit
 from jaxhsi.dgc.prototype import Info, Pair, PrototypeDGC, State
 from jaxhsi.dgc.upstream import balanced_labels
 from jaxhsi.dgc.views import ViewOptions, augment, cut_pairs
@@ -32,12 +33,12 @@ def over_windows(
         k_views, k_labels, k_kick = jax.random.split(key, 3)
         keys = jax.random.split(k_views, (batch.window.shape[0], 3))
         pairs = cut_pairs(keys[:, 0], batch.window, batch.valid, view_options)
-        unit = _standard(batch.window.shape[-1])
+        stats = _standard(batch.window.shape[-1])
         changed = jax.vmap(
             jax.vmap(augment, in_axes=(0, 0, None, None)), in_axes=(0, 0, None, None)
         )
         crops = jnp.where(
-            pairs.valid[..., None], changed(keys[:, 1:], pairs.crops, unit, view_options), 0
+            pairs.valid[..., None], changed(keys[:, 1:], pairs.crops, stats, view_options), 0
         )
         pixels = pairs.valid[:, 0].size
         labels = [balanced_labels(k, pixels, clusters) for k in jax.random.split(k_labels)]
@@ -51,7 +52,11 @@ def over_windows(
         )
         return method.update(state, pair)
 
-    return DGC(init, step, method.predict, method.halo, method.full_rows)
+    def embed(state: State, x: Array, valid: Array) -> tuple[Array, Array]:
+        """What the soft assignment compares: directions after the mean-shift, and centroids."""
+        return unit(method.look(state.params, x, valid).shifted), state.params["centroids"]
+
+    return DGC(init, step, method.predict, method.halo, method.full_rows, embed)
 
 
 def _standard(bands: int) -> BandStats:

@@ -60,7 +60,7 @@ def plot_components(
             panel.legend(fontsize=6)
         if i >= shown - columns:
             panel.set_xlabel(axis_name or "band", fontsize=7)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_concentrations(
@@ -91,7 +91,7 @@ def plot_concentrations(
         panel.plot([0, largest], [0, largest], color="grey", linewidth=0.8)
         panel.plot(truth[known], concentrations[known], ".", color=FOUND, markersize=3, alpha=0.5)
         panel.set(xlabel="true", ylabel="found", title="against the truth")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_residual(
@@ -127,7 +127,7 @@ def plot_residual(
     _whole(panel.xaxis)
     panel.set(xlabel="sample", title="residual by sample")
     panel.legend(fontsize=7)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_training(path: Path, metrics: Path) -> None:
@@ -141,7 +141,7 @@ def plot_training(path: Path, metrics: Path) -> None:
         panel.set(xlabel="step", title=title)
         if name == "active":
             _whole(panel.yaxis)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _whole(*axes: Axis) -> None:
@@ -150,7 +150,8 @@ def _whole(*axes: Axis) -> None:
         axis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture, and the folder that it is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -14,6 +14,7 @@ from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.parallel import compile_step, replicate, split
 from jaxhsi.runtime.prefetch import Ahead, Stream
+from jaxhsi.runtime.watch import Watch
 
 
 def fit(
@@ -25,15 +26,17 @@ def fit(
     steps: int,
     logbook: Logbook,
     checkpoints: Checkpoints,
+    watch: Watch,
     *,
     log_every: int = 10,
     save_every: int = 100,
 ) -> Any:
     """Take steps until ``state.step`` is ``steps``; returns the last state.
 
-    The key of a step is folded from its number, so that a resumed run draws what an
-    uninterrupted one would. While a step runs the next batches are moved to the devices; the share
-    of the time that steps waited for data goes into the events, as ``data_wait_share``.
+    The watch looks at the start, which is saved too, and at states on the way; a run that it finds
+    degraded ends there. The key of a step is folded from its number, so that a resumed run draws
+    what an uninterrupted one would. While a step runs the next batches are moved to the devices;
+    the share of the time that steps waited for data goes into the events, as ``data_wait_share``.
 
     Raises:
         FloatingPointError: the loss stopped being finite; names the step.
@@ -50,7 +53,12 @@ def fit(
 
     with logbook.open(), Ahead(stream, place, busy=busy) as batches:
         began = time.perf_counter()
+        if watch.record.best is None:  # nothing was restored
+            watch.look(0, state, logbook)
+            checkpoints.save(0, state, batches, watch.record)
         for number in range(int(state.step) + 1, steps + 1):
+            if watch.degraded:
+                break
             state, info = step(jax.random.fold_in(key, number), state, next(batches))
             last = number == steps
             if last or number % log_every == 0:
@@ -59,8 +67,9 @@ def fit(
                 logbook.write(number, values)
                 share = batches.waited / (time.perf_counter() - began)
                 logbook.time(number, {"data_wait_share": share})
-            if last or number % save_every == 0:
-                checkpoints.save(number, state, batches)
+            watch.look(number, state, logbook, last=last)
+            if last or watch.degraded or number % save_every == 0:
+                checkpoints.save(number, state, batches, watch.record)
             logbook.advance(number)
     return state
 

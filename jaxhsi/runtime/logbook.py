@@ -71,13 +71,13 @@ class Logbook:
             self._bar.update(self._task, completed=step)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """Write the diagnostics of one step: scalars, vectors, and NamedTuples of them."""
+        """Write figures of one step: scalars, vectors, and NamedTuples of them."""
         row = {name: np.asarray(value).tolist() for name, value in _flat(values)}
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step, **row}) + "\n")
         for name, value in _scalars(row):
             self._events.add_scalar(name, value, step)
-        if self._bar is not None:
+        if self._bar is not None and "loss" in row:  # figures of a look have none
             self._bar.update(self._task, summary=self._summary.format(**row))
 
     def time(self, step: int, values: dict[str, float]) -> None:

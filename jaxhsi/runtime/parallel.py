@@ -53,3 +53,9 @@ def compile_step(mesh: Mesh, step: Callable) -> Callable:
     return jax.jit(
         step, in_shardings=(same, same, over), out_shardings=(same, same), donate_argnums=1
     )
+
+
+def compile_look(mesh: Mesh, look: Callable) -> Callable:
+    """``look(state, probe)`` jitted for the mesh; the probe is split, the state stays as it is."""
+    same, over = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
+    return jax.jit(look, in_shardings=(same, over), out_shardings=same)

@@ -7,14 +7,16 @@ import pytest
 
 from jaxhsi.data.store import Cube
 from jaxhsi.data.stream import window_stream
+from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.algorithm import DGC, State
 from jaxhsi.dgc.views import window_size
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.fit import fit
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.parallel import device_mesh, replicate
+from jaxhsi.runtime.watch import Watch, read_probe
 from tests.data.test_stream import make_cube
-from tests.dgc.scene import blobs
+from tests.dgc.scene import CLASSES, blobs
 from tests.dgc.test_algorithm import VIEWS, first_state, method
 
 
@@ -23,24 +25,30 @@ def cube(tmp_path) -> Cube:
     return make_cube(tmp_path, "blobs", blobs(0)[0])
 
 
-def run(dgc: DGC, cube: Cube, folder, steps: int, *, resume: bool = False) -> State:
-    """What a run does, without the rest of it."""
+def run(dgc: DGC, cube: Cube, folder, steps: int, *, resume: bool = False) -> tuple[State, State]:
+    """What a run does, without the rest of it: the last state and the best."""
     folder.mkdir(exist_ok=True)
     mesh = device_mesh(2, 2)
+    probe = read_probe([cube], VIEWS, 2, 0, 2, read_window)
+    watch = Watch(mesh, dgc, CLASSES, probe, every=4, patience=10, margin=0.1)
     stream = window_stream([cube], window_size(VIEWS), 2, seed=0)
     state = replicate(mesh, first_state(dgc))
     with Checkpoints(folder / "checkpoints") as checkpoints:
         if resume:
-            state = checkpoints.restore(state, stream)
+            state = checkpoints.restore(state, stream, watch.record)
         logbook = Logbook(folder, int(state.step), steps)
         options = {"log_every": 2, "save_every": 5}
         key = jax.random.key(3)
-        state = fit(key, state, dgc.step, stream, mesh, steps, logbook, checkpoints, **options)
-    return jax.device_get(state)
+        state = fit(
+            key, state, dgc.step, stream, mesh, steps, logbook, checkpoints, watch, **options
+        )
+    return jax.device_get((state, watch.record.best))
 
 
 def rows(folder) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    """Those of steps, without those of looks."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if "loss" in line]
 
 
 def test_ten_steps_are_five_and_a_restart_and_five_bit_for_bit(cube, tmp_path):
