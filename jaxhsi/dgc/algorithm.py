@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.dgc import mixture as mixtures
 from jaxhsi.dgc.encoder import Encoder
+from jaxhsi.dgc.granularity import Relations, relations, sample_relations
 from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
 from jaxhsi.dgc.mixture import Geometry, Mixture
 from jaxhsi.dgc.stem import Stem, embed, fit_stem
@@ -69,6 +70,8 @@ class State(NamedTuple):
         stem: closed-form embedding, frozen.
         mixture: global dictionary of clusters.
         usage: running share of the pixels that the teacher gives each cluster.
+        relations: running means of pairs of clusters in what the teacher says, for
+            :func:`jaxhsi.dgc.granularity.merge_tree`.
     """
 
     step: Int[Array, ""]
@@ -78,6 +81,7 @@ class State(NamedTuple):
     stem: Stem
     mixture: Mixture
     usage: Float[Array, " k"]
+    relations: Relations
 
 
 class Info(NamedTuple):
@@ -163,8 +167,11 @@ def teacher_student(
         params = encoder.init(k_encoder)
         teacher = jax.tree.map(jnp.copy, params)  # donated buffers may not be shared
         usage = jnp.copy(mixture.share)
+        shape = mixtures.geometry(mixture)
+        posterior = jax.nn.softmax(mixtures.logits(v @ shape.whitening, shape.centres))
+        related = sample_relations(posterior)
         start = jnp.zeros((), jnp.int32)
-        return State(start, params, teacher, optimizer.init(params), stem, mixture, usage)
+        return State(start, params, teacher, optimizer.init(params), stem, mixture, usage, related)
 
     def logits(params: Params, state: State, shape: Geometry, x: Array, v: Array, valid: Array):
         """Of the encoder with given parameters for spectra x and their closed-form embedding v."""
@@ -233,6 +240,7 @@ def teacher_student(
             state.stem,
             _follow(state.mixture, statistics, options.dictionary_rate, valid),
             usage,
+            _follow(state.relations, relations(targets.teacher, valid), USAGE_RATE, valid),
         )
         return state, info
 
