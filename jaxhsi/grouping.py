@@ -147,17 +147,17 @@ def _label_at(click: Click, cubes: dict[str, Cube]) -> int:
 def _named(votes: Votes, found: Hierarchy, console: Console) -> Merge:
     """Groups by the classes of their clusters; says how each came by its name."""
     owner, deciding = elect(found.tree, votes.counts)
-    decided = [
-        f"{votes.names[owner[k]]}{_why(k, deciding[k], votes, found.tree)}"
+    chosen = [
+        (votes.names[owner[k]], _why(k, int(deciding[k]), votes, found.tree))
         for k in range(found.tree.clusters)
     ]
-    table = vote_table(found.names, found.shares, votes.counts, votes.names, decided)
-    console.print(table)
-    without = int((votes.counts.sum(1) == 0).sum())
-    told = [f"{votes.counts.sum():,} labelled pixels in {len(owner) - without} clusters"]
-    if without:
+    console.print(vote_table(found.names, found.shares, votes.counts, votes.names, chosen))
+    voted = int(votes.counts.any(1).sum())
+    told = [f"{votes.counts.sum():,} labelled pixels in {voted} of {len(owner)} clusters"]
+    if borrowed := int((deciding != np.arange(len(owner))).sum()):
         told.append(
-            f"{without} cluster(s) without any are named like their nearest relatives in the tree"
+            f"{borrowed} cluster(s) without any, or with a tie, are named like their nearest "
+            "relatives in the tree"
         )
     if votes.lost:
         told.append(f"{votes.lost:,} labelled pixels are not valid and count for nothing")
@@ -176,9 +176,10 @@ def _named(votes: Votes, found: Hierarchy, console: Console) -> Merge:
 
 
 def _why(cluster: int, node: int, votes: Votes, tree: Tree) -> str:
-    """What decided, where it was not the cluster's own pixels."""
+    """What decided: the cluster's own pixels, or those of which relatives, and how far they are."""
     if node == cluster:
-        return ""
+        return "its pixels"
     others = [str(k) for k in tree.members()[node] if k != cluster and votes.counts[k].any()]
-    tie = "a tie, " if votes.counts[cluster].any() else ""
-    return f" ({tie}like its relatives {', '.join(others)})"
+    tie = "a tie, then " if votes.counts[cluster].any() else ""
+    distance = tree.heights[node - tree.clusters]
+    return f"{tie}{', '.join(others)} at distance {distance:.2f}"

@@ -119,7 +119,9 @@ def _members(found: object) -> list[int]:
 def write_merge(merge: Merge, path: Path, note: str = "") -> None:
     """Write a merge so that ``--merge`` reads it back, under a note in a comment."""
     comment = "".join(f"# {line}\n" for line in note.splitlines())
-    path.write_text(comment + yaml.safe_dump(merge.members(), sort_keys=False))
+    path.write_text(
+        comment + yaml.safe_dump(merge.members(), sort_keys=False, default_flow_style=None)
+    )
 
 
 def read_names(given: str) -> dict[int, str]:

@@ -173,15 +173,17 @@ def _nearest(
     share = groups * np.maximum(known.usage, 1e-12)  # a group without pixels has a centre too
     means = share @ centres / share.sum(1, keepdims=True)
     distance = np.linalg.norm(means[:, None] - means, axis=-1)
-    distance *= 1 - weights.touch * mixing(groups @ known.touch @ groups.T)
-    distance *= 1 - weights.confusion * mixing(groups @ known.confusion @ groups.T)
-    both = np.maximum(usage[:, None] + usage, 1e-12)
-    distance *= (2 * np.outer(usage, usage) / both) ** (weights.size / 2)
     np.fill_diagonal(distance, np.inf)
     dead = usage < DEAD_SHARE
-    order = np.where(dead[:, None], distance, np.inf) if dead.any() else distance
-    a, b = sorted(map(int, np.unravel_index(order.argmin(), order.shape)))
-    return a, b, 0.0 if dead.any() else float(distance[a, b])
+    if dead.any():
+        order = np.where(dead[:, None], distance, np.inf)
+        a, b = sorted(map(int, np.unravel_index(order.argmin(), order.shape)))
+        return a, b, 0.0
+    distance *= 1 - weights.touch * mixing(groups @ known.touch @ groups.T)
+    distance *= 1 - weights.confusion * mixing(groups @ known.confusion @ groups.T)
+    distance *= (2 * np.outer(usage, usage) / (usage[:, None] + usage)) ** (weights.size / 2)
+    a, b = sorted(map(int, np.unravel_index(distance.argmin(), distance.shape)))
+    return a, b, float(distance[a, b])
 
 
 def cut(tree: Tree, k: int) -> Int[np.ndarray, " clusters"]:

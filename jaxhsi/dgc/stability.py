@@ -16,7 +16,6 @@ from jaxhsi.dgc.granularity import (
     Weights,
     cut,
     merge_tree,
-    sample_relations,
 )
 from jaxhsi.dgc.mixture import Mixture
 
@@ -92,8 +91,7 @@ def _side(
     fitted = mixtures.fit_mixture(key, part, trained.shape[1], STARTS)
     p = np.asarray(_posterior(fitted, every), np.float64)
     carried = trained.T @ p / np.maximum(trained.sum(0)[:, None], 1e-12)
-    known = sample_relations(p)._replace(touch=carried.T @ touch @ carried)
-    known = Relations(*(np.asarray(part) for part in known))
+    known = Relations(p.mean(0), carried.T @ touch @ carried, p.T @ p / len(p))
     centres = np.asarray(mixtures.geometry(fitted).centres)
     return merge_tree(centres, known, weights), p.argmax(1)
 

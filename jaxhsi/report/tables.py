@@ -91,7 +91,7 @@ def vote_table(
     shares: Float[np.ndarray, " k"],
     votes: Int[np.ndarray, "k c"],
     names: Sequence[str],
-    decided: Sequence[str],
+    chosen: Sequence[tuple[str, str]],
 ) -> Table:
     """Labelled pixels of each class in each cluster, and what it is called and why.
 
@@ -100,12 +100,13 @@ def vote_table(
         shares: of the pixels.
         votes: labelled pixels of each class.
         names: of the classes.
-        decided: for each cluster, its class and what decided it.
+        chosen: for each cluster, the name of its class and what decided it.
     """
-    table = Table("cluster", "share", "labelled pixels", "is", title="clusters named by labels")
+    table = Table("cluster", "share", "labelled pixels", "is", "decided by")
+    table.title = "clusters named by labels"
     for i, row in enumerate(votes):
         found = ", ".join(f"{row[c]:,} {names[c]}" for c in np.argsort(-row) if row[c])
-        table.add_row(clusters[i], f"{shares[i]:.2%}", found or "none", decided[i])
+        table.add_row(clusters[i], f"{shares[i]:.2%}", found or "none", *chosen[i])
     return table
 
 

@@ -32,8 +32,8 @@ def tree_text(tree: Tree, shares: Float[np.ndarray, " k"], names: Sequence[str])
         if node < tree.clusters:
             return f"{names[node]}  {share}"
         merge = node - tree.clusters
-        cut = "1 group" if node == root else f"{len(tree.pairs) - merge} groups"
-        return f"{share}  one up to {cut} ({tree.heights[merge]:.2f})"
+        together = "in 1 group" if node == root else f"up to {len(tree.pairs) - merge} groups"
+        return f"{share}  together {together} (distance {tree.heights[merge]:.2f})"
 
     root = len(members) - 1
     top = Branches(text(root))
@@ -89,8 +89,11 @@ def draw_tree(
     ticks = [tick for tick in TICKS if np.sqrt(tick) <= end]
     panel.set_xticks(np.sqrt(ticks), [str(tick) for tick in ticks], fontsize=8)
     panel.set(xlim=(-0.02 * end, 1.04 * end), ylim=(count - 0.4, -1.2))
-    panel.set_xlabel("distance in noise deviations, shorter where clusters are mixed", fontsize=8)
-    for k in sorted({k for k in cuts if 1 < k < count}):
+    marked = sorted({k for k in cuts if 1 < k < count})
+    dashed = "; dashed: suggested numbers of groups" if marked else ""
+    named = f"distance in noise deviations, shorter where clusters are mixed{dashed}"
+    panel.set_xlabel(named, fontsize=8)
+    for k in marked:
         at = depth[[2 * count - k - 1, 2 * count - k]].mean()
         panel.axvline(at, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
         panel.text(at, -0.75, str(k), ha="center", fontsize=8, backgroundcolor="white")
