@@ -49,7 +49,9 @@ def embedded(
     """A sample in the closed-form embedding of a run; None for a method that has none."""
     if not isinstance(start, State):
         return None
-    return embed(start.stem, config.teacher_student.normalisations, spectra)
+    # As `teacher_student` calls it in `init`: compiled already.
+    compiled = jax.jit(embed, static_argnums=1)
+    return compiled(start.stem, config.teacher_student.normalisations, spectra)
 
 
 def grow(

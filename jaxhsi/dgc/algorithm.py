@@ -167,9 +167,7 @@ def teacher_student(
         params = encoder.init(k_encoder)
         teacher = jax.tree.map(jnp.copy, params)  # donated buffers may not be shared
         usage = jnp.copy(mixture.share)
-        shape = mixtures.geometry(mixture)
-        posterior = jax.nn.softmax(mixtures.logits(v @ shape.whitening, shape.centres))
-        related = sample_relations(posterior)
+        related = sample_relations(jax.jit(mixtures.posterior)(v, mixture))
         start = jnp.zeros((), jnp.int32)
         return State(start, params, teacher, optimizer.init(params), stem, mixture, usage, related)
 

@@ -25,6 +25,8 @@ STABLE = 0.9  # adjusted Rand index from which two halves of the data are said t
 MOST = 3  # cuts that are suggested
 OVERLAP = 2.0  # deviations; clusters that lie nearer overlap, and how much nearer says little
 
+_posterior = jax.jit(mixtures.posterior)
+
 
 class Suggestion(NamedTuple):
     """A cut worth looking at.
@@ -75,7 +77,7 @@ def stability(
     for i, k_split in enumerate(jax.random.split(key, repeats)):
         k_order, k_fit = jax.random.split(k_split)
         drawn = v[jax.random.permutation(k_order, len(v))[: 2 * half]]
-        trained = np.asarray(_posterior(mixture, drawn), np.float64)
+        trained = np.asarray(_posterior(drawn, mixture), np.float64)
         sides = [
             _side(k, part, drawn, trained, np.asarray(touch, np.float64), weights)
             for k, part in zip(jax.random.split(k_fit), (drawn[:half], drawn[half:]), strict=True)
@@ -89,17 +91,11 @@ def _side(
 ) -> tuple[Tree, np.ndarray]:
     """The tree of a fit to a part of the pixels, and its labels of all of them."""
     fitted = mixtures.fit_mixture(key, part, trained.shape[1], STARTS)
-    p = np.asarray(_posterior(fitted, every), np.float64)
+    p = np.asarray(_posterior(every, fitted), np.float64)
     carried = trained.T @ p / np.maximum(trained.sum(0)[:, None], 1e-12)
     known = Relations(p.mean(0), carried.T @ touch @ carried, p.T @ p / len(p))
     centres = np.asarray(mixtures.geometry(fitted).centres)
     return merge_tree(centres, known, weights), p.argmax(1)
-
-
-@jax.jit
-def _posterior(mixture: Mixture, v: Float[Array, "n d"]) -> Float[Array, "n k"]:
-    shape = mixtures.geometry(mixture)
-    return jax.nn.softmax(mixtures.logits(v @ shape.whitening, shape.centres))
 
 
 def _agreement(sides: Sequence[tuple[Tree, np.ndarray]], k: int) -> float:

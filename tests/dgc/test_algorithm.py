@@ -145,4 +145,4 @@ def test_relations_start_from_the_sample_and_follow_the_teacher():
         assert float(part.sum()) == pytest.approx(1, abs=1e-4)
     np.testing.assert_allclose(after.relations.usage.sum(), after.usage.sum(), rtol=1e-4)
     # Blocks of 12 pixels touch along their edges alone.
-    assert float(jnp.trace(after.relations.touch)) > 0.7
+    assert float(jnp.trace(after.relations.touch)) > 0.6
