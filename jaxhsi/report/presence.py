@@ -46,8 +46,11 @@ def some_alone(found: dict[str, Any]) -> list[str]:
         there = [cube for cube, each in cubes.items() if cluster in each["present"]]
         if 0 < len(there) < len(cubes):
             most = max(each["shares"][cluster] for each in cubes.values())
-            shown = ", ".join(there[:MOST_NAMES]) + ", ..." * (len(there) > MOST_NAMES)
-            line = f"{name}: in {len(there)} of {len(cubes)} cubes, up to {most:.1%} ({shown})"
+            few = 2 * len(there) <= len(cubes)
+            named = there if few else [cube for cube in cubes if cube not in there]
+            shown = ", ".join(named[:MOST_NAMES]) + ", ..." * (len(named) > MOST_NAMES)
+            line = f"{name}: in {len(there)} of {len(cubes)} cubes, up to {most:.1%} "
+            line += f"({'' if few else 'not in '}{shown})"
             lines.append((len(there), line))
     return [line for _, line in sorted(lines, key=lambda each: each[0])]
 

@@ -19,9 +19,12 @@ def test_a_cluster_is_present_above_a_thousandth():
 def test_what_is_in_some_cubes_alone_is_told():
     assert some_alone(presence(PIXELS, NAMES)) == ["lesion: in 1 of 3 cubes, up to 1.0% (a)"]
     assert some_alone(presence({"a": PIXELS["a"]}, NAMES)) == []
-    many = {str(i): np.array([1, 1]) for i in range(8)} | {"x": np.array([1, 0])}
+    many = {str(i): np.array([1, int(i > 0)]) for i in range(9)}
     (line,) = some_alone(presence(many, NAMES[:2]))
-    assert line == "lesion: in 8 of 9 cubes, up to 50.0% (0, 1, 2, 3, 4, 5, ...)"
+    assert line == "lesion: in 8 of 9 cubes, up to 50.0% (not in 0)"
+    few = {str(i): np.array([1, int(i < 8)]) for i in range(20)}
+    (line,) = some_alone(presence(few, NAMES[:2]))
+    assert line == "lesion: in 8 of 20 cubes, up to 50.0% (0, 1, 2, 3, 4, 5, ...)"
 
 
 def test_the_table_and_the_picture(tmp_path):
