@@ -7,11 +7,14 @@ from jaxhsi.command import run_command
 from jaxhsi.config.predict import EvaluateConfig
 from jaxhsi.evaluation import evaluate
 
+FLAGS = {"bare": "score the clusters themselves, whatever groups are saved with the run"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors that a user can mend are told in a line, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    return run_command("python -m jaxhsi.evaluate", EvaluateConfig, evaluate, arguments)
+    prog = "python -m jaxhsi.evaluate"
+    return run_command(prog, EvaluateConfig, evaluate, arguments, flags=FLAGS)
 
 
 if __name__ == "__main__":

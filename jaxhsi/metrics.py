@@ -185,6 +185,23 @@ def variation_of_information(counts: Integer[np.ndarray, "k c"]) -> float:
     return max(total, 0.0)
 
 
+def adjusted_rand(counts: Integer[np.ndarray, "k c"]) -> float:
+    """Adjusted Rand index of two labellings (Hubert and Arabie 1985): 1 alike, 0 as by chance.
+
+    With P the pairs of pixels that lie together in both, A and B those together in either, and
+    E = A B / all pairs: (P - E) / ((A + B) / 2 - E). 1 where both have a single label.
+    """
+
+    def pairs(areas: np.ndarray) -> float:
+        areas = areas.astype(np.float64)
+        return float((areas * (areas - 1) / 2).sum())
+
+    both, one, other = pairs(counts), pairs(counts.sum(1)), pairs(counts.sum(0))
+    expected = one * other / max(pairs(counts.sum(keepdims=True)), 1.0)
+    scale = (one + other) / 2 - expected
+    return (both - expected) / scale if scale > 0 else 1.0
+
+
 def active_clusters(counts: Integer[np.ndarray, "k c"]) -> int:
     """Clusters that hold more than 0.1 % of the counted pixels."""
     return int((counts.sum(1) > ACTIVE_SHARE * counts.sum()).sum())

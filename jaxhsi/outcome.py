@@ -147,6 +147,7 @@ def _scores(
     if classes:
         start = scored(reduce(add, untrained))
         scores |= scored(total) | {"classes": list(classes), "start": start}
+        scores["confusion"] = total.confusion.tolist()
     return scores
 
 

@@ -8,6 +8,7 @@ from jaxhsi.config.predict import PredictConfig
 from jaxhsi.prediction import predict_cubes
 
 FLAGS = {
+    "bare": "the clusters themselves, whatever groups are saved with the run",
     "envi": "write ENVI classification files too",
     "geotiff": "write GeoTIFF files of all cubes, not only of those with a coordinate system",
     "overwrite": "delete the predictions in --out first",

@@ -8,15 +8,17 @@ import numpy as np
 from rich.console import Console
 
 from jaxhsi.config.files import write_config
-from jaxhsi.config.predict import PredictConfig, read_merge, write_merge
+from jaxhsi.config.predict import PredictConfig, write_merge
 from jaxhsi.data.exports import ClassMap, write_envi, write_geotiff
 from jaxhsi.data.sources import open_sources
 from jaxhsi.data.store import Cube, open_cube
+from jaxhsi.hierarchy import chosen_groups
 from jaxhsi.merging import Merge, merge_of
 from jaxhsi.outcome import Labeller, draw_map, labeller, write_map
 from jaxhsi.report import maps
 from jaxhsi.report.areas import areas, write_areas
-from jaxhsi.report.tables import share_table
+from jaxhsi.report.presence import presence, some_alone, write_presence
+from jaxhsi.report.tables import print_lines, share_table
 from jaxhsi.runtime.folder import PREDICTED, check_predictions, claim_folder
 from jaxhsi.runtime.labelling import Labelled
 from jaxhsi.tally import Tally
@@ -27,12 +29,18 @@ MERGE = "merge.yaml"
 
 
 def predict_cubes(
-    config: PredictConfig, *, envi: bool = False, geotiff: bool = False, overwrite: bool = False
+    config: PredictConfig,
+    *,
+    bare: bool = False,
+    envi: bool = False,
+    geotiff: bool = False,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Label cubes with the newest state of a run, and leave all in a folder.
 
     Args:
         config: the options.
+        bare: label by clusters, whatever groups are saved with the run.
         envi: write ENVI classification files.
         geotiff: write GeoTIFF files of cubes without a coordinate reference system too.
         overwrite: delete the predictions that are in the folder.
@@ -49,9 +57,9 @@ def predict_cubes(
     folder = config.out or config.run / "predictions"
     check_predictions(folder, overwrite=overwrite)
     clusters = run.config.num_clusters
-    merge = merge_of({}, clusters)
-    if config.merge is not None:
-        merge = read_merge(config.merge, clusters)
+    merge, source = merge_of({}, clusters), None
+    if chosen := chosen_groups(config.run, clusters, merge=config.merge, k=config.cut, bare=bare):
+        merge, source = chosen
     cubes = open_sources(
         config.cubes,
         **{"key": config.key, "layout": config.layout, "size": config.size},
@@ -64,8 +72,9 @@ def predict_cubes(
     state, step = run.restore()
     claim_folder(folder, overwrite=overwrite, mark=PREDICTED)
     write_config(config, folder / PREDICTED)
-    if config.merge is not None:
+    if source is not None:
         write_merge(merge, folder / MERGE)
+        console.print(f"{len(merge.names)} groups of {source}", soft_wrap=True)
 
     notes = _notes(run, step, merge)
     counts = {}
@@ -76,10 +85,14 @@ def predict_cubes(
         console.print(f"{cube.name}: {cube.shape[0]} x {cube.shape[1]} pixels labelled")
     pixel_areas = {cube.name: _pixel_area(cube, config.pixel_size) for cube in cubes}
     found = areas(counts, pixel_areas, merge.names)
+    there = presence({name: each.pixels for name, each in counts.items()}, merge.names)
+    write_presence(folder, there)
+    found |= {"presence": there}
     write_areas(folder, found)
     rows = found["total"]["areas"]
     pixels = np.array([row["pixels"] for row in rows])
     console.print(share_table(pixels, merge.names, [row["m2"] for row in rows]))
+    print_lines(console, "in some cubes alone:", some_alone(there))
     console.print(f"results are in {folder}", soft_wrap=True)
     return found
 

@@ -17,9 +17,13 @@ from jaxhsi.data.manifest import manifest_json
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.dgc.views import window_size
+from jaxhsi.hierarchy import Hierarchy, cut_scores, embedded, grow, write_hierarchy
+from jaxhsi.merging import cluster_name
 from jaxhsi.outcome import label_cubes
 from jaxhsi.report import tables
+from jaxhsi.report.presence import presence, some_alone, write_presence
 from jaxhsi.report.training import plot_watch
+from jaxhsi.report.trees import draw_tree, tree_text
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.fit import fit
 from jaxhsi.runtime.folder import CONFIG, CUBES, check_folder, claim_folder, fresh_folder
@@ -50,7 +54,7 @@ def segment(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     _check_cubes(config, task)
     method = build_method(config, task.train[0].shape[2])
     console.print(f"{len(task.train)} cube(s) of {task.train[0].shape}, {mesh.size} device(s)")
-    start = _start(config, method, task, console)
+    start, sample = _start(config, method, task, console)
     claim_folder(folder, overwrite=overwrite)
     write_config(config, folder / CONFIG)
     (folder / CUBES).write_text(json.dumps(manifest_json(task.train), indent=1) + "\n")
@@ -65,6 +69,7 @@ def segment(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         ahead=config.stream.ahead,
     )
     watch = _watch(config, method, task, mesh)
+    sample = embedded(config, start, sample)  # much smaller
     state = jax.tree.map(jnp.copy, start)  # the step uses up the state that it is given
     with Checkpoints(folder / "checkpoints") as checkpoints:
         if resume and checkpoints.latest() is not None:
@@ -86,13 +91,32 @@ def segment(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     if watch.degraded:
         console.print(watch.verdict())
     plot_watch(folder / "pictures" / "training.png", folder / "metrics.jsonl", best_step)
-    kept = watch.record.kept(state) if config.keep == "best" else state
-    scores = label_cubes(config, method, task, start, jax.device_get(kept), folder)
+    kept = jax.device_get(watch.record.kept(state) if config.keep == "best" else state)
+    scores = label_cubes(config, method, task, start, kept, folder)
+    found = _group(config, kept, sample, scores, folder)
     scores |= {"steps": steps, "best_step": best_step, "kept_step": int(kept.step)}
     scores |= {"seconds": time.perf_counter() - began}
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
-    _show(console, scores, task, folder)
+    _show(console, scores, found, task, folder)
     return scores
+
+
+def _group(
+    config: DGCConfig, state: Any, sample: Any, scores: dict[str, Any], folder: Path
+) -> Hierarchy:
+    """Leave the tree of the clusters in the folder, and what of it can be scored in the scores."""
+    pixels, classes = np.asarray(scores["pixels"]), scores.get("classes", [])
+    majority = np.asarray(scores["alignment"]["merge"]) if classes else None
+    found = grow(config, state, sample, pixels, majority, tuple(classes))
+    write_hierarchy(folder, found)
+    marked = [each.groups for each in found.suggestions]
+    draw_tree(folder / "tree.png", found.tree, found.shares, found.names, marked)
+    if classes:
+        scores["cuts"] = cut_scores(found.tree, np.asarray(scores["confusion"]))
+    cubes = {name: np.asarray(counts) for name, counts in scores["cubes"].items()}
+    scores["presence"] = presence(cubes, [cluster_name(k) for k in range(len(pixels))])
+    write_presence(folder, scores["presence"])
+    return found
 
 
 def _check_cubes(config: DGCConfig, task: Task) -> None:
@@ -105,15 +129,16 @@ def _check_cubes(config: DGCConfig, task: Task) -> None:
             )
 
 
-def _start(config: DGCConfig, method: DGC, task: Task, console: Console) -> Any:
-    """The method's first state, from spectra drawn over all training cubes."""
+def _start(config: DGCConfig, method: DGC, task: Task, console: Console) -> tuple[Any, Any]:
+    """The method's first state, and the spectra drawn over all training cubes that it is from."""
     sample = sample_spectra(task.train, config.stream.sample, config.seed, read=task.read)
     if sample.invalid:
         console.print(
             f"{sample.invalid:,} of {sample.seen:,} pixels read are not valid (NaN, infinite or "
             "no data); they are left out of training, clusters and scores"
         )
-    return method.init(jax.random.key(config.seed), jnp.asarray(sample.spectra))
+    spectra = jnp.asarray(sample.spectra)
+    return method.init(jax.random.key(config.seed), spectra), spectra
 
 
 def _watch(config: DGCConfig, method: DGC, task: Task, mesh: Mesh) -> Watch:
@@ -126,13 +151,19 @@ def _watch(config: DGCConfig, method: DGC, task: Task, mesh: Mesh) -> Watch:
     return Watch(mesh, method, config.num_clusters, probe, **how)
 
 
-def _show(console: Console, scores: dict[str, Any], task: Task, folder: Path) -> None:
+def _show(
+    console: Console, scores: dict[str, Any], found: Hierarchy, task: Task, folder: Path
+) -> None:
     classes = task.classes
     names = ["" for _ in scores["pixels"]]
     if classes:
         names = [classes[c] if c >= 0 else "" for c in scores["alignment"]["merge"]]
         console.print(tables.score_table(scores["start"], scores, classes))
     console.print(tables.share_table(np.asarray(scores["pixels"]), names))
+    console.print(tree_text(found.tree, found.shares, found.names))
+    tables.print_lines(console, "in some cubes alone:", some_alone(scores["presence"]))
+    suggested = [f"{each.groups}: {each.reason}" for each in found.suggestions]
+    tables.print_lines(console, "numbers of groups to look at, none of them applied:", suggested)
     console.print(f"the state of step {scores['kept_step']} of {scores['steps']} is kept")
-    found = f"{scores['active_clusters']} active clusters; results are in {folder}"
-    console.print(found, soft_wrap=True)  # a path broken over two lines cannot be copied
+    told = f"{scores['active_clusters']} active clusters; results are in {folder}"
+    console.print(told, soft_wrap=True)  # a path broken over two lines cannot be copied

@@ -10,6 +10,7 @@ from jaxtyping import Int32
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cache import default_cache
 from jaxhsi.data.label_map import LabelMap
+from jaxhsi.data.labelme import BACKGROUND
 from jaxhsi.data.labels import encode_classes, find_labels, label_names, open_labels
 from jaxhsi.data.scenes import CLASSES, leaf_cubes
 from jaxhsi.data.sources import open_sources
@@ -99,6 +100,7 @@ def open_truth(
     key: str | None = None,
     ignore: int | None = None,
     names: dict[int, str] | None = None,
+    drawn: bool = False,
 ) -> tuple[Truth, tuple[str, ...]]:
     """Open the labels of cubes; every file is looked at once.
 
@@ -108,6 +110,8 @@ def open_truth(
         key: of the labels in files that hold several arrays.
         ignore: class value that means unlabelled.
         names: class value -> name; else as the files name it, or "class 3".
+        drawn: of LabelMe files the shapes alone count: what lies outside is unlabelled, and
+            background is what was drawn as such.
 
     Returns:
         The truth, and the name of each code, by ascending class values over all cubes.
@@ -118,6 +122,8 @@ def open_truth(
     """
     files = find_labels(path, cubes)
     common = label_names(files.values())
+    if drawn and common is not None:
+        common, ignore = common | {BACKGROUND: len(common)}, 0
     maps = {
         cube.name: open_labels(files[cube.name], cube.shape, key=key, names=common)
         for cube in cubes

@@ -13,11 +13,12 @@ LAYERS = (
     ("runtime",),
     ("config",),
     ("report", "task", "problem", "trained", "command"),
-    ("outcome", "findings"),
+    ("outcome", "findings", "hierarchy"),
     ("answers",),
     ("segmentation", "unmixing", "prediction"),
     ("evaluation",),
-    ("train", "predict", "evaluate", "ingest"),
+    ("grouping",),
+    ("train", "predict", "evaluate", "ingest", "group"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = ("logging", "pathlib", "tensorstore", "grain", "orbax", "rich", "jsonargparse", "os")

@@ -223,3 +223,16 @@ def test_align_refuses_a_foreign_class_and_scores_a_raw_rectangle():
         metrics.align(COUNTS, np.array([0, 1, 2, 3, 0]))
     with pytest.raises(ValueError, match="align"):
         metrics.mean_iou(np.ones((2, 3), int))
+
+
+def test_adjusted_rand_by_hand_and_by_chance():
+    # Hubert & Arabie: 2 pairs together in both, 4 and 3 in either, 15 pairs in all.
+    counts = np.array([[2, 1, 0], [0, 1, 0], [0, 0, 2]])
+    both, one, other = 1 + 1, 3 + 1, 1 + 1 + 1
+    expected = one * other / 15
+    rand = (both - expected) / ((one + other) / 2 - expected)
+    assert metrics.adjusted_rand(counts) == pytest.approx(rand)
+    assert metrics.adjusted_rand(np.diag([5, 3, 2])) == 1.0
+    assert metrics.adjusted_rand(np.array([[7]])) == 1.0
+    independent = np.outer([600, 400], [300, 700])
+    assert metrics.adjusted_rand(independent) == pytest.approx(0, abs=1e-5)

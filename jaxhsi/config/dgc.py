@@ -167,7 +167,7 @@ class DGCConfig:
     labels: Path | None = None
     ignore_label: int | None = None
     out: Path | None = None
-    num_clusters: int = 8
+    num_clusters: int = 16
     steps: int = 300
     seed: int = 0
     devices: int | None = None

@@ -20,6 +20,8 @@ class PredictConfig:
         out: folder of the results; predictions/ in that of the run if not given.
         merge: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
             with lines such as "background: [0, 3]"; clusters that are not named stay as they are.
+            Those that `python -m jaxhsi.group` saved with the run if not given.
+        cut: cut the tree of the clusters into so many groups instead.
         pixel_size: side of a pixel in metres, for areas; taken from the cube if not given.
         tile: side in pixels of the tiles that are labelled at once; that of the run if not given.
         tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
@@ -33,6 +35,7 @@ class PredictConfig:
     cubes: tuple[str, ...]
     out: Path | None = None
     merge: str | None = None
+    cut: int | None = None
     pixel_size: float | None = None
     tile: int | None = None
     tolerance: float | None = None
@@ -42,8 +45,9 @@ class PredictConfig:
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
-        if self.tile is not None:
-            at_least("--tile", self.tile, 1)
+        for name, value in (("--tile", self.tile), ("--cut", self.cut)):
+            if value is not None:
+                at_least(name, value, 1)
         above_zero("--pixel_size", self.pixel_size)
         above_zero("--tolerance", self.tolerance)
 
@@ -60,7 +64,8 @@ class EvaluateConfig:
         names: names of the classes, such as "background=0 tissue=1"; those in the files, or
             "class 1", if not given.
         merge: groups of clusters named as the classes are, to score one's own choice beside the
-            best ones; as for predict.
+            best ones; as for predict. Without it the groups that `python -m jaxhsi.group` saved
+            with a run are scored.
         out: file of the scores; evaluation.json in the folder if not given.
     """
 
@@ -111,9 +116,12 @@ def _members(found: object) -> list[int]:
     return members
 
 
-def write_merge(merge: Merge, path: Path) -> None:
-    """Write a merge so that ``--merge`` reads it back."""
-    path.write_text(yaml.safe_dump(merge.members(), sort_keys=False))
+def write_merge(merge: Merge, path: Path, note: str = "") -> None:
+    """Write a merge so that ``--merge`` reads it back, under a note in a comment."""
+    comment = "".join(f"# {line}\n" for line in note.splitlines())
+    path.write_text(
+        comment + yaml.safe_dump(merge.members(), sort_keys=False, default_flow_style=None)
+    )
 
 
 def read_names(given: str) -> dict[int, str]:

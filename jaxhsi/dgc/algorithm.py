@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.dgc import mixture as mixtures
 from jaxhsi.dgc.encoder import Encoder
+from jaxhsi.dgc.granularity import Relations, relations, sample_relations
 from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
 from jaxhsi.dgc.mixture import Geometry, Mixture
 from jaxhsi.dgc.stem import Stem, embed, fit_stem
@@ -72,6 +73,8 @@ class State(NamedTuple):
         stem: closed-form embedding, frozen.
         mixture: global dictionary of clusters.
         usage: running share of the pixels that the teacher gives each cluster.
+        relations: running means of pairs of clusters in what the teacher says, for
+            :func:`jaxhsi.dgc.granularity.merge_tree`.
     """
 
     step: Int[Array, ""]
@@ -81,6 +84,7 @@ class State(NamedTuple):
     stem: Stem
     mixture: Mixture
     usage: Float[Array, " k"]
+    relations: Relations
 
 
 class Info(NamedTuple):
@@ -166,8 +170,9 @@ def teacher_student(
         params = encoder.init(k_encoder)
         teacher = jax.tree.map(jnp.copy, params)  # donated buffers may not be shared
         usage = jnp.copy(mixture.share)
+        related = sample_relations(jax.jit(mixtures.posterior)(v, mixture))
         start = jnp.zeros((), jnp.int32)
-        return State(start, params, teacher, optimizer.init(params), stem, mixture, usage)
+        return State(start, params, teacher, optimizer.init(params), stem, mixture, usage, related)
 
     def logits(params: Params, state: State, shape: Geometry, x: Array, v: Array, valid: Array):
         """Of the encoder with given parameters for spectra x and their closed-form embedding v."""
@@ -236,6 +241,7 @@ def teacher_student(
             state.stem,
             _follow(state.mixture, statistics, options.dictionary_rate, valid),
             usage,
+            _follow(state.relations, relations(targets.teacher, valid), USAGE_RATE, valid),
         )
         return state, info
 

@@ -123,11 +123,16 @@ def _fit(
     hard = jax.nn.one_hot(logits(space, means).argmax(-1), clusters)
 
     def em(_: Any, mixture: Mixture) -> Mixture:
-        return statistics(v, jax.nn.softmax(_log_posterior(v, mixture)))
+        return statistics(v, posterior(v, mixture))
 
     mixture = lax.fori_loop(0, iterations, em, statistics(v, hard))
     evidence = logsumexp(_log_posterior(v, mixture), axis=-1).mean()
     return mixture, evidence - geometry(mixture).log_det / 2
+
+
+def posterior(v: Float[Array, "n d"], mixture: Mixture) -> Float[Array, "n k"]:
+    """Probability of each cluster for pixels v."""
+    return jax.nn.softmax(_log_posterior(v, mixture))
 
 
 def _log_posterior(v: Array, mixture: Mixture) -> Array:

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from rich.console import Console
 from rich.table import Table
+
+from jaxhsi.merging import Merge
 
 SCORES = (
     ("mean_iou", "mean IoU"),
@@ -65,6 +68,45 @@ def score_table(start: dict, trained: dict, classes: Sequence[str]) -> Table:
         for i, label in enumerate(classes):
             cells = (s["per_class_iou"][way][i] for s in (start, trained))
             table.add_row(f"IoU of {label} ({way})", *map(_number, cells))
+    return table
+
+
+def print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
+    """A title and lines under it; nothing where there are none."""
+    for line in [title, *(f"  {line}" for line in lines)] if lines else []:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def group_table(merge: Merge, shares: Float[np.ndarray, " k"]) -> Table:
+    """Named groups, the clusters in them and their share of the pixels."""
+    table = Table("group", "name", "clusters", "share", title="groups")
+    for i, (name, members) in enumerate(merge.members().items()):
+        listed = ", ".join(map(str, members))
+        table.add_row(str(i), name, listed, f"{shares[members].sum():.2%}")
+    return table
+
+
+def vote_table(
+    clusters: Sequence[str],
+    shares: Float[np.ndarray, " k"],
+    votes: Int[np.ndarray, "k c"],
+    names: Sequence[str],
+    chosen: Sequence[tuple[str, str]],
+) -> Table:
+    """Labelled pixels of each class in each cluster, and what it is called and why.
+
+    Args:
+        clusters: their names.
+        shares: of the pixels.
+        votes: labelled pixels of each class.
+        names: of the classes.
+        chosen: for each cluster, the name of its class and what decided it.
+    """
+    table = Table("cluster", "share", "labelled pixels", "is", "decided by")
+    table.title = "clusters named by labels"
+    for i, row in enumerate(votes):
+        found = ", ".join(f"{row[c]:,} {names[c]}" for c in np.argsort(-row) if row[c])
+        table.add_row(clusters[i], f"{shares[i]:.2%}", found or "none", *chosen[i])
     return table
 
 

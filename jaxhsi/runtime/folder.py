@@ -6,6 +6,8 @@ from pathlib import Path
 
 CONFIG = "config.yaml"
 CUBES = "cubes.json"  # what a run was trained on, see data.manifest.manifest_json
+TREE = "tree.json"  # of the clusters of a run, see hierarchy
+GROUPS = "groups.yaml"  # what a person made of them
 PREDICTED = "predict.yaml"  # takes the place of CONFIG in a folder of predictions
 
 

@@ -131,3 +131,18 @@ def test_every_normalisation_trains(kind):
     dgc = method(normalisations=(kind,))
     state, info = train(dgc, first_state(dgc), range(3))
     chex.assert_tree_all_finite((state.params, info))
+
+
+def test_relations_start_from_the_sample_and_follow_the_teacher():
+    dgc = method()
+    first = first_state(dgc)
+    np.testing.assert_allclose(
+        first.relations.touch, np.outer(first.relations.usage, first.relations.usage), rtol=1e-5
+    )
+    np.testing.assert_allclose(first.relations.confusion.sum(0), first.relations.usage, rtol=1e-4)
+    after, _ = train(dgc, first, range(60))
+    for part in after.relations:
+        assert float(part.sum()) == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(after.relations.usage.sum(), after.usage.sum(), rtol=1e-4)
+    # Blocks of 12 pixels touch along their edges alone.
+    assert float(jnp.trace(after.relations.touch)) > 0.6

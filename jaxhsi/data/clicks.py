@@ -1,0 +1,52 @@
+"""Pixels that somebody has clicked on and named, from a CSV file."""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+COLUMNS = ("cube", "row", "column", "name")
+
+
+class Click(NamedTuple):
+    """A named pixel; `where` tells the line of the file, for messages."""
+
+    where: str
+    cube: str
+    row: int
+    column: int
+    name: str
+
+
+def read_clicks(path: Path) -> list[Click]:
+    """Read lines of cube, row, column and name; rows and columns are counted from 0.
+
+    A first line with these words is passed over, and so are empty lines.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not text, a line of another form, or no line at all.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file of clicks at {path}")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [(reader.line_num, row) for reader in [csv.reader(file)] for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as CSV; save it again ({error})") from error
+    lines = [(number, [cell.strip() for cell in row]) for number, row in lines]
+    lines = [(number, row) for number, row in lines if any(row)]
+    if lines and tuple(cell.casefold() for cell in lines[0][1]) == COLUMNS:
+        del lines[0]
+    if not lines:
+        raise ValueError(f"{path} holds no line {','.join(COLUMNS)} such as leaf-6,12,40,lesion")
+    return [_click(f"{path}: line {number}", row) for number, row in lines]
+
+
+def _click(where: str, row: list[str]) -> Click:
+    whole = len(row) == len(COLUMNS) and all(row) and row[1].isdecimal() and row[2].isdecimal()
+    if not whole:
+        raise ValueError(
+            f"{where} is {','.join(row)!r}; it should be {','.join(COLUMNS)}, rows and columns "
+            "counted from 0, such as leaf-6,12,40,lesion"
+        )
+    return Click(where, row[0], int(row[1]), int(row[2]), row[3])

@@ -1,0 +1,21 @@
+"""``python -m jaxhsi.group RUN``: show the tree of a run's clusters, and save groups of them."""
+
+import sys
+from collections.abc import Sequence
+
+from jaxhsi.command import run_command
+from jaxhsi.config.group import GroupConfig
+from jaxhsi.grouping import group_clusters
+
+FLAGS = {"overwrite": "replace the groups that are saved with the run"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; errors that a user can mend are told in a line, without a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    prog = "python -m jaxhsi.group"
+    return run_command(prog, GroupConfig, group_clusters, arguments, flags=FLAGS, arenas=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
