@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.dgc.prototype import Options, Pair, Weights, prototype_dgc, upstream_optimizer
+from jaxhsi.dgc.prototype import Options, prototype_dgc, upstream_optimizer
+from jaxhsi.dgc.prototype_terms import Pair, Weights
 from jaxhsi.dgc.upstream import balanced_labels
 from jaxhsi.dgc.upstream_encoder import upstream_encoder
 from jaxhsi.runtime.upstream_checkpoint import from_state_dict, to_state_dict, upstream_settings
@@ -85,7 +86,7 @@ def forward():
 
 
 def test_embeddings_shifts_probabilities_and_labels_are_the_references(forward):
-    arrays, (_, (_, look)), _ = forward
+    arrays, (_, (_, look, _)), _ = forward
     close(look.z[0], np.moveaxis(arrays["approx/z"], 1, -1))
     close(look.shifted[0], np.moveaxis(arrays["approx/shifted"], 1, -1))
     close(look.p[0], arrays["approx/p"])
@@ -93,7 +94,7 @@ def test_embeddings_shifts_probabilities_and_labels_are_the_references(forward):
 
 
 def test_each_loss_term_is_the_references(forward):
-    arrays, (total, (terms, _)), _ = forward
+    arrays, (total, (terms, _, _)), _ = forward
     close(total, arrays["loss/total"])
     close(terms.compactness, arrays["loss/comp1"] + arrays["loss/comp2"])
     for ours, theirs in TERMS.items():
@@ -172,7 +173,7 @@ def test_terms_without_weight_are_not_computed_and_others_are():
     dgc = method(weights=REPAIRED, border=False, scrambled=False)
     params = first_state().params
     views = jnp.tile(jnp.eye(2, 3), (2, 2, 1, 1))
-    _, (terms, look) = dgc.loss(params, labelled(scene(jax.random.key(1)), views=views))
+    _, (terms, look, _) = dgc.loss(params, labelled(scene(jax.random.key(1)), views=views))
     assert terms.uniform == terms.grid_consistency == 0
     # Identical maps: the overlap is the whole grid, the term upstream's own.
     p = look.p + 1e-6
@@ -193,7 +194,7 @@ def test_invalid_pixels_leave_terms_usage_and_labels():
     crops = scene(jax.random.key(1))
     valid = jnp.ones(crops.shape[:-1], bool).at[:, :, :, 5:].set(False)
     pair = labelled(crops, valid=valid)
-    _, (terms, look) = dgc.loss(state.params, pair)
+    _, (terms, look, _) = dgc.loss(state.params, pair)
     kept = look.p[:, :, :, :5]
     entropy = [-(u * jnp.log(u)).sum() for u in kept.mean((1, 2, 3)) + 1e-6]
     assert terms.usage == pytest.approx(float(sum(entropy)) / 2, rel=1e-5)
