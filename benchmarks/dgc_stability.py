@@ -204,8 +204,6 @@ def plot(path: Path, rows: list[dict], rungs: list[str]) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    present = {row["rung"] for row in rows}
-    rungs = [rung for rung in rungs if rung in present]
     names = {"mean_iou": "mean IoU", "oa": "OA", "nmi": "NMI", "active_clusters": "active / K"}
     figure, axes = pyplot.subplots(
         len(names),
@@ -308,9 +306,11 @@ def main() -> None:
         run(options, report)
     print(table(report["rows"]))
     if options.plot:
-        plot(options.plot, report["rows"], list(LADDER))
+        present = {row["rung"] for row in report["rows"]}
         parts = options.plot.with_stem(f"{options.plot.stem}_parts")
-        plot(parts, report["rows"], list(PARTS))
+        for path, rungs in ((options.plot, LADDER), (parts, PARTS)):
+            if shown := [rung for rung in rungs if rung in present]:
+                plot(path, report["rows"], shown)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxhsi.dgc.losses import EPS, Mask, masked_mean, mean_usage
 
-HIGHEST_PRICE = -math.log(EPS)
-"""In nats: a pixel that gives a cluster a millionth is then asked to give it half."""
+LEAST_USAGE = 1e-15
+HIGHEST_PRICE = -math.log(LEAST_USAGE)
+"""In nats: a pixel that gives a cluster 1e-15 is then asked to give it half. A soft assignment of
+temperature 0.05 goes as low; a lower bound would leave dead clusters where they are."""
 
 Weights = Sequence[float] | Float[Array, " m"]
 
@@ -183,10 +185,11 @@ def share_floor(weights: Sequence[float], min_share: float, horizon: int) -> Bal
     """Fixed weights under the constraints u_k >= m for every cluster, by dual ascent.
 
     The constraint is log u_k >= log m. With the shortfall v_k = log(m / u_k) of the running usage,
-    one dual variable a cluster follows a_k <- clip(a_k + v_k / horizon, 0, highest), and the price
-    is clip(a_k + v_k, 0, highest): that of the augmented Lagrangian, whose second part damps the
-    oscillation of the first (Stooke, Achiam & Abbeel 2020). The second part alone, exp(price_k) =
-    m / u_k, lifts a cluster back to the share m exactly; one that holds m or more costs nothing.
+    one dual variable a cluster follows a_k <- clip(a_k + min(v_k, 1) / horizon, 0, highest), and
+    the price is clip(a_k + v_k, 0, highest): that of the augmented Lagrangian, whose second part
+    damps the oscillation of the first (Stooke, Achiam & Abbeel 2020). The second part alone,
+    exp(price_k) = m / u_k, lifts a cluster back to the share m exactly; so the first need not grow
+    by more than a nat in a horizon, which would take as long to unwind.
 
     Args:
         weights: of the terms.
@@ -195,13 +198,13 @@ def share_floor(weights: Sequence[float], min_share: float, horizon: int) -> Bal
     """
 
     def shortfall(usage: Array) -> Array:
-        return jnp.log(min_share / jnp.maximum(usage, EPS))
+        return jnp.log(min_share / jnp.maximum(usage, LEAST_USAGE))
 
     def weigh(duals: Array, terms: Array, usage: Array) -> Weighing:
         return Weighing(tuple(weights), _within(duals + shortfall(usage)))
 
     def update(duals: Array, before: Array, after: Array, usage: Array) -> Array:
-        return _within(duals + shortfall(usage) / horizon)
+        return _within(duals + jnp.minimum(shortfall(usage), 1) / horizon)
 
     return Balance(lambda terms, usage: jnp.zeros_like(usage), weigh, update)
 
@@ -221,12 +224,14 @@ def entropy_floor(weights: Sequence[float], least: float, horizon: int) -> Balan
     """
 
     def shortfall(usage: Array) -> Array:
-        usage = jnp.maximum(usage, EPS)
+        usage = jnp.maximum(usage, LEAST_USAGE)
         return least + (usage * jnp.log(usage)).sum()
 
     def weigh(dual: Array, terms: Array, usage: Array) -> Weighing:
         multiplier = _within(dual + shortfall(usage))
-        return Weighing(tuple(weights), _within(-multiplier * jnp.log(jnp.maximum(usage, EPS))))
+        return Weighing(
+            tuple(weights), _within(-multiplier * jnp.log(jnp.maximum(usage, LEAST_USAGE)))
+        )
 
     def update(dual: Array, before: Array, after: Array, usage: Array) -> Array:
         return _within(dual + shortfall(usage) / horizon)

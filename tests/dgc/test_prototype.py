@@ -270,7 +270,7 @@ def first_state_of(dgc, key=0, **more):
 
 
 def test_the_floor_keeps_a_cluster_that_upstreams_term_would_empty():
-    """Usage over the same 40 steps at a high rate, from the same start."""
+    """From a random start that is in one cluster after a step; the floor brings all four back."""
     least = {}
     for kind in ("fixed", "share_floor"):
         weights = Weights(uniform=0.0, grid_consistency=0.0)
@@ -282,11 +282,11 @@ def test_the_floor_keeps_a_cluster_that_upstreams_term_would_empty():
             balance=BalanceOptions(kind, 0.1, 5),
         )
         state = first_state_of(dgc)
-        for step in range(40):
+        for step in range(130):
             state, _ = dgc.update(state, labelled(scene(jax.random.key(step))))
         least[kind] = float(state.usage.min())
-    assert least["fixed"] < 0.02
-    assert least["share_floor"] > 0.05
+    assert least["fixed"] < 1e-3
+    assert least["share_floor"] > 0.03
 
 
 def test_a_start_from_data_embeds_principal_components_and_uses_every_cluster():
