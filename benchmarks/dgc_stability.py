@@ -62,8 +62,9 @@ AVERAGE = OVERLAP | {"prototype.scrambled": False}
 LABELS = AVERAGE | {"prototype.weights.uniform": 0.0}
 START = LABELS | {"prototype.data_start": True}
 REVIVAL = START | {"prototype.revive": True}
-# The floor takes the place of the term.
-FLOOR = REVIVAL | {"prototype.weights.usage": 0.0, "prototype.balance.kind": "share_floor"}
+# The floor takes the place of the term; without either, to tell what the floor itself does.
+NO_TERM = REVIVAL | {"prototype.weights.usage": 0.0}
+FLOOR = NO_TERM | {"prototype.balance.kind": "share_floor"}
 
 LADDER: dict[str, dict[str, Any]] = {
     "upstream": UPSTREAM,
@@ -73,6 +74,7 @@ LADDER: dict[str, dict[str, Any]] = {
     "+ no random labels": LABELS,
     "+ start from data": START,
     "+ revival": REVIVAL,
+    "no usage term": NO_TERM,
     "+ floor on shares": FLOOR,
     "or floor on entropy": FLOOR | {"prototype.balance.kind": "entropy_floor"},
     "or uncertainty": REVIVAL | {"prototype.balance.kind": "uncertainty"},
