@@ -67,7 +67,8 @@ def parity(task: str, reference: str) -> Callable[[], None]:
     import jax
     import jax.numpy as jnp
 
-    from jaxhsi.dgc.prototype import Options, Pair, prototype_dgc, upstream_optimizer
+    from jaxhsi.dgc.prototype import Options, prototype_dgc, upstream_optimizer
+    from jaxhsi.dgc.prototype_terms import Pair
     from jaxhsi.dgc.upstream import balanced_labels
     from jaxhsi.dgc.upstream_encoder import upstream_encoder
 

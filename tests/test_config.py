@@ -6,6 +6,8 @@ from jaxhsi.config.dgc import DGCConfig, StreamOptions, WatchOptions
 from jaxhsi.config.files import check_same_run, config_parser, parsed_config, write_config
 from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
 from jaxhsi.data.mixtures import MixtureOptions
+from jaxhsi.dgc.balance import BalanceOptions
+from jaxhsi.dgc.prototype_terms import Weights
 from jaxhsi.dgc.views import ViewOptions
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -59,6 +61,20 @@ def test_the_upstream_configuration_has_upstreams_weights():
     assert tuple(config.prototype.weights)[:5] == (1.0, 0.001, 2.0, 2.0, 1.0)
     assert (config.method, config.views.crop, config.stream.batch) == ("upstream", 64, 4)
     assert config.stream.standardise_cubes
+
+
+def test_every_repair_of_upstreams_method_is_an_option():
+    config = parse(
+        *("--method", "upstream", "--prototype.scrambled", "false"),
+        *("--prototype.data_start", "true", "--prototype.revive", "true"),
+        *("--prototype.weights", "{usage: -2, grid_consistency: 0, overlap_consistency: 1}"),
+        *("--prototype.balance.kind", "share_floor", "--prototype.balance.min_share", "0.02"),
+    )
+    options = config.prototype
+    assert options.weights == Weights(usage=-2, grid_consistency=0, overlap_consistency=1)
+    assert options.balance == BalanceOptions("share_floor", 0.02)
+    assert options.data_start
+    assert options.revive
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,15 @@ class Encoder(NamedTuple):
             reach into the output; tiles predicted with this margin agree with the whole image.
         full_rows: the encoder also mixes pixels along the flattened row, so that tiles must span
             the full width of the cube.
+        start: ``start(params, spectra (n, c)) -> params`` with the linear path of the encoder
+            fitted to spectra, where it has such a start.
     """
 
     init: Callable[[Key[Array, ""]], Params]
     apply: Callable[..., Float[Array, "b h w d"]]
     halo: int
     full_rows: bool = False
+    start: Callable[[Params, Float[Array, "n c"]], Params] | None = None
 
 
 class ResidualBlock(nnx.Module):

@@ -15,10 +15,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.dgc import losses, upstream
-from jaxhsi.dgc.centroids import ema_update, random_centroids
+from jaxhsi.dgc.balance import (
+    BalanceOptions,
+    Weighing,
+    balanced,
+    build_balance,
+    follow_usage,
+)
+from jaxhsi.dgc.centroids import ema_update, from_pixels, random_centroids, revive
 from jaxhsi.dgc.encoder import Encoder
 from jaxhsi.dgc.meanshift import (
     bandwidth,
@@ -27,32 +34,18 @@ from jaxhsi.dgc.meanshift import (
     log_bandwidth,
     soft_assignment,
 )
-from jaxhsi.dgc.views import matched
+from jaxhsi.dgc.prototype_terms import (
+    Look,
+    Pair,
+    Terms,
+    Weights,
+    loss_terms,
+    weighted_terms,
+)
 from jaxhsi.functional import Params
 from jaxhsi.metrics import ACTIVE_SHARE
 
-
-class Weights(NamedTuple):
-    """Weights of the loss terms, upstream's by default; a term with weight 0 is not computed.
-
-    Attributes:
-        compactness: of `losses.compactness`, summed over the two views.
-        orthogonality: of `losses.orthogonality`.
-        usage: of `losses.usage_entropy`; upstream minimises it (> 0), which rewards collapse,
-            and < 0 spreads the pixels over the clusters.
-        uniform: of `upstream.uniform_assignment`.
-        grid_consistency: of `upstream.grid_consistency`.
-        overlap_consistency: of `losses.overlap_consistency`, which repairs the one above.
-        assignment_entropy: of `losses.assignment_entropy`.
-    """
-
-    compactness: float = 1.0
-    orthogonality: float = 0.001
-    usage: float = 2.0
-    uniform: float = 2.0
-    grid_consistency: float = 1.0
-    overlap_consistency: float = 0.0
-    assignment_entropy: float = 0.0
+START_PIXELS = 4096  # spectra that the centroids start from
 
 
 @dataclass(frozen=True)
@@ -70,6 +63,11 @@ class Options:
         decay: of the moving average of the centroids.
         scrambled: that average is taken over `upstream.scrambled_pixels`, as upstream's is.
         weights: of the loss terms.
+        balance: what the terms weigh as training goes on; by default those weights throughout.
+        data_start: the encoder's linear path and the centroids start from spectra of the data
+            instead of at random.
+        revive: every ``balance.horizon`` steps, clusters with a running share below
+            :data:`ACTIVE_SHARE` are put onto the pixels of the batch that the others explain worst.
     """
 
     iterations: int = 5
@@ -82,6 +80,9 @@ class Options:
     decay: float = 0.99
     scrambled: bool = True
     weights: Weights = field(default_factory=Weights)
+    balance: BalanceOptions = field(default_factory=BalanceOptions)
+    data_start: bool = False
+    revive: bool = False
 
 
 class State(NamedTuple):
@@ -91,35 +92,27 @@ class State(NamedTuple):
         step: number of steps taken.
         params: ``{"encoder": ..., "centroids": (k, d), "log_bandwidth": ()}``.
         optimizer: state of optax.
+        usage: running share of the pixels that each cluster holds, see `balance.follow_usage`.
+        balance: state of the balance.
     """
 
     step: Int[Array, ""]
     params: dict[str, Any]
     optimizer: Any
-
-
-class Terms(NamedTuple):
-    """Unweighted loss terms, means over the two views but for the sum `compactness`; 0 if unused.
-
-    Attributes: as in :class:`Weights`.
-    """
-
-    compactness: Float[Array, ""]
-    orthogonality: Float[Array, ""]
-    usage: Float[Array, ""]
-    uniform: Float[Array, ""]
-    grid_consistency: Float[Array, ""]
-    overlap_consistency: Float[Array, ""]
-    assignment_entropy: Float[Array, ""]
+    usage: Float[Array, " k"]
+    balance: Any
 
 
 class Info(NamedTuple):
     """Diagnostics of one step, from the second forward pass unless said.
 
     Attributes:
-        loss: weighted sum of the terms.
+        loss: weighted sum of the terms, and the price of the assignment.
         terms: loss terms.
+        weights: of the terms that have one, in the order of the terms.
+        prices: that the balance pays for each cluster, 0 without a constraint.
         usage: share of the pixels of the batch per cluster.
+        running_usage: that of about the last ``horizon`` batches.
         active: clusters with a share of at least :data:`ACTIVE_SHARE`.
         gradient_norm: of the step's gradient, before clipping.
         bandwidth: of the mean-shift.
@@ -127,46 +120,24 @@ class Info(NamedTuple):
 
     loss: Float[Array, ""]
     terms: Terms
+    weights: Float[Array, " m"]
+    prices: Float[Array, " k"]
     usage: Float[Array, " k"]
+    running_usage: Float[Array, " k"]
     active: Int[Array, ""]
     gradient_norm: Float[Array, ""]
     bandwidth: Float[Array, ""]
-
-
-class Pair(NamedTuple):
-    """Pairs of crops and all that is drawn for a step.
-
-    Attributes:
-        crops: both views of each window.
-        labels: random labels for `upstream.uniform_assignment`, from `upstream.balanced_labels`.
-        kick: noise for dead centroids, normal of deviation 0.05 upstream.
-        valid: pixels that count; None for all.
-        views: affine maps of the crops, for the overlap consistency; None if it has no weight.
-    """
-
-    crops: Float[Array, "2 b h w c"]
-    labels: Int[Array, "2 n"]
-    kick: Float[Array, "k d"]
-    valid: Bool[Array, "2 b h w"] | None = None
-    views: Float[Array, "b 2 2 3"] | None = None
-
-
-class Look(NamedTuple):
-    """What the model sees in some images."""
-
-    z: Float[Array, "*n d"]
-    shifted: Float[Array, "*n d"]
-    p: Float[Array, "*n k"]
 
 
 class PrototypeDGC(NamedTuple):
     """The method as pure functions.
 
     Attributes:
-        init: ``init(key) -> state``.
+        init: ``init(key, spectra=None) -> state``; only a data-driven start needs spectra (n, c).
         look: ``look(params, x (b, h, w, c), valid=None) -> Look``: embeddings, shifted
             embeddings, probabilities.
-        loss: ``loss(params, pair) -> (total, (terms, look))``.
+        loss: ``loss(params, pair, state=None) -> (total, (terms, look, weighing))``; the state says
+            how terms are balanced, by default as at the start.
         update: ``update(state, pair) -> (state, info)``; jit it and donate the state.
         predict: ``predict(state, x, valid=None) -> (labels, confidence)``; label -1 and
             confidence 0 where not valid.
@@ -174,9 +145,9 @@ class PrototypeDGC(NamedTuple):
         full_rows: tiles must span the full width of the cube.
     """
 
-    init: Callable[[Key[Array, ""]], State]
+    init: Callable[..., State]
     look: Callable[..., Look]
-    loss: Callable[[Params, Pair], tuple[Array, tuple[Terms, Look]]]
+    loss: Callable[..., tuple[Array, tuple[Terms, Look, Weighing]]]
     update: Callable[[State, Pair], tuple[State, Info]]
     predict: Callable[..., tuple[Int[Array, "b h w"], Float[Array, "b h w"]]]
     halo: int
@@ -207,16 +178,28 @@ def prototype_dgc(
         dim: d of the encoder's embedding.
         optimizer: for all parameters, e.g. `upstream_optimizer`.
         options: of the method.
-    """
 
-    def init(key: Key[Array, ""]) -> State:
+    Raises:
+        ValueError: a data-driven start of an encoder that has none, or a floor that so many
+            clusters cannot keep.
+    """
+    if options.data_start and encoder.start is None:
+        raise ValueError("this encoder has no data-driven start; set data_start to false")
+    balance = build_balance(options.balance, [abs(w) for w in options.weights if w], clusters)
+    even = jnp.full(clusters, 1 / clusters, jnp.float32)
+    unbalanced = balance.init(jnp.zeros(sum(w != 0 for w in options.weights)), even)
+
+    def init(key: Key[Array, ""], spectra: Float[Array, "n c"] | None = None) -> State:
         k_encoder, k_centroids = jax.random.split(key)
         params = {
             "encoder": encoder.init(k_encoder),
             "centroids": random_centroids(k_centroids, clusters, dim),
             "log_bandwidth": log_bandwidth(options.bandwidth),
         }
-        return State(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+        if options.data_start:
+            params |= _from_data(encoder, params["encoder"], k_centroids, spectra, clusters)
+        start = jax.tree.map(jnp.copy, (even, unbalanced))  # donated buffers may not be shared
+        return State(jnp.zeros((), jnp.int32), params, optimizer.init(params), *start)
 
     def look(params: Params, x: Array, valid: Array | None = None) -> Look:
         z = encoder.apply(params["encoder"], x)
@@ -229,25 +212,29 @@ def prototype_dgc(
             )
         return Look(z, shifted, soft_assignment(shifted, params["centroids"], options.temperature))
 
-    def loss(params: Params, pair: Pair) -> tuple[Array, tuple[Terms, Look]]:
+    def loss(params: Params, pair: Pair, state: State | None = None) -> tuple[Array, tuple]:
         if not options.learn_bandwidth:
             params = params | {"log_bandwidth": jax.lax.stop_gradient(params["log_bandwidth"])}
         shape = pair.crops.shape
         valid = None if pair.valid is None else pair.valid.reshape(-1, *shape[2:4])
         both = look(params, pair.crops.reshape(-1, *shape[2:]), valid)
         views = Look(*(a.reshape(*shape[:2], *a.shape[1:]) for a in both))
-        terms = _terms(options.weights, params["centroids"], views, pair)
-        total = sum(w * term for w, term in zip(options.weights, terms, strict=True) if w)
-        return jnp.asarray(total, jnp.float32), (terms, views)
+        terms = loss_terms(options.weights, params["centroids"], views, pair)
+        kept = weighted_terms(options.weights, terms, clusters)
+        held, usage = (unbalanced, even) if state is None else (state.balance, state.usage)
+        weighing = balance.weigh(held, jnp.array(kept), usage)
+        return balanced(weighing, kept, views.p, pair.valid), (terms, views, weighing)
 
     def update(state: State, pair: Pair) -> tuple[State, Info]:
-        gradient, _ = jax.grad(loss, has_aux=True)(state.params, pair)
+        gradient, (before, *_) = jax.grad(loss, has_aux=True)(state.params, pair, state)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         if not options.learn_bandwidth:  # weight decay would change it all the same
             params |= {"log_bandwidth": state.params["log_bandwidth"]}
-        total, (terms, seen) = loss(params, pair)
-        usage = losses.mean_usage(seen.p, pair.valid)
+        total, (terms, seen, weighing) = loss(params, pair, state)
+        batch_usage = losses.mean_usage(seen.p, pair.valid)
+        usage = follow_usage(state.usage, seen.p, state.step, options.balance.horizon, pair.valid)
+        kept = (jnp.array(weighted_terms(options.weights, t, clusters)) for t in (before, terms))
         shifted = upstream.scrambled_pixels(seen.shifted) if options.scrambled else seen.shifted
         centroids = ema_update(
             params["centroids"], shifted, seen.p, options.decay, pair.kick, pair.valid
@@ -255,12 +242,36 @@ def prototype_dgc(
         info = Info(
             loss=total,
             terms=terms,
-            usage=usage,
-            active=(usage >= ACTIVE_SHARE).sum(),
+            weights=jnp.array(weighing.terms),
+            prices=jnp.zeros(clusters) if weighing.prices is None else weighing.prices,
+            usage=batch_usage,
+            running_usage=usage,
+            active=(batch_usage >= ACTIVE_SHARE).sum(),
             gradient_norm=optax.tree.norm(gradient),
             bandwidth=bandwidth(params["log_bandwidth"]),
         )
-        return State(state.step + 1, params | {"centroids": centroids}, optimizer_state), info
+        held = balance.update(state.balance, *kept, usage)
+        params |= {"centroids": centroids}
+        state = State(state.step + 1, params, optimizer_state, usage, held)
+        return (_revived(state, seen, pair) if options.revive else state), info
+
+    def _revived(state: State, seen: Look, pair: Pair) -> State:
+        """Dead clusters on badly explained pixels, without the moments of the old ones."""
+        due = state.step % options.balance.horizon == 0
+        usage = jnp.where(due, state.usage, 1.0)
+        centroids, dead = revive(state.params["centroids"], usage, seen.z, ACTIVE_SHARE, pair.valid)
+        fresh = jax.tree.map(lambda _: jnp.array(False), state.params) | {
+            "centroids": dead[:, None]
+        }
+        moments = optax.tree.map_params(
+            optimizer, lambda m, new: jnp.where(new, 0, m), state.optimizer, fresh
+        )
+        return state._replace(
+            params=state.params | {"centroids": centroids},
+            optimizer=moments,
+            # Twice the bound: it is dead again if nothing has joined it at the next look.
+            usage=jnp.where(dead, 2 * ACTIVE_SHARE, state.usage),
+        )
 
     def predict(state: State, x: Array, valid: Array | None = None) -> tuple[Array, Array]:
         p = look(state.params, x, valid).p
@@ -272,39 +283,12 @@ def prototype_dgc(
     return PrototypeDGC(init, look, loss, update, predict, halo, encoder.full_rows)
 
 
-def _terms(weights: Weights, centroids: Array, views: Look, pair: Pair) -> Terms:
-    """The terms that have a weight; each view by itself, then the sum or mean over the two."""
-    masks = (None, None) if pair.valid is None else pair.valid
-    mean = dict.fromkeys(Terms._fields, jnp.zeros(()))
-
-    def each(term: Callable, *inputs: Any) -> Array:
-        return (term(*(a[0] for a in inputs)) + term(*(a[1] for a in inputs))) / 2
-
-    def compactness(z: Array, p: Array, mask: Array | None) -> Array:
-        return losses.compactness(z, p, centroids, mask)
-
-    if weights.compactness:
-        mean["compactness"] = 2 * each(compactness, views.z, views.p, masks)
-    if weights.orthogonality:
-        mean["orthogonality"] = losses.orthogonality(centroids)
-    if weights.usage:
-        mean["usage"] = each(upstream.minimised_balance, views.p, masks)
-    if weights.uniform:
-        mean["uniform"] = each(upstream.uniform_assignment, views.p, pair.labels, masks)
-    if weights.grid_consistency:
-        mask = None if pair.valid is None else pair.valid.all(0)
-        mean["grid_consistency"] = upstream.grid_consistency(*views.p, mask)
-    if weights.overlap_consistency:
-        mean["overlap_consistency"] = _overlap(views.p, pair)
-    if weights.assignment_entropy:
-        mean["assignment_entropy"] = each(losses.assignment_entropy, views.p, masks)
-    return Terms(**mean)
-
-
-def _overlap(p: Float[Array, "2 b h w k"], pair: Pair) -> Float[Array, ""]:
-    """Consistency of each view with the other at the same points of the scene."""
-    if pair.views is None:
-        raise ValueError("the overlap consistency has a weight: give the crops' affine maps, views")
-    valid = jnp.ones(p.shape[:-1], bool) if pair.valid is None else pair.valid
-    seen, both = jax.vmap(matched, in_axes=(0, 1, 1), out_axes=1)(pair.views, p, valid)
-    return losses.overlap_consistency(p, seen, both)
+def _from_data(
+    encoder: Encoder, params: Params, key: Key[Array, ""], spectra: Array | None, clusters: int
+) -> Params:
+    """Encoder and centroids that start from spectra, each an image of one pixel."""
+    if spectra is None:
+        raise ValueError("a data-driven start was asked for: give spectra of the data")
+    params = encoder.start(params, spectra)
+    z = jax.jit(encoder.apply)(params, spectra[:START_PIXELS, None, None])[:, 0, 0]
+    return {"encoder": params, "centroids": from_pixels(key, z, clusters)}

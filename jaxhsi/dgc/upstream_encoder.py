@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxhsi.dgc.centroids import unit
 from jaxhsi.dgc.encoder import Encoder
-from jaxhsi.functional import functional
+from jaxhsi.functional import Params, functional
 
 _SPATIAL = 2  # number of 3x3 convolutions
 
@@ -91,9 +91,9 @@ def upstream_encoder(
         dtype: of the convolutions, e.g. ``jnp.bfloat16``; parameters and the result are float32.
 
     Returns:
-        An encoder of full rows. The 1-D part reaches layers * (kernel // 2) flattened pixels, at
-        most so many rows however narrow the cube is, and the 3x3 part two rows: the halo is
-        their sum, 14 at the defaults.
+        An encoder of full rows, with `principal_start`. The 1-D part reaches layers * (kernel //
+        2) flattened pixels, at most so many rows however narrow the cube is, and the 3x3 part two
+        rows: the halo is their sum, 14 at the defaults.
 
     Raises:
         ValueError: an even kernel, or no layer.
@@ -108,4 +108,38 @@ def upstream_encoder(
     init, apply = functional(
         lambda rngs: _UpstreamEncoder(bands, embed_dim, layers, kernel, bias, dtype, rngs)
     )
-    return Encoder(init, apply, halo=layers * (kernel // 2) + _SPATIAL, full_rows=True)
+    halo = layers * (kernel // 2) + _SPATIAL
+    return Encoder(init, apply, halo, full_rows=True, start=principal_start)
+
+
+@jax.jit
+def principal_start(params: Params, spectra: Float[Array, "n c"]) -> Params:
+    """The encoder started as the principal components of each pixel's spectrum.
+
+    The first convolution gives the d // 2 leading components and their negatives, divided by the
+    deviation of the first, in its middle tap, so that the ReLU after it loses nothing; the others
+    are the identity there. All other taps are zero and learn to use neighbours from there.
+
+    Args:
+        params: of the encoder.
+        spectra: valid spectra of the data, standardised as the encoder is given them, (n, c).
+    """
+    variances, axes = jnp.linalg.eigh(jnp.cov(spectra, rowvar=False))
+    dim = params["spectral"]["0"]["kernel"].shape[-1]
+    basis = axes[:, ::-1][:, : dim // 2] / jnp.sqrt(jnp.maximum(variances[-1], 1e-12))
+    both = jnp.concatenate([basis, -basis], axis=1)
+    first = jnp.zeros((spectra.shape[1], dim)).at[:, : both.shape[1]].set(both)
+
+    def centred(kernel: Array, tap: Array) -> Array:
+        middle = tuple(side // 2 for side in kernel.shape[:-2])
+        return jnp.zeros_like(kernel).at[middle].set(tap)
+
+    def start(name: str, layer: str, leaves: Params) -> Params:
+        tap = first if (name, layer) == ("spectral", "0") else jnp.eye(dim)
+        biases = {key: jnp.zeros_like(value) for key, value in leaves.items()}
+        return biases | {"kernel": centred(leaves["kernel"], tap)}
+
+    return {
+        name: {layer: start(name, layer, leaves) for layer, leaves in part.items()}
+        for name, part in params.items()
+    }

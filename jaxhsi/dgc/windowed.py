@@ -6,7 +6,8 @@ from jaxtyping import Array, Float, Key
 
 from jaxhsi.dgc.algorithm import DGC, Batch
 from jaxhsi.dgc.centroids import unit
-from jaxhsi.dgc.prototype import Info, Pair, PrototypeDGC, State
+from jaxhsi.dgc.prototype import Info, PrototypeDGC, State
+from jaxhsi.dgc.prototype_terms import Pair
 from jaxhsi.dgc.upstream import balanced_labels
 from jaxhsi.dgc.views import ViewOptions, augment, cut_pairs
 from jaxhsi.spectral import BandStats
@@ -26,8 +27,8 @@ def over_windows(
     """
 
     def init(key: Key[Array, ""], spectra: Float[Array, "n c"]) -> State:
-        """Random, as upstream; the spectra only have to be there."""
-        return method.init(key)
+        """Random, as upstream, unless the method starts from the spectra."""
+        return method.init(key, spectra)
 
     def step(key: Key[Array, ""], state: State, batch: Batch) -> tuple[State, Info]:
         k_views, k_labels, k_kick = jax.random.split(key, 3)

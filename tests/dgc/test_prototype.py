@@ -7,9 +7,13 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from jaxhsi.dgc.prototype import Options, Pair, Weights, prototype_dgc, upstream_optimizer
+from jaxhsi.dgc.balance import BalanceOptions
+from jaxhsi.dgc.encoder import patch_encoder
+from jaxhsi.dgc.prototype import Options, prototype_dgc, upstream_optimizer
+from jaxhsi.dgc.prototype_terms import Pair, Weights
 from jaxhsi.dgc.upstream import balanced_labels
 from jaxhsi.dgc.upstream_encoder import upstream_encoder
 from jaxhsi.runtime.upstream_checkpoint import from_state_dict, to_state_dict, upstream_settings
@@ -85,7 +89,7 @@ def forward():
 
 
 def test_embeddings_shifts_probabilities_and_labels_are_the_references(forward):
-    arrays, (_, (_, look)), _ = forward
+    arrays, (_, (_, look, _)), _ = forward
     close(look.z[0], np.moveaxis(arrays["approx/z"], 1, -1))
     close(look.shifted[0], np.moveaxis(arrays["approx/shifted"], 1, -1))
     close(look.p[0], arrays["approx/p"])
@@ -93,7 +97,7 @@ def test_embeddings_shifts_probabilities_and_labels_are_the_references(forward):
 
 
 def test_each_loss_term_is_the_references(forward):
-    arrays, (total, (terms, _)), _ = forward
+    arrays, (total, (terms, _, _)), _ = forward
     close(total, arrays["loss/total"])
     close(terms.compactness, arrays["loss/comp1"] + arrays["loss/comp2"])
     for ours, theirs in TERMS.items():
@@ -172,7 +176,7 @@ def test_terms_without_weight_are_not_computed_and_others_are():
     dgc = method(weights=REPAIRED, border=False, scrambled=False)
     params = first_state().params
     views = jnp.tile(jnp.eye(2, 3), (2, 2, 1, 1))
-    _, (terms, look) = dgc.loss(params, labelled(scene(jax.random.key(1)), views=views))
+    _, (terms, look, _) = dgc.loss(params, labelled(scene(jax.random.key(1)), views=views))
     assert terms.uniform == terms.grid_consistency == 0
     # Identical maps: the overlap is the whole grid, the term upstream's own.
     p = look.p + 1e-6
@@ -193,7 +197,7 @@ def test_invalid_pixels_leave_terms_usage_and_labels():
     crops = scene(jax.random.key(1))
     valid = jnp.ones(crops.shape[:-1], bool).at[:, :, :, 5:].set(False)
     pair = labelled(crops, valid=valid)
-    _, (terms, look) = dgc.loss(state.params, pair)
+    _, (terms, look, _) = dgc.loss(state.params, pair)
     kept = look.p[:, :, :, :5]
     entropy = [-(u * jnp.log(u)).sum() for u in kept.mean((1, 2, 3)) + 1e-6]
     assert terms.usage == pytest.approx(float(sum(entropy)) / 2, rel=1e-5)
@@ -231,3 +235,108 @@ def test_bfloat16_trains():
     state, info = jax.jit(dgc.update)(first_state(), labelled(scene(jax.random.key(1))))
     assert {a.dtype for a in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
     assert jnp.isfinite(info.loss)
+
+
+# Switches that repair the method --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["entropy_floor", "uncertainty", "famo"])
+def test_every_balance_steps_with_finite_terms(kind):
+    weights = Weights(usage=-1.0, grid_consistency=0.0, uniform=0.0)
+    dgc = method(iterations=0, weights=weights, balance=BalanceOptions(kind, 0.2, 3))
+    state, info = first_state_of(dgc), None
+    for step in range(2):
+        state, info = dgc.update(state, labelled(scene(jax.random.key(step))))
+    chex.assert_tree_all_finite((state, info))
+    assert len(info.weights) == 3  # compactness, orthogonality, usage
+    if kind.endswith("floor"):
+        np.testing.assert_allclose(info.weights, [1.0, 0.001, 1.0])
+        assert info.prices.max() > 0
+    else:
+        assert (info.prices == 0).all()
+
+
+def test_the_loss_is_the_weighted_sum_and_the_price():
+    weights = Weights(usage=-2.0, grid_consistency=0.0, uniform=0.0)
+    dgc = method(iterations=0, weights=weights)
+    total, (terms, _, _) = dgc.loss(first_state().params, labelled(scene(jax.random.key(1))))
+    usage = np.log(CLUSTERS) - terms.usage
+    expected = terms.compactness + 0.001 * terms.orthogonality + 2 * usage
+    assert total == pytest.approx(float(expected), rel=1e-5)
+
+
+def first_state_of(dgc, key=0, **more):
+    return jax.tree.map(jnp.copy, dgc.init(jax.random.key(key), **more))
+
+
+def test_the_floor_keeps_a_cluster_that_upstreams_term_would_empty():
+    """From a random start that is in one cluster after a step; the floor brings all four back."""
+    least = {}
+    for kind in ("fixed", "share_floor"):
+        weights = Weights(uniform=0.0, grid_consistency=0.0)
+        dgc = method(
+            rate=1e-2,
+            iterations=0,
+            weights=weights,
+            scrambled=False,
+            balance=BalanceOptions(kind, 0.1, 5),
+        )
+        state = first_state_of(dgc)
+        for step in range(130):
+            state, _ = dgc.update(state, labelled(scene(jax.random.key(step))))
+        least[kind] = float(state.usage.min())
+    assert least["fixed"] < 1e-3
+    assert least["share_floor"] > 0.03
+
+
+def test_a_start_from_data_embeds_principal_components_and_uses_every_cluster():
+    spectra = jax.random.normal(jax.random.key(3), (400, BANDS)) * jnp.linspace(3, 0.1, BANDS)
+    dgc = method(iterations=0, data_start=True)
+    state = first_state_of(dgc, spectra=spectra)
+    pixels = spectra[:64].reshape(64, 1, 1, BANDS)
+    look = dgc.look(state.params, pixels)
+    _, axes = np.linalg.eigh(np.cov(spectra, rowvar=False))
+    parts = spectra[:64] @ axes[:, ::-1][:, : DIM // 2]
+    z = np.maximum(np.concatenate([parts, -parts], 1), 0)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    np.testing.assert_allclose(look.z[:, 0, 0], z, atol=1e-4)
+    assert np.bincount(look.p[:, 0, 0].argmax(-1), minlength=CLUSTERS).min() > 0
+    again = first_state_of(dgc, spectra=spectra)
+    chex.assert_trees_all_equal(state, again)
+
+
+def test_a_start_from_data_needs_data_and_an_encoder_that_has_one():
+    with pytest.raises(ValueError, match="give spectra"):
+        method(iterations=0, data_start=True).init(jax.random.key(0))
+    encoder = patch_encoder(BANDS, ("none",), DIM)
+    with pytest.raises(ValueError, match="no data-driven start"):
+        prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(), Options(data_start=True))
+
+
+def test_a_dead_cluster_is_revived_when_it_is_due_without_its_old_moments():
+    options = {
+        "iterations": 0,
+        "revive": True,
+        "balance": BalanceOptions(horizon=2),
+        "scrambled": False,
+    }
+    dgc = method(**options)
+    state = first_state_of(dgc)
+    state, _ = dgc.update(state, labelled(scene(jax.random.key(0))))
+    # The opposite of all embeddings, which are >= 0: no pixel is assigned to it.
+    far = -jnp.ones(DIM) / jnp.sqrt(DIM)
+    params = state.params | {"centroids": state.params["centroids"].at[1].set(far)}
+    dead = jnp.array([0.4, 0.0, 0.3, 0.3])
+    state = state._replace(params=params, usage=dead)
+    unrevived = method(**(options | {"revive": False}))
+    pair = labelled(scene(jax.random.key(1)))
+    left, _ = unrevived.update(jax.tree.map(jnp.copy, state), pair)
+    state, _ = dgc.update(state, pair)
+    assert state.params["centroids"][1].min() >= 0  # a pixel's embedding
+    assert left.params["centroids"][1].max() < 0
+    others = np.array([0, 2, 3])
+    chex.assert_trees_all_equal(state.params["centroids"][others], left.params["centroids"][others])
+    moments = optax.tree.get(state.optimizer, "mu")["centroids"]
+    assert (moments[1] == 0).all()
+    assert (moments[others] != 0).any()
+    assert state.usage[1] == pytest.approx(2e-3)

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import pytest
 
 from jaxhsi.dgc.algorithm import DGC
-from jaxhsi.dgc.prototype import Options, Weights, prototype_dgc, upstream_optimizer
+from jaxhsi.dgc.prototype import Options, prototype_dgc, upstream_optimizer
+from jaxhsi.dgc.prototype_terms import Weights
 from jaxhsi.dgc.upstream_encoder import upstream_encoder
 from jaxhsi.dgc.windowed import over_windows
 from tests.dgc.scene import BANDS

@@ -1,0 +1,294 @@
+"""Balancing, between the terms of a loss and its gradient: weights of terms, prices of clusters.
+
+A balance looks at the terms and at the running usage of the clusters over many batches, and says
+what each term weighs and what a pixel is paid for joining each cluster. The loss is then
+
+    sum_i w_i L_i - mean_j log sum_k p_jk exp(price_k),
+
+with no gradient through weights and prices. Constraints are on the *global* usage: a batch that
+shows one material alone is right to use one cluster, and only clusters that nothing belongs to
+over many batches get a price.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxhsi.dgc.losses import EPS, Mask, masked_mean, mean_usage
+
+LEAST_USAGE = 1e-15
+HIGHEST_PRICE = -math.log(LEAST_USAGE)
+"""In nats: a pixel that gives a cluster 1e-15 is then asked to give it half. A soft assignment of
+temperature 0.05 goes as low; a lower bound would leave dead clusters where they are."""
+
+Weights = Sequence[float] | Float[Array, " m"]
+
+
+class Weighing(NamedTuple):
+    """What a balance says.
+
+    Attributes:
+        terms: weight of each loss term.
+        prices: of each cluster, in nats; None where no constraint is kept.
+    """
+
+    terms: Weights
+    prices: Float[Array, " k"] | None = None
+
+
+class Balance(NamedTuple):
+    """Pure functions of the terms of a loss, (m,), and the running usage of the clusters, (k,).
+
+    Attributes:
+        init: ``init(terms, usage) -> state``, from their shapes alone.
+        weigh: ``weigh(state, terms, usage) -> Weighing``.
+        update: ``update(state, before, after, usage) -> state`` from the terms of the same batch
+            before and after a step, and the running usage after it.
+    """
+
+    init: Callable[[Array, Array], Any]
+    weigh: Callable[[Any, Array, Array], Weighing]
+    update: Callable[[Any, Array, Array, Array], Any]
+
+
+@dataclass(frozen=True)
+class BalanceOptions:
+    """How the terms of the loss are balanced.
+
+    Attributes:
+        kind: `fixed`, `share_floor`, `entropy_floor`, `uncertainty` or `famo`.
+        min_share: smallest share of all pixels that a cluster may fall to; the entropy floor is
+            what the entropy would be with all clusters but one at that share.
+        horizon: batches that the usage is averaged over, and that a price or weight takes to
+            follow.
+    """
+
+    kind: Literal["fixed", "share_floor", "entropy_floor", "uncertainty", "famo"] = "fixed"
+    min_share: float = 0.01
+    horizon: int = 50
+
+    def __post_init__(self):
+        """Refuse numbers without meaning."""
+        if not 0 < self.min_share < 1:
+            raise ValueError(
+                f"--prototype.balance.min_share {self.min_share} is no share of the pixels; give "
+                "a number above 0 and below 1 / num_clusters"
+            )
+        if self.horizon < 1:
+            raise ValueError(
+                f"--prototype.balance.horizon {self.horizon} is no number of batches; give 1 or "
+                "more"
+            )
+
+
+def build_balance(options: BalanceOptions, weights: Sequence[float], clusters: int) -> Balance:
+    """The balance that options describe.
+
+    Args:
+        options: of it.
+        weights: of the terms; uncertainty weighting and FAMO find their own.
+        clusters: number of clusters k.
+
+    Raises:
+        ValueError: clusters cannot all have the least share.
+    """
+    if options.kind.endswith("floor") and clusters * options.min_share > 1:
+        raise ValueError(
+            f"{clusters} clusters cannot hold {options.min_share} of the pixels each; lower "
+            f"--prototype.balance.min_share to at most {1 / clusters:.3g}"
+        )
+    if options.kind == "share_floor":
+        return share_floor(weights, options.min_share, options.horizon)
+    if options.kind == "entropy_floor":
+        least = entropy_at(options.min_share, clusters)
+        return entropy_floor(weights, least, options.horizon)
+    if options.kind == "uncertainty":
+        return uncertainty(1 / options.horizon)
+    if options.kind == "famo":
+        return famo(1 / options.horizon)
+    return fixed(weights)
+
+
+# What a method does with it --------------------------------------------------------------------
+
+
+def balanced(
+    weighing: Weighing, terms: Sequence[Array], p: Float[Array, "*n k"], mask: Mask = None
+) -> Float[Array, ""]:
+    """The loss: terms by their weights, and the price of the batch's assignment.
+
+    Args:
+        weighing: from a balance; no gradient goes through it.
+        terms: of the loss, as many as there are weights.
+        p: soft assignment of the batch, (*n, k).
+        mask: pixels that count, (*n).
+    """
+    weighing = jax.lax.stop_gradient(weighing)
+    total = jnp.asarray(sum(w * t for w, t in zip(weighing.terms, terms, strict=True)), jnp.float32)
+    return total if weighing.prices is None else total + priced(p, weighing.prices, mask)
+
+
+def priced(
+    p: Float[Array, "*n k"], prices: Float[Array, " k"], mask: Mask = None
+) -> Float[Array, ""]:
+    """Minus what pixels are paid for their clusters, -mean_i log sum_k p_ik exp(price_k) <= 0.
+
+    Small prices make it -sum_k u_k price_k, u the usage of the batch: the Lagrangian of a
+    constraint on usage. Its gradient by the logits of p is p - q with q_ik proportional to
+    p_ik exp(price_k), a cross-entropy against the paid assignment. So it stays below 1 however
+    high a price has risen, and does not vanish where p_ik is tiny, as that of the product would.
+
+    Args:
+        p: soft assignment, (*n, k).
+        prices: of the clusters, at least 0, in nats, (k,).
+        mask: pixels that count, (*n).
+    """
+    return masked_mean(-jnp.log(p @ jnp.exp(prices)), mask)
+
+
+def follow_usage(
+    usage: Float[Array, " k"],
+    p: Float[Array, "*n k"],
+    step: Int[Array, ""],
+    horizon: int,
+    mask: Bool[Array, "*n"] | None = None,
+) -> Float[Array, " k"]:
+    """Running mean of the usage: of all batches at first, then of about the last ``horizon``.
+
+    u <- u + r (mean_i p_i - u), r = max(1 / horizon, 1 / (step + 1)); a batch without any pixel
+    leaves it as it is.
+    """
+    rate = jnp.maximum(1 / horizon, 1 / (step + 1.0))
+    if mask is not None:
+        rate = jnp.where(mask.any(), rate, 0.0)
+    return usage + rate * (mean_usage(p, mask) - usage)
+
+
+# Balances --------------------------------------------------------------------------------------
+
+
+def fixed(weights: Sequence[float]) -> Balance:
+    """The same weights throughout."""
+    return Balance(
+        lambda terms, usage: (),
+        lambda state, terms, usage: Weighing(tuple(weights)),
+        lambda state, before, after, usage: state,
+    )
+
+
+def share_floor(weights: Sequence[float], min_share: float, horizon: int) -> Balance:
+    """Fixed weights under the constraints u_k >= m for every cluster, by dual ascent.
+
+    The constraint is log u_k >= log m. With the shortfall v_k = log(m / u_k) of the running usage,
+    one dual variable a cluster follows a_k <- clip(a_k + min(v_k, 1) / horizon, 0, highest), and
+    the price is clip(a_k + v_k, 0, highest): that of the augmented Lagrangian, whose second part
+    damps the oscillation of the first (Stooke, Achiam & Abbeel 2020). The second part alone,
+    exp(price_k) = m / u_k, lifts a cluster back to the share m exactly; so the first need not grow
+    by more than a nat in a horizon, which would take as long to unwind.
+
+    Args:
+        weights: of the terms.
+        min_share: m, smallest share of all pixels that a cluster may fall to.
+        horizon: batches that a price takes to follow.
+    """
+
+    def shortfall(usage: Array) -> Array:
+        return jnp.log(min_share / jnp.maximum(usage, LEAST_USAGE))
+
+    def weigh(duals: Array, terms: Array, usage: Array) -> Weighing:
+        return Weighing(tuple(weights), _within(duals + shortfall(usage)))
+
+    def update(duals: Array, before: Array, after: Array, usage: Array) -> Array:
+        return _within(duals + jnp.minimum(shortfall(usage), 1) / horizon)
+
+    return Balance(lambda terms, usage: jnp.zeros_like(usage), weigh, update)
+
+
+def entropy_floor(weights: Sequence[float], least: float, horizon: int) -> Balance:
+    """Fixed weights under the one constraint H(u) >= H_min on the running usage, by dual ascent.
+
+    With v = H_min - H(u): mu <- clip(mu + v / horizon, 0, highest). Since dH / du_k is -log u_k
+    but for a constant, cluster k has the price clip(mu + v, 0, highest) times -log u_k; at
+    mu + v = 1 the paid assignment is that with the usage divided out, as if all clusters were
+    equally frequent (Menon et al. 2021).
+
+    Args:
+        weights: of the terms.
+        least: H_min in nats, e.g. from `entropy_at`.
+        horizon: batches that the multiplier takes to follow.
+    """
+
+    def shortfall(usage: Array) -> Array:
+        usage = jnp.maximum(usage, LEAST_USAGE)
+        return least + (usage * jnp.log(usage)).sum()
+
+    def weigh(dual: Array, terms: Array, usage: Array) -> Weighing:
+        multiplier = _within(dual + shortfall(usage))
+        return Weighing(
+            tuple(weights), _within(-multiplier * jnp.log(jnp.maximum(usage, LEAST_USAGE)))
+        )
+
+    def update(dual: Array, before: Array, after: Array, usage: Array) -> Array:
+        return _within(dual + shortfall(usage) / horizon)
+
+    return Balance(lambda terms, usage: jnp.zeros(()), weigh, update)
+
+
+def entropy_at(min_share: float, clusters: int) -> float:
+    """Entropy in nats of a usage where all clusters but one are at the share ``min_share``."""
+    most = 1 - (clusters - 1) * min_share
+    return -(clusters - 1) * min_share * math.log(min_share) - most * math.log(most)
+
+
+def uncertainty(rate: float) -> Balance:
+    """Terms weighed by their own scale, learnt as a log-variance (Kendall, Gal & Cipolla 2018).
+
+    Minimises sum_i (exp(-s_i) L_i + s_i) / 2 over s too, by gradient steps of ``rate`` from s = 0.
+    The optimum is s_i = log L_i, the weight then 1 / (2 L_i): a term that is solved, such as the
+    consistency of a collapsed clustering, weighs the more.
+
+    Args:
+        rate: of the steps of s.
+    """
+
+    def weigh(s: Array, terms: Array, usage: Array) -> Weighing:
+        return Weighing(jnp.exp(-s) / 2)
+
+    def update(s: Array, before: Array, after: Array, usage: Array) -> Array:
+        return jnp.clip(s - rate * (1 - jnp.exp(-s) * before) / 2, math.log(EPS), -math.log(EPS))
+
+    return Balance(lambda terms, usage: jnp.zeros_like(terms), weigh, update)
+
+
+def famo(rate: float, decay: float = 1e-3) -> Balance:
+    """Every term made to fall at the same relative speed (Liu, Feng, Stone & Liu, NeurIPS 2023).
+
+    With z = softmax(x) the weights are w_i = c z_i / L_i, c so that they sum to 1; then
+    x <- x - rate (J'd + decay x), d_i = log L_i(before) - log L_i(after), J = dz / dx: a term that
+    fell more than the others weighs less.
+
+    Args:
+        rate: of the steps of x, 0.025 in the paper's code.
+        decay: of x, 0.001 in the paper.
+    """
+
+    def log(terms: Array) -> Array:
+        return jnp.log(jnp.maximum(terms, EPS))
+
+    def weigh(x: Array, terms: Array, usage: Array) -> Weighing:
+        return Weighing(jax.nn.softmax(x - log(terms)))
+
+    def update(x: Array, before: Array, after: Array, usage: Array) -> Array:
+        slope = jax.vjp(jax.nn.softmax, x)[1](log(before) - log(after))[0]
+        return x - rate * (slope + decay * x)
+
+    return Balance(lambda terms, usage: jnp.zeros_like(terms), weigh, update)
+
+
+def _within(x: Array) -> Array:
+    return jnp.clip(x, 0.0, HIGHEST_PRICE)
