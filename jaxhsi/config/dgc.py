@@ -236,7 +236,7 @@ def build_method(config: DGCConfig, bands: int) -> DGC:
     encoder = patch_encoder(
         bands,
         config.teacher_student.normalisations,
-        min(config.teacher_student.dim, bands),
+        config.teacher_student.dimensions(config.num_clusters, bands),
         hidden=config.encoder.hidden,
         channels=config.encoder.channels,
         depth=config.encoder.depth,

@@ -1,9 +1,11 @@
 """Deep Global Clustering as ``init`` and ``step``: a student, its slow teacher, a mixture.
 
-The clusters are those of a mixture fitted in closed form (`jaxhsi.dgc.mixture`). A student sees
-augmented views and is asked to tell, at every pixel, what the mixture says of the clean pixel
-and what the teacher says of the same scene point in the *other* view. Only the mixture's own
-posterior ever moves the clusters, so the student cannot talk itself into merging them.
+The clusters are those of a mixture fitted in closed form (`jaxhsi.dgc.mixture`). What it says of a
+pixel is weighed against what the pixel's neighbours say (`jaxhsi.dgc.context`), as far as they are
+independent witnesses. A student sees augmented views and is asked to tell, at every pixel, what
+the two say of the clean pixel and what the teacher says of the same scene point in the *other*
+view. Only the mixture's own posterior ever moves the clusters, so the student cannot talk itself
+into merging them.
 """
 
 from collections.abc import Callable
@@ -13,9 +15,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.dgc import mixture as mixtures
+from jaxhsi.dgc.context import (
+    Residuals,
+    fresh_context,
+    independence,
+    log_prior,
+    no_residuals,
+    residuals,
+    surprise,
+)
 from jaxhsi.dgc.encoder import Encoder
 from jaxhsi.dgc.granularity import Relations, relations, sample_relations
 from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
@@ -26,6 +38,7 @@ from jaxhsi.functional import Params
 from jaxhsi.metrics import ACTIVE_SHARE
 from jaxhsi.spectral import Normalisation
 
+MOST_DIMENSIONS = 8  # of an embedding that is not asked for
 USAGE_RATE = 0.02  # of the running mean of cluster usage: about the last fifty batches
 
 
@@ -67,12 +80,13 @@ class State(NamedTuple):
 
     Attributes:
         step: number of steps taken.
-        params: of the student.
+        params: of the student: ``encoder`` and ``context``.
         teacher: slow mean of ``params``; it predicts.
         optimizer: state of optax.
         stem: closed-form embedding, frozen.
         mixture: global dictionary of clusters.
         usage: running share of the pixels that the teacher gives each cluster.
+        residuals: running means of how the residuals of neighbours go together.
         relations: running means of pairs of clusters in what the teacher says, for
             :func:`jaxhsi.dgc.granularity.merge_tree`.
     """
@@ -84,6 +98,7 @@ class State(NamedTuple):
     stem: Stem
     mixture: Mixture
     usage: Float[Array, " k"]
+    residuals: Residuals
     relations: Relations
 
 
@@ -92,8 +107,10 @@ class Info(NamedTuple):
 
     Attributes:
         loss: what was minimised.
-        anchor: cross-entropy of the student against the mixture, in nats.
+        anchor: cross-entropy of the student against mixture and neighbours, in nats.
         consistency: cross-entropy against the teacher in the other view, in nats.
+        surprise: of the pixels under the priors of their neighbourhoods, in nats.
+        independence: of the neighbours, see :func:`jaxhsi.dgc.context.independence`.
         agreement: share of matched pixels that student and teacher label alike.
         overlap: share of the crops' pixels that have a match in the other view.
         valid: share of the crops' pixels that are valid.
@@ -105,6 +122,8 @@ class Info(NamedTuple):
     loss: Float[Array, ""]
     anchor: Float[Array, ""]
     consistency: Float[Array, ""]
+    surprise: Float[Array, ""]
+    independence: Float[Array, ""]
     agreement: Float[Array, ""]
     overlap: Float[Array, ""]
     valid: Float[Array, ""]
@@ -119,30 +138,44 @@ class Options:
 
     Attributes:
         normalisations: of the spectra, for the stem and the first layer.
-        dim: d of the embedding.
+        dim: d of the embedding; if not given as many as there are clusters, up to 8. Clusters of
+            one covariance differ in k - 1 directions; more of them add noise to their borders.
         consistency: weight a of the other view against 1 - a for the mixture. At 0.5 the
             student drifts from the evidence over a thousand steps; at 0.1 it does not.
+        neighbours: how many pixels away the context reaches; 0 leaves it out.
         teacher_rate: how fast the teacher follows the student.
         dictionary_rate: how fast the clusters follow the data.
         starts: K-means++ starts of the mixture; the likeliest is kept.
     """
 
     normalisations: tuple[Normalisation, ...] = ("snv", "band")
-    dim: int = 6
+    dim: int | None = None
     consistency: float = 0.1
+    neighbours: int = 2
     teacher_rate: float = 0.02
     dictionary_rate: float = 0.01
-    starts: int = 8
+    starts: int = 32
+
+    def dimensions(self, clusters: int, bands: int) -> int:
+        """Size of the embedding for so many clusters and bands."""
+        return min(self.dim or min(clusters, MOST_DIMENSIONS), bands)
 
 
 class _Targets(NamedTuple):
     """What the student is asked to say about its views, and where; all without gradient."""
 
-    posterior: Float[Array, "n h w k"]
+    anchor: Float[Array, "n h w k"]
     teacher: Float[Array, "n h w k"]
     seen: Float[Array, "n h w k"]
     valid: Bool[Array, "n h w"]
     matched: Bool[Array, "n h w"]
+
+
+class _Still(NamedTuple):
+    """Windows as they are, looked at pixel by pixel."""
+
+    evidence: Float[Array, "b h w k"]
+    valid: Bool[Array, "b h w"]
 
 
 def teacher_student(
@@ -164,27 +197,45 @@ def teacher_student(
 
     def init(key: Key[Array, ""], spectra: Float[Array, "n c"]) -> State:
         k_mixture, k_encoder = jax.random.split(key)
-        stem = fit_stem(spectra, options.normalisations, min(options.dim, spectra.shape[1]))
+        dim = options.dimensions(clusters, spectra.shape[1])
+        stem = fit_stem(spectra, options.normalisations, dim)
         v = jax.jit(embed, static_argnums=1)(stem, options.normalisations, spectra)
         mixture = mixtures.fit_mixture(k_mixture, v, clusters, options.starts)
-        params = encoder.init(k_encoder)
-        teacher = jax.tree.map(jnp.copy, params)  # donated buffers may not be shared
-        usage = jnp.copy(mixture.share)
-        related = sample_relations(jax.jit(mixtures.posterior)(v, mixture))
-        start = jnp.zeros((), jnp.int32)
-        return State(start, params, teacher, optimizer.init(params), stem, mixture, usage, related)
+        params = {"encoder": encoder.init(k_encoder), "context": fresh_context(options.neighbours)}
+        return State(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            teacher=jax.tree.map(jnp.copy, params),  # donated buffers may not be shared
+            optimizer=optimizer.init(params),
+            stem=stem,
+            mixture=mixture,
+            usage=jnp.copy(mixture.share),
+            residuals=no_residuals(),
+            relations=sample_relations(jax.jit(mixtures.posterior)(v, mixture)),
+        )
 
-    def logits(params: Params, state: State, shape: Geometry, x: Array, v: Array, valid: Array):
-        """Of the encoder with given parameters for spectra x and their closed-form embedding v."""
-        start = v @ shape.whitening * valid[..., None]
-        z = encoder.apply(params, x, start, valid, state.stem.stats)
-        return mixtures.logits(z, shape.centres)
+    def closed_form(state: State, shape: Geometry, x: Array) -> tuple[Array, Array]:
+        """The whitened embedding of spectra, and the mixture's logits."""
+        z = embed(state.stem, options.normalisations, x) @ shape.whitening
+        return z, mixtures.logits(z, shape.centres)
+
+    def logits(params: Params, state: State, shape: Geometry, x: Array, valid: Array) -> Array:
+        """What the encoder says of pixels, and their neighbours, with given parameters."""
+        z, evidence = closed_form(state, shape, x)
+        around = log_prior(params["context"], jax.nn.softmax(evidence), valid)
+        z = encoder.apply(params["encoder"], x, z * valid[..., None], valid, state.stem.stats)
+        # The context learns from pixels that it does not see, never from its own answers.
+        told = lax.stop_gradient(independence(state.residuals) * around)
+        return mixtures.logits(z, shape.centres) + told
 
     def look(state: State, shape: Geometry, x: Array, valid: Array, views: Array) -> tuple:
-        """What mixture and teacher say of clean views (2 b of them), and the new statistics."""
+        """What is to be said of clean views (2 b of them), and the new statistics."""
         v = embed(state.stem, options.normalisations, x)
-        posterior = jax.nn.softmax(mixtures.logits(v @ shape.whitening, shape.centres))
-        teacher = jax.nn.softmax(logits(state.teacher, state, shape, x, v, valid))
+        evidence = mixtures.logits(v @ shape.whitening, shape.centres)
+        posterior = jax.nn.softmax(evidence)
+        around = log_prior(state.teacher["context"], posterior, valid)
+        anchor = jax.nn.softmax(evidence + independence(state.residuals) * around)
+        teacher = jax.nn.softmax(logits(state.teacher, state, shape, x, valid))
         pairs = (len(views), 2)
         seen, both = jax.vmap(matched)(
             views,
@@ -195,19 +246,31 @@ def teacher_student(
             v.reshape(-1, v.shape[-1]), posterior.reshape(-1, clusters), valid.reshape(-1)
         )
         targets = _Targets(
-            posterior, teacher, seen.reshape(teacher.shape), valid, both.reshape(valid.shape)
+            anchor, teacher, seen.reshape(teacher.shape), valid, both.reshape(valid.shape)
         )
         return targets, statistics
 
-    def loss(params: Params, state: State, shape: Geometry, x: Array, targets: _Targets) -> tuple:
-        v = embed(state.stem, options.normalisations, x)
-        log_p = jax.nn.log_softmax(logits(params, state, shape, x, v, targets.valid))
-        anchor = cross_entropy(targets.posterior, log_p, targets.valid)
+    def loss(
+        params: Params, state: State, shape: Geometry, x: Array, targets: _Targets, still: _Still
+    ) -> tuple:
+        log_p = jax.nn.log_softmax(logits(params, state, shape, x, targets.valid))
+        anchor = cross_entropy(targets.anchor, log_p, targets.valid)
         consistency = cross_entropy(targets.seen, log_p, targets.matched)
         alike = log_p.argmax(-1) == targets.seen.argmax(-1)
         agreement = masked_mean(alike.astype(jnp.float32), targets.matched)
+        around = log_prior(params["context"], jax.nn.softmax(still.evidence), still.valid)
+        unseen = surprise(around, still.evidence, still.valid)
         total = (1 - options.consistency) * anchor + options.consistency * consistency
-        return total, (anchor, consistency, agreement)
+        return total + unseen, (anchor, consistency, unseen, agreement)
+
+    def look_still(state: State, shape: Geometry, batch: Batch) -> tuple[_Still, Residuals]:
+        """The middle of the windows as it is: pixels of turned views share their noise."""
+        first = (batch.window.shape[1] - view_options.crop) // 2
+        middle = slice(first, first + view_options.crop)
+        valid = batch.valid[:, middle, middle]
+        z, evidence = closed_form(state, shape, batch.window[:, middle, middle])
+        found = residuals(z, jax.nn.softmax(evidence), shape.centres, valid)
+        return _Still(evidence, valid), found
 
     def step(key: Key[Array, ""], state: State, batch: Batch) -> tuple[State, Info]:
         keys = jax.random.split(key, (batch.window.shape[0], 3))
@@ -215,18 +278,24 @@ def teacher_student(
         clean, valid = clean.reshape(-1, *clean.shape[2:]), valid.reshape(-1, *valid.shape[2:])
         shape = mixtures.geometry(state.mixture)
         targets, statistics = look(state, shape, clean, valid, views)
+        still, found = look_still(state, shape, batch)
         seen = jax.vmap(augment, in_axes=(0, 0, None, None))(
             keys[:, 1:].reshape(-1), clean, state.stem.stats, view_options
         )
         (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(
-            state.params, state, shape, seen, targets
+            state.params, state, shape, seen, targets, still
         )
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
+        anchor, consistency, unseen, agreement = terms
         usage = _follow(state.usage, mean_usage(targets.teacher, valid), USAGE_RATE, valid)
         info = Info(
-            total,
-            *terms,
+            loss=total,
+            anchor=anchor,
+            consistency=consistency,
+            surprise=unseen,
+            independence=independence(state.residuals),
+            agreement=agreement,
             overlap=targets.matched.mean(),
             valid=valid.mean(),
             usage=usage,
@@ -234,14 +303,17 @@ def teacher_student(
             gradient_norm=optax.tree.norm(gradient),
         )
         state = State(
-            state.step + 1,
-            params,
-            optax.incremental_update(params, state.teacher, options.teacher_rate),
-            optimizer_state,
-            state.stem,
-            _follow(state.mixture, statistics, options.dictionary_rate, valid),
-            usage,
-            _follow(state.relations, relations(targets.teacher, valid), USAGE_RATE, valid),
+            step=state.step + 1,
+            params=params,
+            teacher=optax.incremental_update(params, state.teacher, options.teacher_rate),
+            optimizer=optimizer_state,
+            stem=state.stem,
+            mixture=_follow(state.mixture, statistics, options.dictionary_rate, valid),
+            usage=usage,
+            residuals=_follow(state.residuals, found, USAGE_RATE, still.valid),
+            relations=_follow(
+                state.relations, relations(targets.teacher, valid), USAGE_RATE, valid
+            ),
         )
         return state, info
 
@@ -249,11 +321,20 @@ def teacher_student(
         state: State, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"]
     ) -> tuple[Int[Array, "b h w"], Float[Array, "b h w"]]:
         shape = mixtures.geometry(state.mixture)
-        v = embed(state.stem, options.normalisations, x)
-        p = jax.nn.softmax(logits(state.teacher, state, shape, x, v, valid))
+        p = jax.nn.softmax(logits(state.teacher, state, shape, x, valid))
         return jnp.where(valid, p.argmax(-1), -1).astype(jnp.int32), jnp.where(valid, p.max(-1), 0)
 
-    return DGC(init, step, predict, encoder.halo, encoder.full_rows)
+    def seen_by_teacher(state: State, x: Array, valid: Array) -> tuple[Array, Array]:
+        """Whitened embeddings, and the centres that they are compared with."""
+        shape = mixtures.geometry(state.mixture)
+        z, _ = closed_form(state, shape, x)
+        z = encoder.apply(
+            state.teacher["encoder"], x, z * valid[..., None], valid, state.stem.stats
+        )
+        return z, shape.centres
+
+    halo = max(encoder.halo, options.neighbours)
+    return DGC(init, step, predict, halo, encoder.full_rows, seen_by_teacher)
 
 
 def _follow(slow: Any, fast: Any, rate: float, valid: Bool[Array, "..."]) -> Any:

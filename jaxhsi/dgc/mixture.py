@@ -13,6 +13,7 @@ from jax import lax
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, Key
 
+AT_ONCE = 8  # starts side by side; each holds an array of pixels by clusters
 SHRINKAGE = 0.02  # of the mean variance, added to the covariance: it stays invertible
 
 
@@ -92,7 +93,7 @@ def fit_mixture(
         key: of the K-means++ draws.
         v: embedded pixels, at least ``clusters`` of them.
         clusters: number of clusters k.
-        starts: number of K-means, run as one batch.
+        starts: number of K-means, run in batches of eight.
         iterations: Lloyd iterations, and then EM iterations, of each start.
 
     Raises:
@@ -112,7 +113,12 @@ def _fit_starts(
     whitened = (v - v.mean(0)) @ geometry(statistics(v, one)).whitening
     spaces = jnp.stack([v, whitened])
     which = jnp.arange(len(keys)) % 2
-    return jax.vmap(lambda key, i: _fit(key, v, spaces[i], clusters, iterations))(keys, which)
+
+    def fit(start: tuple[Array, Array]) -> tuple[Mixture, Array]:
+        key, space = start
+        return _fit(key, v, spaces[space], clusters, iterations)
+
+    return lax.map(fit, (keys, which), batch_size=AT_ONCE)
 
 
 def _fit(
