@@ -122,25 +122,32 @@ def damaged(case: Case, config: DGCConfig, scratch: Path) -> DGCConfig:
     return dataclasses.replace(config, data=str(path), layout="hwc")
 
 
-def measure(case: Case, seed: int, methods: set[str], upstream_steps: int) -> Iterator[dict]:
-    """A row for each method that is asked for."""
+def ours(case: Case, seed: int, *, with_last: bool) -> Iterator[dict]:
+    """Rows of the start, of the state that a user gets and, if asked for, of the last one."""
     with tempfile.TemporaryDirectory() as scratch:
         config = damaged(case, with_seed(case.config, seed), Path(scratch))
-        if "ours" in methods:
-            out = Path(scratch) / "run"
-            kept = segment(dataclasses.replace(config, out=out))
-            yield from rows(case, seed, {"start": kept["start"], "trained": kept}, kept)
-        if "last" in methods:
-            last = segment(dataclasses.replace(config, out=out, keep="last"), resume=True)
+        config = dataclasses.replace(config, out=Path(scratch) / "run")
+        kept = segment(config)
+        yield from rows(case, seed, {"start": kept["start"], "trained": kept}, kept)
+        if with_last:
+            last = segment(dataclasses.replace(config, keep="last"), resume=True)
             yield from rows(case, seed, {"last": last}, last)
-        if "upstream" in methods:
-            options = UPSTREAM | {"steps": upstream_steps, "out": Path(scratch) / "upstream"}
-            theirs = segment(upstream(dataclasses.replace(config, **options)))
-            name = f"upstream, step {upstream_steps}"
-            yield from rows(case, seed, {"upstream, start": theirs["start"], name: theirs}, theirs)
-        if "rivals" in methods:
-            for name, scores in rivals(config, open_task(config)):
-                yield from rows(case, seed, {name: scores})
+
+
+def others(case: Case, seed: int) -> Iterator[dict]:
+    """Rows of plain clustering."""
+    config = with_seed(case.config, seed)
+    for name, scores in rivals(config, open_task(config)):
+        yield from rows(case, seed, {name: scores})
+
+
+def theirs(case: Case, seed: int, steps: int) -> Iterator[dict]:
+    """Rows of upstream's algorithm, before training and after so many steps."""
+    with tempfile.TemporaryDirectory() as scratch:
+        options = UPSTREAM | {"steps": steps, "out": Path(scratch) / "run"}
+        found = segment(upstream(dataclasses.replace(with_seed(case.config, seed), **options)))
+        named = {"upstream, start": found["start"], f"upstream, step {steps}": found}
+        yield from rows(case, seed, named, found)
 
 
 def upstream(config: DGCConfig) -> DGCConfig:
@@ -227,17 +234,19 @@ def summary(rows: list[dict]) -> Table:
     return table
 
 
-def plan(options: argparse.Namespace) -> Iterator[tuple[Case, int, set[str]]]:
-    """Cases, seeds and methods, the first seed of everything before the second of anything."""
+def plan(options: argparse.Namespace) -> Iterator[tuple[str, int, str, Iterator[dict]]]:
+    """Case, seed, kind and rows; the first seed of everything before the second of anything."""
+    few = options.few_seeds
     for seed in range(options.seeds):
         for case in cases(options.real):
-            few = seed < options.rival_seeds
-            if case.damage is None:
-                methods = {"ours"} | ({"rivals", "last"} if few else set())
-                methods |= {"upstream"} if seed == 0 and case.name in UPSTREAM_CASES else set()
-                yield case, seed, methods
-            elif few:
-                yield case, seed, {"ours"}
+            if case.damage is None or seed < few:
+                yield case.name, seed, "ours", ours(case, seed, with_last=seed < few)
+            if case.damage is None and seed < few:
+                yield case.name, seed, "others", others(case, seed)
+    yield "transfer", 0, "ours", transfer(0)
+    for case in cases(options.real):
+        if case.name in UPSTREAM_CASES:
+            yield case.name, 0, "upstream", theirs(case, 0, options.upstream_steps)
 
 
 def main() -> None:
@@ -245,27 +254,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--real", type=Path, default=DEFAULT_REAL, help="folder of real cubes")
     parser.add_argument("--seeds", type=int, default=10, help="seeds of the default method")
-    parser.add_argument("--rival_seeds", type=int, default=3, help="of rivals and damaged cubes")
+    parser.add_argument("--few_seeds", type=int, default=3, help="of rivals and damaged cubes")
     parser.add_argument("--upstream_steps", type=int, default=400, help="of upstream's algorithm")
     parser.add_argument("--cases", nargs="*", help="names to run, e.g. 'leaf K=16' transfer")
+    parser.add_argument("--kinds", nargs="*", help="of rows: ours, others, upstream; all if left")
+    parser.add_argument("--show", action="store_true", help="the table of a file, without runs")
     options = parser.parse_args()
     report = {"machine": describe_machine(), "versions": describe_versions(), "rows": []}
     if options.out.is_file():
         report["rows"] = json.loads(options.out.read_text())["rows"]
-
-    def wanted(name: str, seed: int) -> bool:
-        made = any((row["case"], row["seed"]) == (name, seed) for row in report["rows"])
-        return not made and (not options.cases or name in options.cases)
-
-    def keep(found: Iterator[dict]) -> None:
-        report["rows"] += list(found)
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
-
-    for case, seed, methods in plan(options):
-        if wanted(case.name, seed):
-            keep(measure(case, seed, methods, options.upstream_steps))
-    if wanted("transfer", 0):
-        keep(transfer(0))
+    made = {(row["case"], row["seed"], row["kind"]) for row in report["rows"]}
+    for name, seed, kind, found in plan(options) if not options.show else ():
+        asked = name in (options.cases or [name]) and kind in (options.kinds or [kind])
+        if asked and (name, seed, kind) not in made:
+            report["rows"] += [row | {"kind": kind} for row in found]
+            options.out.write_text(json.dumps(report, indent=1) + "\n")
     Console(width=120).print(summary(report["rows"]))
 
 

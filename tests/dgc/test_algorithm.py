@@ -7,6 +7,8 @@ import pytest
 
 from jaxhsi.dgc.algorithm import DGC, Batch, Options, State, teacher_student
 from jaxhsi.dgc.encoder import patch_encoder
+from jaxhsi.dgc.mixture import posterior
+from jaxhsi.dgc.stem import embed
 from jaxhsi.dgc.views import ViewOptions, window_size
 from tests.dgc.scene import BANDS, CLASSES, blobs
 
@@ -14,9 +16,10 @@ VIEWS = ViewOptions(crop=12)
 
 
 def method(dtype=jnp.float32, **options) -> DGC:
-    settings = Options(dim=6, **options)
+    settings = Options(**{"starts": 8} | options)
+    dim = settings.dimensions(CLASSES, BANDS)
     encoder = patch_encoder(
-        BANDS, settings.normalisations, 6, hidden=8, channels=6, depth=1, dtype=dtype
+        BANDS, settings.normalisations, dim, hidden=8, channels=6, depth=1, dtype=dtype
     )
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(3e-3, weight_decay=1e-4))
     return teacher_student(encoder, optimizer, CLASSES, settings, VIEWS)
@@ -26,26 +29,34 @@ def first_state(dgc: DGC, seed: int = 0) -> State:
     return dgc.init(jax.random.key(seed), jnp.asarray(blobs(0)[0].reshape(-1, BANDS)))
 
 
-def batch(number: int, windows: int = 4) -> Batch:
-    cube, _ = blobs(0)
+def batch(number: int, windows: int = 4, noise: float = 0.0) -> Batch:
+    cube = noisy(blobs(0)[0], noise)
     rng, size = np.random.default_rng(number), window_size(VIEWS)
     corners = rng.integers(0, cube.shape[0] - size + 1, (windows, 2))
     stack = np.stack([cube[y : y + size, x : x + size] for y, x in corners])
     return Batch(jnp.asarray(stack), jnp.ones(stack.shape[:3], bool))
 
 
-def accuracy(dgc: DGC, state: State) -> float:
+def noisy(cube: np.ndarray, noise: float) -> np.ndarray:
+    """With so many deviations of each band added."""
+    more = np.random.default_rng(7).standard_normal(cube.shape)
+    return (cube + noise * cube.std((0, 1)) * more).astype(np.float32)
+
+
+def accuracy(dgc: DGC, state: State, noise: float = 0.0) -> float:
     cube, truth = blobs(3)
+    cube = noisy(cube, noise)
     labels, _ = dgc.predict(state, jnp.asarray(cube)[None], jnp.ones((1, *truth.shape), bool))
     table = np.zeros((CLASSES, CLASSES))
     np.add.at(table, (np.asarray(labels[0]), truth), 1)
     return table.max(0).sum() / truth.size
 
 
-def train(dgc: DGC, state: State, steps: range) -> tuple:
+def train(dgc: DGC, state: State, steps: range, noise: float = 0.0) -> tuple:
     step = jax.jit(dgc.step, donate_argnums=1)
     for number in steps:
-        state, info = step(jax.random.fold_in(jax.random.key(1), number), state, batch(number))
+        key = jax.random.fold_in(jax.random.key(1), number)
+        state, info = step(key, state, batch(number, noise=noise))
     return state, info
 
 
@@ -58,6 +69,33 @@ def test_the_start_is_good_and_training_keeps_every_cluster():
     assert accuracy(dgc, state) >= start - 0.01
     assert int(info.active) == CLASSES
     assert float(info.agreement) > 0.9
+
+
+def test_training_earns_its_keep_under_noise():
+    dgc, noise = method(), 1.0
+    spectra = noisy(blobs(0)[0], noise).reshape(-1, BANDS)
+    state = dgc.init(jax.random.key(0), jnp.asarray(spectra))
+    start = accuracy(dgc, state, noise)
+    state, info = train(dgc, state, range(120), noise)
+    assert float(info.independence) > 0.7  # the noise of neighbours is their own
+    assert accuracy(dgc, state, noise) > start + 0.05
+
+
+def test_the_start_is_the_mixture_alone():
+    dgc = method()
+    state = first_state(dgc)
+    cube = jnp.asarray(blobs(3)[0])
+    labels, _ = dgc.predict(state, cube[None], jnp.ones((1, *cube.shape[:2]), bool))
+    v = embed(state.stem, Options().normalisations, cube)
+    np.testing.assert_array_equal(labels[0], posterior(v, state.mixture).argmax(-1))
+
+
+@pytest.mark.parametrize(
+    ("asked", "clusters", "bands", "dim"),
+    [(None, 2, 50, 2), (None, 16, 50, 8), (None, 6, 4, 4), (5, 2, 50, 5)],
+)
+def test_as_many_dimensions_as_clusters(asked, clusters, bands, dim):
+    assert Options(dim=asked).dimensions(clusters, bands) == dim
 
 
 def test_the_loss_falls():
