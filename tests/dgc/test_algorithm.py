@@ -86,8 +86,8 @@ def test_the_start_is_the_mixture_alone():
     state = first_state(dgc)
     cube = jnp.asarray(blobs(3)[0])
     labels, _ = dgc.predict(state, cube[None], jnp.ones((1, *cube.shape[:2]), bool))
-    v = embed(state.stem, Options().normalisations, cube)
-    np.testing.assert_array_equal(labels[0], posterior(v, state.mixture).argmax(-1))
+    v = embed(state.stem, Options().normalisations, cube.reshape(-1, BANDS))
+    np.testing.assert_array_equal(labels.ravel(), posterior(v, state.mixture).argmax(-1))
 
 
 @pytest.mark.parametrize(
