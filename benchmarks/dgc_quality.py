@@ -92,7 +92,7 @@ def cases(real: Path) -> Iterator[Case]:
         given = {"data": str(jasper), **ridge}
         yield Case("Jasper K=4", "hungarian", DGCConfig(num_clusters=4, **given))
     if samson.is_file():
-        given = {"data": str(samson), "labels": samson, "label_key": "A"}
+        given = {"data": str(samson), "labels": samson, "label_key": "A", "size": (95, 95)}
         yield Case("Samson K=3", "hungarian", DGCConfig(num_clusters=3, **given))
     for name, damage in DAMAGES.items():
         if salinas.is_dir():

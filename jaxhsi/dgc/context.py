@@ -126,18 +126,18 @@ def residuals(
 
 
 def independence(found: Residuals) -> Float[Array, ""]:
-    """What a neighbour adds to what the pixel itself says: (1 - r) / (1 + r), 0..1.
+    """What a neighbour adds to what the pixel itself says: ((1 - r) / (1 + r))^2, 0..1.
 
     r is the correlation of the residuals of neighbours. Where their noise is their own, r is 0
     and each is a witness by itself; where the residuals are texture, shading or mixed materials
-    that neighbours share, they repeat what the pixel says: n of them then tell as much as
-    n (1 - r) / (1 + r) independent ones, as in a first-order autoregression. 0 before anything
-    is known.
+    that neighbours share, they repeat what the pixel says: n of them then tell as much as so
+    many times n independent ones, as in a field that is a first-order autoregression along
+    rows and along columns. 0 before anything is known.
 
-    Source: the effective sample size of Bayley & Hammersley 1946.
+    Source: the effective sample size of Bayley & Hammersley 1946, for both axes of an image.
     """
     r = jnp.clip(found.product / jnp.maximum(found.square, 1e-12), 0.0, 1.0)
-    return jnp.where(found.square > 0, (1 - r) / (1 + r), 0.0)
+    return jnp.where(found.square > 0, ((1 - r) / (1 + r)) ** 2, 0.0)
 
 
 def _weighted_sum(x: Float[Array, "b h w c"], weights: Float[Array, "side side"]) -> Any:
