@@ -234,6 +234,40 @@ def summary(rows: list[dict]) -> Table:
     return table
 
 
+COLUMNS = {
+    "start": ("start",),
+    "trained": ("trained",),
+    "K-means, best of 4": ("k-means, none", "k-means, band", "k-means, l2", "k-means, log"),
+    "Gaussian mixture": ("Gaussian mixture",),
+    "SLIC + K-means": ("SLIC + k-means, band", "SLIC + k-means, l2"),
+    "Leiden": ("Leiden, spatial graph",),
+}
+
+
+def markdown(rows: list[dict]) -> str:
+    """The median seed of the best of each kind of method, and the worst seed of it."""
+    lines = [f"| | seeds | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
+    for case in dict.fromkeys(row["case"] for row in rows if row["method"] == "trained"):
+        scores = ("mean_iou",) if case.startswith("leaf") else ("oa", "nmi")
+        seeds = sum((row["case"], row["method"]) == (case, "trained") for row in rows)
+        cells = [_cell(rows, case, methods, scores) for methods in COLUMNS.values()]
+        lines.append(f"| {case} | {seeds} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(rows: list[dict], case: str, methods: tuple[str, ...], scores: tuple[str, ...]) -> str:
+    found = []
+    for method in methods:
+        mine = [row for row in rows if (row["case"], row["method"]) == (case, method)]
+        if mine:
+            found.append(
+                [(np.median([r[s] for r in mine]), min(r[s] for r in mine)) for s in scores]
+            )
+    if not found:
+        return "-"
+    return " / ".join(f"{median:.3f} ({worst:.3f})" for median, worst in max(found))
+
+
 def plan(options: argparse.Namespace) -> Iterator[tuple[str, int, str, Iterator[dict]]]:
     """Case, seed, kind and rows; the first seed of everything before the second of anything."""
     few = options.few_seeds
@@ -270,6 +304,7 @@ def main() -> None:
             report["rows"] += [row | {"kind": kind} for row in found]
             options.out.write_text(json.dumps(report, indent=1) + "\n")
     Console(width=120).print(summary(report["rows"]))
+    print(markdown(report["rows"]))
 
 
 if __name__ == "__main__":
