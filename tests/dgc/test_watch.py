@@ -1,7 +1,6 @@
 import dataclasses
 from functools import cache, partial
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -137,7 +136,7 @@ def test_a_good_state_tells_more_than_one_whose_clusters_are_one():
     state = first_state(dgc)
     found = describe(jax.jit(partial(look, dgc, CLASSES))(state, drawn), None)
     assert found.mutual_information > 0.3
-    assert found.agreement > 0.85
+    assert found.agreement > 0.8
     assert found.effective_clusters > 2
 
     def merged(state, x, valid):
