@@ -136,8 +136,8 @@ def test_a_good_state_tells_more_than_one_whose_clusters_are_one():
     state = first_state(dgc)
     found = describe(jax.jit(partial(look, dgc, CLASSES))(state, drawn), None)
     assert found.mutual_information > 0.3
-    assert found.agreement > 0.8
-    assert found.effective_clusters > 2
+    assert found.agreement > 0.9
+    assert found.effective_clusters > 1.5
 
     def merged(state, x, valid):
         return jnp.where(valid, 0, -1), jnp.ones(valid.shape)
