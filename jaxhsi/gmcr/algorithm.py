@@ -24,6 +24,7 @@ from jaxhsi.gmcr.candidates import (
     shape,
 )
 from jaxhsi.gmcr.coding import CLOSED, used
+from jaxhsi.gmcr.colour import Frame, Noise
 from jaxhsi.gmcr.gates import hard_concrete, open_probability
 from jaxhsi.gmcr.library import with_library
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
@@ -47,6 +48,8 @@ class State(NamedTuple):
         counts: components after the last phase and the one before it; -1 for none.
         grown: components that the last phase added.
         drift: by how much its end moved the logarithm of the noise variance, mean over spectra.
+        noise: what is known of it beside the law, which is that in the frame where it is white;
+            kept for whoever brings the spectra into that frame.
     """
 
     step: Int[Array, ""]
@@ -57,6 +60,7 @@ class State(NamedTuple):
     counts: Int[Array, "2"]
     grown: Int[Array, ""]
     drift: Float[Array, ""]
+    noise: Noise | None = None
 
 
 class Info(NamedTuple):
@@ -83,8 +87,8 @@ class Solver(NamedTuple):
     `epoch` and `settle` may be mapped over keys and states by ``vmap``: an ensemble of restarts.
 
     Attributes:
-        init: ``init(x, survey, tried, slots) -> State``: a pool of ``slots`` slots, of which
-            ``tried`` hold spectra of the data.
+        init: ``init(x, survey, tried, slots, frame=None) -> State``: a pool of ``slots`` slots, of
+            which ``tried`` hold spectra of the data; x is in the frame, if there is one.
         step: ``step(key, state, x) -> (State, Info)``: gates and components move.
         epoch: ``epoch(key, state, x) -> (State, Info)``: ``options.refresh`` steps in one scan,
             then the noise law is fitted anew.
@@ -108,10 +112,11 @@ class Solution(NamedTuple):
     Attributes:
         components: unit rows.
         concentrations: in the units of the data.
-        noise: law of the noise.
+        noise: law of the noise, offset and spikes apart.
         gates: probability that each component is open.
         fixed: components of the library.
         converged: whether the last phase changed nothing.
+        departures: how the noise is not white.
     """
 
     components: Float[Array, "k c"]
@@ -120,6 +125,7 @@ class Solution(NamedTuple):
     gates: Float[Array, " k"]
     fixed: Bool[Array, " k"]
     converged: bool
+    departures: Noise
 
 
 def converged(state: State) -> Bool[Array, ""]:
@@ -132,13 +138,17 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
     """The solver under these options."""
 
     def init(
-        x: Float[Array, "n c"], survey: Survey, tried: Int[Array, ""] | int, slots: int
+        x: Float[Array, "n c"],
+        survey: Survey,
+        tried: Int[Array, ""] | int,
+        slots: int,
+        frame: Frame | None = None,
     ) -> State:
         xw, place = _whiten(x, survey.law), jnp.arange(slots)
         signal = jnp.arange(len(survey.basis)) < tried
         denoised = (xw @ survey.basis.T * signal) @ survey.basis
-        rows = shape(denoised[successive_projection(denoised, slots)], options)
-        pool = Candidates(rows, place < slots, place < 0).keep(place < tried)
+        rows = shape(denoised[successive_projection(denoised, slots)], options, frame)
+        pool = Candidates(rows, place < slots, place < 0, frame).keep(place < tried)
         cost = coefficient_cost(pool)
         worth = evidence(encode(xw, pool, options, cost), pool, cost)
         zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)

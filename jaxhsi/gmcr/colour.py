@@ -8,7 +8,7 @@ to x L'^-1, where the noise is white, and back by L'. NumPy in float64, on the h
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float
 from scipy.linalg import solve_toeplitz, solve_triangular, toeplitz
 
 DEGREES = 4
@@ -16,35 +16,47 @@ DEGREES = 4
 _MOST_LAGS = 10
 _STRICT = 3.0  # multiple of a parameter's price by the Bayesian information criterion
 _CHANNELS = 0.01  # least variance of the channels' log variances that matters: 5 % of deviation
+_FLOOR = 1e-4  # of the noise that is not correlated, so that its inverse stays in float32
+_SAME_COLOUR, _SAME_OFFSET = 0.01, 0.1
 _SURE = 4.0  # standard errors by which drift must exceed the noise
 
 
 class Noise(NamedTuple):
-    """What was found out about noise beside its level; nothing of it where noise is white.
+    """What was found out about noise beside its level; `white_noise` says the neutral values.
 
     Attributes:
-        channels: deviation of each channel, 1 on average; None if all are alike.
-        correlation: coefficients of an AR(p) process along the axis; (0,) if not correlated.
+        channels: deviation of each channel, of mean square 1.
+        correlation: coefficients of an AR process along the axis, 0 beyond its order.
         drift: deviation of each Legendre polynomial, unit vectors, in units of the noise's.
-        offset: added to every spectrum, in the units of the data; None if there is none.
+        offset: added to every spectrum, in the units of the data.
         spikes: entries that were left out; None if there are none.
     """
 
-    channels: Float[np.ndarray, " c"] | None = None
-    correlation: Float[np.ndarray, " p"] = np.zeros(0)
-    drift: Float[np.ndarray, " 4"] = np.zeros(DEGREES)
-    offset: Float[np.ndarray, " c"] | None = None
+    channels: Float[np.ndarray, " c"]
+    correlation: Float[np.ndarray, " p"]
+    drift: Float[np.ndarray, " k"]
+    offset: Float[np.ndarray, " c"]
     spikes: Bool[np.ndarray, "n c"] | None = None
 
     @property
     def coloured(self) -> bool:
         """Whether the covariance of the channels differs from a multiple of the identity."""
-        return self.channels is not None or len(self.correlation) > 0 or bool(self.drift.any())
+        return bool((self.channels != 1).any() or self.correlation.any() or self.drift.any())
 
     @property
     def white(self) -> bool:
         """Whether nothing at all was found."""
-        return not self.coloured and self.offset is None and self.spikes is None
+        return not self.coloured and not self.offset.any() and self.spikes is None
+
+
+def white_noise(bands: int) -> Noise:
+    """Channels alike, nothing else."""
+    return Noise(
+        np.ones(bands),
+        np.zeros(_lags(bands)),
+        np.zeros(min(DEGREES, bands)),
+        np.zeros(bands),
+    )
 
 
 class Frame(NamedTuple):
@@ -55,8 +67,8 @@ class Frame(NamedTuple):
         colour: L'.
     """
 
-    whiten: Float[np.ndarray, "c c"]
-    colour: Float[np.ndarray, "c c"]
+    whiten: Float[np.ndarray | Array, "c c"]
+    colour: Float[np.ndarray | Array, "c c"]
 
 
 def legendre(bands: int) -> Float[np.ndarray, "4 c"]:
@@ -69,12 +81,40 @@ def frame(noise: Noise, bands: int) -> Frame | None:
     """Where this noise is white; None if it is so already."""
     if not noise.coloured:
         return None
-    covariance = toeplitz(autocovariance(noise.correlation, bands))
-    basis = legendre(bands)
-    covariance += (basis.T * noise.drift[: len(basis)] ** 2) @ basis
-    deviation = np.ones(bands) if noise.channels is None else noise.channels
-    lower = np.linalg.cholesky(deviation[:, None] * covariance * deviation)
+    lower = np.linalg.cholesky(covariance(noise, bands))
     return Frame(solve_triangular(lower, np.eye(bands), lower=True).T, lower.T)
+
+
+def covariance(noise: Noise, bands: int) -> Float[np.ndarray, "c c"]:
+    """Sigma: of the channels, for noise of level 1."""
+    basis = legendre(bands)
+    even = toeplitz(autocovariance(noise.correlation, bands)) + _FLOOR * np.eye(bands)
+    even += (basis.T * noise.drift**2) @ basis
+    return noise.channels[:, None] * even * noise.channels
+
+
+def same_noise(first: Noise, second: Noise, constant: Float[np.ndarray, " n"]) -> bool:
+    """Whether two noises are as good as one another.
+
+    Their covariances, of whatever level, differ by less than 0.01 in Kullback-Leibler divergence
+    per channel, deviations wrong by a tenth; their offsets by less than a tenth of the noise.
+
+    Args:
+        first: one.
+        second: the other.
+        constant: what a unit offset adds to each spectrum in units of its noise, as far as mixing
+            does not explain it.
+    """
+    bands = len(first.channels)
+    shift = np.sqrt(np.mean((first.offset - second.offset) ** 2) * np.mean(constant**2))
+    if shift > _SAME_OFFSET:
+        return False
+    if not first.coloured and not second.coloured:
+        return True
+    old, new = covariance(first, bands), covariance(second, bands)
+    product = np.linalg.solve(old, new)
+    level = np.trace(product) / bands
+    return bool(0.5 * (np.log(level) - np.linalg.slogdet(product)[1] / bands) < _SAME_COLOUR)
 
 
 def autocovariance(coefficients: Float[np.ndarray, " p"], lags: int) -> Float[np.ndarray, " m"]:
@@ -91,8 +131,8 @@ def autocovariance(coefficients: Float[np.ndarray, " p"], lags: int) -> Float[np
 
 def channel_deviations(
     variance: Float[np.ndarray, " c"], freedom: float
-) -> Float[np.ndarray, " c"] | None:
-    """Deviations of the channels, shrunk to what is not the error of measuring them.
+) -> Float[np.ndarray, " c"]:
+    """Deviations of the channels, shrunk to what is not the error of measuring them; 1 if nothing.
 
     The logarithm of a variance of m degrees of freedom errs by a variance of 2 / m.
 
@@ -105,7 +145,7 @@ def channel_deviations(
     # the error of a variance of the logarithms over c channels, three times
     slack = 1 + 3 * np.sqrt(2 / len(logs))
     if total - slack * error < _CHANNELS:
-        return None
+        return np.ones_like(variance)
     kept = np.exp(0.5 * (1 - error / total) * (logs - logs.mean()))
     return kept / np.sqrt(np.mean(kept**2))
 
@@ -113,7 +153,7 @@ def channel_deviations(
 def correlation(
     rows: Float[np.ndarray, "m c"], weights: Float[np.ndarray, " m"], freedom: float
 ) -> Float[np.ndarray, " p"]:
-    """Coefficients of the AR process of a covariance R' diag(w) R, order 0..10 by BIC.
+    """Coefficients of the AR process of a covariance R' diag(w) R, order by BIC; then 0 to 10.
 
     Args:
         rows: R, such that all channels have the same variance.
@@ -123,7 +163,7 @@ def correlation(
     Source: Yule and Walker; Schwarz 1978, each parameter at three times its price.
     """
     bands = rows.shape[1]
-    lags = min(_MOST_LAGS, bands // 4)
+    lags = _lags(bands)
     points = 1 << (2 * bands - 1).bit_length()
     power = weights @ np.abs(np.fft.rfft(rows, points, axis=1)) ** 2
     found = np.fft.irfft(power, points)[: lags + 1] / (bands - np.arange(lags + 1))
@@ -133,12 +173,12 @@ def correlation(
         left = max(1 - a @ found[1 : order + 1] / found[0], 1e-9)
         price = _STRICT * order * np.log(values)
         best = min(best, (values * np.log(left) + price, a), key=lambda pair: pair[0])
-    return best[1]
+    return np.pad(best[1], (0, lags - len(best[1])))
 
 
 def drift(
     amounts: Float[np.ndarray, "n k"], freedom: float, expected: Float[np.ndarray, " k"]
-) -> Float[np.ndarray, " 4"]:
+) -> Float[np.ndarray, " k"]:
     """Deviation of each polynomial beyond what the noise holds of it; 0 where it is not sure.
 
     Args:
@@ -148,5 +188,9 @@ def drift(
     """
     variance = np.sum(amounts**2, axis=0) / freedom
     sure = variance > expected * (1 + _SURE * np.sqrt(2 / freedom))
-    found = np.where(sure, np.sqrt(np.maximum(variance - expected, 0)), 0.0)
-    return np.pad(found, (0, DEGREES - len(found)))
+    return np.where(sure, np.sqrt(np.maximum(variance - expected, 0)), 0.0)
+
+
+def _lags(bands: int) -> int:
+    """Most lags of an AR process in so many channels."""
+    return min(_MOST_LAGS, max(1, bands // 4))

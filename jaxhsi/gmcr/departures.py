@@ -24,12 +24,15 @@ from jaxhsi.gmcr.colour import (
     drift,
     frame,
     legendre,
+    white_noise,
 )
 from jaxhsi.gmcr.noise import noise_scale
 from jaxhsi.gmcr.start import survey
 
 _PASSES = 12
 _STILL = 0.02  # relative change of what was found that is none
+_FEW = 8  # degrees of freedom that tell nothing
+_LEVEL = 0.01  # below, there is no noise but that of float32
 _MATTERS = 0.5  # share of a component's price that a departure must gain: else it does no harm
 _OUTLYING = 7.0  # noise deviations of a spike
 _NORMAL = 1.4826  # deviation of normal values by the median of their sizes
@@ -80,10 +83,11 @@ def departures(x: Float[np.ndarray, "n c"]) -> tuple[Noise, Float[np.ndarray, "n
         x: spectra, in any units.
     """
     x = np.asarray(x, np.float64)
-    noise, filled, before = Noise(), x, None
+    noise, filled, before = white_noise(x.shape[1]), x, None
     for _ in range(_PASSES):
         residual = _row_space(filled, noise)
-        noise, filled = departures_of(x, filled, noise.spikes, residual)
+        spikes, filled = _without_spikes(x, filled, noise.spikes, residual)
+        noise = noise_left(residual)._replace(spikes=spikes)
         summary = _summary(noise, residual)
         if noise.white or (before is not None and _same(summary, before)):
             break
@@ -91,23 +95,28 @@ def departures(x: Float[np.ndarray, "n c"]) -> tuple[Noise, Float[np.ndarray, "n
     return noise, filled
 
 
-def departures_of(
-    x: Float[np.ndarray, "n c"],
-    filled: Float[np.ndarray, "n c"],
-    spikes: Bool[np.ndarray, "n c"] | None,
-    residual: Residual,
-) -> tuple[Noise, Float[np.ndarray, "n c"]]:
-    """The same from what mixing leaves.
+def noise_left(residual: Residual) -> Noise:
+    """Offset, channels, correlation and drift of what mixing leaves, white where it is too little.
 
-    Args:
-        x: spectra.
-        filled: those that were mixed, with known spikes replaced.
-        spikes: the known ones.
-        residual: of the filled ones.
+    A departure counts where it gains half of what a component must: less can do no harm.
     """
-    least = _MATTERS * float(free_price(jnp.float32(len(x)), x.shape[1]))
-    spikes, filled = _without_spikes(x, filled, spikes, residual, least)
-    return _departures(residual, least)._replace(spikes=spikes), filled
+    bands = residual.data.shape[1]
+    if residual.freedom < _FEW or bands * residual.seen < _FEW or residual.level < _LEVEL:
+        return white_noise(bands)
+    least, freedom, basis = _least(residual.data), residual.freedom, legendre(bands)
+    offset, left = _offset(residual, basis, least)
+    sharper = freedom * residual.seen
+    variance = residual.weights @ residual.rows**2
+    variance = np.maximum(variance, 0.1 * np.mean(variance))
+    channels = channel_deviations(variance, sharper)
+    deviation = channels * np.sqrt(np.mean(variance / channels**2))
+    process = correlation(residual.rows / deviation, residual.weights, sharper)
+    amounts = (left / deviation) @ basis.T
+    expected = np.sum(basis @ toeplitz(autocovariance(process, len(variance))) * basis, axis=1)
+    expected += residual.level * np.sum((residual.leak / deviation @ basis.T) ** 2, axis=0)
+    sizes = drift(amounts, freedom, expected)
+    sizes = sizes if freedom * np.sum(sizes**2) > least else np.zeros_like(sizes)
+    return Noise(channels, process, sizes, offset)
 
 
 def left_by_codes(
@@ -132,8 +141,7 @@ def left_by_codes(
     left = np.linalg.qr(codes / scale[:, None])[0]
     data, constant = x / scale[:, None], 1 / scale
     data, constant = data - left @ (left.T @ data), constant - left @ (left.T @ constant)
-    offset = 0 if noise.offset is None else np.outer(constant, noise.offset)
-    seen = (data - offset) @ known.whiten
+    seen = (data - np.outer(constant, noise.offset)) @ known.whiten
     seen = seen - (seen @ smooth.T) @ smooth
     freedom = max(len(x) - codes.shape[1] - 1, 1)
     own = components @ known.whiten
@@ -148,7 +156,7 @@ def _row_space(x: np.ndarray, noise: Noise) -> Residual:
     """What the singular vectors leave that stand above the noise as it is known."""
     rows, bands = x.shape
     known, smooth = _frame_and_smooth(noise, bands)
-    seen = (x if noise.offset is None else x - noise.offset) @ known.whiten
+    seen = (x - noise.offset) @ known.whiten
     seen = seen - (seen @ smooth.T) @ smooth
     found = _survey(jnp.asarray(seen, jnp.float32))
     mean_square = jnp.asarray(np.mean(seen**2, axis=1), jnp.float32)
@@ -185,7 +193,7 @@ def _covariance(
     expectation maximisation, N = M + (1 - share) K, made longer to (N - (1 - share) K) / share.
     """
     bands = seen.shape[1]
-    shadow = smooth @ (legendre(bands) @ known.whiten).T * noise.drift[: len(smooth)]
+    shadow = smooth @ (legendre(bands) @ known.whiten).T * noise.drift
     values, vectors = np.linalg.eigh(np.eye(len(smooth)) - shadow @ shadow.T)
     calm = (vectors * np.sqrt(np.maximum(values, 0))).T @ smooth
     lacking = np.concatenate([taken, calm]) @ known.colour
@@ -211,7 +219,6 @@ def _without_spikes(
     filled: np.ndarray,
     known: Bool[np.ndarray, "n c"] | None,
     residual: Residual,
-    least: float,
 ) -> tuple[Bool[np.ndarray, "n c"] | None, np.ndarray]:
     """Entries far outside the noise, if together they matter, and the spectra without them.
 
@@ -227,36 +234,16 @@ def _without_spikes(
     found = found if known is None else found | known
     better = np.where(found, filled - rest * residual.scale[:, None] / room, x)
     gain = np.sum(((better - x) / (residual.scale[:, None] * deviation)) ** 2)
-    return (found, better) if gain > least else (None, x)
+    return (found, better) if gain > _least(x) else (None, x)
 
 
-def _departures(residual: Residual, least: float) -> Noise:
-    """Offset, channels, correlation and drift of what mixing leaves."""
-    basis, freedom = legendre(residual.data.shape[1]), residual.freedom
-    offset, left = _offset(residual, basis, least)
-    sharper = freedom * residual.seen
-    variance = residual.weights @ residual.rows**2
-    variance = np.maximum(variance, 0.1 * np.mean(variance))
-    channels = channel_deviations(variance, sharper)
-    shape = np.ones(len(variance)) if channels is None else channels
-    deviation = shape * np.sqrt(np.mean(variance / shape**2))
-    process = correlation(residual.rows / deviation, residual.weights, sharper)
-    amounts = (left / deviation) @ basis.T
-    expected = np.sum(basis @ toeplitz(autocovariance(process, len(variance))) * basis, axis=1)
-    expected += residual.level * np.sum((residual.leak / deviation @ basis.T) ** 2, axis=0)
-    sizes = drift(amounts, freedom, expected)
-    sizes = sizes if freedom * np.sum(sizes**2) > least else np.zeros_like(sizes)
-    return Noise(channels, process, sizes, offset)
-
-
-def _offset(
-    residual: Residual, basis: np.ndarray, least: float
-) -> tuple[np.ndarray | None, np.ndarray]:
+def _offset(residual: Residual, basis: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
     """The offset, polynomials 0..3, where its gain matters; and the residual without it."""
+    none = np.zeros(residual.data.shape[1]), residual.data
     constant, data, freedom = residual.constant, residual.data, residual.freedom
     power = constant @ constant
     if power < _SEEN * np.sum(residual.scale**-2.0):
-        return None, data
+        return none
     amounts = data @ basis.T
     sizes = constant @ amounts / power
     spread = np.sum((amounts - np.outer(constant, sizes)) ** 2, axis=0) / freedom
@@ -264,13 +251,12 @@ def _offset(
     sure = sizes**2 * power > np.maximum(_DISTINCT**2 * spread, _BIASED**2 * freedom * errors)
     sizes = np.where(sure, sizes, 0.0)
     if np.sum(sizes**2) * power < least * residual.level:
-        return None, data
+        return none
     return sizes @ basis, data - np.outer(constant, sizes @ basis)
 
 
 def _summary(noise: Noise, residual: Residual) -> np.ndarray:
-    offset = 0.0 if noise.offset is None else np.sqrt(np.mean(noise.offset**2))
-    spread = 0.0 if noise.channels is None else noise.channels.std()
+    offset, spread = np.sqrt(np.mean(noise.offset**2)), noise.channels.std()
     size, process = np.sqrt(np.sum(noise.drift**2)), noise.correlation
     spikes = 0 if noise.spikes is None else noise.spikes.sum()
     return np.array([residual.freedom, spikes, process.sum(), spread, size, offset])
@@ -278,3 +264,8 @@ def _summary(noise: Noise, residual: Residual) -> np.ndarray:
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.all(np.abs(a - b) <= _STILL * np.maximum(np.abs(a), np.abs(b))))
+
+
+def _least(x: np.ndarray) -> float:
+    """Squared residual, in noise units, that a departure from white noise must explain."""
+    return _MATTERS * float(free_price(jnp.float32(len(x)), x.shape[1]))
