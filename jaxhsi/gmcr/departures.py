@@ -29,12 +29,12 @@ from jaxhsi.gmcr.colour import (
 from jaxhsi.gmcr.noise import noise_scale
 from jaxhsi.gmcr.start import survey
 
-_PASSES = 12
+_PASSES, _ROUNDS = 12, 6
 _STILL = 0.02  # relative change of what was found that is none
 _FEW = 8  # degrees of freedom that tell nothing
 _LEVEL = 0.01  # below, there is no noise but that of float32
 _MATTERS = 0.5  # share of a component's price that a departure must gain: else it does no harm
-_OUTLYING = 7.0  # noise deviations of a spike
+_OUTLYING, _STAYS = 7.0, 5.0  # noise deviations of a spike, and of one that was found before
 _NORMAL = 1.4826  # deviation of normal values by the median of their sizes
 _NARROW = 0.15  # sum of v^4 above which a singular vector is made of spikes
 _SEEN = 0.02  # share of a constant that components must leave unexplained for an offset to be seen
@@ -85,9 +85,8 @@ def departures(x: Float[np.ndarray, "n c"]) -> tuple[Noise, Float[np.ndarray, "n
     x = np.asarray(x, np.float64)
     noise, filled, before = white_noise(x.shape[1]), x, None
     for _ in range(_PASSES):
-        residual = _row_space(filled, noise)
-        spikes, filled = _without_spikes(x, filled, noise.spikes, residual)
-        noise = noise_left(residual)._replace(spikes=spikes)
+        residual, noise, filled = _despiked(x, filled, noise)
+        noise = noise_left(residual)._replace(spikes=noise.spikes)
         summary = _summary(noise, residual)
         if noise.white or (before is not None and _same(summary, before)):
             break
@@ -150,6 +149,23 @@ def left_by_codes(
     leverage, leak = np.sum(left**2, axis=1), leak / np.maximum(own, 1e-9)[:, None]
     measured = _covariance(seen, freedom, smooth[:0], smooth, noise, known)
     return Residual(data, constant, scale, leverage, freedom, *measured, leak)
+
+
+def _despiked(
+    x: np.ndarray, filled: np.ndarray, noise: Noise
+) -> tuple[Residual, Noise, np.ndarray]:
+    """Residual, noise with its spikes, and filled spectra when no more spikes come to light.
+
+    The smaller ones are seen only when the larger are gone, and so is the noise.
+    """
+    for _ in range(_ROUNDS):
+        residual = _row_space(filled, noise)
+        spikes, filled = _without_spikes(x, filled, noise.spikes, residual)
+        before = 0 if noise.spikes is None else noise.spikes.sum()
+        noise = noise._replace(spikes=spikes)
+        if spikes is None or spikes.sum() == before:
+            break
+    return residual, noise, filled
 
 
 def _row_space(x: np.ndarray, noise: Noise) -> Residual:
@@ -222,19 +238,22 @@ def _without_spikes(
 ) -> tuple[Bool[np.ndarray, "n c"] | None, np.ndarray]:
     """Entries far outside the noise, if together they matter, and the spectra without them.
 
-    An entry's residual is 1 - leverage of what is wrong with it, so that the filled value
-    leaves none.
+    An entry's residual is 1 - leverage of what is wrong with it. One that was found before stays
+    if it is a little less far out.
     """
     basis = legendre(x.shape[1])
     rest = residual.data - (residual.data @ basis.T) @ basis
-    size = np.abs(rest)
-    deviation = _NORMAL * np.maximum(np.median(size), np.median(size, axis=0))
+    size = np.abs(rest) if known is None else np.abs(rest[~known])
+    spread = np.median(np.abs(rest), axis=0)
+    deviation = np.maximum(_NORMAL * np.maximum(np.median(size), spread), 1e-12)
     room = np.maximum(1 - residual.leverage, 0.05)[:, None]
-    found = size > _OUTLYING * np.sqrt(room) * np.maximum(deviation, 1e-12)
-    found = found if known is None else found | known
-    better = np.where(found, filled - rest * residual.scale[:, None] / room, x)
-    gain = np.sum(((better - x) / (residual.scale[:, None] * deviation)) ** 2)
-    return (found, better) if gain > _least(x) else (None, x)
+    scale = residual.scale[:, None]
+    predicted = filled - rest * scale / room
+    score = np.abs(x - predicted) / (scale * deviation) * np.sqrt(room)
+    found = score > (_OUTLYING if known is None else np.where(known, _STAYS, _OUTLYING))
+    if np.sum(score[found] ** 2) < _least(x):
+        return None, x
+    return found, np.where(found, predicted, x)
 
 
 def _offset(residual: Residual, basis: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:

@@ -52,8 +52,8 @@ def _ground(mesh: Mesh, noise: Noise, filled: Host, spikes: np.ndarray | None) -
     x, found = filled - exact.offset, frame(exact, filled.shape[1])
     if found is None:
         return Ground(rounded, filled, spikes, split(mesh, _single(x)), None)
-    x = split(mesh, _single(x @ found.whiten))
-    return Ground(rounded, filled, spikes, x, replicate(mesh, jax.tree.map(_single, found)))
+    single = jax.tree.map(lambda a: a.astype(np.float32), found)
+    return Ground(rounded, filled, spikes, split(mesh, _single(x @ found.whiten)), single)
 
 
 def _single(a: np.ndarray) -> Array:
@@ -61,8 +61,8 @@ def _single(a: np.ndarray) -> Array:
 
 
 def with_frame(state: State, frame: Frame | None) -> State:
-    """The state with another frame, or, for a checkpoint, none; components stay as they are."""
-    return state._replace(pool=state.pool._replace(frame=frame))
+    """The state with a copy of a frame, or, for a checkpoint, none; components stay as they are."""
+    return state._replace(pool=state.pool._replace(frame=jax.tree.map(jnp.array, frame)))
 
 
 def reconsidered(
@@ -77,7 +77,7 @@ def reconsidered(
         codes: of this state.
     """
     pool = state.pool
-    rows = np.asarray(in_data(pool.components, ground.frame), np.float64)
+    rows = np.asarray(in_data(np.asarray(pool.components), ground.frame), np.float64)
     used = (codes != 0).any(0)
     scale = noise_scale(state.law, jnp.mean(ground.x**2, axis=1))
     exact = jax.tree.map(lambda a: np.asarray(a, np.float64), ground.noise)
@@ -86,14 +86,16 @@ def reconsidered(
     if same_noise(exact, noise, left.constant):
         return state, ground
     ground = reground(mesh, ground, noise)
-    moved = rows if ground.frame is None else rows @ np.asarray(ground.frame.whiten)
+    moved = rows if ground.frame is None else rows @ ground.frame.whiten
     sizes = np.linalg.norm(moved, axis=1)
     unit = moved / np.maximum(sizes, 1e-9)[:, None]
     law = residual_law(ground.x, _single(codes * sizes), _single(unit))
-    pool = pool._replace(components=_single(unit), frame=ground.frame)
+    pool = pool._replace(components=_single(unit))
     never = jnp.full((), jnp.inf, jnp.float32)
-    state = state._replace(pool=pool, law=law, drift=never, noise=ground.noise)
-    return replicate(mesh, state), ground
+    state = state._replace(
+        pool=pool, law=law, drift=never, noise=jax.tree.map(jnp.array, ground.noise)
+    )
+    return replicate(mesh, with_frame(state, ground.frame)), ground
 
 
 def in_data(components: Any, frame: Frame | None) -> Any:

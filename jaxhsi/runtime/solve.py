@@ -107,7 +107,9 @@ def _start(run: Solver, ground: Ground, candidates: int | None) -> State:
     wanted = candidates or math.ceil(REDUNDANCY * int(found.rank)) + 2
     tried = max(1, min(wanted, min(x.shape) - 1))
     slots = next((size for size in SLOTS if size >= tried + ROOM), tried + ROOM)
-    return run.init(x, found, tried, slots, ground.frame)._replace(noise=ground.noise)
+    return run.init(x, found, tried, slots, ground.frame)._replace(
+        noise=jax.tree.map(jnp.array, ground.noise)
+    )
 
 
 def _phases(
