@@ -36,7 +36,8 @@ _LEVEL = 0.01  # below, there is no noise but that of float32
 _MATTERS = 0.5  # share of a component's price that a departure must gain: else it does no harm
 _OUTLYING, _STAYS = 7.0, 5.0  # noise deviations of a spike, and of one that was found before
 _NORMAL = 1.4826  # deviation of normal values by the median of their sizes
-_NARROW = 0.15  # sum of v^4 above which a singular vector is made of spikes
+_LINE = 0.05  # share of spectra with the same channel far out that is no chance but a line
+_NARROW = 0.05  # sum of v^4 above which a singular vector is made of spikes
 _SEEN = 0.02  # share of a constant that components must leave unexplained for an offset to be seen
 _BIASED = 0.5  # share of the curves' leak that may be the same in all spectra
 _DISTINCT = 5.0  # standard errors of an offset's polynomials
@@ -238,7 +239,8 @@ def _without_spikes(
 ) -> tuple[Bool[np.ndarray, "n c"] | None, np.ndarray]:
     """Entries far outside the noise, if together they matter, and the spectra without them.
 
-    An entry's residual is 1 - leverage of what is wrong with it. One that was found before stays
+    Channels where many spectra are far out are lines, which mixing should explain. An entry's
+    residual is 1 - leverage of what is wrong with it. One that was found before stays
     if it is a little less far out.
     """
     basis = legendre(x.shape[1])
@@ -251,6 +253,7 @@ def _without_spikes(
     predicted = filled - rest * scale / room
     score = np.abs(x - predicted) / (scale * deviation) * np.sqrt(room)
     found = score > (_OUTLYING if known is None else np.where(known, _STAYS, _OUTLYING))
+    found &= found.sum(axis=0) <= _LINE * len(x) + 2
     if np.sum(score[found] ** 2) < _least(x):
         return None, x
     return found, np.where(found, predicted, x)

@@ -1,5 +1,6 @@
 """A table as the solver sees it: no offset, no spikes, in the frame where noise is white."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -101,3 +102,25 @@ def reconsidered(
 def in_data(components: Any, frame: Frame | None) -> Any:
     """Spectra behind rows in the frame."""
     return components if frame is None else components @ frame.colour
+
+
+def for_networks(
+    solution: Solution, spectra: Host
+) -> tuple[Solution, Host, Callable[[Host], Host]]:
+    """A solution and its spectra where noise is white, and the map of other spectra to there.
+
+    Concentrations stay those of the data.
+    """
+    noise = jax.tree.map(lambda a: np.asarray(a, np.float64), solution.departures)
+    found = frame(noise, spectra.shape[1])
+    if found is None and not noise.offset.any():
+        return solution, spectra, lambda x: x
+    whiten = np.eye(spectra.shape[1]) if found is None else found.whiten
+
+    def seen(x: Host) -> Host:
+        return ((x - noise.offset) @ whiten).astype(np.float32)
+
+    components = (solution.components @ whiten).astype(np.float32)
+    x = seen(spectra)
+    law = residual_law(jnp.asarray(x), _single(solution.concentrations), _single(components))
+    return solution._replace(components=components, noise=jax.device_get(law)), x, seen
