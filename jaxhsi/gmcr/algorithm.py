@@ -45,9 +45,11 @@ class State(NamedTuple):
         pool: the candidates.
         logits: of their gates.
         law: of the noise.
+        settled: law at the end of the last phase.
         counts: components after the last phase and the one before it; -1 for none.
         grown: components that the last phase added.
-        drift: by how much its end moved the logarithm of the noise variance, mean over spectra.
+        drift: by how much it moved the logarithm of the noise variance, mean over spectra, from its
+            beginning to its end; what the gates' draws leave in between does not count.
         noise: what is known of it beside the law, which is that in the frame where it is white;
             kept for whoever brings the spectra into that frame.
     """
@@ -57,6 +59,7 @@ class State(NamedTuple):
     pool: Candidates
     logits: Float[Array, " p"]
     law: NoiseLaw
+    settled: NoiseLaw
     counts: Int[Array, "2"]
     grown: Int[Array, ""]
     drift: Float[Array, ""]
@@ -153,7 +156,7 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
         worth = evidence(encode(xw, pool, options, cost), pool, cost)
         zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
         counts = jnp.full(2, -1, jnp.int32)
-        return State(zero, zero, pool, _opened(worth), survey.law, counts, zero, never)
+        return State(zero, zero, pool, _opened(worth), survey.law, survey.law, counts, zero, never)
 
     def pressure(state: State) -> Array:
         within = state.step % options.steps + 1
@@ -222,7 +225,8 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
             counts=jnp.stack([count, state.counts[0]]).astype(jnp.int32),
             grown=grown.astype(jnp.int32),
             law=law,
-            drift=jnp.mean(jnp.abs(2 * jnp.log(_scale(x, law) / scale))),
+            settled=law,
+            drift=jnp.mean(jnp.abs(2 * jnp.log(_scale(x, law) / _scale(x, state.settled)))),
         )
 
     def identify(state: State, x: Array, library: Float[Array, "l c"]) -> State:

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float
 
-from jaxhsi.gmcr.algorithm import State
+from jaxhsi.gmcr.algorithm import Solution, State
 from jaxhsi.gmcr.colour import Frame, Noise, frame, same_noise
 from jaxhsi.gmcr.departures import departures, left_by_codes, noise_left
 from jaxhsi.gmcr.noise import noise_scale, residual_law
@@ -94,7 +94,7 @@ def reconsidered(
     pool = pool._replace(components=_single(unit))
     never = jnp.full((), jnp.inf, jnp.float32)
     state = state._replace(
-        pool=pool, law=law, drift=never, noise=jax.tree.map(jnp.array, ground.noise)
+        pool=pool, law=law, settled=law, drift=never, noise=jax.tree.map(jnp.array, ground.noise)
     )
     return replicate(mesh, with_frame(state, ground.frame)), ground
 
