@@ -18,6 +18,7 @@ _STRICT = 3.0  # multiple of a parameter's price by the Bayesian information cri
 _CHANNELS = 0.01  # least variance of the channels' log variances that matters: 5 % of deviation
 _FLOOR = 1e-4  # of the noise that is not correlated, so that its inverse stays in float32
 _SAME_COLOUR, _SAME_OFFSET = 0.01, 0.1
+_STABLE = 0.999  # root of an AR process that counts as one
 _SURE = 4.0  # standard errors by which drift must exceed the noise
 
 
@@ -74,7 +75,8 @@ class Frame(NamedTuple):
 def legendre(bands: int) -> Float[np.ndarray, "4 c"]:
     """Orthonormal rows that span the polynomials up to degree 3; fewer for fewer bands than 4."""
     basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, bands), min(DEGREES, bands) - 1)
-    return np.linalg.qr(basis)[0].T * np.sign(basis[-1])[:, None]
+    rows = np.linalg.qr(basis)[0].T
+    return rows * np.sign(rows[:, -1:])
 
 
 def frame(noise: Noise, bands: int) -> Frame | None:
@@ -171,6 +173,8 @@ def correlation(
     for order in range(lags + 1):
         a = solve_toeplitz(found[:order], found[1 : order + 1]) if order else np.zeros(0)
         left = max(1 - a @ found[1 : order + 1] / found[0], 1e-9)
+        if np.abs(np.roots(np.concatenate([[1.0], -a]))).max(initial=0.0) > _STABLE:
+            continue  # weights of both signs may give what no process has
         price = _STRICT * order * np.log(values)
         best = min(best, (values * np.log(left) + price, a), key=lambda pair: pair[0])
     return np.pad(best[1], (0, lags - len(best[1])))

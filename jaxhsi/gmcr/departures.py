@@ -32,12 +32,13 @@ from jaxhsi.gmcr.start import survey
 _PASSES, _ROUNDS = 12, 6
 _STILL = 0.02  # relative change of what was found that is none
 _FEW = 8  # degrees of freedom that tell nothing
-_LEVEL = 0.01  # below, there is no noise but that of float32
+_LEVEL = 0.01, 20.0  # below, noise is that of float32; above, components are left in it
 _MATTERS = 0.5  # share of a component's price that a departure must gain: else it does no harm
 _OUTLYING, _STAYS = 7.0, 5.0  # noise deviations of a spike, and of one that was found before
 _NORMAL = 1.4826  # deviation of normal values by the median of their sizes
 _LINE = 0.05  # share of spectra with the same channel far out that is no chance but a line
 _NARROW = 0.05  # sum of v^4 above which a singular vector is made of spikes
+_FLAT = 15.0  # the same of a singular vector of spectra, whatever the bands: at most so much / c
 _SEEN = 0.02  # share of a constant that components must leave unexplained for an offset to be seen
 _BIASED = 0.5  # share of the curves' leak that may be the same in all spectra
 _DISTINCT = 5.0  # standard errors of an offset's polynomials
@@ -101,13 +102,17 @@ def noise_left(residual: Residual) -> Noise:
     A departure counts where it gains half of what a component must: less can do no harm.
     """
     bands = residual.data.shape[1]
-    if residual.freedom < _FEW or bands * residual.seen < _FEW or residual.level < _LEVEL:
+    if (
+        residual.freedom < _FEW
+        or bands * residual.seen < _FEW
+        or not _LEVEL[0] < residual.level < _LEVEL[1]
+    ):
         return white_noise(bands)
     least, freedom, basis = _least(residual.data), residual.freedom, legendre(bands)
     offset, left = _offset(residual, basis, least)
     sharper = freedom * residual.seen
     variance = residual.weights @ residual.rows**2
-    variance = np.maximum(variance, 0.1 * np.mean(variance))
+    variance = np.maximum(variance, 0.1 * np.median(np.abs(variance)))
     channels = channel_deviations(variance, sharper)
     deviation = channels * np.sqrt(np.mean(variance / channels**2))
     process = correlation(residual.rows / deviation, residual.weights, sharper)
@@ -143,7 +148,7 @@ def left_by_codes(
     data, constant = data - left @ (left.T @ data), constant - left @ (left.T @ constant)
     seen = (data - np.outer(constant, noise.offset)) @ known.whiten
     seen = seen - (seen @ smooth.T) @ smooth
-    freedom = max(len(x) - codes.shape[1] - 1, 1)
+    freedom = float(max(len(x) - codes.shape[1] - 1, 1))
     own = components @ known.whiten
     own = np.linalg.norm(own - (own @ smooth.T) @ smooth, axis=1)
     leak = np.sqrt(np.mean(codes != 0, axis=0))[:, None] * components
@@ -180,13 +185,13 @@ def _row_space(x: np.ndarray, noise: Noise) -> Residual:
     scale = np.asarray(noise_scale(found.law, mean_square), np.float64)
     rank = min(int(found.rank), rows // 2, 3 * bands // 4)
     right = np.asarray(found.basis[:rank], np.float64)
-    right = right[np.sum(right**4, axis=1) < _NARROW]
+    right = right[np.sum(right**4, axis=1) < max(_NARROW, _FLAT / bands)]
     seen = seen / scale[:, None]
     left, mixed = np.linalg.qr(seen @ right.T)
     data, constant = x / scale[:, None], 1 / scale
     fitted = left.T @ data
     seen = seen - left @ (left.T @ seen)
-    freedom = max(rows - len(right) - 1, 1)
+    freedom = float(max(rows - len(right) - 1, 1))
     measured = _covariance(seen, freedom, right, smooth, noise, known)
     # the noise of spectra comes with their weights that predict a curve; more of it where
     # the row space itself took up noise

@@ -94,7 +94,11 @@ def reconsidered(
     pool = pool._replace(components=_single(unit))
     never = jnp.full((), jnp.inf, jnp.float32)
     state = state._replace(
-        pool=pool, law=law, settled=law, drift=never, noise=jax.tree.map(jnp.array, ground.noise)
+        pool=pool,
+        law=law,
+        settled=jax.tree.map(jnp.array, law),
+        drift=never,
+        noise=jax.tree.map(jnp.array, ground.noise),
     )
     return replicate(mesh, with_frame(state, ground.frame)), ground
 
