@@ -13,11 +13,13 @@ from jaxtyping import Bool, Float32
 
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.findings import Findings
+from jaxhsi.gmcr.colour import Noise
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
 from jaxhsi.problem import Problem
 from jaxhsi.report.results import Unmix, component_names
 from jaxhsi.runtime.bands import BandStates, write_bands
 from jaxhsi.runtime.checkpoint import Checkpoints
+from jaxhsi.runtime.ground import for_networks
 from jaxhsi.runtime.joint import fit_joint, joint_method
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.solve import solve
@@ -35,6 +37,7 @@ class Answer(NamedTuple):
         unit: size that the data were divided by.
         networks: concentrations of new spectra.
         converged: whether the method ended by itself.
+        departures: how noise is not white, for data divided by ``unit``; None where not looked for.
     """
 
     found: Findings
@@ -42,6 +45,7 @@ class Answer(NamedTuple):
     unit: float
     networks: Unmix
     converged: bool
+    departures: Noise | None = None
 
 
 def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh) -> Answer:
@@ -66,11 +70,12 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
     names = found_names(components, np.asarray(solution.fixed), problem)
     found = _findings(components, concentrations, spectra, law, unit, names)
     options = replace(config.amortised, non_negative=config.solver.non_negative)
-    method, state = train_amortised(key, solution, spectra, options)
+    framed, seen, prepare = for_networks(solution, spectra)
+    method, state = train_amortised(key, framed, seen, options)
     with Checkpoints(folder / "networks", keep=1) as networks:
         networks.save(options.steps, state.params)
-    unmix = _in_blocks(jax.jit(method.unmix), state.params, unit)
-    return Answer(found, law, unit, unmix, bool(solution.converged))
+    unmix = _in_blocks(jax.jit(method.unmix), state.params, unit, prepare)
+    return Answer(found, law, unit, unmix, bool(solution.converged), solution.departures)
 
 
 def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
@@ -99,7 +104,7 @@ def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
     fixed = np.flatnonzero(joined.used) < (0 if problem.library is None else len(problem.library))
     names = found_names(components, fixed, problem)
     found = _findings(components, concentrations, np.asarray(spectra), law, 1.0, names)
-    unmix = _in_blocks(joined.unmix, joined.params, 1.0)
+    unmix = _in_blocks(joined.unmix, joined.params, 1.0, lambda x: x)
     return Answer(found, law, 1.0, lambda new: unmix(new) * sizes.T, joined.converged)
 
 
@@ -143,12 +148,14 @@ def _findings(
     return Findings(components, concentrations * np.float32(unit), noise * np.float32(unit), names)
 
 
-def _in_blocks(unmix: Callable[..., Any], params: Any, unit: float) -> Unmix:
-    """Concentrations of any number of spectra, block by block."""
+def _in_blocks(
+    unmix: Callable[..., Any], params: Any, unit: float, prepare: Callable[..., Any]
+) -> Unmix:
+    """Concentrations of any number of spectra, block by block, each prepared first."""
 
     def concentrations(new: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
         starts = range(0, len(new), BLOCK)
-        blocks = (_padded(new[i : i + BLOCK]) / np.float32(unit) for i in starts)
+        blocks = (prepare(_padded(new[i : i + BLOCK]) / np.float32(unit)) for i in starts)
         parts = [part.concentrations for part in unmix_stream(unmix, params, blocks)]
         return np.concatenate(parts)[: len(new)] * np.float32(unit)
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from jaxhsi.answers import Answer, gated_answer, joint_answer
@@ -13,6 +14,7 @@ from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
 from jaxhsi.data.truth import Truth
 from jaxhsi.findings import Findings, draw, fit_scores, match, score
 from jaxhsi.problem import Problem, open_problem
+from jaxhsi.report.noise import noise_scores, noise_sentences
 from jaxhsi.report.results import component_names, write_components, write_pixels, write_samples
 from jaxhsi.report.tables import component_table, fit_table
 from jaxhsi.runtime.folder import CONFIG, check_folder, claim_folder, fresh_folder
@@ -56,6 +58,8 @@ def unmix_table(
     scores["seconds"] = time.perf_counter() - began
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     _show(console, scores, answer.found, problem.truth)
+    for sentence in [] if answer.departures is None else noise_sentences(scores["noise"]):
+        console.print(f"- {sentence}", soft_wrap=True)
     count = len(answer.found.components)
     told = f"{count} components; concentrations are in {where}, all in {folder}"
     console.print(told, soft_wrap=True)  # a path broken over two lines cannot be copied
@@ -70,7 +74,12 @@ def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
     scores["converged"] = answer.converged
     scores["amortised"] = fit_scores(table, reconstruction, truth)
     level, exponent = (float(part) for part in answer.law)
-    return scores | {"noise": {"level": level, "exponent": exponent, "unit": answer.unit}}
+    noise = {"level": level, "exponent": exponent, "unit": answer.unit}
+    if answer.departures is not None:
+        size = np.sqrt(np.mean(table.spectra.astype(np.float64) ** 2, axis=1))
+        share = float(np.median(answer.found.noise / size))
+        noise |= noise_scores(answer.departures, share, answer.unit)
+    return scores | {"noise": noise}
 
 
 def _write(folder: Path, answer: Answer, problem: Problem) -> str:

@@ -66,6 +66,8 @@ def test_a_run_scores_what_it_finds(run):
     assert sorted(found["matched"]) == [0, 1, 2]
     assert found["converged"]
     assert found["seconds"] > 0
+    assert 0.02 < found["noise"]["share"] < 0.045  # 30 dB are 3.2 % of a sample
+    assert not any(found["noise"][kind] for kind in ("offset", "spikes", "baseline", "correlation"))
 
 
 def test_a_run_leaves_all_that_it_promises(run, made):

@@ -62,6 +62,8 @@ class MixtureOptions:
         channel_spread: standard deviation of the logarithm of the channels' noise deviations.
         drift: size of a smooth baseline of each sample, relative to the sample's root mean square.
         offset: constant added to all data, relative to their root mean square.
+        spikes: share of all values that a cosmic ray hits, which adds 1 to 6 times the root mean
+            square of the sample.
     """
 
     num_components: int = 16
@@ -86,6 +88,7 @@ class MixtureOptions:
     channel_spread: float = 0.0
     drift: float = 0.0
     offset: float = 0.0
+    spikes: float = 0.0
 
     def __post_init__(self):
         """Refuse what cannot be made."""
@@ -102,6 +105,7 @@ class MixtureOptions:
         _within("correlation", self.correlation, 0, 0.9999)
         for name in ("channel_spread", "drift", "offset"):
             _within(name, getattr(self, name), 0, None)
+        _within("spikes", self.spikes, 0, 1)
         _within("strength", self.strength, 1e-6, None)
         _within("snr_db", 0 if self.snr_db is None else self.snr_db, 0, None)
         _within("twin_cosine", 0 if self.twin_cosine is None else self.twin_cosine, 0, 1)
@@ -305,7 +309,7 @@ def root_mean_square(spectra: Float[Array, "n c"]) -> Float[Array, ""]:
 def measured(
     key: Key[Array, ""], clean: Float[Array, "n c"], options: MixtureOptions
 ) -> Float[Array, "n c"]:
-    """Noise-free spectra with noise, baseline and offset."""
+    """Noise-free spectra with noise, baseline, spikes and offset."""
     noise, channels, drift = jax.random.split(key, 3)
     data = clean
     if options.snr_db is not None:
@@ -315,7 +319,16 @@ def measured(
     if options.drift > 0:
         size = options.drift * jnp.sqrt((clean**2).mean(1, keepdims=True))
         data = data + size * baselines(drift, *clean.shape)
+    if options.spikes > 0:
+        hits = cosmic_rays(jax.random.fold_in(key, 3), *clean.shape, options.spikes)
+        data = data + hits * jnp.sqrt((clean**2).mean(1, keepdims=True))
     return data + options.offset * root_mean_square(clean) if options.offset > 0 else data
+
+
+def cosmic_rays(key: Key[Array, ""], n: int, bands: int, share: float) -> Float[Array, "n c"]:
+    """U(1, 6) at places drawn with probability ``share``, 0 elsewhere."""
+    places, sizes = jax.random.uniform(key, (2, n, bands))
+    return jnp.where(places < share, 1 + 5 * sizes, 0.0)
 
 
 def noise_deviation(clean: Float[Array, "n c"], snr_db: float) -> Float[Array, "n 1"]:
