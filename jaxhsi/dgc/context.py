@@ -55,9 +55,7 @@ class Neighbourhood(nnx.Module):
         self.exponent = nnx.Param(jnp.zeros(()))
         self.enter = nnx.Linear(clusters, hidden, dtype=dtype, rngs=rngs)
         scale = (2 / (hidden * side**2)) ** 0.5
-        self.mix = nnx.Param(
-            scale * jax.random.normal(rngs.params(), (side, side, hidden, hidden))
-        )
+        self.mix = nnx.Param(scale * jax.random.normal(rngs.params(), (side, side, hidden, hidden)))
         self.leave = nnx.Linear(
             hidden, clusters, kernel_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs
         )

@@ -26,6 +26,7 @@ from jaxhsi.gmcr.candidates import (
 from jaxhsi.gmcr.coding import CLOSED, used
 from jaxhsi.gmcr.gates import hard_concrete, open_probability
 from jaxhsi.gmcr.library import with_library
+from jaxhsi.gmcr.mixing import Parameters
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
 from jaxhsi.gmcr.select import fit, grow, smallest
 from jaxhsi.gmcr.start import Survey, successive_projection
@@ -112,6 +113,7 @@ class Solution(NamedTuple):
         gates: probability that each component is open.
         fixed: components of the library.
         converged: whether the last phase changed nothing.
+        parameters: of the forward model, where it has some.
     """
 
     components: Float[Array, "k c"]
@@ -120,6 +122,7 @@ class Solution(NamedTuple):
     gates: Float[Array, " k"]
     fixed: Bool[Array, " k"]
     converged: bool
+    parameters: Parameters = ()
 
 
 def converged(state: State) -> Bool[Array, ""]:

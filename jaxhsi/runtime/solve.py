@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -16,7 +17,9 @@ from threadpoolctl import threadpool_limits
 from jaxhsi.gmcr.algorithm import Solution, Solver, State, converged, solver
 from jaxhsi.gmcr.candidates import Options
 from jaxhsi.gmcr.gates import open_probability
+from jaxhsi.gmcr.mixing import Aggregate, Forward, linear
 from jaxhsi.gmcr.start import survey
+from jaxhsi.runtime.alternate import PriorOf, alternate
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.parallel import device_mesh, replicate, split
@@ -33,6 +36,8 @@ def solve(
     spectra: Spectra,
     options: Options = Options(),  # noqa: B008 -- frozen
     *,
+    mixing: Forward | Aggregate = linear,
+    priors: Sequence[PriorOf] = (),
     library: Float[np.ndarray | Array, "l m"] | None = None,
     num_candidates: int | None = None,
     logbook: Logbook | None = None,
@@ -41,10 +46,17 @@ def solve(
 ) -> Solution:
     """Components, concentrations and their number.
 
+    Under a mixing that is not linear, or priors, the answer is refined, see `alternate`: of the
+    linear solutions that this takes, the first is what logbook and checkpoints hold.
+
     Args:
         key: of the gates' draws.
         spectra: finite, none all zero.
         options: of the solver.
+        mixing: how components mix, see `gmcr.mixing`; any function of concentrations (n, p) and
+            components (p, c) that returns spectra will do.
+        priors: what else is known, see `gmcr.priors`, or functions that make it of the linear
+            solution.
         library: known spectra; the answer holds those that are present, and what is not in it.
         num_candidates: spectra to begin with; 1.2 times the rank and 2 if not given.
         logbook: for diagnostics.
@@ -58,8 +70,29 @@ def solve(
     x = np.asarray(spectra, np.float32)
     _check(x, library, num_candidates)
     mesh = device_mesh(1, 1) if mesh is None else mesh
+
+    def unmix(data: Array, turn: int) -> Solution:
+        kept = (logbook, checkpoints) if turn == 0 else (None, None)
+        return _linear(key, data, options, library, num_candidates, *kept, mesh)
+
+    x = jnp.asarray(x)
+    if mixing is linear and not priors:
+        return unmix(x, 0)
+    return alternate(unmix, x, mixing, priors, options)
+
+
+def _linear(
+    key: Array,
+    x: Array,
+    options: Options,
+    library: Any,
+    num_candidates: int | None,
+    logbook: Logbook | None,
+    checkpoints: Checkpoints | None,
+    mesh: Mesh,
+) -> Solution:
     run = _compiled(options)
-    x = split(mesh, jnp.asarray(x))
+    x = split(mesh, x)
     # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
     # other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):

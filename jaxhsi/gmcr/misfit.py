@@ -1,0 +1,76 @@
+"""How far a forward model is from explaining the data down to the noise."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxhsi.gmcr.mixing import Forward, linear
+from jaxhsi.gmcr.refine import Refined, off_tangent
+
+SUSPECT = 6.0
+"""Curvature above this is not noise: it would be so once in 2000 tables."""
+
+
+class Misfit(NamedTuple):
+    """Squared residuals in noise units per degree of freedom: 1 is noise alone.
+
+    Attributes:
+        total: of all values.
+        samples: of each spectrum.
+        bands: of each band.
+        curvature: what curved mixing would take off the residual per direction, see `misfit`.
+    """
+
+    total: Float[Array, ""]
+    samples: Float[Array, " n"]
+    bands: Float[Array, " c"]
+    curvature: Float[Array, ""]
+
+
+def misfit(
+    x: Float[Array, "n c"],
+    noise: Float[Array, "n #c"],
+    found: Refined,
+    forward: Forward,
+) -> Misfit:
+    """Residuals against the noise, by spectrum and by band, and a test of the forward model.
+
+    A noise law that was fitted to the residual makes `total` about 1 whatever the model is. The
+    curvature does not depend on it: a score test of the directions L^2, L^3 and sum u_i^2
+    (L = C S, u_i = c_i s_i), that products of components have a part in, off all that components
+    and concentrations can adapt to. Noise alone, white along the axis, makes it about 1 (a
+    chi-square of 3 over 3); 6 and more is no noise.
+
+    Source: score test, Rao 1948; for non-linear mixing Altmann et al. 2013 (IEEE TIP 22, 1267).
+    """
+    (c, s), parameters = found
+    residual = (x - forward.spectra(parameters, c, s)) / noise
+    bands = x.shape[1]
+    relative = c / jnp.mean(noise, axis=1, keepdims=True)
+    gram = relative.T @ relative
+    gram = gram + (1e-6 * jnp.trace(gram) / len(gram) + 1e-30) * jnp.eye(len(gram))
+    leverage = jnp.sum(relative * jnp.linalg.solve(gram, relative.T).T, axis=1)
+    free = jnp.maximum(bands * (1 - leverage) - jnp.sum(c != 0, axis=1), 1.0)
+    squares = residual**2
+    total = jnp.sum(squares) / jnp.sum(free)
+    return Misfit(
+        total,
+        jnp.sum(squares, axis=1) / free,
+        jnp.sum(squares, axis=0) * bands / jnp.sum(free),
+        _curvature(residual / jnp.sqrt(total), noise, found),
+    )
+
+
+def _curvature(
+    residual: Float[Array, "n c"], noise: Float[Array, "n #c"], found: Refined
+) -> Float[Array, ""]:
+    c, s = found.factors
+    mixed = linear(c, s)
+    directions = jnp.stack([mixed**2, mixed**3, linear(c**2, s**2)])
+    scaled = directions / jnp.max(jnp.abs(directions), axis=(1, 2), keepdims=True) / noise
+    outside = off_tangent(found.factors, noise)
+    slopes = jax.vmap(outside)(scaled).reshape(3, -1)
+    basis = jnp.linalg.qr(slopes.T)[0]
+    return jnp.sum((basis.T @ outside(residual).ravel()) ** 2) / 3

@@ -1,0 +1,243 @@
+"""Components and concentrations refined under a forward model and priors.
+
+Minimises half the squared residual in noise units plus the priors' penalties, by proximal gradient
+steps on concentrations, components and the forward model's own parameters in turn.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from jaxhsi.gmcr.mixing import Forward, Parameters, linear
+from jaxhsi.gmcr.priors import Around, Factors, Prior
+
+_POWER = 12  # power iterations for the size of a step
+_SAFETY = 1.2  # they come from below
+_STEPS = 20  # proximal steps of a sweep
+_FLAT = 10.0  # steps are at most this many times as long as in linear mixing
+_RIDGE = 1e-6
+_TRUST = 0.05  # share of the data that shared parameters may move in a sweep
+
+
+class Refined(NamedTuple):
+    """Factors, and the parameters of the forward model."""
+
+    factors: Factors
+    parameters: Parameters
+
+
+class _Block(NamedTuple):
+    """One of the three blocks: its value now, the one before, and its momentum's age."""
+
+    now: Array
+    before: Array
+    age: Float[Array, ""]
+
+
+@partial(jax.jit, static_argnames=("forward", "prior", "sweeps"))
+def refined(
+    x: Float[Array, "n c"],
+    noise: Float[Array, "n #c"],
+    start: Refined,
+    forward: Forward,
+    prior: Prior,
+    sweeps: int = 20,
+) -> Refined:
+    """The nearest minimum of ||(x - f(C, S)) / noise||^2 / 2 + penalties.
+
+    Concentrations that are 0 at the start stay 0. Each sweep moves shared parameters by a
+    Gauss-Newton step that lets C and S follow, and then takes accelerated steps on C, S and local
+    parameters, restarted where they turn back. Components leave with unit length, their size in
+    the concentrations, unless a prior fixes the scale; f must then be a function of all c_i s_i.
+
+    Args:
+        x: spectra.
+        noise: deviation of each spectrum's values.
+        start: where to begin.
+        forward: f.
+        prior: all that is known, see `priors.combine`.
+        sweeps: of twenty steps each.
+
+    Source: proximal alternating linearised minimisation, Bolte, Sabach and Teboulle 2014 (Math.
+    Program. 146, 459); its momentum, Pock and Sabach 2016; restarts, O'Donoghue and Candes 2015;
+    shared parameters, variable projection, Golub and Pereyra 1973.
+    """
+    support = start.factors.concentrations != 0
+
+    def weighted(parameters: Parameters, factors: Factors) -> Array:
+        return forward.spectra(parameters, *factors) / noise
+
+    def plain(_: Parameters, factors: Factors) -> Array:
+        return linear(*factors) / noise
+
+    def sweep(held: Refined, _: None) -> tuple[Refined, None]:
+        factors, parameters = held
+        if not forward.local:
+            move = profiled_step(x, noise, forward, factors, parameters)
+            flat, back = ravel_pytree(parameters)
+            parameters = forward.allowed(back(flat + move))
+        moved = Refined(factors, parameters)
+        return _steps(x / noise, (weighted, plain), moved, support, forward, prior), None
+
+    return jax.lax.scan(sweep, start, None, length=sweeps)[0]
+
+
+def profiled_step(
+    x: Float[Array, "n c"],
+    noise: Float[Array, "n #c"],
+    forward: Forward,
+    factors: Factors,
+    parameters: Parameters,
+) -> Float[Array, " m"]:
+    """Gauss-Newton step of shared parameters while C and S make up for what they can.
+
+    The derivatives and the residual are taken in noise units and off the directions that C and S
+    span; of those the linear model's are used. The step changes the spectra by a twentieth of
+    their size at most, so that C and S can follow.
+    """
+    flat, back = ravel_pytree(parameters)
+    if not flat.size:
+        return flat
+
+    def weighted(values: Array) -> Array:
+        return forward.spectra(back(values), *factors) / noise
+
+    slopes = jnp.moveaxis(jax.jacfwd(weighted)(flat), -1, 0)
+    outside = off_tangent(factors, noise)
+    slopes = jax.vmap(outside)(slopes).reshape(len(flat), -1)
+    residual = outside(x / noise - weighted(flat)).ravel()
+    gram = slopes @ slopes.T
+    damping = _RIDGE * jnp.trace(gram) / len(flat) + 1e-12
+    move = jnp.linalg.solve(gram + damping * jnp.eye(len(flat)), slopes @ residual)
+    effect = jnp.linalg.norm(jax.jvp(weighted, (flat,), (move,))[1])
+    most = _TRUST * jnp.linalg.norm(x / noise)
+    return move * jnp.minimum(1.0, most / jnp.maximum(effect, 1e-30))
+
+
+def off_tangent(factors: Factors, noise: Float[Array, "n #c"]) -> Callable[[Array], Array]:
+    """(I - P_C) q (I - P_S): what no change of components or concentrations can bring about."""
+    scale = jnp.sqrt(jnp.mean(noise**2, axis=1, keepdims=True))
+    rows = _basis(factors.concentrations / scale)
+    bands = _basis(factors.components.T)
+
+    def outside(q: Float[Array, "n c"]) -> Float[Array, "n c"]:
+        q = q - rows @ (rows.T @ q)
+        return q - (q @ bands) @ bands.T
+
+    return outside
+
+
+def _basis(columns: Float[Array, "a p"]) -> Float[Array, "a q"]:
+    left, singular, _ = jnp.linalg.svd(columns, full_matrices=False)
+    return left * (singular > 1e-5 * singular[0])
+
+
+def _steps(
+    target: Float[Array, "n c"],
+    models: tuple[Callable[[Parameters, Factors], Array], ...],
+    held: Refined,
+    support: Array,
+    forward: Forward,
+    prior: Prior,
+) -> Refined:
+    """One sweep of accelerated steps; ``models`` are the forward and the linear one."""
+    weighted, plain = models
+
+    def smooth(parameters: Parameters, c: Array, s: Array) -> Array:
+        factors = Factors(c, s)
+        residual = target - weighted(parameters, factors)
+        return 0.5 * jnp.sum(residual**2) + prior.penalty(factors)
+
+    def curvature(block: int, at: tuple, mix: Callable) -> Callable[[Array], Array]:
+        """(J'J + H) v of one block, as a function of v: J of the model, H of the penalties."""
+
+        def model(value: Array) -> Array:
+            parts = (*at[:block], value, *at[block + 1 :])
+            return mix(parts[0], Factors(*parts[1:]))
+
+        def penalty(value: Array) -> Array:
+            parts = (*at[:block], value, *at[block + 1 :])
+            return prior.penalty(Factors(*parts[1:]))
+
+        pull, slope = jax.vjp(model, at[block])[1], jax.grad(penalty)
+
+        def product(v: Array) -> Array:
+            forth = jax.jvp(model, (at[block],), (v,))[1]
+            return pull(forth)[0] + jax.jvp(slope, (at[block],), (v,))[1]
+
+        return product
+
+    (c, s), parameters = held
+    at = (parameters, c, s)
+
+    def steps(block: int, shown: Array, by_row: bool) -> Array:
+        """Not far above the linear model's: where mixing levels off it is all but flat."""
+        own = _step_sizes(curvature(block, at, weighted), shown, by_row)
+        return jnp.minimum(own, _FLAT * _step_sizes(curvature(block, at, plain), shown, by_row))
+
+    own = steps(1, jnp.where(support, 1.0, 0.0), not prior.coupled)
+    around = Around(Factors(own, steps(2, jnp.ones_like(s), False)), support)
+    own_parameters = None
+    if forward.local:
+        shown = jnp.ones_like(parameters)
+        own_parameters = _step_sizes(curvature(0, at, weighted), shown, True)
+
+    def once(_: Array, blocks: tuple) -> tuple:
+        inner, outer, local = blocks
+
+        def shift_c(value: Array) -> Array:
+            moved = value - own * jax.grad(smooth, 1)(local.now, value, outer.now)
+            moved = prior.prox(Factors(jnp.where(support, moved, 0.0), outer.now), around)
+            return jnp.where(support, moved.concentrations, 0.0)
+
+        def shift_s(value: Array) -> Array:
+            step = around.steps.components
+            moved = value - step * jax.grad(smooth, 2)(local.now, inner.now, value)
+            return prior.prox(Factors(inner.now, moved), around).components
+
+        def shift_parameters(value: Array) -> Array:
+            slope = jax.grad(smooth, 0)(value, inner.now, outer.now)
+            return forward.allowed(value - own_parameters * slope)
+
+        inner = _accelerated(inner, shift_c)
+        outer = _accelerated(outer, shift_s)
+        return inner, outer, _accelerated(local, shift_parameters) if forward.local else local
+
+    one = jnp.ones(())
+    blocks = (_Block(c, c, one), _Block(s, s, one), _Block(parameters, parameters, one))
+    (c, *_), (s, *_), (parameters, *_) = jax.lax.fori_loop(0, _STEPS, once, blocks)
+    if not prior.scaled:
+        sizes = jnp.linalg.norm(s, axis=1)
+        sizes = jnp.where(sizes > 0, sizes, 1.0)
+        c, s = c * sizes, s / sizes[:, None]
+    return Refined(Factors(c, s), parameters)
+
+
+def _accelerated(block: _Block, step: Callable[[Array], Array]) -> _Block:
+    """A step from beyond the present value; the momentum starts anew where the step turns back."""
+    now, before, age = block
+    ahead = now + (age - 1) / (age + 2) * (now - before)
+    new = step(ahead)
+    turns = jnp.sum((ahead - new) * (new - now)) > 0
+    return _Block(new, now, jnp.where(turns, 1.0, age + 1))
+
+
+def _step_sizes(product: Callable[[Array], Array], start: Array, by_row: bool) -> Array:
+    """Reciprocal of the largest curvature, for all or for each row, by power iterations."""
+    axes = tuple(range(1 if by_row else 0, start.ndim))
+
+    def size(v: Array) -> Array:
+        return jnp.sqrt(jnp.sum(v**2, axis=axes, keepdims=True))
+
+    def power(_: Array, v: Array) -> Array:
+        new = product(v / jnp.maximum(size(v), 1e-30)) * (start != 0)
+        return jnp.where(jnp.isfinite(new), new, 0.0)
+
+    tilted = start * (1 + 0.3 * jnp.cos(jnp.arange(start.size).reshape(start.shape)))
+    largest = size(jax.lax.fori_loop(0, _POWER, power, tilted))
+    return jnp.where(largest > 0, 1 / (_SAFETY * jnp.maximum(largest, 1e-30)), 0.0)

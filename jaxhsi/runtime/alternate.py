@@ -1,0 +1,119 @@
+"""The linear solver and a refinement in turn: mixing that is not linear, and priors."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxhsi.gmcr.algorithm import Solution
+from jaxhsi.gmcr.candidates import Options
+from jaxhsi.gmcr.misfit import SUSPECT, Misfit, misfit
+from jaxhsi.gmcr.mixing import Aggregate, Forward, excess, linear, without_parameters
+from jaxhsi.gmcr.noise import noise_scale
+from jaxhsi.gmcr.priors import Factors, Prior, combine, known, non_negative, scaled_to
+from jaxhsi.gmcr.refine import Refined, refined
+
+ROUNDS = 12
+_STILL = 0.1  # change of the data, in noise deviations, that is none
+
+Linear = Callable[[Array, int], Solution]
+PriorOf = Prior | Callable[[Solution], Prior]
+
+
+def alternate(
+    unmix: Linear,
+    x: Float[Array, "n c"],
+    mixing: Forward | Aggregate,
+    priors: Sequence[PriorOf],
+    options: Options,
+) -> Solution:
+    """Components under a forward model and priors, and their number.
+
+    The linear solver finds components and their number, a refinement fits them and the forward
+    model's parameters to the data, what the model adds to linear mixing is subtracted from the
+    data, and so on until number and data stay. Products of components are thus in the model and
+    not among the components, and the noise stays what it was.
+
+    Args:
+        unmix: ``unmix(data, round) -> Solution``, by linear mixing.
+        x: the data.
+        mixing: a forward model.
+        priors: or functions that make them of the solution, whose components they need to know.
+        options: of the solver.
+    """
+    forward = mixing if isinstance(mixing, Forward) else without_parameters(mixing)
+    straight, begun, count = x, None, -1
+    for turn in range(ROUNDS):
+        found = unmix(straight, turn)
+        if not len(found.components):
+            return found
+        noise = noise_scale(found.noise, jnp.mean(straight**2, axis=1))[:, None]
+        prior = combine(*_all(found, priors, options))
+        fitted = refined(x, noise, _start(found, forward, begun, prior), forward, prior)
+        flattened = x - excess(forward, fitted.parameters, *fitted.factors)
+        moved = float(jnp.sqrt(jnp.mean(((flattened - straight) / noise) ** 2)))
+        still = mixing is linear or (len(found.components) == count and moved < _STILL)
+        straight, begun, count = flattened, fitted.parameters, len(found.components)
+        if still:
+            break
+    else:
+        logging.getLogger(__name__).warning(
+            "mixing still changed after %d rounds, by %.2g noise deviations; take the answer as "
+            "uncertain",
+            ROUNDS,
+            moved,
+        )
+    (c, s), parameters = jax.device_get(fitted)
+    return found._replace(
+        components=s, concentrations=c, parameters=parameters, converged=found.converged and still
+    )
+
+
+def judged(
+    x: Float[Array | np.ndarray, "n c"], found: Solution, mixing: Forward | Aggregate = linear
+) -> Misfit:
+    """How well a solution explains the data, and whether another mixing would do better."""
+    forward = mixing if isinstance(mixing, Forward) else without_parameters(mixing)
+    x = jnp.asarray(x)
+    factors = Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
+    straight = x - excess(forward, found.parameters, *factors)
+    noise = noise_scale(found.noise, jnp.mean(straight**2, axis=1))[:, None]
+    return misfit(x, noise, Refined(factors, found.parameters), forward)
+
+
+def suspicion(judgement: Misfit, name: str) -> str | None:
+    """What to tell where the forward model does not explain the data, else None."""
+    curvature = float(judgement.curvature)
+    if curvature < SUSPECT:
+        return None
+    return (
+        f"what {name} mixing leaves is not noise: curved mixing would explain {curvature:.3g} "
+        f"times as much of it as of noise ({SUSPECT:g} is suspect); try another mixing"
+    )
+
+
+def _all(found: Solution, priors: Sequence[PriorOf], options: Options) -> list[Prior]:
+    """Those given, what the solver's options say, and known spectra last: they hold exactly."""
+    own = []
+    if options.non_negative:
+        own = [non_negative("concentrations"), non_negative("components")]
+    made = [*own, *(prior if isinstance(prior, Prior) else prior(found) for prior in priors)]
+    fixed = np.asarray(found.fixed)
+    if not fixed.any():
+        return made
+    rows = jnp.where(fixed[:, None], jnp.asarray(found.components), jnp.nan)
+    # Of unit length, so that they leave the scale of the others as it is.
+    return [*made, known(components=rows)._replace(scaled=False)]
+
+
+def _start(found: Solution, forward: Forward, begun: object, prior: Prior) -> Refined:
+    """The linear solver's factors, and the parameters of the round before, where they fit."""
+    factors = Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
+    if forward.local or begun is None:
+        begun = forward.begin(len(factors.concentrations), len(factors.components))
+    if prior.total is not None:
+        factors = scaled_to(factors, prior.total)
+    return Refined(factors, begun)
