@@ -12,6 +12,9 @@ from jaxhsi.gmcr.refine import Refined, off_tangent
 SUSPECT = 6.0
 """Curvature above this is not noise: it would be so once in 2000 tables."""
 
+COARSE = 1.5
+"""A total above this is not noise either, by far: it is the mean of thousands of values."""
+
 
 class Misfit(NamedTuple):
     """Squared residuals in noise units per degree of freedom: 1 is noise alone.

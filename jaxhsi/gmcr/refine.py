@@ -1,7 +1,7 @@
 """Components and concentrations refined under a forward model and priors.
 
 Minimises half the squared residual in noise units plus the priors' penalties, by proximal gradient
-steps on concentrations, components and the forward model's own parameters in turn.
+steps on concentrations, components and the forward model's own parameters.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.mixing import Forward, Parameters, linear
@@ -19,9 +18,10 @@ from jaxhsi.gmcr.priors import Around, Factors, Prior
 _POWER = 12  # power iterations for the size of a step
 _SAFETY = 1.2  # they come from below
 _STEPS = 20  # proximal steps of a sweep
-_FLAT = 10.0  # steps are at most this many times as long as in linear mixing
+_FLAT = 1.0  # steps are at most this many times as long as in linear mixing
 _RIDGE = 1e-6
-_TRUST = 0.05  # share of the data that shared parameters may move in a sweep
+_DAMPING = 1e-3
+_CONJUGATE = 40  # iterations of a joint step
 
 
 class Refined(NamedTuple):
@@ -46,14 +46,15 @@ def refined(
     start: Refined,
     forward: Forward,
     prior: Prior,
-    sweeps: int = 20,
+    sweeps: int = 10,
 ) -> Refined:
     """The nearest minimum of ||(x - f(C, S)) / noise||^2 / 2 + penalties.
 
-    Concentrations that are 0 at the start stay 0. Each sweep moves shared parameters by a
-    Gauss-Newton step that lets C and S follow, and then takes accelerated steps on C, S and local
-    parameters, restarted where they turn back. Components leave with unit length, their size in
-    the concentrations, unless a prior fixes the scale; f must then be a function of all c_i s_i.
+    Concentrations that are 0 at the start stay 0. Where the model has shared parameters, each
+    sweep begins with a Gauss-Newton step of all together. Then come accelerated steps on C, S and
+    local parameters in turn, restarted where they turn back.
+    Components leave with unit length, their size in the concentrations, unless a prior fixes the
+    scale; f must then be a function of all c_i s_i.
 
     Args:
         x: spectra.
@@ -64,8 +65,7 @@ def refined(
         sweeps: of twenty steps each.
 
     Source: proximal alternating linearised minimisation, Bolte, Sabach and Teboulle 2014 (Math.
-    Program. 146, 459); its momentum, Pock and Sabach 2016; restarts, O'Donoghue and Candes 2015;
-    shared parameters, variable projection, Golub and Pereyra 1973.
+    Program. 146, 459); its momentum, Pock and Sabach 2016; restarts, O'Donoghue and Candes 2015.
     """
     support = start.factors.concentrations != 0
 
@@ -75,48 +75,72 @@ def refined(
     def plain(_: Parameters, factors: Factors) -> Array:
         return linear(*factors) / noise
 
+    def loss(held: Refined) -> Array:
+        residual = x / noise - weighted(held.parameters, held.factors)
+        return 0.5 * jnp.sum(residual**2) + prior.penalty(held.factors)
+
     def sweep(held: Refined, _: None) -> tuple[Refined, None]:
-        factors, parameters = held
-        if not forward.local:
-            move = profiled_step(x, noise, forward, factors, parameters)
-            flat, back = ravel_pytree(parameters)
-            parameters = forward.allowed(back(flat + move))
-        moved = Refined(factors, parameters)
-        return _steps(x / noise, (weighted, plain), moved, support, forward, prior), None
+        if jax.tree.leaves(held.parameters) and not forward.local:
+            held = _together(noise, loss, weighted, held, support, forward, prior)
+        return _steps(x / noise, (weighted, plain), held, support, forward, prior), None
 
     return jax.lax.scan(sweep, start, None, length=sweeps)[0]
 
 
-def profiled_step(
-    x: Float[Array, "n c"],
+def _together(
     noise: Float[Array, "n #c"],
+    loss: Callable[[Refined], Array],
+    weighted: Callable[[Parameters, Factors], Array],
+    held: Refined,
+    support: Array,
     forward: Forward,
-    factors: Factors,
-    parameters: Parameters,
-) -> Float[Array, " m"]:
-    """Gauss-Newton step of shared parameters while C and S make up for what they can.
+    prior: Prior,
+) -> Refined:
+    """A Gauss-Newton step of factors and shared parameters at once, as far as it helps.
 
-    The derivatives and the residual are taken in noise units and off the directions that C and S
-    span; of those the linear model's are used. The step changes the spectra by a twentieth of
-    their size at most, so that C and S can follow.
+    By conjugate gradients, preconditioned by what the linear model's blocks would be. Values at 0
+    stay there.
     """
-    flat, back = ravel_pytree(parameters)
-    if not flat.size:
-        return flat
+    (c, s), _ = held
+    free = Refined(Factors(support, s != 0), jax.tree.map(lambda a: a == a, held.parameters))
+    mean = jnp.sqrt(jnp.mean(noise**2, axis=1, keepdims=True))
+    among = jnp.linalg.inv(s @ s.T + _DAMPING * jnp.mean(jnp.sum(s**2, 1)) * jnp.eye(len(s)))
+    gram = (c / mean).T @ (c / mean)
+    across = jnp.linalg.inv(gram + _DAMPING * jnp.trace(gram) / len(gram) * jnp.eye(len(gram)))
 
-    def weighted(values: Array) -> Array:
-        return forward.spectra(back(values), *factors) / noise
+    def model(at: Refined) -> Array:
+        return weighted(at.parameters, at.factors)
 
-    slopes = jnp.moveaxis(jax.jacfwd(weighted)(flat), -1, 0)
-    outside = off_tangent(factors, noise)
-    slopes = jax.vmap(outside)(slopes).reshape(len(flat), -1)
-    residual = outside(x / noise - weighted(flat)).ravel()
-    gram = slopes @ slopes.T
-    damping = _RIDGE * jnp.trace(gram) / len(flat) + 1e-12
-    move = jnp.linalg.solve(gram + damping * jnp.eye(len(flat)), slopes @ residual)
-    effect = jnp.linalg.norm(jax.jvp(weighted, (flat,), (move,))[1])
-    most = _TRUST * jnp.linalg.norm(x / noise)
-    return move * jnp.minimum(1.0, most / jnp.maximum(effect, 1e-30))
+    def open_only(move: Refined) -> Refined:
+        return jax.tree.map(lambda m, f: jnp.where(f, m, 0.0), move, free)
+
+    slopes = jax.jacfwd(lambda p: weighted(p, held.factors))(held.parameters)
+    sizes = jax.tree.map(
+        lambda d: 1 / (jnp.sum(d**2, axis=(0, 1)) + _RIDGE * jnp.sum(model(held) ** 2)), slopes
+    )
+
+    def eased(move: Refined) -> Refined:
+        factors = Factors(mean**2 * (move.factors.concentrations @ among), across @ move.factors[1])
+        return open_only(Refined(factors, jax.tree.map(jnp.multiply, sizes, move.parameters)))
+
+    forth, pull = jax.linearize(model, held)[1], jax.vjp(model, held)[1]
+
+    def normal(move: Refined) -> Refined:
+        move = open_only(move)
+        return open_only(jax.tree.map(lambda a, m: a + _RIDGE * m, pull(forth(move))[0], move))
+
+    downhill = open_only(jax.tree.map(jnp.negative, jax.grad(loss)(held)))
+    move = jax.scipy.sparse.linalg.cg(normal, downhill, M=eased, maxiter=_CONJUGATE, tol=1e-3)[0]
+    still = Around(Factors(jnp.zeros(()), jnp.zeros(())), support)
+
+    def moved(share: Array) -> Refined:
+        new = jax.tree.map(lambda a, m: a + share * m, held, move)
+        return Refined(prior.prox(new.factors, still), forward.allowed(new.parameters))
+
+    shares = jnp.array([0.0, 0.1, 0.3, 1.0])
+    losses = jax.lax.map(lambda share: loss(moved(share)), shares)
+    best = shares[jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))]
+    return jax.tree.map(lambda a, b: jnp.where(best > 0, a, b), moved(best), held)
 
 
 def off_tangent(factors: Factors, noise: Float[Array, "n #c"]) -> Callable[[Array], Array]:

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.algorithm import Solution
 from jaxhsi.gmcr.candidates import Options
-from jaxhsi.gmcr.misfit import SUSPECT, Misfit, misfit
+from jaxhsi.gmcr.coding import coefficient_price
+from jaxhsi.gmcr.misfit import COARSE, SUSPECT, Misfit, misfit
 from jaxhsi.gmcr.mixing import Aggregate, Forward, excess, linear, without_parameters
 from jaxhsi.gmcr.noise import noise_scale
 from jaxhsi.gmcr.priors import Factors, Prior, combine, known, non_negative, scaled_to
@@ -52,7 +53,10 @@ def alternate(
             return found
         noise = noise_scale(found.noise, jnp.mean(straight**2, axis=1))[:, None]
         prior = combine(*_all(found, priors, options))
-        fitted = refined(x, noise, _start(found, forward, begun, prior), forward, prior)
+        start = _start(found, forward, begun, prior)
+        if mixing is not linear:
+            start = start._replace(factors=_sure(start.factors, noise, options.strictness))
+        fitted = refined(x, noise, start, forward, prior)
         flattened = x - excess(forward, fitted.parameters, *fitted.factors)
         moved = float(jnp.sqrt(jnp.mean(((flattened - straight) / noise) ** 2)))
         still = mixing is linear or (len(found.components) == count and moved < _STILL)
@@ -66,10 +70,28 @@ def alternate(
             ROUNDS,
             moved,
         )
+    if mixing is not linear:
+        last = _start(found, forward, begun, prior)
+        fitted = refined(x, noise, last, forward, prior)
     (c, s), parameters = jax.device_get(fitted)
     return found._replace(
         components=s, concentrations=c, parameters=parameters, converged=found.converged and still
     )
+
+
+@jax.jit
+def _sure(factors: Factors, noise: Float[Array, "n 1"], strictness: float) -> Factors:
+    """Without the concentrations that gain little: some stand in for what mixing adds.
+
+    Left out for the moment, they cannot keep the parameters of the mixing from their values. The
+    largest of each spectrum and of each component stays.
+    """
+    c, s = factors
+    alone = 1 / jnp.diagonal(jnp.linalg.inv(s @ s.T + 1e-6 * jnp.eye(len(s))))
+    gain = c**2 * alone / noise**2
+    sure = gain > strictness * coefficient_price(jnp.asarray(len(s), jnp.float32))
+    sure |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))
+    return Factors(jnp.where(sure, c, 0.0), s)
 
 
 def judged(
@@ -86,7 +108,9 @@ def judged(
 
 def suspicion(judgement: Misfit, name: str) -> str | None:
     """What to tell where the forward model does not explain the data, else None."""
-    curvature = float(judgement.curvature)
+    curvature, total = float(judgement.curvature), float(judgement.total)
+    if total > COARSE:
+        return f"{name} mixing leaves {total:.3g} times the noise variance; do not trust it"
     if curvature < SUSPECT:
         return None
     return (
