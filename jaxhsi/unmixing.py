@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from jaxhsi.answers import Answer, gated_answer, joint_answer
@@ -15,6 +16,7 @@ from jaxhsi.findings import Findings, draw, fit_scores, match, score
 from jaxhsi.problem import Problem, open_problem
 from jaxhsi.report.results import component_names, write_components, write_pixels, write_samples
 from jaxhsi.report.tables import component_table, fit_table
+from jaxhsi.runtime.alternate import suspicion
 from jaxhsi.runtime.folder import CONFIG, check_folder, claim_folder, fresh_folder
 from jaxhsi.runtime.parallel import device_mesh
 
@@ -51,6 +53,9 @@ def unmix_table(
     else:
         answer = gated_answer(config, problem, folder, mesh)
     scores = _scores(answer, problem)
+    doubt = None if answer.misfit is None else suspicion(answer.misfit, config.mixing)
+    if doubt is not None:
+        console.print(f"- {doubt}", soft_wrap=True)
     where = _write(folder, answer, problem)
     draw(folder, table, answer.found, problem.truth)
     scores["seconds"] = time.perf_counter() - began
@@ -66,11 +71,15 @@ def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
     """Of the answer, and of the networks on the same spectra."""
     table, truth = problem.table, problem.truth
     scores = score(table, answer.found, truth)
-    reconstruction = answer.networks(table.spectra) @ answer.found.components
+    reconstruction = answer.found.reconstruct(answer.networks(table.spectra))
     scores["converged"] = answer.converged
     scores["amortised"] = fit_scores(table, reconstruction, truth)
     level, exponent = (float(part) for part in answer.law)
-    return scores | {"noise": {"level": level, "exponent": exponent, "unit": answer.unit}}
+    scores |= {"noise": {"level": level, "exponent": exponent, "unit": answer.unit}}
+    if answer.misfit is None:
+        return scores
+    misfit = {name: np.asarray(part).tolist() for name, part in answer.misfit._asdict().items()}
+    return scores | {"misfit": misfit}
 
 
 def _write(folder: Path, answer: Answer, problem: Problem) -> str:

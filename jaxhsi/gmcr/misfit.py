@@ -1,14 +1,17 @@
 """How far a forward model is from explaining the data down to the noise."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.mixing import Forward, linear
 from jaxhsi.gmcr.refine import Refined, off_tangent
 
+ArrayLike = Array | np.ndarray
 SUSPECT = 6.0
 """Curvature above this is not noise: it would be so once in 2000 tables."""
 
@@ -26,12 +29,13 @@ class Misfit(NamedTuple):
         curvature: what curved mixing would take off the residual per direction, see `misfit`.
     """
 
-    total: Float[Array, ""]
-    samples: Float[Array, " n"]
-    bands: Float[Array, " c"]
-    curvature: Float[Array, ""]
+    total: Float[ArrayLike, ""]
+    samples: Float[ArrayLike, " n"]
+    bands: Float[ArrayLike, " c"]
+    curvature: Float[ArrayLike, ""]
 
 
+@partial(jax.jit, static_argnames="forward")
 def misfit(
     x: Float[Array, "n c"],
     noise: Float[Array, "n #c"],

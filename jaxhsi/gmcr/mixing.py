@@ -5,6 +5,7 @@ One with unknown parameters of its own, which are fitted with the rest, is a `Fo
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -113,6 +114,7 @@ class Forward(NamedTuple):
     local: bool = False
 
 
+@cache
 def without_parameters(aggregate: Aggregate) -> Forward:
     """A function of concentrations and components, with nothing to fit, as a `Forward`."""
     return Forward(lambda _, c, s: aggregate(c, s), lambda n, p: (), lambda none: none)

@@ -18,7 +18,8 @@ from jaxhsi.gmcr.priors import Factors, Prior, combine, known, non_negative, sca
 from jaxhsi.gmcr.refine import Refined, refined
 
 ROUNDS = 12
-_STILL = 0.1  # change of the data, in noise deviations, that is none
+_SURE = 5.0  # times its price: what a concentration gains that is beyond doubt
+_STILL = 0.25  # change of the data, in noise deviations, that is none
 
 Linear = Callable[[Array, int], Solution]
 PriorOf = Prior | Callable[[Solution], Prior]
@@ -45,7 +46,7 @@ def alternate(
         priors: or functions that make them of the solution, whose components they need to know.
         options: of the solver.
     """
-    forward = mixing if isinstance(mixing, Forward) else without_parameters(mixing)
+    forward = _forward(mixing)
     straight, begun, count = x, None, -1
     for turn in range(ROUNDS):
         found = unmix(straight, turn)
@@ -55,7 +56,7 @@ def alternate(
         prior = combine(*_all(found, priors, options))
         start = _start(found, forward, begun, prior)
         if mixing is not linear:
-            start = start._replace(factors=_sure(start.factors, noise, options.strictness))
+            start = start._replace(factors=_sure(start.factors, noise))
         fitted = refined(x, noise, start, forward, prior)
         flattened = x - excess(forward, fitted.parameters, *fitted.factors)
         moved = float(jnp.sqrt(jnp.mean(((flattened - straight) / noise) ** 2)))
@@ -80,7 +81,7 @@ def alternate(
 
 
 @jax.jit
-def _sure(factors: Factors, noise: Float[Array, "n 1"], strictness: float) -> Factors:
+def _sure(factors: Factors, noise: Float[Array, "n 1"]) -> Factors:
     """Without the concentrations that gain little: some stand in for what mixing adds.
 
     Left out for the moment, they cannot keep the parameters of the mixing from their values. The
@@ -89,7 +90,7 @@ def _sure(factors: Factors, noise: Float[Array, "n 1"], strictness: float) -> Fa
     c, s = factors
     alone = 1 / jnp.diagonal(jnp.linalg.inv(s @ s.T + 1e-6 * jnp.eye(len(s))))
     gain = c**2 * alone / noise**2
-    sure = gain > strictness * coefficient_price(jnp.asarray(len(s), jnp.float32))
+    sure = gain > _SURE * coefficient_price(jnp.asarray(len(s), jnp.float32))
     sure |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))
     return Factors(jnp.where(sure, c, 0.0), s)
 
@@ -98,12 +99,25 @@ def judged(
     x: Float[Array | np.ndarray, "n c"], found: Solution, mixing: Forward | Aggregate = linear
 ) -> Misfit:
     """How well a solution explains the data, and whether another mixing would do better."""
-    forward = mixing if isinstance(mixing, Forward) else without_parameters(mixing)
-    x = jnp.asarray(x)
-    factors = Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
-    straight = x - excess(forward, found.parameters, *factors)
+    straight = straightened(x, found, mixing)
     noise = noise_scale(found.noise, jnp.mean(straight**2, axis=1))[:, None]
-    return misfit(x, noise, Refined(factors, found.parameters), forward)
+    fitted = Refined(_factors(found), found.parameters)
+    return jax.device_get(misfit(jnp.asarray(x), noise, fitted, _forward(mixing)))
+
+
+def straightened(
+    x: Float[Array | np.ndarray, "n c"], found: Solution, mixing: Forward | Aggregate
+) -> Float[Array, "n c"]:
+    """The data without what the mixing adds to linear mixing."""
+    return jnp.asarray(x) - excess(_forward(mixing), found.parameters, *_factors(found))
+
+
+def _forward(mixing: Forward | Aggregate) -> Forward:
+    return mixing if isinstance(mixing, Forward) else without_parameters(mixing)
+
+
+def _factors(found: Solution) -> Factors:
+    return Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
 
 
 def suspicion(judgement: Misfit, name: str) -> str | None:
@@ -135,7 +149,7 @@ def _all(found: Solution, priors: Sequence[PriorOf], options: Options) -> list[P
 
 def _start(found: Solution, forward: Forward, begun: object, prior: Prior) -> Refined:
     """The linear solver's factors, and the parameters of the round before, where they fit."""
-    factors = Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
+    factors = _factors(found)
     if forward.local or begun is None:
         begun = forward.begin(len(factors.concentrations), len(factors.components))
     if prior.total is not None:
