@@ -228,18 +228,25 @@ def _steps(
             slope = jax.grad(smooth, 0)(value, inner.now, outer.now)
             return forward.allowed(value - own_parameters * slope)
 
-        inner = _accelerated(inner, shift_c)
-        outer = _accelerated(outer, shift_s)
+        inner, outer = _accelerated(inner, shift_c), _accelerated(outer, shift_s)
+        if not prior.scaled:
+            inner, outer = _unit_rows(inner, outer)
         return inner, outer, _accelerated(local, shift_parameters) if forward.local else local
 
     one = jnp.ones(())
     blocks = (_Block(c, c, one), _Block(s, s, one), _Block(parameters, parameters, one))
     (c, *_), (s, *_), (parameters, *_) = jax.lax.fori_loop(0, _STEPS, once, blocks)
-    if not prior.scaled:
-        sizes = jnp.linalg.norm(s, axis=1)
-        sizes = jnp.where(sizes > 0, sizes, 1.0)
-        c, s = c * sizes, s / sizes[:, None]
     return Refined(Factors(c, s), parameters)
+
+
+def _unit_rows(inner: _Block, outer: _Block) -> tuple[_Block, _Block]:
+    """Components of unit length, their size in the concentrations, now and a step before."""
+    sizes = jnp.linalg.norm(outer.now, axis=1)
+    sizes = jnp.where(sizes > 0, sizes, 1.0)
+    return (
+        inner._replace(now=inner.now * sizes, before=inner.before * sizes),
+        outer._replace(now=outer.now / sizes[:, None], before=outer.before / sizes[:, None]),
+    )
 
 
 def _accelerated(block: _Block, step: Callable[[Array], Array]) -> _Block:

@@ -101,23 +101,24 @@ def judged(
     """How well a solution explains the data, and whether another mixing would do better."""
     straight = straightened(x, found, mixing)
     noise = noise_scale(found.noise, jnp.mean(straight**2, axis=1))[:, None]
-    fitted = Refined(_factors(found), found.parameters)
-    return jax.device_get(misfit(jnp.asarray(x), noise, fitted, _forward(mixing)))
+    return jax.device_get(misfit(jnp.asarray(x), noise, _fitted(found), _forward(mixing)))
 
 
 def straightened(
     x: Float[Array | np.ndarray, "n c"], found: Solution, mixing: Forward | Aggregate
 ) -> Float[Array, "n c"]:
     """The data without what the mixing adds to linear mixing."""
-    return jnp.asarray(x) - excess(_forward(mixing), found.parameters, *_factors(found))
+    fitted = _fitted(found)
+    return jnp.asarray(x) - excess(_forward(mixing), fitted.parameters, *fitted.factors)
 
 
 def _forward(mixing: Forward | Aggregate) -> Forward:
     return mixing if isinstance(mixing, Forward) else without_parameters(mixing)
 
 
-def _factors(found: Solution) -> Factors:
-    return Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
+def _fitted(found: Solution) -> Refined:
+    factors = Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
+    return Refined(factors, jax.tree.map(jnp.asarray, found.parameters))
 
 
 def suspicion(judgement: Misfit, name: str) -> str | None:
@@ -149,7 +150,7 @@ def _all(found: Solution, priors: Sequence[PriorOf], options: Options) -> list[P
 
 def _start(found: Solution, forward: Forward, begun: object, prior: Prior) -> Refined:
     """The linear solver's factors, and the parameters of the round before, where they fit."""
-    factors = _factors(found)
+    factors = _fitted(found).factors
     if forward.local or begun is None:
         begun = forward.begin(len(factors.concentrations), len(factors.components))
     if prior.total is not None:
