@@ -115,7 +115,7 @@ def test_each_prior_changes_the_answer_in_its_way(truth, noise):
 
     smooth = fit(x, truth, priors.smooth(1e6)).components
     assert roughness(smooth) < 0.3 * roughness(free.components)
-    sparse = fit(x, truth, priors.sparse(5e3)).components
+    sparse = fit(x, truth, priors.sparse(2e4)).components
     assert (sparse == 0).sum() > (free.components == 0).sum() + 10
     peaks = fit(x, truth, priors.one_peak()).components
     turns = [np.diff(np.sign(d[np.abs(d) > 1e-5])) for d in np.diff(np.asarray(peaks), axis=1)]
