@@ -14,18 +14,23 @@ from jaxtyping import Bool, Float32
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.findings import Findings
 from jaxhsi.gmcr.colour import Noise
+from jaxhsi.gmcr.misfit import Misfit
+from jaxhsi.gmcr.mixing import MODELS, Forward, in_units, linear
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
 from jaxhsi.problem import Problem
 from jaxhsi.report.results import Unmix, component_names
+from jaxhsi.runtime.alternate import judged, straightened
 from jaxhsi.runtime.bands import BandStates, write_bands
 from jaxhsi.runtime.checkpoint import Checkpoints
-from jaxhsi.runtime.ground import for_networks
+from jaxhsi.runtime.ground import in_frame
 from jaxhsi.runtime.joint import fit_joint, joint_method
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.solve import solve
 from jaxhsi.runtime.unmix import train_amortised, unmix_stream
 
 BLOCK = 4096  # spectra that the networks take at a time
+_STRAIGHTENED = 8  # times that spectra are straightened before networks see them
+Mix = Callable[[Float32[np.ndarray, "n k"]], Float32[np.ndarray, "n c"]]
 
 
 class Answer(NamedTuple):
@@ -38,6 +43,7 @@ class Answer(NamedTuple):
         networks: concentrations of new spectra.
         converged: whether the method ended by itself.
         departures: how noise is not white, for data divided by ``unit``; None where not looked for.
+        misfit: residuals against the noise, and a test of the mixing.
     """
 
     found: Findings
@@ -46,18 +52,23 @@ class Answer(NamedTuple):
     networks: Unmix
     converged: bool
     departures: Noise | None = None
+    misfit: Misfit | None = None
 
 
 def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh) -> Answer:
     """The default: the gated solver, then networks trained on what it found."""
     key, unit = jax.random.key(config.seed), data_unit(problem.table.spectra)
     spectra = problem.table.spectra / np.float32(unit)
+    model = linear if config.mixing == "linear" else MODELS[config.mixing]()
+    forward = in_units(model, unit) if isinstance(model, Forward) else model
     with Checkpoints(folder / "checkpoints") as checkpoints:
         taken = (checkpoints.latest() or 0) * config.solver.steps  # they are numbered by phase
         solution = solve(
             key,
             jnp.asarray(spectra),
             config.solver,
+            mixing=forward,
+            priors=config.priors.chosen(),
             library=problem.library,
             num_candidates=config.num_candidates,
             logbook=_logbook(folder, taken, None),
@@ -66,16 +77,30 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
         )
     components = np.asarray(solution.components)
     _check_any(components, "lower --solver.margin")
-    concentrations, law = np.asarray(solution.concentrations), NoiseLaw(*solution.noise)
-    names = found_names(components, np.asarray(solution.fixed), problem)
-    found = _findings(components, concentrations, spectra, law, unit, names)
+    judgement = judged(spectra, solution, forward)
+    # Networks learn unit rows and linear mixtures; sizes and what mixing adds come on top.
+    sizes = np.linalg.norm(components, axis=1)
+    unit_rows = solution._replace(
+        components=components / sizes[:, None],
+        concentrations=np.asarray(solution.concentrations) * sizes,
+    )
+    straight = np.asarray(straightened(spectra, solution, forward))
     options = replace(config.amortised, non_negative=config.solver.non_negative)
-    framed, seen, prepare = for_networks(solution, spectra)
+    framed, seen, prepare = in_frame(unit_rows, straight)
     method, state = train_amortised(key, framed, seen, options)
     with Checkpoints(folder / "networks", keep=1) as networks:
         networks.save(options.steps, state.params)
     unmix = _in_blocks(jax.jit(method.unmix), state.params, unit, prepare)
-    return Answer(found, law, unit, unmix, bool(solution.converged), solution.departures)
+    law, (components, concentrations) = NoiseLaw(*solution.noise), unit_rows[:2]
+    names = found_names(components, np.asarray(solution.fixed), problem)
+    found = _findings(components, concentrations, spectra, law, unit, names)
+    if isinstance(model, Forward):
+        found = found._replace(mix=_mixer(model, solution.parameters, components))
+        unmix = unmix if model.local else _straightening(unmix, found)
+    if config.priors.closure:
+        found, unmix = _sized(found, unmix, sizes * np.float32(unit))
+    done, departures = bool(solution.converged), solution.departures
+    return Answer(found, law, unit, unmix, done, departures, judgement)
 
 
 def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
@@ -146,6 +171,40 @@ def _findings(
 ) -> Findings:
     noise = np.asarray(noise_scale(law, jnp.asarray((spectra**2).mean(1))))
     return Findings(components, concentrations * np.float32(unit), noise * np.float32(unit), names)
+
+
+def _mixer(model: Forward, parameters: Any, components: Float32[np.ndarray, "k c"]) -> Mix:
+    """Spectra of given concentrations, in the units of the file."""
+    spectra = jax.jit(model.spectra)
+    return lambda c: np.asarray(spectra(parameters, jnp.asarray(c), jnp.asarray(components)))
+
+
+def _straightening(unmix: Unmix, found: Findings) -> Unmix:
+    """Networks that were trained on linear mixtures, for spectra that are none.
+
+    What mixing adds is taken off and the rest unmixed anew, until little changes.
+    """
+
+    def concentrations(new: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
+        codes = unmix(new)
+        for _ in range(_STRAIGHTENED):
+            codes = unmix(new - (found.reconstruct(codes) - codes @ found.components))
+        return codes
+
+    return concentrations
+
+
+def _sized(
+    found: Findings, unmix: Unmix, sizes: Float32[np.ndarray, " k"]
+) -> tuple[Findings, Unmix]:
+    """Components of the sizes that a prior gave them, concentrations without a unit."""
+    mix = found.mix
+    sized = found._replace(
+        components=found.components * sizes[:, None],
+        concentrations=found.concentrations / sizes,
+        mix=None if mix is None else lambda c: mix(c * sizes),
+    )
+    return sized, lambda new: unmix(new) / sizes
 
 
 def _in_blocks(

@@ -1,5 +1,6 @@
 """What an unmixing run found, scored and drawn."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,16 +18,24 @@ class Findings(NamedTuple):
     """The answer for the spectra of a table, in the units of its file.
 
     Attributes:
-        components: unit rows.
+        components: unit rows, unless a prior fixes their size.
         concentrations: of each component in each spectrum.
         noise: deviation that the noise law gives each spectrum.
         names: of the components.
+        mix: spectra of given concentrations where mixing is not linear.
     """
 
     components: Float32[np.ndarray, "k c"]
     concentrations: Float32[np.ndarray, "n k"]
     noise: Float32[np.ndarray, " n"]
     names: tuple[str, ...]
+    mix: Callable[[Float32[np.ndarray, "n k"]], Float32[np.ndarray, "n c"]] | None = None
+
+    def reconstruct(self, concentrations: Float32[np.ndarray, "n k"]) -> Float32[np.ndarray, "n c"]:
+        """Spectra of these concentrations."""
+        if self.mix is None:
+            return concentrations @ self.components
+        return self.mix(concentrations)
 
 
 class Match(NamedTuple):
@@ -76,7 +85,7 @@ def noise_free(truth: Truth | None) -> Float[np.ndarray, "n c"] | None:
 
 def score(table: Table, found: Findings, truth: Truth | None) -> dict[str, Any]:
     """What ``scores.json`` holds of an answer."""
-    reconstruction = found.concentrations @ found.components
+    reconstruction = found.reconstruct(found.concentrations)
     share = variance_share(table.spectra, found.concentrations, found.components)
     scores = {
         "num_components": len(found.components),
@@ -122,7 +131,7 @@ def draw(folder: Path, table: Table, found: Findings, truth: Truth | None) -> No
         axis_name=table.axis_name,
     )
     curves.plot_concentrations(pictures / "concentrations.png", found.concentrations, amounts)
-    residual = table.spectra - found.concentrations @ found.components
+    residual = table.spectra - found.reconstruct(found.concentrations)
     curves.plot_residual(
         pictures / "residual.png", residual, found.noise, table.axis, table.axis_name
     )

@@ -17,6 +17,7 @@ from jaxhsi.problem import Problem, open_problem
 from jaxhsi.report.noise import noise_scores, noise_sentences
 from jaxhsi.report.results import component_names, write_components, write_pixels, write_samples
 from jaxhsi.report.tables import component_table, fit_table
+from jaxhsi.runtime.alternate import suspicion
 from jaxhsi.runtime.folder import CONFIG, check_folder, claim_folder, fresh_folder
 from jaxhsi.runtime.parallel import device_mesh
 
@@ -53,6 +54,9 @@ def unmix_table(
     else:
         answer = gated_answer(config, problem, folder, mesh)
     scores = _scores(answer, problem)
+    doubt = None if answer.misfit is None else suspicion(answer.misfit, config.mixing)
+    if doubt is not None:
+        console.print(f"- {doubt}", soft_wrap=True)
     where = _write(folder, answer, problem)
     draw(folder, table, answer.found, problem.truth)
     scores["seconds"] = time.perf_counter() - began
@@ -70,7 +74,7 @@ def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
     """Of the answer, and of the networks on the same spectra."""
     table, truth = problem.table, problem.truth
     scores = score(table, answer.found, truth)
-    reconstruction = answer.networks(table.spectra) @ answer.found.components
+    reconstruction = answer.found.reconstruct(answer.networks(table.spectra))
     scores["converged"] = answer.converged
     scores["amortised"] = fit_scores(table, reconstruction, truth)
     level, exponent = (float(part) for part in answer.law)
@@ -79,7 +83,11 @@ def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
         size = np.sqrt(np.mean(table.spectra.astype(np.float64) ** 2, axis=1))
         share = float(np.median(answer.found.noise / size))
         noise |= noise_scores(answer.departures, share, answer.unit)
-    return scores | {"noise": noise}
+    scores |= {"noise": noise}
+    if answer.misfit is None:
+        return scores
+    misfit = {name: np.asarray(part).tolist() for name, part in answer.misfit._asdict().items()}
+    return scores | {"misfit": misfit}
 
 
 def _write(folder: Path, answer: Answer, problem: Problem) -> str:

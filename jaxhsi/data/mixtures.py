@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from jaxhsi.gmcr.mixing import generalised_bilinear, pairs_added, read_with_stray_light
+
 FLOOR = 1e-6  # least value of dense non-negative data, as upstream clamps it
 
 
@@ -56,8 +58,10 @@ class MixtureOptions:
         rare: number of components, the last ones, that are present in few samples only, there in
             addition to the min_mixed to max_mixed others.
         rare_samples: number of samples that a rare component is present in.
-        mixing: linear; saturating as an absorbing detector; bilinear with products of pairs.
-        strength: of the mixing that is not linear; see `saturating` and `bilinear`.
+        mixing: linear; saturating as an absorbing detector; bilinear with products of pairs;
+            generalised_bilinear, where each pair of each sample has a strength of its own;
+            polynomial with squares; stray_light, as absorbance is read with it.
+        strength: of the mixing that is not linear; see `mixed`.
         correlation: of the noise of neighbouring channels (AR(1)), 0 to below 1.
         channel_spread: standard deviation of the logarithm of the channels' noise deviations.
         drift: size of a smooth baseline of each sample, relative to the sample's root mean square.
@@ -82,7 +86,9 @@ class MixtureOptions:
     twin_cosine: float | None = None
     rare: int = 0
     rare_samples: int = 2
-    mixing: Literal["linear", "saturating", "bilinear"] = "linear"
+    mixing: Literal[
+        "linear", "saturating", "bilinear", "generalised_bilinear", "polynomial", "stray_light"
+    ] = "linear"
     strength: float = 0.1
     correlation: float = 0.0
     channel_spread: float = 0.0
@@ -157,7 +163,7 @@ def _drawn(
     pure, amounts, spoil = jax.random.split(key, 3)
     spectra = pure_spectra(pure, options) if components is None else components
     concentrations = draw_concentrations(amounts, n, len(spectra), options)
-    clean = mixed(concentrations, spectra, options)
+    clean = mixed(jax.random.fold_in(amounts, 1), concentrations, spectra, options)
     data = measured(spoil, clean, options)
     if non_negative:
         data = jnp.maximum(data, jnp.where((spectra == 0).any(), 0.0, FLOOR))
@@ -266,14 +272,33 @@ def _ranks(values: Float[Array, "a b"]) -> Int[Array, "a b"]:
 
 
 def mixed(
-    concentrations: Float[Array, "n k"], components: Float[Array, "k c"], options: MixtureOptions
+    key: Key[Array, ""],
+    concentrations: Float[Array, "n k"],
+    components: Float[Array, "k c"],
+    options: MixtureOptions,
 ) -> Float[Array, "n c"]:
-    """Noise-free spectra of these concentrations, by the mixing that the options name."""
+    """Noise-free spectra of these concentrations, by the mixing that the options name.
+
+    With x the linear mixture, m the RMS of all x and b the strength: `saturating` and `bilinear`
+    say their own; polynomial is x + b / m x^2; generalised_bilinear is `bilinear` with
+    strengths U(0, 2 b) drawn for each sample and pair; stray_light is
+    `gmcr.mixing.read_with_stray_light` of a share b of x / m, an absorbance of RMS 1, times m.
+    """
+    linear = concentrations @ components
+    scale = root_mean_square(linear)
     if options.mixing == "saturating":
-        return saturating(concentrations @ components, options.strength)
+        return saturating(linear, options.strength)
     if options.mixing == "bilinear":
         return bilinear(concentrations, components, options.strength)
-    return concentrations @ components
+    if options.mixing == "generalised_bilinear":
+        shape = (*concentrations.shape, len(components))
+        pairs = jax.random.uniform(key, shape, maxval=2 * options.strength) / scale
+        return generalised_bilinear().spectra(pairs, concentrations, components)
+    if options.mixing == "polynomial":
+        return linear + options.strength / scale * linear**2
+    if options.mixing == "stray_light":
+        return scale * read_with_stray_light(options.strength, linear / scale)
+    return linear
 
 
 def saturating(spectra: Float[Array, "n c"], strength: float) -> Float[Array, "n c"]:
@@ -293,9 +318,8 @@ def bilinear(
     Here x = sum a_i s_i is linear; the products of pairs are those of Fan et al. 2009 (Int.
     J. Remote Sensing 30, 2951), here by 2 sum_{i<j} u_i u_j = (sum u)^2 - sum u^2.
     """
-    linear = concentrations @ components
-    pairs = 0.5 * (linear**2 - concentrations**2 @ components**2)
-    return linear + strength / root_mean_square(linear) * pairs
+    scale = root_mean_square(concentrations @ components)
+    return pairs_added(strength / scale, concentrations, components)
 
 
 def root_mean_square(spectra: Float[Array, "n c"]) -> Float[Array, ""]:

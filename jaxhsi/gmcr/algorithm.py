@@ -27,6 +27,7 @@ from jaxhsi.gmcr.coding import CLOSED, used
 from jaxhsi.gmcr.colour import Frame, Noise
 from jaxhsi.gmcr.gates import hard_concrete, open_probability
 from jaxhsi.gmcr.library import with_library
+from jaxhsi.gmcr.mixing import Parameters
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
 from jaxhsi.gmcr.select import fit, grow, smallest
 from jaxhsi.gmcr.start import Survey, successive_projection
@@ -120,6 +121,7 @@ class Solution(NamedTuple):
         fixed: components of the library.
         converged: whether the last phase changed nothing.
         departures: how the noise is not white.
+        parameters: of the forward model, where it has some.
     """
 
     components: Float[Array, "k c"]
@@ -129,6 +131,7 @@ class Solution(NamedTuple):
     fixed: Bool[Array, " k"]
     converged: bool
     departures: Noise
+    parameters: Parameters = ()
 
 
 def converged(state: State) -> Bool[Array, ""]:

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float
 
 from jaxhsi.gmcr.algorithm import Solution, State
-from jaxhsi.gmcr.colour import Frame, Noise, frame, same_noise
+from jaxhsi.gmcr.colour import Frame, Noise, frame, same_noise, white_noise
 from jaxhsi.gmcr.departures import departures, left_by_codes, noise_left
 from jaxhsi.gmcr.noise import noise_scale, residual_law
 from jaxhsi.runtime.parallel import replicate, split
@@ -27,6 +27,7 @@ class Ground(NamedTuple):
         spikes: the entries that were; None if there are none.
         x: the table for the solver.
         frame: of the noise; None where that is not coloured.
+        given: the noise is not to be reconsidered.
     """
 
     noise: Noise
@@ -34,6 +35,7 @@ class Ground(NamedTuple):
     spikes: Bool[np.ndarray, "n c"] | None
     x: Float[Array, "n c"]
     frame: Frame | None
+    given: bool = False
 
 
 def survey_noise(mesh: Mesh, spectra: Host) -> Ground:
@@ -42,9 +44,15 @@ def survey_noise(mesh: Mesh, spectra: Host) -> Ground:
     return _ground(mesh, noise._replace(spikes=None), filled, noise.spikes)
 
 
+def white_ground(mesh: Mesh, spectra: Host) -> Ground:
+    """The ground that takes noise as white, whatever the spectra look like."""
+    noise = white_noise(spectra.shape[1])
+    return _ground(mesh, noise, spectra, None)._replace(given=True)
+
+
 def reground(mesh: Mesh, ground: Ground, noise: Noise) -> Ground:
     """The same table under other noise."""
-    return _ground(mesh, noise, ground.filled, ground.spikes)
+    return _ground(mesh, noise, ground.filled, ground.spikes)._replace(given=ground.given)
 
 
 def _ground(mesh: Mesh, noise: Noise, filled: Host, spikes: np.ndarray | None) -> Ground:
@@ -77,6 +85,8 @@ def reconsidered(
         state: converged on it.
         codes: of this state.
     """
+    if ground.given:
+        return state, ground
     pool = state.pool
     rows = np.asarray(in_data(np.asarray(pool.components), ground.frame), np.float64)
     used = (codes != 0).any(0)
@@ -108,15 +118,12 @@ def in_data(components: Any, frame: Frame | None) -> Any:
     return components if frame is None else components @ frame.colour
 
 
-def for_networks(
-    solution: Solution, spectra: Host
-) -> tuple[Solution, Host, Callable[[Host], Host]]:
+def in_frame(solution: Solution, spectra: Host) -> tuple[Solution, Host, Callable[[Host], Host]]:
     """A solution and its spectra where noise is white, and the map of other spectra to there.
 
-    Concentrations stay those of the data.
+    Concentrations stay those of the data. The law of the noise is that of the residual there.
     """
-    noise = jax.tree.map(lambda a: np.asarray(a, np.float64), solution.departures)
-    found = frame(noise, spectra.shape[1])
+    noise, found = _departures(solution)
     if found is None and not noise.offset.any():
         return solution, spectra, lambda x: x
     whiten = np.eye(spectra.shape[1]) if found is None else found.whiten
@@ -128,3 +135,23 @@ def for_networks(
     x = seen(spectra)
     law = residual_law(jnp.asarray(x), _single(solution.concentrations), _single(components))
     return solution._replace(components=components, noise=jax.device_get(law)), x, seen
+
+
+def without_spikes(solution: Solution, spectra: Host) -> Host:
+    """The spectra with what the solution gives in the place of spikes."""
+    offset, spikes = solution.departures.offset, solution.departures.spikes
+    if spikes is None:
+        return spectra
+    fit = solution.concentrations @ solution.components + offset
+    return np.where(spikes, fit, spectra).astype(np.float32)
+
+
+def whitening(solution: Solution) -> Float[Array, "c c"] | None:
+    """The map of spectra without offset to where their noise is white; None if it is so already."""
+    found = _departures(solution)[1]
+    return None if found is None else _single(found.whiten)
+
+
+def _departures(solution: Solution) -> tuple[Noise, Frame | None]:
+    noise = jax.tree.map(lambda a: np.asarray(a, np.float64), solution.departures)
+    return noise, frame(noise, len(noise.channels))

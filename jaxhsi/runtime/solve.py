@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -16,8 +17,10 @@ from threadpoolctl import threadpool_limits
 from jaxhsi.gmcr.algorithm import Solution, Solver, State, converged, solver
 from jaxhsi.gmcr.candidates import Options
 from jaxhsi.gmcr.gates import open_probability
+from jaxhsi.gmcr.mixing import Aggregate, Forward, linear
 from jaxhsi.gmcr.noise import residual_law
 from jaxhsi.gmcr.start import survey
+from jaxhsi.runtime.alternate import PriorOf, alternate
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.ground import (
     Ground,
@@ -25,6 +28,7 @@ from jaxhsi.runtime.ground import (
     reconsidered,
     reground,
     survey_noise,
+    white_ground,
     with_frame,
 )
 from jaxhsi.runtime.logbook import Logbook
@@ -42,6 +46,8 @@ def solve(
     spectra: Spectra,
     options: Options = Options(),  # noqa: B008 -- frozen
     *,
+    mixing: Forward | Aggregate = linear,
+    priors: Sequence[PriorOf] = (),
     library: Float[np.ndarray | Array, "l m"] | None = None,
     num_candidates: int | None = None,
     logbook: Logbook | None = None,
@@ -50,10 +56,19 @@ def solve(
 ) -> Solution:
     """Components, concentrations and their number.
 
+    Under a mixing that is not linear, or priors, the answer is refined, see `alternate`: of the
+    linear solutions that this takes, the first is what logbook and checkpoints hold. Departures of
+    the noise from white are looked for under linear mixing only: another mixing looks like them,
+    and so noise is taken as white beside it.
+
     Args:
         key: of the gates' draws.
         spectra: finite, none all zero.
         options: of the solver.
+        mixing: how components mix, see `gmcr.mixing`; any function of concentrations (n, p) and
+            components (p, c) that returns spectra will do.
+        priors: what else is known, see `gmcr.priors`, or functions that make it of the linear
+            solution.
         library: known spectra; the answer holds those that are present, and what is not in it.
         num_candidates: spectra to begin with; 1.2 times the rank and 2 if not given.
         logbook: for diagnostics.
@@ -67,11 +82,33 @@ def solve(
     x = np.asarray(spectra, np.float32)
     _check(x, library, num_candidates)
     mesh = device_mesh(1, 1) if mesh is None else mesh
+
+    begin = survey_noise if mixing is linear else white_ground
+
+    def unmix(data: Array | np.ndarray, turn: int) -> Solution:
+        kept = (logbook, checkpoints) if turn == 0 else (None, None)
+        ground = begin(mesh, np.asarray(data))
+        return _linear(key, ground, options, library, num_candidates, *kept, mesh)
+
+    if mixing is linear and not priors:
+        return unmix(x, 0)
+    return alternate(unmix, jnp.asarray(x), mixing, priors, options)
+
+
+def _linear(
+    key: Array,
+    ground: Ground,
+    options: Options,
+    library: Any,
+    num_candidates: int | None,
+    logbook: Logbook | None,
+    checkpoints: Checkpoints | None,
+    mesh: Mesh,
+) -> Solution:
     run = _compiled(options)
     # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
     # other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
-        ground = survey_noise(mesh, x)
         state = replicate(mesh, _start(run, ground, num_candidates))
         if checkpoints is not None and checkpoints.latest() is not None:
             bare = checkpoints.restore(with_frame(state, None))
