@@ -97,6 +97,8 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
     if isinstance(model, Forward):
         found = found._replace(mix=_mixer(model, solution.parameters, components))
         unmix = unmix if model.local else _straightening(unmix, found)
+    offset = np.asarray(solution.departures.offset, np.float32) * np.float32(unit)
+    found = found._replace(offset=offset if offset.any() else None)
     if config.priors.closure:
         found, unmix = _sized(found, unmix, sizes * np.float32(unit))
     done, departures = bool(solution.converged), solution.departures

@@ -76,7 +76,8 @@ def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
     scores = score(table, answer.found, truth)
     reconstruction = answer.found.reconstruct(answer.networks(table.spectra))
     scores["converged"] = answer.converged
-    scores["amortised"] = fit_scores(table, reconstruction, truth)
+    spectra = answer.found.without_offset(table.spectra)
+    scores["amortised"] = fit_scores(spectra, reconstruction, truth)
     level, exponent = (float(part) for part in answer.law)
     noise = {"level": level, "exponent": exponent, "unit": answer.unit}
     if answer.departures is not None:

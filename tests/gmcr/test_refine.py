@@ -123,7 +123,7 @@ def test_each_prior_changes_the_answer_in_its_way(truth, noise):
     given = jnp.full((30, 3), jnp.nan).at[0].set(truth.concentrations[0])
     held = fit(x, truth, priors.known(concentrations=given)).concentrations
     np.testing.assert_allclose(held[0], truth.concentrations[0], rtol=1e-5)
-    error = [float(jnp.abs(s - truth.components).max()) for s in (free.components, smooth, peaks)]
+    error = [float(((s - truth.components) ** 2).sum()) for s in (free.components, smooth, peaks)]
     assert error[1] < error[0]
     assert error[2] < error[0]
 
@@ -134,3 +134,22 @@ def test_minimum_volume_draws_components_together(truth, noise):
     volume = priors.minimum_volume(1.0).penalty
     free, drawn = fit(dense, full), fit(dense, full, priors.minimum_volume(3000.0))
     assert volume(drawn) < volume(free) - 0.01
+
+
+def test_residuals_count_where_their_noise_is_white(truth):
+    """At the end the gradient of the whitened residual is zero; that of the plain one is not."""
+    bands = np.arange(40)
+    covariance = 0.8 ** np.abs(bands[:, None] - bands)
+    whiten = jnp.asarray(np.linalg.inv(np.linalg.cholesky(covariance)).T, jnp.float32)
+    drawn = np.random.default_rng(4).multivariate_normal(np.zeros(40), covariance, 30)
+    x = mixing.linear(*truth) + NOISE * jnp.asarray(drawn, jnp.float32)
+    sigma = jnp.full((30, 1), NOISE)
+    (c, s), _ = refined(x, sigma, Refined(truth, ()), LINEAR, PLAIN, 40, whiten)
+    inside = np.asarray(c > 0)
+
+    def slope(metric) -> float:
+        values = np.asarray((x - c @ s) @ metric @ s.T)[inside]
+        return float(np.abs(values).max() / np.abs(np.asarray(x @ metric @ s.T)).max())
+
+    assert slope(whiten @ whiten.T) < 1e-4
+    assert slope(jnp.eye(40)) > 1e-3

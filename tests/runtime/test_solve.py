@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr.candidates import Options
+from jaxhsi.gmcr.priors import smooth
+from jaxhsi.runtime.alternate import judged
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.ground import in_frame
 from jaxhsi.runtime.logbook import Logbook
@@ -196,3 +198,13 @@ def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, sol
     same, table, _ = in_frame(solution, np.asarray(mixed.x))
     assert same is solution
     np.testing.assert_array_equal(table, mixed.x)
+
+
+def test_priors_see_the_data_where_their_noise_is_white(spoiled, coloured):
+    """Without prior knowledge to add, the refinement stays at the answer that it began with."""
+    x, clean = spoiled
+    found = solve(KEY, x, OPTIONS, priors=[smooth(1e-6)])
+    assert found.departures.drift[1] == coloured.departures.drift[1]
+    np.testing.assert_allclose(cosines(found.components, coloured.components), 1, atol=2e-3)
+    assert cosines(found.components, clean.components).min() > 0.995
+    assert 0.7 < judged(x, found).total < 1.4
