@@ -17,7 +17,9 @@ class PriorOptions:
     """What is known beside the data; the answer is refined under it.
 
     Attributes:
-        closure: concentrations of each spectrum sum to one; components then keep their own size.
+        closure: concentrations of each spectrum sum to one; components then keep their own size,
+            as true as their spectra: where hardly any spectrum is without some component, others
+            can lie beyond their true place, and minimum_volume draws them back.
         one_peak: each component has a single peak along the axis.
         smooth: weight of the squared second differences of components, 0 for none.
         sparse: weight of the components' absolute values, 0 for none.

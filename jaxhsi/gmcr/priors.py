@@ -93,6 +93,10 @@ def non_negative(of: Factor) -> Prior:
 def closure(total: float = 1.0) -> Prior:
     """Concentrations of each spectrum are >= 0 and sum to ``total``, by projection on the simplex.
 
+    It holds exactly, and gives components of their own size. It does not choose among simplices
+    that hold the data: one larger than the smallest, which the linear solver may leave where
+    concentrations are not sparse, stays (`minimum_volume` shrinks it).
+
     Source: Duchi et al. 2008 (ICML), Efficient projections onto the l1-ball.
     """
 
