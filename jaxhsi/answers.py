@@ -80,6 +80,7 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
     judgement = judged(spectra, solution, forward)
     # Networks learn unit rows and linear mixtures; sizes and what mixing adds come on top.
     sizes = np.linalg.norm(components, axis=1)
+    sizes = np.where(sizes > 0, sizes, 1)  # a strong prior can leave nothing of a component
     unit_rows = solution._replace(
         components=components / sizes[:, None],
         concentrations=np.asarray(solution.concentrations) * sizes,
