@@ -13,17 +13,24 @@ from jaxtyping import Bool, Float32
 
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.findings import Findings
+from jaxhsi.gmcr.colour import Noise
+from jaxhsi.gmcr.misfit import Misfit
+from jaxhsi.gmcr.mixing import MODELS, Forward, in_units, linear
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
 from jaxhsi.problem import Problem
 from jaxhsi.report.results import Unmix, component_names
+from jaxhsi.runtime.alternate import judged, straightened
 from jaxhsi.runtime.bands import BandStates, write_bands
 from jaxhsi.runtime.checkpoint import Checkpoints
+from jaxhsi.runtime.ground import in_frame
 from jaxhsi.runtime.joint import fit_joint, joint_method
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.solve import solve
 from jaxhsi.runtime.unmix import train_amortised, unmix_stream
 
 BLOCK = 4096  # spectra that the networks take at a time
+_STRAIGHTENED = 8  # times that spectra are straightened before networks see them
+Mix = Callable[[Float32[np.ndarray, "n k"]], Float32[np.ndarray, "n c"]]
 
 
 class Answer(NamedTuple):
@@ -35,6 +42,8 @@ class Answer(NamedTuple):
         unit: size that the data were divided by.
         networks: concentrations of new spectra.
         converged: whether the method ended by itself.
+        departures: how noise is not white, for data divided by ``unit``; None where not looked for.
+        misfit: residuals against the noise, and a test of the mixing.
     """
 
     found: Findings
@@ -42,18 +51,24 @@ class Answer(NamedTuple):
     unit: float
     networks: Unmix
     converged: bool
+    departures: Noise | None = None
+    misfit: Misfit | None = None
 
 
 def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh) -> Answer:
     """The default: the gated solver, then networks trained on what it found."""
     key, unit = jax.random.key(config.seed), data_unit(problem.table.spectra)
     spectra = problem.table.spectra / np.float32(unit)
+    model = linear if config.mixing == "linear" else MODELS[config.mixing]()
+    forward = in_units(model, unit) if isinstance(model, Forward) else model
     with Checkpoints(folder / "checkpoints") as checkpoints:
         taken = (checkpoints.latest() or 0) * config.solver.steps  # they are numbered by phase
         solution = solve(
             key,
             jnp.asarray(spectra),
             config.solver,
+            mixing=forward,
+            priors=config.priors.chosen(),
             library=problem.library,
             num_candidates=config.num_candidates,
             logbook=_logbook(folder, taken, None),
@@ -62,15 +77,33 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
         )
     components = np.asarray(solution.components)
     _check_any(components, "lower --solver.margin")
-    concentrations, law = np.asarray(solution.concentrations), NoiseLaw(*solution.noise)
-    names = found_names(components, np.asarray(solution.fixed), problem)
-    found = _findings(components, concentrations, spectra, law, unit, names)
+    judgement = judged(spectra, solution, forward)
+    # Networks learn unit rows and linear mixtures; sizes and what mixing adds come on top.
+    sizes = np.linalg.norm(components, axis=1)
+    sizes = np.where(sizes > 0, sizes, 1)  # a strong prior can leave nothing of a component
+    unit_rows = solution._replace(
+        components=components / sizes[:, None],
+        concentrations=np.asarray(solution.concentrations) * sizes,
+    )
+    straight = np.asarray(straightened(spectra, solution, forward))
     options = replace(config.amortised, non_negative=config.solver.non_negative)
-    method, state = train_amortised(key, solution, spectra, options)
+    framed, seen, prepare = in_frame(unit_rows, straight)
+    method, state = train_amortised(key, framed, seen, options)
     with Checkpoints(folder / "networks", keep=1) as networks:
         networks.save(options.steps, state.params)
-    unmix = _in_blocks(jax.jit(method.unmix), state.params, unit)
-    return Answer(found, law, unit, unmix, bool(solution.converged))
+    unmix = _in_blocks(jax.jit(method.unmix), state.params, unit, prepare)
+    law, (components, concentrations) = NoiseLaw(*solution.noise), unit_rows[:2]
+    names = found_names(components, np.asarray(solution.fixed), problem)
+    found = _findings(components, concentrations, spectra, law, unit, names)
+    if isinstance(model, Forward):
+        found = found._replace(mix=_mixer(model, solution.parameters, components))
+        unmix = unmix if model.local else _straightening(unmix, found)
+    offset = np.asarray(solution.departures.offset, np.float32) * np.float32(unit)
+    found = found._replace(offset=offset if offset.any() else None)
+    if config.priors.closure:
+        found, unmix = _sized(found, unmix, sizes * np.float32(unit))
+    done, departures = bool(solution.converged), solution.departures
+    return Answer(found, law, unit, unmix, done, departures, judgement)
 
 
 def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
@@ -99,7 +132,7 @@ def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
     fixed = np.flatnonzero(joined.used) < (0 if problem.library is None else len(problem.library))
     names = found_names(components, fixed, problem)
     found = _findings(components, concentrations, np.asarray(spectra), law, 1.0, names)
-    unmix = _in_blocks(joined.unmix, joined.params, 1.0)
+    unmix = _in_blocks(joined.unmix, joined.params, 1.0, lambda x: x)
     return Answer(found, law, 1.0, lambda new: unmix(new) * sizes.T, joined.converged)
 
 
@@ -143,12 +176,48 @@ def _findings(
     return Findings(components, concentrations * np.float32(unit), noise * np.float32(unit), names)
 
 
-def _in_blocks(unmix: Callable[..., Any], params: Any, unit: float) -> Unmix:
-    """Concentrations of any number of spectra, block by block."""
+def _mixer(model: Forward, parameters: Any, components: Float32[np.ndarray, "k c"]) -> Mix:
+    """Spectra of given concentrations, in the units of the file."""
+    spectra = jax.jit(model.spectra)
+    return lambda c: np.asarray(spectra(parameters, jnp.asarray(c), jnp.asarray(components)))
+
+
+def _straightening(unmix: Unmix, found: Findings) -> Unmix:
+    """Networks that were trained on linear mixtures, for spectra that are none.
+
+    What mixing adds is taken off and the rest unmixed anew, until little changes.
+    """
+
+    def concentrations(new: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
+        codes = unmix(new)
+        for _ in range(_STRAIGHTENED):
+            codes = unmix(new - (found.reconstruct(codes) - codes @ found.components))
+        return codes
+
+    return concentrations
+
+
+def _sized(
+    found: Findings, unmix: Unmix, sizes: Float32[np.ndarray, " k"]
+) -> tuple[Findings, Unmix]:
+    """Components of the sizes that a prior gave them, concentrations without a unit."""
+    mix = found.mix
+    sized = found._replace(
+        components=found.components * sizes[:, None],
+        concentrations=found.concentrations / sizes,
+        mix=None if mix is None else lambda c: mix(c * sizes),
+    )
+    return sized, lambda new: unmix(new) / sizes
+
+
+def _in_blocks(
+    unmix: Callable[..., Any], params: Any, unit: float, prepare: Callable[..., Any]
+) -> Unmix:
+    """Concentrations of any number of spectra, block by block, each prepared first."""
 
     def concentrations(new: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
         starts = range(0, len(new), BLOCK)
-        blocks = (_padded(new[i : i + BLOCK]) / np.float32(unit) for i in starts)
+        blocks = (prepare(_padded(new[i : i + BLOCK]) / np.float32(unit)) for i in starts)
         parts = [part.concentrations for part in unmix_stream(unmix, params, blocks)]
         return np.concatenate(parts)[: len(new)] * np.float32(unit)
 

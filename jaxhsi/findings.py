@@ -1,5 +1,6 @@
 """What an unmixing run found, scored and drawn."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,16 +18,30 @@ class Findings(NamedTuple):
     """The answer for the spectra of a table, in the units of its file.
 
     Attributes:
-        components: unit rows.
+        components: unit rows, unless a prior fixes their size.
         concentrations: of each component in each spectrum.
         noise: deviation that the noise law gives each spectrum.
         names: of the components.
+        mix: spectra of given concentrations where mixing is not linear.
+        offset: that all spectra have beside the mixture.
     """
 
     components: Float32[np.ndarray, "k c"]
     concentrations: Float32[np.ndarray, "n k"]
     noise: Float32[np.ndarray, " n"]
     names: tuple[str, ...]
+    mix: Callable[[Float32[np.ndarray, "n k"]], Float32[np.ndarray, "n c"]] | None = None
+    offset: Float32[np.ndarray, " c"] | None = None
+
+    def without_offset(self, spectra: Float32[np.ndarray, "n c"]) -> Float32[np.ndarray, "n c"]:
+        """What mixtures have to explain of the spectra."""
+        return spectra if self.offset is None else spectra - self.offset
+
+    def reconstruct(self, concentrations: Float32[np.ndarray, "n k"]) -> Float32[np.ndarray, "n c"]:
+        """Spectra of these concentrations, without offset."""
+        if self.mix is None:
+            return concentrations @ self.components
+        return self.mix(concentrations)
 
 
 class Match(NamedTuple):
@@ -50,10 +65,10 @@ def match(components: Float32[np.ndarray, "k c"], truth: Truth | None) -> Match 
 
 
 def fit_scores(
-    table: Table, reconstruction: Float[np.ndarray, "n c"], truth: Truth | None
+    spectra: Float[np.ndarray, "n c"], reconstruction: Float[np.ndarray, "n c"], truth: Truth | None
 ) -> dict[str, float]:
     """Normalised MSE and R2 of a reconstruction; also against noise-free data where known."""
-    sums = fit_sums(jnp.asarray(table.spectra), jnp.asarray(reconstruction))
+    sums = fit_sums(jnp.asarray(spectra), jnp.asarray(reconstruction))
     scores = {"r2": float(r2(sums)), "nmse": float(nmse(sums))}
     clean = noise_free(truth)
     if clean is not None:
@@ -76,11 +91,12 @@ def noise_free(truth: Truth | None) -> Float[np.ndarray, "n c"] | None:
 
 def score(table: Table, found: Findings, truth: Truth | None) -> dict[str, Any]:
     """What ``scores.json`` holds of an answer."""
-    reconstruction = found.concentrations @ found.components
-    share = variance_share(table.spectra, found.concentrations, found.components)
+    spectra = found.without_offset(table.spectra)
+    reconstruction = found.reconstruct(found.concentrations)
+    share = variance_share(spectra, found.concentrations, found.components)
     scores = {
         "num_components": len(found.components),
-        **fit_scores(table, reconstruction, truth),
+        **fit_scores(spectra, reconstruction, truth),
         "variance_share": np.asarray(share).tolist(),
     }
     paired = match(found.components, truth)
@@ -95,7 +111,7 @@ def score(table: Table, found: Findings, truth: Truth | None) -> dict[str, Any]:
     }
     clean = noise_free(truth)
     if clean is not None:  # a fit above this has fitted noise
-        scores["r2_of_truth"] = _r2(table.spectra, clean)
+        scores["r2_of_truth"] = _r2(spectra, clean)
     return scores
 
 
@@ -122,7 +138,7 @@ def draw(folder: Path, table: Table, found: Findings, truth: Truth | None) -> No
         axis_name=table.axis_name,
     )
     curves.plot_concentrations(pictures / "concentrations.png", found.concentrations, amounts)
-    residual = table.spectra - found.concentrations @ found.components
+    residual = found.without_offset(table.spectra) - found.reconstruct(found.concentrations)
     curves.plot_residual(
         pictures / "residual.png", residual, found.noise, table.axis, table.axis_name
     )

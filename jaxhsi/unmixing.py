@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from jaxhsi.answers import Answer, gated_answer, joint_answer
@@ -13,8 +14,10 @@ from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
 from jaxhsi.data.truth import Truth
 from jaxhsi.findings import Findings, draw, fit_scores, match, score
 from jaxhsi.problem import Problem, open_problem
+from jaxhsi.report.noise import noise_scores, noise_sentences
 from jaxhsi.report.results import component_names, write_components, write_pixels, write_samples
 from jaxhsi.report.tables import component_table, fit_table
+from jaxhsi.runtime.alternate import suspicion
 from jaxhsi.runtime.folder import CONFIG, check_folder, claim_folder, fresh_folder
 from jaxhsi.runtime.parallel import device_mesh
 
@@ -51,11 +54,16 @@ def unmix_table(
     else:
         answer = gated_answer(config, problem, folder, mesh)
     scores = _scores(answer, problem)
+    doubt = None if answer.misfit is None else suspicion(answer.misfit, config.mixing)
+    if doubt is not None:
+        console.print(f"- {doubt}", soft_wrap=True)
     where = _write(folder, answer, problem)
     draw(folder, table, answer.found, problem.truth)
     scores["seconds"] = time.perf_counter() - began
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     _show(console, scores, answer.found, problem.truth)
+    for sentence in [] if answer.departures is None else noise_sentences(scores["noise"]):
+        console.print(f"- {sentence}", soft_wrap=True)
     count = len(answer.found.components)
     told = f"{count} components; concentrations are in {where}, all in {folder}"
     console.print(told, soft_wrap=True)  # a path broken over two lines cannot be copied
@@ -66,11 +74,21 @@ def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
     """Of the answer, and of the networks on the same spectra."""
     table, truth = problem.table, problem.truth
     scores = score(table, answer.found, truth)
-    reconstruction = answer.networks(table.spectra) @ answer.found.components
+    reconstruction = answer.found.reconstruct(answer.networks(table.spectra))
     scores["converged"] = answer.converged
-    scores["amortised"] = fit_scores(table, reconstruction, truth)
+    spectra = answer.found.without_offset(table.spectra)
+    scores["amortised"] = fit_scores(spectra, reconstruction, truth)
     level, exponent = (float(part) for part in answer.law)
-    return scores | {"noise": {"level": level, "exponent": exponent, "unit": answer.unit}}
+    noise = {"level": level, "exponent": exponent, "unit": answer.unit}
+    if answer.departures is not None:
+        size = np.sqrt(np.mean(table.spectra.astype(np.float64) ** 2, axis=1))
+        share = float(np.median(answer.found.noise / size))
+        noise |= noise_scores(answer.departures, share, answer.unit)
+    scores |= {"noise": noise}
+    if answer.misfit is None:
+        return scores
+    misfit = {name: np.asarray(part).tolist() for name, part in answer.misfit._asdict().items()}
+    return scores | {"misfit": misfit}
 
 
 def _write(folder: Path, answer: Answer, problem: Problem) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from jaxhsi.data.csv_tables import read_csv
 from jaxhsi.data.mixtures import MixtureOptions, Mixtures, mixtures
+from jaxhsi.gmcr.misfit import SUSPECT
 from jaxhsi.train import main
 
 TINY = (
@@ -66,6 +67,8 @@ def test_a_run_scores_what_it_finds(run):
     assert sorted(found["matched"]) == [0, 1, 2]
     assert found["converged"]
     assert found["seconds"] > 0
+    assert 0.02 < found["noise"]["share"] < 0.045  # 30 dB are 3.2 % of a sample
+    assert not any(found["noise"][kind] for kind in ("offset", "spikes", "baseline", "correlation"))
 
 
 def test_a_run_leaves_all_that_it_promises(run, made):
@@ -211,3 +214,33 @@ def test_help_speaks_of_every_fixed_option(capsys):
         *("resume", "overwrite", "spectra"),
     ):
         assert f"--{name}" in text
+
+
+def test_a_run_on_pairs_that_interact_says_so(tmp_path):
+    """The right mixing is fitted, and what is left is noise; linear mixing is doubted."""
+    folder, pairs = tmp_path / "run", ("--mixture.mixing", "bilinear", "--mixture.strength", "0.5")
+    assert main([*TINY, *BUILT_IN, *pairs, "--mixing", "bilinear", "--out", str(folder)]) == 0
+    found = scores(folder)
+    assert found["num_components"] == 3
+    assert found["matched_cosine_min"] > 0.98
+    assert found["misfit"]["curvature"] < SUSPECT
+    assert 0.8 < found["misfit"]["total"] < 1.3
+    assert len(found["misfit"]["samples"]) == 32
+    assert found["r2_noise_free"] > 0.99
+
+
+def test_an_offset_and_priors_go_together(tmp_path):
+    """The offset is no component, and no part of what the fit has to explain."""
+    folder, given = tmp_path / "run", ("--mixture.offset", "0.5", "--priors.smooth", "0.1")
+    assert main([*TINY, *BUILT_IN, *given, "--out", str(folder)]) == 0
+    found = scores(folder)
+    assert found["num_components"] == 3
+    assert found["noise"]["offset"] > 0
+    assert found["r2_noise_free"] > 0.98
+    assert found["r2"] > 0.98
+
+
+def test_upstreams_method_takes_no_mixing_and_no_priors(tmp_path, capsys):
+    wrong = [*TINY, *BUILT_IN, "--method", "upstream", "--priors.closure", "true"]
+    assert main([*wrong, "--out", str(tmp_path / "run")]) != 0
+    assert "belong to --method gated" in capsys.readouterr().err

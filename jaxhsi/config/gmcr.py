@@ -9,6 +9,43 @@ from jaxhsi.data.mixtures import MixtureOptions
 from jaxhsi.gmcr.amortised import Options as AmortisedOptions
 from jaxhsi.gmcr.candidates import Options
 from jaxhsi.gmcr.joint import JointOptions
+from jaxhsi.gmcr.priors import Prior, closure, minimum_volume, one_peak, smooth, sparse
+
+
+@dataclass(frozen=True)
+class PriorOptions:
+    """What is known beside the data; the answer is refined under it.
+
+    Attributes:
+        closure: concentrations of each spectrum sum to one; components then keep their own size,
+            as true as their spectra: where hardly any spectrum is without some component, others
+            can lie beyond their true place, and minimum_volume draws them back.
+        one_peak: each component has a single peak along the axis.
+        smooth: weight of the squared second differences of components, 0 for none.
+        sparse: weight of the components' absolute values, 0 for none.
+        minimum_volume: weight of the log-determinant of the components' cosines, which draws them
+            together, 0 for none.
+    """
+
+    closure: bool = False
+    one_peak: bool = False
+    smooth: float = 0.0
+    sparse: float = 0.0
+    minimum_volume: float = 0.0
+
+    def __post_init__(self):
+        """Refuse negative weights."""
+        for name in ("smooth", "sparse", "minimum_volume"):
+            at_least(f"--priors.{name}", getattr(self, name), 0)
+
+    def chosen(self) -> tuple[Prior, ...]:
+        """The priors that are asked for; what must hold exactly comes last."""
+        weights = {smooth: self.smooth, sparse: self.sparse}
+        made = [prior(weight) for prior, weight in weights.items() if weight]
+        if self.minimum_volume:
+            made.append(minimum_volume(self.minimum_volume, unit=not self.closure))
+        exact = [one_peak()] * self.one_peak + [closure()] * self.closure
+        return (*made, *exact)
 
 
 @dataclass(frozen=True)
@@ -32,6 +69,10 @@ class GMCRConfig:
         size: height and width of the image where a cube is kept as a table (C, H * W).
         pixels: spectra drawn from cubes to find the components; all pixels are then unmixed.
         samples: spectra of the built-in mixtures; four times the components if not given.
+        mixing: how components mix. Known forward models, whose parameters are fitted: bilinear
+            (Fan), generalised_bilinear (each pair of each spectrum), polynomial, levelling (a
+            saturated detector), stray_light (absorbance by Beer and Lambert).
+        priors: what else is known of components and concentrations.
         method: the gated solver, or upstream's joint training for comparison.
         epochs: of upstream's training, which does not end by itself.
         solver: of the default method.
@@ -53,6 +94,10 @@ class GMCRConfig:
     size: tuple[int, int] | None = None
     pixels: int = 4096
     samples: int | None = None
+    mixing: Literal[
+        "linear", "bilinear", "generalised_bilinear", "polynomial", "levelling", "stray_light"
+    ] = "linear"
+    priors: PriorOptions = field(default_factory=PriorOptions)
     method: Literal["gated", "upstream"] = "gated"
     epochs: int = 1000
     solver: Options = field(default_factory=Options)
@@ -65,6 +110,8 @@ class GMCRConfig:
         for name, least in (("num_candidates", 1), ("samples", 3), ("pixels", 3), ("epochs", 1)):
             if getattr(self, name) is not None:
                 at_least(f"--{name}", getattr(self, name), least)
+        if self.method == "upstream" and (self.mixing != "linear" or self.priors != PriorOptions()):
+            raise ValueError("--mixing and --priors belong to --method gated, the default")
         if self.data is None and self.truth is not None:
             raise ValueError(
                 "--truth was given without --data; the built-in mixtures know their truth"

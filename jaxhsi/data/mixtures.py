@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from jaxhsi.gmcr.mixing import generalised_bilinear, pairs_added, read_with_stray_light
+
 FLOOR = 1e-6  # least value of dense non-negative data, as upstream clamps it
 
 
@@ -56,12 +58,16 @@ class MixtureOptions:
         rare: number of components, the last ones, that are present in few samples only, there in
             addition to the min_mixed to max_mixed others.
         rare_samples: number of samples that a rare component is present in.
-        mixing: linear; saturating as an absorbing detector; bilinear with products of pairs.
-        strength: of the mixing that is not linear; see `saturating` and `bilinear`.
+        mixing: linear; saturating as an absorbing detector; bilinear with products of pairs;
+            generalised_bilinear, where each pair of each sample has a strength of its own;
+            polynomial with squares; stray_light, as absorbance is read with it.
+        strength: of the mixing that is not linear; see `mixed`.
         correlation: of the noise of neighbouring channels (AR(1)), 0 to below 1.
         channel_spread: standard deviation of the logarithm of the channels' noise deviations.
         drift: size of a smooth baseline of each sample, relative to the sample's root mean square.
         offset: constant added to all data, relative to their root mean square.
+        spikes: share of all values that a cosmic ray hits, which adds 1 to 6 times the root mean
+            square of the sample.
     """
 
     num_components: int = 16
@@ -80,12 +86,15 @@ class MixtureOptions:
     twin_cosine: float | None = None
     rare: int = 0
     rare_samples: int = 2
-    mixing: Literal["linear", "saturating", "bilinear"] = "linear"
+    mixing: Literal[
+        "linear", "saturating", "bilinear", "generalised_bilinear", "polynomial", "stray_light"
+    ] = "linear"
     strength: float = 0.1
     correlation: float = 0.0
     channel_spread: float = 0.0
     drift: float = 0.0
     offset: float = 0.0
+    spikes: float = 0.0
 
     def __post_init__(self):
         """Refuse what cannot be made."""
@@ -102,6 +111,7 @@ class MixtureOptions:
         _within("correlation", self.correlation, 0, 0.9999)
         for name in ("channel_spread", "drift", "offset"):
             _within(name, getattr(self, name), 0, None)
+        _within("spikes", self.spikes, 0, 1)
         _within("strength", self.strength, 1e-6, None)
         _within("snr_db", 0 if self.snr_db is None else self.snr_db, 0, None)
         _within("twin_cosine", 0 if self.twin_cosine is None else self.twin_cosine, 0, 1)
@@ -153,7 +163,7 @@ def _drawn(
     pure, amounts, spoil = jax.random.split(key, 3)
     spectra = pure_spectra(pure, options) if components is None else components
     concentrations = draw_concentrations(amounts, n, len(spectra), options)
-    clean = mixed(concentrations, spectra, options)
+    clean = mixed(jax.random.fold_in(amounts, 1), concentrations, spectra, options)
     data = measured(spoil, clean, options)
     if non_negative:
         data = jnp.maximum(data, jnp.where((spectra == 0).any(), 0.0, FLOOR))
@@ -262,14 +272,33 @@ def _ranks(values: Float[Array, "a b"]) -> Int[Array, "a b"]:
 
 
 def mixed(
-    concentrations: Float[Array, "n k"], components: Float[Array, "k c"], options: MixtureOptions
+    key: Key[Array, ""],
+    concentrations: Float[Array, "n k"],
+    components: Float[Array, "k c"],
+    options: MixtureOptions,
 ) -> Float[Array, "n c"]:
-    """Noise-free spectra of these concentrations, by the mixing that the options name."""
+    """Noise-free spectra of these concentrations, by the mixing that the options name.
+
+    With x the linear mixture, m the RMS of all x and b the strength: `saturating` and `bilinear`
+    say their own; polynomial is x + b / m x^2; generalised_bilinear is `bilinear` with
+    strengths U(0, 2 b) drawn for each sample and pair; stray_light is
+    `gmcr.mixing.read_with_stray_light` of a share b of x / m, an absorbance of RMS 1, times m.
+    """
+    linear = concentrations @ components
+    scale = root_mean_square(linear)
     if options.mixing == "saturating":
-        return saturating(concentrations @ components, options.strength)
+        return saturating(linear, options.strength)
     if options.mixing == "bilinear":
         return bilinear(concentrations, components, options.strength)
-    return concentrations @ components
+    if options.mixing == "generalised_bilinear":
+        shape = (*concentrations.shape, len(components))
+        pairs = jax.random.uniform(key, shape, maxval=2 * options.strength) / scale
+        return generalised_bilinear().spectra(pairs, concentrations, components)
+    if options.mixing == "polynomial":
+        return linear + options.strength / scale * linear**2
+    if options.mixing == "stray_light":
+        return scale * read_with_stray_light(options.strength, linear / scale)
+    return linear
 
 
 def saturating(spectra: Float[Array, "n c"], strength: float) -> Float[Array, "n c"]:
@@ -289,9 +318,8 @@ def bilinear(
     Here x = sum a_i s_i is linear; the products of pairs are those of Fan et al. 2009 (Int.
     J. Remote Sensing 30, 2951), here by 2 sum_{i<j} u_i u_j = (sum u)^2 - sum u^2.
     """
-    linear = concentrations @ components
-    pairs = 0.5 * (linear**2 - concentrations**2 @ components**2)
-    return linear + strength / root_mean_square(linear) * pairs
+    scale = root_mean_square(concentrations @ components)
+    return pairs_added(strength / scale, concentrations, components)
 
 
 def root_mean_square(spectra: Float[Array, "n c"]) -> Float[Array, ""]:
@@ -305,7 +333,7 @@ def root_mean_square(spectra: Float[Array, "n c"]) -> Float[Array, ""]:
 def measured(
     key: Key[Array, ""], clean: Float[Array, "n c"], options: MixtureOptions
 ) -> Float[Array, "n c"]:
-    """Noise-free spectra with noise, baseline and offset."""
+    """Noise-free spectra with noise, baseline, spikes and offset."""
     noise, channels, drift = jax.random.split(key, 3)
     data = clean
     if options.snr_db is not None:
@@ -315,7 +343,16 @@ def measured(
     if options.drift > 0:
         size = options.drift * jnp.sqrt((clean**2).mean(1, keepdims=True))
         data = data + size * baselines(drift, *clean.shape)
+    if options.spikes > 0:
+        hits = cosmic_rays(jax.random.fold_in(key, 3), *clean.shape, options.spikes)
+        data = data + hits * jnp.sqrt((clean**2).mean(1, keepdims=True))
     return data + options.offset * root_mean_square(clean) if options.offset > 0 else data
+
+
+def cosmic_rays(key: Key[Array, ""], n: int, bands: int, share: float) -> Float[Array, "n c"]:
+    """U(1, 6) at places drawn with probability ``share``, 0 elsewhere."""
+    places, sizes = jax.random.uniform(key, (2, n, bands))
+    return jnp.where(places < share, 1 + 5 * sizes, 0.0)
 
 
 def noise_deviation(clean: Float[Array, "n c"], snr_db: float) -> Float[Array, "n 1"]:

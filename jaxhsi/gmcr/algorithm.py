@@ -24,8 +24,10 @@ from jaxhsi.gmcr.candidates import (
     shape,
 )
 from jaxhsi.gmcr.coding import CLOSED, used
+from jaxhsi.gmcr.colour import Frame, Noise
 from jaxhsi.gmcr.gates import hard_concrete, open_probability
 from jaxhsi.gmcr.library import with_library
+from jaxhsi.gmcr.mixing import Parameters
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
 from jaxhsi.gmcr.select import fit, grow, smallest
 from jaxhsi.gmcr.start import Survey, successive_projection
@@ -44,9 +46,13 @@ class State(NamedTuple):
         pool: the candidates.
         logits: of their gates.
         law: of the noise.
+        settled: law at the end of the last phase.
         counts: components after the last phase and the one before it; -1 for none.
         grown: components that the last phase added.
-        drift: by how much its end moved the logarithm of the noise variance, mean over spectra.
+        drift: by how much it moved the logarithm of the noise variance, mean over spectra, from its
+            beginning to its end; what the gates' draws leave in between does not count.
+        noise: what is known of it beside the law, which is that in the frame where it is white;
+            kept for whoever brings the spectra into that frame.
     """
 
     step: Int[Array, ""]
@@ -54,9 +60,11 @@ class State(NamedTuple):
     pool: Candidates
     logits: Float[Array, " p"]
     law: NoiseLaw
+    settled: NoiseLaw
     counts: Int[Array, "2"]
     grown: Int[Array, ""]
     drift: Float[Array, ""]
+    noise: Noise | None = None
 
 
 class Info(NamedTuple):
@@ -83,8 +91,8 @@ class Solver(NamedTuple):
     `epoch` and `settle` may be mapped over keys and states by ``vmap``: an ensemble of restarts.
 
     Attributes:
-        init: ``init(x, survey, tried, slots) -> State``: a pool of ``slots`` slots, of which
-            ``tried`` hold spectra of the data.
+        init: ``init(x, survey, tried, slots, frame=None) -> State``: a pool of ``slots`` slots, of
+            which ``tried`` hold spectra of the data; x is in the frame, if there is one.
         step: ``step(key, state, x) -> (State, Info)``: gates and components move.
         epoch: ``epoch(key, state, x) -> (State, Info)``: ``options.refresh`` steps in one scan,
             then the noise law is fitted anew.
@@ -108,10 +116,12 @@ class Solution(NamedTuple):
     Attributes:
         components: unit rows.
         concentrations: in the units of the data.
-        noise: law of the noise.
+        noise: law of the noise, offset and spikes apart.
         gates: probability that each component is open.
         fixed: components of the library.
         converged: whether the last phase changed nothing.
+        departures: how the noise is not white.
+        parameters: of the forward model, where it has some.
     """
 
     components: Float[Array, "k c"]
@@ -120,6 +130,8 @@ class Solution(NamedTuple):
     gates: Float[Array, " k"]
     fixed: Bool[Array, " k"]
     converged: bool
+    departures: Noise
+    parameters: Parameters = ()
 
 
 def converged(state: State) -> Bool[Array, ""]:
@@ -132,18 +144,22 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
     """The solver under these options."""
 
     def init(
-        x: Float[Array, "n c"], survey: Survey, tried: Int[Array, ""] | int, slots: int
+        x: Float[Array, "n c"],
+        survey: Survey,
+        tried: Int[Array, ""] | int,
+        slots: int,
+        frame: Frame | None = None,
     ) -> State:
         xw, place = _whiten(x, survey.law), jnp.arange(slots)
         signal = jnp.arange(len(survey.basis)) < tried
         denoised = (xw @ survey.basis.T * signal) @ survey.basis
-        rows = shape(denoised[successive_projection(denoised, slots)], options)
-        pool = Candidates(rows, place < slots, place < 0).keep(place < tried)
+        rows = shape(denoised[successive_projection(denoised, slots)], options, frame)
+        pool = Candidates(rows, place < slots, place < 0, frame).keep(place < tried)
         cost = coefficient_cost(pool)
         worth = evidence(encode(xw, pool, options, cost), pool, cost)
         zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
         counts = jnp.full(2, -1, jnp.int32)
-        return State(zero, zero, pool, _opened(worth), survey.law, counts, zero, never)
+        return State(zero, zero, pool, _opened(worth), survey.law, survey.law, counts, zero, never)
 
     def pressure(state: State) -> Array:
         within = state.step % options.steps + 1
@@ -212,7 +228,8 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
             counts=jnp.stack([count, state.counts[0]]).astype(jnp.int32),
             grown=grown.astype(jnp.int32),
             law=law,
-            drift=jnp.mean(jnp.abs(2 * jnp.log(_scale(x, law) / scale))),
+            settled=law,
+            drift=jnp.mean(jnp.abs(2 * jnp.log(_scale(x, law) / _scale(x, state.settled)))),
         )
 
     def identify(state: State, x: Array, library: Float[Array, "l c"]) -> State:

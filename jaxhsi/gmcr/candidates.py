@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxhsi.gmcr.coding import coefficient_price, sparse_codes, used
+from jaxhsi.gmcr.colour import Frame
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,14 @@ class Candidates(NamedTuple):
         components: unit rows, zero where not alive.
         alive: slots that hold a component.
         fixed: given components, which do not change.
+        frame: where the noise is white, if that is not the space of the spectra: components are in
+            it then.
     """
 
     components: Float[Array, "p c"]
     alive: Bool[Array, " p"]
     fixed: Bool[Array, " p"]
+    frame: Frame | None = None
 
     def keep(self, alive: Bool[Array, " p"]) -> "Candidates":
         """Without what is not in ``alive``."""
@@ -86,12 +90,21 @@ class Candidates(NamedTuple):
     def update(self, rows: Float[Array, "p c"], options: Options) -> "Candidates":
         """With new spectra, brought into shape; those that are fixed or not alive stay."""
         changed = (self.alive & ~self.fixed)[:, None]
-        return self._replace(components=jnp.where(changed, shape(rows, options), self.components))
+        new = shape(rows, options, self.frame)
+        return self._replace(components=jnp.where(changed, new, self.components))
 
 
-def shape(rows: Float[Array, "p c"], options: Options) -> Float[Array, "p c"]:
-    """Rows of unit length, non-negative where that is asked; zero rows stay."""
-    rows = jnp.maximum(rows, 0) if options.non_negative else rows
+def shape(
+    rows: Float[Array, "p c"], options: Options, frame: Frame | None = None
+) -> Float[Array, "p c"]:
+    """Rows of unit length, non-negative where that is asked; zero rows stay.
+
+    In a frame, it is the spectra behind the rows that are not negative.
+    """
+    if options.non_negative and frame is not None:
+        rows = jnp.maximum(rows @ frame.colour, 0) @ frame.whiten
+    elif options.non_negative:
+        rows = jnp.maximum(rows, 0)
     return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
 
 

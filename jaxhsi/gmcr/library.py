@@ -18,11 +18,12 @@ def with_library(fitted: Fit, library: Float[Array, "l c"], options: Options) ->
 
     Args:
         fitted: components found without the library, in noise units.
-        library: known spectra; those that are not present are left for `select.smallest` to drop.
+        library: known spectra, in the frame of the pool; those that are not present are left for
+            `select.smallest` to drop.
         options: of the solver.
     """
     pool, codes = fitted.pool, fitted.codes
-    known = shape(library, options)
+    known = shape(library, options, pool.frame)
     gram = codes.T @ codes
     idle = jnp.where(used(codes) > 0, 1e-6 * jnp.trace(gram) / len(gram), 1.0)
     stiffness = 1 / jnp.diagonal(jnp.linalg.inv(gram + jnp.diag(idle)))
@@ -35,4 +36,5 @@ def with_library(fitted: Fit, library: Float[Array, "l c"], options: Options) ->
         jnp.concatenate([known, unknown.components]),
         jnp.concatenate([given, unknown.alive]),
         jnp.concatenate([given, unknown.fixed]),
+        pool.frame,
     )

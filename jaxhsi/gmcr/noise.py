@@ -98,11 +98,23 @@ def residual_law(
         components: unit rows; those that no code uses do not matter.
     """
     mean_square = jnp.mean(x**2, axis=1)
-    bands, slots = x.shape[1], codes.shape[1]
-    relative = codes / jnp.sqrt(mean_square)[:, None]
-    gram = relative.T @ relative + 1e-6 * jnp.eye(slots)
-    leverage = jnp.sum(relative * jnp.linalg.solve(gram, relative.T).T, axis=1)
-    active = jnp.sum(codes != 0, axis=1)
-    freedom = jnp.maximum(bands * (1 - leverage) - active, 1.0)
+    bands = x.shape[1]
+    freedom = degrees_of_freedom(codes, jnp.sqrt(mean_square), bands)
     variance = jnp.sum((x - codes @ components) ** 2, axis=1) / freedom
     return fit_law(mean_square, variance, jnp.where(freedom > 0.2 * bands, freedom, 1e-6))
+
+
+def degrees_of_freedom(
+    codes: Float[Array, "n p"], scale: Float[Array, " n"], bands: int
+) -> Float[Array, " n"]:
+    """Of the residual of each spectrum: c (1 - h) - nnz, h its leverage; at least 1.
+
+    Args:
+        codes: in the units of the data.
+        scale: of each spectrum, or of its noise, by which it counts in the fit of the components.
+        bands: c.
+    """
+    relative = codes / scale[:, None]
+    gram = relative.T @ relative + 1e-6 * jnp.eye(codes.shape[1])
+    leverage = jnp.sum(relative * jnp.linalg.solve(gram, relative.T).T, axis=1)
+    return jnp.maximum(bands * (1 - leverage) - jnp.sum(codes != 0, axis=1), 1.0)

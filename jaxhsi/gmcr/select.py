@@ -20,6 +20,7 @@ from jaxhsi.gmcr.candidates import (
     shape,
 )
 from jaxhsi.gmcr.coding import used
+from jaxhsi.gmcr.colour import Frame
 
 _LENIENT = 0.7  # share of the rounds until coefficients cost no more than their price
 _RECHECK = 4  # rounds of refitting after a component was left out
@@ -145,17 +146,16 @@ def grow(x: Float[Array, "n c"], fitted: Fit, options: Options) -> Candidates:
 
     def attempt(_: Array, left: _Left) -> _Left:
         first = jnp.argmax(jnp.where(left.tried, -1.0, jnp.sum(left.residual**2, axis=1)))
-        spectrum, amounts = _spike(left.residual, left.residual[first], cost, options)
+        spectrum, amounts = _spike(left.residual, left.residual[first], cost, options, pool.frame)
         users = jnp.sum(amounts != 0).astype(x.dtype)
         slot = jnp.argmin(left.pool.alive)
         gain = jnp.sum(amounts**2) - users * cost
         worth = (gain > options.margin * free_price(users, x.shape[1])) & (users > 0)
         worth &= ~left.pool.alive[slot]
         held = left.pool
-        held = Candidates(
-            jnp.where(worth, held.components.at[slot].set(spectrum), held.components),
-            jnp.where(worth, held.alive.at[slot].set(True), held.alive),
-            held.fixed,
+        held = held._replace(
+            components=jnp.where(worth, held.components.at[slot].set(spectrum), held.components),
+            alive=jnp.where(worth, held.alive.at[slot].set(True), held.alive),
         )
         residual = left.residual - worth * jnp.outer(amounts, spectrum)
         return _Left(residual, left.tried.at[first].set(True), held)
@@ -165,7 +165,11 @@ def grow(x: Float[Array, "n c"], fitted: Fit, options: Options) -> Candidates:
 
 
 def _spike(
-    residual: Float[Array, "n c"], start: Float[Array, " c"], cost: Array, options: Options
+    residual: Float[Array, "n c"],
+    start: Float[Array, " c"],
+    cost: Array,
+    options: Options,
+    frame: Frame | None,
 ) -> tuple[Float[Array, " c"], Float[Array, " n"]]:
     """A sparse rank-one fit of the residual by power iterations: spectrum and amounts."""
 
@@ -176,9 +180,9 @@ def _spike(
     def power(_: Array, spectrum: Array) -> Array:
         c = amounts(spectrum)
         c = jnp.where(c**2 > jnp.maximum(cost, 0.1 * jnp.max(c**2)), c, 0.0)
-        new = shape((c @ residual)[None], options)[0]
+        new = shape((c @ residual)[None], options, frame)[0]
         return jnp.where(jnp.any(c != 0), new, spectrum)
 
-    spectrum = jax.lax.fori_loop(0, 5, power, shape(start[None], options)[0])
+    spectrum = jax.lax.fori_loop(0, 5, power, shape(start[None], options, frame)[0])
     c = amounts(spectrum)
     return spectrum, jnp.where(c**2 > cost, c, 0.0)

@@ -8,6 +8,9 @@ from jaxtyping import Array, Float, Int
 
 from jaxhsi.gmcr.noise import NoiseLaw, edge_rank, fit_law, noise_scale
 
+_ROUNDS = 8
+_STILL = 0.1  # change of the exponent that is none
+
 
 class Survey(NamedTuple):
     """What the singular values of a table of spectra say.
@@ -28,22 +31,38 @@ def survey(x: Float[Array, "n c"]) -> Survey:
 
     Spectra are scaled to unit mean square first, as if noise grew with the signal; the residual
     beyond the rank then tells how it really grows, and the scaling by that law gives rank and
-    level anew.
+    residual anew, until the law stays: noise that does not grow with the signal looks like many
+    components in spectra that were scaled up.
     """
     rows, bands = x.shape
     mean_square = jnp.mean(x**2, axis=1)
-    unit = x / jnp.sqrt(mean_square)[:, None]
-    left, singular, right = jnp.linalg.svd(unit, full_matrices=False)
-    rank, _ = edge_rank(singular, rows, bands)
-    signal = jnp.arange(len(singular)) < rank
-    residual = unit - (left * (singular * signal)) @ right
-    leverage = jnp.sum(left**2 * signal, axis=1)
-    freedom = (bands - rank) * jnp.maximum(1 - leverage, 0.05)
-    variance = mean_square * jnp.sum(residual**2, axis=1) / freedom
-    trusted = jnp.where(leverage < 0.8, freedom, 1e-6)
-    exponent = fit_law(mean_square, variance, trusted).exponent
-    scaled = x / noise_scale(NoiseLaw(jnp.zeros(()), exponent), mean_square)[:, None]
-    _, singular, right = jnp.linalg.svd(scaled, full_matrices=False)
+
+    def decompose(exponent: Array) -> tuple[Array, Array, Array]:
+        scale = noise_scale(NoiseLaw(jnp.zeros(()), exponent), mean_square)
+        return jnp.linalg.svd(x / scale[:, None], full_matrices=False)
+
+    def refit(exponent: Array, svd: tuple[Array, Array, Array]) -> Array:
+        left, singular, right = svd
+        rank, _ = edge_rank(singular, rows, bands)
+        signal = jnp.arange(len(singular)) < rank
+        leverage = jnp.sum(left**2 * signal, axis=1)
+        freedom = (bands - rank) * jnp.maximum(1 - leverage, 0.05)
+        square = jnp.sum(((left * (singular * ~signal)) @ right) ** 2, axis=1)
+        variance = mean_square**exponent * square / freedom
+        trusted = jnp.where(leverage < 0.8, freedom, 1e-6)
+        return fit_law(mean_square, variance, trusted).exponent
+
+    def again(held: tuple) -> tuple:
+        number, exponent, _, svd = held
+        fitted = refit(exponent, svd)
+        return number + 1, fitted, jnp.abs(fitted - exponent), decompose(fitted)
+
+    def moves(held: tuple) -> Array:
+        return (held[0] < _ROUNDS) & (held[2] > _STILL)
+
+    unit = jnp.ones(())
+    held = jnp.zeros((), jnp.int32), unit, jnp.full((), jnp.inf), decompose(unit)
+    _, exponent, _, (_, singular, right) = jax.lax.while_loop(moves, again, held)
     rank, deviation = edge_rank(singular, rows, bands)
     return Survey(NoiseLaw(2 * jnp.log(deviation), exponent), rank, right)
 

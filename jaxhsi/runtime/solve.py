@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -16,10 +17,22 @@ from threadpoolctl import threadpool_limits
 from jaxhsi.gmcr.algorithm import Solution, Solver, State, converged, solver
 from jaxhsi.gmcr.candidates import Options
 from jaxhsi.gmcr.gates import open_probability
+from jaxhsi.gmcr.mixing import Aggregate, Forward, linear
+from jaxhsi.gmcr.noise import residual_law
 from jaxhsi.gmcr.start import survey
+from jaxhsi.runtime.alternate import PriorOf, alternate
 from jaxhsi.runtime.checkpoint import Checkpoints
+from jaxhsi.runtime.ground import (
+    Ground,
+    in_data,
+    reconsidered,
+    reground,
+    survey_noise,
+    white_ground,
+    with_frame,
+)
 from jaxhsi.runtime.logbook import Logbook
-from jaxhsi.runtime.parallel import device_mesh, replicate, split
+from jaxhsi.runtime.parallel import device_mesh, replicate
 
 SLOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072)
 """Sizes of pools, so that a new number of components seldom means a new compilation."""
@@ -33,6 +46,8 @@ def solve(
     spectra: Spectra,
     options: Options = Options(),  # noqa: B008 -- frozen
     *,
+    mixing: Forward | Aggregate = linear,
+    priors: Sequence[PriorOf] = (),
     library: Float[np.ndarray | Array, "l m"] | None = None,
     num_candidates: int | None = None,
     logbook: Logbook | None = None,
@@ -41,10 +56,19 @@ def solve(
 ) -> Solution:
     """Components, concentrations and their number.
 
+    Under a mixing that is not linear, or priors, the answer is refined, see `alternate`: of the
+    linear solutions that this takes, the first is what logbook and checkpoints hold. Departures of
+    the noise from white are looked for under linear mixing only: another mixing looks like them,
+    and so noise is taken as white beside it.
+
     Args:
         key: of the gates' draws.
         spectra: finite, none all zero.
         options: of the solver.
+        mixing: how components mix, see `gmcr.mixing`; any function of concentrations (n, p) and
+            components (p, c) that returns spectra will do.
+        priors: what else is known, see `gmcr.priors`, or functions that make it of the linear
+            solution.
         library: known spectra; the answer holds those that are present, and what is not in it.
         num_candidates: spectra to begin with; 1.2 times the rank and 2 if not given.
         logbook: for diagnostics.
@@ -58,18 +82,44 @@ def solve(
     x = np.asarray(spectra, np.float32)
     _check(x, library, num_candidates)
     mesh = device_mesh(1, 1) if mesh is None else mesh
+
+    begin = survey_noise if mixing is linear else white_ground
+
+    def unmix(data: Array | np.ndarray, turn: int) -> Solution:
+        kept = (logbook, checkpoints) if turn == 0 else (None, None)
+        ground = begin(mesh, np.asarray(data))
+        return _linear(key, ground, options, library, num_candidates, *kept, mesh)
+
+    if mixing is linear and not priors:
+        return unmix(x, 0)
+    return alternate(unmix, jnp.asarray(x), mixing, priors, options)
+
+
+def _linear(
+    key: Array,
+    ground: Ground,
+    options: Options,
+    library: Any,
+    num_candidates: int | None,
+    logbook: Logbook | None,
+    checkpoints: Checkpoints | None,
+    mesh: Mesh,
+) -> Solution:
     run = _compiled(options)
-    x = split(mesh, jnp.asarray(x))
     # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
     # other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
-        state = replicate(mesh, _start(run, x, num_candidates))
+        state = replicate(mesh, _start(run, ground, num_candidates))
         if checkpoints is not None and checkpoints.latest() is not None:
-            state = checkpoints.restore(state)
-        state = _phases(run, key, state, x, options, logbook, checkpoints)
+            bare = checkpoints.restore(with_frame(state, None))
+            ground = reground(mesh, ground, jax.device_get(bare.noise))
+            state = with_frame(bare, ground.frame)
+        state, ground = _phases(run, key, state, ground, options, logbook, checkpoints, mesh)
         if library is not None:
-            state = run.identify(state, x, jnp.asarray(library, jnp.float32))
-        return _solution(run, state, x)
+            known = jnp.asarray(library, jnp.float32)
+            known = known if ground.frame is None else known @ ground.frame.whiten
+            state = run.identify(state, ground.x, known)
+        return _solution(run, state, ground)
 
 
 @cache
@@ -89,42 +139,55 @@ def _compiled(options: Options) -> Solver:
 _survey = jax.jit(survey)
 
 
-def _start(run: Solver, x: Array, candidates: int | None) -> State:
-    found = _survey(x)
+def _start(run: Solver, ground: Ground, candidates: int | None) -> State:
+    x, found = ground.x, _survey(ground.x)
     wanted = candidates or math.ceil(REDUNDANCY * int(found.rank)) + 2
     tried = max(1, min(wanted, min(x.shape) - 1))
     slots = next((size for size in SLOTS if size >= tried + ROOM), tried + ROOM)
-    return run.init(x, found, tried, slots)
+    return run.init(x, found, tried, slots, ground.frame)._replace(
+        noise=jax.tree.map(jnp.array, ground.noise)
+    )
 
 
 def _phases(
     run: Solver,
     key: Array,
     state: State,
-    x: Array,
+    ground: Ground,
     options: Options,
     logbook: Logbook | None,
     checkpoints: Checkpoints | None,
-) -> State:
-    """Phases until one changes nothing."""
+    mesh: Mesh,
+) -> tuple[State, Ground]:
+    """Phases until one changes nothing, the noise that it leaves included."""
     with nullcontext() if logbook is None else logbook.open():
         while not converged(state) and int(state.phase) < options.phases:
             for _ in range(options.steps // options.refresh):
                 number = int(state.step)
-                state, info = run.epoch(jax.random.fold_in(key, number), state, x)
+                state, info = run.epoch(jax.random.fold_in(key, number), state, ground.x)
                 if logbook is not None:
                     number += options.refresh
                     logbook.write(number, jax.device_get(info)._asdict())
                     logbook.advance(number)
-            state = run.settle(state, x)
+            state = run.settle(state, ground.x)
+            if converged(state):
+                codes = np.asarray(run.unmix(state, ground.x), np.float64)
+                state, ground = reconsidered(mesh, ground, state, codes)
             if checkpoints is not None:
-                checkpoints.save(int(state.phase), state)
-    return state
+                checkpoints.save(int(state.phase), with_frame(state, None))
+    return state, ground
 
 
-def _solution(run: Solver, state: State, x: Array) -> Solution:
-    codes = np.asarray(run.unmix(state, x))
+def _solution(run: Solver, state: State, ground: Ground) -> Solution:
+    codes = np.asarray(run.unmix(state, ground.x))
     pool, chance = jax.device_get((state.pool, open_probability(state.logits)))
+    components, law = pool.components, state.law
+    if ground.frame is not None:
+        components = in_data(components, pool.frame)
+        sizes = np.linalg.norm(components, axis=1)
+        components, codes = components / np.maximum(sizes, 1e-9)[:, None], codes * sizes
+        data = jnp.asarray(ground.filled - ground.noise.offset, jnp.float32)
+        law = residual_law(data, jnp.asarray(codes), jnp.asarray(components))
     kept = np.flatnonzero(pool.alive & (codes != 0).any(0))
     kept = kept[np.argsort(-(codes[:, kept] ** 2).sum(0), kind="stable")]
     done = bool(converged(state))
@@ -135,12 +198,13 @@ def _solution(run: Solver, state: State, x: Array) -> Solution:
             int(state.phase),
         )
     return Solution(
-        pool.components[kept],
+        components[kept],
         codes[:, kept],
-        jax.device_get(state.law),
+        jax.device_get(law),
         chance[kept],
         pool.fixed[kept],
         done,
+        ground.noise._replace(spikes=ground.spikes),
     )
 
 

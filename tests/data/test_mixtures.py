@@ -264,3 +264,15 @@ def test_every_hard_option_at_once():
 def test_options_out_of_range_are_refused_by_name(wrong, message):
     with pytest.raises(ValueError, match=message):
         MixtureOptions(**wrong)
+
+
+def test_cosmic_rays_hit_a_share_of_the_values():
+    clean = mixtures(jax.random.key(4), 200, MixtureOptions(bands=64, snr_db=None))
+    hit = mixtures(jax.random.key(4), 200, MixtureOptions(bands=64, snr_db=None, spikes=0.02))
+    added = (hit.data - clean.data) / jnp.sqrt((clean.clean**2).mean(1, keepdims=True))
+    share = float((added > 0.5).mean())
+    assert share == pytest.approx(0.02, abs=0.005)
+    sizes = np.asarray(added)[np.asarray(added > 0.5)]
+    assert sizes.min() > 1 - 1e-4
+    assert sizes.max() < 6 + 1e-4
+    assert float(jnp.abs(added).sum()) == pytest.approx(float(sizes.sum()), rel=1e-3)

@@ -44,7 +44,7 @@ def ended(mixed, compiled, start) -> tuple[State, list]:
     state, infos = start, []
     for phase in range(2):
         for part in range(OPTIONS.steps // OPTIONS.refresh):
-            state, info = compiled.epoch(jax.random.key(10 * phase + part), state, mixed.x)
+            state, info = compiled.epoch(jax.random.key(100 + 10 * phase + part), state, mixed.x)
             infos.append(info)
         state = compiled.settle(state, mixed.x)
     return state, infos

@@ -47,3 +47,42 @@ def test_saturation_has_a_gradient():
 def test_no_stray_light_is_linear_mixing():
     with pytest.raises(ValueError, match=r"stray 0.*linear"):
         mixing.saturating(0.0)
+
+
+def test_models_that_are_not_linear_by_hand():
+    """u_1 = (1, 0, 2), u_2 = (0, 2, 2) in the first spectrum, whose sum is (1, 2, 4)."""
+    assert mixing.pairs_added(0.5, C, S)[0].tolist() == [1, 2, 6]
+    g = jnp.zeros((2, 2, 2)).at[0, 0, 1].set(0.25).at[0, 1, 0].set(9.0)
+    generalised = mixing.generalised_bilinear()
+    np.testing.assert_allclose(generalised.spectra(g, C, S), [[1, 2, 5], [0.5, 0, 1]])
+    cubic = mixing.polynomial(3).spectra(jnp.array([1.0, 0.5]), C, S)
+    np.testing.assert_allclose(cubic[0], [2.5, 10, 52])
+    np.testing.assert_allclose(mixing.levelled(2.0, C, S)[0, 0], (1 - np.exp(-2)) / 2, rtol=1e-6)
+    small = mixing.levelled(jnp.array(1e-5), C, S)
+    np.testing.assert_allclose(small, C @ S - 0.5e-5 * (C @ S) ** 2, rtol=1e-6)
+    stray = mixing.stray_light()
+    np.testing.assert_allclose(
+        stray.spectra(jnp.array(0.01), C, S), mixing.saturating(0.01)(C, S), rtol=1e-6
+    )
+    with pytest.raises(ValueError, match="degree 1 is linear"):
+        mixing.polynomial(1)
+
+
+@pytest.mark.parametrize("name", mixing.MODELS)
+def test_models_begin_all_but_linear_and_keep_their_range(name):
+    model = mixing.MODELS[name]()
+    begin = model.begin(2, 2)
+    np.testing.assert_allclose(model.spectra(begin, 0.1 * C, S), 0.1 * C @ S, rtol=0.01, atol=1e-8)
+    far = model.allowed(jax.tree.map(lambda b: b - 1e6, begin))
+    assert jnp.isfinite(model.spectra(far, 0.01 * C, S)).all()
+    grad = jax.grad(lambda p: model.spectra(p, C, S).sum())(begin)
+    assert np.abs(grad).max() > 0
+
+
+def test_other_units_of_the_data_change_nothing():
+    model = mixing.bilinear()
+    same = mixing.in_units(model, 4.0).spectra(0.5, C / 4, S) * 4
+    np.testing.assert_allclose(same, model.spectra(0.5, C, S), rtol=1e-6)
+    np.testing.assert_allclose(mixing.excess(model, 0.5, C, S), [[0, 0, 2], [0, 0, 0]], atol=1e-6)
+    plain = mixing.without_parameters(mixing.linear)
+    np.testing.assert_allclose(plain.spectra((), C, S), C @ S)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxhsi.gmcr.noise import NoiseLaw, edge_rank, fit_law, noise_scale, residual_law
+from jaxhsi.gmcr.noise import (
+    NoiseLaw,
+    degrees_of_freedom,
+    edge_rank,
+    fit_law,
+    noise_scale,
+    residual_law,
+)
 
 FIT, EDGE, RESIDUAL = jax.jit(fit_law), jax.jit(edge_rank, static_argnums=(1, 2)), residual_law
 
@@ -79,3 +86,12 @@ def test_the_law_of_a_residual(exponent):
     np.testing.assert_allclose(found.exponent, exponent, atol=0.08)
     fitted = noise_scale(found, jnp.asarray((clean**2).mean(1), jnp.float32))
     np.testing.assert_allclose(np.median(fitted / scale), 1.0, atol=0.02)
+
+
+def test_degrees_of_freedom_by_hand():
+    """Four spectra of one component share it, 8 (1 - 1 / 4) - 1; a fifth without it has all 8."""
+    codes = jnp.array([[2.0], [2.0], [2.0], [2.0], [0.0]])
+    free = degrees_of_freedom(codes, jnp.ones(5), 8)
+    np.testing.assert_allclose(free, [5, 5, 5, 5, 8], rtol=1e-5)
+    alone = degrees_of_freedom(codes[3:], jnp.ones(2), 8)
+    np.testing.assert_allclose(alone, [1, 8], rtol=1e-5)

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr.candidates import Options
+from jaxhsi.gmcr.priors import smooth
+from jaxhsi.runtime.alternate import judged
 from jaxhsi.runtime.checkpoint import Checkpoints
+from jaxhsi.runtime.ground import in_frame
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.parallel import device_mesh
 from jaxhsi.runtime.solve import solve
@@ -131,3 +134,77 @@ def test_repeated_spectra_without_noise_break_nothing():
     assert len(found.components) == 5
     fit = found.concentrations @ found.components
     np.testing.assert_allclose(fit, np.repeat(rows, 4, axis=0), atol=2e-3)
+
+
+@pytest.fixture(scope="module")
+def spoiled() -> tuple[np.ndarray, Made]:
+    """Correlated noise, an offset, and a baseline of every spectrum, on top of the mixtures."""
+    clean, random = made(3, rows=48, bands=96), np.random.default_rng(3)
+    noise = random.normal(size=(48, 96 + 50))
+    for band in range(1, noise.shape[1]):
+        noise[:, band] += 0.7 * noise[:, band - 1]
+    drift = 4 * random.normal(size=(48, 1)) * np.linspace(-1, 1, 96)
+    exact = np.asarray(clean.codes) @ np.asarray(clean.components)
+    return (exact + noise[:, 50:] + drift + 5).astype(np.float32), clean
+
+
+@pytest.fixture(scope="module")
+def coloured(spoiled):
+    return solve(KEY, spoiled[0], OPTIONS)
+
+
+def test_noise_that_is_not_white_is_told_and_makes_no_components(spoiled, coloured):
+    clean, found = spoiled[1], coloured
+    assert len(found.components) == 3
+    assert cosines(found.components, clean.components).min() > 0.995
+    np.testing.assert_allclose(np.linalg.norm(found.components, axis=1), 1, rtol=1e-5)
+    assert (found.components >= -1e-5).all()
+    order = np.argmax(np.asarray(clean.components) @ found.components.T, axis=1)
+    np.testing.assert_allclose(found.concentrations[:, order], clean.codes, atol=12)
+    told = found.departures
+    np.testing.assert_allclose(told.correlation[0], 0.7, atol=0.15)
+    np.testing.assert_allclose(told.offset.mean(), 5, atol=1)
+    assert told.drift[1] > 5
+    assert told.spikes is None
+
+
+def test_a_stopped_run_on_coloured_noise_goes_on_bit_for_bit(
+    spoiled, coloured, tmp_path, monkeypatch
+):
+    x, save = spoiled[0], Checkpoints.save
+
+    def once(self, *args):
+        save(self, *args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "save", once)
+    with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path) as checkpoints:
+        solve(KEY, x, OPTIONS, checkpoints=checkpoints)
+    monkeypatch.setattr(Checkpoints, "save", save)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest() == 1
+        chex.assert_trees_all_equal(solve(KEY, x, OPTIONS, checkpoints=checkpoints), coloured)
+
+
+def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, solution):
+    """Whitened mixtures are the concentrations times the whitened components."""
+    x, found = spoiled[0], coloured
+    framed, seen, prepare = in_frame(found, x)
+    fit = found.concentrations @ found.components + found.departures.offset
+    mixture = found.concentrations @ framed.components
+    np.testing.assert_allclose(prepare(fit), mixture, atol=1e-3 * np.abs(mixture).max())
+    np.testing.assert_array_equal(seen, prepare(x))
+    assert np.std(seen - mixture) < 0.6 * np.std(x - fit + found.departures.offset)
+    same, table, _ = in_frame(solution, np.asarray(mixed.x))
+    assert same is solution
+    np.testing.assert_array_equal(table, mixed.x)
+
+
+def test_priors_see_the_data_where_their_noise_is_white(spoiled, coloured):
+    """Without prior knowledge to add, the refinement stays at the answer that it began with."""
+    x, clean = spoiled
+    found = solve(KEY, x, OPTIONS, priors=[smooth(1e-6)])
+    assert found.departures.drift[1] == coloured.departures.drift[1]
+    np.testing.assert_allclose(cosines(found.components, coloured.components), 1, atol=2e-3)
+    assert cosines(found.components, clean.components).min() > 0.995
+    assert 0.7 < judged(x, found).total < 1.4

@@ -1,0 +1,41 @@
+"""Noise in words and numbers."""
+
+import numpy as np
+
+from jaxhsi.gmcr.colour import white_noise
+from jaxhsi.report.noise import noise_scores, noise_sentences
+
+
+def test_white_noise_is_one_sentence():
+    numbers = noise_scores(white_noise(20), 0.012, 2.0)
+    assert numbers["offset"] == numbers["spikes"] == numbers["baseline"] == 0
+    assert noise_sentences(numbers) == ["noise: 1.2 % of the signal, white"]
+
+
+def test_every_kind_is_told():
+    """0.75^4 = 0.32 < 1/e < 0.75^3; a drift of 2 sqrt(c) is twice the noise; units come back."""
+    noise = white_noise(20)._replace(
+        channels=np.r_[np.full(10, 0.5), np.full(10, 1.5)],
+        correlation=np.r_[0.75, np.zeros(4)],
+        drift=np.array([2 * 20**0.5, 0, 0, 0]),
+        offset=np.full(20, 0.4),
+        spikes=np.eye(20, dtype=bool),
+    )
+    numbers = noise_scores(noise, 0.1, 2.0)
+    assert numbers["correlated_bands"] == 4
+    assert numbers["correlation"] == [0.75]
+    np.testing.assert_allclose(
+        [numbers["channel_ratio"], numbers["baseline"], numbers["offset"]], [3, 2, 0.8]
+    )
+    told = noise_sentences(numbers)
+    assert told[0] == "noise: 10 % of the signal"
+    assert told[1] == "noise is correlated over 4 bands"
+    assert "factor of 3" in told[2]
+    assert "2 times the noise" in told[3]
+    assert told[4] == "all spectra have an offset of 0.8; it was taken off"
+    assert told[5] == "20 values far out of the noise left out as spikes"
+
+
+def test_an_offset_that_is_not_flat_says_from_where_to_where():
+    numbers = noise_scores(white_noise(3)._replace(offset=np.array([1.0, 2, 3])), 0.1, 1.0)
+    assert "an offset of 2, from 1 to 3" in noise_sentences(numbers)[1]
