@@ -1,7 +1,18 @@
 """Shared set-up: eight CPU devices, checked annotations, and the paths of optional real data."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
+
+# Before jax starts, and before the workers do, which take it over: what one test has compiled
+# need not be compiled again by another.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    compiled = tempfile.mkdtemp(prefix="jaxhsi-compiled-")
+    atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 # Before jax starts: sharding tests need eight devices on one host.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
