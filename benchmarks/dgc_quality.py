@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from machine import describe_machine, describe_versions
@@ -34,10 +34,11 @@ from rivals import rivals
 from scipy.ndimage import gaussian_filter
 
 from jaxhsi.config.dgc import DGCConfig
-from jaxhsi.outcome import labeller
+from jaxhsi.data.store import Cube
+from jaxhsi.outcome import Labeller, labeller
 from jaxhsi.segmentation import segment
-from jaxhsi.tally import scored, tally
-from jaxhsi.task import open_task
+from jaxhsi.tally import Tally, scored, tally
+from jaxhsi.task import Task, open_task
 from jaxhsi.trained import open_trained
 
 DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -188,7 +189,7 @@ def transfer(seed: int, scenes: int = 20, others: int = 10) -> Iterator[dict]:
         task = open_task(config)
         label = labeller(run.method, task.read, config.stream.tile)
         counts = {
-            kind: [_counted(label(state, cube), task.truth(cube)) for cube in cubes]
+            kind: [counted(label, state, task, cube, config.num_clusters) for cube in cubes]
             for kind, cubes in (("trained on", task.train), ("others", task.label))
         }
     meaning = np.array(scored(reduce(add, counts["trained on"]))["alignment"]["merge"])
@@ -214,8 +215,14 @@ def transfer(seed: int, scenes: int = 20, others: int = 10) -> Iterator[dict]:
         }
 
 
-def _counted(parts: Iterator, truth: object) -> object:
-    return reduce(add, (tally(p.labels, truth.read(*p.slices), 16, 3) for p in parts))
+def counted(label: Labeller, state: Any, task: Task, cube: Cube, clusters: int) -> Tally:
+    """What a state makes of a cube, counted against its truth."""
+    truth, classes = task.truth(cube), len(task.classes)
+    parts = (
+        tally(part.labels, truth.read(*part.slices), clusters, classes)
+        for part in label(state, cube)
+    )
+    return reduce(add, parts)
 
 
 def summary(rows: list[dict]) -> Table:

@@ -29,7 +29,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from dgc_quality import DEFAULT_REAL, Case, cases, damaged, with_seed
+from dgc_quality import DEFAULT_REAL, Case, cases, counted, damaged, with_seed
 from machine import describe_machine, describe_versions
 
 from jaxhsi.config.dgc import DGCConfig, build_method
@@ -38,7 +38,7 @@ from jaxhsi.dgc.algorithm import Batch
 from jaxhsi.dgc.views import window_size
 from jaxhsi.outcome import Labeller, labeller
 from jaxhsi.runtime.parallel import compile_step, device_mesh, replicate, split
-from jaxhsi.tally import scored, tally
+from jaxhsi.tally import scored
 from jaxhsi.task import Task, open_task
 
 CASES = ("leaf K=16", "SalinasA K=6", "SalinasA K=8, noise")
@@ -141,44 +141,30 @@ def curve(
 
 def scores(config: DGCConfig, task: Task, label: Labeller, state: Any) -> dict:
     """Against the truth of all labelled cubes."""
-    sizes = config.num_clusters, len(task.classes)
-    return scored(
-        reduce(
-            add,
-            (
-                tally(part.labels, task.truth(cube).read(*part.slices), *sizes)
-                for cube in task.label
-                for part in label(jax.device_get(state), cube)
-            ),
-        )
-    )
+    state = jax.device_get(state)
+    counts = (counted(label, state, task, cube, config.num_clusters) for cube in task.label)
+    return scored(reduce(add, counts))
 
 
 def measure(
     case: Case, config: DGCConfig, seeds: list[int], steps: list[int]
 ) -> Iterator[tuple[int, list[dict]]]:
     """A row for each step, seed by seed; compiled once for all of them."""
-    with tempfile.TemporaryDirectory() as scratch:
-        yield from _measure(case, config, seeds, steps, Path(scratch))
-
-
-def _measure(
-    case: Case, config: DGCConfig, seeds: list[int], steps: list[int], scratch: Path
-) -> Iterator[tuple[int, list[dict]]]:
     compiled = None
-    for seed in seeds:
-        mine = damaged(case, with_seed(config, seed), scratch)
-        task = open_task(mine)
-        if compiled is None:
-            method = build_method(mine, task.train[0].shape[2])
-            step = compile_step(device_mesh(mine.devices, mine.stream.batch), method.step)
-            compiled = step, method, labeller(method, task.read, mine.stream.tile)
-        found = []
-        for row in curve(mine, task, *compiled, steps):
-            kept = {name: row[name] for name in ("step", "seconds", "nmi", "active_clusters")}
-            kept |= {name: row[name][case.way] for name in ("mean_iou", "oa")}
-            found.append(kept | {"clusters": mine.num_clusters})
-        yield seed, found
+    with tempfile.TemporaryDirectory() as scratch:
+        for seed in seeds:
+            mine = damaged(case, with_seed(config, seed), Path(scratch))
+            task = open_task(mine)
+            if compiled is None:
+                method = build_method(mine, task.train[0].shape[2])
+                step = compile_step(device_mesh(mine.devices, mine.stream.batch), method.step)
+                compiled = step, method, labeller(method, task.read, mine.stream.tile)
+            found = []
+            for row in curve(mine, task, *compiled, steps):
+                kept = {name: row[name] for name in ("step", "seconds", "nmi", "active_clusters")}
+                kept |= {name: row[name][case.way] for name in ("mean_iou", "oa")}
+                found.append(kept | {"clusters": mine.num_clusters})
+            yield seed, found
 
 
 # Table and pictures ----------------------------------------------------------------------------

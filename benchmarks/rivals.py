@@ -34,40 +34,44 @@ TIES = 10  # to the pixels most like it
 
 Image = np.ndarray  # (h, w, m), principal components
 Label = Callable[[Image], np.ndarray]
+Reduce = Callable[[np.ndarray], np.ndarray]  # spectra (..., c) to principal components (..., m)
 
 
 def rivals(config: DGCConfig, task: Task) -> Iterator[tuple[str, dict]]:
     """Name and scores of each rival that the size of the cubes allows."""
-    for kind in KMEANS:
-        reduce = _reducer(kind, config, task)
-        yield f"k-means, {kind}", _scores(config, task, _kmeans(config, *reduce), reduce[0])
-    reduce = _reducer("band", config, task)
-    yield "Gaussian mixture", _scores(config, task, _mixture(config, *reduce), reduce[0])
-    for kind in ("band", "l2"):
-        reduce = _reducer(kind, config, task)
-        yield f"SLIC + k-means, {kind}", _scores(config, task, _superpixels(config), reduce[0])
-    if len(task.label) == 1 and np.prod(task.label[0].shape[:2]) <= MOST_NODES:
-        reduce = _reducer("band", config, task)
-        yield "Leiden, spatial graph", _scores(config, task, _communities(config), reduce[0])
-
-
-def _reducer(kind: Normalisation, config: DGCConfig, task: Task) -> tuple[Label, np.ndarray]:
-    """Spectra to principal components, and those of a sample over all training cubes."""
     spectra = sample_spectra(task.train, config.stream.sample, config.seed, read=task.read).spectra
+    reducers = {kind: _reducer(kind, spectra, config.seed) for kind in KMEANS}
+
+    def scored(label: Label, kind: Normalisation) -> dict:
+        return _scores(config, task, label, reducers[kind])
+
+    for kind, reduce in reducers.items():
+        model = MiniBatchKMeans(config.num_clusters, n_init=3, random_state=config.seed)
+        yield f"k-means, {kind}", scored(_pixels(model.fit(reduce(spectra))), kind)
+    model = GaussianMixture(config.num_clusters, n_init=2, random_state=config.seed)
+    yield "Gaussian mixture", scored(_pixels(model.fit(reducers["band"](spectra))), "band")
+    for kind in ("band", "l2"):
+        yield f"SLIC + k-means, {kind}", scored(_superpixels(config), kind)
+    if len(task.label) == 1 and np.prod(task.label[0].shape[:2]) <= MOST_NODES:
+        yield "Leiden, spatial graph", scored(_communities(config), "band")
+
+
+def _reducer(kind: Normalisation, spectra: np.ndarray, seed: int) -> Reduce:
+    """Spectra to principal components, fitted to a sample over all training cubes."""
     stats = band_stats(jnp.asarray(spectra))
 
     def flat(x: np.ndarray) -> np.ndarray:
         return np.asarray(normalise(kind, jnp.asarray(x.reshape(-1, x.shape[-1])), stats))
 
-    pca = PCA(COMPONENTS, random_state=config.seed).fit(flat(spectra))
+    pca = PCA(COMPONENTS, random_state=seed).fit(flat(spectra))
 
     def reduce(x: np.ndarray) -> np.ndarray:
         return pca.transform(flat(x)).reshape(*x.shape[:-1], COMPONENTS)
 
-    return reduce, reduce(spectra)
+    return reduce
 
 
-def _scores(config: DGCConfig, task: Task, label: Label, reduce: Label) -> dict:
+def _scores(config: DGCConfig, task: Task, label: Label, reduce: Reduce) -> dict:
     counts = np.zeros((config.num_clusters, len(task.classes)), np.int64)
     for cube in task.label:
         whole = Tile(0, 0, *cube.shape[:2])
@@ -77,13 +81,8 @@ def _scores(config: DGCConfig, task: Task, label: Label, reduce: Label) -> dict:
     return metrics.scores(counts)
 
 
-def _kmeans(config: DGCConfig, reduce: Label, sample: np.ndarray) -> Label:
-    model = MiniBatchKMeans(config.num_clusters, n_init=3, random_state=config.seed).fit(sample)
-    return lambda image: model.predict(image.reshape(-1, COMPONENTS)).reshape(image.shape[:2])
-
-
-def _mixture(config: DGCConfig, reduce: Label, sample: np.ndarray) -> Label:
-    model = GaussianMixture(config.num_clusters, n_init=2, random_state=config.seed).fit(sample)
+def _pixels(model: MiniBatchKMeans | GaussianMixture) -> Label:
+    """Of a fitted model, pixel by pixel."""
     return lambda image: model.predict(image.reshape(-1, COMPONENTS)).reshape(image.shape[:2])
 
 

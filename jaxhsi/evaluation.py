@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 from rich.console import Console
 
+from jaxhsi.config.group import GroupConfig
 from jaxhsi.config.predict import EvaluateConfig, read_merge, read_names
 from jaxhsi.data.label_map import LabelMap
 from jaxhsi.data.store import Cube, open_cube
@@ -23,7 +24,7 @@ from jaxhsi.report.areas import AREAS
 from jaxhsi.report.tables import evaluation_table
 from jaxhsi.runtime.folder import GROUPS
 from jaxhsi.tally import Tally, scored, tally
-from jaxhsi.task import open_truth
+from jaxhsi.task import Truth, open_truth
 
 WINDOW = 256  # pixels; side of the windows that are counted at once
 
@@ -69,13 +70,7 @@ def evaluate(config: EvaluateConfig, *, bare: bool = False) -> dict[str, Any]:
         FileNotFoundError, ValueError: maps, labels or groups that cannot be used.
     """
     maps = open_maps(config.folder, grouped=not bare and config.merge is None)
-    truth, classes = open_truth(
-        config.labels,
-        maps.cubes,
-        key=config.label_key,
-        ignore=config.ignore_label,
-        names=read_names(config.names) if config.names else None,
-    )
+    truth, classes = maps_truth(config, maps)
     manual = _manual(config, maps, classes)
     counts = {
         cube.name: count_map(cube, true, len(maps.names), len(classes), maps.groups)
@@ -135,6 +130,20 @@ def open_maps(folder: Path, *, grouped: bool) -> Maps:
         )
     cubes = tuple(open_cube(folder / "labels" / f"{name}.zarr") for name in found["cubes"])
     return Maps(cubes, names, groups)
+
+
+def maps_truth(
+    config: EvaluateConfig | GroupConfig, maps: Maps, *, drawn: bool = False
+) -> tuple[Truth, tuple[str, ...]]:
+    """The labels that options name for maps; see `task.open_truth`."""
+    return open_truth(
+        config.labels,
+        maps.cubes,
+        key=config.label_key,
+        ignore=config.ignore_label,
+        names=read_names(config.names) if config.names else None,
+        drawn=drawn,
+    )
 
 
 def count_map(

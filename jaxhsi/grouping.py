@@ -9,17 +9,16 @@ from jaxtyping import Int
 from rich.console import Console
 
 from jaxhsi.config.group import GroupConfig
-from jaxhsi.config.predict import read_merge, read_names, write_merge
+from jaxhsi.config.predict import read_merge, write_merge
 from jaxhsi.data.clicks import Click, read_clicks
 from jaxhsi.data.store import Cube
 from jaxhsi.dgc.granularity import Tree, elect
-from jaxhsi.evaluation import Maps, count_map, open_maps
+from jaxhsi.evaluation import Maps, count_map, maps_truth, open_maps
 from jaxhsi.hierarchy import Hierarchy, cut_merge, read_hierarchy
 from jaxhsi.merging import Merge, merge_of
 from jaxhsi.report.tables import group_table, print_lines, vote_table
 from jaxhsi.report.trees import tree_text
 from jaxhsi.runtime.folder import GROUPS
-from jaxhsi.task import open_truth
 
 
 class Votes(NamedTuple):
@@ -93,14 +92,7 @@ def _asked_for(config: GroupConfig, found: Hierarchy, console: Console) -> Merge
 
 def _labelled(config: GroupConfig, maps: Maps) -> Votes:
     """Votes of label files."""
-    truth, classes = open_truth(
-        config.labels,
-        maps.cubes,
-        key=config.label_key,
-        ignore=config.ignore_label,
-        names=read_names(config.names) if config.names else None,
-        drawn=True,
-    )
+    truth, classes = maps_truth(config, maps, drawn=True)
     clusters, lost = len(maps.names), 0
     counts = np.zeros((clusters, len(classes)), np.int64)
     for cube in maps.cubes:

@@ -36,7 +36,7 @@ def predict_cubes(
     geotiff: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Label cubes with the newest state of a run, and leave all in a folder.
+    """Label cubes with the state that is kept of a run, and leave all in a folder.
 
     Args:
         config: the options.

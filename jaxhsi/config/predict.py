@@ -15,7 +15,7 @@ class PredictConfig:
     """Label cubes with a trained run of dgc: label maps, pictures and areas in a folder.
 
     Attributes:
-        run: folder of the run; its newest checkpoint is used.
+        run: folder of the run; the state that is kept of it is used, see --keep of train dgc.
         cubes: files, folders of cubes, stores or their URLs.
         out: folder of the results; predictions/ in that of the run if not given.
         merge: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file

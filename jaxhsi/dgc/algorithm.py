@@ -161,6 +161,14 @@ class Options:
         return min(self.dim or min(clusters, MOST_DIMENSIONS), bands)
 
 
+class _ClosedForm(NamedTuple):
+    """Spectra in stem and mixture: embedding, whitened embedding, logits of the mixture."""
+
+    v: Float[Array, "n h w d"]
+    z: Float[Array, "n h w d"]
+    evidence: Float[Array, "n h w k"]
+
+
 class _Targets(NamedTuple):
     """What the student is asked to say about its views, and where; all without gradient."""
 
@@ -214,28 +222,36 @@ def teacher_student(
             relations=sample_relations(jax.jit(mixtures.posterior)(v, mixture)),
         )
 
-    def closed_form(state: State, shape: Geometry, x: Array) -> tuple[Array, Array]:
-        """The whitened embedding of spectra, and the mixture's logits."""
-        z = embed(state.stem, options.normalisations, x) @ shape.whitening
-        return z, mixtures.logits(z, shape.centres)
+    def closed_form(state: State, shape: Geometry, x: Array) -> _ClosedForm:
+        v = embed(state.stem, options.normalisations, x)
+        z = v @ shape.whitening
+        return _ClosedForm(v, z, mixtures.logits(z, shape.centres))
+
+    def encode(params: Params, state: State, x: Array, known: _ClosedForm, valid: Array) -> Array:
+        """The encoder's embedding with given parameters."""
+        z = known.z * valid[..., None]
+        return encoder.apply(params["encoder"], x, z, valid, state.stem.stats)
+
+    def heard(params: Params, state: State, known: _ClosedForm, valid: Array) -> Array:
+        """What the neighbours add to the logits."""
+        around = log_prior(params["context"], jax.nn.softmax(known.evidence), valid)
+        # The context learns from pixels that it does not see, never from its own answers.
+        return lax.stop_gradient(independence(state.residuals) * around)
 
     def logits(params: Params, state: State, shape: Geometry, x: Array, valid: Array) -> Array:
         """What the encoder says of pixels, and their neighbours, with given parameters."""
-        z, evidence = closed_form(state, shape, x)
-        around = log_prior(params["context"], jax.nn.softmax(evidence), valid)
-        z = encoder.apply(params["encoder"], x, z * valid[..., None], valid, state.stem.stats)
-        # The context learns from pixels that it does not see, never from its own answers.
-        told = lax.stop_gradient(independence(state.residuals) * around)
-        return mixtures.logits(z, shape.centres) + told
+        known = closed_form(state, shape, x)
+        z = encode(params, state, x, known, valid)
+        return mixtures.logits(z, shape.centres) + heard(params, state, known, valid)
 
     def look(state: State, shape: Geometry, x: Array, valid: Array, views: Array) -> tuple:
         """What is to be said of clean views (2 b of them), and the new statistics."""
-        v = embed(state.stem, options.normalisations, x)
-        evidence = mixtures.logits(v @ shape.whitening, shape.centres)
-        posterior = jax.nn.softmax(evidence)
-        around = log_prior(state.teacher["context"], posterior, valid)
-        anchor = jax.nn.softmax(evidence + independence(state.residuals) * around)
-        teacher = jax.nn.softmax(logits(state.teacher, state, shape, x, valid))
+        known = closed_form(state, shape, x)
+        v, posterior = known.v, jax.nn.softmax(known.evidence)
+        around = heard(state.teacher, state, known, valid)
+        z = encode(state.teacher, state, x, known, valid)
+        anchor = jax.nn.softmax(known.evidence + around)
+        teacher = jax.nn.softmax(mixtures.logits(z, shape.centres) + around)
         pairs = (len(views), 2)
         seen, both = jax.vmap(matched)(
             views,
@@ -268,9 +284,9 @@ def teacher_student(
         first = (batch.window.shape[1] - view_options.crop) // 2
         middle = slice(first, first + view_options.crop)
         valid = batch.valid[:, middle, middle]
-        z, evidence = closed_form(state, shape, batch.window[:, middle, middle])
-        found = residuals(z, jax.nn.softmax(evidence), shape.centres, valid)
-        return _Still(evidence, valid), found
+        known = closed_form(state, shape, batch.window[:, middle, middle])
+        found = residuals(known.z, jax.nn.softmax(known.evidence), shape.centres, valid)
+        return _Still(known.evidence, valid), found
 
     def step(key: Key[Array, ""], state: State, batch: Batch) -> tuple[State, Info]:
         keys = jax.random.split(key, (batch.window.shape[0], 3))
@@ -327,11 +343,7 @@ def teacher_student(
     def seen_by_teacher(state: State, x: Array, valid: Array) -> tuple[Array, Array]:
         """Whitened embeddings, and the centres that they are compared with."""
         shape = mixtures.geometry(state.mixture)
-        z, _ = closed_form(state, shape, x)
-        z = encoder.apply(
-            state.teacher["encoder"], x, z * valid[..., None], valid, state.stem.stats
-        )
-        return z, shape.centres
+        return encode(state.teacher, state, x, closed_form(state, shape, x), valid), shape.centres
 
     halo = max(encoder.halo, options.neighbours)
     return DGC(init, step, predict, halo, encoder.full_rows, seen_by_teacher)

@@ -190,7 +190,7 @@ class Pairs(NamedTuple):
     Attributes:
         maps: affine maps from crop to window.
         crops: the views as they are in the cube; zero where not valid.
-        valid: whether a pixel's whole support in the window is.
+        valid: whether the pixel of the window that was taken is.
     """
 
     maps: Float[Array, "b 2 2 3"]

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Integer
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 
 from jaxhsi.metrics import ACTIVE_SHARE
 from jaxhsi.report.areas import share
@@ -70,6 +68,12 @@ def write_presence(folder: Path, found: dict[str, Any]) -> None:
 
 def _draw(path: Path, found: dict[str, Any]) -> None:
     """Cubes against clusters, the share in colour on a scale of powers; empty where not present."""
+    # Here, for predict starts without it and of a single cube draws none.
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    from jaxhsi.report.curves import save_figure
+
     cubes = list(found["cubes"])[:MOST_CUBES]
     shares = np.array([found["cubes"][cube]["shares"] for cube in cubes])
     shown = np.ma.masked_less_equal(shares, ACTIVE_SHARE)
@@ -87,5 +91,4 @@ def _draw(path: Path, found: dict[str, Any]) -> None:
     panel.set_title(f"share of the pixels{f' ({more} more cubes)' if more else ''}", fontsize=9)
     bar = figure.colorbar(image, ax=panel, fraction=0.05, pad=0.02)
     bar.set_ticks([1e-3, 1e-2, 1e-1, 1.0], labels=["0.1 %", "1 %", "10 %", "100 %"], fontsize=7)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)

@@ -10,6 +10,7 @@ from rich.tree import Tree as Branches
 
 from jaxhsi.dgc.granularity import Tree
 from jaxhsi.report import maps
+from jaxhsi.report.curves import save_figure
 
 TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -99,8 +100,7 @@ def draw_tree(
         panel.text(at, -0.75, str(k), ha="center", fontsize=8, backgroundcolor="white")
     for side in ("top", "right", "left"):
         panel.spines[side].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
 def _places(tree: Tree) -> np.ndarray:

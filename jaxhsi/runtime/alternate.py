@@ -108,11 +108,9 @@ def judged(
     Where noise is coloured or has an offset, residuals are those in the frame where it is white,
     in units of what they are there: `total` is then about 1 whatever they are.
     """
-    straight = without_spikes(found, np.asarray(straightened(x, found, mixing)))
-    framed, seen, _ = in_frame(found, straight)
-    noise = noise_scale(framed.noise, jnp.mean(jnp.asarray(seen) ** 2, axis=1))[:, None]
+    framed, seen, noise = _where_white(found, straightened(x, found, mixing))
     # What a model adds is off the data already; the rest is a linear mixture, in any frame.
-    return jax.device_get(misfit(jnp.asarray(seen), noise, _fitted(framed), _forward(linear)))
+    return jax.device_get(misfit(seen, noise, _fitted(framed), _forward(linear)))
 
 
 def straightened(
@@ -127,10 +125,18 @@ def _cleaned(
     x: Float[Array, "n c"], straight: Float[Array, "n c"], found: Solution
 ) -> tuple[Float[Array, "n c"], Float[Array, "n 1"]]:
     """The data without spikes and offset, and their noise where it is white."""
-    seen = in_frame(found, without_spikes(found, np.asarray(straight)))
-    noise = noise_scale(seen[0].noise, jnp.mean(jnp.asarray(seen[1]) ** 2, axis=1))[:, None]
+    noise = _where_white(found, straight)[2]
     clean = without_spikes(found, np.asarray(x)) - found.departures.offset
     return jnp.asarray(clean, jnp.float32), noise
+
+
+def _where_white(
+    found: Solution, straight: Float[Array, "n c"]
+) -> tuple[Solution, Float[Array, "n c"], Float[Array, "n 1"]]:
+    """Solution and linear mixtures in the frame where noise is white, and its deviations there."""
+    framed, seen, _ = in_frame(found, without_spikes(found, np.asarray(straight)))
+    seen = jnp.asarray(seen)
+    return framed, seen, noise_scale(framed.noise, jnp.mean(seen**2, axis=1))[:, None]
 
 
 def _forward(mixing: Forward | Aggregate) -> Forward:

@@ -97,9 +97,7 @@ def reconsidered(
     if same_noise(exact, noise, left.constant):
         return state, ground
     ground = reground(mesh, ground, noise)
-    moved = rows if ground.frame is None else rows @ ground.frame.whiten
-    sizes = np.linalg.norm(moved, axis=1)
-    unit = moved / np.maximum(sizes, 1e-9)[:, None]
+    unit, sizes = unit_rows(to_frame(rows, ground.frame))
     law = residual_law(ground.x, _single(codes * sizes), _single(unit))
     pool = pool._replace(components=_single(unit))
     never = jnp.full((), jnp.inf, jnp.float32)
@@ -116,6 +114,17 @@ def reconsidered(
 def in_data(components: Any, frame: Frame | None) -> Any:
     """Spectra behind rows in the frame."""
     return components if frame is None else components @ frame.colour
+
+
+def to_frame(rows: Any, frame: Frame | None) -> Any:
+    """Spectra without offset in the frame."""
+    return rows if frame is None else rows @ frame.whiten
+
+
+def unit_rows(rows: Float[np.ndarray, "p c"]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of unit length, and what length they had; zero rows stay."""
+    sizes = np.linalg.norm(rows, axis=1)
+    return rows / np.maximum(sizes, 1e-9)[:, None], sizes
 
 
 def in_frame(solution: Solution, spectra: Host) -> tuple[Solution, Host, Callable[[Host], Host]]:

@@ -28,6 +28,8 @@ from jaxhsi.runtime.ground import (
     reconsidered,
     reground,
     survey_noise,
+    to_frame,
+    unit_rows,
     white_ground,
     with_frame,
 )
@@ -116,8 +118,7 @@ def _linear(
             state = with_frame(bare, ground.frame)
         state, ground = _phases(run, key, state, ground, options, logbook, checkpoints, mesh)
         if library is not None:
-            known = jnp.asarray(library, jnp.float32)
-            known = known if ground.frame is None else known @ ground.frame.whiten
+            known = to_frame(jnp.asarray(library, jnp.float32), ground.frame)
             state = run.identify(state, ground.x, known)
         return _solution(run, state, ground)
 
@@ -183,9 +184,8 @@ def _solution(run: Solver, state: State, ground: Ground) -> Solution:
     pool, chance = jax.device_get((state.pool, open_probability(state.logits)))
     components, law = pool.components, state.law
     if ground.frame is not None:
-        components = in_data(components, pool.frame)
-        sizes = np.linalg.norm(components, axis=1)
-        components, codes = components / np.maximum(sizes, 1e-9)[:, None], codes * sizes
+        components, sizes = unit_rows(in_data(components, pool.frame))
+        codes = codes * sizes
         data = jnp.asarray(ground.filled - ground.noise.offset, jnp.float32)
         law = residual_law(data, jnp.asarray(codes), jnp.asarray(components))
     kept = np.flatnonzero(pool.alive & (codes != 0).any(0))
