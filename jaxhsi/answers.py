@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32
 
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.findings import Findings
+from jaxhsi.gmcr.algorithm import Opinions
 from jaxhsi.gmcr.colour import Noise
 from jaxhsi.gmcr.misfit import Misfit
 from jaxhsi.gmcr.mixing import MODELS, Forward, in_units, linear
@@ -21,6 +22,7 @@ from jaxhsi.problem import Problem
 from jaxhsi.report.results import Unmix, component_names
 from jaxhsi.runtime.alternate import judged, straightened
 from jaxhsi.runtime.bands import BandStates, write_bands
+from jaxhsi.runtime.certainty import Certainty, certainty
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.ground import in_frame
 from jaxhsi.runtime.joint import fit_joint, joint_method
@@ -44,6 +46,8 @@ class Answer(NamedTuple):
         converged: whether the method ended by itself.
         departures: how noise is not white, for data divided by ``unit``; None where not looked for.
         misfit: residuals against the noise, and a test of the mixing.
+        certainty: of the number of components and of each of them.
+        opinions: of the restarts that it was chosen from.
     """
 
     found: Findings
@@ -53,6 +57,8 @@ class Answer(NamedTuple):
     converged: bool
     departures: Noise | None = None
     misfit: Misfit | None = None
+    certainty: Certainty | None = None
+    opinions: Opinions | None = None
 
 
 def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh) -> Answer:
@@ -71,6 +77,7 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
             priors=config.priors.chosen(),
             library=problem.library,
             num_candidates=config.num_candidates,
+            restarts=config.restarts,
             logbook=_logbook(folder, taken, None),
             checkpoints=checkpoints,
             mesh=mesh,
@@ -103,7 +110,8 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
     if config.priors.closure:
         found, unmix = _sized(found, unmix, sizes * np.float32(unit))
     done, departures = bool(solution.converged), solution.departures
-    return Answer(found, law, unit, unmix, done, departures, judgement)
+    sure = certainty(unit_rows, straight, config.solver, seed=config.seed)
+    return Answer(found, law, unit, unmix, done, departures, judgement, sure, solution.opinions)
 
 
 def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:

@@ -14,6 +14,7 @@ from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
 from jaxhsi.data.truth import Truth
 from jaxhsi.findings import Findings, draw, fit_scores, match, score
 from jaxhsi.problem import Problem, open_problem
+from jaxhsi.report.counts import certainty_scores, certainty_sentence, plot_count
 from jaxhsi.report.noise import noise_scores, noise_sentences
 from jaxhsi.report.results import component_names, write_components, write_pixels, write_samples
 from jaxhsi.report.tables import component_table, fit_table
@@ -59,12 +60,17 @@ def unmix_table(
         console.print(f"- {doubt}", soft_wrap=True)
     where = _write(folder, answer, problem)
     draw(folder, table, answer.found, problem.truth)
+    count = len(answer.found.components)
+    if answer.certainty is not None:
+        true = None if problem.truth is None else len(problem.truth.components)
+        plot_count(folder / "pictures" / "count.png", answer.certainty, count, true)
     scores["seconds"] = time.perf_counter() - began
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     _show(console, scores, answer.found, problem.truth)
     for sentence in [] if answer.departures is None else noise_sentences(scores["noise"]):
         console.print(f"- {sentence}", soft_wrap=True)
-    count = len(answer.found.components)
+    if "certainty" in scores:
+        console.print(f"- {certainty_sentence(scores['certainty'], count)}", soft_wrap=True)
     told = f"{count} components; concentrations are in {where}, all in {folder}"
     console.print(told, soft_wrap=True)  # a path broken over two lines cannot be copied
     return scores
@@ -85,6 +91,8 @@ def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
         share = float(np.median(answer.found.noise / size))
         noise |= noise_scores(answer.departures, share, answer.unit)
     scores |= {"noise": noise}
+    if answer.certainty is not None:
+        scores["certainty"] = certainty_scores(answer.certainty, answer.opinions)
     if answer.misfit is None:
         return scores
     misfit = {name: np.asarray(part).tolist() for name, part in answer.misfit._asdict().items()}
@@ -107,5 +115,6 @@ def _show(console: Console, scores: dict[str, Any], found: Findings, truth: Trut
         shown = ["" if i < 0 else labels[i] for i in paired.index]
         cosines = list(zip(shown, paired.cosine.tolist(), strict=True))
     samples = (found.concentrations != 0).sum(0).tolist()
-    console.print(component_table(found.names, scores["variance_share"], samples, cosines))
+    sure = scores.get("certainty", {}).get("confidence")
+    console.print(component_table(found.names, scores["variance_share"], samples, cosines, sure))
     console.print(fit_table(scores, scores["amortised"]))

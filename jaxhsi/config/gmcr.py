@@ -62,6 +62,8 @@ class GMCRConfig:
         library: known spectra to look for (.npz, .mat, .csv, .npy), of the same bands.
         out: folder of the run; a new one under runs/ if not given.
         num_candidates: components to start from, more than there are; chosen if not given.
+        restarts: answers to choose from by a vote; five for small tables, one for those that take
+            long, if not given.
         seed: of everything drawn at random.
         devices: number of devices to spread over; all that divide the spectra if not given.
         key: name of the table or cube inside a .npz or .mat file.
@@ -87,6 +89,7 @@ class GMCRConfig:
     library: Path | None = None
     out: Path | None = None
     num_candidates: int | None = None
+    restarts: int | None = None
     seed: int = 0
     devices: int | None = None
     key: str | None = None
@@ -107,7 +110,13 @@ class GMCRConfig:
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
-        for name, least in (("num_candidates", 1), ("samples", 3), ("pixels", 3), ("epochs", 1)):
+        for name, least in (
+            ("num_candidates", 1),
+            ("restarts", 1),
+            ("samples", 3),
+            ("pixels", 3),
+            ("epochs", 1),
+        ):
             if getattr(self, name) is not None:
                 at_least(f"--{name}", getattr(self, name), least)
         if self.method == "upstream" and (self.mixing != "linear" or self.priors != PriorOptions()):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.gmcr.candidates import (
@@ -29,7 +30,7 @@ from jaxhsi.gmcr.gates import hard_concrete, open_probability
 from jaxhsi.gmcr.library import with_library
 from jaxhsi.gmcr.mixing import Parameters
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
-from jaxhsi.gmcr.select import fit, grow, smallest
+from jaxhsi.gmcr.select import Fit, fit, grow, refit, smallest
 from jaxhsi.gmcr.start import Survey, successive_projection
 
 _SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return
@@ -100,6 +101,8 @@ class Solver(NamedTuple):
         identify: ``identify(state, x, library) -> State``: after the last phase, components that
             are in a library (l, c) become its spectra, fixed; weaker ones of it are added.
         unmix: ``unmix(state, x) -> (n, p)``: concentrations in the units of the data.
+        describe: ``describe(state, x) -> Fit``: the state's pool refitted under its noise law, with
+            the length of the description; states on the same x and law may be compared by it.
     """
 
     init: Callable[..., State]
@@ -108,6 +111,21 @@ class Solver(NamedTuple):
     settle: Callable[[State, Array], State]
     identify: Callable[[State, Array, Array], State]
     unmix: Callable[[State, Array], Float[Array, "n p"]]
+    describe: Callable[[State, Array], Fit]
+
+
+class Opinions(NamedTuple):
+    """What restarts say, the one that became the answer among them.
+
+    Attributes:
+        counts: components that each found.
+        lengths: of the descriptions, beyond that of the answer, in the units of chi-squared.
+        agreement: share of the restarts that hold each component of the answer, up to noise.
+    """
+
+    counts: Int[np.ndarray, " r"]
+    lengths: Float[np.ndarray, " r"]
+    agreement: Float[np.ndarray, " k"]
 
 
 class Solution(NamedTuple):
@@ -122,6 +140,7 @@ class Solution(NamedTuple):
         converged: whether the last phase changed nothing.
         departures: how the noise is not white.
         parameters: of the forward model, where it has some.
+        opinions: of the restarts that it was chosen from.
     """
 
     components: Float[Array, "k c"]
@@ -132,6 +151,7 @@ class Solution(NamedTuple):
     converged: bool
     departures: Noise
     parameters: Parameters = ()
+    opinions: Opinions | None = None
 
 
 def converged(state: State) -> Bool[Array, ""]:
@@ -242,7 +262,10 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
         scale = _scale(x, state.law)
         return scale * encode(x / scale, state.pool, options, coefficient_cost(state.pool))
 
-    return Solver(init, step, epoch, settle, identify, unmix)
+    def describe(state: State, x: Array) -> Fit:
+        return refit(_whiten(x, state.law), state.pool, options)
+
+    return Solver(init, step, epoch, settle, identify, unmix, describe)
 
 
 def _opened(worth: Float[Array, " p"]) -> Float[Array, " p"]:

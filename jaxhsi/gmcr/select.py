@@ -97,38 +97,91 @@ def least_squares(
     return pool.update(jnp.linalg.solve(gram + damping * jnp.eye(len(gram)), target), options)
 
 
+def refit(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
+    """A few rounds of `fit` from spectra that fit the data nearly."""
+    return fit(x, pool, options, _RECHECK, 1.0)
+
+
 def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
     """Fit a pool, then leave out components as long as the others describe the data more shortly.
 
     The fit is the best of one that began with dear coefficients and others that went on from there
-    with cheap ones and with those of their price. Of the weakest components by closed-form
-    evidence, the one whose loss shortens the description most goes first. The last one stays.
+    with cheap ones and with those of their price. The last component stays.
     """
-
-    def shorter(new: Fit, old: Fit) -> Fit:
-        wins = new.length < old.length
-        return jax.tree.map(lambda a, b: jnp.where(wins, a, b), new, old)
 
     def again(i: Array, best: Fit) -> Fit:
         strictness = jnp.array((options.strictness, _CHEAP, 1.0))[i]
-        return shorter(fit(x, best.pool, options, options.rounds, strictness), best)
+        return _shorter(fit(x, best.pool, options, options.rounds, strictness), best)
 
     def attempt(held: tuple) -> tuple:
         best, _ = held
-        left = jnp.sum(best.pool.alive)
-        weakest = jnp.argsort(jnp.where(best.pool.alive, best.worth, jnp.inf))
-
-        def without(i: Array, leader: Fit) -> Fit:
-            others = best.pool.keep(jnp.arange(len(pool.alive)) != weakest[i])
-            return shorter(fit(x, others, options, _RECHECK, 1.0), leader)
-
-        leader = jax.lax.fori_loop(0, jnp.minimum(options.doubted, left - 1), without, best)
+        leader = one_less(x, best, options, best)
         return leader, leader.length < best.length
 
-    slots = len(pool.alive)
-    nothing = Fit(pool, jnp.zeros((len(x), slots)), jnp.array(jnp.inf), jnp.zeros(slots))
-    start = jax.lax.fori_loop(0, 3, again, nothing)
+    start = jax.lax.fori_loop(0, 3, again, nothing(x, pool))
     return jax.lax.while_loop(lambda held: held[1], attempt, (start, jnp.array(True)))[0]
+
+
+def nothing(x: Float[Array, "n c"], pool: Candidates) -> Fit:
+    """What any fit is shorter than."""
+    slots = len(pool.alive)
+    return Fit(pool, jnp.zeros((len(x), slots)), jnp.array(jnp.inf), jnp.zeros(slots))
+
+
+def one_less(x: Float[Array, "n c"], fitted: Fit, options: Options, leader: Fit) -> Fit:
+    """The shortest of a leader and the fits without one of the weakest components.
+
+    The weakest are those by closed-form evidence, as many as ``options.doubted``; a single
+    component is never left out.
+    """
+    pool = fitted.pool
+    weakest = jnp.argsort(jnp.where(pool.alive, fitted.worth, jnp.inf))
+
+    def without(i: Array, leader: Fit) -> Fit:
+        others = pool.keep(jnp.arange(len(pool.alive)) != weakest[i])
+        return _shorter(refit(x, others, options), leader)
+
+    tried = jnp.minimum(options.doubted, jnp.sum(pool.alive) - 1)
+    return jax.lax.fori_loop(0, tried, without, leader)
+
+
+def _shorter(new: Fit, old: Fit) -> Fit:
+    wins = new.length < old.length
+    return jax.tree.map(lambda a, b: jnp.where(wins, a, b), new, old)
+
+
+def one_more(x: Float[Array, "n c"], fitted: Fit, options: Options) -> Fit:
+    """The fit with the best that the residual still holds in a free slot, worth its price or not.
+
+    Of the spectra whose residual is largest, each begins a search.
+    """
+    pool, cost = fitted.pool, coefficient_cost(fitted.pool)
+    residual = x - fitted.codes @ pool.components
+    _, firsts = jax.lax.top_k(jnp.sum(residual**2, axis=1), min(_SPIKES, len(x)))
+
+    def search(first: Array) -> tuple[Array, Array]:
+        spectrum, amounts = _spike(residual, residual[first], cost, options, pool.frame)
+        return spectrum, _excess(amounts, cost, x.shape[1], options)
+
+    spectra, excess = jax.lax.map(search, firsts)
+    return refit(x, _put(pool, spectra[jnp.argmax(excess)], jnp.array(True)), options)
+
+
+def _excess(amounts: Float[Array, " n"], cost: Array, bands: int, options: Options) -> Array:
+    """What a new spectrum of these amounts gains beyond what it and they cost."""
+    users = jnp.sum(amounts != 0).astype(amounts.dtype)
+    gain = jnp.sum(amounts**2) - users * cost
+    return jnp.where(users > 0, gain - options.margin * free_price(users, bands), -jnp.inf)
+
+
+def _put(pool: Candidates, spectrum: Float[Array, " c"], worth: Bool[Array, ""]) -> Candidates:
+    """A spectrum in the first free slot, if it is worth one and there is one."""
+    slot = jnp.argmin(pool.alive)
+    worth &= ~pool.alive[slot]
+    return pool._replace(
+        components=jnp.where(worth, pool.components.at[slot].set(spectrum), pool.components),
+        alive=jnp.where(worth, pool.alive.at[slot].set(True), pool.alive),
+    )
 
 
 class _Left(NamedTuple):
@@ -147,17 +200,10 @@ def grow(x: Float[Array, "n c"], fitted: Fit, options: Options) -> Candidates:
     def attempt(_: Array, left: _Left) -> _Left:
         first = jnp.argmax(jnp.where(left.tried, -1.0, jnp.sum(left.residual**2, axis=1)))
         spectrum, amounts = _spike(left.residual, left.residual[first], cost, options, pool.frame)
-        users = jnp.sum(amounts != 0).astype(x.dtype)
-        slot = jnp.argmin(left.pool.alive)
-        gain = jnp.sum(amounts**2) - users * cost
-        worth = (gain > options.margin * free_price(users, x.shape[1])) & (users > 0)
-        worth &= ~left.pool.alive[slot]
-        held = left.pool
-        held = held._replace(
-            components=jnp.where(worth, held.components.at[slot].set(spectrum), held.components),
-            alive=jnp.where(worth, held.alive.at[slot].set(True), held.alive),
-        )
+        worth = _excess(amounts, cost, x.shape[1], options) > 0
+        worth &= ~left.pool.alive.all()
         residual = left.residual - worth * jnp.outer(amounts, spectrum)
+        held = _put(left.pool, spectrum, worth)
         return _Left(residual, left.tried.at[first].set(True), held)
 
     start = _Left(x - fitted.codes @ pool.components, jnp.zeros(len(x), bool), pool)

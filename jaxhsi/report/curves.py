@@ -81,7 +81,7 @@ def plot_concentrations(
     edges = (0.5, concentrations.shape[1] + 0.5, len(concentrations) + 0.5, 0.5)
     shown = concentrations[::step]
     image = panel.imshow(shown, aspect="auto", interpolation="nearest", extent=edges)
-    _whole(panel.xaxis, panel.yaxis)
+    whole(panel.xaxis, panel.yaxis)
     figure.colorbar(image, ax=panel)
     panel.set(xlabel="component", ylabel="sample", title="concentrations")
     if truth is not None:
@@ -124,7 +124,7 @@ def plot_residual(
     panel.plot(samples, sizes, ".", color=FOUND, markersize=3, label="RMS")
     if expected is not None:
         panel.plot(samples, expected, color=TRUE, linewidth=0.8, label="noise law")
-    _whole(panel.xaxis)
+    whole(panel.xaxis)
     panel.set(xlabel="sample", title="residual by sample")
     panel.legend(fontsize=7)
     save_figure(figure, path)
@@ -140,11 +140,11 @@ def plot_training(path: Path, metrics: Path) -> None:
         panel.plot(steps, [row[name] for row in rows], color=FOUND, linewidth=1)
         panel.set(xlabel="step", title=title)
         if name == "active":
-            _whole(panel.yaxis)
+            whole(panel.yaxis)
     save_figure(figure, path)
 
 
-def _whole(*axes: Axis) -> None:
+def whole(*axes: Axis) -> None:
     """Ticks at whole numbers alone."""
     for axis in axes:
         axis.set_major_locator(MaxNLocator(integer=True))

@@ -119,23 +119,33 @@ def component_table(
     shares: Sequence[float],
     samples: Sequence[int],
     cosines: Sequence[tuple[str, float]] | None,
+    confidence: Sequence[float] | None = None,
 ) -> Table:
-    """Share of the variance, samples that hold it, and the match of each component.
+    """Share of the variance, samples that hold it, confidence and match of each component.
 
     Args:
         names: of the components.
         shares: of the sum of squares, see `jaxhsi.gmcr.scores.variance_share`.
         samples: number of samples with a concentration other than 0.
         cosines: name of the matched true component and the cosine with it.
+        confidence: chance that it is real.
     """
     table = Table("component", "share of variance", "in samples", title="components")
+    if confidence is not None:
+        table.add_column("confidence")
     if cosines is not None:
         table.add_column("matches")
         table.add_column("cosine")
     for i, (name, share, count) in enumerate(zip(names, shares, samples, strict=True)):
-        cells = [] if cosines is None else [cosines[i][0], _number(_known(cosines[i][1]))]
+        cells = [] if confidence is None else [_sure(confidence[i])]
+        cells += [] if cosines is None else [cosines[i][0], _number(_known(cosines[i][1]))]
         table.add_row(name, f"{share:.2%}", f"{count:,}", *cells)
     return table
+
+
+def _sure(chance: float) -> str:
+    """No confidence is complete."""
+    return "> 99%" if chance > 0.99 else f"{chance:.0%}"
 
 
 def fit_table(scores: dict, amortised: dict | None) -> Table:

@@ -108,7 +108,7 @@ def judged(
     Where noise is coloured or has an offset, residuals are those in the frame where it is white,
     in units of what they are there: `total` is then about 1 whatever they are.
     """
-    framed, seen, noise = _where_white(found, straightened(x, found, mixing))
+    framed, seen, noise = where_white(found, straightened(x, found, mixing))
     # What a model adds is off the data already; the rest is a linear mixture, in any frame.
     return jax.device_get(misfit(seen, noise, _fitted(framed), _forward(linear)))
 
@@ -125,13 +125,13 @@ def _cleaned(
     x: Float[Array, "n c"], straight: Float[Array, "n c"], found: Solution
 ) -> tuple[Float[Array, "n c"], Float[Array, "n 1"]]:
     """The data without spikes and offset, and their noise where it is white."""
-    noise = _where_white(found, straight)[2]
+    noise = where_white(found, straight)[2]
     clean = without_spikes(found, np.asarray(x)) - found.departures.offset
     return jnp.asarray(clean, jnp.float32), noise
 
 
-def _where_white(
-    found: Solution, straight: Float[Array, "n c"]
+def where_white(
+    found: Solution, straight: Float[Array | np.ndarray, "n c"]
 ) -> tuple[Solution, Float[Array, "n c"], Float[Array, "n 1"]]:
     """Solution and linear mixtures in the frame where noise is white, and its deviations there."""
     framed, seen, _ = in_frame(found, without_spikes(found, np.asarray(straight)))

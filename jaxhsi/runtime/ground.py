@@ -132,7 +132,7 @@ def in_frame(solution: Solution, spectra: Host) -> tuple[Solution, Host, Callabl
 
     Concentrations stay those of the data. The law of the noise is that of the residual there.
     """
-    noise, found = _departures(solution)
+    noise, found = _exact(solution), frame_of(solution)
     if found is None and not noise.offset.any():
         return solution, spectra, lambda x: x
     whiten = np.eye(spectra.shape[1]) if found is None else found.whiten
@@ -157,10 +157,15 @@ def without_spikes(solution: Solution, spectra: Host) -> Host:
 
 def whitening(solution: Solution) -> Float[Array, "c c"] | None:
     """The map of spectra without offset to where their noise is white; None if it is so already."""
-    found = _departures(solution)[1]
+    found = frame_of(solution)
     return None if found is None else _single(found.whiten)
 
 
-def _departures(solution: Solution) -> tuple[Noise, Frame | None]:
-    noise = jax.tree.map(lambda a: np.asarray(a, np.float64), solution.departures)
-    return noise, frame(noise, len(noise.channels))
+def frame_of(solution: Solution) -> Frame | None:
+    """Where the noise of a solution's spectra is white; None if it is so already."""
+    noise = _exact(solution)
+    return frame(noise, len(noise.channels))
+
+
+def _exact(solution: Solution) -> Noise:
+    return jax.tree.map(lambda a: np.asarray(a, np.float64), solution.departures)

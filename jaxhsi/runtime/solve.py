@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 from threadpoolctl import threadpool_limits
 
-from jaxhsi.gmcr.algorithm import Solution, Solver, State, converged, solver
+from jaxhsi.gmcr.algorithm import Opinions, Solution, Solver, State, converged, solver
 from jaxhsi.gmcr.candidates import Options
 from jaxhsi.gmcr.gates import open_probability
 from jaxhsi.gmcr.mixing import Aggregate, Forward, linear
@@ -34,11 +34,13 @@ from jaxhsi.runtime.ground import (
     with_frame,
 )
 from jaxhsi.runtime.logbook import Logbook
+from jaxhsi.runtime.opinions import affordable, agreement, vote
 from jaxhsi.runtime.parallel import device_mesh, replicate
 
 SLOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072)
 """Sizes of pools, so that a new number of components seldom means a new compilation."""
 REDUNDANCY, ROOM = 1.2, 4
+_ANEW = 1 << 20  # keys of restarts are apart from those of the first one's steps
 
 Spectra = Float[np.ndarray | Array, "n c"]
 
@@ -52,6 +54,7 @@ def solve(
     priors: Sequence[PriorOf] = (),
     library: Float[np.ndarray | Array, "l m"] | None = None,
     num_candidates: int | None = None,
+    restarts: int | None = None,
     logbook: Logbook | None = None,
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
@@ -73,24 +76,31 @@ def solve(
             solution.
         library: known spectra; the answer holds those that are present, and what is not in it.
         num_candidates: spectra to begin with; 1.2 times the rank and 2 if not given.
-        logbook: for diagnostics.
-        checkpoints: where phases are saved; goes on from the newest.
+        restarts: answers to choose from by a vote, which differ in the gates' draws;
+            five for small tables if not given, one for those that take long, see
+            `opinions.affordable`. Under another mixing each round takes one.
+        logbook: for diagnostics of the first.
+        checkpoints: where phases of the first are saved; goes on from the newest.
         mesh: devices to spread the spectra over; one by default.
 
     Raises:
         ValueError: fewer than three spectra or two bands, values that are not finite, rows of
-            zeros, a library of other bands, more candidates than spectra or bands allow.
+            zeros, a library of other bands, more candidates than spectra or bands allow, fewer
+            than one restart.
     """
     x = np.asarray(spectra, np.float32)
     _check(x, library, num_candidates)
+    if restarts is not None and restarts < 1:
+        raise ValueError(f"{restarts} restarts give no answer; at least 1 is needed")
     mesh = device_mesh(1, 1) if mesh is None else mesh
 
     begin = survey_noise if mixing is linear else white_ground
+    restarts = restarts if mixing is linear else 1
 
     def unmix(data: Array | np.ndarray, turn: int) -> Solution:
         kept = (logbook, checkpoints) if turn == 0 else (None, None)
         ground = begin(mesh, np.asarray(data))
-        return _linear(key, ground, options, library, num_candidates, *kept, mesh)
+        return _linear(key, ground, options, library, num_candidates, restarts, *kept, mesh)
 
     if mixing is linear and not priors:
         return unmix(x, 0)
@@ -103,6 +113,7 @@ def _linear(
     options: Options,
     library: Any,
     num_candidates: int | None,
+    restarts: int | None,
     logbook: Logbook | None,
     checkpoints: Checkpoints | None,
     mesh: Mesh,
@@ -111,16 +122,32 @@ def _linear(
     # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
     # other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
-        state = replicate(mesh, _start(run, ground, num_candidates))
-        if checkpoints is not None and checkpoints.latest() is not None:
-            bare = checkpoints.restore(with_frame(state, None))
-            ground = reground(mesh, ground, jax.device_get(bare.noise))
-            state = with_frame(bare, ground.frame)
-        state, ground = _phases(run, key, state, ground, options, logbook, checkpoints, mesh)
+        begun = replicate(mesh, _start(run, ground, num_candidates))
+        restarts = restarts or affordable(len(ground.x), len(begun.logits))
+        first = _resumed(jax.tree.map(jnp.copy, begun), ground, checkpoints, mesh)
+        found = [_phases(run, key, *first, options, logbook, checkpoints, mesh)]
+        for turn in range(1, restarts):
+            state = jax.tree.map(jnp.copy, begun)  # steps use it up
+            anew = jax.random.fold_in(key, _ANEW + turn)
+            found.append(_phases(run, anew, state, ground, options, None, None, mesh))
+        best, counts, lengths = vote(run.describe, found)
+        state, ground = found[best]
         if library is not None:
             known = to_frame(jnp.asarray(library, jnp.float32), ground.frame)
             state = run.identify(state, ground.x, known)
-        return _solution(run, state, ground)
+        shared = agreement(run.describe, (state, ground), found, options)
+        return _solution(run, state, ground, Opinions(counts, lengths, shared))
+
+
+def _resumed(
+    state: State, ground: Ground, checkpoints: Checkpoints | None, mesh: Mesh
+) -> tuple[State, Ground]:
+    """State and ground of the newest checkpoint, if there is one."""
+    if checkpoints is None or checkpoints.latest() is None:
+        return state, ground
+    bare = checkpoints.restore(with_frame(state, None))
+    ground = reground(mesh, ground, jax.device_get(bare.noise))
+    return with_frame(bare, ground.frame), ground
 
 
 @cache
@@ -134,6 +161,7 @@ def _compiled(options: Options) -> Solver:
         jax.jit(made.settle),
         jax.jit(made.identify),
         jax.jit(made.unmix),
+        jax.jit(made.describe),
     )
 
 
@@ -179,7 +207,7 @@ def _phases(
     return state, ground
 
 
-def _solution(run: Solver, state: State, ground: Ground) -> Solution:
+def _solution(run: Solver, state: State, ground: Ground, opinions: Opinions) -> Solution:
     codes = np.asarray(run.unmix(state, ground.x))
     pool, chance = jax.device_get((state.pool, open_probability(state.logits)))
     components, law = pool.components, state.law
@@ -205,6 +233,7 @@ def _solution(run: Solver, state: State, ground: Ground) -> Solution:
         pool.fixed[kept],
         done,
         ground.noise._replace(spikes=ground.spikes),
+        opinions=opinions._replace(agreement=opinions.agreement[kept]),
     )
 
 

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr.candidates import Candidates, Options, coefficient_cost, free_price
-from jaxhsi.gmcr.select import fit, grow, least_squares, smallest
+from jaxhsi.gmcr.select import (
+    fit,
+    grow,
+    least_squares,
+    nothing,
+    one_less,
+    one_more,
+    refit,
+    smallest,
+)
 from tests.gmcr.solved import Made, cosines, made, pool_of
 
 OPTIONS = Options(most=4, rounds=6)
@@ -96,3 +105,24 @@ def test_fixed_spectra_are_fitted_around(mixed):
     found = FIT(mixed.x, fixed, OPTIONS, 3, 1.0)
     np.testing.assert_array_equal(found.pool.components[0], start.components[0])
     assert cosines(found.pool.components[1:], mixed.components[1:]).min() > 0.998
+
+
+def test_one_less_and_one_more_of_the_answer(mixed):
+    """The truth is the shortest: a component less costs much, one more does not pay its price."""
+    answer = jax.jit(refit, static_argnums=2)(mixed.x, pool_of(mixed.components, SLOTS), OPTIONS)
+    less = jax.jit(one_less, static_argnums=2)(
+        mixed.x, answer, OPTIONS, nothing(mixed.x, answer.pool)
+    )
+    more = jax.jit(one_more, static_argnums=2)(mixed.x, answer, OPTIONS)
+    assert [int(f.pool.alive.sum()) for f in (less, answer, more)] == [2, 3, 4]
+    price = float(free_price(jnp.ones(()), 50))
+    assert less.length > answer.length + 10 * price
+    assert answer.length < more.length < answer.length + price
+    assert jnp.sum((mixed.x - more.codes @ more.pool.components) ** 2) < jnp.sum(
+        (mixed.x - answer.codes @ answer.pool.components) ** 2
+    )
+
+
+def test_nothing_is_added_where_no_slot_is_free(mixed):
+    full = refit(mixed.x, pool_of(mixed.components, 3), OPTIONS)
+    assert int(one_more(mixed.x, full, OPTIONS).pool.alive.sum()) == 3
