@@ -1,4 +1,4 @@
-"""Spectra with a known truth that gmcr is measured on: built-in mixtures, with a library, real ones.
+"""Spectra of known truth that gmcr is measured on: mixtures, with a library, real ones.
 
 What a case is made of is a small dictionary, so that it fits into a row of a JSON file and can be
 made again in another process:
@@ -108,7 +108,7 @@ def carbs_case() -> Case:
 
 
 def nir_case(real: Path) -> Case:
-    """First-derivative NIR spectra of mashes; glucose and ethanol were measured, no pure spectra."""
+    """First-derivative NIR spectra of mashes with glucose and ethanol; pure spectra unknown."""
     stored = np.load(real / "nir_chemometrics" / "NIR.npz")
     analytes = np.asarray(stored["yGlcEtOH"], float)
     return Case(np.asarray(stored["xNIR"], float), signed=True, additive=True, analytes=analytes)

@@ -11,7 +11,7 @@ Groups (`gmcr_plan.py` holds their rows):
     limits    curves: twins, rare components, SNR, mixed, samples, bands, peaks
     mixing    mixing that is not linear, with its model and the linear one
     library   500 known spectra: those named rightly and wrongly
-    real      carbs, NIR, Jasper Ridge, Samson (the last three from --real FOLDER)
+    real      carbs; NIR, Jasper Ridge and Samson where --real FOLDER is there
     scale     seconds and memory against N
     ablation  parts switched off
     rivals    classical route, NMF, MCR-ALS on upstream's benchmark
@@ -39,6 +39,7 @@ from gmcr_solve import solved
 from gmcr_tables import tables
 from machine import describe_machine, describe_versions, installed, peak_mib
 
+BUILT_IN = ("mixtures", "library", "carbs")  # what needs no other folder
 MINUTES = 30  # after which a row has failed
 
 
@@ -77,6 +78,8 @@ def measured(row: dict, real: Path) -> list[dict]:
 def wanted(options: argparse.Namespace) -> list[dict]:
     """Rows asked for."""
     rows = plan(tuple(options.groups))
+    if not options.real.is_dir():
+        rows = [row for row in rows if row["make"]["kind"] in BUILT_IN]
     kinds = {"jaxhsi": False, "rivals": True}
     allowed = [kinds[kind] for kind in options.kinds]
     return [
@@ -130,7 +133,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="*", choices=("jaxhsi", "rivals"))
     parser.add_argument("--cases", nargs="*", help="names to run, e.g. 'N=16, 20 dB'")
     parser.add_argument("--seeds", type=int, help="of each case at most")
-    parser.add_argument("--real", type=Path, default=REAL, help="folder of NIR, jasper and samson")
+    parser.add_argument("--real", type=Path, default=REAL, help="folder of nir, jasper, samson")
     parser.add_argument("--budget", type=float, help="minutes after which no row is begun")
     parser.add_argument("--table", action="store_true", help="print the file's rows as Markdown")
     parser.add_argument("--plot", type=Path, help="picture of the file's rows to write")

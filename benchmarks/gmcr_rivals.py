@@ -15,7 +15,7 @@ from gmcr_cases import Case
 from gmcr_scores import Answer, r2
 from scipy.optimize import nnls
 
-GRID = (0.75, 0.875, 1.0, 1.125, 1.25)  # times the true number: what bi-cross-validation tries
+GRID = (0.5, 0.75, 0.875, 1.0, 1.125, 1.25, 1.5, 2.0)  # times the true number, for the count of NMF
 _SUM_WEIGHT = 1e3  # of the row that makes fractions sum to one
 
 

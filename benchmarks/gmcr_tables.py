@@ -21,7 +21,9 @@ UPSTREAM = {
 
 
 def counts(rows: Rows) -> str:
-    found = Counter(row["count"] for row in rows)
+    found = Counter(row["count"] for row in rows if "count" in row)
+    if not found:
+        return "-"
     return ", ".join(f"{n} x{times}" if times > 1 else f"{n}" for n, times in sorted(found.items()))
 
 
@@ -53,11 +55,13 @@ def cosine(kind: str = "matched") -> Callable[[Rows], str]:
 
 
 def active(rows: Rows) -> str:
-    return f"{middle('active', '.2f')(rows)} ({middle('true_active', '.2f')(rows)})"
+    told = middle("active", ".2f")(rows)
+    return told if told == "-" else f"{told} ({middle('true_active', '.2f')(rows)})"
 
 
 def r2(rows: Rows) -> str:
-    return f"{middle('r2')(rows)} ({middle('r2_of_truth')(rows)})"
+    told = middle("r2")(rows)
+    return told if told == "-" else f"{told} ({middle('r2_of_truth')(rows)})"
 
 
 def ended(rows: Rows) -> str:
@@ -114,7 +118,8 @@ COLUMNS: dict[str, list[Column]] = {
         ("worst component", middle("angle_max", ".2f")),
         ("RMSE of fractions", middle("fraction_rmse", ".3f")),
         ("R2 of glucose, ethanol", amounts),
-        ("R2", middle("r2")),
+        ("R2 noise-free", middle("r2_noise_free")),
+        ("R2 (of the truth)", r2),
         *COST,
     ],
 }
@@ -151,8 +156,9 @@ def section(group: str, rows: Rows) -> str:
 
 def table(rows: Rows, columns: list[Column]) -> list[str]:
     """Lines of Markdown; columns that say nothing in any row are left out."""
-    keys = sorted({key(row) for row in rows}, key=lambda k: (k[0], k[1] is not None, k[1] or 0))
-    keys.sort(key=lambda k: _first(rows, k))
+    cases = list(dict.fromkeys(row["case"] for row in rows))
+    keys = list(dict.fromkeys(key(row) for row in rows))
+    keys.sort(key=lambda k: (cases.index(k[0]), k[1] or 0))
     cells = [_cells(k, [row for row in rows if key(row) == k], columns) for k in keys]
     titles = ["data", "method", *(title for title, _ in columns)]
     kept = [i for i in range(len(titles)) if any(row[i] != "-" for row in cells)]
@@ -165,12 +171,6 @@ def key(row: dict) -> tuple:
     return row["case"], row.get("at"), row["method"]
 
 
-def _first(rows: Rows, wanted: tuple) -> int:
-    """Place of a case among all, in the order of the plan."""
-    order = [key(row)[0] for row in rows]
-    return order.index(wanted[0])
-
-
 def _cells(key: tuple, rows: Rows, columns: list[Column]) -> list[str]:
     case, at, method = key
     title = f"{case}: {at:g}" if rows[0]["group"] == "limits" else case
@@ -178,7 +178,7 @@ def _cells(key: tuple, rows: Rows, columns: list[Column]) -> list[str]:
     failed = [row["error"] for row in rows if "error" in row]
     if not fit:
         return [title, method, "failed: " + failed[0], *("-" for _ in columns[1:])]
-    values = ["-" if "count" not in fit[0] and f is counts else f(fit) for _, f in columns]
+    values = [f(fit) for _, f in columns]
     if failed:
         values[0] += f" (and {len(failed)} failed: {failed[0]})"
     return [title, method, *values]
