@@ -39,7 +39,9 @@ def numbers(axes, rows: list[dict]) -> None:
         axes.plot(at, share, ".", color=colour, label=f"{snr:g} dB", alpha=0.7)
     axes.axhspan(0.95, 1.05, color="0.92", zorder=0, label="within 5 %")
     axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
-    axes.set(xscale="log", xlabel="N, true number", ylabel="found / true", ylim=(0.9, 1.1))
+    axes.set(xscale="log", xlabel="N, true number", ylabel="found / true")
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.9), max(high, 1.1))
     axes.set_xticks((16, 32, 64, 128, 256), ("16", "32", "64", "128", "256"))
     axes.minorticks_off()
     axes.set_title("Number of components, all seeds", fontsize=10)
@@ -60,6 +62,7 @@ def curve(axes, name: str, rows: list[dict]) -> None:
         dots = [(x, y) for x, each in zip(places, seeds, strict=True) for y in each]
         axes.plot(*np.reshape(dots, (-1, 2)).T, ".", color="0.5", markersize=2, zorder=0)
     axes.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+    axes.set_ylim(0, max(1.2, axes.get_ylim()[1]))
     axes.set_xticks(places, [f"{x:g}" for x in at])
     axes.tick_params(labelsize=7)
     axes.set_title(name, fontsize=8)
