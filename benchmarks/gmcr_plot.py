@@ -40,6 +40,7 @@ def numbers(axes, rows: list[dict]) -> None:
     axes.axhspan(0.95, 1.05, color="0.92", zorder=0, label="within 5 %")
     axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
     axes.set(xscale="log", xlabel="N, true number", ylabel="found / true")
+    axes.set_xlim(14, 300)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.9), max(high, 1.1))
     axes.set_xticks((16, 32, 64, 128, 256), ("16", "32", "64", "128", "256"))
@@ -74,6 +75,8 @@ def times(axes, rows: list[dict]) -> None:
     """Seconds of an answer, compilation included, 20 dB."""
     mine = [row for row in rows if row["make"]["options"]["snr_db"] == 20]
     mine = [row for row in mine if row["method"] == "jaxhsi"]
+    if not mine:
+        return
     for bands, style in ((512, "."), (2048, "x")):
         some = [row for row in mine if row["make"]["options"].get("bands", 512) == bands]
         at, seconds = [row["at"] for row in some], [row["seconds"] for row in some]
