@@ -123,6 +123,8 @@ def opened(path: Path) -> dict:
     report["versions"]["pymcr"] = installed("pymcr")
     if path.exists():
         report["rows"] = json.loads(path.read_text())["rows"]
+    if not all("group" in row for row in report["rows"]):
+        sys.exit(f"{path} holds rows of an earlier benchmark; give --out another file")
     return report
 
 
