@@ -60,6 +60,8 @@ def scores(case: Case, found: Answer) -> dict:
     if case.components is not None:
         matched = match(case, components, codes)
         result |= component_scores(case, matched)
+        if case.clean is not None:  # else the truth has another unit than the data
+            result["concentration_error"] = concentration_error(case, matched)
         if case.fractions:
             result |= fraction_scores(case, found, matched)
     return result
@@ -87,9 +89,6 @@ def component_scores(case: Case, matched: Matched) -> dict:
     every = np.zeros(len(case.components))
     every[matched.columns] = matched.cosines
     affected = every[case.affected]
-    size = np.linalg.norm(case.components, axis=1)
-    true_codes = case.concentrations * size
-    error = np.linalg.norm(matched.codes - true_codes) / np.linalg.norm(true_codes)
     return {
         "true_count": len(case.components),
         "matched_cosine_mean": float(matched.cosines.mean()) if len(matched.cosines) else 0.0,
@@ -97,8 +96,13 @@ def component_scores(case: Case, matched: Matched) -> dict:
         "affected_cosine_mean": float(affected.mean()),
         "affected_cosine_min": float(affected.min()),
         "true_active": active(case.concentrations),
-        "concentration_error": float(error),
     }
+
+
+def concentration_error(case: Case, matched: Matched) -> float:
+    """Relative error of the concentrations of components of unit length."""
+    truth = case.concentrations * np.linalg.norm(case.components, axis=1)
+    return float(np.linalg.norm(matched.codes - truth) / np.linalg.norm(truth))
 
 
 def fraction_scores(case: Case, found: Answer, matched: Matched) -> dict:
