@@ -105,8 +105,9 @@ def refit(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
 def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
     """Fit a pool, then leave out components as long as the others describe the data more shortly.
 
-    The fit is the best of one that began with dear coefficients and others that went on from there
-    with cheap ones and with those of their price. The last component stays.
+    The fit is the best of one that began with dear coefficients, others that went on from there
+    with cheap ones and with those of their price, and one from the purest spectra. The last
+    component stays.
     """
 
     def again(i: Array, best: Fit) -> Fit:
@@ -119,7 +120,21 @@ def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
         return leader, leader.length < best.length
 
     start = jax.lax.fori_loop(0, 3, again, nothing(x, pool))
+    start = _shorter(refit(x, purest(start, options), options), start)
     return jax.lax.while_loop(lambda held: held[1], attempt, (start, jnp.array(True)))[0]
+
+
+def purest(fitted: Fit, options: Options) -> Candidates:
+    """The pool with each component moved to the fitted spectrum that holds most of it.
+
+    Where concentrations may be turned into each other, as under an offset that all spectra share,
+    this is the corner from which sparse concentrations are found.
+    """
+    codes, pool = fitted.codes, fitted.pool
+    sizes = jnp.abs(codes)
+    share = sizes / jnp.maximum(jnp.sum(sizes, axis=1, keepdims=True), 1e-9)
+    rows = codes[jnp.argmax(share, axis=0)] @ pool.components
+    return pool.update(rows, options)
 
 
 def nothing(x: Float[Array, "n c"], pool: Candidates) -> Fit:

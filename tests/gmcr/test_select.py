@@ -13,6 +13,7 @@ from jaxhsi.gmcr.select import (
     nothing,
     one_less,
     one_more,
+    purest,
     refit,
     smallest,
 )
@@ -126,3 +127,32 @@ def test_one_less_and_one_more_of_the_answer(mixed):
 def test_nothing_is_added_where_no_slot_is_free(mixed):
     full = refit(mixed.x, pool_of(mixed.components, 3), OPTIONS)
     assert int(one_more(mixed.x, full, OPTIONS).pool.alive.sum()) == 3
+
+
+def test_the_purest_spectra_by_hand():
+    """Of e1 and e2, the third spectrum holds most of the one, the second most of the other."""
+    pool = pool_of(jnp.eye(2, 5), 3)
+    codes = jnp.array([[1.0, 1.0, 0.0], [1.0, 3.0, 0.0], [8.0, 2.0, 0.0]])
+    fitted = nothing(codes @ pool.components, pool)._replace(codes=codes)
+    rows = purest(fitted, OPTIONS).components
+    expected = jnp.array([[8.0, 2.0], [1.0, 3.0]]) / jnp.sqrt(jnp.array([[68.0], [10.0]]))
+    np.testing.assert_allclose(rows[:2, :2], expected, rtol=1e-6)
+    assert not rows[2].any()
+
+
+def test_an_offset_that_all_spectra_share_leaves_fractions_right():
+    """Spectra that sum to one over an offset: turned candidates come back to the corner."""
+    random = np.random.default_rng(0)
+    pure = np.abs(random.normal(size=(3, 60))) ** 3 + 1.0
+    grid = [(i, j, 5 - i - j) for i in range(6) for j in range(6 - i) if i * j * (5 - i - j) == 0]
+    fractions = np.array(grid) / 5
+    x = 40 * fractions @ pure + random.normal(size=(len(grid), 60))
+    turned = pure - 0.3 * np.roll(pure, 1, axis=0) * 0.9
+    found = SMALLEST(jnp.asarray(x, jnp.float32), pool_of(np.maximum(turned, 0), 5), OPTIONS)
+    codes = np.asarray(found.codes)[:, np.asarray(found.pool.alive)]
+    sizes = np.linalg.norm(pure, axis=1)
+    order = np.argmax(np.asarray(found.pool.components) @ (pure / sizes[:, None]).T, axis=0)
+    share = np.asarray(found.codes)[:, order] / sizes
+    share /= share.sum(1, keepdims=True)
+    assert codes.shape[1] == 3
+    assert np.sqrt(np.mean((share - fractions) ** 2)) < 0.02
