@@ -1,6 +1,6 @@
 """Noise that is not white: what of it was found, and the frame in which it is white.
 
-In units of its level in a spectrum, noise is channels * (AR(p) process + drift), with the drift a
+In units of its level in a spectrum, noise is channels * AR(p) process + drift, with the drift a
 sum of Legendre polynomials 0..3 of random size. Its covariance Sigma = L L' gives the frame: x goes
 to x L'^-1, where the noise is white, and back by L'. NumPy in float64, on the host.
 """
@@ -28,7 +28,8 @@ class Noise(NamedTuple):
     Attributes:
         channels: deviation of each channel, of mean square 1.
         correlation: coefficients of an AR process along the axis, 0 beyond its order.
-        drift: deviation of each Legendre polynomial, unit vectors, in units of the noise's.
+        drift: deviation of each Legendre polynomial, unit vectors, in units of the noise's; it
+            comes with the light and not with the channels, and so these do not scale it.
         offset: added to every spectrum, in the units of the data.
         spikes: entries that were left out; None if there are none.
     """
@@ -91,8 +92,8 @@ def covariance(noise: Noise, bands: int) -> Float[np.ndarray, "c c"]:
     """Sigma: of the channels, for noise of level 1."""
     basis = legendre(bands)
     even = toeplitz(autocovariance(noise.correlation, bands)) + _FLOOR * np.eye(bands)
-    even += (basis.T * noise.drift**2) @ basis
-    return noise.channels[:, None] * even * noise.channels
+    own = noise.channels[:, None] * even * noise.channels
+    return own + (basis.T * noise.drift**2) @ basis
 
 
 def same_noise(first: Noise, second: Noise, constant: Float[np.ndarray, " n"]) -> bool:

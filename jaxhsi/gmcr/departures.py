@@ -114,11 +114,11 @@ def noise_left(residual: Residual) -> Noise:
     variance = residual.weights @ residual.rows**2
     variance = np.maximum(variance, 0.1 * np.median(np.abs(variance)))
     channels = channel_deviations(variance, sharper)
-    deviation = channels * np.sqrt(np.mean(variance / channels**2))
-    process = correlation(residual.rows / deviation, residual.weights, sharper)
-    amounts = (left / deviation) @ basis.T
-    expected = np.sum(basis @ toeplitz(autocovariance(process, len(variance))) * basis, axis=1)
-    expected += residual.level * np.sum((residual.leak / deviation @ basis.T) ** 2, axis=0)
+    size = np.sqrt(np.mean(variance / channels**2))
+    process = correlation(residual.rows / (channels * size), residual.weights, sharper)
+    amounts, shown = left @ basis.T / size, basis * channels
+    expected = np.sum(shown @ toeplitz(autocovariance(process, bands)) * shown, axis=1)
+    expected += residual.level * np.sum((residual.leak @ basis.T / size) ** 2, axis=0)
     sizes = drift(amounts, freedom, expected)
     sizes = sizes if freedom * np.sum(sizes**2) > least else np.zeros_like(sizes)
     return Noise(channels, process, sizes, offset)

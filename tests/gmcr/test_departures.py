@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.colour import Noise, white_noise
+from jaxhsi.gmcr.colour import Noise, legendre, white_noise
 from jaxhsi.gmcr.departures import departures, left_by_codes, noise_left
 from tests.gmcr.test_colour import ar1
 
@@ -88,3 +88,17 @@ def test_too_little_to_tell_is_white():
     assert departures(CLEAN.astype(np.float32))[0].white
     few = (CLEAN + ar1(ROWS, BANDS, 0.7))[:6].astype(np.float32)
     assert departures(few)[0]._replace(offset=white_noise(BANDS).offset).white
+
+
+def test_drift_beside_uneven_channels():
+    """The baseline keeps its shape whatever the channels' noise is."""
+    random = np.random.default_rng(5)
+    bands, rows = 80, 400
+    channels = np.exp(0.5 * random.normal(size=bands))
+    channels /= np.sqrt(np.mean(channels**2))
+    drifted = random.normal(size=(rows, 2)) * np.array([6.0, 4.0]) @ legendre(bands)[[0, 2]]
+    noise, _ = departures(channels * random.normal(size=(rows, bands)) + drifted)
+    level = np.sqrt(np.mean(noise.channels**2))
+    np.testing.assert_allclose(noise.channels / level, channels, rtol=0.3)
+    np.testing.assert_allclose(noise.drift[[0, 2]], [6.0, 4.0], rtol=0.15)
+    assert (noise.drift[[1, 3]] < 1).all()
