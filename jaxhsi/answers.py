@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float32
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.findings import Findings
 from jaxhsi.gmcr.algorithm import Opinions
+from jaxhsi.gmcr.ambiguity import Turned
 from jaxhsi.gmcr.colour import Noise
 from jaxhsi.gmcr.misfit import Misfit
 from jaxhsi.gmcr.mixing import MODELS, Forward, in_units, linear
@@ -21,6 +22,7 @@ from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
 from jaxhsi.problem import Problem
 from jaxhsi.report.results import Unmix, component_names
 from jaxhsi.runtime.alternate import judged, straightened
+from jaxhsi.runtime.ambiguity import ambiguity
 from jaxhsi.runtime.bands import BandStates, write_bands
 from jaxhsi.runtime.certainty import Certainty, certainty
 from jaxhsi.runtime.checkpoint import Checkpoints
@@ -48,6 +50,7 @@ class Answer(NamedTuple):
         misfit: residuals against the noise, and a test of the mixing.
         certainty: of the number of components and of each of them.
         opinions: of the restarts that it was chosen from.
+        turned: extremes of each component over answers that are as good; None for many.
     """
 
     found: Findings
@@ -59,6 +62,7 @@ class Answer(NamedTuple):
     misfit: Misfit | None = None
     certainty: Certainty | None = None
     opinions: Opinions | None = None
+    turned: Turned | None = None
 
 
 def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh) -> Answer:
@@ -111,7 +115,9 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
         found, unmix = _sized(found, unmix, sizes * np.float32(unit))
     done, departures = bool(solution.converged), solution.departures
     sure = certainty(unit_rows, straight, config.solver, seed=config.seed)
-    return Answer(found, law, unit, unmix, done, departures, judgement, sure, solution.opinions)
+    extremes = ambiguity(unit_rows, straight, non_negative=config.solver.non_negative)
+    said = (judgement, sure, solution.opinions, extremes)
+    return Answer(found, law, unit, unmix, done, departures, *said)
 
 
 def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:

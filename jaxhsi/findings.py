@@ -118,8 +118,14 @@ def score(table: Table, found: Findings, truth: Truth | None) -> dict[str, Any]:
 # Pictures -----------------------------------------------------------------------------------------
 
 
-def draw(folder: Path, table: Table, found: Findings, truth: Truth | None) -> None:
-    """Pictures of components, concentrations, residual and training."""
+def draw(
+    folder: Path,
+    table: Table,
+    found: Findings,
+    truth: Truth | None,
+    ranges: Float[np.ndarray, "k e c"] | None = None,
+) -> None:
+    """Pictures of components with their ranges, concentrations, residual and training."""
     paired = match(found.components, truth)
     pictures = folder / "pictures"
     names, matched, amounts = found.names, None, None
@@ -134,6 +140,7 @@ def draw(folder: Path, table: Table, found: Findings, truth: Truth | None) -> No
         found.components,
         names,
         truth=matched,
+        ranges=ranges,
         axis=table.axis,
         axis_name=table.axis_name,
     )

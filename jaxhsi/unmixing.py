@@ -16,6 +16,7 @@ from jaxhsi.findings import Findings, draw, fit_scores, match, score
 from jaxhsi.problem import Problem, open_problem
 from jaxhsi.report.counts import certainty_scores, certainty_sentence, plot_count
 from jaxhsi.report.noise import noise_scores, noise_sentences
+from jaxhsi.report.ranges import range_scores, range_sentences
 from jaxhsi.report.results import component_names, write_components, write_pixels, write_samples
 from jaxhsi.report.tables import component_table, fit_table
 from jaxhsi.runtime.alternate import suspicion
@@ -59,7 +60,8 @@ def unmix_table(
     if doubt is not None:
         console.print(f"- {doubt}", soft_wrap=True)
     where = _write(folder, answer, problem)
-    draw(folder, table, answer.found, problem.truth)
+    ranges = None if answer.turned is None else answer.turned.spectrum
+    draw(folder, table, answer.found, problem.truth, ranges)
     count = len(answer.found.components)
     if answer.certainty is not None:
         true = None if problem.truth is None else len(problem.truth.components)
@@ -69,10 +71,13 @@ def unmix_table(
     _show(console, scores, answer.found, problem.truth)
     for sentence in [] if answer.departures is None else noise_sentences(scores["noise"]):
         console.print(f"- {sentence}", soft_wrap=True)
+    told = [] if ranges is None else range_sentences(scores["range"], answer.found.names)
+    for sentence in told:
+        console.print(f"- {sentence}", soft_wrap=True)
     if "certainty" in scores:
         console.print(f"- {certainty_sentence(scores['certainty'], count)}", soft_wrap=True)
-    told = f"{count} components; concentrations are in {where}, all in {folder}"
-    console.print(told, soft_wrap=True)  # a path broken over two lines cannot be copied
+    ended = f"{count} components; concentrations are in {where}, all in {folder}"
+    console.print(ended, soft_wrap=True)  # a path broken over two lines cannot be copied
     return scores
 
 
@@ -93,6 +98,8 @@ def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
     scores |= {"noise": noise}
     if answer.certainty is not None:
         scores["certainty"] = certainty_scores(answer.certainty, answer.opinions)
+    if answer.turned is not None:
+        scores["range"] = range_scores(answer.turned)
     if answer.misfit is None:
         return scores
     misfit = {name: np.asarray(part).tolist() for name, part in answer.misfit._asdict().items()}

@@ -22,6 +22,7 @@ def plot_components(
     titles: tuple[str, ...],
     *,
     truth: Float[np.ndarray, "k c"] | None = None,
+    ranges: Float[np.ndarray, "k e c"] | None = None,
     axis: Float[np.ndarray, " c"] | None = None,
     axis_name: str = "",
 ) -> None:
@@ -32,6 +33,7 @@ def plot_components(
         components: unit rows; the first 48 are shown.
         titles: one for each.
         truth: the true spectrum matched to each component, NaN where none is; scaled to unit rows.
+        ranges: other spectra that each might be, of unit length; the space between is shaded.
         axis: number of each band.
         axis_name: its name.
     """
@@ -50,13 +52,18 @@ def plot_components(
         if truth is not None and np.isfinite(truth[i]).all():
             unit = truth[i] / np.linalg.norm(truth[i])
             panel.plot(bands, unit, color=TRUE, linewidth=1.6, alpha=0.6, label="truth")
+        if ranges is not None:
+            unit = components[i] / max(np.linalg.norm(components[i]), 1e-30)
+            every = np.concatenate([ranges[i], unit[None]]) * np.linalg.norm(components[i])
+            low, high = every.min(0), every.max(0)
+            panel.fill_between(bands, low, high, color=FOUND, alpha=0.3, linewidth=0, label="range")
         panel.plot(bands, components[i], color=FOUND, linewidth=0.8, label="found")
         panel.set_title(titles[i], fontsize=8)
         panel.tick_params(labelsize=6)
         panel.set_yticks([])
         if bands[0] > bands[-1]:
             panel.invert_xaxis()
-        if i == 0 and truth is not None:
+        if i == 0 and (truth is not None or ranges is not None):
             panel.legend(fontsize=6)
         if i >= shown - columns:
             panel.set_xlabel(axis_name or "band", fontsize=7)
