@@ -24,9 +24,9 @@ PALETTE = (
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
-def thinning(shape: Sequence[int]) -> int:
+def thinning(shape: Sequence[int], side: int = SIDE) -> int:
     """Every how many pixels are shown."""
-    return max(1, -(-max(shape[:2]) // SIDE))
+    return max(1, -(-max(shape[:2]) // side))
 
 
 class Thinned:
@@ -36,14 +36,15 @@ class Thinned:
         values: (h, w, ...); as it was filled where no tile came.
     """
 
-    def __init__(self, shape: Sequence[int], empty: np.ndarray):
+    def __init__(self, shape: Sequence[int], empty: np.ndarray, side: int = SIDE):
         """Begin with nothing.
 
         Args:
             shape: rows and columns of the map, and more.
             empty: what a pixel holds where no tile came; gives the type and the number of values.
+            side: pixels that are shown of a row or column at most.
         """
-        self._step = thinning(shape)
+        self._step = thinning(shape, side)
         size = [-(-size // self._step) for size in shape[:2]]
         self.values = np.broadcast_to(empty, (*size, *empty.shape)).copy()
 

@@ -1,6 +1,6 @@
 """Tables for the screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -135,6 +135,23 @@ def component_table(
     for i, (name, share, count) in enumerate(zip(names, shares, samples, strict=True)):
         cells = [] if cosines is None else [cosines[i][0], _number(_known(cosines[i][1]))]
         table.add_row(name, f"{share:.2%}", f"{count:,}", *cells)
+    return table
+
+
+def quantity_table(scores: Mapping[str, dict]) -> Table:
+    """How well each cube or table was unmixed, and how fast."""
+    columns = ("data", "spectra", "R2", "beyond noise", "components each", "per second")
+    table = Table(*columns, title="concentrations")
+    for name, row in scores.items():
+        unit = "pixels" if "pixels" in row else "spectra"
+        table.add_row(
+            name,
+            f"{row[unit]:,}",
+            _number(row["r2"]),
+            f"{row['beyond_noise']:.2%}",
+            f"{row['mean_components']:.2f}",
+            f"{row[f'{unit}_per_second']:,.0f}",
+        )
     return table
 
 
