@@ -215,6 +215,8 @@ def _rows(
     for cube in cubes:
         store = open_cube(folder / f"{cube.name}.zarr").array
         for top in range(0, cube.shape[0], TILE):
-            for y, row in enumerate(store[top : min(top + TILE, cube.shape[0])].read().result(), top):
+            for y, row in enumerate(
+                store[top : min(top + TILE, cube.shape[0])].read().result(), top
+            ):
                 valid = np.flatnonzero(np.isfinite(row).all(axis=1))
                 yield [f"{cube.name} y{y} x{x}" for x in valid], row[valid]
