@@ -19,12 +19,13 @@ from jaxhsi.gmcr.scores import FitSums, fit_sums, r2
 from jaxhsi.report.abundances import SIDE, draw_abundances
 from jaxhsi.report.maps import FalseColour, Thinned
 from jaxhsi.report.results import MOST_ROWS, write_table
-from jaxhsi.unmixer import Explain, Explained, Unmix
+from jaxhsi.unmixer import Explain, Explained, Unmix, blocks
 
 TILE = 64  # pixels; side of the tiles that cubes are unmixed by, and of the blocks of their stores
 FOLDER = "concentrations"
 _TWICE = 2.0  # times the expected variance that a residual is beyond noise by
 _SURE = 5.0  # and by so many deviations of a variance measured in so many bands
+_sums = jax.jit(fit_sums)
 
 
 class Tool(NamedTuple):
@@ -87,18 +88,25 @@ def counted(
     A residual is beyond noise where its variance is more than twice that expected, and more than
     five of the deviations that a variance has by chance.
     """
-    fit = jax.device_get(fit_sums(explained.spectra, explained.reconstruction))
     used = concentrations != 0
     freedom = np.maximum(explained.spectra.shape[1] - used.sum(1), 1)
     limit = np.maximum(_TWICE, 1 + _SURE * np.sqrt(2 / freedom))
     return Counts(
-        FitSums(*(np.asarray(part, np.float64) for part in fit)),
+        _fit(explained),
         int((explained.misfit > limit).sum()),
         used.sum(0).astype(float),
         np.abs(concentrations).sum(0, dtype=np.float64) * sizes,
         len(used),
         0,
     )
+
+
+def _fit(explained: Explained) -> FitSums:
+    """Sums in double precision, of blocks of few lengths; their rows of zeros add nothing."""
+    total = [np.float64(0)] * len(FitSums._fields)
+    for block in zip(blocks(explained.spectra), blocks(explained.reconstruction), strict=True):
+        total = list(map(np.add, total, jax.device_get(_sums(*block))))
+    return FitSums(*total)._replace(count=np.float64(len(explained.spectra)))
 
 
 def scores_of(counts: Counts, seconds: float, unit: str = "pixels") -> dict[str, Any]:

@@ -140,7 +140,8 @@ def mixer(solved: Solved) -> Mix | None:
     model = None if solved.mixing == "linear" else MODELS[solved.mixing]()
     if model is None or model.local:
         return None
-    return mixed_by(model, solved.parameters, solved.components)
+    mixed = mixed_by(model, solved.parameters, solved.components)
+    return lambda c: np.concatenate([mixed(block) for block in blocks(c)])[: len(c)]
 
 
 def mixed_by(model: Forward, parameters: Any, components: Float32[np.ndarray, "k c"]) -> Mix:

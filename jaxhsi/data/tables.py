@@ -313,10 +313,12 @@ def checked(table: Table, least: int = LEAST_SPECTRA) -> Table:
         )
         table, sizes = keep_rows(table, ~zero), sizes[~zero]
     if len(table.spectra) < least:
-        why = "" if least < LEAST_SPECTRA else "mixtures are taken apart by comparing them; "
+        needed = "one is needed"
+        if least > 1:
+            needed = f"mixtures are taken apart by comparing at least {least} of them"
         raise ValueError(
-            f"{table.source}: {len(table.spectra)} usable spectra of {len(zero)}; {why}give at "
-            f"least {least} (are spectra in --spectra columns?)"
+            f"{table.source}: {len(table.spectra)} usable spectra of {len(zero)}; {needed} "
+            "(are spectra in --spectra columns?)"
         )
     repeated = len(table.spectra) - len(np.unique(table.spectra, axis=0))
     if repeated and not table.cubes:
