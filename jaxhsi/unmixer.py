@@ -126,11 +126,14 @@ def explainer(solved: Solved) -> Explain:
         spectra: Float32[np.ndarray, "n c"], concentrations: Float32[np.ndarray, "n k"]
     ) -> Explained:
         codes = concentrations * solved.sizes
-        linear = codes @ solved.components
-        mixed = linear if mix is None else mix(codes)
-        pairs = zip(blocks(spectra - (mixed - linear)), blocks(codes), strict=True)
+        mixed, straight = codes @ solved.components, spectra
+        if mix is not None:
+            linear, mixed = mixed, mix(codes)
+            straight = spectra - (mixed - linear)
+        pairs = zip(blocks(straight), blocks(codes), strict=True)
         parts = [misfit(prepare(x / unit), c / unit, book.components, book.noise) for x, c in pairs]
-        return Explained(spectra - offset, mixed, np.concatenate(parts)[: len(spectra)])
+        kept = spectra - offset if offset.any() else spectra
+        return Explained(kept, mixed, np.concatenate(parts)[: len(spectra)])
 
     return explain
 
@@ -183,8 +186,8 @@ def blocks(rows: Float32[np.ndarray, "n m"]) -> Iterator[Float32[np.ndarray, "l 
     """Blocks of rows, the last with zero rows up to a power of two: few lengths to compile for."""
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        length = 1 << (len(block) - 1).bit_length()
-        yield np.pad(block, ((0, length - len(block)), (0, 0)))
+        missing = (1 << (len(block) - 1).bit_length()) - len(block)
+        yield np.pad(block, ((0, missing), (0, 0))) if missing else block
 
 
 # The file -----------------------------------------------------------------------------------------
