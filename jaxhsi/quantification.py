@@ -13,7 +13,7 @@ from rich.console import Console
 from jaxhsi.concentrations import FOLDER, Tool, counted, scores_of, unmix_cubes
 from jaxhsi.config.files import write_config
 from jaxhsi.config.unmix import UnmixConfig
-from jaxhsi.data.manifest import check_bands, check_wavelengths
+from jaxhsi.data.manifest import check_wavelengths
 from jaxhsi.data.sources import open_sources
 from jaxhsi.data.store import Cube
 from jaxhsi.data.tables import Table, check_axis, is_cube, open_table
@@ -144,7 +144,6 @@ def _open_cubes(config: UnmixConfig, solved: Solved) -> tuple[Cube, ...]:
         bands={name: bands},
     )
     waves = {cube.url: cube.wavelengths for cube in cubes}
-    check_bands({name: bands} | {cube.url: cube.shape[2] for cube in cubes})
     if solved.axis is None or _in_nm(solved.axis_name):
         check_wavelengths({name: solved.axis} | waves, config.tolerance)
     else:
