@@ -68,7 +68,7 @@ def abundances(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     random = np.random.default_rng(1)
     waves, phase = random.normal(0, 0.03, (COUNT, 6, 2)), random.uniform(0, 2 * np.pi, (COUNT, 6))
     angle = waves[..., 0] * y[:, None, None] + waves[..., 1] * x[:, None, None] + phase
-    field = np.exp(3 * np.cos(angle).sum(-1))
+    field = np.exp(2 * np.cos(angle).sum(-1))
     least = np.sort(field, axis=1)[:, [-MIXED]]
     kept = np.where(field >= least, field, 0)
     shares = kept / kept.sum(1, keepdims=True)

@@ -178,7 +178,7 @@ def _unmix_cube(
     folder: Path, cube: Cube, tool: Tool, notes: Sequence[str], tile: int
 ) -> tuple[Counts, Picture]:
     """Write the store of a cube; gives its counts and what draws it, both gathered on the way."""
-    count, colours = len(tool.names), FalseColour(cube)
+    count, colours = len(tool.names), FalseColour(cube, 2 * SIDE)
     total = no_counts(count, cube.shape[2])
     shown = Thinned(cube.shape, np.full(count + 1, np.nan, np.float32), SIDE)
     shape = (*cube.shape[:2], count)

@@ -69,10 +69,15 @@ class FalseColour:
     to cover them, on one scale; else three bands spread over the cube, each on its own scale.
     """
 
-    def __init__(self, cube: Cube):
-        """Begin with nothing seen."""
+    def __init__(self, cube: Cube, side: int = SIDE):
+        """Begin with nothing seen.
+
+        Args:
+            cube: to be seen.
+            side: pixels of the picture at most.
+        """
         self._bands, self._natural = _picture_bands(cube)
-        self._seen = Thinned(cube.shape, np.full(3, np.nan, np.float32))
+        self._seen = Thinned(cube.shape, np.full(3, np.nan, np.float32), side)
 
     def watching(self, read: Reader) -> Reader:
         """A reader of windows that lie within the cube, of which this picture keeps some pixels."""
@@ -86,7 +91,7 @@ class FalseColour:
         return reader
 
     def picture(self) -> Picture:
-        """What was seen so far, on at most 1,024 pixels a side; the rest, and not valid, black."""
+        """What was seen so far; the rest, and what is not valid, black."""
         values = self._seen.values
         valid = ~np.isnan(values).any(-1)
         if not valid.any():
