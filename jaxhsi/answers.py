@@ -1,9 +1,8 @@
 """How each method takes a table apart: components, concentrations, networks for new spectra."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,26 +14,36 @@ from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.findings import Findings
 from jaxhsi.gmcr.algorithm import Opinions
 from jaxhsi.gmcr.ambiguity import Turned
-from jaxhsi.gmcr.colour import Noise
+from jaxhsi.gmcr.amortised import Model
+from jaxhsi.gmcr.amortised import Options as AmortisedOptions
+from jaxhsi.gmcr.amortised_data import dictionary
+from jaxhsi.gmcr.colour import Noise, white_noise
 from jaxhsi.gmcr.misfit import Misfit
 from jaxhsi.gmcr.mixing import MODELS, Forward, in_units, linear
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
 from jaxhsi.problem import Problem
-from jaxhsi.report.results import Unmix, component_names
+from jaxhsi.report.results import component_names
 from jaxhsi.runtime.alternate import judged, straightened
 from jaxhsi.runtime.ambiguity import ambiguity
 from jaxhsi.runtime.bands import BandStates, write_bands
 from jaxhsi.runtime.certainty import Certainty, certainty
 from jaxhsi.runtime.checkpoint import Checkpoints
+from jaxhsi.runtime.folder import SOLVED
 from jaxhsi.runtime.ground import in_frame
 from jaxhsi.runtime.joint import fit_joint, joint_method
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.solve import solve
 from jaxhsi.runtime.unmix import train_amortised, unmix_stream
-
-BLOCK = 4096  # spectra that the networks take at a time
-_STRAIGHTENED = 8  # times that spectra are straightened before networks see them
-Mix = Callable[[Float32[np.ndarray, "n k"]], Float32[np.ndarray, "n c"]]
+from jaxhsi.unmixer import (
+    Explain,
+    Solved,
+    Unmix,
+    blocks,
+    explainer,
+    mixed_by,
+    unmixer,
+    write_solved,
+)
 
 
 class Answer(NamedTuple):
@@ -45,6 +54,7 @@ class Answer(NamedTuple):
         law: of the noise, for data divided by ``unit``.
         unit: size that the data were divided by.
         networks: concentrations of new spectra.
+        explain: compares spectra and concentrations.
         converged: whether the method ended by itself.
         departures: how noise is not white, for data divided by ``unit``; None where not looked for.
         misfit: residuals against the noise, and a test of the mixing.
@@ -57,6 +67,7 @@ class Answer(NamedTuple):
     law: NoiseLaw
     unit: float
     networks: Unmix
+    explain: Explain
     converged: bool
     departures: Noise | None = None
     misfit: Misfit | None = None
@@ -97,27 +108,47 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
         concentrations=np.asarray(solution.concentrations) * sizes,
     )
     straight = np.asarray(straightened(spectra, solution, forward))
+    framed, seen = in_frame(unit_rows, straight)
     options = replace(config.amortised, non_negative=config.solver.non_negative)
-    framed, seen, prepare = in_frame(unit_rows, straight)
-    method, state = train_amortised(key, framed, seen, options)
-    with Checkpoints(folder / "networks", keep=1) as networks:
-        networks.save(options.steps, state.params)
-    unmix = _in_blocks(jax.jit(method.unmix), state.params, unit, prepare)
+    _, state = train_amortised(key, framed, seen, options)
+    names = found_names(unit_rows.components, np.asarray(solution.fixed), problem)
+    shared = isinstance(model, Forward) and not model.local
+    solved = Solved(
+        unit_rows.components,
+        names,
+        unit,
+        sizes * np.float32(unit) if config.priors.closure else np.ones_like(sizes),
+        solution.departures._replace(spikes=None),
+        state.params,
+        options,
+        config.mixing,
+        solution.parameters if shared else (),
+        problem.table.axis,
+        problem.table.axis_name,
+    )
+    write_solved(folder / SOLVED, solved)
     law, (components, concentrations) = NoiseLaw(*solution.noise), unit_rows[:2]
-    names = found_names(components, np.asarray(solution.fixed), problem)
     found = _findings(components, concentrations, spectra, law, unit, names)
     if isinstance(model, Forward):
-        found = found._replace(mix=_mixer(model, solution.parameters, components))
-        unmix = unmix if model.local else _straightening(unmix, found)
+        found = found._replace(mix=mixed_by(model, solution.parameters, components))
     offset = np.asarray(solution.departures.offset, np.float32) * np.float32(unit)
     found = found._replace(offset=offset if offset.any() else None)
-    if config.priors.closure:
-        found, unmix = _sized(found, unmix, sizes * np.float32(unit))
     done, departures = bool(solution.converged), solution.departures
     sure = certainty(unit_rows, straight, config.solver, seed=config.seed)
     extremes = ambiguity(unit_rows, straight, non_negative=config.solver.non_negative)
-    said = (judgement, sure, solution.opinions, extremes)
-    return Answer(found, law, unit, unmix, done, departures, *said)
+    return Answer(
+        _sized(found, solved.sizes) if config.priors.closure else found,
+        law,
+        unit,
+        unmixer(solved),
+        explainer(solved),
+        done,
+        departures,
+        judgement,
+        sure,
+        solution.opinions,
+        extremes,
+    )
 
 
 def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
@@ -146,8 +177,17 @@ def joint_answer(config: GMCRConfig, problem: Problem, folder: Path) -> Answer:
     fixed = np.flatnonzero(joined.used) < (0 if problem.library is None else len(problem.library))
     names = found_names(components, fixed, problem)
     found = _findings(components, concentrations, np.asarray(spectra), law, 1.0, names)
-    unmix = _in_blocks(joined.unmix, joined.params, 1.0, lambda x: x)
-    return Answer(found, law, 1.0, lambda new: unmix(new) * sizes.T, joined.converged)
+    # New spectra are compared with the answer as those of a gated run are.
+    book = dictionary(*map(jnp.asarray, (components, concentrations)), law)
+    ones, noise = np.ones(len(components), np.float32), white_noise(components.shape[1])
+    solved = Solved(components, names, 1.0, ones, noise, Model(book, {}), AmortisedOptions())
+    unmix, params = jax.jit(joined.unmix), joined.params
+
+    def networks(new: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
+        parts = [part.concentrations for part in unmix_stream(unmix, params, blocks(new))]
+        return np.concatenate(parts)[: len(new)] * sizes.T
+
+    return Answer(found, law, 1.0, networks, explainer(solved), joined.converged)
 
 
 def found_names(
@@ -190,55 +230,11 @@ def _findings(
     return Findings(components, concentrations * np.float32(unit), noise * np.float32(unit), names)
 
 
-def _mixer(model: Forward, parameters: Any, components: Float32[np.ndarray, "k c"]) -> Mix:
-    """Spectra of given concentrations, in the units of the file."""
-    spectra = jax.jit(model.spectra)
-    return lambda c: np.asarray(spectra(parameters, jnp.asarray(c), jnp.asarray(components)))
-
-
-def _straightening(unmix: Unmix, found: Findings) -> Unmix:
-    """Networks that were trained on linear mixtures, for spectra that are none.
-
-    What mixing adds is taken off and the rest unmixed anew, until little changes.
-    """
-
-    def concentrations(new: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
-        codes = unmix(new)
-        for _ in range(_STRAIGHTENED):
-            codes = unmix(new - (found.reconstruct(codes) - codes @ found.components))
-        return codes
-
-    return concentrations
-
-
-def _sized(
-    found: Findings, unmix: Unmix, sizes: Float32[np.ndarray, " k"]
-) -> tuple[Findings, Unmix]:
+def _sized(found: Findings, sizes: Float32[np.ndarray, " k"]) -> Findings:
     """Components of the sizes that a prior gave them, concentrations without a unit."""
     mix = found.mix
-    sized = found._replace(
+    return found._replace(
         components=found.components * sizes[:, None],
         concentrations=found.concentrations / sizes,
         mix=None if mix is None else lambda c: mix(c * sizes),
     )
-    return sized, lambda new: unmix(new) / sizes
-
-
-def _in_blocks(
-    unmix: Callable[..., Any], params: Any, unit: float, prepare: Callable[..., Any]
-) -> Unmix:
-    """Concentrations of any number of spectra, block by block, each prepared first."""
-
-    def concentrations(new: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
-        starts = range(0, len(new), BLOCK)
-        blocks = (prepare(_padded(new[i : i + BLOCK]) / np.float32(unit)) for i in starts)
-        parts = [part.concentrations for part in unmix_stream(unmix, params, blocks)]
-        return np.concatenate(parts)[: len(new)] * np.float32(unit)
-
-    return concentrations
-
-
-def _padded(block: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "l c"]:
-    """Zero rows up to the next power of two: few lengths, so that few are compiled."""
-    length = 1 << (len(block) - 1).bit_length()
-    return np.pad(block, ((0, length - len(block)), (0, 0)))

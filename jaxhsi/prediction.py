@@ -19,7 +19,7 @@ from jaxhsi.report import maps
 from jaxhsi.report.areas import areas, write_areas
 from jaxhsi.report.presence import presence, some_alone, write_presence
 from jaxhsi.report.tables import print_lines, share_table
-from jaxhsi.runtime.folder import PREDICTED, check_predictions, claim_folder
+from jaxhsi.runtime.folder import PREDICTED, check_results, claim_folder
 from jaxhsi.runtime.labelling import Labelled
 from jaxhsi.tally import Tally
 from jaxhsi.task import reader_of
@@ -55,7 +55,7 @@ def predict_cubes(
     """
     console, run = Console(), open_trained(config.run)
     folder = config.out or config.run / "predictions"
-    check_predictions(folder, overwrite=overwrite)
+    check_results(folder, PREDICTED, "predictions", overwrite=overwrite)
     clusters = run.config.num_clusters
     merge, source = merge_of({}, clusters), None
     if chosen := chosen_groups(config.run, clusters, merge=config.merge, k=config.cut, bare=bare):

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxhsi.answers import Answer, gated_answer, joint_answer
+from jaxhsi.concentrations import Tool, unmix_cubes
 from jaxhsi.config.files import check_same_run, write_config
 from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
 from jaxhsi.data.truth import Truth
@@ -17,7 +18,7 @@ from jaxhsi.problem import Problem, open_problem
 from jaxhsi.report.counts import certainty_scores, certainty_sentence, plot_count
 from jaxhsi.report.noise import noise_scores, noise_sentences
 from jaxhsi.report.ranges import range_scores, range_sentences
-from jaxhsi.report.results import component_names, write_components, write_pixels, write_samples
+from jaxhsi.report.results import component_names, write_components, write_samples
 from jaxhsi.report.tables import component_table, fit_table
 from jaxhsi.runtime.alternate import suspicion
 from jaxhsi.runtime.folder import CONFIG, check_folder, claim_folder, fresh_folder
@@ -59,7 +60,9 @@ def unmix_table(
     doubt = None if answer.misfit is None else suspicion(answer.misfit, config.mixing)
     if doubt is not None:
         console.print(f"- {doubt}", soft_wrap=True)
-    where = _write(folder, answer, problem)
+    where, cubes = _write(folder, answer, problem)
+    if cubes:
+        scores["cubes"] = cubes
     ranges = None if answer.turned is None else answer.turned.spectrum
     draw(folder, table, answer.found, problem.truth, ranges)
     count = len(answer.found.components)
@@ -106,13 +109,17 @@ def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
     return scores | {"misfit": misfit}
 
 
-def _write(folder: Path, answer: Answer, problem: Problem) -> str:
-    """Components and concentrations; says where the latter are."""
+def _write(folder: Path, answer: Answer, problem: Problem) -> tuple[str, dict[str, Any]]:
+    """Components and concentrations; says where the latter are, and the scores of cubes."""
     table, found = problem.table, answer.found
     write_components(folder / "components.csv", found.components, table, found.names)
-    if table.cubes:
-        return write_pixels(folder, table.cubes, answer.networks, found.names)
-    return write_samples(folder, table, found.concentrations, found.names)
+    if not table.cubes:
+        stem = folder / "concentrations"
+        return write_samples(stem, table, found.concentrations, found.names), {}
+    sizes = np.linalg.norm(found.components, axis=1)
+    tool = Tool(found.names, sizes, answer.networks, answer.explain)
+    note = f"unmixed by EB-gMCR into {len(sizes)} components"
+    return unmix_cubes(folder, table.cubes, tool, [note])
 
 
 def _show(console: Console, scores: dict[str, Any], found: Findings, truth: Truth | None) -> None:

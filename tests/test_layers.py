@@ -13,12 +13,12 @@ LAYERS = (
     ("runtime",),
     ("config",),
     ("report", "task", "problem", "trained", "command"),
-    ("outcome", "findings", "hierarchy"),
-    ("answers",),
-    ("segmentation", "unmixing", "prediction"),
+    ("outcome", "findings", "hierarchy", "unmixer"),
+    ("answers", "concentrations"),
+    ("segmentation", "unmixing", "prediction", "quantification"),
     ("evaluation",),
     ("grouping",),
-    ("train", "predict", "evaluate", "ingest", "group"),
+    ("train", "predict", "evaluate", "ingest", "group", "unmix"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = ("logging", "pathlib", "tensorstore", "grain", "orbax", "rich", "jsonargparse", "os")

@@ -10,8 +10,10 @@ import pytest
 
 from jaxhsi.data.csv_tables import read_csv
 from jaxhsi.data.mixtures import MixtureOptions, Mixtures, mixtures
+from jaxhsi.data.store import open_cube
 from jaxhsi.gmcr.misfit import SUSPECT
 from jaxhsi.train import main
+from jaxhsi.unmixer import read_solved
 
 TINY = (
     *("gmcr", "--devices", "1", "--amortised.steps", "100", "--amortised.batch", "32"),
@@ -87,8 +89,9 @@ def test_a_run_leaves_all_that_it_promises(run, made):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["active"] == 3
     assert {"loss", "step"} <= lines[0].keys()
-    for name in ("checkpoints", "networks", "events"):
+    for name in ("checkpoints", "events"):
         assert list((run / name).iterdir())
+    assert read_solved(run / "solution.npz").names == found.names
 
 
 def test_concentrations_are_in_the_units_of_the_file(run, made):
@@ -144,7 +147,11 @@ def test_all_pixels_of_a_cube_are_unmixed(made, tmp_path, capsys):
     np.save(tmp_path / "c.npy", cube)
     given = (*TINY, "--data", str(tmp_path / "c.npy"), "--layout", "hwc", "--pixels", "32")
     assert main([*given, "--out", str(tmp_path / "run")]) == 0
-    maps = np.load(tmp_path / "run" / "concentrations" / "c.npy")
+    store = open_cube(tmp_path / "run" / "concentrations" / "c.zarr")
+    maps = store.array.read().result()
+    assert "unmixed by EB-gMCR" in store.history[-2]
+    assert scores(tmp_path / "run")["cubes"]["c"]["pixels"] == 127
+    assert (tmp_path / "run" / "pictures" / "c.png").stat().st_size > 5000
     assert maps.shape == (8, 16, scores(tmp_path / "run")["num_components"])
     assert np.isnan(maps[1, 2]).all()
     assert np.isnan(maps).any(-1).sum() == 1

@@ -76,6 +76,7 @@ def open_table(
     size: tuple[int, int] | None = None,
     pixels: int = 16384,
     seed: int = 0,
+    least: int = LEAST_SPECTRA,
 ) -> Table:
     """Read the spectra that a path names and check that they can be unmixed.
 
@@ -87,6 +88,7 @@ def open_table(
         size: (H, W) of a cube that is kept as a table (C, H * W).
         pixels: spectra drawn from a cube at most.
         seed: of that draw.
+        least: spectra that must be usable.
 
     Raises:
         FileNotFoundError: nothing at the path.
@@ -99,7 +101,8 @@ def open_table(
     notes = () if array.note is None else (array.note,)
     values = _as_float32(array.values, str(path))
     rows = np.arange(len(values))
-    return checked(Table(values, rows, array.axis, array.axis_name, array.names, str(path), notes))
+    table = Table(values, rows, array.axis, array.axis_name, array.names, str(path), notes)
+    return checked(table, least)
 
 
 def _pixels(cubes: tuple[Cube, ...], count: int, seed: int, source: str) -> Table:
@@ -282,13 +285,17 @@ def _as_float32(values: np.ndarray, where: str) -> Float32[np.ndarray, "n c"]:
     return np.ascontiguousarray(values, np.float32)
 
 
-def checked(table: Table) -> Table:
+def checked(table: Table, least: int = LEAST_SPECTRA) -> Table:
     """Leave out spectra that are zero, and note what else a reader should know.
 
     Noted: zero spectra left out, equal spectra (kept), sizes that differ by a million or more.
 
+    Args:
+        table: to check.
+        least: spectra that must be left.
+
     Raises:
-        ValueError: fewer than three spectra, one band, or nothing but zeros.
+        ValueError: fewer spectra, one band, or nothing but zeros.
     """
     notes, spectra = [], table.spectra
     if spectra.shape[1] < LEAST_BANDS:
@@ -305,11 +312,13 @@ def checked(table: Table) -> Table:
             f"{', ...' if zero.sum() > 5 else ''})"
         )
         table, sizes = keep_rows(table, ~zero), sizes[~zero]
-    if len(table.spectra) < LEAST_SPECTRA:
+    if len(table.spectra) < least:
+        needed = "one is needed"
+        if least > 1:
+            needed = f"mixtures are taken apart by comparing at least {least} of them"
         raise ValueError(
-            f"{table.source}: {len(table.spectra)} usable spectra of {len(zero)}; mixtures are "
-            f"taken apart by comparing at least {LEAST_SPECTRA} of them (are spectra in --spectra "
-            "columns?)"
+            f"{table.source}: {len(table.spectra)} usable spectra of {len(zero)}; {needed} "
+            "(are spectra in --spectra columns?)"
         )
     repeated = len(table.spectra) - len(np.unique(table.spectra, axis=0))
     if repeated and not table.cubes:
@@ -359,3 +368,33 @@ def negative_note(spectra: Float32[np.ndarray, "n c"], source: str, option: str)
             f"{option} for derivative or centred spectra, or correct the baseline"
         )
     return f"{told}; they are taken as noise about zero (else give {option})"
+
+
+def check_axis(
+    source: str | Path,
+    axis: Float[np.ndarray, " c"] | None,
+    table: Table,
+    tolerance: float | None = None,
+) -> None:
+    """Refuse spectra of another axis than a table's, where both are known.
+
+    Args:
+        source: of the axis, for the message.
+        axis: as long as the table's.
+        table: with its own.
+        tolerance: by which they may differ; half of the smallest distance between two bands of the
+            table if None.
+
+    Raises:
+        ValueError: names both.
+    """
+    if axis is None or table.axis is None:
+        return
+    allowed = 0.5 * np.abs(np.diff(table.axis)).min() if tolerance is None else tolerance
+    if np.abs(axis - table.axis).max() > allowed:
+        turned = np.allclose(axis[::-1], table.axis, atol=allowed)
+        raise ValueError(
+            f"{source}: its axis runs from {axis[0]:g} to {axis[-1]:g}, that of {table.source} "
+            f"from {table.axis[0]:g} to {table.axis[-1]:g}; "
+            + ("turn one of them round" if turned else "bring both to the same axis")
+        )

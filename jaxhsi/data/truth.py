@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from jaxhsi.data.tables import Table, listing, named_arrays, read_array
+from jaxhsi.data.tables import Table, check_axis, listing, named_arrays, read_array
 
 COMPONENT_KEYS = ("components", "S", "endmembers", "M", "library")
 CONCENTRATION_KEYS = ("concentrations", "C", "abundances", "A")
@@ -67,8 +67,7 @@ def load_spectra(
     spectra, axis = found.values, found.axis
     if not np.isfinite(spectra).all() or not np.any(spectra, axis=1).all():
         raise ValueError(f"{path}: every spectrum needs finite values that are not all zero")
-    if axis is not None and table.axis is not None:
-        _check_axis(path, axis, table)
+    check_axis(path, axis, table)
     return spectra.astype(np.float32), found.names or _names(path, len(spectra))
 
 
@@ -90,17 +89,6 @@ def _oriented(path: Path, bands: int):
         f"{path} holds an array of {shape}, the data have {bands} bands; give spectra of the same "
         "bands"
     )
-
-
-def _check_axis(path: Path, axis: np.ndarray, table: Table) -> None:
-    step = np.abs(np.diff(table.axis)).min()
-    if np.abs(axis - table.axis).max() > 0.5 * step:
-        turned = np.allclose(axis[::-1], table.axis, atol=0.5 * step)
-        raise ValueError(
-            f"{path}: its axis runs from {axis[0]:g} to {axis[-1]:g}, that of the data from "
-            f"{table.axis[0]:g} to {table.axis[-1]:g}; "
-            + ("turn one of them round" if turned else "bring both to the same axis")
-        )
 
 
 def _names(path: Path, count: int) -> tuple[str, ...] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.mixing import Forward, linear
-from jaxhsi.gmcr.noise import degrees_of_freedom
+from jaxhsi.gmcr.noise import NoiseLaw, degrees_of_freedom, noise_scale
 from jaxhsi.gmcr.refine import Refined, off_tangent
 
 ArrayLike = Array | np.ndarray
@@ -18,6 +18,8 @@ SUSPECT = 6.0
 
 COARSE = 1.5
 """A total above this is not noise either, by far: it is the mean of thousands of values."""
+
+_TINY = 1e-20
 
 
 class Misfit(NamedTuple):
@@ -67,6 +69,28 @@ def misfit(
         jnp.sum(squares, axis=0) * bands / jnp.sum(free),
         _curvature(residual / jnp.sqrt(total), noise, found),
     )
+
+
+def spectrum_misfit(
+    x: Float[Array, "n c"],
+    concentrations: Float[Array, "n k"],
+    components: Float[Array, "k c"],
+    law: NoiseLaw,
+) -> Float[Array, " n"]:
+    """Squared residual over what the noise law expects, per degree of freedom, of new spectra.
+
+    ||x - c S||^2 / (sigma(x)^2 (bands - components in use)), for spectra that the components were
+    not found on: 1 is noise alone, of deviation sqrt(2 / bands); more is what S does not explain.
+
+    Args:
+        x: where noise is white.
+        concentrations: c.
+        components: S, likewise.
+        law: of the noise there.
+    """
+    scale = noise_scale(law, jnp.maximum(jnp.mean(x**2, axis=1), _TINY))
+    free = jnp.maximum(x.shape[1] - jnp.sum(concentrations != 0, axis=1), 1)
+    return jnp.sum((x - linear(concentrations, components)) ** 2, axis=1) / scale**2 / free
 
 
 def _curvature(

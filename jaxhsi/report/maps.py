@@ -24,9 +24,9 @@ PALETTE = (
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
-def thinning(shape: Sequence[int]) -> int:
+def thinning(shape: Sequence[int], side: int = SIDE) -> int:
     """Every how many pixels are shown."""
-    return max(1, -(-max(shape[:2]) // SIDE))
+    return max(1, -(-max(shape[:2]) // side))
 
 
 class Thinned:
@@ -36,14 +36,15 @@ class Thinned:
         values: (h, w, ...); as it was filled where no tile came.
     """
 
-    def __init__(self, shape: Sequence[int], empty: np.ndarray):
+    def __init__(self, shape: Sequence[int], empty: np.ndarray, side: int = SIDE):
         """Begin with nothing.
 
         Args:
             shape: rows and columns of the map, and more.
             empty: what a pixel holds where no tile came; gives the type and the number of values.
+            side: pixels that are shown of a row or column at most.
         """
-        self._step = thinning(shape)
+        self._step = thinning(shape, side)
         size = [-(-size // self._step) for size in shape[:2]]
         self.values = np.broadcast_to(empty, (*size, *empty.shape)).copy()
 
@@ -68,10 +69,15 @@ class FalseColour:
     to cover them, on one scale; else three bands spread over the cube, each on its own scale.
     """
 
-    def __init__(self, cube: Cube):
-        """Begin with nothing seen."""
+    def __init__(self, cube: Cube, side: int = SIDE):
+        """Begin with nothing seen.
+
+        Args:
+            cube: to be seen.
+            side: pixels of the picture at most.
+        """
         self._bands, self._natural = _picture_bands(cube)
-        self._seen = Thinned(cube.shape, np.full(3, np.nan, np.float32))
+        self._seen = Thinned(cube.shape, np.full(3, np.nan, np.float32), side)
 
     def watching(self, read: Reader) -> Reader:
         """A reader of windows that lie within the cube, of which this picture keeps some pixels."""
@@ -85,7 +91,7 @@ class FalseColour:
         return reader
 
     def picture(self) -> Picture:
-        """What was seen so far, on at most 1,024 pixels a side; the rest, and not valid, black."""
+        """What was seen so far; the rest, and what is not valid, black."""
         values = self._seen.values
         valid = ~np.isnan(values).any(-1)
         if not valid.any():

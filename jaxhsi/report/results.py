@@ -1,22 +1,15 @@
-"""Tables of results: components, and concentrations of samples or of all pixels of cubes."""
+"""Tables of results: components, and concentrations of samples."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-from jaxhsi.data.store import Cube
 from jaxhsi.data.tables import Table
-from jaxhsi.data.tiles import tiles
-from jaxhsi.data.windows import read_window
 
 MOST_ROWS = 100_000  # of a CSV; more go into .npy files
-TILE = 64  # pixels; side of the tiles that cubes are unmixed by
-
-Unmix = Callable[[Float32[np.ndarray, "m c"]], Float32[np.ndarray, "m k"]]
-"""Concentrations of new spectra, in the units of their file."""
 
 Rows = Iterable[tuple[Sequence[str], Float32[np.ndarray, "m k"]]]
 """Blocks of names of samples and their concentrations."""
@@ -33,58 +26,30 @@ def write_components(
     """A row a component; the first row holds the axis, or numbers of the bands from 1."""
     axis = np.arange(1, components.shape[1] + 1) if table.axis is None else table.axis
     header = ["component", *(f"{value:.10g}" for value in axis)]
-    _write(path, header, [(names, components)])
+    write_table(path, header, [(names, components)])
 
 
 def write_samples(
-    folder: Path, table: Table, concentrations: Float32[np.ndarray, "n k"], names: Sequence[str]
+    stem: Path, table: Table, concentrations: Float32[np.ndarray, "n k"], names: Sequence[str]
 ) -> str:
-    """A row a sample, under its name or the number of its row in the file; says where."""
-    if len(concentrations) > MOST_ROWS:
-        np.save(folder / "concentrations.npy", concentrations)
-        return f"concentrations.npy (more than {MOST_ROWS:,} rows)"
-    samples = table.names or [str(row + 1) for row in table.rows]
-    _write(folder / "concentrations.csv", ["sample", *names], [(samples, concentrations)])
-    return "concentrations.csv"
+    """A row a sample, under its name or the number of its row in the file; says where.
 
-
-def write_pixels(folder: Path, cubes: Sequence[Cube], unmix: Unmix, names: Sequence[str]) -> str:
-    """A map (H, W, k) of each cube, NaN where not valid, and a table if it is short; says where.
-
-    Cubes are read tile by tile, in memory that does not grow with them.
+    Args:
+        stem: path without .csv; .npy where there are too many rows.
+        table: of the samples.
+        concentrations: theirs.
+        names: of the components.
     """
-    (folder / "concentrations").mkdir(exist_ok=True)
-    maps = [_write_map(folder / "concentrations", cube, unmix, len(names)) for cube in cubes]
-    pixels = sum(cube.shape[0] * cube.shape[1] for cube in cubes)
-    if pixels > MOST_ROWS:
-        return f"concentrations/*.npy ({pixels:,} pixels, more than the {MOST_ROWS:,} of a table)"
-    _write(folder / "concentrations.csv", ["sample", *names], _pixel_rows(cubes, maps))
-    return "concentrations.csv, and as maps in concentrations/*.npy"
+    if len(concentrations) > MOST_ROWS:
+        np.save(f"{stem}.npy", concentrations)
+        return f"{stem.name}.npy (more than {MOST_ROWS:,} rows)"
+    samples = table.names or [str(row + 1) for row in table.rows]
+    write_table(Path(f"{stem}.csv"), ["sample", *names], [(samples, concentrations)])
+    return f"{stem.name}.csv"
 
 
-def _write_map(folder: Path, cube: Cube, unmix: Unmix, count: int) -> np.memmap:
-    shape = (*cube.shape[:2], count)
-    written = np.lib.format.open_memmap(folder / f"{cube.name}.npy", "w+", np.float32, shape)
-    for y, x, height, width in tiles(cube.shape[:2], (TILE, TILE)):
-        values, valid = read_window(cube, y, x, height, width)
-        block = np.full((height, width, count), np.nan, np.float32)
-        if valid.any():
-            block[valid] = unmix(values[valid])
-        written[y : y + height, x : x + width] = block
-    written.flush()
-    return written
-
-
-def _pixel_rows(
-    cubes: Sequence[Cube], maps: Sequence[np.ndarray]
-) -> Iterator[tuple[list[str], Float32[np.ndarray, "m k"]]]:
-    for cube, values in zip(cubes, maps, strict=True):
-        for y, row in enumerate(values):
-            valid = np.flatnonzero(np.isfinite(row).all(axis=1))
-            yield [f"{cube.name} y{y} x{x}" for x in valid], np.asarray(row[valid])
-
-
-def _write(path: Path, header: Sequence[str], rows: Rows) -> None:
+def write_table(path: Path, header: Sequence[str], rows: Rows) -> None:
+    """A CSV file of rows under their names."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)

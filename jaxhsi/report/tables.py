@@ -1,6 +1,6 @@
 """Tables for the screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -146,6 +146,23 @@ def component_table(
 def _sure(chance: float) -> str:
     """No confidence is complete."""
     return "> 99%" if chance > 0.99 else f"{chance:.0%}"
+
+
+def quantity_table(scores: Mapping[str, dict]) -> Table:
+    """How well each cube or table was unmixed, and how fast."""
+    columns = ("data", "spectra", "R2", "beyond noise", "components each", "per second")
+    table = Table(*columns, title="concentrations")
+    for name, row in scores.items():
+        unit = "pixels" if "pixels" in row else "spectra"
+        table.add_row(
+            name,
+            f"{row[unit]:,}",
+            _number(row["r2"]),
+            f"{row['beyond_noise']:.2%}",
+            f"{row['mean_components']:.2f}",
+            f"{row[f'{unit}_per_second']:,.0f}",
+        )
+    return table
 
 
 def fit_table(scores: dict, amortised: dict | None) -> Table:

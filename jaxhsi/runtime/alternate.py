@@ -134,7 +134,7 @@ def where_white(
     found: Solution, straight: Float[Array | np.ndarray, "n c"]
 ) -> tuple[Solution, Float[Array, "n c"], Float[Array, "n 1"]]:
     """Solution and linear mixtures in the frame where noise is white, and its deviations there."""
-    framed, seen, _ = in_frame(found, without_spikes(found, np.asarray(straight)))
+    framed, seen = in_frame(found, without_spikes(found, np.asarray(straight)))
     seen = jnp.asarray(seen)
     return framed, seen, noise_scale(framed.noise, jnp.mean(seen**2, axis=1))[:, None]
 

@@ -8,6 +8,8 @@ CONFIG = "config.yaml"
 CUBES = "cubes.json"  # what a run was trained on, see data.manifest.manifest_json
 TREE = "tree.json"  # of the clusters of a run, see hierarchy
 GROUPS = "groups.yaml"  # what a person made of them
+SOLVED = "solution.npz"  # all that unmixes new spectra as a run of gmcr does, see unmixer
+UNMIXED = "unmix.yaml"  # takes the place of CONFIG in a folder of concentrations
 PREDICTED = "predict.yaml"  # takes the place of CONFIG in a folder of predictions
 
 
@@ -45,24 +47,30 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
         )
 
 
-def check_predictions(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that predictions must not be written to; changes nothing.
+def check_results(folder: Path, mark: str, what: str, *, overwrite: bool) -> None:
+    """Refuse a folder that results of a run must not be written to; changes nothing.
+
+    Args:
+        folder: to write to.
+        mark: file that tells such results.
+        what: they are, such as "predictions".
+        overwrite: they may be deleted.
 
     Raises:
-        FileExistsError: predictions are there and nothing was said about them, or other files.
+        FileExistsError: such results are there and nothing was said about them, or other files.
     """
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"--out {folder} is a file; name another folder")
-    if (folder / PREDICTED).is_file():
+    if (folder / mark).is_file():
         if not overwrite:
             raise FileExistsError(
-                f"{folder} holds predictions already; --overwrite deletes them, or name another "
-                "folder with --out"
+                f"{folder} holds {what} already; --overwrite deletes them, or name another folder "
+                "with --out"
             )
     elif folder.is_dir() and any(folder.iterdir()):
         raise FileExistsError(
-            f"{folder} holds files that are no predictions and are left alone; name an empty or "
-            "new folder with --out"
+            f"{folder} holds files that are no {what} and are left alone; name an empty or new "
+            "folder with --out"
         )
 
 

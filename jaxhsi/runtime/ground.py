@@ -127,23 +127,29 @@ def unit_rows(rows: Float[np.ndarray, "p c"]) -> tuple[np.ndarray, np.ndarray]:
     return rows / np.maximum(sizes, 1e-9)[:, None], sizes
 
 
-def in_frame(solution: Solution, spectra: Host) -> tuple[Solution, Host, Callable[[Host], Host]]:
-    """A solution and its spectra where noise is white, and the map of other spectra to there.
+def in_frame(solution: Solution, spectra: Host) -> tuple[Solution, Host]:
+    """A solution and its spectra where noise is white.
 
     Concentrations stay those of the data. The law of the noise is that of the residual there.
     """
     noise, found = _exact(solution), frame_of(solution)
     if found is None and not noise.offset.any():
-        return solution, spectra, lambda x: x
+        return solution, spectra
     whiten = np.eye(spectra.shape[1]) if found is None else found.whiten
-
-    def seen(x: Host) -> Host:
-        return ((x - noise.offset) @ whiten).astype(np.float32)
-
     components = (solution.components @ whiten).astype(np.float32)
-    x = seen(spectra)
+    x = into_frame(solution.departures)(spectra)
     law = residual_law(jnp.asarray(x), _single(solution.concentrations), _single(components))
-    return solution._replace(components=components, noise=jax.device_get(law)), x, seen
+    return solution._replace(components=components, noise=jax.device_get(law)), x
+
+
+def into_frame(departures: Noise) -> Callable[[Host], Host]:
+    """The map of spectra, whatever they hold, to where such noise is white and has no offset."""
+    noise = jax.tree.map(lambda a: np.asarray(a, np.float64), departures)
+    found = frame(noise, len(noise.channels))
+    if found is None and not noise.offset.any():
+        return lambda x: x
+    whiten = np.eye(len(noise.channels)) if found is None else found.whiten
+    return lambda x: ((x - noise.offset) @ whiten).astype(np.float32)
 
 
 def without_spikes(solution: Solution, spectra: Host) -> Host:

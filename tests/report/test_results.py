@@ -1,4 +1,4 @@
-"""Tables of results read back as they were, short and long ones, and maps of cubes."""
+"""Tables of results read back as they were, short and long ones."""
 
 import numpy as np
 
@@ -6,7 +6,6 @@ from jaxhsi.data.csv_tables import read_csv
 from jaxhsi.data.tables import Table
 from jaxhsi.report import results
 from jaxhsi.report.tables import component_table, fit_table
-from tests.data.test_stream import make_cube
 
 RNG = np.random.default_rng(0)
 SPECTRA = RNG.uniform(size=(3, 5)).astype(np.float32)
@@ -28,44 +27,24 @@ def test_components_read_back_to_the_last_bit(tmp_path):
 
 def test_samples_go_by_their_names_or_rows(tmp_path):
     amounts = RNG.uniform(size=(3, 2)).astype(np.float32)
-    assert results.write_samples(tmp_path, table(), amounts, ["a", "b"]) == "concentrations.csv"
+    assert (
+        results.write_samples(tmp_path / "concentrations", table(), amounts, ["a", "b"])
+        == "concentrations.csv"
+    )
     found = read_csv(tmp_path / "concentrations.csv")
     assert found.names == ("1", "3", "4")
     np.testing.assert_array_equal(found.values.astype(np.float32), amounts)
-    results.write_samples(tmp_path, table(names=("x", "y", "z")), amounts, ["a", "b"])
+    results.write_samples(
+        tmp_path / "concentrations", table(names=("x", "y", "z")), amounts, ["a", "b"]
+    )
     assert read_csv(tmp_path / "concentrations.csv").names == ("x", "y", "z")
 
 
 def test_long_tables_are_arrays(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "MOST_ROWS", 2)
-    where = results.write_samples(tmp_path, table(), SPECTRA, list("abcde"))
+    where = results.write_samples(tmp_path / "concentrations", table(), SPECTRA, list("abcde"))
     assert where == "concentrations.npy (more than 2 rows)"
     np.testing.assert_array_equal(np.load(tmp_path / "concentrations.npy"), SPECTRA)
-
-
-def test_cubes_are_unmixed_tile_by_tile(tmp_path, monkeypatch):
-    values = RNG.uniform(size=(7, 9, 4)).astype(np.float32)
-    values[3, 5] = np.nan
-    monkeypatch.setattr(results, "TILE", 4)
-    cube, read = make_cube(tmp_path, "scene", values), []
-
-    def first_two(pixels):
-        read.append(len(pixels))
-        return pixels[:, :2]
-
-    where = results.write_pixels(tmp_path, [cube], first_two, ["a", "b"])
-    assert where == "concentrations.csv, and as maps in concentrations/*.npy"
-    assert max(read) <= 16
-    assert sum(read) == 62
-    found = np.load(tmp_path / "concentrations" / "scene.npy")
-    np.testing.assert_array_equal(found, values[..., :2])
-    lines = (tmp_path / "concentrations.csv").read_text().splitlines()
-    assert len(lines) == 63
-    assert lines[1].startswith("scene y0 x0,")
-    monkeypatch.setattr(results, "MOST_ROWS", 5)
-    assert "63 pixels, more than the 5" in results.write_pixels(
-        tmp_path, [cube], first_two, ["a"] * 2
-    )
 
 
 def test_tables_for_the_screen_have_a_row_for_each():

@@ -13,7 +13,7 @@ from jaxhsi.gmcr.candidates import Options
 from jaxhsi.gmcr.priors import smooth
 from jaxhsi.runtime.alternate import judged
 from jaxhsi.runtime.checkpoint import Checkpoints
-from jaxhsi.runtime.ground import in_frame
+from jaxhsi.runtime.ground import in_frame, into_frame
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.parallel import device_mesh
 from jaxhsi.runtime.solve import solve
@@ -189,13 +189,14 @@ def test_a_stopped_run_on_coloured_noise_goes_on_bit_for_bit(
 def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, solution):
     """Whitened mixtures are the concentrations times the whitened components."""
     x, found = spoiled[0], coloured
-    framed, seen, prepare = in_frame(found, x)
+    framed, seen = in_frame(found, x)
+    prepare = into_frame(found.departures)
     fit = found.concentrations @ found.components + found.departures.offset
     mixture = found.concentrations @ framed.components
     np.testing.assert_allclose(prepare(fit), mixture, atol=1e-3 * np.abs(mixture).max())
     np.testing.assert_array_equal(seen, prepare(x))
     assert np.std(seen - mixture) < 0.6 * np.std(x - fit + found.departures.offset)
-    same, table, _ = in_frame(solution, np.asarray(mixed.x))
+    same, table = in_frame(solution, np.asarray(mixed.x))
     assert same is solution
     np.testing.assert_array_equal(table, mixed.x)
 

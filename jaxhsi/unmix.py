@@ -1,0 +1,22 @@
+"""``python -m jaxhsi.unmix RUN DATA ...``: unmix new spectra with a finished run of gmcr."""
+
+import sys
+from collections.abc import Sequence
+
+from jaxhsi.command import run_command
+from jaxhsi.config.unmix import UnmixConfig
+from jaxhsi.quantification import quantify
+
+FLAGS = {"overwrite": "delete the concentrations in --out first"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; errors that a user can mend are told in a line, without a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    prog = "python -m jaxhsi.unmix"
+    # Little is compiled here, and much unpacked.
+    return run_command(prog, UnmixConfig, quantify, arguments, flags=FLAGS, arenas=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
