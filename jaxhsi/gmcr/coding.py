@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 CLOSED = 1e-3
 """Gates up to this are closed: their spectra take no part."""
 _RIDGE = 0.02
+_JITTER = 1e-4  # less loses the inverse in float32 where components are nearly the same
 _NEVER = -1e30
 
 
@@ -88,7 +89,7 @@ def _eliminate(
     active = top > 0
     pairs = active[:, :, None] & active[:, None, :]
     small = jnp.where(pairs, gram[chosen[:, :, None], chosen[:, None, :]], 0.0)
-    diagonal = jnp.where(active, damping[chosen] + 1e-5, 1.0)
+    diagonal = jnp.where(active, damping[chosen] + _JITTER, 1.0)
     small = small + diagonal[:, :, None] * jnp.eye(most)
     inverse = jnp.linalg.inv(small)
     # No diagonal of an inverse is less than the reciprocal of the matrix's own; rounding errors

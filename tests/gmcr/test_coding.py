@@ -110,3 +110,18 @@ def test_components_that_are_nearly_the_same_break_nothing():
     x = 1e4 * s[:3]
     found = CODE(x, s, jnp.ones(12), jnp.float32(9.0))
     np.testing.assert_allclose(found @ s, x, rtol=0.03, atol=1)
+
+
+@pytest.mark.parametrize("apart", [0.004, 0.002, 0.001, 0.0003])
+def test_components_that_are_nearly_the_same_do_not_overflow(apart):
+    """Five copies of each of three spectra, all but equal, in spectra of 450 noise deviations."""
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        rows = np.repeat(np.abs(random.normal(size=(3, 200))), 5, axis=0)
+        rows += apart * random.normal(size=rows.shape)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        x = 450 * rows[::4] + random.normal(size=(4, 200))
+        single = [jnp.asarray(a, jnp.float32) for a in (x, rows, np.ones(15), 9.0)]
+        codes = np.asarray(CODE(*single))
+        assert (codes.sum(1) < 1.05 * np.linalg.norm(x, axis=1)).all()
+        assert (np.linalg.norm(x - codes @ rows, axis=1) < 1.3 * np.sqrt(200)).all()
