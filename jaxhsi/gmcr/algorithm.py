@@ -30,11 +30,12 @@ from jaxhsi.gmcr.gates import hard_concrete, open_probability
 from jaxhsi.gmcr.library import with_library
 from jaxhsi.gmcr.mixing import Parameters
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
-from jaxhsi.gmcr.select import Fit, fit, grow, refit, smallest
+from jaxhsi.gmcr.select import Fit, fit, grow, purest, refit, smallest
 from jaxhsi.gmcr.start import Survey, successive_projection
 
 _SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return
 _ANNEALED = 0.7  # share of a phase after which the pressure is the margin
+_LESS = 1.0  # chi-squared that a description must be shorter by
 _STILL = 0.05  # change of the noise variance that is none
 
 
@@ -98,6 +99,9 @@ class Solver(NamedTuple):
         epoch: ``epoch(key, state, x) -> (State, Info)``: ``options.refresh`` steps in one scan,
             then the noise law is fitted anew.
         settle: ``settle(state, x) -> State``: the end of a phase.
+        corner: ``corner(state, x) -> State``: after the last phase, the fit that begins at the
+            purest spectra, if it describes the data more shortly. Not for mixing that is not
+            linear: what it adds looks like components there.
         identify: ``identify(state, x, library) -> State``: after the last phase, components that
             are in a library (l, c) become its spectra, fixed; weaker ones of it are added.
         unmix: ``unmix(state, x) -> (n, p)``: concentrations in the units of the data.
@@ -109,6 +113,7 @@ class Solver(NamedTuple):
     step: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
     epoch: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
     settle: Callable[[State, Array], State]
+    corner: Callable[[State, Array], State]
     identify: Callable[[State, Array, Array], State]
     unmix: Callable[[State, Array], Float[Array, "n p"]]
     describe: Callable[[State, Array], Fit]
@@ -252,6 +257,15 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
             drift=jnp.mean(jnp.abs(2 * jnp.log(_scale(x, law) / _scale(x, state.settled)))),
         )
 
+    def corner(state: State, x: Array) -> State:
+        scale = _scale(x, state.law)
+        own = refit(x / scale, state.pool, options)
+        pure = refit(x / scale, purest(own, options), options)
+        law = residual_law(x, scale * pure.codes, pure.pool.components)
+        moved = state._replace(pool=pure.pool, law=law)
+        wins = pure.length < own.length - _LESS
+        return jax.tree.map(lambda new, old: jnp.where(wins, new, old), moved, state)
+
     def identify(state: State, x: Array, library: Float[Array, "l c"]) -> State:
         xw = _whiten(x, state.law)
         known = with_library(fit(xw, state.pool, options, 0, 1.0), library, options)
@@ -265,7 +279,7 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
     def describe(state: State, x: Array) -> Fit:
         return refit(_whiten(x, state.law), state.pool, options)
 
-    return Solver(init, step, epoch, settle, identify, unmix, describe)
+    return Solver(init, step, epoch, settle, corner, identify, unmix, describe)
 
 
 def _opened(worth: Float[Array, " p"]) -> Float[Array, " p"]:

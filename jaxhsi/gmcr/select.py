@@ -105,9 +105,8 @@ def refit(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
 def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
     """Fit a pool, then leave out components as long as the others describe the data more shortly.
 
-    The fit is the best of one that began with dear coefficients, others that went on from there
-    with cheap ones and with those of their price, and one from the purest spectra. The last
-    component stays.
+    The fit is the best of one that began with dear coefficients and others that went on from there
+    with cheap ones and with those of their price. The last component stays.
     """
 
     def again(i: Array, best: Fit) -> Fit:
@@ -120,7 +119,6 @@ def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
         return leader, leader.length < best.length
 
     start = jax.lax.fori_loop(0, 3, again, nothing(x, pool))
-    start = _shorter(refit(x, purest(start, options), options), start)
     return jax.lax.while_loop(lambda held: held[1], attempt, (start, jnp.array(True)))[0]
 
 

@@ -130,6 +130,8 @@ def _linear(
             state = jax.tree.map(jnp.copy, begun)  # steps use it up
             anew = jax.random.fold_in(key, _ANEW + turn)
             found.append(_phases(run, anew, state, ground, options, None, None, mesh))
+        if not ground.given:
+            found = [(run.corner(state, its.x), its) for state, its in found]
         best, counts, lengths = vote(run.describe, found)
         state, ground = found[best]
         if library is not None:
@@ -159,6 +161,7 @@ def _compiled(options: Options) -> Solver:
         jax.jit(made.step),
         jax.jit(made.epoch, donate_argnums=1),
         jax.jit(made.settle),
+        jax.jit(made.corner),
         jax.jit(made.identify),
         jax.jit(made.unmix),
         jax.jit(made.describe),
