@@ -55,6 +55,24 @@ def table(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+def test_a_run_says_how_sure_it_is(run):
+    found = scores(run)
+    certainty = found["certainty"]
+    low, high = certainty["plausible"]
+    assert low <= 3 <= high
+    assert certainty["restarts"] == [3] * 5
+    assert min(certainty["confidence"]) > 0.9
+    assert certainty["curve"]["counts"][:3] == [1, 2, 3]
+    assert all(0 < least <= most < 1 for least, most in found["range"]["share"])
+    assert max(found["range"]["degrees"]) < 10
+    assert (run / "pictures" / "count.png").stat().st_size > 5000
+
+
+def test_restarts_below_one_are_refused(tmp_path, capsys):
+    assert main([*TINY, "--restarts", "0", "--out", str(tmp_path / "run")]) == 1
+    assert "--restarts 0 is out of range" in capsys.readouterr().err
+
+
 def test_a_run_scores_what_it_finds(run):
     found = scores(run)
     assert found["num_components"] == 3
