@@ -58,13 +58,14 @@ def vote(describe: Describe, found: Sequence[Found]) -> Vote:
 
 
 def agreement(
-    describe: Describe, answer: Found, found: Sequence[Found], options: Options
+    describe: Describe, answer: Found, others: Sequence[Found], options: Options
 ) -> Float[np.ndarray, " p"]:
-    """Share of the restarts that hold each component of the answer, up to noise."""
+    """Share of the restarts, itself among them, that hold each component of the answer to noise."""
     state, ground = answer
     fitted = describe(state, ground.x)
-    held = [_explained(fitted, _moved(other, ground).components, options) for other in found]
-    return np.mean(jax.device_get(held), axis=0, dtype=np.float32)
+    held = [_explained(fitted, _moved(other, ground).components, options) for other in others]
+    own = np.ones(len(fitted.pool.alive), bool)
+    return np.mean([own, *jax.device_get(held)], axis=0, dtype=np.float32)
 
 
 def doubtful(bands: int) -> float:

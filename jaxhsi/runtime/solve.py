@@ -137,7 +137,8 @@ def _linear(
         if library is not None:
             known = to_frame(jnp.asarray(library, jnp.float32), ground.frame)
             state = run.identify(state, ground.x, known)
-        shared = agreement(run.describe, (state, ground), found, options)
+        others = found[:best] + found[best + 1 :]
+        shared = agreement(run.describe, (state, ground), others, options)
         return _solution(run, state, ground, Opinions(counts, lengths, shared))
 
 
