@@ -1,7 +1,7 @@
 """How sure the number of components of an answer is."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,11 +56,12 @@ def certainty(
     framed, seen, noise = where_white(solution, spectra)
     x, count = seen / noise, len(solution.components)
     around = around or (AROUND if affordable(len(x), count + AROUND) > 1 else 1)
-    run = _compiled(options)
-    start = run.refit(x, _pool(solution, framed.components, count + around))
-    fits = _path(run, x, start, around)
-    curve = _curve(run, x, fits, start, np.random.default_rng(seed))
-    low, high = interval(curve, count, x.shape[1], options)
+    start = _refit(x, _pool(solution, framed.components, count + around), options)
+    fits = _path(x, start, around, options)
+    curve = _curve(x, fits, start, np.random.default_rng(seed), options)
+    # Fitted anew, a component of the answer may be left without use: one less is plausible then.
+    low, high = interval(curve, _number(start), x.shape[1], options)
+    low, high = min(low, count), max(high, count)
     agreement = np.ones(count, np.float32)
     if solution.opinions is not None:
         agreement = solution.opinions.agreement
@@ -76,23 +77,14 @@ def certainty(
     )
 
 
-class _Steps(NamedTuple):
-    refit: Any
-    one_less: Any
-    one_more: Any
-    held_out: Any
-
-
 @partial(jax.jit, static_argnames="options")
-def _one_less(x: Array, fitted: Fit, options: Options) -> Fit:
+def _less(x: Array, fitted: Fit, options: Options) -> Fit:
     return one_less(x, fitted, options, nothing(x, fitted.pool))
 
 
-def _compiled(options: Options) -> _Steps:
-    static = {"static_argnames": "options"}
-    made = (jax.jit(step, **static) for step in (refit, one_more, held_out))
-    again, more, hidden = (partial(step, options=options) for step in made)
-    return _Steps(again, partial(_one_less, options=options), more, hidden)
+_refit, _more, _held_out = (
+    jax.jit(step, static_argnames="options") for step in (refit, one_more, held_out)
+)
 
 
 def _pool(solution: Solution, rows: Float[np.ndarray, "k c"], slots: int) -> Candidates:
@@ -105,13 +97,13 @@ def _pool(solution: Solution, rows: Float[np.ndarray, "k c"], slots: int) -> Can
     return Candidates(jnp.asarray(unit), jnp.asarray(alive), jnp.asarray(fixed), frame)
 
 
-def _path(run: _Steps, x: Array, start: Fit, around: int) -> list[Fit]:
+def _path(x: Array, start: Fit, around: int, options: Options) -> list[Fit]:
     """Fits of ascending numbers of components around that of the answer."""
     fits, count = [start], _number(start)
     for _ in range(min(around, count - 1)):
-        fits.insert(0, run.one_less(x, fits[0]))
+        fits.insert(0, _less(x, fits[0], options))
     for _ in range(around):
-        more = run.one_more(x, fits[-1])
+        more = _more(x, fits[-1], options)
         if _number(more) <= _number(fits[-1]):
             break  # nothing is left that any spectrum would use
         fits.append(more)
@@ -122,16 +114,21 @@ def _number(fitted: Fit) -> int:
     return int(fitted.pool.alive.sum())
 
 
-def _curve(run: _Steps, x: Array, fits: list[Fit], answer: Fit, draw: np.random.Generator) -> Curve:
+def _curve(
+    x: Array, fits: list[Fit], answer: Fit, draw: np.random.Generator, options: Options
+) -> Curve:
     halves = np.split(draw.permutation(len(x))[: len(x) // 2 * 2], 2)
     bands = jnp.asarray(draw.permutation(x.shape[1]) < x.shape[1] // 2)
 
     def errors(fitted: Fit) -> Float[np.ndarray, " n"]:
-        found = [
-            0.5
-            * sum(run.held_out(x[given], x[hidden], seen, fitted.pool) for seen in (bands, ~bands))
-            for given, hidden in (halves, halves[::-1])
-        ]
+        """Of every spectrum, both halves of its bands being held out in turn."""
+        found = []
+        for given, hidden in (halves, halves[::-1]):
+            both = (
+                _held_out(x[given], x[hidden], seen, fitted.pool, options)
+                for seen in (bands, ~bands)
+            )
+            found.append(0.5 * sum(both))
         return np.concatenate(found)
 
     hidden = np.stack([errors(fitted) for fitted in fits])
