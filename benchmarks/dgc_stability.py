@@ -185,7 +185,9 @@ def table(rows: list[dict]) -> str:
         "| data | method | mean IoU at the start | best | end | OA, end | NMI, end | active, end |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for case, rung in dict.fromkeys((row["case"], row["rung"]) for row in rows):
+    order = [*LADDER, *PARTS]
+    made = {(row["case"], row["rung"]) for row in rows}
+    for case, rung in sorted(made, key=lambda pair: (pair[0], order.index(pair[1]))):
         found = {score: series(rows, case, rung, score)[1] for score in SHOWN}
         iou = found["mean_iou"]
         columns = [iou[:, 0], iou.max(1), iou[:, -1], found["oa"][:, -1], found["nmi"][:, -1]]
@@ -237,8 +239,8 @@ def plot(path: Path, rows: list[dict], rungs: list[str]) -> None:
         axes[0, column].set_title(_two_lines(rung), fontsize=8.5)
         axes[-1, column].set_xticks([0, last // 4, last])
     figure.supxlabel("training step", fontsize=10)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    lines = {line.get_label(): line for at in axes[0] for line in at.get_lines()}
+    figure.legend(handles=lines.values(), loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
