@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before jax starts, and before the workers do, which take it over: what one test has compiled
@@ -20,11 +21,13 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 
+import jax
 import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("jaxhsi", "beartype.beartype")
 
+MOST_MAPS = 30_000
 SHARED = Path(os.environ.get("JAXHSI_SHARED", Path(__file__).parents[2] / "shared"))
 
 
@@ -35,6 +38,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found in {folder}; set JAXHSI_SHARED to run this test")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_maps() -> Iterator[None]:
+    """Let compiled functions go before the process has more memory maps than Linux allows.
+
+    Each takes several of the 65,530; beyond them the compiler ends the process.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.is_file() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)

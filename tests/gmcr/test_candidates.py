@@ -103,7 +103,7 @@ def test_codes_of_a_pool_leave_dead_slots_out():
     found = jax.jit(encode, static_argnums=2)(
         jnp.full((3, 2), 20.0), half, Options(), coefficient_cost(half)
     )
-    np.testing.assert_allclose(found, [[20.0, 0.0]] * 3, rtol=1e-4)
+    np.testing.assert_allclose(found, [[20.0, 0.0]] * 3, rtol=2e-4)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_components_of_a_library_are_named_and_an_unknown_one_is_found(mixed):
     """Two known spectra that are present, three that are not, one component not in the library."""
     absent = np.abs(np.random.default_rng(9).normal(size=(3, 50)))
     library = np.concatenate([3 * np.asarray(mixed.components[:2]), absent.astype(np.float32)])
-    found = solve(KEY, mixed.x, OPTIONS, library=library)
+    found = solve(KEY, mixed.x, OPTIONS, library=library, restarts=1)
     assert sorted(found.fixed.tolist()) == [False, True, True]
     known = found.components[found.fixed]
     np.testing.assert_allclose(cosines(known, mixed.components[:2]), 1, atol=1e-5)
@@ -94,7 +94,7 @@ def test_one_and_four_devices_find_the_same(mixed, solution):
 def test_an_end_without_convergence_is_told(mixed, caplog, monkeypatch):
     monkeypatch.setattr("jaxhsi.runtime.solve.converged", lambda state: jnp.array(False))
     with caplog.at_level(logging.WARNING):
-        found = solve(KEY, mixed.x, Options(most=4, steps=40, refresh=20, phases=2))
+        found = solve(KEY, mixed.x, Options(most=4, steps=40, refresh=20, phases=2), restarts=1)
     assert not found.converged
     assert "still changed after 2 phases" in caplog.text
 
@@ -121,7 +121,7 @@ def test_tables_that_cannot_be_solved_are_refused(spectra, options, told):
 def test_equal_spectra_are_one_component():
     """Duplicates, without any noise: one component, and nothing breaks."""
     row = np.abs(np.random.default_rng(3).normal(size=30)).astype(np.float32)
-    found = solve(KEY, np.outer(np.arange(1, 9, dtype=np.float32), row), OPTIONS)
+    found = solve(KEY, np.outer(np.arange(1, 9, dtype=np.float32), row), OPTIONS, restarts=1)
     assert len(found.components) == 1
     np.testing.assert_allclose(found.components[0], row / np.linalg.norm(row), atol=1e-4)
     assert np.isfinite(found.concentrations).all()
@@ -130,7 +130,9 @@ def test_equal_spectra_are_one_component():
 def test_repeated_spectra_without_noise_break_nothing():
     """Five spectra four times each: five components, though most candidates are the same."""
     rows = np.random.default_rng(0).random((5, 60)).astype(np.float32)
-    found = solve(KEY, np.repeat(rows, 4, axis=0), Options(steps=40, refresh=20, phases=2))
+    found = solve(
+        KEY, np.repeat(rows, 4, axis=0), Options(steps=40, refresh=20, phases=2), restarts=1
+    )
     assert len(found.components) == 5
     fit = found.concentrations @ found.components
     np.testing.assert_allclose(fit, np.repeat(rows, 4, axis=0), atol=2e-3)
@@ -150,7 +152,7 @@ def spoiled() -> tuple[np.ndarray, Made]:
 
 @pytest.fixture(scope="module")
 def coloured(spoiled):
-    return solve(KEY, spoiled[0], OPTIONS)
+    return solve(KEY, spoiled[0], OPTIONS, restarts=1)
 
 
 def test_noise_that_is_not_white_is_told_and_makes_no_components(spoiled, coloured):
@@ -179,11 +181,13 @@ def test_a_stopped_run_on_coloured_noise_goes_on_bit_for_bit(
 
     monkeypatch.setattr(Checkpoints, "save", once)
     with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path) as checkpoints:
-        solve(KEY, x, OPTIONS, checkpoints=checkpoints)
+        solve(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints)
     monkeypatch.setattr(Checkpoints, "save", save)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.latest() == 1
-        chex.assert_trees_all_equal(solve(KEY, x, OPTIONS, checkpoints=checkpoints), coloured)
+        chex.assert_trees_all_equal(
+            solve(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints), coloured
+        )
 
 
 def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, solution):
@@ -204,7 +208,7 @@ def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, sol
 def test_priors_see_the_data_where_their_noise_is_white(spoiled, coloured):
     """Without prior knowledge to add, the refinement stays at the answer that it began with."""
     x, clean = spoiled
-    found = solve(KEY, x, OPTIONS, priors=[smooth(1e-6)])
+    found = solve(KEY, x, OPTIONS, restarts=1, priors=[smooth(1e-6)])
     assert found.departures.drift[1] == coloured.departures.drift[1]
     np.testing.assert_allclose(cosines(found.components, coloured.components), 1, atol=2e-3)
     assert cosines(found.components, clean.components).min() > 0.995
