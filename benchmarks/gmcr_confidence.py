@@ -1,4 +1,4 @@
-"""How often components of some evidence are real: what `gmcr.certainty.confidence` is fitted to.
+"""How often components of some evidence are real: what `gmcr.certainty.confidence` should say.
 
     python benchmarks/gmcr_confidence.py --out gmcr_confidence.json [--seeds 4] [--budget MINUTES]
 

@@ -105,10 +105,10 @@ def interval(curve: Curve, count: int, bands: int, options: Options) -> Interval
 
 
 def confidence(fitted: Fit, agreement: Float[Array, " p"]) -> Float[Array, " p"]:
-    """Chance that each component is real: what restarts say, times what its evidence does.
+    """How sure each component is, 0 to 1: what restarts say, times what its evidence does.
 
-    Evidence is the logarithm of what it gains over what noise would; a logistic curve of it is
-    fitted to how often components of such evidence were real in mixtures with noise of many kinds
-    (`benchmarks/gmcr_confidence.py`).
+    Evidence is the logarithm of what it gains over what noise would; of it a logistic curve is
+    taken, set by hand: a half where a component gains e times as much as noise.
+    `benchmarks/gmcr_confidence.py` counts how often components of some confidence are real.
     """
     return agreement / (1 + jnp.exp(-_STEEP * (fitted.worth - _SURE)))

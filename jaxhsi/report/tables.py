@@ -128,7 +128,7 @@ def component_table(
         shares: of the sum of squares, see `jaxhsi.gmcr.scores.variance_share`.
         samples: number of samples with a concentration other than 0.
         cosines: name of the matched true component and the cosine with it.
-        confidence: chance that it is real.
+        confidence: how sure each is, 0 to 1.
     """
     table = Table("component", "share of variance", "in samples", title="components")
     if confidence is not None:

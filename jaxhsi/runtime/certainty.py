@@ -24,7 +24,7 @@ class Certainty(NamedTuple):
 
     Attributes:
         plausible: numbers of components that the data do not rule out.
-        confidence: chance that each component is real, 0 to 1.
+        confidence: how sure each component is, 0 to 1.
         evidence: what each gains over what noise alone would.
         curve: errors against the number of components.
     """
