@@ -11,35 +11,13 @@ written and read through memory are counted as far as the system keeps them ther
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-from machine import describe_machine, describe_versions, peak_mib
+from commands import measured
+from machine import describe_machine, describe_versions
 
 SIDES, BANDS = (256, 1024, 2048, 4096), 301
-
-
-def child(command: str, arguments: list[str]) -> None:
-    """Run a command of jaxhsi in this process, then say how much memory it took."""
-    if command == "train":
-        from jaxhsi.train import main
-    else:
-        from jaxhsi.predict import main
-    began = time.perf_counter()
-    code = main(arguments)
-    if code:
-        raise SystemExit(code)
-    print(json.dumps({"peak_mib": peak_mib(), "seconds": time.perf_counter() - began}))
-
-
-def measured(command: str, *arguments: str) -> dict:
-    """Peak and time of a command in a process of its own."""
-    line = [sys.executable, __file__, "--child", command, *arguments]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def scene(side: int) -> tuple[str, int]:
@@ -99,9 +77,6 @@ def plot(path: Path, found: list[dict]) -> None:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--child"]:
-        child(sys.argv[2], sys.argv[3:])
-        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     parser.add_argument("--plot", type=Path, help="picture to write")

@@ -17,38 +17,17 @@ the components that the run found (``nnls``) and in the true ones (``nnls_true_c
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from machine import describe_machine, describe_versions, peak_mib
+from commands import measured
+from machine import describe_machine, describe_versions
 
 SIDE, SMALL, BANDS, COUNT, MIXED, SNR_DB = 1024, 256, 200, 12, 3, 30.0
 STEPS = (0, 10)
 TILE = 128
-
-
-def child(command: str, arguments: list[str]) -> None:
-    """Run a command of jaxhsi in this process, then say how much memory it took."""
-    if command == "train":
-        from jaxhsi.train import main
-    else:
-        from jaxhsi.unmix import main
-    began = time.perf_counter()
-    code = main(arguments)
-    if code:
-        raise SystemExit(code)
-    print(json.dumps({"peak_mib": peak_mib(), "seconds": time.perf_counter() - began}))
-
-
-def measured(command: str, *arguments: str) -> dict:
-    """Peak and time of a command in a process of its own."""
-    line = [sys.executable, __file__, "--child", command, *arguments]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 # The cube -----------------------------------------------------------------------------------------
@@ -163,9 +142,6 @@ def measure(folder: Path, side: int, sample: int) -> dict:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--child"]:
-        child(sys.argv[2], sys.argv[3:])
-        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     parser.add_argument("--side", type=int, default=SIDE, help="of the cube in pixels")

@@ -16,17 +16,8 @@ from jaxhsi.train import main
 from jaxhsi.unmixer import read_solved
 
 TINY = (
-    *(
-        "gmcr",
-        "--devices",
-        "1",
-        "--restarts",
-        "2",
-        "--amortised.steps",
-        "100",
-        "--amortised.batch",
-        "32",
-    ),
+    *("gmcr", "--devices", "1", "--restarts", "2"),
+    *("--amortised.steps", "100", "--amortised.batch", "32"),
     *("--amortised.steps_per_call", "100", "--amortised.hidden", "8"),
 )
 BUILT_IN = (
