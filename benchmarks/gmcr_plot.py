@@ -82,6 +82,8 @@ def times(axes, rows: list[dict]) -> None:
         at, seconds = [row["at"] for row in some], [row["seconds"] for row in some]
         axes.plot(at, seconds, style, label=f"{bands} bands", markersize=4)
     axes.set(xscale="log", yscale="log")
+    axes.set_xticks([16, 64, 256, 1024], ["16", "64", "256", "1024"])
+    axes.minorticks_off()
     axes.tick_params(labelsize=7)
     axes.set_title("seconds against N", fontsize=8)
     axes.legend(fontsize=6)
