@@ -182,7 +182,10 @@ def correlation(
 
 
 def drift(
-    amounts: Float[np.ndarray, "n k"], freedom: float, expected: Float[np.ndarray, " k"]
+    amounts: Float[np.ndarray, "n k"],
+    freedom: float,
+    expected: Float[np.ndarray, " k"],
+    doubt: Float[np.ndarray, " k"] | float = 0.0,
 ) -> Float[np.ndarray, " k"]:
     """Deviation of each polynomial beyond what the noise holds of it; 0 where it is not sure.
 
@@ -190,9 +193,10 @@ def drift(
         amounts: of each polynomial in each residual.
         freedom: degrees of freedom of a column, about n.
         expected: variance of each by the rest of the noise.
+        doubt: how much more than that it may be.
     """
     variance = np.sum(amounts**2, axis=0) / freedom
-    sure = variance > expected * (1 + _SURE * np.sqrt(2 / freedom))
+    sure = variance > expected + np.maximum(_SURE * np.sqrt(2 / freedom) * expected, doubt)
     return np.where(sure, np.sqrt(np.maximum(variance - expected, 0)), 0.0)
 
 

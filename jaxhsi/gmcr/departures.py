@@ -39,7 +39,9 @@ _NORMAL = 1.4826  # deviation of normal values by the median of their sizes
 _LINE = 0.05  # share of spectra with the same channel far out that is no chance but a line
 _NARROW = 0.05  # sum of v^4 above which a singular vector is made of spikes
 _FLAT = 15.0  # the same of a singular vector of spectra, whatever the bands: at most so much / c
+_FEW_SPECTRA = 5.0  # sum of u^4 of a left one, times its length: 1 where all take part alike
 _SEEN = 0.02  # share of a constant that components must leave unexplained for an offset to be seen
+_LEAKY = 0.25  # share by which the leak of errors into the curves is known; .24 was seen
 _BIASED = 0.5  # share of the curves' leak that may be the same in all spectra
 _DISTINCT = 5.0  # standard errors of an offset's polynomials
 
@@ -118,8 +120,8 @@ def noise_left(residual: Residual) -> Noise:
     process = correlation(residual.rows / (channels * size), residual.weights, sharper)
     amounts, shown = left @ basis.T / size, basis * channels
     expected = np.sum(shown @ toeplitz(autocovariance(process, bands)) * shown, axis=1)
-    expected += residual.level * np.sum((residual.leak @ basis.T / size) ** 2, axis=0)
-    sizes = drift(amounts, freedom, expected)
+    leaked = residual.level * np.sum((residual.leak @ basis.T / size) ** 2, axis=0)
+    sizes = drift(amounts, freedom, expected + leaked, _LEAKY * leaked)
     sizes = sizes if freedom * np.sum(sizes**2) > least else np.zeros_like(sizes)
     return Noise(channels, process, sizes, offset)
 
@@ -184,21 +186,35 @@ def _row_space(x: np.ndarray, noise: Noise) -> Residual:
     mean_square = jnp.asarray(np.mean(seen**2, axis=1), jnp.float32)
     scale = np.asarray(noise_scale(found.law, mean_square), np.float64)
     rank = min(int(found.rank), rows // 2, 3 * bands // 4)
-    right = np.asarray(found.basis[:rank], np.float64)
-    right = right[np.sum(right**4, axis=1) < max(_NARROW, _FLAT / bands)]
-    seen = seen / scale[:, None]
+    seen, right = seen / scale[:, None], np.asarray(found.basis[:rank], np.float64)
+    right = right[~_narrow(seen @ right.T, right)]
     left, mixed = np.linalg.qr(seen @ right.T)
     data, constant = x / scale[:, None], 1 / scale
     fitted = left.T @ data
     seen = seen - left @ (left.T @ seen)
     freedom = float(max(rows - len(right) - 1, 1))
     measured = _covariance(seen, freedom, right, smooth, noise, known)
-    # the noise of spectra comes with their weights that predict a curve; more of it where
-    # the row space itself took up noise
-    leak = np.linalg.solve(mixed, fitted) / np.sqrt(1 - len(right) / bands)
+    leak = np.linalg.solve(mixed, fitted)  # noise of spectra, by weights that predict a curve
     constant = constant - left @ (left.T @ constant)
     leverage = np.sum(left**2, axis=1)
     return Residual(data - left @ fitted, constant, scale, leverage, freedom, *measured, leak)
+
+
+def _narrow(scores: Float[np.ndarray, "n r"], right: Float[np.ndarray, "r c"]) -> np.ndarray:
+    """Singular vectors made of spikes, in few spectra, or of noisy channels, weak.
+
+    Strong ones of many spectra are signal, though they may stand on few channels where the others
+    are noisy.
+
+    Args:
+        scores: of the spectra, in noise deviations.
+        right: the vectors.
+    """
+    rows, bands = len(scores), right.shape[1]
+    narrow = np.sum(right**4, axis=1) > max(_NARROW, _FLAT / bands)
+    power = np.sum(scores**2, axis=0)
+    few = np.sum(scores**4, axis=0) * rows > _FEW_SPECTRA * power**2
+    return narrow & (few | (power < rows * bands))  # weaker than all the noise of a spectrum
 
 
 def _covariance(

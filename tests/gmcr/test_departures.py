@@ -102,3 +102,20 @@ def test_drift_beside_uneven_channels():
     np.testing.assert_allclose(noise.channels / level, channels, rtol=0.3)
     np.testing.assert_allclose(noise.drift[[0, 2]], [6.0, 4.0], rtol=0.15)
     assert (noise.drift[[1, 3]] < 1).all()
+
+
+def test_a_strong_line_of_all_spectra_is_no_spike():
+    """Its singular vector stands on one channel; left out, nothing could be told of the noise."""
+    line = np.random.default_rng(6).uniform(200, 400, (ROWS, 1)) * (np.arange(BANDS) == 60)
+    noise, _ = found(ar1(ROWS, BANDS, 0.7) + line)
+    np.testing.assert_allclose(noise.correlation[0], 0.7, atol=0.07)
+    assert noise.spikes is None
+
+
+def test_errors_of_the_mixing_are_no_drift():
+    """Half as many components as bands: what they leak into smooth curves is not taken for more."""
+    random = np.random.default_rng(7)
+    components = np.abs(random.normal(size=(40, 96)))
+    codes = random.uniform(4, 16, (240, 40)) * (random.random((240, 40)) < 0.06)
+    noise, _ = departures(codes @ components + random.normal(size=(240, 96)))
+    assert not noise.drift.any()
