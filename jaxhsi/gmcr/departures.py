@@ -41,7 +41,7 @@ _NARROW = 0.05  # sum of v^4 above which a singular vector is made of spikes
 _FLAT = 15.0  # the same of a singular vector of spectra, whatever the bands: at most so much / c
 _FEW_SPECTRA = 5.0  # sum of u^4 of a left one, times its length: 1 where all take part alike
 _SEEN = 0.02  # share of a constant that components must leave unexplained for an offset to be seen
-_LEAKY = 0.25  # share by which the leak of errors into the curves is known; .24 was seen
+_LEAKY = 0.25  # by which the leak of singular vectors into the curves is in doubt; .24 was seen
 _BIASED = 0.5  # share of the curves' leak that may be the same in all spectra
 _DISTINCT = 5.0  # standard errors of an offset's polynomials
 
@@ -90,7 +90,7 @@ def departures(x: Float[np.ndarray, "n c"]) -> tuple[Noise, Float[np.ndarray, "n
     noise, filled, before = white_noise(x.shape[1]), x, None
     for _ in range(_PASSES):
         residual, noise, filled = _despiked(x, filled, noise)
-        noise = noise_left(residual)._replace(spikes=noise.spikes)
+        noise = noise_left(residual, _LEAKY)._replace(spikes=noise.spikes)
         summary = _summary(noise, residual)
         if noise.white or (before is not None and _same(summary, before)):
             break
@@ -98,10 +98,14 @@ def departures(x: Float[np.ndarray, "n c"]) -> tuple[Noise, Float[np.ndarray, "n
     return noise, filled
 
 
-def noise_left(residual: Residual) -> Noise:
+def noise_left(residual: Residual, doubt: float = 0.0) -> Noise:
     """Offset, channels, correlation and drift of what mixing leaves, white where it is too little.
 
     A departure counts where it gains half of what a component must: less can do no harm.
+
+    Args:
+        residual: of the spectra.
+        doubt: share by which the leak may be more than it is said to be.
     """
     bands = residual.data.shape[1]
     if (
@@ -121,7 +125,7 @@ def noise_left(residual: Residual) -> Noise:
     amounts, shown = left @ basis.T / size, basis * channels
     expected = np.sum(shown @ toeplitz(autocovariance(process, bands)) * shown, axis=1)
     leaked = residual.level * np.sum((residual.leak @ basis.T / size) ** 2, axis=0)
-    sizes = drift(amounts, freedom, expected + leaked, _LEAKY * leaked)
+    sizes = drift(amounts, freedom, expected + leaked, doubt * leaked)
     sizes = sizes if freedom * np.sum(sizes**2) > least else np.zeros_like(sizes)
     return Noise(channels, process, sizes, offset)
 
