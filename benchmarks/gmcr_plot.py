@@ -43,8 +43,7 @@ def numbers(axes, rows: list[dict]) -> None:
     axes.set_xlim(14, 300)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.9), max(high, 1.1))
-    axes.set_xticks((16, 32, 64, 128, 256), ("16", "32", "64", "128", "256"))
-    axes.minorticks_off()
+    _ticks(axes, (16, 32, 64, 128, 256))
     axes.set_title("Number of components, all seeds", fontsize=10)
     axes.legend(fontsize=8, loc="lower left")
 
@@ -82,8 +81,13 @@ def times(axes, rows: list[dict]) -> None:
         at, seconds = [row["at"] for row in some], [row["seconds"] for row in some]
         axes.plot(at, seconds, style, label=f"{bands} bands", markersize=4)
     axes.set(xscale="log", yscale="log")
-    axes.set_xticks([16, 64, 256, 1024], ["16", "64", "256", "1024"])
-    axes.minorticks_off()
+    _ticks(axes, (16, 64, 256, 1024))
     axes.tick_params(labelsize=7)
     axes.set_title("seconds against N", fontsize=8)
     axes.legend(fontsize=6)
+
+
+def _ticks(axes, numbers: tuple[int, ...]) -> None:
+    """These numbers, written out, on a logarithmic axis."""
+    axes.set_xticks(numbers, map(str, numbers))
+    axes.minorticks_off()

@@ -145,8 +145,8 @@ class Options:
         neighbours: how many pixels away the context reaches; 0 leaves it out.
         teacher_rate: how fast the teacher follows the student.
         dictionary_rate: how fast the clusters follow the data.
-        starts: K-means++ starts of the mixture; the likeliest is kept. With 32 a far less likely
-            one was on one seed in ten (SalinasA, 8 clusters).
+        starts: K-means++ starts of the mixture; the likeliest is kept. Among 32 it was missed by
+            far on two seeds in ten (SalinasA, 8 clusters).
     """
 
     normalisations: tuple[Normalisation, ...] = ("snv", "band")

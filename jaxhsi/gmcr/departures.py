@@ -115,7 +115,8 @@ def noise_left(residual: Residual, doubt: float = 0.0) -> Noise:
     ):
         return white_noise(bands)
     least, freedom, basis = _least(residual.data), residual.freedom, legendre(bands)
-    offset, left = _offset(residual, basis, least)
+    leaked = residual.level * np.sum((residual.leak @ basis.T) ** 2, axis=0)
+    offset, left = _offset(residual, basis, least, leaked)
     sharper = freedom * residual.seen
     variance = residual.weights @ residual.rows**2
     variance = np.maximum(variance, 0.1 * np.median(np.abs(variance)))
@@ -124,7 +125,7 @@ def noise_left(residual: Residual, doubt: float = 0.0) -> Noise:
     process = correlation(residual.rows / (channels * size), residual.weights, sharper)
     amounts, shown = left @ basis.T / size, basis * channels
     expected = np.sum(shown @ toeplitz(autocovariance(process, bands)) * shown, axis=1)
-    leaked = residual.level * np.sum((residual.leak @ basis.T / size) ** 2, axis=0)
+    leaked = leaked / size**2
     sizes = drift(amounts, freedom, expected + leaked, doubt * leaked)
     sizes = sizes if freedom * np.sum(sizes**2) > least else np.zeros_like(sizes)
     return Noise(channels, process, sizes, offset)
@@ -191,8 +192,10 @@ def _row_space(x: np.ndarray, noise: Noise) -> Residual:
     scale = np.asarray(noise_scale(found.law, mean_square), np.float64)
     rank = min(int(found.rank), rows // 2, 3 * bands // 4)
     seen, right = seen / scale[:, None], np.asarray(found.basis[:rank], np.float64)
-    right = right[~_narrow(seen @ right.T, right)]
-    left, mixed = np.linalg.qr(seen @ right.T)
+    scores = seen @ right.T
+    kept = ~_narrow(scores, right)
+    right = right[kept]
+    left, mixed = np.linalg.qr(scores[:, kept])
     data, constant = x / scale[:, None], 1 / scale
     fitted = left.T @ data
     seen = seen - left @ (left.T @ seen)
@@ -284,7 +287,9 @@ def _without_spikes(
     return found, np.where(found, predicted, x)
 
 
-def _offset(residual: Residual, basis: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+def _offset(
+    residual: Residual, basis: np.ndarray, least: float, leaked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The offset, polynomials 0..3, where its gain matters; and the residual without it."""
     none = np.zeros(residual.data.shape[1]), residual.data
     constant, data, freedom = residual.constant, residual.data, residual.freedom
@@ -294,8 +299,7 @@ def _offset(residual: Residual, basis: np.ndarray, least: float) -> tuple[np.nda
     amounts = data @ basis.T
     sizes = constant @ amounts / power
     spread = np.sum((amounts - np.outer(constant, sizes)) ** 2, axis=0) / freedom
-    errors = residual.level * np.sum((residual.leak @ basis.T) ** 2, axis=0)
-    sure = sizes**2 * power > np.maximum(_DISTINCT**2 * spread, _BIASED**2 * freedom * errors)
+    sure = sizes**2 * power > np.maximum(_DISTINCT**2 * spread, _BIASED**2 * freedom * leaked)
     sizes = np.where(sure, sizes, 0.0)
     if np.sum(sizes**2) * power < least * residual.level:
         return none

@@ -107,6 +107,12 @@ def test_drift_is_what_exceeds_the_noise():
     np.testing.assert_allclose(found, [np.sqrt(15), 0], rtol=0.15)
 
 
+def test_drift_within_the_doubt_is_none():
+    amounts = np.full((50, 3), 4.0)  # variance 16, of which 1 is noise
+    found = drift(amounts, 50.0, np.ones(3), np.array([0.0, 14.0, 16.0]))
+    np.testing.assert_allclose(found, [np.sqrt(15), np.sqrt(15), 0])
+
+
 def test_noises_are_the_same_up_to_level_and_a_little():
     noise = coloured()
     near = noise._replace(channels=noise.channels * np.where(np.arange(40) % 2, 1.03, 0.97))

@@ -112,10 +112,21 @@ def test_a_strong_line_of_all_spectra_is_no_spike():
     assert noise.spikes is None
 
 
+def many(bands: int, rows: int, share: float) -> np.ndarray:
+    """Mixtures of half as many components as bands, with white noise."""
+    random, count = np.random.default_rng(7), bands // 2
+    components = np.abs(random.normal(size=(count, bands)))
+    codes = random.uniform(4, 16, (rows, count)) * (random.random((rows, count)) < share)
+    return codes @ components + random.normal(size=(rows, bands))
+
+
 def test_errors_of_the_mixing_are_no_drift():
-    """Half as many components as bands: what they leak into smooth curves is not taken for more."""
-    random = np.random.default_rng(7)
-    components = np.abs(random.normal(size=(40, 96)))
-    codes = random.uniform(4, 16, (240, 40)) * (random.random((240, 40)) < 0.06)
-    noise, _ = departures(codes @ components + random.normal(size=(240, 96)))
-    assert not noise.drift.any()
+    """What many components leak into smooth curves is not taken for more."""
+    assert not departures(many(96, 240, 0.06))[0].drift.any()
+
+
+def test_an_offset_beside_many_components():
+    """It stands above what they leak into smooth curves."""
+    noise, _ = departures(many(160, 400, 0.05) + 1.5)
+    np.testing.assert_allclose(noise.offset, 1.5, atol=0.5)
+    assert not noise.coloured
