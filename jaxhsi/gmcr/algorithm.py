@@ -4,8 +4,8 @@ A component must lower the squared residual, in noise units, by more than noise 
 *price*. What it really gains is known in closed form, and log(gain / price) is what moves its
 hard-concrete gate; the pathwise gradient through the reconstruction would leave redundant gates
 open. Phases of sampled gates under falling pressure alternate with `settle`, which drops what is
-closed, fits and prunes what is left, and adds what the residual still holds. It ends when a phase
-changes nothing.
+closed, fits and prunes what is left, and adds what the residual still holds. A phase that describes
+the data less shortly than the one before leaves nothing behind. It ends when a phase changes nothing.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from jaxhsi.gmcr.gates import hard_concrete, open_probability
 from jaxhsi.gmcr.library import with_library
 from jaxhsi.gmcr.mixing import Parameters
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
-from jaxhsi.gmcr.select import Fit, fit, grow, purest, refit, smallest
+from jaxhsi.gmcr.select import Fit, fit, grow, purest, refit, shorter, smallest
 from jaxhsi.gmcr.start import Survey, successive_projection
 
 _SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return
@@ -46,6 +46,7 @@ class State(NamedTuple):
         step: steps taken.
         phase: phases finished.
         pool: the candidates.
+        kept: those that the last phase ended with, before it added any; without the frame.
         logits: of their gates.
         law: of the noise.
         settled: law at the end of the last phase.
@@ -60,6 +61,7 @@ class State(NamedTuple):
     step: Int[Array, ""]
     phase: Int[Array, ""]
     pool: Candidates
+    kept: Candidates
     logits: Float[Array, " p"]
     law: NoiseLaw
     settled: NoiseLaw
@@ -184,7 +186,8 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
         worth = evidence(encode(xw, pool, options, cost), pool, cost)
         zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
         counts = jnp.full(2, -1, jnp.int32)
-        return State(zero, zero, pool, _opened(worth), survey.law, survey.law, counts, zero, never)
+        law, none = survey.law, jax.tree.map(jnp.zeros_like, pool._replace(frame=None))
+        return State(zero, zero, pool, none, _opened(worth), law, law, counts, zero, never)
 
     def pressure(state: State) -> Array:
         within = state.step % options.steps + 1
@@ -242,13 +245,15 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
     def settle(state: State, x: Array) -> State:
         scale = _scale(x, state.law)
         xw = x / scale
-        fitted = smallest(xw, _open(state), options)
+        before = refit(xw, state.kept._replace(frame=state.pool.frame), options)
+        fitted = shorter(smallest(xw, _open(state), options), before)
         pool = grow(xw, fitted, options)
         law = residual_law(x, scale * fitted.codes, fitted.pool.components)
         count, grown = jnp.sum(fitted.pool.alive), jnp.sum(pool.alive & ~fitted.pool.alive)
         return state._replace(
             phase=state.phase + 1,
             pool=pool,
+            kept=fitted.pool._replace(frame=None),
             logits=_opened(jnp.where(fitted.pool.alive, fitted.worth, 0.0)),
             counts=jnp.stack([count, state.counts[0]]).astype(jnp.int32),
             grown=grown.astype(jnp.int32),

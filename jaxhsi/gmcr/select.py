@@ -111,7 +111,7 @@ def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
 
     def again(i: Array, best: Fit) -> Fit:
         strictness = jnp.array((options.strictness, _CHEAP, 1.0))[i]
-        return _shorter(fit(x, best.pool, options, options.rounds, strictness), best)
+        return shorter(fit(x, best.pool, options, options.rounds, strictness), best)
 
     def attempt(held: tuple) -> tuple:
         best, _ = held
@@ -152,13 +152,14 @@ def one_less(x: Float[Array, "n c"], fitted: Fit, options: Options, leader: Fit)
 
     def without(i: Array, leader: Fit) -> Fit:
         others = pool.keep(jnp.arange(len(pool.alive)) != weakest[i])
-        return _shorter(refit(x, others, options), leader)
+        return shorter(refit(x, others, options), leader)
 
     tried = jnp.minimum(options.doubted, jnp.sum(pool.alive) - 1)
     return jax.lax.fori_loop(0, tried, without, leader)
 
 
-def _shorter(new: Fit, old: Fit) -> Fit:
+def shorter(new: Fit, old: Fit) -> Fit:
+    """The one whose description is shorter, the old one where they are equal."""
     wins = new.length < old.length
     return jax.tree.map(lambda a, b: jnp.where(wins, a, b), new, old)
 

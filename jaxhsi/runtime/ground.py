@@ -103,6 +103,7 @@ def reconsidered(
     never = jnp.full((), jnp.inf, jnp.float32)
     state = state._replace(
         pool=pool,
+        kept=pool._replace(frame=None),
         law=law,
         settled=jax.tree.map(jnp.array, law),
         drift=never,
