@@ -30,6 +30,8 @@ class Options:
         ridge: how strongly a half-closed gate damps its component.
         rounds: of alternating codes and least-squares spectra that end a phase.
         strictness: multiple of the coefficients' price in the first of these rounds; it falls to 1.
+        dearest: share of a spectrum's square that coefficients cost at first where the rounds are
+            gone through again; 0 to leave that out.
         doubted: the weakest components, which are left out one at a time to see if they are
             needed.
         phases: of gates at most; the run says so where it had not converged by then.
@@ -47,6 +49,7 @@ class Options:
     ridge: float = 0.1
     rounds: int = 10
     strictness: float = 30.0
+    dearest: float = 0.006
     doubted: int = 3
     phases: int = 8
 
@@ -55,6 +58,10 @@ class Options:
         for name in ("most", "steps", "refresh", "rounds", "doubted"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is out of range; give 1 or more")
+        if self.strictness < 1:
+            raise ValueError(f"strictness {self.strictness} is out of range; give 1 or more")
+        if not 0 <= self.dearest < 1:
+            raise ValueError(f"dearest {self.dearest} is no share; give 0 or more, below 1")
         if self.phases < 2:
             raise ValueError(f"phases {self.phases} cannot show convergence; give 2 or more")
         if self.steps % self.refresh:

@@ -106,19 +106,23 @@ def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
     """Fit a pool, then leave out components as long as the others describe the data more shortly.
 
     The fit is the best of one that began with dear coefficients and others that went on from there
-    with cheap ones and with those of their price. The last component stays.
+    with dearer ones, with cheap ones, and with those of their price. The dearer ones do not depend
+    on the noise: coefficients that make up for errors of components grow with the spectra. Under
+    noise that is not white they can be too dear to find back to what the first fit had. The last
+    component stays.
     """
+    large = options.dearest * jnp.median(jnp.sum(x**2, axis=1)) / coefficient_cost(pool)
+    prices = jnp.stack((options.strictness, jnp.maximum(1.0, large), _CHEAP, 1.0))
 
     def again(i: Array, best: Fit) -> Fit:
-        strictness = jnp.array((options.strictness, _CHEAP, 1.0))[i]
-        return shorter(fit(x, best.pool, options, options.rounds, strictness), best)
+        return shorter(fit(x, best.pool, options, options.rounds, prices[i]), best)
 
     def attempt(held: tuple) -> tuple:
         best, _ = held
         leader = one_less(x, best, options, best)
         return leader, leader.length < best.length
 
-    start = jax.lax.fori_loop(0, 3, again, nothing(x, pool))
+    start = jax.lax.fori_loop(0, len(prices), again, nothing(x, pool))
     return jax.lax.while_loop(lambda held: held[1], attempt, (start, jnp.array(True)))[0]
 
 

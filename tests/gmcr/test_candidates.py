@@ -111,6 +111,8 @@ def test_codes_of_a_pool_leave_dead_slots_out():
     [
         ({"most": 0}, "most 0 is out of range"),
         ({"phases": 1}, "phases 1 cannot show convergence"),
+        ({"strictness": 0.5}, "strictness 0.5 is out of range"),
+        ({"dearest": 6.0}, "dearest 6.0 is no share"),
         ({"steps": 90, "refresh": 20}, "refresh 20 does not divide steps 90"),
         ({"pressure": 1.0}, "fall to margin 1.2"),
         ({"margin": -1.0}, "above 0"),
