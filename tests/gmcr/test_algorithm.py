@@ -102,6 +102,18 @@ def test_concentrations_are_those_of_the_data(ended, compiled, mixed):
     assert not np.delete(codes, order, axis=1).any()
 
 
+def test_a_phase_that_describes_the_data_less_shortly_leaves_nothing_behind(
+    ended, compiled, mixed
+):
+    state = ended[0]
+    lost = state._replace(pool=state.pool.keep(jnp.arange(SLOTS) == jnp.argmax(state.pool.alive)))
+    after = compiled.settle(lost, mixed.x)
+    assert after.counts.tolist() == [3, 3]
+    assert cosines(after.pool.components, mixed.components).min() > 0.999
+    nothing_kept = lost._replace(kept=jax.tree.map(jnp.zeros_like, state.kept))
+    assert int(compiled.settle(nothing_kept, mixed.x).counts[0]) == 1
+
+
 def test_a_phase_that_added_or_lost_something_is_not_the_last(ended):
     state = ended[0]
     assert not converged(state._replace(grown=jnp.int32(1)))

@@ -73,6 +73,19 @@ def test_what_is_left_out_shortens_the_description(mixed):
     assert SMALLEST(mixed.x, pool_of(rows, SLOTS), OPTIONS).length <= whole.length + 1e-3
 
 
+@pytest.mark.parametrize("share", [-0.1, -0.05, 0.05])
+def test_what_a_component_holds_of_another_goes_where_coefficients_are_dearer(share):
+    """Ten times stronger spectra: traces that small coefficients make up for, as large as others'
+    true ones under more noise."""
+    strong = made(4)
+    x = strong.x + 9 * strong.codes @ strong.components
+    traced = strong.components.at[0].add(share * strong.components[1])
+    pool, true = pool_of(jnp.maximum(traced, 0), SLOTS), int((strong.codes > 0).sum())
+    left = SMALLEST(x, pool, Options(most=4, rounds=6, dearest=0.0))
+    assert int((left.codes != 0).sum()) > true + 10
+    assert int((SMALLEST(x, pool, OPTIONS).codes != 0).sum()) <= true + 1
+
+
 def test_the_last_component_stays():
     noise = jnp.asarray(np.abs(np.random.default_rng(0).normal(size=(12, 20))), jnp.float32)
     found = SMALLEST(50 * noise[:1] + noise, pool_of(noise[:1], 2), OPTIONS)
