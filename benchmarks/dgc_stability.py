@@ -180,21 +180,26 @@ def series(rows: list[dict], case: str, rung: str, score: str) -> tuple[np.ndarr
 
 
 def table(rows: list[dict]) -> str:
-    """Start, best and end of every rung, as Markdown: median over the seeds (worst)."""
-    lines = [
-        "| data | method | mean IoU at the start | best | end | OA, end | NMI, end | active, end |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    """Mean IoU at the start, at best and at the end, and clusters in use then, as Markdown.
+
+    Medians over the seeds; in brackets the worst seed, or the fewest clusters.
+    """
     order = [*LADDER, *PARTS]
-    made = {(row["case"], row["rung"]) for row in rows}
-    for case, rung in sorted(made, key=lambda pair: (pair[0], order.index(pair[1]))):
-        found = {score: series(rows, case, rung, score)[1] for score in SHOWN}
-        iou = found["mean_iou"]
-        columns = [iou[:, 0], iou.max(1), iou[:, -1], found["oa"][:, -1], found["nmi"][:, -1]]
-        cells = [f"{np.median(c):.3f} ({c.min():.3f})" for c in columns]
-        active = " ".join(str(count) for count in found["active_clusters"][:, -1])
-        lines.append(f"| {case} | {rung} | {' | '.join(cells)} | {active} |")
+    names = list(dict.fromkeys(row["case"] for row in rows))
+    lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for rung in sorted({row["rung"] for row in rows}, key=order.index):
+        cells = [_cell(rows, case, rung) for case in names]
+        lines.append(f"| {rung} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(rows: list[dict], case: str, rung: str) -> str:
+    iou, active = (series(rows, case, rung, score)[1] for score in ("mean_iou", "active_clusters"))
+    if not iou.size:
+        return "-"
+    end, last = iou[:, -1], active[:, -1]
+    shown = f"{np.median(iou[:, 0]):.3f}, {np.median(iou.max(1)):.3f}, {np.median(end):.3f}"
+    return f"{shown} ({end.min():.3f}); {np.median(last):.0f} ({last.min()})"
 
 
 def plot(path: Path, rows: list[dict], rungs: list[str]) -> None:

@@ -91,6 +91,7 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
             mixing=forward,
             priors=config.priors.chosen(),
             library=problem.library,
+            num_components=config.num_components,
             num_candidates=config.num_candidates,
             restarts=config.restarts,
             logbook=_logbook(folder, taken, None),

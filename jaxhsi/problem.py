@@ -34,18 +34,20 @@ def open_problem(config: GMCRConfig) -> Problem:
 
     Raises:
         FileNotFoundError, ValueError: see `data.tables.open_table`, `data.truth.load_truth`; and
-            fewer spectra than ``num_candidates``, or negative values that are not noise where
-            none are allowed.
+            fewer spectra than ``num_components`` or ``num_candidates``, or negative values that are
+            not noise where none are allowed.
     """
     problem = _built_in(config) if config.data is None else _from_files(config)
     table = problem.table
     count, bands = table.spectra.shape
     gated = config.method == "gated"
-    if gated and (config.num_candidates or 0) >= min(count, bands):
-        raise ValueError(
-            f"{table.source}: {count} spectra of {bands} bands cannot tell --num_candidates "
-            f"{config.num_candidates} components apart; give {min(count, bands) - 1} at most"
-        )
+    for name in ("num_components", "num_candidates"):
+        number = getattr(config, name) or 0
+        if gated and number >= min(count, bands):
+            raise ValueError(
+                f"{table.source}: {count} spectra of {bands} bands cannot tell --{name} {number} "
+                f"components apart; give {min(count, bands) - 1} at most"
+            )
     if config.solver.non_negative if gated else config.joint.pool.non_negative:
         option = "--solver.non_negative false" if gated else "--joint.pool.non_negative null"
         note = negative_note(table.spectra, table.source, option)

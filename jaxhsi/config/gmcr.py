@@ -61,6 +61,8 @@ class GMCRConfig:
             concentrations and clean data.
         library: known spectra to look for (.npz, .mat, .csv, .npy), of the same bands.
         out: folder of the run; a new one under runs/ if not given.
+        num_components: how many components there are, where that is known or wanted; their number
+            is found if not given. Not together with a library.
         num_candidates: components to start from, more than there are; chosen if not given.
         restarts: answers to choose from by a vote; five for small tables, one for those that take
             long, if not given.
@@ -88,6 +90,7 @@ class GMCRConfig:
     truth: Path | None = None
     library: Path | None = None
     out: Path | None = None
+    num_components: int | None = None
     num_candidates: int | None = None
     restarts: int | None = None
     seed: int = 0
@@ -111,6 +114,7 @@ class GMCRConfig:
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
         for name, least in (
+            ("num_components", 1),
             ("num_candidates", 1),
             ("restarts", 1),
             ("samples", 3),
@@ -121,6 +125,17 @@ class GMCRConfig:
                 at_least(f"--{name}", getattr(self, name), least)
         if self.method == "upstream" and (self.mixing != "linear" or self.priors != PriorOptions()):
             raise ValueError("--mixing and --priors belong to --method gated, the default")
+        if self.num_components is not None and self.method == "upstream":
+            raise ValueError("--num_components belongs to --method gated, the default")
+        if self.num_components is not None and self.library is not None:
+            raise ValueError(
+                "--library says how many of its spectra are present; leave --num_components out"
+            )
+        if (self.num_candidates or self.num_components or 0) < (self.num_components or 0):
+            raise ValueError(
+                f"--num_candidates {self.num_candidates} are fewer than --num_components "
+                f"{self.num_components}; give as many at least, or leave them out"
+            )
         if self.data is None and self.truth is not None:
             raise ValueError(
                 "--truth was given without --data; the built-in mixtures know their truth"

@@ -5,7 +5,8 @@ A component must lower the squared residual, in noise units, by more than noise 
 hard-concrete gate; the pathwise gradient through the reconstruction would leave redundant gates
 open. Phases of sampled gates under falling pressure alternate with `settle`, which drops what is
 closed, fits and prunes what is left, and adds what the residual still holds. A phase that describes
-the data less shortly than the one before leaves nothing behind. It ends when a phase changes nothing.
+the data less shortly than the one before leaves nothing behind. It ends when a phase changes
+nothing.
 """
 
 from collections.abc import Callable
@@ -30,12 +31,23 @@ from jaxhsi.gmcr.gates import hard_concrete, open_probability
 from jaxhsi.gmcr.library import with_library
 from jaxhsi.gmcr.mixing import Parameters
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
-from jaxhsi.gmcr.select import Fit, fit, grow, purest, refit, shorter, smallest
+from jaxhsi.gmcr.select import (
+    Fit,
+    fit,
+    grow,
+    purest,
+    refit,
+    shorter,
+    smallest,
+    thorough,
+    with_number,
+)
 from jaxhsi.gmcr.start import Survey, successive_projection
 
 _SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return
 _ANNEALED = 0.7  # share of a phase after which the pressure is the margin
 _LESS = 1.0  # chi-squared that a description must be shorter by
+_LAWS = 3  # times that a given number of components and the noise that they leave are fitted
 _STILL = 0.05  # change of the noise variance that is none
 
 
@@ -104,6 +116,8 @@ class Solver(NamedTuple):
         corner: ``corner(state, x) -> State``: after the last phase, the fit that begins at the
             purest spectra, if it describes the data more shortly. Not for mixing that is not
             linear: what it adds looks like components there.
+        numbered: ``numbered(state, x, number) -> State``: after the last phase, so many components,
+            or fewer where the data do not hold as many; the noise is what these leave.
         identify: ``identify(state, x, library) -> State``: after the last phase, components that
             are in a library (l, c) become its spectra, fixed; weaker ones of it are added.
         unmix: ``unmix(state, x) -> (n, p)``: concentrations in the units of the data.
@@ -116,6 +130,7 @@ class Solver(NamedTuple):
     epoch: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
     settle: Callable[[State, Array], State]
     corner: Callable[[State, Array], State]
+    numbered: Callable[[State, Array, Array], State]
     identify: Callable[[State, Array, Array], State]
     unmix: Callable[[State, Array], Float[Array, "n p"]]
     describe: Callable[[State, Array], Fit]
@@ -271,6 +286,18 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
         wins = pure.length < own.length - _LESS
         return jax.tree.map(lambda new, old: jnp.where(wins, new, old), moved, state)
 
+    def numbered(state: State, x: Array, number: Array) -> State:
+        def once(_: Array, state: State) -> State:
+            scale = _scale(x, state.law)
+            start = with_number(x / scale, refit(x / scale, state.pool, options), number, options)
+            best = thorough(x / scale, start.pool, options)
+            lost = jnp.sum(best.pool.alive) < jnp.sum(start.pool.alive)
+            fitted = jax.tree.map(lambda new, old: jnp.where(lost, old, new), best, start)
+            law = residual_law(x, scale * fitted.codes, fitted.pool.components)
+            return state._replace(pool=fitted.pool, law=law, logits=_opened(fitted.worth))
+
+        return jax.lax.fori_loop(0, _LAWS, once, state)
+
     def identify(state: State, x: Array, library: Float[Array, "l c"]) -> State:
         xw = _whiten(x, state.law)
         known = with_library(fit(xw, state.pool, options, 0, 1.0), library, options)
@@ -284,7 +311,7 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
     def describe(state: State, x: Array) -> Fit:
         return refit(_whiten(x, state.law), state.pool, options)
 
-    return Solver(init, step, epoch, settle, corner, identify, unmix, describe)
+    return Solver(init, step, epoch, settle, corner, numbered, identify, unmix, describe)
 
 
 def _opened(worth: Float[Array, " p"]) -> Float[Array, " p"]:

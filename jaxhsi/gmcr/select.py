@@ -3,6 +3,7 @@
 Source: description length in the units of chi-squared; the prices are those of `candidates`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -102,14 +103,13 @@ def refit(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
     return fit(x, pool, options, _RECHECK, 1.0)
 
 
-def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
-    """Fit a pool, then leave out components as long as the others describe the data more shortly.
+def thorough(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
+    """The shortest of a fit that began with dear coefficients and others that went on from there.
 
-    The fit is the best of one that began with dear coefficients and others that went on from there
-    with dearer ones, with cheap ones, and with those of their price. The dearer ones do not depend
-    on the noise: coefficients that make up for errors of components grow with the spectra. Under
-    noise that is not white they can be too dear to find back to what the first fit had. The last
-    component stays.
+    These begin with dearer ones, with cheap ones, and with those of their price. The dearer ones do
+    not depend on the noise: coefficients that make up for errors of components grow with the
+    spectra. Under noise that is not white they can be too dear to find back to what the first fit
+    had.
     """
     large = options.dearest * jnp.median(jnp.sum(x**2, axis=1)) / coefficient_cost(pool)
     prices = jnp.stack((options.strictness, jnp.maximum(1.0, large), _CHEAP, 1.0))
@@ -117,12 +117,21 @@ def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
     def again(i: Array, best: Fit) -> Fit:
         return shorter(fit(x, best.pool, options, options.rounds, prices[i]), best)
 
+    return jax.lax.fori_loop(0, len(prices), again, nothing(x, pool))
+
+
+def smallest(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:
+    """Fit a pool, then leave out components as long as the others describe the data more shortly.
+
+    The last component stays.
+    """
+
     def attempt(held: tuple) -> tuple:
         best, _ = held
         leader = one_less(x, best, options, best)
         return leader, leader.length < best.length
 
-    start = jax.lax.fori_loop(0, len(prices), again, nothing(x, pool))
+    start = thorough(x, pool, options)
     return jax.lax.while_loop(lambda held: held[1], attempt, (start, jnp.array(True)))[0]
 
 
@@ -137,6 +146,35 @@ def purest(fitted: Fit, options: Options) -> Candidates:
     share = sizes / jnp.maximum(jnp.sum(sizes, axis=1, keepdims=True), 1e-9)
     rows = codes[jnp.argmax(share, axis=0)] @ pool.components
     return pool.update(rows, options)
+
+
+def with_number(
+    x: Float[Array, "n c"], fitted: Fit, number: Int[Array, ""] | int, options: Options
+) -> Fit:
+    """The fit with components left out or added, one at a time, until there are so many.
+
+    What is left out lengthens the description least, what is added shortens it most. There may be
+    fewer in the end: where no spectrum would use another one, or all slots are taken.
+    """
+
+    def until(wrong: Callable[[Array], Array], change: Callable[[Fit], Fit], start: Fit) -> Fit:
+        def unfinished(held: tuple) -> Array:
+            now, before = (jnp.sum(each) for each in (held[0].pool.alive, held[1]))
+            return wrong(now) & (now != before)
+
+        def once(held: tuple) -> tuple:
+            return change(held[0]), held[0].pool.alive
+
+        none = jnp.zeros_like(start.pool.alive)
+        return jax.lax.while_loop(unfinished, once, (start, none))[0]
+
+    few = until(lambda n: n > number, lambda held: without_one(x, held, options), fitted)
+    return until(lambda n: n < number, lambda held: one_more(x, held, options), few)
+
+
+def without_one(x: Float[Array, "n c"], fitted: Fit, options: Options) -> Fit:
+    """The fit without one of the weakest components, whether that is shorter or not."""
+    return one_less(x, fitted, options, nothing(x, fitted.pool))
 
 
 def nothing(x: Float[Array, "n c"], pool: Candidates) -> Fit:

@@ -1,6 +1,5 @@
 """How sure the number of components of an answer is."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxhsi.gmcr.algorithm import Solution
 from jaxhsi.gmcr.candidates import Candidates, Options
 from jaxhsi.gmcr.certainty import Curve, Interval, confidence, held_out, interval
-from jaxhsi.gmcr.select import Fit, nothing, one_less, one_more, refit
+from jaxhsi.gmcr.select import Fit, one_more, refit, without_one
 from jaxhsi.runtime.alternate import where_white
 from jaxhsi.runtime.ground import frame_of, unit_rows
 from jaxhsi.runtime.opinions import affordable, near
@@ -77,13 +76,8 @@ def certainty(
     )
 
 
-@partial(jax.jit, static_argnames="options")
-def _less(x: Array, fitted: Fit, options: Options) -> Fit:
-    return one_less(x, fitted, options, nothing(x, fitted.pool))
-
-
-_refit, _more, _held_out = (
-    jax.jit(step, static_argnames="options") for step in (refit, one_more, held_out)
+_refit, _less, _more, _held_out = (
+    jax.jit(step, static_argnames="options") for step in (refit, without_one, one_more, held_out)
 )
 
 

@@ -34,12 +34,13 @@ from jaxhsi.runtime.ground import (
     with_frame,
 )
 from jaxhsi.runtime.logbook import Logbook
-from jaxhsi.runtime.opinions import affordable, agreement, vote
+from jaxhsi.runtime.opinions import Found, affordable, agreement, vote
 from jaxhsi.runtime.parallel import device_mesh, replicate
 
 SLOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072)
 """Sizes of pools, so that a new number of components seldom means a new compilation."""
 REDUNDANCY, ROOM = 1.2, 4
+_FAR = 2  # times a given number of components, from where on those found are of another kind
 _ANEW = 1 << 20  # keys of restarts are apart from those of the first one's steps
 
 Spectra = Float[np.ndarray | Array, "n c"]
@@ -53,6 +54,7 @@ def solve(
     mixing: Forward | Aggregate = linear,
     priors: Sequence[PriorOf] = (),
     library: Float[np.ndarray | Array, "l m"] | None = None,
+    num_components: int | None = None,
     num_candidates: int | None = None,
     restarts: int | None = None,
     logbook: Logbook | None = None,
@@ -75,6 +77,9 @@ def solve(
         priors: what else is known, see `gmcr.priors`, or functions that make it of the linear
             solution.
         library: known spectra; the answer holds those that are present, and what is not in it.
+        num_components: how many there are, where that is known or wanted: their number is found
+            first; where it is another, components are left out or added, or as many pure spectra
+            refined, whichever describes the data more shortly. Noise is what is left in the end.
         num_candidates: spectra to begin with; 1.2 times the rank and 2 if not given.
         restarts: answers to choose from by a vote, which differ in the gates' draws;
             five for small tables if not given, one for those that take long, see
@@ -85,11 +90,11 @@ def solve(
 
     Raises:
         ValueError: fewer than three spectra or two bands, values that are not finite, rows of
-            zeros, a library of other bands, more candidates than spectra or bands allow, fewer
-            than one restart.
+            zeros, a library of other bands, more components or candidates than spectra or bands
+            allow, a number of components beside a library, fewer than one restart.
     """
     x = np.asarray(spectra, np.float32)
-    _check(x, library, num_candidates)
+    _check(x, library, num_components, num_candidates)
     if restarts is not None and restarts < 1:
         raise ValueError(f"{restarts} restarts give no answer; at least 1 is needed")
     mesh = device_mesh(1, 1) if mesh is None else mesh
@@ -100,7 +105,8 @@ def solve(
     def unmix(data: Array | np.ndarray, turn: int) -> Solution:
         kept = (logbook, checkpoints) if turn == 0 else (None, None)
         ground = begin(mesh, np.asarray(data))
-        return _linear(key, ground, options, library, num_candidates, restarts, *kept, mesh)
+        numbers = num_components, num_candidates, restarts
+        return _linear(key, ground, options, library, *numbers, *kept, mesh)
 
     if mixing is linear and not priors:
         return unmix(x, 0)
@@ -112,6 +118,7 @@ def _linear(
     ground: Ground,
     options: Options,
     library: Any,
+    num_components: int | None,
     num_candidates: int | None,
     restarts: int | None,
     logbook: Logbook | None,
@@ -122,7 +129,7 @@ def _linear(
     # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
     # other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
-        begun = replicate(mesh, _start(run, ground, num_candidates))
+        begun = replicate(mesh, _start(run, ground, num_components, num_candidates))
         restarts = restarts or affordable(len(ground.x), len(begun.logits))
         first = _resumed(jax.tree.map(jnp.copy, begun), ground, checkpoints, mesh)
         found = [_phases(run, key, *first, options, logbook, checkpoints, mesh)]
@@ -132,14 +139,48 @@ def _linear(
             found.append(_phases(run, anew, state, ground, options, None, None, mesh))
         if not ground.given:
             found = [(run.corner(state, its.x), its) for state, its in found]
+        found = _those_of(found, num_components)
         best, counts, lengths = vote(run.describe, found)
         state, ground = found[best]
+        if num_components is not None:
+            state = _numbered(run, state, ground, num_components)
         if library is not None:
             known = to_frame(jnp.asarray(library, jnp.float32), ground.frame)
             state = run.identify(state, ground.x, known)
         others = found[:best] + found[best + 1 :]
         shared = agreement(run.describe, (state, ground), others, options)
-        return _solution(run, state, ground, Opinions(counts, lengths, shared))
+        answer = _solution(run, state, ground, Opinions(counts, lengths, shared))
+    number = len(answer.components)
+    if num_components is not None and number < num_components:
+        logging.getLogger(__name__).warning(
+            "%d components in the place of %d: no spectrum would use more", number, num_components
+        )
+    return answer
+
+
+def _those_of(found: list[Found], number: int | None) -> list[Found]:
+    """The restarts that found a given number of components, or all if none did."""
+    right = [each for each in found if int(each[0].pool.alive.sum()) == number]
+    return right or found
+
+
+def _numbered(run: Solver, state: State, ground: Ground, number: int) -> State:
+    """The state with a given number of components: from its own, or from as many pure spectra.
+
+    Where the data hold far more components than are asked for, as images do, the weakest of them
+    are not what is to be left out.
+    """
+    count = int(state.pool.alive.sum())
+    if count == number:
+        return state
+    tried = [state] if count <= _FAR * number else []
+    made = [
+        run.numbered(start, ground.x, number)
+        for start in (*tried, _begun(run, ground, number, len(state.logits)))
+    ]
+    judged = [run.describe(state._replace(pool=each.pool), ground.x) for each in made]
+    best = made[int(np.argmin([float(fitted.length) for fitted in judged]))]
+    return state._replace(pool=best.pool, law=best.law, logits=best.logits)
 
 
 def _resumed(
@@ -163,6 +204,7 @@ def _compiled(options: Options) -> Solver:
         jax.jit(made.epoch, donate_argnums=1),
         jax.jit(made.settle),
         jax.jit(made.corner),
+        jax.jit(made.numbered),
         jax.jit(made.identify),
         jax.jit(made.unmix),
         jax.jit(made.describe),
@@ -172,14 +214,17 @@ def _compiled(options: Options) -> Solver:
 _survey = jax.jit(survey)
 
 
-def _start(run: Solver, ground: Ground, candidates: int | None) -> State:
-    x, found = ground.x, _survey(ground.x)
-    wanted = candidates or math.ceil(REDUNDANCY * int(found.rank)) + 2
-    tried = max(1, min(wanted, min(x.shape) - 1))
-    slots = next((size for size in SLOTS if size >= tried + ROOM), tried + ROOM)
-    return run.init(x, found, tried, slots, ground.frame)._replace(
-        noise=jax.tree.map(jnp.array, ground.noise)
-    )
+def _start(run: Solver, ground: Ground, given: int | None, candidates: int | None) -> State:
+    wanted = candidates or math.ceil(REDUNDANCY * int(_survey(ground.x).rank)) + 2
+    tried = max(1, min(wanted, min(ground.x.shape) - 1))
+    least = max(tried, given or 0) + ROOM
+    return _begun(run, ground, tried, next((size for size in SLOTS if size >= least), least))
+
+
+def _begun(run: Solver, ground: Ground, tried: int, slots: int) -> State:
+    """A pool of the purest spectra of the data."""
+    begun = run.init(ground.x, _survey(ground.x), tried, slots, ground.frame)
+    return begun._replace(noise=jax.tree.map(jnp.array, ground.noise))
 
 
 def _phases(
@@ -241,7 +286,7 @@ def _solution(run: Solver, state: State, ground: Ground, opinions: Opinions) -> 
     )
 
 
-def _check(x: np.ndarray, library: Any, candidates: int | None) -> None:
+def _check(x: np.ndarray, library: Any, components: int | None, candidates: int | None) -> None:
     count, bands = x.shape
     if count < 3 or bands < 2:
         raise ValueError(
@@ -258,8 +303,15 @@ def _check(x: np.ndarray, library: Any, candidates: int | None) -> None:
             f"the library has {library.shape[1]} bands and the spectra {bands}; "
             "resample one of them"
         )
-    if candidates is not None and not 1 <= candidates < min(count, bands):
+    for name, number in (("components", components), ("candidates", candidates)):
+        if number is not None and not 1 <= number < min(count, bands):
+            raise ValueError(
+                f"{number} {name} cannot be told apart by {count} spectra of {bands} bands; "
+                f"give 1 to {min(count, bands) - 1}"
+            )
+    if components is not None and library is not None:
         raise ValueError(
-            f"{candidates} candidates cannot be told apart by {count} spectra of {bands} bands; "
-            f"give 1 to {min(count, bands) - 1}"
+            "a library says how many of its spectra are present; leave num_components out beside it"
         )
+    if components is not None and (candidates or components) < components:
+        raise ValueError(f"{candidates} candidates are fewer than {components} components")

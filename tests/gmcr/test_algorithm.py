@@ -102,9 +102,7 @@ def test_concentrations_are_those_of_the_data(ended, compiled, mixed):
     assert not np.delete(codes, order, axis=1).any()
 
 
-def test_a_phase_that_describes_the_data_less_shortly_leaves_nothing_behind(
-    ended, compiled, mixed
-):
+def test_a_phase_that_describes_the_data_less_shortly_leaves_nothing_behind(ended, compiled, mixed):
     state = ended[0]
     lost = state._replace(pool=state.pool.keep(jnp.arange(SLOTS) == jnp.argmax(state.pool.alive)))
     after = compiled.settle(lost, mixed.x)
