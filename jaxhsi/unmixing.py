@@ -78,7 +78,9 @@ def unmix_table(
     for sentence in told:
         console.print(f"- {sentence}", soft_wrap=True)
     if "certainty" in scores:
-        console.print(f"- {certainty_sentence(scores['certainty'], count)}", soft_wrap=True)
+        asked = count == config.num_components
+        sentence = certainty_sentence(scores["certainty"], count, asked=asked)
+        console.print(f"- {sentence}", soft_wrap=True)
     ended = f"{count} components; concentrations are in {where}, all in {folder}"
     console.print(ended, soft_wrap=True)  # a path broken over two lines cannot be copied
     return scores

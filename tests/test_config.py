@@ -173,6 +173,10 @@ def test_shipped_gmcr_configurations_are_upstreams_defaults(path):
     ("wrong", "named"),
     [
         ({"num_candidates": 0}, "--num_candidates 0"),
+        ({"num_components": 0}, "--num_components 0"),
+        ({"num_components": 3, "num_candidates": 2}, "--num_candidates 2 are fewer"),
+        ({"num_components": 3, "method": "upstream"}, "--num_components belongs to"),
+        ({"num_components": 3, "library": Path("l.csv")}, "leave --num_components out"),
         ({"samples": 2}, "--samples 2"),
         ({"pixels": 1}, "--pixels 1"),
         ({"epochs": 0}, "--epochs 0"),

@@ -215,6 +215,7 @@ def test_wrong_input_is_refused_before_anything_is_made(capsys, tmp_path, made):
         (("--data", str(tmp_path / "t.csv")), "row 2, column 2 holds 'low'"),
         (("--data", str(tmp_path / "derivative.npy")), "--solver.non_negative false"),
         ((*data, "--num_candidates", "32"), "give 31 at most"),
+        ((*data, "--num_components", "32"), "cannot tell --num_components 32 components apart"),
         ((*data, "--library", short), "the data have 40 bands"),
         ((*data, "--truth", short), "the data have 40 bands"),
         (("--truth", short), "--truth was given without --data"),

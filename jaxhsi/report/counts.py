@@ -24,18 +24,19 @@ def certainty_scores(found: Certainty, opinions: Opinions | None) -> dict[str, A
     return scores
 
 
-def certainty_sentence(scores: dict[str, Any], count: int) -> str:
+def certainty_sentence(scores: dict[str, Any], count: int, *, asked: bool = False) -> str:
     """The number, which others are plausible, and what restarts say.
 
     Args:
         scores: of `certainty_scores`.
         count: components of the answer.
+        asked: whether this many were asked for.
     """
     low, high = scores["plausible"]
-    told = f"{count} components"
+    told = f"{count} components" + ", as asked for" * asked
     told += "; no other number is plausible" if low == high else f"; {low} to {high} are plausible"
     restarts = scores.get("restarts", [])
-    if len(restarts) > 1:
+    if len(restarts) > 1 or (asked and restarts):
         told += f"; restarts found {', '.join(map(str, restarts))}"
     return told
 

@@ -103,7 +103,7 @@ def reconsidered(
     never = jnp.full((), jnp.inf, jnp.float32)
     state = state._replace(
         pool=pool,
-        kept=pool._replace(frame=None),
+        kept=jax.tree.map(jnp.array, pool._replace(frame=None)),  # steps use up the pool
         law=law,
         settled=jax.tree.map(jnp.array, law),
         drift=never,

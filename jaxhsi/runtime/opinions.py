@@ -29,7 +29,7 @@ def affordable(spectra: int, slots: int) -> int:
 
 
 class Vote(NamedTuple):
-    """Which restart became the answer, and `Opinions.counts` and `Opinions.lengths` of all."""
+    """Which restart wins, and components and length of the description of all."""
 
     best: int
     counts: Int[np.ndarray, " r"]
@@ -54,7 +54,7 @@ def vote(describe: Describe, found: Sequence[Found]) -> Vote:
     lengths = np.array([float(fitted.length) for fitted in fits])
     counts = np.array([int(fitted.pool.alive.sum()) for fitted in fits])
     best = elected(counts, lengths, doubtful(ground.x.shape[1]))
-    return Vote(best, counts, lengths - lengths[best])
+    return Vote(best, counts, lengths)
 
 
 def agreement(

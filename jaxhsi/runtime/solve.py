@@ -34,7 +34,7 @@ from jaxhsi.runtime.ground import (
     with_frame,
 )
 from jaxhsi.runtime.logbook import Logbook
-from jaxhsi.runtime.opinions import Found, affordable, agreement, vote
+from jaxhsi.runtime.opinions import affordable, agreement, vote
 from jaxhsi.runtime.parallel import device_mesh, replicate
 
 SLOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072)
@@ -139,8 +139,9 @@ def _linear(
             found.append(_phases(run, anew, state, ground, options, None, None, mesh))
         if not ground.given:
             found = [(run.corner(state, its.x), its) for state, its in found]
-        found = _those_of(found, num_components)
         best, counts, lengths = vote(run.describe, found)
+        if num_components in counts:
+            best = int(np.argmin(np.where(counts == num_components, lengths, np.inf)))
         state, ground = found[best]
         if num_components is not None:
             state = _numbered(run, state, ground, num_components)
@@ -149,19 +150,13 @@ def _linear(
             state = run.identify(state, ground.x, known)
         others = found[:best] + found[best + 1 :]
         shared = agreement(run.describe, (state, ground), others, options)
-        answer = _solution(run, state, ground, Opinions(counts, lengths, shared))
+        answer = _solution(run, state, ground, Opinions(counts, lengths - lengths[best], shared))
     number = len(answer.components)
     if num_components is not None and number < num_components:
         logging.getLogger(__name__).warning(
             "%d components in the place of %d: no spectrum would use more", number, num_components
         )
     return answer
-
-
-def _those_of(found: list[Found], number: int | None) -> list[Found]:
-    """The restarts that found a given number of components, or all if none did."""
-    right = [each for each in found if int(each[0].pool.alive.sum()) == number]
-    return right or found
 
 
 def _numbered(run: Solver, state: State, ground: Ground, number: int) -> State:

@@ -16,6 +16,7 @@ from jaxhsi.gmcr.select import (
     purest,
     refit,
     smallest,
+    with_number,
 )
 from tests.gmcr.solved import Made, cosines, made, pool_of
 
@@ -135,6 +136,27 @@ def test_one_less_and_one_more_of_the_answer(mixed):
     assert jnp.sum((mixed.x - more.codes @ more.pool.components) ** 2) < jnp.sum(
         (mixed.x - answer.codes @ answer.pool.components) ** 2
     )
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_given_number_is_reached_from_above_and_from_below(mixed, number):
+    """The three components are found among whatever number is asked for, as far as it goes."""
+    numbered = jax.jit(with_number, static_argnums=3)
+    rows = near(mixed.components)
+    for given in (jnp.concatenate([rows, near(mixed.components, 6)]), rows[:1]):
+        start = jax.jit(refit, static_argnums=2)(mixed.x, pool_of(given, SLOTS), OPTIONS)
+        found = numbered(mixed.x, start, number, OPTIONS)
+        assert int(found.pool.alive.sum()) == number
+        closest = np.sort(cosines(found.pool.components, mixed.components))[::-1]
+        assert (closest[: min(number, 3)] > 0.9).all()
+
+
+def test_a_number_beyond_what_spectra_would_use_is_not_reached(mixed):
+    """Without noise, nothing is left for a fourth component, and the search for it ends."""
+    x = mixed.codes @ mixed.components
+    start = jax.jit(refit, static_argnums=2)(x, pool_of(mixed.components, SLOTS), OPTIONS)
+    found = jax.jit(with_number, static_argnums=3)(x, start, 5, OPTIONS)
+    assert int(found.pool.alive.sum()) == 3
 
 
 def test_nothing_is_added_where_no_slot_is_free(mixed):

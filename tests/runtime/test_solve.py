@@ -59,6 +59,39 @@ def test_components_of_a_library_are_named_and_an_unknown_one_is_found(mixed):
     assert cosines(found.components[~found.fixed], mixed.components[2:])[0] > 0.999
 
 
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_as_many_components_as_are_asked_for(mixed, solution, number):
+    """What was found on their own is told; where it is that number, it is the answer."""
+    found = solve(KEY, mixed.x, OPTIONS, num_components=number, restarts=2)
+    assert len(found.components) == number
+    assert found.opinions.counts.tolist() == [3, 3]
+    closest = np.sort(cosines(found.components, mixed.components))[::-1]
+    assert (closest[: min(number, 3)] > 0.9).all()
+    if number == 3:
+        np.testing.assert_allclose(found.components, solution.components, atol=1e-2)
+
+
+def test_an_image_of_far_more_components_than_are_asked_for_begins_at_pure_spectra():
+    """Three materials under light of many colours: more than three stand out of the noise."""
+    random = np.random.default_rng(1)
+    pure = random.random((3, 50)) + 0.1
+    shares = random.dirichlet((0.3,) * 3, 40)
+    light = random.uniform(0.5, 1.5, (40, 1)) ** np.linspace(0, 1, 50)
+    x = (shares @ pure * light + 0.002 * random.normal(size=(40, 50))).astype(np.float32)
+    found = solve(KEY, x, OPTIONS, num_components=3, restarts=1)
+    assert found.opinions.counts[0] > 6
+    assert len(found.components) == 3
+    size = np.linalg.norm(pure, axis=1, keepdims=True)
+    assert cosines(found.components, (pure / size).astype(np.float32)).min() > 0.96
+
+
+def test_fewer_components_than_are_asked_for_are_told(mixed, caplog, monkeypatch):
+    monkeypatch.setattr("jaxhsi.runtime.solve._numbered", lambda run, state, ground, number: state)
+    with caplog.at_level(logging.WARNING):
+        solve(KEY, mixed.x, OPTIONS, num_components=5, restarts=1)
+    assert "3 components in the place of 5" in caplog.text
+
+
 def logged(folder, mixed, options: Options = OPTIONS):
     with Checkpoints(folder / "checkpoints") as checkpoints:
         first = (checkpoints.latest() or 0) * options.steps
@@ -111,6 +144,10 @@ X = np.abs(np.random.default_rng(0).normal(size=(6, 8))).astype(np.float32)
         (np.delete(np.insert(X, 4, 0, 0), 5, 0), {}, "1 spectra are all zero, e.g. row 4"),
         (X, {"library": np.ones((2, 7), np.float32)}, "the library has 7 bands and the spectra 8"),
         (X, {"num_candidates": 6}, "give 1 to 5"),
+        (X, {"num_components": 6}, "6 components cannot be told apart .* give 1 to 5"),
+        (X, {"num_components": 0}, "0 components"),
+        (X, {"num_components": 3, "num_candidates": 2}, "2 candidates are fewer than 3 components"),
+        (X, {"num_components": 3, "library": X[:2]}, "leave num_components out"),
     ],
 )
 def test_tables_that_cannot_be_solved_are_refused(spectra, options, told):
