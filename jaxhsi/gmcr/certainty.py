@@ -21,7 +21,7 @@ CHANCE = 1.1
 The largest singular value of n x c white noise exceeds sqrt(n) + sqrt(c) by a few times
 (sqrt(n) + sqrt(c)) (1/sqrt(n) + 1/sqrt(c))^(1/3) in its square (Johnstone 2001, Ann. Stat. 29).
 """
-_SURE, _STEEP = 1.0, 3.0  # see `confidence`
+_SURE, _STEEP = 0.4, 5.0  # see `confidence`
 
 
 class Curve(NamedTuple):
@@ -108,7 +108,8 @@ def confidence(fitted: Fit, agreement: Float[Array, " p"]) -> Float[Array, " p"]
     """How sure each component is, 0 to 1: what restarts say, times what its evidence does.
 
     Evidence is the logarithm of what it gains over what noise would; of it a logistic curve is
-    taken, set by hand: a half where a component gains e times as much as noise.
-    `benchmarks/gmcr_confidence.py` counts how often components of some confidence are real.
+    taken: a half where a component gains 1.5 times as much as noise. It is fitted to the 1,354
+    components that `benchmarks/gmcr_confidence.py` finds in 120 tables under fifteen kinds of noise
+    and mixing, of which two are false, of evidence 0.39 and 0.98: true to their sum, and no more.
     """
     return agreement / (1 + jnp.exp(-_STEEP * (fitted.worth - _SURE)))
