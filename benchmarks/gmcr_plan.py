@@ -1,8 +1,8 @@
 """The rows of the benchmark, by groups; a row says all that a process needs to measure it.
 
 Keys: group, case (a name for tables), at (the number that a curve runs over), method, seed, make
-(`gmcr_cases.open_case`), and for jaxhsi what it is told: solver, mixing, priors, num_candidates,
-new (whether networks for new spectra are trained too).
+(`gmcr_cases.open_case`), and for jaxhsi what it is told: solver, mixing, priors, num_components,
+num_candidates, new (whether networks for new spectra are trained too).
 """
 
 from collections.abc import Callable, Iterator
@@ -59,6 +59,9 @@ REAL_METHODS = {
     "jasper": ("VCA + FCLS, given N", "NMF, given N"),
     "samson": ("VCA + FCLS, given N", "NMF, given N"),
 }
+
+NAMED = {"jasper": 4, "samson": 3}
+"""Materials that a person names in images."""
 
 GROWTH = ((16, 512), (64, 512), (256, 512), (512, 512), (512, 2048), (1024, 2048))
 
@@ -167,6 +170,9 @@ def real() -> Rows:
             make = {"kind": name}
             yield _row("real", name, seed, make)
             yield _row("real", name, seed, make, "jaxhsi, closure", priors={"closure": True})
+            if name in NAMED:
+                given = {"num_components": NAMED[name]}
+                yield _row("real", name, seed, make, "jaxhsi, given N", **given)
             for method in methods:
                 yield _row("real", name, seed, make, method)
         yield _row("real", "nir", seed, {"kind": "nir"})

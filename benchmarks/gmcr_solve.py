@@ -91,6 +91,7 @@ def solve_case(row: dict, case: Case) -> Found:
         mixing=forward,
         priors=priors.chosen(),
         library=library,
+        num_components=row.get("num_components"),
         num_candidates=row.get("num_candidates"),
         logbook=steps,
     )
