@@ -49,7 +49,9 @@ def vote(describe: Describe, found: Sequence[Found]) -> Vote:
         describe: of the solver, compiled.
         found: state and ground of each restart, on the same spectra.
     """
-    (judge, ground), *_ = found
+    (judge, ground), *others = found
+    if not others:
+        return Vote(0, np.array([int(judge.pool.alive.sum())]), np.zeros(1))
     fits = [describe(judge._replace(pool=_moved(each, ground)), ground.x) for each in found]
     lengths = np.array([float(fitted.length) for fitted in fits])
     counts = np.array([int(fitted.pool.alive.sum()) for fitted in fits])
@@ -62,6 +64,8 @@ def agreement(
 ) -> Float[np.ndarray, " p"]:
     """Share of the restarts, itself among them, that hold each component of the answer to noise."""
     state, ground = answer
+    if not others:
+        return np.ones(len(state.pool.alive), np.float32)
     fitted = describe(state, ground.x)
     held = [_explained(fitted, _moved(other, ground).components, options) for other in others]
     own = np.ones(len(fitted.pool.alive), bool)

@@ -19,7 +19,7 @@ from jaxhsi.gmcr.candidates import Options
 from jaxhsi.gmcr.gates import open_probability
 from jaxhsi.gmcr.mixing import Aggregate, Forward, linear
 from jaxhsi.gmcr.noise import residual_law
-from jaxhsi.gmcr.start import survey
+from jaxhsi.gmcr.start import Survey, survey
 from jaxhsi.runtime.alternate import PriorOf, alternate
 from jaxhsi.runtime.checkpoint import Checkpoints
 from jaxhsi.runtime.ground import (
@@ -171,7 +171,7 @@ def _numbered(run: Solver, state: State, ground: Ground, number: int) -> State:
     tried = [state] if count <= _FAR * number else []
     made = [
         run.numbered(start, ground.x, number)
-        for start in (*tried, _begun(run, ground, number, len(state.logits)))
+        for start in (*tried, _begun(run, ground, _survey(ground.x), number, len(state.logits)))
     ]
     judged = [run.describe(state._replace(pool=each.pool), ground.x) for each in made]
     best = made[int(np.argmin([float(fitted.length) for fitted in judged]))]
@@ -210,15 +210,17 @@ _survey = jax.jit(survey)
 
 
 def _start(run: Solver, ground: Ground, given: int | None, candidates: int | None) -> State:
-    wanted = candidates or math.ceil(REDUNDANCY * int(_survey(ground.x).rank)) + 2
+    found = _survey(ground.x)
+    wanted = candidates or math.ceil(REDUNDANCY * int(found.rank)) + 2
     tried = max(1, min(wanted, min(ground.x.shape) - 1))
     least = max(tried, given or 0) + ROOM
-    return _begun(run, ground, tried, next((size for size in SLOTS if size >= least), least))
+    slots = next((size for size in SLOTS if size >= least), least)
+    return _begun(run, ground, found, tried, slots)
 
 
-def _begun(run: Solver, ground: Ground, tried: int, slots: int) -> State:
+def _begun(run: Solver, ground: Ground, found: Survey, tried: int, slots: int) -> State:
     """A pool of the purest spectra of the data."""
-    begun = run.init(ground.x, _survey(ground.x), tried, slots, ground.frame)
+    begun = run.init(ground.x, found, tried, slots, ground.frame)
     return begun._replace(noise=jax.tree.map(jnp.array, ground.noise))
 
 
