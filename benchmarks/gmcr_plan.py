@@ -187,14 +187,16 @@ def scale() -> Rows:
 
 
 def ablation() -> Rows:
-    """Parts switched off by options that users have, 20 dB."""
+    """Parts switched off by options that users have."""
     for seed in range(3):
-        for n in (16, 64):
-            for name, solver in ABLATIONS.items():
-                yield _row("ablation", f"N={n}", seed, _mixtures(n), name, at=n, solver=solver)
-            for name, times in (("start with N", 1), ("start with 2N", 2)):
-                many = times * n
-                yield _row("ablation", f"N={n}", seed, _mixtures(n), name, num_candidates=many)
+        for snr in LEVELS:
+            for n in (16, 64):
+                case, make = f"N={n}, {snr:g} dB", _mixtures(n, snr)
+                for name, solver in ABLATIONS.items():
+                    yield _row("ablation", case, seed, make, name, at=n, solver=solver)
+                for name, times in (("start with N", 1), ("start with 2N", 2)):
+                    many = times * n
+                    yield _row("ablation", case, seed, make, name, num_candidates=many)
 
 
 def rivals() -> Rows:
