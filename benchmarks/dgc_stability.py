@@ -42,7 +42,6 @@ from jaxhsi.tally import scored
 from jaxhsi.task import Task, open_task
 
 CASES = ("leaf K=16", "SalinasA K=6", "SalinasA K=8, noise")
-SHOWN = ("mean_iou", "oa", "nmi", "active_clusters")
 STEPS = (0, 10, 25, 50, 100, 200)
 
 UPSTREAM = {  # what configs/dgc_upstream.yaml says, but for the sizes

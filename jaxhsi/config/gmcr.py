@@ -125,20 +125,25 @@ class GMCRConfig:
                 at_least(f"--{name}", getattr(self, name), least)
         if self.method == "upstream" and (self.mixing != "linear" or self.priors != PriorOptions()):
             raise ValueError("--mixing and --priors belong to --method gated, the default")
-        if self.num_components is not None and self.method == "upstream":
-            raise ValueError("--num_components belongs to --method gated, the default")
-        if self.num_components is not None and self.library is not None:
-            raise ValueError(
-                "--library says how many of its spectra are present; leave --num_components out"
-            )
-        if (self.num_candidates or self.num_components or 0) < (self.num_components or 0):
-            raise ValueError(
-                f"--num_candidates {self.num_candidates} are fewer than --num_components "
-                f"{self.num_components}; give as many at least, or leave them out"
-            )
+        if self.num_components is not None:
+            self._check_number(self.num_components)
         if self.data is None and self.truth is not None:
             raise ValueError(
                 "--truth was given without --data; the built-in mixtures know their truth"
+            )
+
+    def _check_number(self, components: int) -> None:
+        """Refuse a given number of components beside what cannot keep to it."""
+        if self.method == "upstream":
+            raise ValueError("--num_components belongs to --method gated, the default")
+        if self.library is not None:
+            raise ValueError(
+                "--library says how many of its spectra are present; leave --num_components out"
+            )
+        if self.num_candidates is not None and self.num_candidates < components:
+            raise ValueError(
+                f"--num_candidates {self.num_candidates} are fewer than --num_components "
+                f"{components}; give as many at least, or leave them out"
             )
 
 

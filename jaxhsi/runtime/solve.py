@@ -140,7 +140,7 @@ def _linear(
         if not ground.given:
             found = [(run.corner(state, its.x), its) for state, its in found]
         best, counts, lengths = vote(run.describe, found)
-        if num_components in counts:
+        if num_components is not None and num_components in counts:
             best = int(np.argmin(np.where(counts == num_components, lengths, np.inf)))
         state, ground = found[best]
         if num_components is not None:
@@ -173,8 +173,11 @@ def _numbered(run: Solver, state: State, ground: Ground, number: int) -> State:
         run.numbered(start, ground.x, number)
         for start in (*tried, _begun(run, ground, _survey(ground.x), number, len(state.logits)))
     ]
-    judged = [run.describe(state._replace(pool=each.pool), ground.x) for each in made]
-    best = made[int(np.argmin([float(fitted.length) for fitted in judged]))]
+
+    def length(each: State) -> float:
+        return float(run.describe(state._replace(pool=each.pool), ground.x).length)
+
+    best = min(made, key=length) if len(made) > 1 else made[0]
     return state._replace(pool=best.pool, law=best.law, logits=best.logits)
 
 
@@ -306,9 +309,11 @@ def _check(x: np.ndarray, library: Any, components: int | None, candidates: int 
                 f"{number} {name} cannot be told apart by {count} spectra of {bands} bands; "
                 f"give 1 to {min(count, bands) - 1}"
             )
-    if components is not None and library is not None:
+    if components is None:
+        return
+    if library is not None:
         raise ValueError(
             "a library says how many of its spectra are present; leave num_components out beside it"
         )
-    if components is not None and (candidates or components) < components:
+    if candidates is not None and candidates < components:
         raise ValueError(f"{candidates} candidates are fewer than {components} components")
