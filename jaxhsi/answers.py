@@ -14,6 +14,7 @@ from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.findings import Findings
 from jaxhsi.gmcr.algorithm import Opinions
 from jaxhsi.gmcr.ambiguity import Turned
+from jaxhsi.gmcr.amortised import Info as AmortisedInfo
 from jaxhsi.gmcr.amortised import Model
 from jaxhsi.gmcr.amortised import Options as AmortisedOptions
 from jaxhsi.gmcr.amortised_data import dictionary
@@ -32,6 +33,7 @@ from jaxhsi.runtime.folder import SOLVED
 from jaxhsi.runtime.ground import in_frame
 from jaxhsi.runtime.joint import fit_joint, joint_method
 from jaxhsi.runtime.logbook import Logbook
+from jaxhsi.runtime.progress import OnProgress, ignore_progress
 from jaxhsi.runtime.solve import solve
 from jaxhsi.runtime.unmix import train_amortised, unmix_stream
 from jaxhsi.unmixer import (
@@ -76,7 +78,13 @@ class Answer(NamedTuple):
     turned: Turned | None = None
 
 
-def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh) -> Answer:
+def gated_answer(
+    config: GMCRConfig,
+    problem: Problem,
+    folder: Path,
+    mesh: Mesh,
+    on_progress: OnProgress = ignore_progress,
+) -> Answer:
     """The default: the gated solver, then networks trained on what it found."""
     key, unit = jax.random.key(config.seed), data_unit(problem.table.spectra)
     spectra = problem.table.spectra / np.float32(unit)
@@ -97,6 +105,7 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
             logbook=_logbook(folder, taken, None),
             checkpoints=checkpoints,
             mesh=mesh,
+            on_progress=on_progress,
         )
     components = np.asarray(solution.components)
     _check_any(components, "lower --solver.margin")
@@ -111,7 +120,12 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
     straight = np.asarray(straightened(spectra, solution, forward))
     framed, seen = in_frame(unit_rows, straight)
     options = replace(config.amortised, non_negative=config.solver.non_negative)
-    _, state = train_amortised(key, framed, seen, options)
+    on_progress("networks", 0, options.steps)
+
+    def trained(taken: int, info: AmortisedInfo) -> None:
+        on_progress("networks", taken, options.steps, f"loss {info.loss:.4g}")
+
+    _, state = train_amortised(key, framed, seen, options, trained)
     names = found_names(unit_rows.components, np.asarray(solution.fixed), problem)
     shared = isinstance(model, Forward) and not model.local
     solved = Solved(
@@ -135,8 +149,12 @@ def gated_answer(config: GMCRConfig, problem: Problem, folder: Path, mesh: Mesh)
     offset = np.asarray(solution.departures.offset, np.float32) * np.float32(unit)
     found = found._replace(offset=offset if offset.any() else None)
     done, departures = bool(solution.converged), solution.departures
+    on_progress("confidence", 0)
     sure = certainty(unit_rows, straight, config.solver, seed=config.seed)
-    extremes = ambiguity(unit_rows, straight, non_negative=config.solver.non_negative)
+    extremes = None
+    if config.ranges:
+        signs = config.solver.non_negative
+        extremes = ambiguity(unit_rows, straight, non_negative=signs, on_progress=on_progress)
     return Answer(
         _sized(found, solved.sizes) if config.priors.closure else found,
         law,

@@ -10,6 +10,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from jaxhsi.config.files import config_parser, parsed_config
+from jaxhsi.runtime.watchdog import stall_seconds, stall_watchdog
 
 MENDABLE = (ValueError, OSError, ImportError, FloatingPointError)
 """Errors that a user can do something about."""
@@ -56,7 +57,8 @@ def run_command(
         parsed = parser.parse_args([*more, *arguments])
     try:
         options = parsed_config(config, parser, parsed)
-        action(options, **{name: parsed[name] for name in flags or {}})
+        with stall_watchdog(stall_seconds()):
+            action(options, **{name: parsed[name] for name in flags or {}})
     except MENDABLE as error:
         if os.environ.get("JAXHSI_TRACEBACK"):
             raise

@@ -23,6 +23,7 @@ from jaxhsi.report.tables import component_table, fit_table
 from jaxhsi.runtime.alternate import suspicion
 from jaxhsi.runtime.folder import CONFIG, check_folder, claim_folder, fresh_folder
 from jaxhsi.runtime.parallel import device_mesh
+from jaxhsi.runtime.progress import ProgressBars
 
 
 def unmix_table(
@@ -55,7 +56,8 @@ def unmix_table(
     if config.method == "upstream":
         answer = joint_answer(config, problem, folder)
     else:
-        answer = gated_answer(config, problem, folder, mesh)
+        with ProgressBars(console) as bars:
+            answer = gated_answer(config, problem, folder, mesh, bars)
     scores = _scores(answer, problem)
     doubt = None if answer.misfit is None else suspicion(answer.misfit, config.mixing)
     if doubt is not None:

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "jaxhsi"
 LAYERS = (
-    ("spectral", "metrics", "functional", "merging", "tally"),
+    ("spectral", "metrics", "functional", "linear_algebra", "merging", "tally"),
     ("dgc", "gmcr"),
     ("data",),
     ("runtime",),

@@ -66,6 +66,8 @@ class GMCRConfig:
         num_candidates: components to start from, more than there are; chosen if not given.
         restarts: answers to choose from by a vote; five for small tables, one for those that take
             long, if not given.
+        ranges: whether to look for the range of each component over answers that are as good, of up
+            to 24 components; it takes the longer, the more there are.
         seed: of everything drawn at random.
         devices: number of devices to spread over; all that divide the spectra if not given.
         key: name of the table or cube inside a .npz or .mat file.
@@ -93,6 +95,7 @@ class GMCRConfig:
     num_components: int | None = None
     num_candidates: int | None = None
     restarts: int | None = None
+    ranges: bool = True
     seed: int = 0
     devices: int | None = None
     key: str | None = None
@@ -147,5 +150,5 @@ class GMCRConfig:
             )
 
 
-FREE_TO_CHANGE = ("out", "devices", "truth", "amortised", "epochs")
+FREE_TO_CHANGE = ("out", "devices", "truth", "amortised", "ranges", "epochs")
 """Options that a run may be resumed with other values of: the solver does not see them."""

@@ -83,7 +83,7 @@ def write_geotiff(path: Path, classes: ClassMap) -> None:
             file.update_tags(1, **{f"CLASS_{i}": name for i, name in enumerate(classes.names)})
             for y0, x0, height, width in tiles(classes.shape, (BLOCK, BLOCK)):
                 labels = classes.read(slice(y0, y0 + height), slice(x0, x0 + width))
-                values = np.where(labels < 0, no_data, labels).astype(kind)
+                values = np.where(labels < 0, np.int64(no_data), labels).astype(kind)
                 file.write(values, 1, window=window(x0, y0, width, height))
 
 

@@ -13,6 +13,8 @@ from jax import lax
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, Key
 
+from jaxhsi.linear_algebra import cholesky, inverse
+
 AT_ONCE = 8  # starts side by side; each holds an array of pixels by clusters
 SHRINKAGE = 0.02  # of the mean variance, added to the covariance: it stays invertible
 
@@ -65,7 +67,7 @@ def geometry(mixture: Mixture) -> Geometry:
     dim = within.shape[0]
     ridge = jnp.maximum(SHRINKAGE * jnp.trace(within) / dim, 1e-6)
     covariance = (within + within.T) / 2 + ridge * jnp.eye(dim)
-    whitening = jnp.linalg.cholesky(jnp.linalg.inv(covariance))
+    whitening = cholesky(inverse(covariance))
     return Geometry(whitening, means @ whitening, -2 * jnp.log(jnp.diagonal(whitening)).sum())
 
 

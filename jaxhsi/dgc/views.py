@@ -117,7 +117,8 @@ def compose(outer: Affine, inner: Affine) -> Affine:
 
 def invert(affine: Affine) -> Affine:
     """The inverse of an affine map."""
-    linear = jnp.linalg.inv(affine[:, :2])
+    (a, b), (c, d) = affine[:, :2]
+    linear = jnp.array([[d, -b], [-c, a]]) / (a * d - b * c)
     return jnp.concatenate([linear, -linear @ affine[:, 2:]], axis=1)
 
 

@@ -4,13 +4,16 @@ C S = (C T^-1) (T S) for any T: where neither non-negativity nor zeros of C hold
 not tell one from the other.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxhsi.linear_algebra import inverse
 
 AS_GOOD = 3.84
 """Rise of chi-squared within which an answer is as good: 95 % of a profile likelihood."""
@@ -65,7 +68,8 @@ def rise(turn: Float[Array, "k k"], mixture: Mixture, non_negative: bool) -> Flo
     codes, components, whitened = _turned(turn, mixture)
     forbidden = jnp.minimum(codes, 0.0) if non_negative else jnp.zeros_like(codes)
     forbidden = jnp.where(mixture.present, forbidden, codes)
-    grown = jnp.sum((forbidden @ whitened) ** 2)
+    # ||F W||^2 = sum (F'F) * (W W'): no product as large as the data.
+    grown = jnp.sum((forbidden.T @ forbidden) * (whitened @ whitened.T))
     if not non_negative:
         return grown
     # What the frame makes of the negative part is told from its share of each spectrum.
@@ -75,7 +79,7 @@ def rise(turn: Float[Array, "k k"], mixture: Mixture, non_negative: bool) -> Flo
 
 
 def _turned(turn: Array, mixture: Mixture) -> tuple[Array, Array, Array]:
-    codes = jnp.linalg.solve(turn.T, mixture.codes.T).T
+    codes = mixture.codes @ inverse(turn)
     return codes, turn @ mixture.components, turn @ mixture.whitened
 
 
@@ -85,8 +89,11 @@ def contribution(turn: Float[Array, "k k"], mixture: Mixture, j: Array) -> Float
     return jnp.log(jnp.sum(codes[:, j] ** 2)) + jnp.log(jnp.sum(whitened[j] ** 2))
 
 
-@partial(jax.jit, static_argnames="non_negative")
-def turned(mixture: Mixture, non_negative: bool = True) -> Turned:
+def turned(
+    mixture: Mixture,
+    non_negative: bool = True,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Turned:
     """The extremes of each component.
 
     Of each, T is moved by gradient steps so that it contributes least, then most, against the rise,
@@ -97,10 +104,27 @@ def turned(mixture: Mixture, non_negative: bool = True) -> Turned:
     Args:
         mixture: the answer.
         non_negative: negative values are impossible.
+        on_progress: called with the extremes that were looked for and the number of all.
 
     Source: Tauler 2001 (J. Chemometrics 15, 627), MCR-BANDS; the zeros and the limit by likelihood
     are ours.
     """
+    size = mixture.codes.shape[1]
+    blocks = []
+    for first in range(0, 2 * size, _TOGETHER):
+        which = jnp.minimum(jnp.arange(first, first + _TOGETHER), 2 * size - 1)
+        blocks.append(jax.block_until_ready(_extremes(mixture, which, non_negative)))
+        if on_progress is not None:
+            on_progress(min(first + _TOGETHER, 2 * size), 2 * size)
+    found = (jnp.concatenate(parts)[: 2 * size] for parts in zip(*blocks, strict=True))
+    return Turned(*(part.reshape(size, 2, *part.shape[1:]) for part in found))
+
+
+@partial(jax.jit, static_argnames="non_negative")
+def _extremes(
+    mixture: Mixture, which: Int[Array, " m"], non_negative: bool
+) -> tuple[Array, Array, Array]:
+    """Share, spectrum and rise of so many extremes: component `which` // 2, least or most."""
     size = mixture.codes.shape[1]
     identity = jnp.eye(size)
     free = (1 - identity) * ~mixture.fixed[:, None]
@@ -129,8 +153,7 @@ def turned(mixture: Mixture, non_negative: bool = True) -> Turned:
         spectrum = found[j] / jnp.linalg.norm(found[j])
         return share, spectrum, rise(turn, mixture, non_negative)
 
-    found = jax.lax.map(extreme, jnp.arange(2 * size), batch_size=_TOGETHER)
-    return Turned(*(part.reshape(size, 2, *part.shape[1:]) for part in found))
+    return jax.vmap(extreme)(which)
 
 
 def _descended(loss: partial, off: Float[Array, "k k"]) -> Float[Array, "k k"]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.gmcr.noise import NoiseLaw, noise_scale
+from jaxhsi.linear_algebra import inverse
 
 _TINY = 1e-20
 _PERMUTATIONS = 1024
@@ -61,8 +62,8 @@ def dictionary(
     scale = _mixture_scale(concentrations, gram, noise, components.shape[1])
     size = jnp.mean((concentrations / scale[:, None]) ** 2)
     ridge = 1 / jnp.maximum(size, _TINY) + 1e-6 * jnp.trace(gram) / len(gram)
-    inverse = jnp.linalg.inv(gram + ridge * jnp.eye(len(gram)))
-    return Dictionary(components, gram, (inverse + inverse.T) / 2, noise)
+    filter = inverse(gram + ridge * jnp.eye(len(gram)))
+    return Dictionary(components, gram, (filter + filter.T) / 2, noise)
 
 
 def _mixture_scale(codes: Array, gram: Array, noise: NoiseLaw, bands: int) -> Float[Array, " n"]:

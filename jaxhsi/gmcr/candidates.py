@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhsi.gmcr.coding import coefficient_price, sparse_codes, used
 from jaxhsi.gmcr.colour import Frame
+from jaxhsi.linear_algebra import inverse
 
 
 @dataclass(frozen=True)
@@ -171,11 +172,9 @@ def gains(
     gram = codes.T @ codes
     scale = jnp.maximum(jnp.trace(gram) / jnp.maximum(jnp.sum(is_open), 1), 1e-9)
     idle = jnp.where(used(codes) > 0, 1e-5 * scale, scale)  # codes may be all but dependent
-    spectra = 1 / jnp.diagonal(jnp.linalg.inv(gram + jnp.diag(idle)))
+    spectra = 1 / jnp.diagonal(inverse(gram + jnp.diag(idle)))
     shown = components * is_open[:, None]
-    mixes = 1 / jnp.diagonal(
-        jnp.linalg.inv(shown @ shown.T + jnp.diag(jnp.where(is_open, 1e-4, 1.0)))
-    )
+    mixes = 1 / jnp.diagonal(inverse(shown @ shown.T + jnp.diag(jnp.where(is_open, 1e-4, 1.0))))
     return jnp.minimum(spectra, jnp.sum(codes**2, axis=0) * mixes)
 
 

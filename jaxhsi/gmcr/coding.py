@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxhsi.linear_algebra import inverse, inverse_small
+
 CLOSED = 1e-3
 """Gates up to this are closed: their spectra take no part."""
 _RIDGE = 0.02
@@ -55,7 +57,7 @@ def sparse_codes(
     s = components * is_open[:, None]
     damping = jnp.where(is_open, ridge * (1 / jnp.maximum(gates, CLOSED) - 1), 0.0)
     gram, match = s @ s.T, x @ s.T
-    dense = jnp.linalg.solve(gram + jnp.diag(damping + jnp.where(is_open, _RIDGE, 1.0)), match.T).T
+    dense = match @ inverse(gram + jnp.diag(damping + jnp.where(is_open, _RIDGE, 1.0)))
     most = min(most, components.shape[0])
 
     def size(values: Array) -> Array:
@@ -91,31 +93,31 @@ def _eliminate(
     small = jnp.where(pairs, gram[chosen[:, :, None], chosen[:, None, :]], 0.0)
     diagonal = jnp.where(active, damping[chosen] + _JITTER, 1.0)
     small = small + diagonal[:, :, None] * jnp.eye(most)
-    inverse = jnp.linalg.inv(small)
+    inverted = inverse_small(small)
     # No diagonal of an inverse is less than the reciprocal of the matrix's own; rounding errors
     # are, where components are nearly the same.
     least_own = 1 / jnp.diagonal(small, axis1=1, axis2=2)
     targets = jnp.take_along_axis(match, chosen, 1) * active
-    codes = jnp.einsum("nij,nj->ni", inverse, targets)
+    codes = jnp.einsum("nij,nj->ni", inverted, targets)
 
     def drop(_: Array, held: tuple) -> tuple:
-        inverse, codes, active = held
-        own = jnp.maximum(jnp.diagonal(inverse, axis1=1, axis2=2), least_own)
+        inverted, codes, active = held
+        own = jnp.maximum(jnp.diagonal(inverted, axis1=1, axis2=2), least_own)
         gain = codes**2 / own
         if non_negative:  # negatives go first, the most negative before the others
             gain = jnp.where(codes > 0, gain, codes - 1e3)
         gain = jnp.where(active, gain, jnp.inf)
         least = jnp.argmin(gain, axis=1)[:, None]
         dropped = jnp.take_along_axis(gain, least, 1) < price
-        column = jnp.take_along_axis(inverse, least[:, :, None], 2)[:, :, 0]
+        column = jnp.take_along_axis(inverted, least[:, :, None], 2)[:, :, 0]
         own = jnp.take_along_axis(own, least, 1)
         step = jnp.where(dropped, jnp.take_along_axis(codes, least, 1) / own, 0.0)
         gone = (jnp.arange(most) == least) & dropped
         scaled = jnp.where(dropped, column / own, 0.0)
-        inverse = inverse - scaled[:, :, None] * column[:, None, :]
-        return inverse, jnp.where(gone, 0.0, codes - step * column), active & ~gone
+        inverted = inverted - scaled[:, :, None] * column[:, None, :]
+        return inverted, jnp.where(gone, 0.0, codes - step * column), active & ~gone
 
-    _, codes, active = jax.lax.fori_loop(0, most, drop, (inverse, codes, active))
+    _, codes, active = jax.lax.fori_loop(0, most, drop, (inverted, codes, active))
     codes = jnp.where(active, jnp.maximum(codes, 0) if non_negative else codes, 0.0)
     return jnp.zeros_like(match).at[jnp.arange(len(match))[:, None], chosen].set(codes)
 

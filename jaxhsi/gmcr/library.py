@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float
 from jaxhsi.gmcr.candidates import Candidates, Options, free_price, shape
 from jaxhsi.gmcr.coding import used
 from jaxhsi.gmcr.select import Fit
+from jaxhsi.linear_algebra import inverse
 
 
 def explained(fitted: Fit, known: Float[Array, "l c"], options: Options) -> Bool[Array, " p"]:
@@ -23,7 +24,7 @@ def explained(fitted: Fit, known: Float[Array, "l c"], options: Options) -> Bool
     pool, codes = fitted.pool, fitted.codes
     gram = codes.T @ codes
     idle = jnp.where(used(codes) > 0, 1e-6 * jnp.trace(gram) / len(gram), 1.0)
-    stiffness = 1 / jnp.diagonal(jnp.linalg.inv(gram + jnp.diag(idle)))
+    stiffness = 1 / jnp.diagonal(inverse(gram + jnp.diag(idle)))
     cosines = jnp.max(pool.components @ known.T, axis=1)
     raised = stiffness * (1 - cosines**2)
     return pool.alive & (raised < options.margin * free_price(used(codes), known.shape[1]))

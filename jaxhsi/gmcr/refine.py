@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.mixing import Forward, Parameters, linear
 from jaxhsi.gmcr.priors import Around, Factors, Prior
+from jaxhsi.linear_algebra import inverse
 
 _POWER = 12  # power iterations for the size of a step
 _SAFETY = 1.2  # they come from below
@@ -109,9 +110,9 @@ def _together(
     (c, s), _ = held
     free = Refined(Factors(support, s != 0), jax.tree.map(lambda a: a == a, held.parameters))
     mean = jnp.sqrt(jnp.mean(noise**2, axis=1, keepdims=True))
-    among = jnp.linalg.inv(s @ s.T + _DAMPING * jnp.mean(jnp.sum(s**2, 1)) * jnp.eye(len(s)))
+    among = inverse(s @ s.T + _DAMPING * jnp.mean(jnp.sum(s**2, 1)) * jnp.eye(len(s)))
     gram = (c / mean).T @ (c / mean)
-    across = jnp.linalg.inv(gram + _DAMPING * jnp.trace(gram) / len(gram) * jnp.eye(len(gram)))
+    across = inverse(gram + _DAMPING * jnp.trace(gram) / len(gram) * jnp.eye(len(gram)))
 
     def model(at: Refined) -> Array:
         return weighted(at.parameters, at.factors)

@@ -16,6 +16,7 @@ from jaxhsi.gmcr.mixing import Aggregate, Forward, excess, linear, without_param
 from jaxhsi.gmcr.noise import noise_scale
 from jaxhsi.gmcr.priors import Factors, Prior, combine, known, non_negative, scaled_to
 from jaxhsi.gmcr.refine import Refined, refined
+from jaxhsi.linear_algebra import inverse
 from jaxhsi.runtime.ground import in_frame, whitening, without_spikes
 
 ROUNDS = 12
@@ -93,7 +94,7 @@ def _sure(factors: Factors, noise: Float[Array, "n 1"]) -> Factors:
     largest of each spectrum and of each component stays.
     """
     c, s = factors
-    alone = 1 / jnp.diagonal(jnp.linalg.inv(s @ s.T + 1e-6 * jnp.eye(len(s))))
+    alone = 1 / jnp.diagonal(inverse(s @ s.T + 1e-6 * jnp.eye(len(s))))
     gain = c**2 * alone / noise**2
     sure = gain > _SURE * coefficient_price(jnp.asarray(len(s), jnp.float32))
     sure |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))

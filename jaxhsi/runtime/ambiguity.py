@@ -1,5 +1,7 @@
 """The range of each component over answers that are as good."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,13 +10,18 @@ from jaxtyping import Array, Float
 from jaxhsi.gmcr.algorithm import Solution
 from jaxhsi.gmcr.ambiguity import Mixture, Turned, turned
 from jaxhsi.runtime.alternate import where_white
+from jaxhsi.runtime.progress import OnProgress, ignore_progress
 
 MOST = 24
 """Components; the search takes as many times as long as there are, and each step longer."""
 
 
 def ambiguity(
-    solution: Solution, spectra: Float[np.ndarray | Array, "n c"], *, non_negative: bool = True
+    solution: Solution,
+    spectra: Float[np.ndarray | Array, "n c"],
+    *,
+    non_negative: bool = True,
+    on_progress: OnProgress = ignore_progress,
 ) -> Turned | None:
     """The extremes of each component; None for more than 24 components.
 
@@ -22,6 +29,7 @@ def ambiguity(
         solution: of these spectra.
         spectra: as linear mixtures, see `alternate.straightened`.
         non_negative: components and concentrations were not to be negative.
+        on_progress: called with the extremes that were looked for.
     """
     if len(solution.components) > MOST:
         return None
@@ -33,4 +41,4 @@ def ambiguity(
         jnp.asarray(solution.concentrations != 0),
         jnp.asarray(solution.fixed),
     )
-    return jax.device_get(turned(mixture, non_negative))
+    return jax.device_get(turned(mixture, non_negative, partial(on_progress, "ranges")))

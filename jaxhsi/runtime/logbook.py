@@ -45,8 +45,14 @@ class Logbook:
         self._bar: Progress | None = None
 
     @contextmanager
-    def open(self) -> Iterator["Logbook"]:
-        """Show the progress bar for the length of the block, and close the files after it."""
+    def open(self, *, bar: bool = True) -> Iterator["Logbook"]:
+        """Show the progress bar, if asked, during the block, and close the files after it."""
+        if not bar:
+            try:
+                yield self
+            finally:
+                self._events.close()
+            return
         columns = (
             TextColumn("training"),
             BarColumn(),

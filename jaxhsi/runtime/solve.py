@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -36,6 +36,7 @@ from jaxhsi.runtime.ground import (
 from jaxhsi.runtime.logbook import Logbook
 from jaxhsi.runtime.opinions import affordable, agreement, vote
 from jaxhsi.runtime.parallel import device_mesh, replicate
+from jaxhsi.runtime.progress import OnProgress, ignore_progress
 
 SLOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072)
 """Sizes of pools, so that a new number of components seldom means a new compilation."""
@@ -60,6 +61,7 @@ def solve(
     logbook: Logbook | None = None,
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
+    on_progress: OnProgress = ignore_progress,
 ) -> Solution:
     """Components, concentrations and their number.
 
@@ -87,6 +89,7 @@ def solve(
         logbook: for diagnostics of the first.
         checkpoints: where phases of the first are saved; goes on from the newest.
         mesh: devices to spread the spectra over; one by default.
+        on_progress: called as steps are taken, see `progress.OnProgress`.
 
     Raises:
         ValueError: fewer than three spectra or two bands, values that are not finite, rows of
@@ -101,14 +104,16 @@ def solve(
 
     begin = survey_noise if mixing is linear else white_ground
     restarts = restarts if mixing is linear else 1
+    rounds = mixing is not linear or bool(priors)
 
     def unmix(data: Array | np.ndarray, turn: int) -> Solution:
         kept = (logbook, checkpoints) if turn == 0 else (None, None)
         ground = begin(mesh, np.asarray(data))
         numbers = num_components, num_candidates, restarts
-        return _linear(key, ground, options, library, *numbers, *kept, mesh)
+        named = partial(_in_round, on_progress, turn) if rounds else on_progress
+        return _linear(key, ground, options, library, *numbers, *kept, mesh, named)
 
-    if mixing is linear and not priors:
+    if not rounds:
         return unmix(x, 0)
     return alternate(unmix, jnp.asarray(x), mixing, priors, options)
 
@@ -124,28 +129,34 @@ def _linear(
     logbook: Logbook | None,
     checkpoints: Checkpoints | None,
     mesh: Mesh,
+    on_progress: OnProgress,
 ) -> Solution:
     run = _compiled(options)
+    on_progress("start", 0)
     # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
     # other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
         begun = replicate(mesh, _start(run, ground, num_components, num_candidates))
         restarts = restarts or affordable(len(ground.x), len(begun.logits))
         first = _resumed(jax.tree.map(jnp.copy, begun), ground, checkpoints, mesh)
-        found = [_phases(run, key, *first, options, logbook, checkpoints, mesh)]
+        named = [partial(on_progress, _stage(turn, restarts)) for turn in range(restarts)]
+        found = [_phases(run, key, *first, options, logbook, checkpoints, mesh, named[0])]
         for turn in range(1, restarts):
             state = jax.tree.map(jnp.copy, begun)  # steps use it up
             anew = jax.random.fold_in(key, _ANEW + turn)
-            found.append(_phases(run, anew, state, ground, options, None, None, mesh))
+            found.append(_phases(run, anew, state, ground, options, None, None, mesh, named[turn]))
         if not ground.given:
+            on_progress("comparison of restarts", 0)
             found = [(run.corner(state, its.x), its) for state, its in found]
         best, counts, lengths = vote(run.describe, found)
         if num_components is not None and num_components in counts:
             best = int(np.argmin(np.where(counts == num_components, lengths, np.inf)))
         state, ground = found[best]
         if num_components is not None:
+            on_progress(f"{num_components} components", 0)
             state = _numbered(run, state, ground, num_components)
         if library is not None:
+            on_progress("library", 0)
             known = to_frame(jnp.asarray(library, jnp.float32), ground.frame)
             state = run.identify(state, ground.x, known)
         others = found[:best] + found[best + 1 :]
@@ -236,17 +247,21 @@ def _phases(
     logbook: Logbook | None,
     checkpoints: Checkpoints | None,
     mesh: Mesh,
+    on_progress: OnProgress,
 ) -> tuple[State, Ground]:
     """Phases until one changes nothing, the noise that it leaves included."""
-    with nullcontext() if logbook is None else logbook.open():
+    on_progress(int(state.step))
+    with nullcontext() if logbook is None else logbook.open(bar=False):
         while not converged(state) and int(state.phase) < options.phases:
             for _ in range(options.steps // options.refresh):
                 number = int(state.step)
                 state, info = run.epoch(jax.random.fold_in(key, number), state, ground.x)
+                number += options.refresh
+                info = jax.device_get(info)
                 if logbook is not None:
-                    number += options.refresh
-                    logbook.write(number, jax.device_get(info)._asdict())
-                    logbook.advance(number)
+                    logbook.write(number, info._asdict())
+                note = f"loss {info.loss:.4g}, {info.active} components"
+                on_progress(number, None, note)
             state = run.settle(state, ground.x)
             if converged(state):
                 codes = np.asarray(run.unmix(state, ground.x), np.float64)
@@ -254,6 +269,14 @@ def _phases(
             if checkpoints is not None:
                 checkpoints.save(int(state.phase), with_frame(state, None))
     return state, ground
+
+
+def _stage(turn: int, restarts: int) -> str:
+    return "components" if restarts == 1 else f"components, restart {turn + 1} of {restarts}"
+
+
+def _in_round(on_progress: OnProgress, turn: int, stage: str, *progress: Any) -> None:
+    on_progress(f"round {turn + 1}: {stage}", *progress)
 
 
 def _solution(run: Solver, state: State, ground: Ground, opinions: Opinions) -> Solution:

@@ -1,0 +1,65 @@
+import ast
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+import jaxhsi
+from jaxhsi.linear_algebra import cholesky, inverse, inverse_small
+
+
+def definite(seed: int, *shape: int) -> jax.Array:
+    """Symmetric matrices of eigenvalues from .1 on."""
+    x = np.random.default_rng(seed).normal(size=(*shape, shape[-1]))
+    a = x @ np.swapaxes(x, -1, -2) / shape[-1] + 0.1 * np.eye(shape[-1])
+    return jnp.asarray(a, jnp.float32)
+
+
+@given(st.integers(0, 2**16), st.integers(1, 9), st.integers(1, 5))
+def test_small_inverses_are_those_of_lapack(seed, size, count):
+    a = definite(seed, count, size)
+    exact = np.linalg.inv(np.asarray(a, np.float64))
+    np.testing.assert_allclose(inverse_small(a), exact, rtol=0, atol=2e-5 * np.abs(exact).max())
+
+
+def test_a_small_inverse_by_hand():
+    a = jnp.array([[4.0, 2.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.5]])
+    by_hand = [[0.5, -0.5, 0.0], [-0.5, 1.0, 0.0], [0.0, 0.0, 2.0]]
+    np.testing.assert_allclose(inverse_small(a), by_hand, atol=1e-6)
+
+
+@pytest.mark.parametrize("function", [inverse, cholesky])
+def test_mapped_matrices_are_taken_one_after_the_other(function):
+    a = definite(0, 6, 5)
+    mapped = jax.jit(jax.vmap(function))
+    np.testing.assert_allclose(mapped(a), np.stack([function(m) for m in a]), rtol=1e-6)
+    assert "6x5x5xf32" not in "".join(
+        line for line in mapped.lower(a).as_text().splitlines() if "lapack" in line
+    )
+
+
+def test_an_inverse_has_the_derivative_of_its_equation():
+    a = definite(1, 4)
+    check_grads(lambda m: inverse(jnp.asarray(m)), (a,), order=2, modes=("fwd", "rev"), rtol=2e-2)
+    mapped = jax.vmap(jax.grad(lambda m: jnp.sum(inverse(m) ** 3)))
+    b = definite(2, 3, 4)
+    expected = np.stack([jax.grad(lambda m: jnp.sum(jnp.linalg.inv(m) ** 3))(m) for m in b])
+    np.testing.assert_allclose(mapped(b), expected, rtol=1e-3)
+
+
+def test_no_other_module_hands_systems_to_lapack_that_may_be_mapped():
+    """`jnp.linalg.solve`, `inv` and `cholesky` are batched where they are mapped; these are not."""
+    package = Path(jaxhsi.__file__).parent
+    bad = []
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in ("solve", "inv", "cholesky"):
+                source = ast.unparse(node.value)
+                if source in ("jnp.linalg", "jax.numpy.linalg", "jax.scipy.linalg", "jax.lax"):
+                    bad.append(f"{path.relative_to(package)}:{node.lineno}")
+    assert [name.split(":")[0] for name in bad] == ["linear_algebra.py"] * len(bad)
