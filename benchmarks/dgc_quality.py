@@ -34,12 +34,12 @@ from rivals import rivals
 from scipy.ndimage import gaussian_filter
 
 from jaxhsi.config.dgc import DGCConfig
-from jaxhsi.data.store import Cube
-from jaxhsi.outcome import Labeller, labeller
-from jaxhsi.segmentation import segment
-from jaxhsi.tally import Tally, scored, tally
-from jaxhsi.task import Task, open_task
-from jaxhsi.trained import open_trained
+from jaxhsi.data.cube import Cube
+from jaxhsi.label_counts import Tally, scored, tally
+from jaxhsi.workflows.dgc_inputs import Task, open_task
+from jaxhsi.workflows.dgc_run import segment
+from jaxhsi.workflows.label_maps import Labeller, labeller
+from jaxhsi.workflows.segmentation_model import open_trained
 
 DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
 SHOWN = ("mean_iou", "oa")

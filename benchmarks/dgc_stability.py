@@ -36,10 +36,10 @@ from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.algorithm import Batch
 from jaxhsi.dgc.views import window_size
-from jaxhsi.outcome import Labeller, labeller
-from jaxhsi.runtime.parallel import compile_step, device_mesh, replicate, split
-from jaxhsi.tally import scored
-from jaxhsi.task import Task, open_task
+from jaxhsi.label_counts import scored
+from jaxhsi.training.sharding import compile_step, device_mesh, replicate, split
+from jaxhsi.workflows.dgc_inputs import Task, open_task
+from jaxhsi.workflows.label_maps import Labeller, labeller
 
 CASES = ("leaf K=16", "SalinasA K=6", "SalinasA K=8, noise")
 STEPS = (0, 10, 25, 50, 100, 200)
@@ -120,7 +120,7 @@ def _replaced(options: Any, name: str, value: Any) -> Any:
 def curve(
     config: DGCConfig, task: Task, step: Any, method: Any, label: Labeller, steps: list[int]
 ) -> Iterator[dict]:
-    """Scores at some steps of a run, which goes as `jaxhsi.segmentation.segment` does."""
+    """Scores at some steps of a run, which goes as `jaxhsi.workflows.dgc_run.segment` does."""
     mesh = device_mesh(config.devices, config.stream.batch)
     sample = sample_spectra(task.train, config.stream.sample, config.seed, read=task.read)
     key = jax.random.key(config.seed)

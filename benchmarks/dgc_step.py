@@ -67,10 +67,10 @@ def parity(task: str, reference: str) -> Callable[[], None]:
     import jax
     import jax.numpy as jnp
 
-    from jaxhsi.dgc.prototype import Options, prototype_dgc, upstream_optimizer
-    from jaxhsi.dgc.prototype_terms import Pair
-    from jaxhsi.dgc.upstream import balanced_labels
-    from jaxhsi.dgc.upstream_encoder import upstream_encoder
+    from jaxhsi.upstream.dgc.algorithm import Options, prototype_dgc, upstream_optimizer
+    from jaxhsi.upstream.dgc.encoder import upstream_encoder
+    from jaxhsi.upstream.dgc.loss_terms import Pair
+    from jaxhsi.upstream.dgc.losses import balanced_labels
 
     key = jax.random.key(0)
     encoder = upstream_encoder(BANDS, DIM)

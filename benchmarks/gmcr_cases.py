@@ -67,7 +67,7 @@ def mixtures_case(options: dict, samples: int, seed: int, new: int | None = None
     """Built-in mixtures; with ``new``, so many others of the same components."""
     import jax
 
-    from jaxhsi.data.mixtures import MixtureOptions, mixtures, root_mean_square
+    from jaxhsi.data.synthetic.mixtures import MixtureOptions, mixtures, root_mean_square
 
     chosen, key = MixtureOptions(**options), jax.random.key(seed)
     made = mixtures(key, samples, chosen)
@@ -82,7 +82,7 @@ def library_case(make: dict, seed: int) -> Case:
     """Mixtures of some spectra of a library and of some that are not in it, four samples each."""
     import jax
 
-    from jaxhsi.data.mixtures import MixtureOptions, mixtures, pure_spectra
+    from jaxhsi.data.synthetic.mixtures import MixtureOptions, mixtures, pure_spectra
 
     key = jax.random.key(seed)
     known, unknown, drawn, mixing = jax.random.split(key, 4)

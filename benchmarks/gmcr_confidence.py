@@ -22,9 +22,9 @@ from machine import describe_machine, describe_versions
 from scipy.optimize import linear_sum_assignment
 from sklearn.linear_model import LogisticRegression
 
-from jaxhsi.data.mixtures import MixtureOptions, mixtures
-from jaxhsi.runtime.certainty import certainty
-from jaxhsi.runtime.solve import solve
+from jaxhsi.data.synthetic.mixtures import MixtureOptions, mixtures
+from jaxhsi.gmcr.diagnostics import certainty
+from jaxhsi.gmcr.fit import solve
 
 REAL = 0.8
 KINDS: dict[str, dict] = {

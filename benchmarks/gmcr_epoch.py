@@ -107,7 +107,7 @@ def parity(task: str, reference: str) -> Callable[[], None]:
     """The same maths in jaxhsi."""
     import jax
 
-    from jaxhsi.gmcr.joint import JointOptions, joint
+    from jaxhsi.upstream.gmcr.algorithm import JointOptions, joint
 
     x = jax.numpy.asarray(spectra(task))
     method = joint(BANDS, JointOptions(sizes=(POOL,), batch=batch_of(len(x))))

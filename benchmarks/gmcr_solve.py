@@ -69,13 +69,13 @@ def solve_case(row: dict, case: Case) -> Found:
     """Solve as a user would, with the options that the row names."""
     import jax
 
-    from jaxhsi.answers import data_unit
     from jaxhsi.config.gmcr import PriorOptions
-    from jaxhsi.gmcr.candidates import Options
+    from jaxhsi.gmcr.component_pool import Options
+    from jaxhsi.gmcr.fit import solve
     from jaxhsi.gmcr.mixing import Forward
-    from jaxhsi.gmcr.noise import noise_scale
-    from jaxhsi.runtime.alternate import judged
-    from jaxhsi.runtime.solve import solve
+    from jaxhsi.gmcr.noise_model import noise_scale
+    from jaxhsi.gmcr.nonlinear import judged
+    from jaxhsi.workflows.gmcr_methods import data_unit
 
     spectra = case.data.astype(np.float32)
     unit = data_unit(spectra)
@@ -138,8 +138,8 @@ def new_spectra(seed: int, case: Case, found: Found, new: Case) -> dict:
     """Scores of the network trained on an answer, speed, and least squares beside."""
     import jax
 
-    from jaxhsi.answers import data_unit
-    from jaxhsi.runtime.unmix import train_amortised, unmix_stream
+    from jaxhsi.gmcr.amortised_training import train_amortised, unmix_stream
+    from jaxhsi.workflows.gmcr_methods import data_unit
 
     unit = np.float32(data_unit(case.data.astype(np.float32)))
     start = time.perf_counter()

@@ -26,7 +26,7 @@ from statistics import median
 import numpy as np
 from machine import describe_machine, describe_versions
 
-from jaxhsi.data.ingesting import ingest
+from jaxhsi.data.ingest.pipeline import ingest
 
 SAMPLES, BANDS, SPECTRA, NOISE = 1024, 512, 6, 15.0
 PIECE = 16 * 2**20

@@ -23,8 +23,8 @@ from jaxhsi import metrics
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.stream import sample_spectra
 from jaxhsi.data.tiles import Tile
-from jaxhsi.spectral import Normalisation, band_stats, normalise
-from jaxhsi.task import Task
+from jaxhsi.normalisation import Normalisation, band_stats, normalise
+from jaxhsi.workflows.dgc_inputs import Task
 
 COMPONENTS = 16
 KMEANS = ("none", "band", "l2", "log")  # normalisations

@@ -28,15 +28,15 @@ import numpy as np
 from machine import describe_machine, describe_versions
 
 from jaxhsi.config.dgc import DGCConfig, build_method
-from jaxhsi.data.scenes import leaf_cubes
-from jaxhsi.data.store import Cube, open_cube
+from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.stream import sample_spectra, window_stream
+from jaxhsi.data.synthetic.leaf_cubes import leaf_cubes
 from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.views import window_size
-from jaxhsi.runtime.checkpoint import Checkpoints
-from jaxhsi.runtime.fit import fit
-from jaxhsi.runtime.parallel import device_mesh
-from jaxhsi.runtime.watch import Watch, read_probe
+from jaxhsi.training.best_state import Watch, read_probe
+from jaxhsi.training.checkpoints import Checkpoints
+from jaxhsi.training.loop import fit
+from jaxhsi.training.sharding import device_mesh
 
 MOST_WAITING = 0.05
 

@@ -65,7 +65,7 @@ def spectra(y: np.ndarray, x: np.ndarray, seed: int) -> np.ndarray:
 def write_scene(path: Path, side: int) -> Path:
     """The part of the scene of so many pixels a side, tile by tile."""
     from jaxhsi.data.tiles import tiles
-    from jaxhsi.data.writing import create_cube
+    from jaxhsi.data.zarr_writer import create_cube
 
     with create_cube(path, (side, side, BANDS), np.float16) as store:
         for i, tile in enumerate(tiles((side, side), (TILE, TILE))):
@@ -94,9 +94,9 @@ def exactly(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, float]:
 
 def judge(run: Path, outs: dict[int, Path], scene: Path, sample: int) -> dict:
     """Errors of a sample of pixels, beside those of exact solutions."""
-    from jaxhsi.data.store import open_cube
-    from jaxhsi.gmcr.scores import matched_cosines
-    from jaxhsi.unmixer import read_solved
+    from jaxhsi.data.cube import open_cube
+    from jaxhsi.gmcr.metrics import matched_cosines
+    from jaxhsi.workflows.unmixing_model import read_solved
 
     rows = read_solved(run / "solution.npz").components
     matched, side = matched_cosines(rows, components()), open_cube(scene).shape[0]

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from jaxhsi.command import run_command
+from jaxhsi.command_line import run_command
 from jaxhsi.config.predict import EvaluateConfig
-from jaxhsi.evaluation import evaluate
+from jaxhsi.workflows.evaluate_run import evaluate
 
 FLAGS = {"bare": "score the clusters themselves, whatever groups are saved with the run"}
 

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from jaxhsi.command import run_command
+from jaxhsi.command_line import run_command
 from jaxhsi.config.group import GroupConfig
-from jaxhsi.grouping import group_clusters
+from jaxhsi.workflows.group_run import group_clusters
 
 FLAGS = {"overwrite": "replace the groups that are saved with the run"}
 

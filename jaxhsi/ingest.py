@@ -14,9 +14,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from jaxhsi.command import run_command
+from jaxhsi.command_line import run_command
 from jaxhsi.config.ingest import IngestConfig
-from jaxhsi.data.ingesting import check_ingest, ingest
+from jaxhsi.data.ingest.pipeline import check_ingest, ingest
 
 COLUMNS = (
     TextColumn("{task.description}"),

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from jaxhsi.command import run_command
+from jaxhsi.command_line import run_command
 from jaxhsi.config.predict import PredictConfig
-from jaxhsi.prediction import predict_cubes
+from jaxhsi.workflows.predict_run import predict_cubes
 
 FLAGS = {
     "bare": "the clusters themselves, whatever groups are saved with the run",

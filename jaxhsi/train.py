@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from jsonargparse import Namespace
 
-from jaxhsi.command import run_command
+from jaxhsi.command_line import run_command
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.config.gmcr import GMCRConfig
-from jaxhsi.runtime.folder import CONFIG
-from jaxhsi.segmentation import segment
-from jaxhsi.unmixing import unmix_table
+from jaxhsi.training.run_folder import CONFIG
+from jaxhsi.workflows.dgc_run import segment
+from jaxhsi.workflows.gmcr_run import unmix_table
 
 USAGE = """usage: python -m jaxhsi.train COMMAND [--config FILE] [--option VALUE ...]
 

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from jaxhsi.command import run_command
+from jaxhsi.command_line import run_command
 from jaxhsi.config.unmix import UnmixConfig
-from jaxhsi.quantification import quantify
+from jaxhsi.workflows.unmix_run import quantify
 
 FLAGS = {"overwrite": "delete the concentrations in --out first"}
 

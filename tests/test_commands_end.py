@@ -20,9 +20,9 @@ SHORT = (
 
 MAPPED = """
 import jax, jax.numpy as jnp
-import jaxhsi.gmcr.ambiguity as ambiguity
-from jaxhsi.gmcr.candidates import gains
-from jaxhsi.gmcr.coding import sparse_codes
+import jaxhsi.gmcr.rotational_ambiguity as ambiguity
+from jaxhsi.gmcr.component_pool import gains
+from jaxhsi.gmcr.sparse_coding import sparse_codes
 
 ambiguity._STEPS = 5
 for count in (3000, 4096):

@@ -5,10 +5,10 @@ import pytest
 from jaxhsi.config.dgc import DGCConfig, StreamOptions, WatchOptions
 from jaxhsi.config.files import check_same_run, config_parser, parsed_config, write_config
 from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
-from jaxhsi.data.mixtures import MixtureOptions
-from jaxhsi.dgc.balance import BalanceOptions
-from jaxhsi.dgc.prototype_terms import Weights
+from jaxhsi.data.synthetic.mixtures import MixtureOptions
 from jaxhsi.dgc.views import ViewOptions
+from jaxhsi.upstream.dgc.balance import BalanceOptions
+from jaxhsi.upstream.dgc.loss_terms import Weights
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("dgc_*.yaml"))

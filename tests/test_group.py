@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from jaxhsi.data.store import open_cube
+from jaxhsi.data.cube import open_cube
 from jaxhsi.evaluate import main as evaluate
 from jaxhsi.group import main
 from jaxhsi.predict import main as predict

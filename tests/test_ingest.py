@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxhsi.data.store import open_cube
+from jaxhsi.data.cube import open_cube
 from jaxhsi.ingest import main
 
 VALUES = np.random.default_rng(0).integers(0, 4000, (9, 8, 30)).astype(np.uint16)

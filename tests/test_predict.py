@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
+from jaxhsi.data.cube import open_cube
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.store import open_cube
-from jaxhsi.data.writing import create_cube
+from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.predict import main
 from jaxhsi.train import main as train
 from tests.dgc.scene import BANDS, blobs

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxhsi.data.store import open_cube
+from jaxhsi.data.cube import open_cube
 from jaxhsi.train import main
-from jaxhsi.trained import open_trained
+from jaxhsi.workflows.segmentation_model import open_trained
 from tests.dgc.scene import blobs
 
 TINY = (

@@ -8,14 +8,14 @@ import jax
 import numpy as np
 import pytest
 
+from jaxhsi.data.cube import open_cube
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.mixtures import MixtureOptions, Mixtures, mixtures
-from jaxhsi.data.store import open_cube
-from jaxhsi.data.writing import create_cube
+from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
+from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.train import main as train
 from jaxhsi.unmix import main
-from jaxhsi.unmixer import read_solved, write_solved
-from tests.test_unmixing import TINY
+from jaxhsi.workflows.unmixing_model import read_solved, write_solved
+from tests.workflows.test_gmcr_run import TINY
 
 OPTIONS = MixtureOptions(num_components=3, bands=40, max_mixed=2, snr_db=30.0)
 WAVES = np.linspace(400.0, 790.0, 40)

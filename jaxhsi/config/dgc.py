@@ -9,12 +9,12 @@ import optax
 
 from jaxhsi.config.files import above_zero, at_least
 from jaxhsi.dgc.algorithm import DGC, Options, teacher_student
-from jaxhsi.dgc.encoder import patch_encoder
-from jaxhsi.dgc.prototype import Options as PrototypeOptions
-from jaxhsi.dgc.prototype import prototype_dgc
-from jaxhsi.dgc.upstream_encoder import upstream_encoder
+from jaxhsi.dgc.networks import patch_encoder
 from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.dgc.windowed import over_windows
+from jaxhsi.upstream.dgc.algorithm import Options as PrototypeOptions
+from jaxhsi.upstream.dgc.algorithm import prototype_dgc
+from jaxhsi.upstream.dgc.encoder import upstream_encoder
+from jaxhsi.upstream.dgc.windows import over_windows
 
 
 @dataclass(frozen=True)

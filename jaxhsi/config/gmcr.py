@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from jaxhsi.config.files import at_least
-from jaxhsi.data.mixtures import MixtureOptions
+from jaxhsi.data.synthetic.mixtures import MixtureOptions
 from jaxhsi.gmcr.amortised import Options as AmortisedOptions
-from jaxhsi.gmcr.candidates import Options
-from jaxhsi.gmcr.joint import JointOptions
+from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.priors import Prior, closure, minimum_volume, one_peak, smooth, sparse
+from jaxhsi.upstream.gmcr.algorithm import JointOptions
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from jaxhsi.config.files import at_least
-from jaxhsi.data.recipes import Changes
+from jaxhsi.data.ingest.plan import Changes
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Literal
 
 import yaml
 
+from jaxhsi.cluster_groups import Merge, merge_of, parse_groups
 from jaxhsi.config.files import above_zero, at_least
-from jaxhsi.merging import Merge, merge_of, parse_groups
 
 
 @dataclass(frozen=True)

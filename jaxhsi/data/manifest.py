@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxhsi.data.cube import Cube
 from jaxhsi.data.statistics import known_statistics
-from jaxhsi.data.store import Cube
 
 ONE_BAND = 1.0  # nm that the wavelengths of single bands, which have no spacing, may differ by
 

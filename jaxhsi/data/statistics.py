@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxhsi.data.ahead import read_ahead
 from jaxhsi.data.cache import default_cache, fingerprint
-from jaxhsi.data.store import Cube
+from jaxhsi.data.cube import Cube
+from jaxhsi.data.read_ahead import read_ahead
 from jaxhsi.data.tiles import tiles
 from jaxhsi.data.windows import Reader, read_window
 

@@ -7,8 +7,8 @@ import grain
 import numpy as np
 from jaxtyping import Float32
 
+from jaxhsi.data.cube import Cube
 from jaxhsi.data.statistics import statistics_of
-from jaxhsi.data.store import Cube
 from jaxhsi.data.tiles import tiles
 from jaxhsi.data.windows import Reader, Window, read_window
 

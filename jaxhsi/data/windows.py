@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped
 
+from jaxhsi.data.cube import Cube
 from jaxhsi.data.locations import is_unreachable, reason_of
-from jaxhsi.data.store import Cube
 
 Window = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
 """Spectra, and which of them are valid."""

@@ -1,7 +1,7 @@
 """Deep Global Clustering as ``init`` and ``step``: a student, its slow teacher, a mixture.
 
-The clusters are those of a mixture fitted in closed form (`jaxhsi.dgc.mixture`). What it says of a
-pixel is weighed against what the pixel's neighbours say (`jaxhsi.dgc.context`), as far as they are
+The clusters are those of a mixture fitted in closed form (`jaxhsi.dgc.gaussian_mixture`). What it says of a
+pixel is weighed against what the pixel's neighbours say (`jaxhsi.dgc.spatial_prior`), as far as they are
 independent witnesses. A student sees augmented views and is asked to tell, at every pixel, what
 the two say of the clean pixel and what the teacher says of the same scene point in the *other*
 view. Only the mixture's own posterior ever moves the clusters, so the student cannot talk itself
@@ -18,8 +18,13 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxhsi.dgc import mixture as mixtures
-from jaxhsi.dgc.context import (
+from jaxhsi.dgc import gaussian_mixture as mixtures
+from jaxhsi.dgc.gaussian_mixture import Geometry, Mixture
+from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
+from jaxhsi.dgc.merge_tree import Relations, relations, sample_relations
+from jaxhsi.dgc.networks import Encoder
+from jaxhsi.dgc.pca_embedding import Stem, embed, fit_stem
+from jaxhsi.dgc.spatial_prior import (
     Residuals,
     fresh_context,
     independence,
@@ -28,15 +33,10 @@ from jaxhsi.dgc.context import (
     residuals,
     surprise,
 )
-from jaxhsi.dgc.encoder import Encoder
-from jaxhsi.dgc.granularity import Relations, relations, sample_relations
-from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
-from jaxhsi.dgc.mixture import Geometry, Mixture
-from jaxhsi.dgc.stem import Stem, embed, fit_stem
 from jaxhsi.dgc.views import ViewOptions, augment, cut_pairs, matched
-from jaxhsi.functional import Params
+from jaxhsi.functional_module import Params
 from jaxhsi.metrics import ACTIVE_SHARE
-from jaxhsi.spectral import Normalisation
+from jaxhsi.normalisation import Normalisation
 
 MOST_DIMENSIONS = 8  # of an embedding that is not asked for
 USAGE_RATE = 0.02  # of the running mean of cluster usage: about the last fifty batches
@@ -88,7 +88,7 @@ class State(NamedTuple):
         usage: running share of the pixels that the teacher gives each cluster.
         residuals: running means of how the residuals of neighbours go together.
         relations: running means of pairs of clusters in what the teacher says, for
-            :func:`jaxhsi.dgc.granularity.merge_tree`.
+            :func:`jaxhsi.dgc.merge_tree.merge_tree`.
     """
 
     step: Int[Array, ""]
@@ -110,7 +110,7 @@ class Info(NamedTuple):
         anchor: cross-entropy of the student against mixture and neighbours, in nats.
         consistency: cross-entropy against the teacher in the other view, in nats.
         surprise: of the pixels under the priors of their neighbourhoods, in nats.
-        independence: of the neighbours, see :func:`jaxhsi.dgc.context.independence`.
+        independence: of the neighbours, see :func:`jaxhsi.dgc.spatial_prior.independence`.
         agreement: share of matched pixels that student and teacher label alike.
         overlap: share of the crops' pixels that have a match in the other view.
         valid: share of the crops' pixels that are valid.
@@ -197,7 +197,7 @@ def teacher_student(
     """The default method; see the module's docstring.
 
     Args:
-        encoder: of the form of :func:`jaxhsi.dgc.encoder.patch_encoder`.
+        encoder: of the form of :func:`jaxhsi.dgc.networks.patch_encoder`.
         optimizer: for the student, e.g. ``optax.chain(clip_by_global_norm(1), adamw(...))``.
         clusters: number of clusters k.
         options: of the method.

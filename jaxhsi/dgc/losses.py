@@ -79,7 +79,7 @@ def usage_entropy(p: Float[Array, "*n k"], mask: Mask = None, eps: float = EPS) 
 
     log k when all clusters are used equally, about 0 when one holds everything. It is therefore
     to be *maximised* (weight < 0 in a loss that is minimised); upstream minimises it, see
-    `jaxhsi.dgc.upstream.minimised_balance`. Measure it over many patches: a patch of one material
+    `jaxhsi.upstream.dgc.losses.minimised_balance`. Measure it over many patches: a patch of one material
     has low entropy and is right.
 
     Args:

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxhsi import metrics
-from jaxhsi.dgc import mixture as mixtures
-from jaxhsi.dgc.granularity import (
+from jaxhsi.dgc import gaussian_mixture as mixtures
+from jaxhsi.dgc.gaussian_mixture import Mixture
+from jaxhsi.dgc.merge_tree import (
     WEIGHTS,
     Relations,
     Tree,
@@ -17,7 +18,6 @@ from jaxhsi.dgc.granularity import (
     cut,
     merge_tree,
 )
-from jaxhsi.dgc.mixture import Mixture
 
 HALF = 4096  # pixels of a half at most
 STARTS = 4  # of each fit
@@ -60,7 +60,7 @@ def stability(
         key: of the splits and the fits.
         v: embedded pixels in any order, at least two for each cluster; 8,192 of them are used.
         mixture: the trained clusters.
-        touch: theirs, see :class:`jaxhsi.dgc.granularity.Relations`.
+        touch: theirs, see :class:`jaxhsi.dgc.merge_tree.Relations`.
         repeats: splits.
         weights: of the trees.
 

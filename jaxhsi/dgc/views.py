@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxhsi.spectral import BandStats
+from jaxhsi.normalisation import BandStats
 
 Affine = Float[Array, "2 3"]
 

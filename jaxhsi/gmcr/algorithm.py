@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxhsi.gmcr.candidates import (
+from jaxhsi.gmcr.component_pool import (
     Candidates,
     Options,
     coefficient_cost,
@@ -25,13 +25,10 @@ from jaxhsi.gmcr.candidates import (
     evidence,
     shape,
 )
-from jaxhsi.gmcr.coding import CLOSED, used
-from jaxhsi.gmcr.colour import Frame, Noise
 from jaxhsi.gmcr.gates import hard_concrete, open_probability
-from jaxhsi.gmcr.library import with_library
+from jaxhsi.gmcr.initialisation import Survey, successive_projection
 from jaxhsi.gmcr.mixing import Parameters
-from jaxhsi.gmcr.noise import NoiseLaw, noise_scale, residual_law
-from jaxhsi.gmcr.select import (
+from jaxhsi.gmcr.model_selection import (
     Fit,
     fit,
     grow,
@@ -42,7 +39,10 @@ from jaxhsi.gmcr.select import (
     thorough,
     with_number,
 )
-from jaxhsi.gmcr.start import Survey, successive_projection
+from jaxhsi.gmcr.noise_covariance import Frame, Noise
+from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale, residual_law
+from jaxhsi.gmcr.sparse_coding import CLOSED, used
+from jaxhsi.gmcr.spectral_library import with_library
 from jaxhsi.linear_algebra import inverse
 
 _SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return

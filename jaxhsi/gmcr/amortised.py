@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from jaxhsi.functional import Params
+from jaxhsi.functional_module import Params
 from jaxhsi.gmcr.amortised_data import (
     Bank,
     Dictionary,
@@ -38,10 +38,10 @@ from jaxhsi.gmcr.amortised_data import (
     matched_filter,
     product,
 )
-from jaxhsi.gmcr.amortised_network import networks
 from jaxhsi.gmcr.gates import expected_gate, hard_concrete
 from jaxhsi.gmcr.mixing import Unmixed
-from jaxhsi.gmcr.noise import NoiseLaw
+from jaxhsi.gmcr.networks import networks
+from jaxhsi.gmcr.noise_model import NoiseLaw
 
 _TINY = 1e-20
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxhsi.gmcr.noise import NoiseLaw, noise_scale
+from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale
 from jaxhsi.linear_algebra import inverse
 
 _TINY = 1e-20

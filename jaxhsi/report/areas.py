@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 
-from jaxhsi.tally import Tally
+from jaxhsi.label_counts import Tally
 
 AREAS = "areas.json"
 ALL = "all cubes"

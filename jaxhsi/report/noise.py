@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxhsi.gmcr.colour import Noise, autocovariance
+from jaxhsi.gmcr.noise_covariance import Noise, autocovariance
 
 _CORRELATED = np.exp(-1)  # correlation of neighbours that ends the range
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from rich.console import Console
 from rich.table import Table
 
-from jaxhsi.merging import Merge
+from jaxhsi.cluster_groups import Merge
 
 SCORES = (
     ("mean_iou", "mean IoU"),
@@ -125,7 +125,7 @@ def component_table(
 
     Args:
         names: of the components.
-        shares: of the sum of squares, see `jaxhsi.gmcr.scores.variance_share`.
+        shares: of the sum of squares, see `jaxhsi.gmcr.metrics.variance_share`.
         samples: number of samples with a concentration other than 0.
         cosines: name of the matched true component and the cosine with it.
         confidence: how sure each is, 0 to 1.

@@ -9,10 +9,10 @@ import pytest
 import rasterio
 import scipy.io
 
-from jaxhsi.data import resuming
 from jaxhsi.data.formats import cube_shape, format_of
 from jaxhsi.data.formats.volume import guess_layout
-from jaxhsi.data.ingesting import ingest
+from jaxhsi.data.ingest import resumable_writer
+from jaxhsi.data.ingest.pipeline import ingest
 from jaxhsi.data.windows import read_window
 
 SHAPE = (6, 5, 17)
@@ -99,7 +99,7 @@ def test_round_trip(tmp_path, save, dtype, bands_first):
 @pytest.mark.parametrize("save", WRITERS)
 def test_streams_in_slabs(tmp_path, save, monkeypatch):
     values = np.arange(150 * 70 * 3, dtype=np.float32).reshape(150, 70, 3)
-    monkeypatch.setattr(resuming, "SLAB_BYTES", 1000)
+    monkeypatch.setattr(resumable_writer, "SLAB_BYTES", 1000)
     source = save(tmp_path / "tall.mat", cube=values.transpose(2, 0, 1))
     read = values_of(source, tmp_path / "out.zarr", layout="chw")
     np.testing.assert_array_equal(read, values)

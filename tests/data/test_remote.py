@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
-from jaxhsi.data import store
+from jaxhsi.data import cube as store
+from jaxhsi.data.cube import open_cube
 from jaxhsi.data.locations import located
-from jaxhsi.data.sources import open_sources
+from jaxhsi.data.open import open_sources
 from jaxhsi.data.statistics import statistics_of
-from jaxhsi.data.store import open_cube
 from jaxhsi.data.windows import read_window
 from tests.data.servers import QUICK, file_server
-from tests.data.test_store import SHAPE, VALUES, write
+from tests.data.test_cube import SHAPE, VALUES, write
 
 WAVELENGTHS = np.arange(400.0, 405.0)
 WHOLE = (0, 0, *SHAPE[:2])
@@ -128,12 +128,12 @@ def test_what_is_not_on_the_server(served):
 STALLED = """
 import sys
 import tensorstore as ts
-from jaxhsi.data import store
+from jaxhsi.data import cube
 from jaxhsi.data.windows import read_window
 retries = {"max_retries": 1, "initial_delay": "1ms", "max_delay": "2ms"}
-store.CONTEXT = ts.Context({"http_request_retries": retries})
+cube.CONTEXT = ts.Context({"http_request_retries": retries})
 try:
-    read_window(store.open_cube(sys.argv[1]), 0, 0, 2, 2)
+    read_window(cube.open_cube(sys.argv[1]), 0, 0, 2, 2)
 except ConnectionError as error:
     print(error)
 """
@@ -226,6 +226,6 @@ def test_an_endpoint_in_a_spec_is_kept(monkeypatch):
     assert (found["endpoint"], found["aws_region"]) == ("http://one:1", "us-east-1")
     assert found["path"] == "a.zarr/"
     own = {"driver": "s3", "bucket": "scenes", "path": "a/", "endpoint": "http://two:2"}
-    assert store.with_endpoint({"driver": "zarr3", "kvstore": own})["kvstore"] == own
+    assert cube.with_endpoint({"driver": "zarr3", "kvstore": own})["kvstore"] == own
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert "endpoint" not in located("s3://scenes/a.zarr")["kvstore"]

@@ -3,10 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from jaxhsi.data.store import Cube, open_cube
+from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.stream import sample_spectra, standardised, window_stream
 from jaxhsi.data.windows import read_window
-from jaxhsi.data.writing import create_cube
+from jaxhsi.data.zarr_writer import create_cube
 
 
 def make_cube(folder, name: str, values: np.ndarray, **kwargs) -> Cube:

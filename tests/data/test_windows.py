@@ -8,9 +8,9 @@ import tensorstore as ts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxhsi.data.store import open_cube
+from jaxhsi.data.cube import open_cube
 from jaxhsi.data.windows import read_window
-from tests.data.test_store import write
+from tests.data.test_cube import write
 
 sides = st.integers(1, 9)
 triples = st.tuples(sides, sides, st.integers(1, 4))

@@ -6,9 +6,9 @@ import optax
 import pytest
 
 from jaxhsi.dgc.algorithm import DGC, Batch, Options, State, teacher_student
-from jaxhsi.dgc.encoder import patch_encoder
-from jaxhsi.dgc.mixture import posterior
-from jaxhsi.dgc.stem import embed
+from jaxhsi.dgc.gaussian_mixture import posterior
+from jaxhsi.dgc.networks import patch_encoder
+from jaxhsi.dgc.pca_embedding import embed
 from jaxhsi.dgc.views import ViewOptions, window_size
 from tests.dgc.scene import BANDS, CLASSES, blobs
 

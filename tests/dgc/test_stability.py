@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.dgc.granularity import Tree
-from jaxhsi.dgc.mixture import Mixture, fit_mixture
+from jaxhsi.dgc.gaussian_mixture import Mixture, fit_mixture
+from jaxhsi.dgc.merge_tree import Tree
 from jaxhsi.dgc.stability import gaps, stability, suggest
 
 # Three groups far apart; the first is two that lie close.

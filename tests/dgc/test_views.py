@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jaxhsi.dgc import views
 from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.spectral import band_stats
+from jaxhsi.normalisation import band_stats
 
 STILL = ViewOptions(crop=16, degrees=0.0, shift=0.0, scale=(1.0, 1.0))
 seeds = st.integers(0, 2**31 - 1)

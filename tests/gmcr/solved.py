@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxhsi.gmcr.candidates import Candidates
+from jaxhsi.gmcr.component_pool import Candidates
 
 
 class Made(NamedTuple):

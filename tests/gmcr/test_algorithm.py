@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr.algorithm import Solver, State, converged, solver
-from jaxhsi.gmcr.candidates import Options
+from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.gates import open_probability
-from jaxhsi.gmcr.start import survey
+from jaxhsi.gmcr.initialisation import survey
 from tests.gmcr.solved import Made, cosines, made
 
 OPTIONS = Options(most=4, steps=40, refresh=20)

@@ -10,8 +10,8 @@ import pytest
 
 from jaxhsi.gmcr.amortised import Options, amortised
 from jaxhsi.gmcr.amortised_data import dictionary
-from jaxhsi.gmcr.amortised_network import gated_fit
-from jaxhsi.gmcr.noise import NoiseLaw
+from jaxhsi.gmcr.networks import gated_fit
+from jaxhsi.gmcr.noise_model import NoiseLaw
 
 BANDS, COUNT = 32, 6
 LAW = NoiseLaw(jnp.log(jnp.float32(0.01)), jnp.float32(1.0))  # a hundredth of the mean square

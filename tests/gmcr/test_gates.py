@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from jaxhsi.gmcr import gates
-from tests.gmcr.primitives import REFERENCE
+from tests.upstream.gmcr.primitives import REFERENCE
 
 GATE = {
     name[5:]: jnp.asarray(value) for name, value in REFERENCE.items() if name.startswith("gate/")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxhsi.gmcr.colour import white_noise
+from jaxhsi.gmcr.noise_covariance import white_noise
 from jaxhsi.report.noise import noise_scores, noise_sentences
 
 

@@ -1,0 +1,1 @@
+"""From files of any format to stores: plan, reflectance, resumable writing."""

@@ -1,0 +1,263 @@
+"""Cubes written slab by slab, so that a write that was interrupted goes on where it stopped."""
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from glob import escape
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import tensorstore as ts
+
+from jaxhsi.data.cache import fingerprint
+from jaxhsi.data.cube import is_store
+from jaxhsi.data.locations import reason_of
+from jaxhsi.data.tiles import Tile, tiles
+from jaxhsi.data.zarr_writer import check_whole, open_partial, refuse_existing
+
+try:
+    import fcntl
+except ImportError:  # Windows: two writers of one cube are then not kept apart
+    fcntl = None
+
+LOCK, PROGRESS = "ingest.lock", "progress.json"
+SLAB_BYTES = 64 * 2**20
+_UNCACHED = ts.Context({"cache_pool": {"total_bytes_limit": 0}})  # nothing is read back
+
+
+class GrowingCube:
+    """A cube of which more and more slabs are on disk.
+
+    Attributes:
+        places: the slabs in the order in which they are written, whole files of the store each.
+        done: how many of them were on disk when this process began.
+        state: what was written down with the last of these, None if there is none.
+    """
+
+    def __init__(self, folder: Path, array: ts.TensorStore, pixel_bytes: int):
+        """Take up what is in the folder.
+
+        Args:
+            folder: of the unfinished store.
+            array: in it.
+            pixel_bytes: memory of a pixel, by which slabs are bounded.
+        """
+        self._folder, self._array = folder, array
+        self.places = slabs(array.shape[:2], array.chunk_layout.write_chunk.shape[:2], pixel_bytes)
+        kept = _read_progress(folder)
+        self.done, self.state = int(kept.get("slabs", 0)), kept.get("state")
+        self._next = self.done
+        self._waiting: deque[tuple[ts.Future, dict]] = deque()
+
+    def write(self, values: np.ndarray, state: Any) -> None:
+        """Write the next slab while the caller prepares the one after it.
+
+        Args:
+            values: of the next of `places`, (h, w, C); not to be changed any more.
+            state: of JSON, kept with the slab: what the caller needs to go on after it.
+
+        Raises:
+            OSError: the disk is full, or cannot be written to.
+        """
+        self._settle(0)
+        rows, columns = self.places[self._next].slices
+        transaction = ts.Transaction()  # a shard is written in one piece
+        target = self._array.with_transaction(transaction)[rows, columns]
+        with _disk_errors(self._folder):
+            target.write(values, can_reference_source_data_indefinitely=True).result()
+        self._next += 1
+        progress = {"slabs": self._next, "state": state}
+        self._waiting.append((transaction.commit_async(), progress))
+
+    def finish(self, attributes: dict[str, Any]) -> None:
+        """Wait for the disk and add what is known only now to the store's attributes."""
+        self._settle(0)
+        check_whole(self._folder, self._array)
+        path = self._folder / "zarr.json"
+        metadata = json.loads(path.read_text())
+        metadata["attributes"]["jaxhsi"] |= attributes
+        with _disk_errors(self._folder):
+            _replace_json(path, metadata)
+
+    def drop(self) -> None:
+        """Let the writes that are under way end, so that nothing is written after the error."""
+        with suppress(Exception):
+            self._settle(0)
+
+    def _settle(self, most: int) -> None:
+        while len(self._waiting) > most:
+            commit, progress = self._waiting.popleft()
+            with _disk_errors(self._folder):
+                commit.result()
+                _replace_json(self._folder / PROGRESS, progress)
+
+
+@contextmanager
+def grow_cube(
+    path: Path,
+    metadata: dict[str, Any],
+    facts: object,
+    *,
+    pixel_bytes: int,
+    overwrite: bool = False,
+) -> Iterator[GrowingCube]:
+    """Write a cube that appears at `path` only when it is whole, and goes on after a kill.
+
+    It is written into the sibling folder `<name>.partial-<key>`, which `open_cube` refuses. The
+    key is that of `metadata` and `facts`: the same call later goes on behind the last slab that
+    was written down there; another one begins anew and deletes what others left behind, unless
+    a process still works there. A second process with the same call waits for the first.
+
+    The body calls `write` for the slabs `places[done:]` and then `finish`. On an error the folder
+    stays, to go on with; on a ValueError, which would only come again, it is deleted.
+
+    Args:
+        path: folder to make.
+        metadata: see `writing.cube_metadata`.
+        facts: all else that the values depend on, of exact `repr`.
+        pixel_bytes: memory of a pixel, by which slabs are bounded.
+        overwrite: replace the cube at `path`, once the new one is whole.
+
+    Raises:
+        FileExistsError: something is at `path` and is not to be replaced, or is no store.
+        OSError: the disk is full, or cannot be written to; the part so far is kept.
+    """
+    key = fingerprint((json.dumps(metadata, sort_keys=True), facts))[:8]
+    partial = path.with_name(f"{path.name}.partial-{key}")
+    with _locked(partial, lambda: check_destination(path, overwrite)):
+        _clear_others(path, partial)
+        with _disk_errors(partial):
+            cube = GrowingCube(partial, _opened(partial, metadata), pixel_bytes)
+        try:
+            yield cube
+        except BaseException as error:
+            cube.drop()
+            if isinstance(error, ValueError):
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+        check_destination(path, overwrite)  # another process may have made one meanwhile
+        _appear(partial, path)
+
+
+def check_destination(path: Path, overwrite: bool) -> None:
+    """Refuse to write where something is, unless it is a store that may be replaced.
+
+    Raises:
+        FileExistsError: something is there.
+    """
+    if not overwrite:
+        refuse_existing(path)
+    elif path.exists() and not is_store(path):
+        raise FileExistsError(f"{path} exists and is no cube, so it is not overwritten; move it")
+
+
+def slabs(plane: tuple[int, int], piece: tuple[int, int], pixel_bytes: int) -> list[Tile]:
+    """Slabs of whole pieces within 64 MiB, as wide as the plane where that is possible.
+
+    Args:
+        plane: (H, W).
+        piece: (h, w) that one file of the store holds; a larger one than 64 MiB is a slab.
+        pixel_bytes: memory of a pixel.
+    """
+    most = max(1, SLAB_BYTES // (piece[0] * piece[1] * pixel_bytes))
+    wide = min(most, -(-plane[1] // piece[1]))
+    return list(tiles(plane, (piece[0] * max(1, most // wide), piece[1] * wide)))
+
+
+@contextmanager
+def _locked(folder: Path, check: Callable[[], None]) -> Iterator[None]:
+    """Be the only process that works in a folder, made if it is not there and `check` agrees."""
+    while True:
+        check()
+        with _disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = (folder / LOCK).open("a")
+        with file:
+            if not _try_lock(file):
+                message = "another process is writing %s; waiting for it"
+                logging.getLogger(__name__).info(message, folder)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_at(file, folder / LOCK):
+                yield
+                return
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file still lies there: its folder may be renamed or deleted as we wait."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
+
+
+def _try_lock(file: IO[str]) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _clear_others(path: Path, mine: Path) -> None:
+    """Delete what interrupted writes of the same cube left behind, with other options or data."""
+    for folder in path.parent.glob(f"{escape(path.name)}.partial-*"):
+        if folder == mine or not (folder / LOCK).is_file():
+            continue
+        with (folder / LOCK).open("a") as file:
+            if _try_lock(file):
+                logging.getLogger(__name__).info("deleting %s, of other data or options", folder)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _opened(partial: Path, metadata: dict[str, Any]) -> ts.TensorStore:
+    """The array in a folder, begun anew where nothing says how far it is."""
+    if not (partial / PROGRESS).is_file() or not (partial / "zarr.json").is_file():
+        shutil.rmtree(partial / "c", ignore_errors=True)
+        _replace_json(partial / PROGRESS, {"slabs": 0, "state": None})
+    return open_partial(partial, metadata, _UNCACHED)
+
+
+def _read_progress(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / PROGRESS).read_text())
+
+
+def _replace_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file that is the old or the new one at any time."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(json.dumps(content, separators=(",", ":")))
+    fresh.replace(path)
+
+
+def _appear(partial: Path, path: Path) -> None:
+    """Give a whole cube its name, in place of the one that had it."""
+    old = path.with_name(f"{path.name}.replaced-{os.getpid()}")
+    if path.exists():
+        path.rename(old)
+    partial.rename(path)
+    for name in (PROGRESS, LOCK):
+        (path / name).unlink(missing_ok=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Errors of the disk as OSError, whose message tells what is kept; TensorStore's too."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if not isinstance(error, OSError) and code is None:
+            raise
+        reason = os.strerror(int(code[1])) if code else error.strerror or reason_of(error)
+        raise OSError(
+            f"{folder} cannot be written: {reason}. What was written there is kept and not taken "
+            "for a cube; mend that (make room, or check the rights) and give the same command "
+            "again to go on, or delete the folder"
+        ) from error

@@ -1,0 +1,1 @@
+"""Label maps of every format, matched to cubes."""

@@ -1,0 +1,247 @@
+"""Truth that accompanies cubes: label maps of every format, matched to cubes by file stem."""
+
+import difflib
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from jaxhsi.data.cube import Cube
+from jaxhsi.data.formats import FORMATS, format_of
+from jaxhsi.data.formats.mat import load_mat, mat_shapes
+from jaxhsi.data.formats.npy import load_npy
+from jaxhsi.data.labels.label_map import LabelMap, label_map
+from jaxhsi.data.labels.labelme import BACKGROUND, labelme_names, labelme_picture, load_labelme
+from jaxhsi.data.labels.pictures import PICTURES, load_picture, may_be_labels
+from jaxhsi.data.labels.torch_file import load_torch
+
+LABEL_SUFFIXES = (".npy", ".mat", ".png", ".tif", ".tiff", ".json", ".pth", ".pt")
+KEYED = (".mat", ".pth", ".pt")  # may hold several arrays by name
+MAPPED = (".npy", ".pth", ".pt")  # stay on disk
+
+
+def open_labels(
+    path: str | Path,
+    shape: Sequence[int],
+    *,
+    key: str | None = None,
+    names: dict[str, int] | None = None,
+) -> LabelMap:
+    """Open the label map of one cube, to be read by windows.
+
+    Args:
+        path: `.npy` (stays on disk), `.mat`, `.png` or `.tif` (indexed: the palette indices;
+            greyscale: the values), LabelMe `.json`, or a `.pth` tensor of PyTorch (stays on disk;
+            no code in it is run).
+        shape: (H, W) or (H, W, C) of the cube.
+        key: variable of a `.mat` file; by default the only array of shape (H, W). A table
+            (k, H * W), such as the abundances `A` of the Jasper Ridge file, gives for each pixel
+            the row of its maximum, 0..k-1; its pixels run down the columns of the image. Also the
+            entry of a dict in a `.pth` file; by default the only 2-D tensor of whole numbers.
+        names: class name -> class value for LabelMe files (`label_names` numbers the classes of
+            several files alike); of other files it only names the values.
+
+    Returns:
+        The map, its values as they are in the file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unreadable, unknown suffix or key, not whole numbers, or a shape that is not
+            the cube's.
+    """
+    path, size = Path(path), (int(shape[0]), int(shape[1]))
+    if not path.is_file():
+        raise FileNotFoundError(f"no label file at {path}")
+    suffix = path.suffix.lower()
+    if suffix not in LABEL_SUFFIXES:
+        raise ValueError(f"{path}: labels are read from {', '.join(LABEL_SUFFIXES)} files")
+    if key is not None and suffix not in KEYED:
+        raise ValueError(f"{path} holds one array without a name; drop the key {key!r}")
+    if suffix == ".json":
+        names = {**(names or labelme_names([path]))}
+        names.setdefault(BACKGROUND, 0)
+    named = {value: name for name, value in reversed((names or {}).items())}
+    return label_map(
+        lambda: _array(path, size, key, names), size, path, names=named, mapped=suffix in MAPPED
+    )
+
+
+def load_labels(
+    path: str | Path,
+    shape: Sequence[int],
+    *,
+    key: str | None = None,
+    names: dict[str, int] | None = None,
+) -> Int32[np.ndarray, "H W"]:
+    """Read the whole label map of one cube; arguments and errors are those of `open_labels`."""
+    whole = slice(None)
+    return open_labels(path, shape, key=key, names=names).read(whole, whole)
+
+
+def label_names(files: Iterable[str | Path]) -> dict[str, int] | None:
+    """Class name -> class value over all LabelMe files, so that cubes agree; None without any."""
+    files = [Path(file) for file in files]
+    annotated = [file for file in files if file.suffix.lower() == ".json"]
+    return labelme_names(annotated) if annotated else None
+
+
+def _array(
+    path: Path, size: tuple[int, int], key: str | None, names: dict[str, int] | None
+) -> np.ndarray:
+    suffix = path.suffix.lower()
+    if suffix == ".mat":
+        return _load_mat(path, size, key)
+    if suffix == ".json":
+        return load_labelme(path, size, names or {})
+    if suffix in PICTURES:
+        return load_picture(path, size)
+    return load_npy(path) if suffix == ".npy" else load_torch(path, key)
+
+
+def _load_mat(path: Path, size: tuple[int, int], key: str | None) -> np.ndarray:
+    values = load_mat(path, key or _only_map(path, size))
+    if key and values.ndim == 2 and values.shape != size and values.shape[1] == size[0] * size[1]:
+        return values.argmax(axis=0).reshape(size, order="F")
+    return values
+
+
+def _only_map(path: Path, size: tuple[int, int]) -> str:
+    """Key of the one array that fits the cube."""
+    shapes = mat_shapes(path)
+    maps = [key for key, shape in shapes.items() if shape == size]
+    if len(maps) == 1:
+        return maps[0]
+    listing = ", ".join(f"{key} {shape}" for key, shape in shapes.items()) or "none"
+    raise ValueError(
+        f"{path} has {len(maps)} arrays of the cube's shape {size}; name one by its key. "
+        f"Its numeric arrays are: {listing}"
+    )
+
+
+def encode_classes(
+    labels: Int[np.ndarray, "H W"],
+    ignore: int | None = None,
+    classes: Sequence[int] | None = None,
+) -> tuple[Int32[np.ndarray, "H W"], list[int]]:
+    """Number the class values consecutively, in ascending order.
+
+    Args:
+        labels: class values.
+        ignore: value that means unlabelled; None where every pixel is labelled, 0 included.
+        classes: the values that count, ascending, to give several maps, or all windows of one,
+            one numbering (the windows are then not searched); those in ``labels`` by default.
+            Other values are unlabelled.
+
+    Returns:
+        codes: index into `classes`, or -1 where unlabelled.
+        classes: the class values, ascending.
+    """
+    values = np.unique(labels) if classes is None else np.asarray(classes)
+    kept = values[values != ignore] if ignore is not None else values
+    if not len(kept):
+        return np.full(labels.shape, -1, np.int32), []
+    codes = np.minimum(np.searchsorted(kept, labels), len(kept) - 1)
+    return np.where(kept[codes] == labels, codes, -1).astype(np.int32), kept.tolist()
+
+
+def find_labels(path: str | Path, cubes: Sequence[Cube]) -> dict[str, Path]:
+    """Match label files to cubes.
+
+    A file belongs to the only cube there is, whatever its name, or to the cube of the same stem.
+    In a folder, stems are matched; the cubes' own files, and the pictures on which LabelMe files
+    were drawn, are passed over. Cubes without labels, and files without a cube, are logged as
+    warnings, with the names that come closest.
+
+    Args:
+        path: a file, or a folder of them.
+        cubes: the cubes, by unique names.
+
+    Returns:
+        Cube name -> label file.
+
+    Raises:
+        FileNotFoundError: nothing at `path`.
+        ValueError: nothing matches, or two files match one cube.
+    """
+    path, names = Path(path), [cube.name for cube in cubes]
+    if path.is_file() and len(names) == 1:
+        return {names[0]: path}
+    if not path.exists():
+        raise FileNotFoundError(f"no labels at {path}")
+    files = [path] if path.is_file() else _label_files(path, cubes)
+    _check_unique(files, names)
+    found = {file.stem: file for file in files if file.stem in names}
+    if not found:
+        raise ValueError(
+            f"no label file in {path} has the stem of a cube; label files: "
+            f"{_closest((file.name for file in files), names)}; cubes: {_names(names)}. Name them "
+            f"alike, with one of the suffixes {', '.join(LABEL_SUFFIXES)}"
+            + ("; or name the label file itself" if len(names) == 1 else "")
+        )
+    _report_unmatched(path, files, names)
+    return found
+
+
+def _label_files(folder: Path, cubes: Sequence[Cube]) -> list[Path]:
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in LABEL_SUFFIXES)
+    sizes = {cube.name: cube.shape[:2] for cube in cubes}
+    files = [file for file in files if not _is_the_cube(file, sizes.get(file.stem))]
+    annotated = {file.stem: file for file in files if file.suffix.lower() == ".json"}
+    return [file for file in files if not _is_the_picture(file, annotated.get(file.stem))]
+
+
+def _is_the_cube(file: Path, size: tuple[int, int] | None) -> bool:
+    """Whether a file beside the labels is the cube itself: a 3-D array and none of (H, W)."""
+    suffix = file.suffix.lower()
+    if suffix in PICTURES:
+        return suffix != ".png" and not may_be_labels(file)
+    if suffix not in FORMATS:
+        return False
+    shapes = format_of(file).shapes(file).values()
+    return any(len(shape) == 3 for shape in shapes) and size not in shapes
+
+
+def _is_the_picture(file: Path, annotated: Path | None) -> bool:
+    """Whether a picture is what the LabelMe file of the same stem was drawn on."""
+    if annotated is None or file.suffix.lower() not in PICTURES:
+        return False
+    return labelme_picture(annotated) == file.name
+
+
+def _check_unique(files: list[Path], names: list[str]) -> None:
+    for name in names:
+        same = [file.name for file in files if file.stem == name]
+        if len(same) > 1:
+            raise ValueError(f"several label files for cube {name}: {_names(same)}; keep one")
+
+
+def _report_unmatched(path: Path, files: list[Path], names: list[str]) -> None:
+    log = logging.getLogger(__name__)
+    stems = {file.stem for file in files}
+    unused = [file.name for file in files if file.stem not in names]
+    if without := [name for name in names if name not in stems]:
+        log.warning("%s has no labels for the cubes: %s", path, _names(without))
+    if unused:
+        log.warning("%s has label files that match no cube: %s", path, _closest(unused, without))
+
+
+def _names(names) -> str:
+    return ", ".join(names) or "none"
+
+
+def _closest(files: Iterable[str], cubes: Sequence[str]) -> str:
+    """File names, each with the cube whose name is the most like it, if one is."""
+    plain = {_plain(cube): cube for cube in cubes}
+    hints = []
+    for file in files:
+        near = difflib.get_close_matches(_plain(Path(file).stem), plain, n=1)
+        hints.append(f"{file} (did you mean cube {plain[near[0]]}?)" if near else file)
+    return _names(hints)
+
+
+def _plain(name: str) -> str:
+    """A name without what often differs between files of one scene: case and separators."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower())

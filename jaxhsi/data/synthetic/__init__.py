@@ -1,0 +1,1 @@
+"""Built-in data with known truth: leaf scenes and mixed spectra."""

@@ -1,0 +1,1 @@
+"""Tables of spectra, and what is known about them."""

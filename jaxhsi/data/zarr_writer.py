@@ -1,0 +1,223 @@
+"""Cubes written to disk as Zarr v3 stores, which appear only when they are whole."""
+
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+
+from jaxhsi.data.cube import CONTEXT, DTYPES, FORMAT_VERSION, array_spec
+from jaxhsi.data.georeference import Georeference
+
+CHUNK_SIDE, CHUNK_BYTES = 64, 3 * 2**19
+SHARD_BYTES = 64 * 2**20
+
+
+@contextmanager
+def create_cube(
+    path: str | Path,
+    shape: Sequence[int],
+    dtype: Any,
+    *,
+    wavelengths: Sequence[float] | np.ndarray | None = None,
+    no_data: float | int | None = None,
+    history: Sequence[str] = (),
+    chunks: tuple[int, int, int] | None = None,
+    georeference: Georeference | None = None,
+    units: str | None = None,
+) -> Iterator[ts.TensorStore]:
+    """Write a cube that appears at `path` only when it is whole.
+
+    The body of the `with` writes every value (`array[y0:y1].write(values).result()`). It writes
+    into a sibling folder `<name>.partial-...`, renamed at the end in one step, and removed on an
+    error. A killed process leaves that folder behind; `open_cube` refuses it.
+
+    Args:
+        path: folder to make, by custom `<stem>.zarr`; must not exist.
+        shape: (H, W, C).
+        dtype: of the stored values: an integer type, float16, float32 or float64.
+        wavelengths: centre of each band in nm, (C,).
+        no_data: value that marks a missing measurement; NaN and infinities need no mark.
+        history: what was done to the data, oldest first.
+        chunks: stored block (h, w, c); by default up to 64 x 64 with all bands, within 1.5 MiB.
+        georeference: where the pixels lie on the ground.
+        units: of the values.
+
+    Yields:
+        TensorStore of domain (H, W, C) to be filled.
+
+    Raises:
+        FileExistsError: something is at `path`.
+        ValueError: a shape, type or wavelength vector that is no cube's.
+    """
+    destination = Path(path)
+    refuse_existing(destination)
+    metadata = cube_metadata(
+        shape,
+        dtype,
+        wavelengths=wavelengths,
+        no_data=no_data,
+        history=history,
+        georeference=georeference,
+        units=units,
+        chunks=chunks,
+    )
+    partial = destination.with_name(
+        f"{destination.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    )
+    try:
+        array = open_partial(partial, metadata)
+        yield array
+        check_whole(partial, array)
+        partial.rename(destination)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def refuse_existing(destination: Path) -> None:
+    """Nothing is ever written over.
+
+    Raises:
+        FileExistsError: something is at `destination`.
+    """
+    if destination.exists():
+        raise FileExistsError(f"{destination} exists; delete it or choose another path")
+
+
+def open_partial(
+    folder: Path, metadata: dict[str, Any], context: ts.Context = CONTEXT
+) -> ts.TensorStore:
+    """The array in a folder, made with the metadata where it is not there yet."""
+    spec = array_spec(str(folder)) | {
+        "metadata": metadata,
+        "store_data_equal_to_fill_value": True,
+    }
+    return ts.open(spec, open=True, create=True, context=context).result()
+
+
+def check_whole(folder: Path, array: ts.TensorStore) -> None:
+    """Every file of values must be on disk: a part that was never written is not read as zeros.
+
+    Raises:
+        ValueError: some are missing.
+    """
+    sizes = zip(array.shape, array.chunk_layout.write_chunk.shape, strict=True)
+    expected = math.prod(-(-size // chunk) for size, chunk in sizes)
+    files = (name for _, _, names in os.walk(folder / "c") for name in names)
+    found = sum(not name.endswith(".__lock") for name in files)
+    if found != expected:
+        raise ValueError(
+            f"{found} of {expected} blocks were written to {folder.name}; write the whole cube, "
+            "and wait for each write by .result()"
+        )
+
+
+def cube_metadata(
+    shape: Sequence[int],
+    dtype: Any,
+    *,
+    wavelengths: Sequence[float] | np.ndarray | None = None,
+    no_data: float | int | None = None,
+    history: Sequence[str] = (),
+    georeference: Georeference | None = None,
+    units: str | None = None,
+    chunks: tuple[int, int, int] | None = None,
+    shards: tuple[int, int, int] | None = None,
+) -> dict[str, Any]:
+    """Zarr v3 metadata of a new cube; arguments as `create_cube`.
+
+    `shards` is the part (h, w, C) that one file holds, of whole blocks: these are read singly, but
+    the file is written in one piece. By default each block is a file.
+
+    Raises:
+        ValueError: a shape, type or wavelength vector that is no cube's.
+    """
+    dtype = np.dtype(dtype)
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"a cube has shape (H, W, C), each at least 1; got {tuple(shape)}")
+    if dtype.name not in DTYPES:
+        raise ValueError(f"a cube holds one of {DTYPES}; got {dtype.name}")
+    chunk = list(chunks or block_shape(shape, dtype.itemsize))
+    return {
+        "shape": [int(size) for size in shape],
+        "data_type": dtype.name,
+        "dimension_names": ["y", "x", "band"],
+        "chunk_grid": {
+            "name": "regular",
+            "configuration": {"chunk_shape": list(shards or chunk)},
+        },
+        "codecs": _codecs(dtype.itemsize, chunk if shards else None),
+        "fill_value": 0,
+        "attributes": {
+            "jaxhsi": {
+                "version": FORMAT_VERSION,
+                "wavelengths_nm": _checked_wavelengths(wavelengths, shape[2]),
+                "no_data": float(no_data) if no_data is not None and np.isfinite(no_data) else None,
+                "history": list(history),
+                "georeference": georeference and georeference.to_json(),
+                "units": units,
+            }
+        },
+    }
+
+
+def _codecs(itemsize: int, inner: list[int] | None) -> list[dict[str, Any]]:
+    """How a block becomes bytes; with `inner`, how a shard of such blocks does.
+
+    LZ4 of shuffled bytes: of noisy 16-bit spectra it is 2.5 times as fast as Zstandard, and 7 %
+    larger. Blosc has no checksum, and a flipped bit would be read as data: hence the CRC.
+    """
+    blosc = {"cname": "lz4", "clevel": 1, "shuffle": "shuffle", "typesize": itemsize}
+    checksum = {"name": "crc32c"}
+    codecs = [{"name": "bytes"}, {"name": "blosc", "configuration": blosc}, checksum]
+    if inner is None:
+        return codecs
+    sharding = {"chunk_shape": inner, "codecs": codecs, "index_codecs": [_LITTLE, checksum]}
+    return [{"name": "sharding_indexed", "configuration": sharding}]
+
+
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+
+
+def _checked_wavelengths(wavelengths, bands: int) -> list[float] | None:
+    if wavelengths is None:
+        return None
+    values = np.asarray(wavelengths, np.float64)
+    if values.shape != (bands,) or not np.isfinite(values).all():
+        raise ValueError(
+            f"wavelengths must be {bands} finite numbers in nm, one for each band; got shape "
+            f"{values.shape}"
+        )
+    return values.tolist()
+
+
+def block_shape(shape: Sequence[int], itemsize: int) -> tuple[int, int, int]:
+    """Square blocks with all bands: a window reads whole spectra, and few needless pixels."""
+    side = CHUNK_SIDE
+    while side > 1 and side * side * shape[2] * itemsize > CHUNK_BYTES:
+        side //= 2
+    return min(side, shape[0]), min(side, shape[1]), shape[2]
+
+
+def shard_shape(
+    shape: Sequence[int], block: tuple[int, int, int], pixel_bytes: int
+) -> tuple[int, int, int]:
+    """Whole blocks within 64 MiB: first as wide as the image, as files are read by lines.
+
+    Args:
+        shape: (H, W, C) of the cube.
+        block: (h, w, C) within the shard.
+        pixel_bytes: of a pixel in the store or in the file, the larger of the two.
+    """
+    most = max(1, SHARD_BYTES // (block[0] * block[1] * pixel_bytes))
+    columns = -(-shape[1] // block[1])
+    wide = -(-columns // -(-columns // most))  # parts of even width
+    high = min(max(1, most // wide), -(-shape[0] // block[0]))
+    return high * block[0], wide * block[1], shape[2]

@@ -1,0 +1,239 @@
+"""A merge tree over clusters: any number of groups from one training, nested by construction.
+
+What a merge is judged by is followed over the whole data set (`Relations`); the tree itself is
+grown once, on the host, from k x k numbers.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Integer
+
+DEAD_SHARE = 1e-5  # a cluster with less than one pixel in a hundred thousand is not used
+
+
+class Relations(NamedTuple):
+    """What is known of pairs of clusters, all of them means over many pixels.
+
+    Attributes:
+        usage: E[p_k], share of the pixels.
+        touch: E[(p_i p_j' + p_j p_i') / 2] over pairs of neighbouring pixels i, j.
+        confusion: E[p p'] over pixels.
+    """
+
+    usage: Float[Array, " k"]
+    touch: Float[Array, "k k"]
+    confusion: Float[Array, "k k"]
+
+
+class Weights(NamedTuple):
+    """How much each part counts in :func:`merge_tree`.
+
+    Attributes:
+        touch: share, 0 to below 1, of its distance that a pair loses which is mixed in space
+            as if by chance.
+        confusion: share, 0 to below 1, of its distance that a pair loses whose pixels do not
+            decide between the two at all.
+        size: 0: small and large clusters are alike; 1: Ward's criterion, by which small
+            clusters go first.
+    """
+
+    touch: float = 0.5
+    confusion: float = 0.5
+    size: float = 0.25
+
+
+WEIGHTS = Weights()
+
+
+class Tree(NamedTuple):
+    """Merges in their order, as `scipy.cluster.hierarchy` numbers them.
+
+    Attributes:
+        pairs: nodes that each merge joins, the smaller number first; 0..k-1 are the clusters,
+            k + m is what merge m made.
+        heights: distance that each merge bridges, in noise deviations; never falls.
+    """
+
+    pairs: Int[np.ndarray, "merges 2"]
+    heights: Float[np.ndarray, " merges"]
+
+    @property
+    def clusters(self) -> int:
+        """Number of leaves k."""
+        return len(self.pairs) + 1
+
+    def members(self) -> list[list[int]]:
+        """Clusters under each node, ascending; the last node holds all."""
+        found = [[cluster] for cluster in range(self.clusters)]
+        for a, b in self.pairs.tolist():
+            found.append(sorted(found[a] + found[b]))
+        return found
+
+    def parents(self) -> list[int]:
+        """Node above each node; -1 above the last."""
+        found = [-1] * (self.clusters + len(self.pairs))
+        for merge, (a, b) in enumerate(self.pairs.tolist()):
+            found[a] = found[b] = self.clusters + merge
+        return found
+
+
+def relations(p: Float[Array, "b h w k"], valid: Bool[Array, "b h w"]) -> Relations:
+    """Relations in some windows; neighbours are pixels beside or below one another, both valid.
+
+    Args:
+        p: probabilities of the clusters, rows sum to 1.
+        valid: pixels that count.
+    """
+    p = jnp.where(valid[..., None], p, 0)
+    beside = _joint(p[:, :, :-1], p[:, :, 1:])
+    below = _joint(p[:, :-1], p[:, 1:])
+    pairs = (valid[:, :, :-1] & valid[:, :, 1:]).sum() + (valid[:, :-1] & valid[:, 1:]).sum()
+    touch = (beside + below) / jnp.maximum(pairs, 1)
+    pixels = jnp.maximum(valid.sum(), 1)
+    return Relations(p.sum((0, 1, 2)) / pixels, (touch + touch.T) / 2, _joint(p, p) / pixels)
+
+
+def sample_relations(p: Float[Array, "n k"]) -> Relations:
+    """Relations of pixels drawn here and there: who touches whom is left to chance."""
+    usage = p.mean(0)
+    return Relations(usage, jnp.outer(usage, usage), p.T @ p / len(p))
+
+
+def _joint(a: Float[Array, "*n k"], b: Float[Array, "*n k"]) -> Float[Array, "k k"]:
+    return a.reshape(-1, a.shape[-1]).T @ b.reshape(-1, b.shape[-1])
+
+
+def mixing(joint: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+    """How far two clusters are mixed, among the pairs that lie in the two of them alone.
+
+    With s = n_aa + 2 n_ab + n_bb, m_ab = n_ab s / ((n_aa + n_ab) (n_bb + n_ab)), cut at 1:
+    0 where the two never meet, 1 where they meet as often as if by chance, as salt and pepper do.
+    It is 1 minus the correlation of "the first is b" with "the second is b" over these pairs.
+    0 where one of them is empty.
+
+    Args:
+        joint: symmetric, not negative: `Relations.touch` or `Relations.confusion`.
+    """
+    own = np.diag(joint)
+    first = own[:, None] + joint
+    total = first + first.T
+    chance = first * first.T
+    seen = chance > 0
+    return np.where(seen, np.minimum(joint * total / np.where(seen, chance, 1), 1), 0)
+
+
+def merge_tree(
+    centres: Float[np.ndarray, "k d"], known: Relations, weights: Weights = WEIGHTS
+) -> Tree:
+    """Grow a tree by joining, again and again, the two groups with the smallest distance.
+
+    d_ab = ||c_a - c_b|| (1 - touch m_ab) (1 - confusion q_ab) (2 u_a u_b / (u_a + u_b))^(size / 2)
+
+    where the centre c of a group is the mean of its clusters by usage u, m is `mixing` of who
+    touches whom, q that of who is confused with whom, and the other names are the weights. So
+    without neighbours and doubts it is the distance in noise deviations; clusters that lie in
+    each other like salt and pepper, or that pixels do not decide between, count as nearer. Size
+    has little say: a rare material that lies far from all others is not swallowed for being rare.
+    Groups without pixels (`DEAD_SHARE`) join their nearest neighbour first, at height 0.
+
+    Args:
+        centres: of the clusters, where the noise has unit deviation
+            (:class:`jaxhsi.dgc.gaussian_mixture.Geometry`).
+        known: of the clusters.
+        weights: of the parts.
+
+    Raises:
+        ValueError: a weight out of range.
+    """
+    if not (0 <= weights.touch < 1 and 0 <= weights.confusion < 1 and weights.size >= 0):
+        raise ValueError(f"{weights} is out of range: shares from 0 to below 1, size from 0")
+    leaves = Relations(*(np.asarray(part, np.float64) for part in known))
+    nodes, groups = list(range(len(centres))), np.eye(len(centres))
+    pairs, heights = [], [0.0]
+    while len(nodes) > 1:
+        a, b, distance = _nearest(np.asarray(centres, np.float64), leaves, groups, weights)
+        pairs.append(sorted((nodes[a], nodes[b])))
+        heights.append(max(distance, heights[-1]))
+        groups[a] += groups[b]
+        groups, nodes[a] = np.delete(groups, b, 0), len(centres) + len(pairs) - 1
+        del nodes[b]
+    return Tree(np.array(pairs, np.int64).reshape(-1, 2), np.array(heights[1:]))
+
+
+def _nearest(
+    centres: Float[np.ndarray, "k d"],
+    known: Relations,
+    groups: Float[np.ndarray, "g k"],
+    weights: Weights,
+) -> tuple[int, int, float]:
+    """The two groups to join next and their distance, see :func:`merge_tree`."""
+    usage = groups @ known.usage
+    share = groups * np.maximum(known.usage, 1e-12)  # a group without pixels has a centre too
+    means = share @ centres / share.sum(1, keepdims=True)
+    distance = np.linalg.norm(means[:, None] - means, axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    dead = usage < DEAD_SHARE
+    if dead.any():
+        order = np.where(dead[:, None], distance, np.inf)
+        a, b = sorted(map(int, np.unravel_index(order.argmin(), order.shape)))
+        return a, b, 0.0
+    distance *= 1 - weights.touch * mixing(groups @ known.touch @ groups.T)
+    distance *= 1 - weights.confusion * mixing(groups @ known.confusion @ groups.T)
+    distance *= (2 * np.outer(usage, usage) / (usage[:, None] + usage)) ** (weights.size / 2)
+    a, b = sorted(map(int, np.unravel_index(distance.argmin(), distance.shape)))
+    return a, b, float(distance[a, b])
+
+
+def cut(tree: Tree, k: int) -> Int[np.ndarray, " clusters"]:
+    """Group, 0..k-1, of each cluster once the tree is cut into k groups.
+
+    Groups are numbered by their first cluster. Every group of ``cut(tree, k + 1)`` lies in one of
+    ``cut(tree, k)``.
+
+    Raises:
+        ValueError: k is not in 1..number of clusters.
+    """
+    if not 1 <= k <= tree.clusters:
+        raise ValueError(f"the tree has 1 to {tree.clusters} groups, not {k}")
+    group, members = np.arange(tree.clusters), tree.members()
+    for merge in range(tree.clusters - k):
+        group[members[tree.clusters + merge]] = tree.clusters + merge
+    first = dict.fromkeys(group.tolist())  # in the order of the first clusters
+    number = {node: i for i, node in enumerate(first)}
+    return np.array([number[node] for node in group.tolist()], np.int64)
+
+
+def elect(
+    tree: Tree, votes: Integer[np.ndarray, "k c"]
+) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
+    """A class for every cluster from the votes of a few labelled pixels.
+
+    A cluster takes the class with the most votes. Where it has none, or two classes have as
+    many, the votes of all clusters under the next node above it are counted together, and so on
+    up the tree: its nearest relatives decide. If even all votes together are a tie, the first
+    class wins.
+
+    Args:
+        tree: over the clusters.
+        votes: labelled pixels of each class in each cluster.
+
+    Returns:
+        Class of each cluster, and the node of the tree that decided it (the cluster itself where
+        its own votes did).
+
+    Raises:
+        ValueError: there is not a single vote.
+    """
+    if not votes.any():
+        raise ValueError("no labelled pixel lies in any cluster; nothing can be named")
+    counts = np.array([votes[members].sum(0) for members in tree.members()])
+    most = counts.max(1, keepdims=True)
+    clear = (most[:, 0] > 0) & ((counts == most).sum(1) == 1)
+    clear[-1] = True
+    parents, deciding = tree.parents(), np.arange(tree.clusters)
+    for cluster in range(tree.clusters):
+        while not clear[deciding[cluster]]:
+            deciding[cluster] = parents[deciding[cluster]]
+    return counts.argmax(1)[deciding].astype(np.int64), deciding

@@ -1,0 +1,127 @@
+"""Patch encoders, seen from outside as pure functions of parameters."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Key
+
+from jaxhsi.functional_module import Params, functional
+from jaxhsi.normalisation import BandStats, Normalisation, project_all
+
+
+class Encoder(NamedTuple):
+    """A patch encoder as a pair of pure functions.
+
+    Attributes:
+        init: ``init(key) -> params``, a nested dictionary of float32 arrays.
+        apply: ``apply(params, x, ...) -> z`` from ``(b, h, w, c)`` to ``(b, h, w, d)``.
+        halo: how far in rows (and, unless ``full_rows``, columns) a pixel of the input can
+            reach into the output; tiles predicted with this margin agree with the whole image.
+        full_rows: the encoder also mixes pixels along the flattened row, so that tiles must span
+            the full width of the cube.
+        start: ``start(params, spectra (n, c)) -> params`` with the linear path of the encoder
+            fitted to spectra, where it has such a start.
+    """
+
+    init: Callable[[Key[Array, ""]], Params]
+    apply: Callable[..., Float[Array, "b h w d"]]
+    halo: int
+    full_rows: bool = False
+    start: Callable[[Params, Float[Array, "n c"]], Params] | None = None
+
+
+class ResidualBlock(nnx.Module):
+    """z + conv(gelu(conv(z))), two 3x3 convolutions, the second started at zero."""
+
+    def __init__(self, dim: int, channels: int, dtype: Any, rngs: nnx.Rngs):
+        size = (3, 3)
+        he = nnx.initializers.he_normal()
+        zeros = nnx.initializers.zeros
+        self.enter = nnx.Conv(
+            dim, channels, size, use_bias=False, kernel_init=he, dtype=dtype, rngs=rngs
+        )
+        self.leave = nnx.Conv(
+            channels, dim, size, use_bias=False, kernel_init=zeros, dtype=dtype, rngs=rngs
+        )
+
+    def __call__(self, z: Array, keep: Array) -> Array:
+        """Invalid pixels count as zero, like pixels beyond the edge of the image."""
+        inner = nnx.gelu(self.enter(z * keep)) * keep
+        return z + self.leave(inner).astype(z.dtype)
+
+
+class PatchEncoder(nnx.Module):
+    """Mixes the bands of each pixel first, then its neighbourhood.
+
+    z = v + A gelu(sum_b normalise_b(x) B_b + bias), then residual 3x3 blocks, where v is the
+    closed-form embedding of the pixel. A and the last layer of every block start at zero, so
+    that training starts at z = v exactly.
+    """
+
+    def __init__(
+        self,
+        bands: int,
+        kinds: tuple[Normalisation, ...],
+        dim: int,
+        hidden: int,
+        channels: int,
+        depth: int,
+        dtype: Any,
+        rngs: nnx.Rngs,
+    ):
+        self.kinds, self.depth = kinds, depth
+        scale = (2 / (len(kinds) * bands)) ** 0.5
+        self.mix = nnx.Param(scale * jax.random.normal(rngs.params(), (len(kinds), bands, hidden)))
+        self.bias = nnx.Param(jnp.zeros(hidden))
+        zeros = nnx.initializers.zeros
+        self.leave = nnx.Linear(
+            hidden, dim, use_bias=False, kernel_init=zeros, dtype=dtype, rngs=rngs
+        )
+        for i in range(depth):
+            setattr(self, f"block_{i}", ResidualBlock(dim, channels, dtype, rngs))
+
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        v: Float[Array, "b h w d"],
+        valid: Bool[Array, "b h w"],
+        stats: BandStats,
+    ) -> Float[Array, "b h w d"]:
+        """Embed raw spectra x whose closed-form embedding is v; stats as for the stem."""
+        hidden = project_all(self.kinds, x, self.mix[...], stats) + self.bias[...]
+        z = v + self.leave(nnx.gelu(hidden)).astype(v.dtype)
+        keep = valid[..., None].astype(v.dtype)
+        for i in range(self.depth):
+            z = getattr(self, f"block_{i}")(z, keep)
+        return z
+
+
+def patch_encoder(
+    bands: int,
+    kinds: tuple[Normalisation, ...],
+    dim: int,
+    *,
+    hidden: int = 48,
+    channels: int = 16,
+    depth: int = 2,
+    dtype: Any = jnp.float32,
+) -> Encoder:
+    """The default encoder; ``apply(params, x, v, valid, stats)``, see :class:`PatchEncoder`.
+
+    Args:
+        bands: c of the cubes.
+        kinds: normalisations that the first layer sees.
+        dim: d of the embedding.
+        hidden: width of the per-pixel layer.
+        channels: width of the spatial blocks.
+        depth: number of spatial blocks; each reaches two pixels further.
+        dtype: of the products and convolutions, e.g. ``jnp.bfloat16``; parameters and sums
+            between layers stay float32.
+    """
+    init, apply = functional(
+        lambda rngs: PatchEncoder(bands, kinds, dim, hidden, channels, depth, dtype, rngs)
+    )
+    return Encoder(init, apply, halo=2 * depth)

@@ -1,0 +1,109 @@
+"""Closed-form start of the embedding: normalised spectra, two levels of PCA, clipped."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxhsi.normalisation import BandStats, Normalisation, band_stats, normalise, project_all
+
+BLOCK_DIMENSIONS = 12
+CLIP_DEVIATIONS = 8.0
+TINY = 1e-30  # under a variance that is zero where all spectra are equal
+
+
+class Stem(NamedTuple):
+    """A frozen map from raw spectra to a small embedding.
+
+    v = clip(sum_b normalise_b(x) P_b + offset, +-limit)
+
+    Attributes:
+        stats: what the normalisations refer to.
+        projection: P_b, one ``(c, d)`` block for each normalisation.
+        offset: minus the projected mean, so that v has mean zero.
+        limit: eight deviations of each component. A few glare or dead pixels would otherwise own
+            the covariance of the mixture.
+    """
+
+    stats: BandStats
+    projection: Float[Array, "blocks c d"]
+    offset: Float[Array, " d"]
+    limit: Float[Array, " d"]
+
+
+def fit_stem(spectra: Float[Array, "n c"], kinds: Sequence[Normalisation], dim: int = 6) -> Stem:
+    """Fit the stem to a sample of spectra, without labels and without iterations.
+
+    Each normalisation is reduced to its 12 leading principal components and divided by the root
+    of its total variance, so that none outweighs another; the concatenation is reduced to
+    ``dim`` components and divided by the deviation of the first.
+
+    Args:
+        spectra: valid spectra drawn at random over the data set, in the units of the data.
+        kinds: the normalisations; ``("snv", "band")`` speaks of shape and of brightness.
+        dim: number of components kept.
+
+    Raises:
+        ValueError: fewer than two spectra, or all of them equal; the latter not under
+            `jax.eval_shape`, where there are no values.
+    """
+    if spectra.shape[0] < 2:
+        raise ValueError(f"the start needs at least 2 valid spectra, got {spectra.shape[0]}")
+    stem, variance = _fit(spectra, tuple(kinds), dim)
+    if not isinstance(variance, jax.core.Tracer) and not variance > 0:
+        raise ValueError(
+            "all sampled spectra are equal: there is nothing to segment; "
+            "check the data, its no-data value and its units"
+        )
+    return stem
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _fit(
+    spectra: Float[Array, "n c"], kinds: tuple[Normalisation, ...], dim: int
+) -> tuple[Stem, Float[Array, ""]]:
+    """The stem, and the variance of its first component, which is zero if nothing varies."""
+    stats = band_stats(spectra)
+    blocks = [normalise(kind, spectra, stats) for kind in kinds]
+    inner = [_block_basis(block) for block in blocks]
+    centred = [(b - b.mean(0)) @ basis for b, basis in zip(blocks, inner, strict=True)]
+    outer, variances = _principal_axes(jnp.concatenate(centred, 1), dim)
+    outer = outer / jnp.sqrt(jnp.maximum(variances[0], TINY))
+    splits = jnp.split(outer, _ends([basis.shape[1] for basis in inner]))
+    projection = jnp.stack([a @ b for a, b in zip(inner, splits, strict=True)])
+    means = jnp.stack([b.mean(0) for b in blocks])
+    offset = -jnp.einsum("bc,bcd->d", means, projection)
+    stem = Stem(stats, projection, offset, jnp.full_like(offset, jnp.inf))
+    stem = stem._replace(limit=CLIP_DEVIATIONS * embed(stem, kinds, spectra).std(0))
+    return stem, variances[0]
+
+
+def embed(
+    stem: Stem, kinds: Sequence[Normalisation], x: Float[Array, "*n c"]
+) -> Float[Array, "*n d"]:
+    """Raw spectra to the stem's embedding v; see :class:`Stem`."""
+    v = project_all(kinds, x, stem.projection, stem.stats) + stem.offset
+    return jnp.clip(v, -stem.limit, stem.limit)
+
+
+def _block_basis(block: Float[Array, "n c"]) -> Float[Array, "c m"]:
+    basis, variances = _principal_axes(block, min(BLOCK_DIMENSIONS, block.shape[1]))
+    return basis / jnp.sqrt(jnp.maximum(variances.sum(), TINY))
+
+
+def _principal_axes(
+    x: Float[Array, "n c"], count: int
+) -> tuple[Float[Array, "c m"], Float[Array, " m"]]:
+    """Leading eigenvectors of the covariance and their variances, largest first."""
+    variances, axes = jnp.linalg.eigh(jnp.cov(x, rowvar=False).reshape(x.shape[1], x.shape[1]))
+    variances, axes = variances[::-1][:count], axes[:, ::-1][:, :count]
+    # eigh leaves the signs open; fixing them makes the start the same on every machine.
+    signs = jnp.sign(axes[jnp.abs(axes).argmax(0), jnp.arange(axes.shape[1])])
+    return axes * signs, jnp.maximum(variances, 0.0)
+
+
+def _ends(sizes: Sequence[int]) -> list[int]:
+    return [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]

@@ -1,0 +1,44 @@
+"""The range of each component over answers that are as good."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxhsi.gmcr.algorithm import Solution
+from jaxhsi.gmcr.nonlinear import where_white
+from jaxhsi.gmcr.rotational_ambiguity import Mixture, Turned, turned
+from jaxhsi.training.progress import OnProgress, ignore_progress
+
+MOST = 24
+"""Components; the search takes as many times as long as there are, and each step longer."""
+
+
+def ambiguity(
+    solution: Solution,
+    spectra: Float[np.ndarray | Array, "n c"],
+    *,
+    non_negative: bool = True,
+    on_progress: OnProgress = ignore_progress,
+) -> Turned | None:
+    """The extremes of each component; None for more than 24 components.
+
+    Args:
+        solution: of these spectra.
+        spectra: as linear mixtures, see `alternate.straightened`.
+        non_negative: components and concentrations were not to be negative.
+        on_progress: called with the extremes that were looked for.
+    """
+    if len(solution.components) > MOST:
+        return None
+    framed, _, noise = where_white(solution, spectra)
+    mixture = Mixture(
+        jnp.asarray(framed.concentrations) / noise,
+        jnp.asarray(solution.components),
+        jnp.asarray(framed.components),
+        jnp.asarray(solution.concentrations != 0),
+        jnp.asarray(solution.fixed),
+    )
+    return jax.device_get(turned(mixture, non_negative, partial(on_progress, "ranges")))

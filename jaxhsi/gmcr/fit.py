@@ -1,0 +1,342 @@
+"""The default solver from a table of spectra to its answer."""
+
+import logging
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Key
+from threadpoolctl import threadpool_limits
+
+from jaxhsi.gmcr.algorithm import Opinions, Solution, Solver, State, converged, solver
+from jaxhsi.gmcr.component_pool import Options
+from jaxhsi.gmcr.gates import open_probability
+from jaxhsi.gmcr.initialisation import Survey, survey
+from jaxhsi.gmcr.mixing import Aggregate, Forward, linear
+from jaxhsi.gmcr.noise_model import residual_law
+from jaxhsi.gmcr.nonlinear import PriorOf, alternate
+from jaxhsi.gmcr.restarts import affordable, agreement, vote
+from jaxhsi.gmcr.whitening import (
+    Ground,
+    in_data,
+    reconsidered,
+    reground,
+    survey_noise,
+    to_frame,
+    unit_rows,
+    white_ground,
+    with_frame,
+)
+from jaxhsi.training.checkpoints import Checkpoints
+from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.progress import OnProgress, ignore_progress
+from jaxhsi.training.sharding import device_mesh, replicate
+
+SLOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072)
+"""Sizes of pools, so that a new number of components seldom means a new compilation."""
+REDUNDANCY, ROOM = 1.2, 4
+_FAR = 2  # times a given number of components, from where on those found are of another kind
+_ANEW = 1 << 20  # keys of restarts are apart from those of the first one's steps
+
+Spectra = Float[np.ndarray | Array, "n c"]
+
+
+def solve(
+    key: Key[Array, ""],
+    spectra: Spectra,
+    options: Options = Options(),  # noqa: B008 -- frozen
+    *,
+    mixing: Forward | Aggregate = linear,
+    priors: Sequence[PriorOf] = (),
+    library: Float[np.ndarray | Array, "l m"] | None = None,
+    num_components: int | None = None,
+    num_candidates: int | None = None,
+    restarts: int | None = None,
+    logbook: Logbook | None = None,
+    checkpoints: Checkpoints | None = None,
+    mesh: Mesh | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Solution:
+    """Components, concentrations and their number.
+
+    Under a mixing that is not linear, or priors, the answer is refined, see `alternate`: of the
+    linear solutions that this takes, the first is what logbook and checkpoints hold. Departures of
+    the noise from white are looked for under linear mixing only: another mixing looks like them,
+    and so noise is taken as white beside it.
+
+    Args:
+        key: of the gates' draws.
+        spectra: finite, none all zero.
+        options: of the solver.
+        mixing: how components mix, see `gmcr.mixing`; any function of concentrations (n, p) and
+            components (p, c) that returns spectra will do.
+        priors: what else is known, see `gmcr.priors`, or functions that make it of the linear
+            solution.
+        library: known spectra; the answer holds those that are present, and what is not in it.
+        num_components: how many there are, where that is known or wanted: their number is found
+            first; where it is another, components are left out or added, or as many pure spectra
+            refined, whichever describes the data more shortly. Noise is what is left in the end.
+        num_candidates: spectra to begin with; 1.2 times the rank and 2 if not given.
+        restarts: answers to choose from by a vote, which differ in the gates' draws;
+            five for small tables if not given, one for those that take long, see
+            `opinions.affordable`. Under another mixing each round takes one.
+        logbook: for diagnostics of the first.
+        checkpoints: where phases of the first are saved; goes on from the newest.
+        mesh: devices to spread the spectra over; one by default.
+        on_progress: called as steps are taken, see `progress.OnProgress`.
+
+    Raises:
+        ValueError: fewer than three spectra or two bands, values that are not finite, rows of
+            zeros, a library of other bands, more components or candidates than spectra or bands
+            allow, a number of components beside a library, fewer than one restart.
+    """
+    x = np.asarray(spectra, np.float32)
+    _check(x, library, num_components, num_candidates)
+    if restarts is not None and restarts < 1:
+        raise ValueError(f"{restarts} restarts give no answer; at least 1 is needed")
+    mesh = device_mesh(1, 1) if mesh is None else mesh
+
+    begin = survey_noise if mixing is linear else white_ground
+    restarts = restarts if mixing is linear else 1
+    rounds = mixing is not linear or bool(priors)
+
+    def unmix(data: Array | np.ndarray, turn: int) -> Solution:
+        kept = (logbook, checkpoints) if turn == 0 else (None, None)
+        ground = begin(mesh, np.asarray(data))
+        numbers = num_components, num_candidates, restarts
+        named = partial(_in_round, on_progress, turn) if rounds else on_progress
+        return _linear(key, ground, options, library, *numbers, *kept, mesh, named)
+
+    if not rounds:
+        return unmix(x, 0)
+    return alternate(unmix, jnp.asarray(x), mixing, priors, options)
+
+
+def _linear(
+    key: Array,
+    ground: Ground,
+    options: Options,
+    library: Any,
+    num_components: int | None,
+    num_candidates: int | None,
+    restarts: int | None,
+    logbook: Logbook | None,
+    checkpoints: Checkpoints | None,
+    mesh: Mesh,
+    on_progress: OnProgress,
+) -> Solution:
+    run = _compiled(options)
+    on_progress("start", 0)
+    # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
+    # other, ten times as long as the work takes.
+    with threadpool_limits(1, user_api="blas"):
+        begun = replicate(mesh, _start(run, ground, num_components, num_candidates))
+        restarts = restarts or affordable(len(ground.x), len(begun.logits))
+        first = _resumed(jax.tree.map(jnp.copy, begun), ground, checkpoints, mesh)
+        named = [partial(on_progress, _stage(turn, restarts)) for turn in range(restarts)]
+        found = [_phases(run, key, *first, options, logbook, checkpoints, mesh, named[0])]
+        for turn in range(1, restarts):
+            state = jax.tree.map(jnp.copy, begun)  # steps use it up
+            anew = jax.random.fold_in(key, _ANEW + turn)
+            found.append(_phases(run, anew, state, ground, options, None, None, mesh, named[turn]))
+        if not ground.given:
+            on_progress("comparison of restarts", 0)
+            found = [(run.corner(state, its.x), its) for state, its in found]
+        best, counts, lengths = vote(run.describe, found)
+        if num_components is not None and num_components in counts:
+            best = int(np.argmin(np.where(counts == num_components, lengths, np.inf)))
+        state, ground = found[best]
+        if num_components is not None:
+            on_progress(f"{num_components} components", 0)
+            state = _numbered(run, state, ground, num_components)
+        if library is not None:
+            on_progress("library", 0)
+            known = to_frame(jnp.asarray(library, jnp.float32), ground.frame)
+            state = run.identify(state, ground.x, known)
+        others = found[:best] + found[best + 1 :]
+        shared = agreement(run.describe, (state, ground), others, options)
+        answer = _solution(run, state, ground, Opinions(counts, lengths - lengths[best], shared))
+    number = len(answer.components)
+    if num_components is not None and number < num_components:
+        logging.getLogger(__name__).warning(
+            "%d components in the place of %d: no spectrum would use more", number, num_components
+        )
+    return answer
+
+
+def _numbered(run: Solver, state: State, ground: Ground, number: int) -> State:
+    """The state with a given number of components: from its own, or from as many pure spectra.
+
+    Where the data hold far more components than are asked for, as images do, the weakest of them
+    are not what is to be left out.
+    """
+    count = int(state.pool.alive.sum())
+    if count == number:
+        return state
+    tried = [state] if count <= _FAR * number else []
+    made = [
+        run.numbered(start, ground.x, number)
+        for start in (*tried, _begun(run, ground, _survey(ground.x), number, len(state.logits)))
+    ]
+
+    def length(each: State) -> float:
+        return float(run.describe(state._replace(pool=each.pool), ground.x).length)
+
+    best = min(made, key=length) if len(made) > 1 else made[0]
+    return state._replace(pool=best.pool, law=best.law, logits=best.logits)
+
+
+def _resumed(
+    state: State, ground: Ground, checkpoints: Checkpoints | None, mesh: Mesh
+) -> tuple[State, Ground]:
+    """State and ground of the newest checkpoint, if there is one."""
+    if checkpoints is None or checkpoints.latest() is None:
+        return state, ground
+    bare = checkpoints.restore(with_frame(state, None))
+    ground = reground(mesh, ground, jax.device_get(bare.noise))
+    return with_frame(bare, ground.frame), ground
+
+
+@cache
+def _compiled(options: Options) -> Solver:
+    """The solver's functions under jit, kept for further calls."""
+    made = solver(options)
+    return Solver(
+        jax.jit(made.init, static_argnums=3),
+        jax.jit(made.step),
+        jax.jit(made.epoch, donate_argnums=1),
+        jax.jit(made.settle),
+        jax.jit(made.corner),
+        jax.jit(made.numbered),
+        jax.jit(made.identify),
+        jax.jit(made.unmix),
+        jax.jit(made.describe),
+    )
+
+
+_survey = jax.jit(survey)
+
+
+def _start(run: Solver, ground: Ground, given: int | None, candidates: int | None) -> State:
+    found = _survey(ground.x)
+    wanted = candidates or math.ceil(REDUNDANCY * int(found.rank)) + 2
+    tried = max(1, min(wanted, min(ground.x.shape) - 1))
+    least = max(tried, given or 0) + ROOM
+    slots = next((size for size in SLOTS if size >= least), least)
+    return _begun(run, ground, found, tried, slots)
+
+
+def _begun(run: Solver, ground: Ground, found: Survey, tried: int, slots: int) -> State:
+    """A pool of the purest spectra of the data."""
+    begun = run.init(ground.x, found, tried, slots, ground.frame)
+    return begun._replace(noise=jax.tree.map(jnp.array, ground.noise))
+
+
+def _phases(
+    run: Solver,
+    key: Array,
+    state: State,
+    ground: Ground,
+    options: Options,
+    logbook: Logbook | None,
+    checkpoints: Checkpoints | None,
+    mesh: Mesh,
+    on_progress: OnProgress,
+) -> tuple[State, Ground]:
+    """Phases until one changes nothing, the noise that it leaves included."""
+    on_progress(int(state.step))
+    with nullcontext() if logbook is None else logbook.open(bar=False):
+        while not converged(state) and int(state.phase) < options.phases:
+            for _ in range(options.steps // options.refresh):
+                number = int(state.step)
+                state, info = run.epoch(jax.random.fold_in(key, number), state, ground.x)
+                number += options.refresh
+                info = jax.device_get(info)
+                if logbook is not None:
+                    logbook.write(number, info._asdict())
+                note = f"loss {info.loss:.4g}, {info.active} components"
+                on_progress(number, None, note)
+            state = run.settle(state, ground.x)
+            if converged(state):
+                codes = np.asarray(run.unmix(state, ground.x), np.float64)
+                state, ground = reconsidered(mesh, ground, state, codes)
+            if checkpoints is not None:
+                checkpoints.save(int(state.phase), with_frame(state, None))
+    return state, ground
+
+
+def _stage(turn: int, restarts: int) -> str:
+    return "components" if restarts == 1 else f"components, restart {turn + 1} of {restarts}"
+
+
+def _in_round(on_progress: OnProgress, turn: int, stage: str, *progress: Any) -> None:
+    on_progress(f"round {turn + 1}: {stage}", *progress)
+
+
+def _solution(run: Solver, state: State, ground: Ground, opinions: Opinions) -> Solution:
+    codes = np.asarray(run.unmix(state, ground.x))
+    pool, chance = jax.device_get((state.pool, open_probability(state.logits)))
+    components, law = pool.components, state.law
+    if ground.frame is not None:
+        components, sizes = unit_rows(in_data(components, pool.frame))
+        codes = codes * sizes
+        data = jnp.asarray(ground.filled - ground.noise.offset, jnp.float32)
+        law = residual_law(data, jnp.asarray(codes), jnp.asarray(components))
+    kept = np.flatnonzero(pool.alive & (codes != 0).any(0))
+    kept = kept[np.argsort(-(codes[:, kept] ** 2).sum(0), kind="stable")]
+    done = bool(converged(state))
+    if not done:
+        logging.getLogger(__name__).warning(
+            "the answer, %d components, still changed after %d phases; take it as uncertain",
+            len(kept),
+            int(state.phase),
+        )
+    return Solution(
+        components[kept],
+        codes[:, kept],
+        jax.device_get(law),
+        chance[kept],
+        pool.fixed[kept],
+        done,
+        ground.noise._replace(spikes=ground.spikes),
+        opinions=opinions._replace(agreement=opinions.agreement[kept]),
+    )
+
+
+def _check(x: np.ndarray, library: Any, components: int | None, candidates: int | None) -> None:
+    count, bands = x.shape
+    if count < 3 or bands < 2:
+        raise ValueError(
+            f"{count} spectra of {bands} bands cannot be unmixed; at least 3 spectra and 2 bands "
+            "are needed, and more spectra than there are components"
+        )
+    if not np.isfinite(x).all():
+        raise ValueError(f"{np.sum(~np.isfinite(x))} values are not finite; remove their spectra")
+    empty = np.flatnonzero(~(x != 0).any(1))
+    if len(empty):
+        raise ValueError(f"{len(empty)} spectra are all zero, e.g. row {empty[0]}; remove them")
+    if library is not None and library.shape[1] != bands:
+        raise ValueError(
+            f"the library has {library.shape[1]} bands and the spectra {bands}; "
+            "resample one of them"
+        )
+    for name, number in (("components", components), ("candidates", candidates)):
+        if number is not None and not 1 <= number < min(count, bands):
+            raise ValueError(
+                f"{number} {name} cannot be told apart by {count} spectra of {bands} bands; "
+                f"give 1 to {min(count, bands) - 1}"
+            )
+    if components is None:
+        return
+    if library is not None:
+        raise ValueError(
+            "a library says how many of its spectra are present; leave num_components out beside it"
+        )
+    if candidates is not None and candidates < components:
+        raise ValueError(f"{candidates} candidates are fewer than {components} components")

@@ -1,0 +1,106 @@
+"""How far a forward model is from explaining the data down to the noise."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxhsi.gmcr.factor_refinement import Refined, off_tangent
+from jaxhsi.gmcr.mixing import Forward, linear
+from jaxhsi.gmcr.noise_model import NoiseLaw, degrees_of_freedom, noise_scale
+
+ArrayLike = Array | np.ndarray
+SUSPECT = 6.0
+"""Curvature above this is not noise: it would be so once in 2000 tables."""
+
+COARSE = 1.5
+"""A total above this is not noise either, by far: it is the mean of thousands of values."""
+
+_TINY = 1e-20
+
+
+class Misfit(NamedTuple):
+    """Squared residuals in noise units per degree of freedom: 1 is noise alone.
+
+    Attributes:
+        total: of all values.
+        samples: of each spectrum.
+        bands: of each band.
+        curvature: what curved mixing would take off the residual per direction, see `misfit`.
+    """
+
+    total: Float[ArrayLike, ""]
+    samples: Float[ArrayLike, " n"]
+    bands: Float[ArrayLike, " c"]
+    curvature: Float[ArrayLike, ""]
+
+
+@partial(jax.jit, static_argnames="forward")
+def misfit(
+    x: Float[Array, "n c"],
+    noise: Float[Array, "n #c"],
+    found: Refined,
+    forward: Forward,
+) -> Misfit:
+    """Residuals against the noise, by spectrum and by band, and a test of the forward model.
+
+    A noise law that was fitted to the residual makes `total` about 1 whatever the model is. The
+    curvature does not depend on it: a score test of the directions L^2, L^3 and sum u_i^2
+    (L = C S, u_i = c_i s_i), that products of components have a part in, off all that components
+    and concentrations can adapt to. Noise alone, white along the axis, makes it about 1 (a
+    chi-square of 3 over 3); 6 and more is no noise.
+
+    Source: score test, Rao 1948; for non-linear mixing Altmann et al. 2013 (IEEE TIP 22, 1267).
+    """
+    (c, s), parameters = found
+    residual = (x - forward.spectra(parameters, c, s)) / noise
+    bands = x.shape[1]
+    deviation = jnp.mean(jnp.broadcast_to(noise, x.shape), axis=1)
+    # Only ratios of deviations matter; near 1 they keep the sums in float32's range.
+    free = degrees_of_freedom(c, deviation / jnp.min(deviation), bands)
+    squares = residual**2
+    total = jnp.sum(squares) / jnp.sum(free)
+    return Misfit(
+        total,
+        jnp.sum(squares, axis=1) / free,
+        jnp.sum(squares, axis=0) * bands / jnp.sum(free),
+        _curvature(residual / jnp.sqrt(total), noise, found),
+    )
+
+
+def spectrum_misfit(
+    x: Float[Array, "n c"],
+    concentrations: Float[Array, "n k"],
+    components: Float[Array, "k c"],
+    law: NoiseLaw,
+) -> Float[Array, " n"]:
+    """Squared residual over what the noise law expects, per degree of freedom, of new spectra.
+
+    ||x - c S||^2 / (sigma(x)^2 (bands - components in use)), for spectra that the components were
+    not found on: 1 is noise alone, of deviation sqrt(2 / bands); more is what S does not explain.
+
+    Args:
+        x: where noise is white.
+        concentrations: c.
+        components: S, likewise.
+        law: of the noise there.
+    """
+    scale = noise_scale(law, jnp.maximum(jnp.mean(x**2, axis=1), _TINY))
+    free = jnp.maximum(x.shape[1] - jnp.sum(concentrations != 0, axis=1), 1)
+    return jnp.sum((x - linear(concentrations, components)) ** 2, axis=1) / scale**2 / free
+
+
+def _curvature(
+    residual: Float[Array, "n c"], noise: Float[Array, "n #c"], found: Refined
+) -> Float[Array, ""]:
+    c, s = found.factors
+    mixed = linear(c, s)
+    directions = jnp.stack([mixed**2, mixed**3, linear(c**2, s**2)])
+    scaled = directions / jnp.max(jnp.abs(directions), axis=(1, 2), keepdims=True) / noise
+    outside = off_tangent(found.factors, noise)
+    slopes = jax.vmap(outside)(scaled).reshape(3, -1)
+    basis = jnp.linalg.qr(slopes.T)[0]
+    return jnp.sum((basis.T @ outside(residual).ravel()) ** 2) / 3

@@ -1,0 +1,1 @@
+"""What a run needs around the maths: loop, devices, checkpoints, metrics, run folder, progress."""

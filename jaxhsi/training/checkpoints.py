@@ -1,0 +1,111 @@
+"""Checkpoints by Orbax: the state of a method, that of its stream, the best state so far."""
+
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import orbax.checkpoint as ocp
+
+from jaxhsi.training.prefetch import Stream
+
+_MISFIT = (
+    "the checkpoint does not fit the options and data given now; number of bands, clusters and "
+    "the encoder's size must be those of the run"
+)
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Knows the best state of a run so far.
+
+    Attributes:
+        best: that state.
+    """
+
+    best: Any
+
+    def get_record(self) -> Any:
+        """All else that it needs to go on, as JSON."""
+
+    def set_record(self, record: Any) -> None:
+        """Go on from there."""
+
+
+class Checkpoints:
+    """Saves and restores states of a run, with the stream where there is one, numbered by step."""
+
+    def __init__(self, folder: Path, keep: int = 2):
+        """Open or create the folder; the latest ``keep`` checkpoints stay."""
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+        self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+
+    def save(
+        self, step: int, state: Any, stream: Stream | None = None, judge: Judge | None = None
+    ) -> None:
+        """Save in the background; the state may be used up as soon as this returns."""
+        parts = {"state": ocp.args.StandardSave(state)}
+        if stream is not None:
+            parts["stream"] = ocp.args.JsonSave(stream.get_state())
+        if judge is not None:
+            parts["best"] = ocp.args.StandardSave(judge.best)
+            parts["record"] = ocp.args.JsonSave(judge.get_record())
+        self._manager.save(step, args=ocp.args.Composite(**parts))
+
+    def latest(self) -> int | None:
+        """Step of the newest whole checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def restore(
+        self, template: Any, stream: Stream | None = None, judge: Judge | None = None
+    ) -> Any:
+        """The newest state, placed like ``template``; stream and judge go back to where they were.
+
+        Raises:
+            FileNotFoundError: there is no checkpoint.
+            ValueError: it holds arrays of other names or shapes, or was made by another version.
+        """
+        parts = {"state": ocp.args.StandardRestore(template)}
+        if stream is not None:
+            parts["stream"] = ocp.args.JsonRestore()
+        if judge is not None:
+            parts |= {"best": parts["state"], "record": ocp.args.JsonRestore()}
+        saved = self._read(parts)
+        _check_shapes(template, saved["state"], self._manager.directory)
+        if stream is not None:
+            stream.set_state(saved["stream"])
+        if judge is not None:
+            judge.best = saved["best"]
+            judge.set_record(saved["record"])
+        return saved["state"]
+
+    def _read(self, parts: dict[str, Any]) -> Any:
+        step, folder = self.latest(), self._manager.directory
+        if step is None:
+            raise FileNotFoundError(f"no checkpoint in {folder}")
+        if missing := [name for name in parts if not (folder / str(step) / name).is_dir()]:
+            raise ValueError(
+                f"{folder}: checkpoint {step} has no {' and no '.join(missing)}: it was made by an "
+                "earlier version; train anew with --overwrite"
+            )
+        try:
+            return self._manager.restore(step, args=ocp.args.Composite(**parts))
+        except ValueError as error:  # where shapes or names differ, Orbax says so at length
+            raise ValueError(f"{folder}: {_MISFIT} ({error})") from error
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what is being written, whatever ended the run."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def _check_shapes(template: Any, saved: Any, folder: Any) -> None:
+    pairs = zip(jax.tree.leaves_with_path(template), jax.tree.leaves(saved), strict=True)
+    for (path, expected), found in pairs:
+        if expected.shape != found.shape:
+            raise ValueError(
+                f"{folder}: {_MISFIT} ({jax.tree_util.keystr(path)} is {found.shape} in it and "
+                f"{expected.shape} now)"
+            )

@@ -1,0 +1,133 @@
+"""Labels of whole cubes, tile by tile in constant memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxhsi.data.cube import Cube
+from jaxhsi.data.read_ahead import read_ahead
+from jaxhsi.data.tiles import Tile, tiles, with_halo
+from jaxhsi.data.windows import Reader, Window, read_window
+from jaxhsi.data.zarr_writer import create_cube
+
+BLOCK = 256  # side of the blocks of a label store: one band fills no file of 64 x 64 pixels
+Predict = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+class Labelled(NamedTuple):
+    """A labelled tile.
+
+    Attributes:
+        tile: where.
+        labels: cluster of each pixel, -1 where it is not valid.
+        confidence: probability of that cluster, 0 where not valid.
+    """
+
+    tile: Tile
+    labels: Int[np.ndarray, "h w"]
+    confidence: Float[np.ndarray, "h w"]
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Where the tile lies in the label map."""
+        return self.tile.slices
+
+
+def label_tiles(
+    predict: Predict,
+    state: Any,
+    cube: Cube,
+    *,
+    halo: int,
+    full_rows: bool,
+    tile: int = 128,
+    read: Reader = read_window,
+    ahead: int = 1,
+) -> Iterator[Labelled]:
+    """Label a cube tile by tile; the labels do not depend on how it is cut.
+
+    While one tile is on the device and the one before it is written, a thread reads the next.
+
+    Args:
+        predict: jitted ``predict`` of the method, ``(state, x, valid) -> (labels, confidence)``;
+            it compiles once a tile shape, so pass the same one for every cube.
+        state: of the method.
+        cube: to label.
+        halo: margin that the method asks for.
+        full_rows: tiles must span the full width; they then have fewer rows, for as many pixels.
+        tile: side of the tiles in pixels, at least 1.
+        read: how windows are read.
+        ahead: tiles that are read before they are needed; each takes memory.
+
+    Raises:
+        ValueError: a tile without pixels.
+    """
+    if tile < 1:
+        raise ValueError(f"a tile needs at least 1 pixel a side, got {tile}")
+    plane = cube.shape[:2]
+    size = (min(tile, max(1, tile**2 // plane[1])), plane[1]) if full_rows else (tile, tile)
+
+    def window(place: Tile) -> tuple[Tile, Tile, Window]:
+        outer = with_halo(place, plane, size, halo)
+        return place, outer, read(cube, *outer)
+
+    pending: tuple | None = None
+    for place, outer, (values, valid) in read_ahead(window, tiles(plane, size), ahead):
+        following = (place, outer, predict(state, values[None], valid[None]))
+        if pending is not None:
+            yield _cut_out(*pending)
+        pending = following
+    if pending is not None:
+        yield _cut_out(*pending)
+
+
+def _cut_out(place: Tile, outer: Tile, result: tuple) -> Labelled:
+    inside = (0, *place.within(outer))
+    labels, confidence = (np.asarray(part)[inside] for part in result)
+    return Labelled(place, labels, confidence)
+
+
+@contextmanager
+def label_writer(
+    folder: Path, cube: Cube, notes: Sequence[str]
+) -> Iterator[Callable[[Labelled], None]]:
+    """Write a label map as ``<name>.npy``, ``<name>.zarr`` and ``<name>-confidence.zarr``.
+
+    int16 labels, -1 where not valid; float16 confidence. All appear when they are whole. The
+    stores are cubes of one band, so that whatever opens a cube opens them.
+
+    Args:
+        folder: where to; made if it is not there.
+        cube: that is labelled.
+        notes: what was done, added to the history of the cube.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    height, width = cube.shape[:2]
+    shape = (height, width, 1)
+    kept = {
+        "history": (*cube.history, *notes),
+        "georeference": cube.georeference,
+        "chunks": (min(BLOCK, height), min(BLOCK, width), 1),
+    }
+    partial = folder / f"{cube.name}.npy.partial"
+    with ExitStack() as stack:
+        labels = stack.enter_context(
+            create_cube(folder / f"{cube.name}.zarr", shape, np.int16, **kept)
+        )
+        confidence = stack.enter_context(
+            create_cube(folder / f"{cube.name}-confidence.zarr", shape, np.float16, **kept)
+        )
+        np.lib.format.open_memmap(partial, mode="w+", dtype=np.int16, shape=shape[:2])
+
+        def write(part: Labelled) -> None:
+            # Mapped anew for each tile: what stays mapped counts as memory of the process.
+            np.lib.format.open_memmap(partial, mode="r+")[part.slices] = part.labels
+            for store, values in ((labels, part.labels), (confidence, part.confidence)):
+                store[part.slices].write(values[..., None].astype(store.dtype.numpy_dtype)).result()
+
+        yield write
+        partial.rename(folder / f"{cube.name}.npy")

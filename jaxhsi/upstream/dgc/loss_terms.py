@@ -1,0 +1,127 @@
+"""The loss terms of the prototype method over two views of a batch, and what they are given."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxhsi.dgc import losses
+from jaxhsi.dgc.views import matched
+from jaxhsi.upstream.dgc import losses as upstream
+
+
+class Weights(NamedTuple):
+    """Weights of the loss terms, upstream's by default; a term with weight 0 is not computed.
+
+    Attributes:
+        compactness: of `losses.compactness`, summed over the two views.
+        orthogonality: of `losses.orthogonality`.
+        usage: of `losses.usage_entropy`; upstream minimises it (> 0), which rewards collapse,
+            and < 0 spreads the pixels over the clusters.
+        uniform: of `upstream.uniform_assignment`.
+        grid_consistency: of `upstream.grid_consistency`.
+        overlap_consistency: of `losses.overlap_consistency`, which repairs the one above.
+        assignment_entropy: of `losses.assignment_entropy`.
+    """
+
+    compactness: float = 1.0
+    orthogonality: float = 0.001
+    usage: float = 2.0
+    uniform: float = 2.0
+    grid_consistency: float = 1.0
+    overlap_consistency: float = 0.0
+    assignment_entropy: float = 0.0
+
+
+class Terms(NamedTuple):
+    """Unweighted loss terms, means over the two views but for the sum `compactness`; 0 if unused.
+
+    Attributes: as in :class:`Weights`.
+    """
+
+    compactness: Float[Array, ""]
+    orthogonality: Float[Array, ""]
+    usage: Float[Array, ""]
+    uniform: Float[Array, ""]
+    grid_consistency: Float[Array, ""]
+    overlap_consistency: Float[Array, ""]
+    assignment_entropy: Float[Array, ""]
+
+
+class Pair(NamedTuple):
+    """Pairs of crops and all that is drawn for a step.
+
+    Attributes:
+        crops: both views of each window.
+        labels: random labels for `upstream.uniform_assignment`, from `upstream.balanced_labels`.
+        kick: noise for dead centroids, normal of deviation 0.05 upstream.
+        valid: pixels that count; None for all.
+        views: affine maps of the crops, for the overlap consistency; None if it has no weight.
+    """
+
+    crops: Float[Array, "2 b h w c"]
+    labels: Int[Array, "2 n"]
+    kick: Float[Array, "k d"]
+    valid: Bool[Array, "2 b h w"] | None = None
+    views: Float[Array, "b 2 2 3"] | None = None
+
+
+class Look(NamedTuple):
+    """What the model sees in some images."""
+
+    z: Float[Array, "*n d"]
+    shifted: Float[Array, "*n d"]
+    p: Float[Array, "*n k"]
+
+
+def loss_terms(weights: Weights, centroids: Array, views: Look, pair: Pair) -> Terms:
+    """The terms that have a weight; each view by itself, then the sum or mean over the two."""
+    masks = (None, None) if pair.valid is None else pair.valid
+    mean = dict.fromkeys(Terms._fields, jnp.zeros(()))
+
+    def each(term: Callable, *inputs: Any) -> Array:
+        return (term(*(a[0] for a in inputs)) + term(*(a[1] for a in inputs))) / 2
+
+    def compactness(z: Array, p: Array, mask: Array | None) -> Array:
+        return losses.compactness(z, p, centroids, mask)
+
+    if weights.compactness:
+        mean["compactness"] = 2 * each(compactness, views.z, views.p, masks)
+    if weights.orthogonality:
+        mean["orthogonality"] = losses.orthogonality(centroids)
+    if weights.usage:
+        mean["usage"] = each(upstream.minimised_balance, views.p, masks)
+    if weights.uniform:
+        mean["uniform"] = each(upstream.uniform_assignment, views.p, pair.labels, masks)
+    if weights.grid_consistency:
+        mask = None if pair.valid is None else pair.valid.all(0)
+        mean["grid_consistency"] = upstream.grid_consistency(*views.p, mask)
+    if weights.overlap_consistency:
+        mean["overlap_consistency"] = _overlap(views.p, pair)
+    if weights.assignment_entropy:
+        mean["assignment_entropy"] = each(losses.assignment_entropy, views.p, masks)
+    return Terms(**mean)
+
+
+def weighted_terms(weights: Weights, terms: Terms, clusters: int) -> list[Array]:
+    """The terms that have a weight, none below zero, for the sum of them by weights above zero.
+
+    Where the usage has a weight below zero, its entropy H becomes log k - H.
+    """
+    kept = []
+    for name, weight in weights._asdict().items():
+        if weight:
+            term = getattr(terms, name)
+            kept.append(term if weight > 0 else jnp.log(clusters) - term)
+    return kept
+
+
+def _overlap(p: Float[Array, "2 b h w k"], pair: Pair) -> Float[Array, ""]:
+    """Consistency of each view with the other at the same points of the scene."""
+    if pair.views is None:
+        raise ValueError("the overlap consistency has a weight: give the crops' affine maps, views")
+    valid = jnp.ones(p.shape[:-1], bool) if pair.valid is None else pair.valid
+    seen, both = jax.vmap(matched, in_axes=(0, 1, 1), out_axes=1)(pair.views, p, valid)
+    return losses.overlap_consistency(p, seen, both)

@@ -1,0 +1,1 @@
+"""EB-gMCR as published: pool, gates and concentrations trained together."""

@@ -1,0 +1,114 @@
+"""Upstream's evaluation mode: thresholded gates, a fit summed over blocks of spectra."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from jaxhsi.gmcr import metrics
+from jaxhsi.gmcr.mixing import Unmixed
+from jaxhsi.upstream.gmcr.generator import Look, Noise, PoolModel
+from jaxhsi.upstream.gmcr.options import Evaluation, JointOptions, Pools
+from jaxhsi.upstream.gmcr.pool import components
+
+_BLOCK = 512  # rows of an evaluation at a time
+
+
+class Evaluator(NamedTuple):
+    """Functions of the evaluation mode, described in `joint_types.Joint`."""
+
+    evaluate: Callable[[Key[Array, ""], Pools, Array], Evaluation]
+    assess: Callable[[tuple[Noise, ...], Pools, Array], Evaluation]
+    unmix: Callable[..., Unmixed]
+
+
+def looks(
+    models: Sequence[PoolModel],
+    params: Pools,
+    x: Float[Array, "n c"],
+    noise: tuple[Noise, ...],
+    temperature: Any,
+    training: bool,
+) -> list[Look]:
+    """What each pool says of a batch."""
+    each = zip(models, params, noise, strict=True)
+    return [m.look(p, x, z, temperature, training) for m, p, z in each]
+
+
+def evaluator(
+    options: JointOptions, models: Sequence[PoolModel], draw: Callable[..., tuple[Noise, ...]]
+) -> Evaluator:
+    """The evaluation mode of these pools; ``draw`` as in `joint_types.Joint`.
+
+    Source: upstream `analyzer.py` (second half of an epoch in `BaseEBgMCR.fit`, `parse_pattern`).
+    """
+
+    def seen(params: Pools, x: Array, noise: tuple) -> list[Look]:
+        return looks(models, params, x, noise, options.temperature_evaluation, False)
+
+    def sums(params: Pools, x: Array, weights: Array, noise: tuple) -> tuple:
+        found = seen(params, x, noise)
+        fitted = sum(look.reconstruction for look in found)
+        mode = "threshold" if options.sparse_components else "dense"
+        opened = jnp.concatenate([look.gates.any(0) for look in found])
+        mse = weights @ ((x - fitted) ** 2).mean(1)
+        return metrics.fit_sums(x, fitted, mode), mse, opened
+
+    def evaluate(key: Key[Array, ""], params: Pools, x: Float[Array, "n c"]) -> Evaluation:
+        rows = options.batch * (1 if options.sparse_components else -(-_BLOCK // options.batch))
+
+        def body(_: None, inputs: tuple) -> tuple[None, tuple]:
+            number, x, weights = inputs
+            noise = draw(jax.random.fold_in(key, number), len(x), False)
+            return None, sums(params, x, weights, noise)
+
+        _, parts = scan_blocks(body, None, (x, _row_weights(len(x), options.batch)), rows)
+        fits, mse, opened = parts
+        return _evaluation(jax.tree.map(lambda a: a.sum(0), fits), mse.sum(), opened.any(0))
+
+    def assess(noise: tuple, params: Pools, x: Float[Array, "n c"]) -> Evaluation:
+        return _evaluation(*sums(params, x, _row_weights(len(x), options.batch), noise))
+
+    def unmix(params: Pools, x: Float[Array, "n c"], noise: tuple | None = None) -> Unmixed:
+        if noise is None:
+            shapes = jax.eval_shape(lambda: draw(jax.random.key(0), len(x), False))
+            noise = jax.tree.map(lambda a: jnp.zeros(a.shape), shapes)
+        found = seen(params, x, noise)
+        return Unmixed(
+            sum(look.reconstruction for look in found),
+            jnp.concatenate([look.concentrations * look.gates for look in found], 1),
+            jnp.concatenate([components(p["pool"], options.pool) for p in params]),
+            jnp.concatenate([look.gates for look in found], 1),
+        )
+
+    return Evaluator(evaluate, assess, unmix)
+
+
+def scan_blocks(body: Callable, carry: Any, arrays: tuple, rows: int) -> tuple[Any, Any]:
+    """Scan ``body(carry, (number, *block))`` over whole blocks of rows, then take the rest.
+
+    Returns:
+        The last carry, and what the body gave of each block, stacked.
+    """
+    n = len(arrays[0])
+    whole, outs = n // rows, []
+    if whole:
+        blocks = [a[: whole * rows].reshape(whole, rows, *a.shape[1:]) for a in arrays]
+        carry, out = jax.lax.scan(body, carry, (jnp.arange(whole), *blocks))
+        outs.append(out)
+    if n % rows:
+        carry, out = body(carry, (jnp.asarray(whole), *(a[whole * rows :] for a in arrays)))
+        outs.append(jax.tree.map(lambda a: a[None], out))
+    return carry, jax.tree.map(lambda *a: jnp.concatenate(a), *outs)
+
+
+def _evaluation(fit: metrics.FitSums, mse: Array, opened: Array) -> Evaluation:
+    return Evaluation(metrics.nmse(fit), metrics.r2(fit), mse, opened.sum())
+
+
+def _row_weights(n: int, batch: int) -> Float[Array, " n"]:
+    """Weights that make the mean over mini-batches of the means over their rows."""
+    sizes = jnp.minimum(batch, n - jnp.arange(0, n, batch))
+    return jnp.repeat(1 / (sizes * len(sizes)), batch, total_repeat_length=len(sizes) * batch)[:n]

@@ -1,0 +1,124 @@
+"""The best state of each band of fit: kept on the host, beside the checkpoints, written at the end.
+
+Source: upstream `analyzer.py` (`BaseEBgMCR.fit`).
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from jaxhsi.upstream.gmcr.checkpoint import save_upstream_mcrs, settings_of
+from jaxhsi.upstream.gmcr.options import JointOptions, Pools
+
+
+class Band(NamedTuple):
+    """What is kept of a band.
+
+    Attributes:
+        name: such as ``0.97[->]0.975``.
+        nmse: of the evaluation.
+        r2: likewise.
+        mean_energy: likewise.
+        count: components in use.
+        params: of all pools, on the host.
+    """
+
+    name: str
+    nmse: float
+    r2: float
+    mean_energy: float
+    count: int
+    params: Pools
+
+
+class BandStates:
+    """Host copies of params, one a band; those that a checkpoint counts on also lie in a folder.
+
+    A file is named by its band and epoch, so that each checkpoint finds its own.
+    """
+
+    def __init__(self, folder: Path):
+        """Of a run that begins; `load` goes on with another."""
+        self._folder = folder
+        self._kept: dict[int, Pools] = {}
+        self._written: set[str] = set()
+
+    def keep(self, band: int, params: Pools) -> None:
+        """Copy params, in place of what the band held before."""
+        self._kept[band] = jax.tree.map(np.array, params)
+
+    def get(self, band: int) -> Pools:
+        """Params that a band holds."""
+        return self._kept[band]
+
+    def write(self, taken: Int[np.ndarray, " m"]) -> None:
+        """Write what is not yet; to be called before the checkpoint is.
+
+        Args:
+            taken: epochs that the bands' states are from, -1 for none.
+        """
+        for band, name in _names(taken).items():
+            if name not in self._written:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                np.savez(self._folder / name, *jax.tree.leaves(self._kept[band]))
+
+    def prune(self, taken: Int[np.ndarray, " m"]) -> None:
+        """Delete what neither this checkpoint nor the one before needs; to be called after it."""
+        names = set(_names(taken).values())
+        for path in self._folder.glob("*.npz"):
+            if path.name not in names | self._written:
+                path.unlink()
+        self._written = names
+
+    def load(self, taken: Int[np.ndarray, " m"], template: Pools) -> None:
+        """Read the states from these epochs.
+
+        Raises:
+            FileNotFoundError: one is missing.
+        """
+        names = _names(taken)
+        for band, name in names.items():
+            path = self._folder / name
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"{path}, the best state of a band of fit, is missing; copy it back, or begin "
+                    "anew with --overwrite"
+                )
+            with np.load(path) as file:
+                leaves = [file[f"arr_{i}"] for i in range(len(file.files))]
+            self._kept[band] = jax.tree.unflatten(jax.tree.structure(template), leaves)
+        self._written = set(names.values())
+
+
+def write_bands(folder: Path, options: JointOptions, bands: Sequence[Band]) -> None:
+    """A folder for each band with its ``result.csv`` and upstream's checkpoint, as upstream does.
+
+    Where upstream has no such pool or safetensors is not installed, a warning says that the
+    checkpoints were not written.
+    """
+    for band in bands:
+        (folder / band.name).mkdir(parents=True, exist_ok=True)
+        scores = ",".join(str(value) for value in band[1:5])
+        lines = f"nMSE,R2,mean_energy,effective_components\n{scores}\n"
+        (folder / band.name / "result.csv").write_text(lines)
+    try:
+        for band in bands:
+            settings = settings_of(options, band.params[0]["pool"].shape[1])
+            save_upstream_mcrs(folder / band.name, settings, band.params)
+    except (ImportError, ValueError) as error:
+        logging.getLogger(__name__).warning(
+            "%s holds the scores of %d bands but not their checkpoints: %s",
+            folder,
+            len(bands),
+            error,
+        )
+
+
+def _names(taken: Int[np.ndarray, " m"]) -> dict[int, str]:
+    """Files of the bands that hold something."""
+    return {band: f"{band}-{epoch}.npz" for band, epoch in enumerate(taken) if epoch >= 0}

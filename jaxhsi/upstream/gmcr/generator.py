@@ -1,0 +1,150 @@
+"""One pool of upstream's joint training: what its networks make of a batch of spectra."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from jaxhsi.functional_module import Params
+from jaxhsi.gmcr import gates, mixing
+from jaxhsi.upstream.gmcr.networks import ENERGY_STD, Network
+from jaxhsi.upstream.gmcr.pool import PoolOptions, components
+
+
+class Noise(NamedTuple):
+    """All that is drawn for a pool and a batch; the last two only for gates of single channels.
+
+    Attributes:
+        gumbel: standard Gumbel, for the pairs of energies.
+        normal: standard normal, for the "Langevin" noise; None in evaluation, which has none.
+        element_gumbel: like gumbel.
+        element_normal: like normal.
+    """
+
+    gumbel: Float[Array, "n p 2"]
+    normal: Float[Array, "n p 2"] | None = None
+    element_gumbel: Float[Array, "n p c 2"] | None = None
+    element_normal: Float[Array, "n p c 2"] | None = None
+
+
+class Langevin(NamedTuple):
+    """Settings of `gates.langevin_noise`; steps 0 for none.
+
+    Attributes:
+        scale: of the noise of one step.
+        steps: how many are taken at once.
+        step_size: of one.
+    """
+
+    scale: float = 0.1
+    steps: int = 32
+    step_size: float = 0.05
+
+
+class Look(NamedTuple):
+    """What a pool says of a batch.
+
+    Attributes:
+        reconstruction: its share of the spectra.
+        concentrations: before the gates, >= 0.
+        gates: in 0..1; 0 or 1 in evaluation.
+        energies: of "open" and "closed", noise included; the lower the likelier.
+        element_energies: of single channels, or None.
+    """
+
+    reconstruction: Float[Array, "n c"]
+    concentrations: Float[Array, "n p"]
+    gates: Float[Array, "n p"]
+    energies: Float[Array, "n p 2"]
+    element_energies: Float[Array, "n p c 2"] | None
+
+
+class PoolModel(NamedTuple):
+    """A pool with its networks, as functions; ``training`` False thresholds the gates.
+
+    Attributes:
+        init: ``init(key, raw (p, c)) -> params``: ``{"pool", "gating", "concentration"}`` and,
+            with gates of single channels, ``"elements"`` (p, c, 2), their energies.
+        draw: ``draw(key, rows, training) -> Noise``.
+        look: ``look(params, x (n, c), noise, temperature, training) -> Look``.
+    """
+
+    init: Callable[[Key[Array, ""], Float[Array, "p c"]], Params]
+    draw: Callable[[Key[Array, ""], int, bool], Noise]
+    look: Callable[..., Look]
+
+
+def pool_model(
+    gating: Network,
+    concentration: Network,
+    shape: tuple[int, int],
+    options: PoolOptions,
+    langevin: Langevin,
+    threshold: float,
+    aggregate: mixing.Aggregate,
+    *,
+    elements: bool,
+) -> PoolModel:
+    """A pool of ``shape`` (p, c), see :class:`PoolModel`.
+
+    Args:
+        gating: spectra to energies (n, p, 2).
+        concentration: spectra to concentrations (n, p).
+        shape: of the pool.
+        options: of the pool.
+        langevin: noise on the energies in training.
+        threshold: above which a gate is open in evaluation.
+        aggregate: mixing of concentrations and components.
+        elements: gates of single channels too (upstream's ``sparse_component``). They are drawn
+            for each spectrum, so that arrays (n, p, c, 2) cannot be avoided; mixing is linear then.
+
+    Source: upstream `mcr.py` (`EBSelectiveMCR.parse_pattern`, `forward`).
+    """
+
+    def init(key: Key[Array, ""], raw: Float[Array, "p c"]) -> Params:
+        k_gating, k_concentration, k_elements = jax.random.split(key, 3)
+        params = {
+            "pool": raw,
+            "gating": gating.init(k_gating),
+            "concentration": concentration.init(k_concentration),
+        }
+        if elements:
+            params["elements"] = ENERGY_STD * jax.random.normal(k_elements, (*shape, 2))
+        return params
+
+    def draw(key: Key[Array, ""], rows: int, training: bool) -> Noise:
+        keys = jax.random.split(key, 4)
+        pairs, single = (rows, shape[0], 2), (rows, *shape, 2)
+        return Noise(
+            jax.random.gumbel(keys[0], pairs),
+            jax.random.normal(keys[1], pairs) if training else None,
+            jax.random.gumbel(keys[2], single) if elements else None,
+            jax.random.normal(keys[3], single) if elements and training else None,
+        )
+
+    def refined(energies: Array, normal: Array | None, training: bool) -> Array:
+        if not training or langevin.steps == 0:
+            return energies
+        return energies + gates.langevin_noise(normal, *langevin)
+
+    def look(
+        params: Params, x: Float[Array, "n c"], noise: Noise, temperature: Any, training: bool
+    ) -> Look:
+        pure = components(params["pool"], options)
+        energies = refined(gating.apply(params["gating"], x), noise.normal, training)
+        opened = gates.gumbel_pair(energies, noise.gumbel, temperature)
+        if not training:
+            opened = gates.open_at_threshold(opened, threshold)
+        amounts = concentration.apply(params["concentration"], x)
+        if not elements:
+            mixed = mixing.gated(amounts, opened, pure, aggregate)
+            return Look(mixed, amounts, opened, energies, None)
+        single = jnp.broadcast_to(params["elements"], (len(x), *shape, 2))
+        single = refined(single, noise.element_normal, training)
+        kept = gates.gumbel_pair(single, noise.element_gumbel, temperature)
+        mixed = jnp.einsum("np,npc,pc->nc", amounts * opened**2, kept, pure)
+        return Look(mixed, amounts, opened, energies, single)
+
+    return PoolModel(init, draw, look)

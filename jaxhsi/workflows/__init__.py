@@ -1,0 +1,1 @@
+"""One run each, from files to a folder of results."""

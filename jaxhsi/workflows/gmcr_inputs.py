@@ -1,0 +1,82 @@
+"""What an unmixing run takes apart, opened from a configuration."""
+
+from dataclasses import dataclass, replace
+
+import jax
+import numpy as np
+from jaxtyping import Float32
+
+from jaxhsi.config.gmcr import GMCRConfig
+from jaxhsi.data.synthetic.mixtures import mixtures
+from jaxhsi.data.tables.table import Table, negative_note, open_table
+from jaxhsi.data.tables.truth import Truth, load_spectra, load_truth
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Spectra to take apart and what is known about them.
+
+    Attributes:
+        table: the spectra.
+        truth: to score against, or None.
+        library: spectra to look for, (l, c), or None.
+        library_names: theirs, or None.
+    """
+
+    table: Table
+    truth: Truth | None = None
+    library: Float32[np.ndarray, "l c"] | None = None
+    library_names: tuple[str, ...] | None = None
+
+
+def open_problem(config: GMCRConfig) -> Problem:
+    """Read and check the data, truth and library that a configuration names.
+
+    Raises:
+        FileNotFoundError, ValueError: see `data.tables.open_table`, `data.truth.load_truth`; and
+            fewer spectra than ``num_components`` or ``num_candidates``, or negative values that are
+            not noise where none are allowed.
+    """
+    problem = _built_in(config) if config.data is None else _from_files(config)
+    table = problem.table
+    count, bands = table.spectra.shape
+    gated = config.method == "gated"
+    for name in ("num_components", "num_candidates"):
+        number = getattr(config, name) or 0
+        if gated and number >= min(count, bands):
+            raise ValueError(
+                f"{table.source}: {count} spectra of {bands} bands cannot tell --{name} {number} "
+                f"components apart; give {min(count, bands) - 1} at most"
+            )
+    if config.solver.non_negative if gated else config.joint.pool.non_negative:
+        option = "--solver.non_negative false" if gated else "--joint.pool.non_negative null"
+        note = negative_note(table.spectra, table.source, option)
+        if note:
+            problem = replace(problem, table=table._replace(notes=(*table.notes, note)))
+    if config.library is None:
+        return problem
+    library, names = load_spectra(config.library, table)
+    return replace(problem, library=library, library_names=names)
+
+
+def _built_in(config: GMCRConfig) -> Problem:
+    options = config.mixture
+    count = config.samples or 4 * options.num_components
+    made = jax.device_get(mixtures(jax.random.key(config.seed), count, options))
+    noise = "no noise" if options.snr_db is None else f"{options.snr_db:g} dB"
+    note = f"{count} built-in mixtures of {options.num_components} components, {noise}"
+    table = Table(made.data, np.arange(count), source="the built-in mixtures", notes=(note,))
+    return Problem(table, Truth(made.components, made.concentrations, made.clean))
+
+
+def _from_files(config: GMCRConfig) -> Problem:
+    table = open_table(
+        config.data,
+        spectra=config.spectra,
+        key=config.key,
+        layout=config.layout,
+        size=config.size,
+        pixels=config.pixels,
+        seed=config.seed,
+    )
+    return Problem(table, None if config.truth is None else load_truth(config.truth, table))

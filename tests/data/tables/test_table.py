@@ -1,0 +1,240 @@
+"""Tables from every kind of file, and what is said of data that are hard to use."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from jaxhsi.data.tables.table import is_cube, negative_note, open_table
+from jaxhsi.data.tables.truth import load_spectra, load_truth
+
+X = np.random.default_rng(0).uniform(0.1, 1, size=(6, 4)).astype(np.float32)
+WAVES = np.array([500.0, 510, 520, 530])
+S, C = X[:2], np.abs(np.random.default_rng(1).normal(size=(6, 2))).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("JAXHSI_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def saved(folder: Path, name: str, **arrays) -> Path:
+    path = folder / name
+    if path.suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        scipy.io.savemat(path, arrays)
+    return path
+
+
+def npy(folder: Path, values: np.ndarray) -> Path:
+    np.save(folder / "t.npy", values)
+    return folder / "t.npy"
+
+
+# Kinds of files -----------------------------------------------------------------------------------
+
+
+def test_npy_rows_and_columns(tmp_path):
+    np.testing.assert_array_equal(open_table(npy(tmp_path, X)).spectra, X)
+    np.testing.assert_array_equal(open_table(npy(tmp_path, X.T), spectra="columns").spectra, X)
+
+
+@pytest.mark.parametrize("name", ["t.npz", "t.mat"])
+def test_named_arrays_with_their_axis(tmp_path, name):
+    table = open_table(saved(tmp_path, name, D=X, wavenumber=WAVES, C=C, S=S))
+    np.testing.assert_array_equal(table.spectra, X)
+    np.testing.assert_array_equal(table.axis, WAVES)
+    assert (table.axis_name, table.notes) == ("wavenumber", ())
+
+
+def test_an_axis_as_long_as_the_columns_turns_the_table(tmp_path):
+    table = open_table(saved(tmp_path, "t.npz", spectra=X.T, wavelength=WAVES))
+    np.testing.assert_array_equal(table.spectra, X)
+    assert "spectra are columns" in table.notes[0]
+
+
+def test_names_of_samples_and_a_key_of_ones_own(tmp_path):
+    samples = np.array(list("abcdef"))
+    path = saved(tmp_path, "t.npz", mine=X, other=X, samples=samples)
+    assert open_table(path, key="mine").names == tuple("abcdef")
+    with pytest.raises(ValueError, match=r"name it with --key, the file holds: mine \(6, 4\)"):
+        open_table(path)
+    with pytest.raises(ValueError, match=r"no key 'yours'; the file holds: mine \(6, 4\)"):
+        open_table(path, key="yours")
+
+
+def test_csv_names_are_kept(tmp_path):
+    rows = ["sample,500,510", "a,1,2", "b,2,1", "c,3,1"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    table = open_table(tmp_path / "t.csv")
+    assert table.names == ("a", "b", "c")
+    assert table.axis.tolist() == [500, 510]
+
+
+def test_pixels_of_cubes_are_masked_and_drawn(tmp_path):
+    cube = np.random.default_rng(0).uniform(size=(9, 8, 5)).astype(np.float32)
+    cube[2, 3, 1] = np.nan
+    np.save(tmp_path / "c.npy", cube)
+    table = open_table(tmp_path / "c.npy", layout="hwc", pixels=20)
+    assert table.spectra.shape == (20, 5)
+    assert [c.shape for c in table.cubes] == [(9, 8, 5)]
+    assert "20 spectra drawn from the 72 pixels" in table.notes[0]
+    assert "1 of 72 pixels read are not valid" in table.notes[1]
+    pixels = {tuple(p) for p in cube.reshape(-1, 5).tolist()}
+    assert {tuple(p) for p in table.spectra.tolist()} <= pixels
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.xlsx", b"", "read from .csv, .tsv, .txt, .npy, .npz, .mat, not from '.xlsx'"),
+        ("t.npz", b"PK\x03\x04", "it may be truncated"),
+        ("t.npy", b"", "cannot be read as a .npy"),
+        ("t.mat", b"x" * 600, "cannot be read as a MATLAB file"),
+    ],
+)
+def test_files_of_other_kinds_or_damaged_are_named(tmp_path, name, content, told):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=told) as error:
+        open_table(tmp_path / name)
+    assert name in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
+        open_table(tmp_path / "nowhere.csv")
+
+
+def test_a_key_for_a_file_without_names_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="drop --key D"):
+        open_table(npy(tmp_path, X), key="D")
+
+
+@pytest.mark.parametrize("values", [np.ones(5), np.ones((0, 4)), np.ones((4, 4), complex)])
+def test_arrays_that_are_no_tables_are_refused(tmp_path, values):
+    with pytest.raises(ValueError, match=r"a table has a row|a table holds real"):
+        open_table(npy(tmp_path, values))
+
+
+# Values -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused_by_place(tmp_path, value):
+    spoilt = X.copy()
+    spoilt[3, 1] = value
+    with pytest.raises(ValueError, match=f"1 value.s. of 1 spectra .*spectrum 4, band 2: {value}"):
+        open_table(npy(tmp_path, spoilt))
+
+
+def test_zero_rows_are_left_out_and_said(tmp_path):
+    zeroed = X.copy()
+    zeroed[[1, 4]] = 0
+    table = open_table(npy(tmp_path, zeroed))
+    assert table.rows.tolist() == [0, 2, 3, 5]
+    np.testing.assert_array_equal(table.spectra, X[[0, 2, 3, 5]])
+    assert table.notes == ("2 of 6 spectra are all zero and left out (row 2, 5)",)
+
+
+@pytest.mark.parametrize("values", [X[:1], X[:2], np.zeros((5, 4))])
+def test_too_few_spectra_are_refused(tmp_path, values):
+    with pytest.raises(ValueError, match="comparing at least 3"):
+        open_table(npy(tmp_path, values))
+
+
+def test_one_band_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="give at least two bands"):
+        open_table(npy(tmp_path, X[:, :1]))
+
+
+def test_equal_rows_and_scales_far_apart_are_said(tmp_path):
+    twice = np.concatenate([X, X[:2], X[:1] * 1e-7])
+    notes = open_table(npy(tmp_path, twice)).notes
+    assert "2 spectra repeat another one" in notes[0]
+    assert "times the smallest" in notes[1]
+
+
+@pytest.mark.parametrize("unit", [1e20, 1e-20])
+def test_units_beyond_float32_are_refused(tmp_path, unit):
+    with pytest.raises(ValueError, match="use another unit"):
+        open_table(npy(tmp_path, X.astype(np.float64) * unit))
+
+
+def test_negative_values_are_counted_and_sized():
+    assert negative_note(X, "t", "--off") is None
+    below = X.copy()
+    below[0, 0] = -0.25
+    share = 0.0625 / (below.astype(float) ** 2).sum()
+    told = negative_note(below, "t", "--off")
+    assert told.startswith(f"1 of 24 values are negative, down to -0.25 ({share:.2%} of")
+    with pytest.raises(ValueError, match=r"t: 24 of 24 values are negative.*give --off"):
+        negative_note(-X, "t", "--off")
+
+
+# Truth and library --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path):
+    zeroed = X.copy()
+    zeroed[1] = 0
+    return open_table(saved(tmp_path, "t.npz", D=zeroed, wavenumber=WAVES))
+
+
+@pytest.mark.parametrize("spectra", [S, S.T])
+def test_a_whole_truth_follows_the_rows_that_are_kept(tmp_path, table, spectra):
+    names = np.array(["salt", "sugar"])
+    truth = load_truth(saved(tmp_path, "s.npz", S=spectra, C=C, clean=X, names=names), table)
+    np.testing.assert_array_equal(truth.components, S)
+    np.testing.assert_array_equal(truth.concentrations, C[[0, 2, 3, 4, 5]])
+    np.testing.assert_array_equal(truth.clean, X[[0, 2, 3, 4, 5]])
+    assert truth.names == ("salt", "sugar")
+
+
+def test_a_truth_in_columns_of_text(tmp_path, table):
+    rows = ["wavenumber,salt,sugar", *(f"{w},{a},{b}" for w, a, b in zip(WAVES, *S, strict=True))]
+    (tmp_path / "s.csv").write_text("\n".join(rows))
+    truth = load_truth(tmp_path / "s.csv", table)
+    np.testing.assert_allclose(truth.components, S, rtol=1e-6)
+    assert truth.names == ("salt", "sugar")
+    assert truth.concentrations is None
+
+
+def test_a_library_of_another_length_is_refused(tmp_path, table):
+    np.save(tmp_path / "l.npy", np.ones((3, 7)))
+    with pytest.raises(ValueError, match=r"l\.npy.*the data have 4 bands"):
+        load_spectra(tmp_path / "l.npy", table)
+
+
+@pytest.mark.parametrize(("shift", "told"), [(100, "same axis"), (None, "turn one of them round")])
+def test_a_library_on_another_axis_is_refused(tmp_path, table, shift, told):
+    waves = WAVES[::-1] if shift is None else WAVES + shift
+    with pytest.raises(ValueError, match=told):
+        load_spectra(saved(tmp_path, "l.npz", library=S, wavenumber=waves), table)
+
+
+def test_a_library_with_a_zero_spectrum_is_refused(tmp_path, table):
+    with pytest.raises(ValueError, match="not all zero"):
+        load_spectra(saved(tmp_path, "l.npz", library=np.zeros((2, 4))), table)
+
+
+@pytest.mark.parametrize("wrong", [{"C": C[:3]}, {"C": C[:, :1]}, {"clean": X[:, :3]}])
+def test_a_truth_of_another_shape_is_refused(tmp_path, table, wrong):
+    with pytest.raises(ValueError, match="for these data it is"):
+        load_truth(saved(tmp_path, "s.npz", S=S, **wrong), table)
+
+
+def test_what_the_readers_of_cubes_know_is_a_cube(tmp_path):
+    """A header and its data, whatever its suffix; a text file beside a header is a table."""
+    fields = ("samples = 2", "lines = 3", "bands = 4", "data type = 4", "interleave = bip")
+    header = "\n".join(("ENVI", *fields, "byte order = 0"))
+    for name in ("a.raw", "b.txt"):
+        X.tofile(tmp_path / name)
+        (tmp_path / name).with_suffix(".hdr").write_text(header)
+    assert is_cube(tmp_path / "a.raw")
+    assert is_cube(tmp_path / "a.hdr")
+    assert not is_cube(tmp_path / "b.txt")
+    np.testing.assert_array_equal(np.sort(open_table(tmp_path / "a.raw").spectra, 0), np.sort(X, 0))

@@ -1,0 +1,252 @@
+"""The default solver from a table to its answer: number, library, resume, devices, bad tables."""
+
+import json
+import logging
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxhsi.gmcr.component_pool import Options
+from jaxhsi.gmcr.fit import solve
+from jaxhsi.gmcr.nonlinear import judged
+from jaxhsi.gmcr.priors import smooth
+from jaxhsi.gmcr.whitening import in_frame, into_frame
+from jaxhsi.training.checkpoints import Checkpoints
+from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.sharding import device_mesh
+from tests.gmcr.solved import Made, cosines, made
+
+OPTIONS = Options(most=4, steps=40, refresh=20)
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Made:
+    return made(2)
+
+
+@pytest.fixture(scope="module")
+def solution(mixed):
+    return solve(KEY, mixed.x, OPTIONS)
+
+
+def test_the_number_the_spectra_and_the_amounts(solution, mixed):
+    assert solution.components.shape == (3, 50)
+    assert cosines(solution.components, mixed.components).min() > 0.999
+    order = np.argmax(np.asarray(mixed.components) @ solution.components.T, axis=1)
+    np.testing.assert_allclose(solution.concentrations[:, order], mixed.codes, atol=5)
+    assert solution.converged
+    assert (solution.gates > 0.9).all()
+    assert not solution.fixed.any()
+
+
+def test_the_most_frequent_component_comes_first(solution):
+    power = (solution.concentrations**2).sum(0)
+    assert (np.diff(power) <= 0).all()
+
+
+def test_components_of_a_library_are_named_and_an_unknown_one_is_found(mixed):
+    """Two known spectra that are present, three that are not, one component not in the library."""
+    absent = np.abs(np.random.default_rng(9).normal(size=(3, 50)))
+    library = np.concatenate([3 * np.asarray(mixed.components[:2]), absent.astype(np.float32)])
+    found = solve(KEY, mixed.x, OPTIONS, library=library, restarts=1)
+    assert sorted(found.fixed.tolist()) == [False, True, True]
+    known = found.components[found.fixed]
+    np.testing.assert_allclose(cosines(known, mixed.components[:2]), 1, atol=1e-5)
+    assert cosines(found.components[~found.fixed], mixed.components[2:])[0] > 0.999
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_as_many_components_as_are_asked_for(mixed, solution, number):
+    """What was found on their own is told; where it is that number, it is the answer."""
+    found = solve(KEY, mixed.x, OPTIONS, num_components=number, restarts=2)
+    assert len(found.components) == number
+    assert found.opinions.counts.tolist() == [3, 3]
+    closest = np.sort(cosines(found.components, mixed.components))[::-1]
+    assert (closest[: min(number, 3)] > 0.9).all()
+    if number == 3:
+        np.testing.assert_allclose(found.components, solution.components, atol=1e-2)
+
+
+def test_an_image_of_far_more_components_than_are_asked_for_begins_at_pure_spectra():
+    """Three materials under light of many colours: more than three stand out of the noise."""
+    random = np.random.default_rng(1)
+    pure = random.random((3, 50)) + 0.1
+    shares = random.dirichlet((0.3,) * 3, 40)
+    light = random.uniform(0.5, 1.5, (40, 1)) ** np.linspace(0, 1, 50)
+    x = (shares @ pure * light + 0.002 * random.normal(size=(40, 50))).astype(np.float32)
+    found = solve(KEY, x, OPTIONS, num_components=3, restarts=1)
+    assert found.opinions.counts[0] > 6
+    assert len(found.components) == 3
+    size = np.linalg.norm(pure, axis=1, keepdims=True)
+    assert cosines(found.components, (pure / size).astype(np.float32)).min() > 0.96
+
+
+def test_fewer_components_than_are_asked_for_are_told(mixed, caplog, monkeypatch):
+    monkeypatch.setattr("jaxhsi.gmcr.fit._numbered", lambda run, state, ground, number: state)
+    with caplog.at_level(logging.WARNING):
+        solve(KEY, mixed.x, OPTIONS, num_components=5, restarts=1)
+    assert "3 components in the place of 5" in caplog.text
+
+
+def logged(folder, mixed, options: Options = OPTIONS):
+    with Checkpoints(folder / "checkpoints") as checkpoints:
+        first = (checkpoints.latest() or 0) * options.steps
+        logbook = Logbook(folder, first, None, "loss {loss:.4g}, {active} components")
+        return solve(KEY, mixed.x, options, logbook=logbook, checkpoints=checkpoints)
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(mixed, solution, tmp_path, monkeypatch):
+    save = Checkpoints.save
+
+    def once(self, *args):
+        save(self, *args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "save", once)
+    with pytest.raises(KeyboardInterrupt):
+        logged(tmp_path, mixed)
+    monkeypatch.setattr(Checkpoints, "save", save)
+    resumed = logged(tmp_path, mixed)
+    chex.assert_trees_all_equal(resumed, solution)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps == list(range(20, len(steps) * 20 + 1, 20))
+
+
+def test_one_and_four_devices_find_the_same(mixed, solution):
+    spread = solve(KEY, mixed.x, OPTIONS, mesh=device_mesh(4, 40))
+    """Up to one noise deviation: sums in another order move gates, and gates the last digits."""
+    np.testing.assert_allclose(spread.components, solution.components, atol=5e-3)
+    np.testing.assert_allclose(spread.concentrations, solution.concentrations, atol=1)
+
+
+def test_an_end_without_convergence_is_told(mixed, caplog, monkeypatch):
+    monkeypatch.setattr("jaxhsi.gmcr.fit.converged", lambda state: jnp.array(False))
+    with caplog.at_level(logging.WARNING):
+        found = solve(KEY, mixed.x, Options(most=4, steps=40, refresh=20, phases=2), restarts=1)
+    assert not found.converged
+    assert "still changed after 2 phases" in caplog.text
+
+
+X = np.abs(np.random.default_rng(0).normal(size=(6, 8))).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("spectra", "options", "told"),
+    [
+        (X[:1], {}, "1 spectra of 8 bands cannot be unmixed"),
+        (X[:, :1], {}, "6 spectra of 1 bands"),
+        (np.where(X[2, 3] == X, np.nan, X), {}, "1 values are not finite"),
+        (np.delete(np.insert(X, 4, 0, 0), 5, 0), {}, "1 spectra are all zero, e.g. row 4"),
+        (X, {"library": np.ones((2, 7), np.float32)}, "the library has 7 bands and the spectra 8"),
+        (X, {"num_candidates": 6}, "give 1 to 5"),
+        (X, {"num_components": 6}, "6 components cannot be told apart .* give 1 to 5"),
+        (X, {"num_components": 0}, "0 components"),
+        (X, {"num_components": 3, "num_candidates": 2}, "2 candidates are fewer than 3 components"),
+        (X, {"num_components": 3, "library": X[:2]}, "leave num_components out"),
+    ],
+)
+def test_tables_that_cannot_be_solved_are_refused(spectra, options, told):
+    with pytest.raises(ValueError, match=told):
+        solve(KEY, spectra, OPTIONS, **options)
+
+
+def test_equal_spectra_are_one_component():
+    """Duplicates, without any noise: one component, and nothing breaks."""
+    row = np.abs(np.random.default_rng(3).normal(size=30)).astype(np.float32)
+    found = solve(KEY, np.outer(np.arange(1, 9, dtype=np.float32), row), OPTIONS, restarts=1)
+    assert len(found.components) == 1
+    np.testing.assert_allclose(found.components[0], row / np.linalg.norm(row), atol=1e-4)
+    assert np.isfinite(found.concentrations).all()
+
+
+def test_repeated_spectra_without_noise_break_nothing():
+    """Five spectra four times each: five components, though most candidates are the same."""
+    rows = np.random.default_rng(0).random((5, 60)).astype(np.float32)
+    found = solve(
+        KEY, np.repeat(rows, 4, axis=0), Options(steps=40, refresh=20, phases=2), restarts=1
+    )
+    assert len(found.components) == 5
+    fit = found.concentrations @ found.components
+    np.testing.assert_allclose(fit, np.repeat(rows, 4, axis=0), atol=2e-3)
+
+
+@pytest.fixture(scope="module")
+def spoiled() -> tuple[np.ndarray, Made]:
+    """Correlated noise, an offset, and a baseline of every spectrum, on top of the mixtures."""
+    clean, random = made(3, rows=48, bands=96), np.random.default_rng(3)
+    noise = random.normal(size=(48, 96 + 50))
+    for band in range(1, noise.shape[1]):
+        noise[:, band] += 0.7 * noise[:, band - 1]
+    drift = 4 * random.normal(size=(48, 1)) * np.linspace(-1, 1, 96)
+    exact = np.asarray(clean.codes) @ np.asarray(clean.components)
+    return (exact + noise[:, 50:] + drift + 5).astype(np.float32), clean
+
+
+@pytest.fixture(scope="module")
+def coloured(spoiled):
+    return solve(KEY, spoiled[0], OPTIONS, restarts=1)
+
+
+def test_noise_that_is_not_white_is_told_and_makes_no_components(spoiled, coloured):
+    clean, found = spoiled[1], coloured
+    assert len(found.components) == 3
+    assert cosines(found.components, clean.components).min() > 0.995
+    np.testing.assert_allclose(np.linalg.norm(found.components, axis=1), 1, rtol=1e-5)
+    assert (found.components >= -1e-5).all()
+    order = np.argmax(np.asarray(clean.components) @ found.components.T, axis=1)
+    np.testing.assert_allclose(found.concentrations[:, order], clean.codes, atol=12)
+    told = found.departures
+    np.testing.assert_allclose(told.correlation[0], 0.7, atol=0.15)
+    np.testing.assert_allclose(told.offset.mean(), 5, atol=1)
+    assert told.drift[1] > 5
+    assert told.spikes is None
+
+
+def test_a_stopped_run_on_coloured_noise_goes_on_bit_for_bit(
+    spoiled, coloured, tmp_path, monkeypatch
+):
+    x, save = spoiled[0], Checkpoints.save
+
+    def once(self, *args):
+        save(self, *args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "save", once)
+    with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path) as checkpoints:
+        solve(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints)
+    monkeypatch.setattr(Checkpoints, "save", save)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest() == 1
+        chex.assert_trees_all_equal(
+            solve(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints), coloured
+        )
+
+
+def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, solution):
+    """Whitened mixtures are the concentrations times the whitened components."""
+    x, found = spoiled[0], coloured
+    framed, seen = in_frame(found, x)
+    prepare = into_frame(found.departures)
+    fit = found.concentrations @ found.components + found.departures.offset
+    mixture = found.concentrations @ framed.components
+    np.testing.assert_allclose(prepare(fit), mixture, atol=1e-3 * np.abs(mixture).max())
+    np.testing.assert_array_equal(seen, prepare(x))
+    assert np.std(seen - mixture) < 0.6 * np.std(x - fit + found.departures.offset)
+    same, table = in_frame(solution, np.asarray(mixed.x))
+    assert same is solution
+    np.testing.assert_array_equal(table, mixed.x)
+
+
+def test_priors_see_the_data_where_their_noise_is_white(spoiled, coloured):
+    """Without prior knowledge to add, the refinement stays at the answer that it began with."""
+    x, clean = spoiled
+    found = solve(KEY, x, OPTIONS, restarts=1, priors=[smooth(1e-6)])
+    assert found.departures.drift[1] == coloured.departures.drift[1]
+    np.testing.assert_allclose(cosines(found.components, coloured.components), 1, atol=2e-3)
+    assert cosines(found.components, clean.components).min() > 0.995
+    assert 0.7 < judged(x, found).total < 1.4

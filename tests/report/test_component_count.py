@@ -1,0 +1,51 @@
+"""What is told of the number of components."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxhsi.gmcr.algorithm import Opinions
+from jaxhsi.gmcr.diagnostics import Certainty
+from jaxhsi.gmcr.model_confidence import Curve, Interval
+from jaxhsi.report.component_count import certainty_scores, certainty_sentence, plot_count
+from jaxhsi.report.spectra_plots import TRUE
+from tests.report.test_spectra_plots import colours, rgb
+
+CURVE = Curve(
+    np.array([2, 3, 4]),
+    np.array([3.0, 0.9, 0.8]),
+    np.array([4.0, 1.2, 1.3]),
+    np.array([0.3, 0.0, 0.1]),
+    np.array([900.0, 0.0, 100.0]),
+)
+FOUND = Certainty(Interval(3, 4), np.array([0.99, 0.98, 0.4]), np.array([9.0, 8.0, 2.0]), CURVE)
+OPINIONS = Opinions(np.array([3, 4]), np.zeros(2), np.ones(3))
+
+
+def test_scores_are_json_and_hold_all():
+    scores = json.loads(json.dumps(certainty_scores(FOUND, OPINIONS)))
+    assert scores["plausible"] == [3, 4]
+    assert scores["restarts"] == [3, 4]
+    assert scores["confidence"] == [0.99, 0.98, 0.4]
+    assert scores["curve"]["counts"] == [2, 3, 4]
+    assert "restarts" not in certainty_scores(FOUND, None)
+
+
+@pytest.mark.parametrize(
+    ("plausible", "restarts", "told"),
+    [
+        ([3, 3], [3], "3 components; no other number is plausible"),
+        ([3, 4], [3], "3 components; 3 to 4 are plausible"),
+        ([3, 4], [3, 4], "3 components; 3 to 4 are plausible; restarts found 3, 4"),
+    ],
+)
+def test_the_sentence(plausible, restarts, told):
+    assert certainty_sentence({"plausible": plausible, "restarts": restarts}, 3) == told
+
+
+def test_the_picture_shows_the_truth_where_it_is_known(tmp_path):
+    plot_count(tmp_path / "plain.png", FOUND, 3)
+    plot_count(tmp_path / "truth.png", FOUND, 3, true=4)
+    assert rgb(TRUE) not in colours(tmp_path / "plain.png")
+    assert rgb(TRUE) in colours(tmp_path / "truth.png")

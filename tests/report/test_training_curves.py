@@ -1,0 +1,36 @@
+import json
+
+import pytest
+from PIL import Image
+
+from jaxhsi.report import training_curves
+from jaxhsi.report.spectra_plots import FOUND, TRUE
+from tests.report.test_spectra_plots import colours, rgb
+
+
+def lines(path, *figures: str):
+    rows = [{"step": step, "loss": 1 / (step + 1)} for step in range(10, 60, 10)]
+    for step in (0, 25, 50):
+        looked = {f"watch/{name}": 0.1 * step + i for i, name in enumerate(figures)}
+        rows.append({"step": step, **looked})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+ALWAYS = ("mutual_information", "effective_clusters", "agreement")
+EMBEDDED = ("nearest_centre", "mean_nearest_centre", "variance")
+
+
+@pytest.mark.parametrize(("figures", "rows"), [(ALWAYS, 1), (ALWAYS + EMBEDDED, 2)])
+def test_panels_are_those_that_have_figures(tmp_path, figures, rows):
+    picture = tmp_path / "pictures" / "training.png"
+    training_curves.plot_watch(picture, lines(tmp_path / "metrics.jsonl", *figures), 25)
+    assert {rgb(FOUND), rgb(TRUE)} <= colours(picture)
+    assert Image.open(picture).height == rows * 286
+
+
+def test_a_run_without_steps_has_a_picture(tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text('{"step": 0, "watch/mutual_information": 1.0}\n')
+    training_curves.plot_watch(tmp_path / "t.png", metrics, 0)
+    assert rgb(TRUE) in colours(tmp_path / "t.png")

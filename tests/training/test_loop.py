@@ -1,0 +1,109 @@
+import json
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from jaxhsi.data.cube import Cube
+from jaxhsi.data.stream import window_stream
+from jaxhsi.data.windows import read_window
+from jaxhsi.dgc.algorithm import DGC, State
+from jaxhsi.dgc.views import window_size
+from jaxhsi.training.best_state import Watch, read_probe
+from jaxhsi.training.checkpoints import Checkpoints
+from jaxhsi.training.loop import fit
+from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.sharding import device_mesh, replicate
+from tests.data.test_stream import make_cube
+from tests.dgc.scene import CLASSES, blobs
+from tests.dgc.test_algorithm import VIEWS, first_state, method
+
+
+@pytest.fixture
+def cube(tmp_path) -> Cube:
+    return make_cube(tmp_path, "blobs", blobs(0)[0])
+
+
+def run(dgc: DGC, cube: Cube, folder, steps: int, *, resume: bool = False) -> tuple[State, State]:
+    """What a run does, without the rest of it: the last state and the best."""
+    folder.mkdir(exist_ok=True)
+    mesh = device_mesh(2, 2)
+    probe = read_probe([cube], VIEWS, 2, 0, 2, read_window)
+    watch = Watch(mesh, dgc, CLASSES, probe, every=4, patience=10, margin=0.1)
+    stream = window_stream([cube], window_size(VIEWS), 2, seed=0)
+    state = replicate(mesh, first_state(dgc))
+    with Checkpoints(folder / "checkpoints") as checkpoints:
+        if resume:
+            state = checkpoints.restore(state, stream, watch.record)
+        logbook = Logbook(folder, int(state.step), steps)
+        options = {"log_every": 2, "save_every": 5}
+        key = jax.random.key(3)
+        state = fit(
+            key, state, dgc.step, stream, mesh, steps, logbook, checkpoints, watch, **options
+        )
+    return jax.device_get((state, watch.record.best))
+
+
+def rows(folder) -> list[dict]:
+    """Those of steps, without those of looks."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if "loss" in line]
+
+
+def test_ten_steps_are_five_and_a_restart_and_five_bit_for_bit(cube, tmp_path):
+    dgc = method()
+    whole = run(dgc, cube, tmp_path / "whole", 10)
+    run(dgc, cube, tmp_path / "parts", 5)
+    # The process was killed while it wrote the line of a step that no checkpoint holds.
+    with (tmp_path / "parts" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "loss": 1.0}\n{"step": 8, "lo')
+    parts = run(dgc, cube, tmp_path / "parts", 10, resume=True)
+    chex.assert_trees_all_equal(whole, parts)
+    steps = [row["step"] for row in rows(tmp_path / "parts")]
+    assert steps == [2, 4, 5, 6, 8, 10]
+    last = [rows(tmp_path / name)[-1] for name in ("whole", "parts")]
+    assert last[0] == last[1]
+
+
+def test_the_logbook_names_every_diagnostic(cube, tmp_path):
+    run(method(), cube, tmp_path / "run", 2)
+    row = rows(tmp_path / "run")[-1]
+    assert {"step", "loss", "active", "agreement", "usage", "gradient_norm"} <= row.keys()
+    assert len(row["usage"]) == 3
+    assert list((tmp_path / "run" / "events").iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(cube, tmp_path):
+    dgc = method()
+
+    def spoilt(key, state, batch):
+        state, info = dgc.step(key, state, batch)
+        return state, info._replace(loss=jax.numpy.where(state.step > 6, np.nan, info.loss))
+
+    with pytest.raises(
+        FloatingPointError, match=r"nan at step 8; the last checkpoint is of step 5"
+    ):
+        run(dgc._replace(step=spoilt), cube, tmp_path / "run", 10)
+    with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
+        assert checkpoints.latest() == 5
+
+
+def test_a_checkpoint_of_another_shape_is_an_error(cube, tmp_path):
+    run(method(), cube, tmp_path / "run", 2)
+    wider = first_state(method())
+    wider = wider._replace(usage=np.zeros(5, np.float32))
+    folder = tmp_path / "run" / "checkpoints"
+    with (
+        Checkpoints(folder) as checkpoints,
+        pytest.raises(ValueError, match=r"does not fit .* number of bands"),
+    ):
+        checkpoints.restore(wider)
+
+
+def test_nothing_to_restore_is_an_error(tmp_path):
+    with (
+        Checkpoints(tmp_path / "none") as checkpoints,
+        pytest.raises(FileNotFoundError, match="no checkpoint in"),
+    ):
+        checkpoints.restore({})

@@ -1,0 +1,123 @@
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxhsi.data.stream import window_stream
+from jaxhsi.training.prefetch import Ahead
+from jaxhsi.training.sharding import device_mesh, split
+from tests.data.test_stream import make_cube
+
+
+def stream_of(cube):
+    return window_stream([cube], 3, 2, seed=0, threads=2, ahead=2)
+
+
+@pytest.fixture
+def cube(tmp_path):
+    values = np.random.default_rng(0).normal(size=(12, 12, 2)).astype(np.float32)
+    return make_cube(tmp_path, "c", values)
+
+
+def plain(cube, count: int) -> list[np.ndarray]:
+    stream = stream_of(cube)
+    return [next(stream)[0] for _ in range(count)]
+
+
+class Counted:
+    """Numbers 0, 1, ..., with a state like that of a stream; fails where it is told to."""
+
+    def __init__(self, fails_at: int | None = None):
+        self.next, self.fails_at = 0, fails_at
+
+    def __next__(self) -> int:
+        if self.next == self.fails_at:
+            raise ValueError(f"block {self.next} is damaged")
+        self.next += 1
+        return self.next - 1
+
+    def get_state(self) -> dict:
+        return {"next": self.next}
+
+    def set_state(self, state: dict) -> None:
+        self.next = state["next"]
+
+
+def same(batch: int) -> int:
+    return batch
+
+
+def test_batches_are_those_of_the_stream_and_lie_on_the_devices(cube):
+    mesh = device_mesh(2, 2)
+    with Ahead(stream_of(cube), lambda batch: split(mesh, batch)) as batches:
+        for expected in plain(cube, 6):
+            values, valid = next(batches)
+            assert isinstance(values, jax.Array)
+            assert len(values.sharding.device_set) == 2
+            np.testing.assert_array_equal(values, expected)
+            assert valid.all()
+        assert batches.waited > 0
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_state_is_that_of_the_last_batch_handed_out(cube, depth):
+    whole, raw = plain(cube, 9), stream_of(cube)
+    with Ahead(raw, same, depth) as batches:
+        for _ in range(3):
+            next(batches)
+        saved = batches.get_state()
+        np.testing.assert_array_equal(next(batches)[0], whole[3])
+    again = stream_of(cube)
+    again.set_state(saved)
+    np.testing.assert_array_equal(next(again)[0], whole[3])
+    np.testing.assert_array_equal(next(raw)[0], whole[4])  # left where it was used up to
+    with Ahead(again, same, depth) as batches:
+        next(batches)
+        batches.set_state(saved)
+        assert batches.get_state() == saved
+        np.testing.assert_array_equal(next(batches)[0], whole[3])
+
+
+def test_so_many_are_fetched_and_no_more():
+    source, fetched = Counted(), threading.Semaphore(0)
+
+    def place(number: int) -> int:
+        fetched.release()
+        return number
+
+    with Ahead(source, place, 2) as batches:
+        assert source.next == 0  # nothing before it is asked for
+        assert next(batches) == 0
+        for _ in range(3):
+            assert fetched.acquire(timeout=5)
+        assert not fetched.acquire(timeout=0.05)
+        assert batches.get_state() == {"next": 1}
+    assert source.next == 1
+
+
+def test_only_idle_devices_wait():
+    def slowly(number: int) -> int:
+        time.sleep(0.05)
+        return number
+
+    with Ahead(Counted(), slowly, busy=lambda: True) as batches:
+        next(batches)
+        assert batches.waited < 0.03
+    with Ahead(Counted(), slowly) as batches:
+        next(batches)
+        assert batches.waited > 0.04
+
+
+def test_an_error_comes_with_the_batch_that_it_belongs_to():
+    with Ahead(Counted(fails_at=2), same) as batches:
+        assert [next(batches), next(batches)] == [0, 1]
+        with pytest.raises(ValueError, match="block 2 is damaged"):
+            next(batches)
+        assert batches.get_state() == {"next": 2}
+
+
+def test_nothing_ahead_is_refused():
+    with pytest.raises(ValueError, match="at least 1 batch"):
+        Ahead(Counted(), same, 0)

@@ -1,0 +1,7 @@
+"""What the PyTorch reference printed for single functions (golden/make_gmcr_primitives.py)."""
+
+from pathlib import Path
+
+import numpy as np
+
+REFERENCE = dict(np.load(Path(__file__).parents[2] / "golden" / "gmcr_primitives.npz"))

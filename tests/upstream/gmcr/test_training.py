@@ -1,0 +1,131 @@
+"""The loop of upstream's joint training: exact resume, its end, the best states by bands of fit."""
+
+import json
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxhsi.gmcr.mixing import Unmixed
+from jaxhsi.training.checkpoints import Checkpoints
+from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.upstream.gmcr.adamw import moments
+from jaxhsi.upstream.gmcr.fit_levels import BandStates
+from jaxhsi.upstream.gmcr.options import Epoch, Evaluation, Joint, JointOptions, State, Terms
+from jaxhsi.upstream.gmcr.training import Jointly, fit_joint, joint_method
+
+OPTIONS = JointOptions(sizes=(5,), hidden_extension=None, batch=12)
+X = np.random.default_rng(0).uniform(size=(12, 7)).astype(np.float32)
+
+
+def fitted(method: Joint, folder, epochs: int, save_every: int = 2) -> Jointly:
+    folder.mkdir(exist_ok=True)
+    with Checkpoints(folder / "checkpoints") as checkpoints:
+        summary = "loss {loss:.4f}, {active} components"
+        logbook = Logbook(folder, checkpoints.latest() or 0, epochs, summary)
+        states = BandStates(folder / "band_states")
+        run = (jax.random.key(0), method, jnp.asarray(X), epochs, logbook, checkpoints, states)
+        return fit_joint(*run, save_every=save_every)
+
+
+def test_four_epochs_are_two_and_two_bit_for_bit(tmp_path):
+    method = joint_method(7, OPTIONS)
+    whole = fitted(method, tmp_path / "whole", 4)
+    fitted(method, tmp_path / "parts", 2)
+    parts = fitted(method, tmp_path / "parts", 4)
+    chex.assert_trees_all_equal(whole.params, parts.params)
+    lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+    assert {"loss", "terms/count", "temperature", "r2"} <= json.loads(lines[0]).keys()
+    unmixed = whole.unmix(whole.params, X)
+    assert unmixed.concentrations.shape == (12, whole.used.sum())
+    np.testing.assert_allclose(
+        unmixed.concentrations @ unmixed.components, unmixed.reconstruction, atol=1e-5
+    )
+    assert (whole.converged, whole.bands) == (False, ())
+
+
+def test_a_library_is_a_pool_of_its_own_that_stays():
+    library = np.abs(X[:3])
+    method = joint_method(7, OPTIONS, library=library, num_candidates=2)
+    assert method.options.sizes == (3, 2)
+    assert method.options.learnable == (False, True)
+    params = jax.jit(method.init)(jax.random.key(0)).params
+    np.testing.assert_array_equal(params[0]["pool"], library)
+    assert params[1]["pool"].shape == (2, 7)
+
+
+def scripted(rows: list[tuple[float, float, float, int]], **options) -> Joint:
+    """A method whose epochs have these (nMSE, R2, mean energy, count); params count the epochs."""
+    nmse, r2, energy, used = (jnp.asarray(column) for column in zip(*rows, strict=True))
+    zero = jnp.zeros(())
+
+    def init(key):
+        params = ({"pool": jnp.zeros((1, 7))},)
+        return State(jnp.int32(0), jnp.int32(0), zero, params, moments(params))
+
+    def epoch(key, state, x):
+        e = state.epoch
+        evaluation = Evaluation(nmse[e], r2[e], zero, used[e])
+        state = state._replace(epoch=e + 1, params=jax.tree.map(lambda a: a + 1, state.params))
+        return state, Epoch(evaluation, energy[e], zero, zero, zero, Terms(zero, zero, zero, zero))
+
+    def unmix(params, x):
+        return Unmixed(x, x[:, :1], params[0]["pool"], x[:, :1])
+
+    nothing = dict.fromkeys(("draw", "loss", "step", "evaluate", "assess"))
+    made = JointOptions(sizes=(1,), hidden_extension=None, **options)
+    return Joint(init=init, epoch=epoch, unmix=unmix, pools=(), options=made, **nothing)
+
+
+def test_upstreams_rule_ends_the_training(tmp_path):
+    """Fit reached in epoch 3, left with the 100 epochs after it, energy at a quarter in 106."""
+    reached = [(0.5, 0.5, 1.0, 1)] * 2 + [(0.005, 0.9, 1.0, 1)]
+    method = scripted(reached + [(0.02, 0.9, 0.3, 1)] * 102 + [(0.02, 0.9, 0.25, 1)] * 10)
+    cut = fitted(method, tmp_path, 60, save_every=50)
+    assert not cut.converged
+    ended = fitted(method, tmp_path, 115, save_every=50)
+    assert ended.converged
+    assert (ended.params[0]["pool"] == 106).all()
+    again = fitted(method, tmp_path, 115, save_every=50)  # it stays at its end
+    assert again.converged
+    assert (again.params[0]["pool"] == 106).all()
+
+
+BANDS = [(0.1, 0.0, 5), (0.1, 0.975, 4), (0.1, 0.972, 4), (0.1, 0.98, 3), (0.1, 0.979, 3),
+         (0.1, 0.976, 2)]  # fmt: skip
+"""nMSE, R2 and count: no band, the second one, the first, the third, the second twice."""
+
+
+def test_the_best_state_of_each_band_survives_a_resume(tmp_path):
+    method = scripted([(nmse, r2, 0.5, count) for nmse, r2, count in BANDS])
+    fitted(method, tmp_path, 4)
+    assert sorted(p.name for p in (tmp_path / "band_states").iterdir()) == [
+        "0-3.npz", "1-2.npz", "2-4.npz"]  # fmt: skip
+    kept = fitted(method, tmp_path, 6).bands
+    assert [band.name for band in kept] == [
+        "0.97[->]0.975", "0.975[->]0.98", "0.98[->]0.985"]  # fmt: skip
+    # The band from 0.975: 4 components in epoch 2, 3 in epoch 5, 2 in epoch 6.
+    assert [band.params[0]["pool"][0, 0] for band in kept] == [3, 6, 4]
+    assert [band.count for band in kept] == [4, 2, 3]
+    assert [band.r2 for band in kept] == pytest.approx([0.972, 0.976, 0.98])
+    assert {band.mean_energy for band in kept} == {0.5}
+
+
+def test_bands_of_nmse_or_none(tmp_path):
+    rows = [(0.022, 0.0, 0.5, 1), (0.021, 0.0, 0.5, 1)]
+    method = scripted(rows, band_criterion="nMSE", band_threshold=0.025)
+    [kept] = fitted(method, tmp_path / "nmse", 2).bands
+    assert kept.name == "0.025[->]0.02"
+    assert (kept.params[0]["pool"] == 2).all()
+    assert fitted(scripted(rows, band_criterion=None), tmp_path / "none", 2).bands == ()
+
+
+def test_a_missing_state_of_a_band_is_named(tmp_path):
+    method = scripted([(0.02, 0.98, 0.5, 1)] * 4)
+    fitted(method, tmp_path, 2)
+    (tmp_path / "band_states" / "2-2.npz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"2-2\.npz, the best state of a band"):
+        fitted(method, tmp_path, 4)

@@ -1,0 +1,273 @@
+"""The gmcr command, end to end on tiny data, and all that a user can get wrong."""
+
+import csv
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxhsi.data.cube import open_cube
+from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
+from jaxhsi.data.tables.csv_file import read_csv
+from jaxhsi.gmcr.goodness_of_fit import SUSPECT
+from jaxhsi.train import main
+from jaxhsi.workflows.unmixing_model import read_solved
+
+TINY = (
+    *("gmcr", "--devices", "1", "--restarts", "2"),
+    *("--amortised.steps", "100", "--amortised.batch", "32"),
+    *("--amortised.steps_per_call", "100", "--amortised.hidden", "8"),
+)
+BUILT_IN = (
+    *("--mixture.num_components", "3", "--mixture.bands", "40", "--mixture.max_mixed", "2"),
+    *("--mixture.snr_db", "30", "--samples", "32"),
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("JAXHSI_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def made() -> Mixtures:
+    """The built-in mixtures of the tests."""
+    options = MixtureOptions(num_components=3, bands=40, max_mixed=2, snr_db=30.0)
+    return jax.device_get(mixtures(jax.random.key(0), 32, options))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A finished run on them."""
+    folder = tmp_path_factory.mktemp("gmcr") / "run"
+    assert main([*TINY, *BUILT_IN, "--out", str(folder)]) == 0
+    return folder
+
+
+def scores(run: Path) -> dict:
+    return json.loads((run / "scores.json").read_text())
+
+
+def table(path: Path) -> list[list[str]]:
+    with path.open() as file:
+        return list(csv.reader(file))
+
+
+def test_a_run_says_how_sure_it_is(run):
+    found = scores(run)
+    certainty = found["certainty"]
+    low, high = certainty["plausible"]
+    assert low <= 3 <= high
+    assert certainty["restarts"] == [3] * 2
+    assert min(certainty["confidence"]) > 0.9
+    assert certainty["curve"]["counts"][:3] == [1, 2, 3]
+    assert all(0 < least <= most < 1 for least, most in found["range"]["share"])
+    assert max(found["range"]["degrees"]) < 10
+    assert (run / "pictures" / "count.png").stat().st_size > 5000
+
+
+def test_restarts_below_one_are_refused(tmp_path, capsys):
+    assert main([*TINY, "--restarts=0", "--out", str(tmp_path / "run")]) == 1
+    assert "--restarts 0 is out of range" in capsys.readouterr().err
+
+
+def test_a_run_scores_what_it_finds(run):
+    found = scores(run)
+    assert found["num_components"] == 3
+    assert found["true_components"] == 3
+    assert found["matched_cosine_mean"] > 0.99
+    assert found["matched_cosine_min"] > 0.98
+    assert found["r2_noise_free"] > 0.99
+    assert found["r2"] > 0.99
+    assert found["nmse"] < 0.01
+    assert found["amortised"]["r2_noise_free"] > 0.9
+    assert 0.99 < found["r2_of_truth"] < 1
+    assert sorted(found["matched"]) == [0, 1, 2]
+    assert found["converged"]
+    assert found["seconds"] > 0
+    assert 0.02 < found["noise"]["share"] < 0.045  # 30 dB are 3.2 % of a sample
+    assert not any(found["noise"][kind] for kind in ("offset", "spikes", "baseline", "correlation"))
+
+
+def test_a_run_leaves_all_that_it_promises(run, made):
+    found = read_csv(run / "components.csv")
+    assert found.names == ("component 1", "component 2", "component 3")
+    np.testing.assert_allclose(np.linalg.norm(found.values, axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(found.axis, np.arange(1, 41))
+    rows = table(run / "concentrations.csv")
+    assert rows[0] == ["sample", "component 1", "component 2", "component 3"]
+    assert [row[0] for row in rows[1:]] == [str(i + 1) for i in range(32)]
+    concentrations = np.array([row[1:] for row in rows[1:]], float)
+    residual = made.clean - concentrations @ found.values
+    assert (residual**2).sum() < 0.002 * (made.clean**2).sum()
+    for name in ("components", "concentrations", "residual", "training"):
+        assert (run / "pictures" / f"{name}.png").stat().st_size > 5000
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["active"] == 3
+    assert {"loss", "step"} <= lines[0].keys()
+    for name in ("checkpoints", "events"):
+        assert list((run / name).iterdir())
+    assert read_solved(run / "solution.npz").names == found.names
+
+
+def test_concentrations_are_in_the_units_of_the_file(run, made):
+    found = scores(run)["matched"]
+    rows = np.array([row[1:] for row in table(run / "concentrations.csv")[1:]], float)
+    truth = made.concentrations[:, found]
+    assert np.abs(rows - truth).max() < 0.1 * truth.max()
+
+
+def test_a_finished_run_resumes_to_the_same_answer(run, tmp_path, capsys):
+    before = (run / "components.csv").read_text()
+    assert main(["gmcr", "--out", str(run), "--resume"]) == 0
+    assert (run / "components.csv").read_text() == before
+    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))
+    capsys.readouterr()
+    assert main(["gmcr", "--out", str(run), "--resume", "--seed", "4"]) == 1
+    assert "--seed 4 (was 0)" in capsys.readouterr().err
+
+
+def test_a_table_with_names_axis_truth_library_and_a_zero_row(made, tmp_path, capsys):
+    waves = np.linspace(900, 510, 40)
+    data = np.insert(made.data, 4, 0, axis=0)
+    rows = [["sample", *waves], *([f"s{i}", *row] for i, row in enumerate(data.tolist()))]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    np.savez(
+        tmp_path / "truth.npz",
+        components=made.components,
+        concentrations=np.insert(made.concentrations, 4, 0, axis=0),
+        names=["salt", "sugar", "tea"],
+    )
+    np.savez(tmp_path / "lib.npz", library=made.components[:2] * 5, names=["salt", "sugar"])
+    given = ("--data", str(tmp_path / "t.csv"), "--truth", str(tmp_path / "truth.npz"))
+    library = ("--library", str(tmp_path / "lib.npz"), "--out", str(tmp_path / "run"))
+    assert main([*TINY, *given, *library]) == 0
+    names = {row[0] for row in table(tmp_path / "run" / "components.csv")[1:]}
+    assert {"salt", "sugar"} <= names
+    assert len(names) == 3
+    samples = [row[0] for row in table(tmp_path / "run" / "concentrations.csv")[1:]]
+    assert samples == [f"s{i}" for i in range(33) if i != 4]
+    assert float(table(tmp_path / "run" / "components.csv")[0][1]) == 900
+    assert scores(tmp_path / "run")["r2_noise_free"] > 0.99
+    output = capsys.readouterr().out
+    assert "1 of 33 spectra are all zero and left out (row 5)" in output
+    assert "tea" in output
+    assert "3 components; concentrations are in concentrations.csv" in output
+
+
+def test_all_pixels_of_a_cube_are_unmixed(made, tmp_path, capsys):
+    cube = np.tile(made.data.reshape(4, 8, 40), (2, 2, 1))
+    cube[1, 2, 3] = np.nan
+    np.save(tmp_path / "c.npy", cube)
+    given = (*TINY, "--data", str(tmp_path / "c.npy"), "--layout", "hwc", "--pixels", "32")
+    assert main([*given, "--out", str(tmp_path / "run")]) == 0
+    store = open_cube(tmp_path / "run" / "concentrations" / "c.zarr")
+    maps = store.array.read().result()
+    assert "unmixed by EB-gMCR" in store.history[-2]
+    assert scores(tmp_path / "run")["cubes"]["c"]["pixels"] == 127
+    assert (tmp_path / "run" / "pictures" / "c.png").stat().st_size > 5000
+    assert maps.shape == (8, 16, scores(tmp_path / "run")["num_components"])
+    assert np.isnan(maps[1, 2]).all()
+    assert np.isnan(maps).any(-1).sum() == 1
+    rows = table(tmp_path / "run" / "concentrations.csv")
+    assert len(rows) == 8 * 16
+    assert rows[1][0] == "c y0 x0"
+    np.testing.assert_allclose([float(v) for v in rows[1][1:]], maps[0, 0], rtol=1e-6)
+    assert "1 of 128 pixels read are not valid" in capsys.readouterr().out
+
+
+def test_upstreams_training_goes_the_same_way(tmp_path):
+    method = ("--method", "upstream", "--epochs", "3", "--joint.sizes", "[6]")
+    small = ("--joint.hidden_extension", "null", "--joint.batch", "16")
+    out = ("--out", str(tmp_path / "run"))
+    arguments = [*TINY, *BUILT_IN, *method, *small, *out]
+    code = main(arguments)
+    rows = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [1, 2, 3]
+    assert {"nmse", "r2", "coefficient", "active"} <= json.loads(rows[0]).keys()
+    assert code == 0
+    assert scores(tmp_path / "run")["num_components"] <= 6
+
+
+def refused(capsys, tmp_path, *arguments: str) -> str:
+    """The message of a refused command; nothing may have been left behind."""
+    assert main([*TINY, "--out", str(tmp_path / "refused"), *arguments]) == 1
+    assert not (tmp_path / "refused").exists()
+    message = capsys.readouterr().err
+    assert "error: " in message
+    return message
+
+
+def test_wrong_input_is_refused_before_anything_is_made(capsys, tmp_path, made):
+    np.save(tmp_path / "t.npy", made.data)
+    np.save(tmp_path / "derivative.npy", np.diff(made.data, axis=1))
+    np.save(tmp_path / "short.npy", made.components[:, :-1])
+    (tmp_path / "t.csv").write_text("1,2,3\n3,low,2\n1,1,2\n")
+    data = ("--data", str(tmp_path / "t.npy"))
+    short = str(tmp_path / "short.npy")
+    for arguments, told in (
+        (("--data", str(tmp_path / "nowhere.csv")), "nowhere.csv"),
+        (("--data", str(tmp_path / "t.csv")), "row 2, column 2 holds 'low'"),
+        (("--data", str(tmp_path / "derivative.npy")), "--solver.non_negative false"),
+        ((*data, "--num_candidates", "32"), "give 31 at most"),
+        ((*data, "--num_components", "32"), "cannot tell --num_components 32 components apart"),
+        ((*data, "--library", short), "the data have 40 bands"),
+        ((*data, "--truth", short), "the data have 40 bands"),
+        (("--truth", short), "--truth was given without --data"),
+        (("--num_candidates", "0"), "--num_candidates 0 is out of range"),
+        (("--mixture.max_mixed", "99"), "max_mixed=99 is out of range; give 1 to 16"),
+        ((*data, "--devices", "99"), "--devices 99"),
+    ):
+        assert told in refused(capsys, tmp_path, *arguments)
+
+
+def test_an_unknown_option_is_refused_with_a_proposal(capsys):
+    with pytest.raises(SystemExit):
+        main(["gmcr", "--num_candidate", "3"])
+    assert "did you mean --num_candidates?" in capsys.readouterr().err
+
+
+def test_help_speaks_of_every_fixed_option(capsys):
+    with pytest.raises(SystemExit):
+        main(["gmcr", "--help"])
+    text = capsys.readouterr().out
+    for name in (
+        *("config", "data", "out", "seed", "num_candidates", "library", "truth", "devices"),
+        *("resume", "overwrite", "spectra"),
+    ):
+        assert f"--{name}" in text
+
+
+def test_a_run_on_pairs_that_interact_says_so(tmp_path):
+    """The right mixing is fitted, and what is left is noise; linear mixing is doubted."""
+    folder, pairs = tmp_path / "run", ("--mixture.mixing", "bilinear", "--mixture.strength", "0.5")
+    assert main([*TINY, *BUILT_IN, *pairs, "--mixing", "bilinear", "--out", str(folder)]) == 0
+    found = scores(folder)
+    assert found["num_components"] == 3
+    assert found["matched_cosine_min"] > 0.98
+    assert found["misfit"]["curvature"] < SUSPECT
+    assert 0.8 < found["misfit"]["total"] < 1.3
+    assert len(found["misfit"]["samples"]) == 32
+    assert found["r2_noise_free"] > 0.99
+
+
+def test_an_offset_and_priors_go_together(tmp_path):
+    """The offset is no component, and no part of what the fit has to explain."""
+    folder, given = tmp_path / "run", ("--mixture.offset", "0.5", "--priors.smooth", "0.1")
+    assert main([*TINY, *BUILT_IN, *given, "--out", str(folder)]) == 0
+    found = scores(folder)
+    assert found["num_components"] == 3
+    assert found["noise"]["offset"] > 0
+    assert found["r2_noise_free"] > 0.98
+    assert found["r2"] > 0.98
+
+
+def test_upstreams_method_takes_no_mixing_and_no_priors(tmp_path, capsys):
+    wrong = [*TINY, *BUILT_IN, "--method", "upstream", "--priors.closure", "true"]
+    assert main([*wrong, "--out", str(tmp_path / "run")]) != 0
+    assert "belong to --method gated" in capsys.readouterr().err
