@@ -5,12 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 import jaxhsi
-from jaxhsi.linear_algebra import cholesky, inverse, inverse_small
+from jaxhsi.linear_algebra import cholesky, inverse, inverse_small, solve
 
 
 def definite(seed: int, *shape: int) -> jax.Array:
@@ -20,6 +20,7 @@ def definite(seed: int, *shape: int) -> jax.Array:
     return jnp.asarray(a, jnp.float32)
 
 
+@settings(deadline=None)  # the first call of a shape compiles
 @given(st.integers(0, 2**16), st.integers(1, 9), st.integers(1, 5))
 def test_small_inverses_are_those_of_lapack(seed, size, count):
     a = definite(seed, count, size)
@@ -41,6 +42,11 @@ def test_mapped_matrices_are_taken_one_after_the_other(function):
     assert "6x5x5xf32" not in "".join(
         line for line in mapped.lower(a).as_text().splitlines() if "lapack" in line
     )
+
+
+def test_mapped_systems_are_those_of_lapack():
+    a, b = definite(3, 6, 5), definite(4, 6, 5)[..., :3]
+    np.testing.assert_allclose(jax.vmap(solve)(a, b), jnp.linalg.solve(a, b), rtol=1e-4, atol=1e-5)
 
 
 def test_an_inverse_has_the_derivative_of_its_equation():

@@ -43,7 +43,7 @@ from jaxhsi.gmcr.noise_covariance import Frame, Noise
 from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale, residual_law
 from jaxhsi.gmcr.sparse_coding import CLOSED, used
 from jaxhsi.gmcr.spectral_library import with_library
-from jaxhsi.linear_algebra import inverse
+from jaxhsi.linear_algebra import solve
 
 _SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return
 _ANNEALED = 0.7  # share of a phase after which the pressure is the margin
@@ -237,7 +237,7 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
         """The gradient of the squared residual, preconditioned by the codes' Gram matrix."""
         gram = codes.T @ codes
         damping = 0.02 * jnp.mean(jnp.diagonal(gram)) + 1e-6
-        move = inverse(gram + damping * jnp.eye(len(gram))) @ (codes.T @ residual)
+        move = solve(gram + damping * jnp.eye(len(gram)), codes.T @ residual)
         return options.newton * jnp.where((used(codes) > 0)[:, None], move, 0.0)
 
     def _open(state: State) -> Candidates:

@@ -22,7 +22,7 @@ from jaxhsi.gmcr.component_pool import (
 )
 from jaxhsi.gmcr.noise_covariance import Frame
 from jaxhsi.gmcr.sparse_coding import used
-from jaxhsi.linear_algebra import inverse
+from jaxhsi.linear_algebra import solve
 
 _LENIENT = 0.7  # share of the rounds until coefficients cost no more than their price
 _RECHECK = 4  # rounds of refitting after a component was left out
@@ -96,7 +96,7 @@ def least_squares(
     powers = jnp.where(used(codes) > 0, jnp.diagonal(gram), jnp.nan)
     damping = _DAMPING * jnp.nan_to_num(jnp.nanmedian(powers), nan=1.0)
     target = codes.T @ x + damping * pool.components
-    return pool.update(inverse(gram + damping * jnp.eye(len(gram))) @ target, options)
+    return pool.update(solve(gram + damping * jnp.eye(len(gram)), target), options)
 
 
 def refit(x: Float[Array, "n c"], pool: Candidates, options: Options) -> Fit:

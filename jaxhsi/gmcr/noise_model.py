@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxhsi.linear_algebra import inverse
+from jaxhsi.linear_algebra import solve
 
 _MARGIN = 1.01
 _LEAST = 1e-4
@@ -118,5 +118,5 @@ def degrees_of_freedom(
     """
     relative = codes / scale[:, None]
     gram = relative.T @ relative + 1e-6 * jnp.eye(codes.shape[1])
-    leverage = jnp.sum(relative * (relative @ inverse(gram)), axis=1)
+    leverage = jnp.sum(relative * solve(gram, relative.T).T, axis=1)
     return jnp.maximum(bands * (1 - leverage) - jnp.sum(codes != 0, axis=1), 1.0)

@@ -14,7 +14,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from jaxhsi.gmcr.unimodality import unimodal
-from jaxhsi.linear_algebra import inverse
+from jaxhsi.linear_algebra import solve
 
 Factor = Literal["components", "concentrations"]
 _OFF = -1e6  # far below any concentration: the simplex projection makes it 0
@@ -117,7 +117,7 @@ def scaled_to(factors: Factors, total: float) -> Factors:
     c, s = factors
     gram = c.T @ c
     damping = 1e-6 * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
-    scales = inverse(gram + damping) @ (total * jnp.sum(c, axis=0))
+    scales = solve(gram + damping, total * jnp.sum(c, axis=0)[:, None])[:, 0]
     least = 0.1 * jnp.median(scales)  # a component that is hardly there has a scale nonetheless
     scales = jnp.maximum(scales, jnp.maximum(least, 1e-12))
     return Factors(c * scales, s / scales[:, None])

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxhsi.linear_algebra import inverse, inverse_small
+from jaxhsi.linear_algebra import inverse_small, solve
 
 CLOSED = 1e-3
 """Gates up to this are closed: their spectra take no part."""
@@ -57,7 +57,7 @@ def sparse_codes(
     s = components * is_open[:, None]
     damping = jnp.where(is_open, ridge * (1 / jnp.maximum(gates, CLOSED) - 1), 0.0)
     gram, match = s @ s.T, x @ s.T
-    dense = match @ inverse(gram + jnp.diag(damping + jnp.where(is_open, _RIDGE, 1.0)))
+    dense = solve(gram + jnp.diag(damping + jnp.where(is_open, _RIDGE, 1.0)), match.T).T
     most = min(most, components.shape[0])
 
     def size(values: Array) -> Array:
