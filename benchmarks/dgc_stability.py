@@ -37,7 +37,7 @@ from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.algorithm import Batch
 from jaxhsi.dgc.views import window_size
 from jaxhsi.label_counts import scored
-from jaxhsi.training.sharding import compile_step, device_mesh, replicate, split
+from jaxhsi.sharding import compile_step, device_mesh, replicate, split
 from jaxhsi.workflows.dgc_inputs import Task, open_task
 from jaxhsi.workflows.label_maps import Labeller, labeller
 

@@ -33,10 +33,10 @@ from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.data.synthetic.leaf_cubes import leaf_cubes
 from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.views import window_size
+from jaxhsi.sharding import device_mesh
 from jaxhsi.training.best_state import Watch, read_probe
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.loop import fit
-from jaxhsi.training.sharding import device_mesh
 
 MOST_WAITING = 0.05
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.gmcr.algorithm import Solution
 from jaxhsi.gmcr.nonlinear import where_white
 from jaxhsi.gmcr.rotational_ambiguity import Mixture, Turned, turned
-from jaxhsi.training.progress import OnProgress, ignore_progress
 
 MOST = 24
 """Components; the search takes as many times as long as there are, and each step longer."""

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 from threadpoolctl import threadpool_limits
 
+from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.gmcr.algorithm import Opinions, Solution, Solver, State, converged, solver
 from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.gates import open_probability
@@ -33,10 +34,9 @@ from jaxhsi.gmcr.whitening import (
     white_ground,
     with_frame,
 )
+from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
-from jaxhsi.training.progress import OnProgress, ignore_progress
-from jaxhsi.training.sharding import device_mesh, replicate
 
 SLOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072)
 """Sizes of pools, so that a new number of components seldom means a new compilation."""

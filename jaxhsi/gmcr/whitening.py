@@ -13,7 +13,7 @@ from jaxhsi.gmcr.algorithm import Solution, State
 from jaxhsi.gmcr.noise_covariance import Frame, Noise, frame, same_noise, white_noise
 from jaxhsi.gmcr.noise_estimation import departures, left_by_codes, noise_left
 from jaxhsi.gmcr.noise_model import noise_scale, residual_law
-from jaxhsi.training.sharding import replicate, split
+from jaxhsi.sharding import replicate, split
 
 Host = Float[np.ndarray, "n c"]
 

@@ -16,8 +16,8 @@ from jaxhsi.dgc.algorithm import DGC, Batch
 from jaxhsi.dgc.monitor import Look, Probe, describe, draw_probe, look
 from jaxhsi.dgc.views import ViewOptions, window_size
 from jaxhsi.normalisation import band_stats
+from jaxhsi.sharding import compile_look, split
 from jaxhsi.training.metrics_writer import Logbook
-from jaxhsi.training.sharding import compile_look, split
 
 PREFIX = "watch"  # of the names of its figures in the lines of metrics
 _VALUES = 2**24  # numbers in the crops of a probe at most: 64 MiB

@@ -10,11 +10,11 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
 from jaxhsi.dgc.algorithm import Batch
+from jaxhsi.sharding import compile_step, replicate, split
 from jaxhsi.training.best_state import Watch
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
 from jaxhsi.training.prefetch import Ahead, Stream
-from jaxhsi.training.sharding import compile_step, replicate, split
 
 
 def fit(

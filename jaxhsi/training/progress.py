@@ -1,6 +1,5 @@
-"""What a long job is doing, told to whoever called it; and a display of it for a terminal."""
+"""Progress of a long computation, shown as bars on a terminal."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -14,13 +13,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-
-OnProgress = Callable[..., None]
-"""``on_progress(stage, done, total=None, note="")``: steps taken of a stage that has a name."""
-
-
-def ignore_progress(stage: str, done: int, total: int | None = None, note: str = "") -> None:
-    """Take no notice."""
 
 
 class ProgressBars(AbstractContextManager["ProgressBars"]):

@@ -22,12 +22,12 @@ from jaxhsi.report import tables
 from jaxhsi.report.cluster_presence import presence, some_alone, write_presence
 from jaxhsi.report.merge_tree import draw_tree, tree_text
 from jaxhsi.report.training_curves import plot_watch
+from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training.best_state import Watch, read_probe
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.loop import fit
 from jaxhsi.training.metrics_writer import Logbook
 from jaxhsi.training.run_folder import CONFIG, CUBES, check_folder, claim_folder, fresh_folder
-from jaxhsi.training.sharding import device_mesh, replicate
 from jaxhsi.workflows.dgc_inputs import Task, open_task
 from jaxhsi.workflows.label_maps import label_cubes
 from jaxhsi.workflows.merge_tree_files import Hierarchy, cut_scores, embedded, grow, write_hierarchy

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float32
 
+from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.gmcr.algorithm import Opinions
 from jaxhsi.gmcr.amortised import Info as AmortisedInfo
@@ -30,7 +31,6 @@ from jaxhsi.gmcr.whitening import in_frame
 from jaxhsi.report.csv_files import component_names
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
-from jaxhsi.training.progress import OnProgress, ignore_progress
 from jaxhsi.training.run_folder import SOLVED
 from jaxhsi.upstream.gmcr.fit_levels import BandStates, write_bands
 from jaxhsi.upstream.gmcr.training import fit_joint, joint_method

@@ -17,9 +17,9 @@ from jaxhsi.report.component_ranges import range_scores, range_sentences
 from jaxhsi.report.csv_files import component_names, write_components, write_samples
 from jaxhsi.report.noise import noise_scores, noise_sentences
 from jaxhsi.report.tables import component_table, fit_table
+from jaxhsi.sharding import device_mesh
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import CONFIG, check_folder, claim_folder, fresh_folder
-from jaxhsi.training.sharding import device_mesh
 from jaxhsi.workflows.abundance_maps import Tool, unmix_cubes
 from jaxhsi.workflows.gmcr_inputs import Problem, open_problem
 from jaxhsi.workflows.gmcr_methods import Answer, gated_answer, joint_answer

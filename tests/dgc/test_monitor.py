@@ -20,7 +20,7 @@ from jaxhsi.dgc.monitor import (
 )
 from jaxhsi.dgc.views import draw_pair
 from jaxhsi.normalisation import band_stats
-from jaxhsi.training.sharding import compile_look, device_mesh, replicate, split
+from jaxhsi.sharding import compile_look, device_mesh, replicate, split
 from tests.dgc.scene import BANDS, CLASSES
 from tests.dgc.test_algorithm import VIEWS, batch, first_state, method
 from tests.upstream.dgc import test_windows

@@ -14,9 +14,9 @@ from jaxhsi.gmcr.fit import solve
 from jaxhsi.gmcr.nonlinear import judged
 from jaxhsi.gmcr.priors import smooth
 from jaxhsi.gmcr.whitening import in_frame, into_frame
+from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
-from jaxhsi.training.sharding import device_mesh
 from tests.gmcr.solved import Made, cosines, made
 
 OPTIONS = Options(most=4, steps=40, refresh=20)

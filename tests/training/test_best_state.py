@@ -14,12 +14,12 @@ from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.dgc.monitor import Probe
 from jaxhsi.dgc.views import window_size
+from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training import best_state as watching
 from jaxhsi.training.best_state import Record, Watch, read_probe
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.loop import fit
 from jaxhsi.training.metrics_writer import Logbook
-from jaxhsi.training.sharding import device_mesh, replicate
 from tests.data.test_stream import make_cube
 from tests.dgc.scene import BANDS, CLASSES, blobs
 from tests.dgc.test_algorithm import VIEWS

@@ -10,11 +10,11 @@ from jaxhsi.data.stream import window_stream
 from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.algorithm import DGC, State
 from jaxhsi.dgc.views import window_size
+from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training.best_state import Watch, read_probe
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.loop import fit
 from jaxhsi.training.metrics_writer import Logbook
-from jaxhsi.training.sharding import device_mesh, replicate
 from tests.data.test_stream import make_cube
 from tests.dgc.scene import CLASSES, blobs
 from tests.dgc.test_algorithm import VIEWS, first_state, method

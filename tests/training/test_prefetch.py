@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxhsi.data.stream import window_stream
+from jaxhsi.sharding import device_mesh, split
 from jaxhsi.training.prefetch import Ahead
-from jaxhsi.training.sharding import device_mesh, split
 from tests.data.test_stream import make_cube
 
 

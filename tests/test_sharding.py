@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxhsi.dgc.algorithm import Batch, State
-from jaxhsi.training.sharding import compile_step, device_mesh, replicate, split
+from jaxhsi.sharding import compile_step, device_mesh, replicate, split
 from tests.dgc.test_algorithm import batch, first_state, method
 
 
