@@ -35,11 +35,11 @@ from scipy.ndimage import gaussian_filter
 
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube
-from jaxhsi.label_counts import Tally, scored, tally
-from jaxhsi.workflows.dgc_inputs import Task, open_task
-from jaxhsi.workflows.dgc_run import segment
-from jaxhsi.workflows.label_maps import Labeller, labeller
-from jaxhsi.workflows.segmentation_model import open_trained
+from jaxhsi.label_counts import LabelCounts, count_labels, score_counts
+from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
+from jaxhsi.workflows.dgc_run import run_dgc
+from jaxhsi.workflows.label_maps import TileLabeller, make_tile_labeller
+from jaxhsi.workflows.segmentation_model import open_segmentation_model
 
 DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
 SHOWN = ("mean_iou", "oa")
@@ -116,7 +116,7 @@ def damaged(case: Case, config: DGCConfig, scratch: Path) -> DGCConfig:
     """The configuration for the cube after what is done to it, which is written to a file."""
     if case.damage is None:
         return config
-    [cube] = open_task(config).train
+    [cube] = open_dgc_inputs(config).train_cubes
     values = np.asarray(cube.array.read().result(), np.float32)
     path = scratch / f"{cube.name}.npy"
     np.save(path, case.damage(values, np.random.default_rng(config.seed)).astype(np.float32))
@@ -128,17 +128,17 @@ def ours(case: Case, seed: int, *, with_last: bool) -> Iterator[dict]:
     with tempfile.TemporaryDirectory() as scratch:
         config = damaged(case, with_seed(case.config, seed), Path(scratch))
         config = dataclasses.replace(config, out=Path(scratch) / "run")
-        kept = segment(config)
+        kept = run_dgc(config)
         yield from rows(case, seed, {"start": kept["start"], "trained": kept}, kept)
         if with_last:
-            last = segment(dataclasses.replace(config, keep="last"), resume=True)
+            last = run_dgc(dataclasses.replace(config, keep="last"), resume=True)
             yield from rows(case, seed, {"last": last}, last)
 
 
 def others(case: Case, seed: int) -> Iterator[dict]:
     """Rows of plain clustering."""
     config = with_seed(case.config, seed)
-    for name, scores in rivals(config, open_task(config)):
+    for name, scores in rivals(config, open_dgc_inputs(config)):
         yield from rows(case, seed, {name: scores})
 
 
@@ -146,7 +146,7 @@ def theirs(case: Case, seed: int, steps: int) -> Iterator[dict]:
     """Rows of upstream's algorithm, before training and after so many steps."""
     with tempfile.TemporaryDirectory() as scratch:
         options = UPSTREAM | {"steps": steps, "out": Path(scratch) / "run"}
-        found = segment(upstream(dataclasses.replace(with_seed(case.config, seed), **options)))
+        found = run_dgc(upstream(dataclasses.replace(with_seed(case.config, seed), **options)))
         named = {"upstream, start": found["start"], f"upstream, step {steps}": found}
         yield from rows(case, seed, named, found)
 
@@ -183,20 +183,22 @@ def transfer(seed: int, scenes: int = 20, others: int = 10) -> Iterator[dict]:
         config, scenes=dataclasses.replace(config.scenes, train=scenes, test=others)
     )
     with tempfile.TemporaryDirectory() as scratch:
-        segment(dataclasses.replace(config, out=Path(scratch) / "run"))
-        run = open_trained(Path(scratch) / "run")
-        state, _ = run.restore()
-        task = open_task(config)
-        label = labeller(run.method, task.read, config.stream.tile)
+        run_dgc(dataclasses.replace(config, out=Path(scratch) / "run"))
+        run = open_segmentation_model(Path(scratch) / "run")
+        state, _ = run.restore_state()
+        task = open_dgc_inputs(config)
+        label = make_tile_labeller(run.method, task.window_reader, config.stream.tile)
         counts = {
             kind: [counted(label, state, task, cube, config.num_clusters) for cube in cubes]
-            for kind, cubes in (("trained on", task.train), ("others", task.label))
+            for kind, cubes in (("trained on", task.train_cubes), ("others", task.label_cubes))
         }
-    meaning = np.array(scored(reduce(add, counts["trained on"]))["alignment"]["merge"])
-    lesion = meaning == task.classes.index("lesion")
+    meaning = np.array(score_counts(reduce(add, counts["trained on"]))["alignment"]["merge"])
+    lesion = meaning == task.class_names.index("lesion")
     for kind, tallies in counts.items():
-        found = scored(reduce(add, tallies), {"meaning": meaning})
-        healthy = [t for t in tallies if not t.confusion[:, task.classes.index("lesion")].any()]
+        found = score_counts(reduce(add, tallies), {"meaning": meaning})
+        healthy = [
+            t for t in tallies if not t.confusion_matrix[:, task.class_names.index("lesion")].any()
+        ]
         yield {
             "case": "transfer",
             "seed": seed,
@@ -210,16 +212,19 @@ def transfer(seed: int, scenes: int = 20, others: int = 10) -> Iterator[dict]:
             "scenes": len(tallies),
             "healthy_scenes": len(healthy),
             "lesions_in_healthy": max(
-                (t.pixels[lesion].sum() / t.pixels.sum() for t in healthy), default=None
+                (t.cluster_pixels[lesion].sum() / t.cluster_pixels.sum() for t in healthy),
+                default=None,
             ),
         }
 
 
-def counted(label: Labeller, state: Any, task: Task, cube: Cube, clusters: int) -> Tally:
+def counted(
+    label: TileLabeller, state: Any, task: DGCInputs, cube: Cube, clusters: int
+) -> LabelCounts:
     """What a state makes of a cube, counted against its truth."""
-    truth, classes = task.truth(cube), len(task.classes)
+    truth, classes = task.ground_truth(cube), len(task.class_names)
     parts = (
-        tally(part.labels, truth.read(*part.slices), clusters, classes)
+        count_labels(part.labels, truth.read(*part.slices), clusters, classes)
         for part in label(state, cube)
     )
     return reduce(add, parts)

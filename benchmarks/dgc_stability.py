@@ -36,10 +36,10 @@ from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.algorithm import Batch
 from jaxhsi.dgc.views import window_size
-from jaxhsi.label_counts import scored
+from jaxhsi.label_counts import score_counts
 from jaxhsi.sharding import compile_step, device_mesh, replicate, split
-from jaxhsi.workflows.dgc_inputs import Task, open_task
-from jaxhsi.workflows.label_maps import Labeller, labeller
+from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
+from jaxhsi.workflows.label_maps import TileLabeller, make_tile_labeller
 
 CASES = ("leaf K=16", "SalinasA K=6", "SalinasA K=8, noise")
 STEPS = (0, 10, 25, 50, 100, 200)
@@ -118,15 +118,26 @@ def _replaced(options: Any, name: str, value: Any) -> Any:
 
 
 def curve(
-    config: DGCConfig, task: Task, step: Any, method: Any, label: Labeller, steps: list[int]
+    config: DGCConfig,
+    task: DGCInputs,
+    step: Any,
+    method: Any,
+    label: TileLabeller,
+    steps: list[int],
 ) -> Iterator[dict]:
-    """Scores at some steps of a run, which goes as `jaxhsi.workflows.dgc_run.segment` does."""
+    """Scores at some steps of a run, which goes as `jaxhsi.workflows.dgc_run.run_dgc` does."""
     mesh = device_mesh(config.devices, config.stream.batch)
-    sample = sample_spectra(task.train, config.stream.sample, config.seed, read=task.read)
+    sample = sample_spectra(
+        task.train_cubes, config.stream.sample, config.seed, read=task.window_reader
+    )
     key = jax.random.key(config.seed)
     state = replicate(mesh, method.init(key, jnp.asarray(sample.spectra)))
     stream = window_stream(
-        task.train, window_size(config.views), config.stream.batch, config.seed, read=task.read
+        task.train_cubes,
+        window_size(config.views),
+        config.stream.batch,
+        config.seed,
+        read=task.window_reader,
     )
     began = time.perf_counter()
     for number in range(max(steps) + 1):
@@ -138,11 +149,11 @@ def curve(
             yield {"step": number, "seconds": seconds} | scores(config, task, label, state)
 
 
-def scores(config: DGCConfig, task: Task, label: Labeller, state: Any) -> dict:
+def scores(config: DGCConfig, task: DGCInputs, label: TileLabeller, state: Any) -> dict:
     """Against the truth of all labelled cubes."""
     state = jax.device_get(state)
-    counts = (counted(label, state, task, cube, config.num_clusters) for cube in task.label)
-    return scored(reduce(add, counts))
+    counts = (counted(label, state, task, cube, config.num_clusters) for cube in task.label_cubes)
+    return score_counts(reduce(add, counts))
 
 
 def measure(
@@ -153,11 +164,15 @@ def measure(
     with tempfile.TemporaryDirectory() as scratch:
         for seed in seeds:
             mine = damaged(case, with_seed(config, seed), Path(scratch))
-            task = open_task(mine)
+            task = open_dgc_inputs(mine)
             if compiled is None:
-                method = build_method(mine, task.train[0].shape[2])
+                method = build_method(mine, task.train_cubes[0].shape[2])
                 step = compile_step(device_mesh(mine.devices, mine.stream.batch), method.step)
-                compiled = step, method, labeller(method, task.read, mine.stream.tile)
+                compiled = (
+                    step,
+                    method,
+                    make_tile_labeller(method, task.window_reader, mine.stream.tile),
+                )
             found = []
             for row in curve(mine, task, *compiled, steps):
                 kept = {name: row[name] for name in ("step", "seconds", "nmi", "active_clusters")}

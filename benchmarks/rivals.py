@@ -24,7 +24,7 @@ from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.stream import sample_spectra
 from jaxhsi.data.tiles import Tile
 from jaxhsi.normalisation import Normalisation, band_stats, normalise
-from jaxhsi.workflows.dgc_inputs import Task
+from jaxhsi.workflows.dgc_inputs import DGCInputs
 
 COMPONENTS = 16
 KMEANS = ("none", "band", "l2", "log")  # normalisations
@@ -37,9 +37,11 @@ Label = Callable[[Image], np.ndarray]
 Reduce = Callable[[np.ndarray], np.ndarray]  # spectra (..., c) to principal components (..., m)
 
 
-def rivals(config: DGCConfig, task: Task) -> Iterator[tuple[str, dict]]:
+def rivals(config: DGCConfig, task: DGCInputs) -> Iterator[tuple[str, dict]]:
     """Name and scores of each rival that the size of the cubes allows."""
-    spectra = sample_spectra(task.train, config.stream.sample, config.seed, read=task.read).spectra
+    spectra = sample_spectra(
+        task.train_cubes, config.stream.sample, config.seed, read=task.window_reader
+    ).spectra
     reducers = {kind: _reducer(kind, spectra, config.seed) for kind in KMEANS}
 
     def scored(label: Label, kind: Normalisation) -> dict:
@@ -52,7 +54,7 @@ def rivals(config: DGCConfig, task: Task) -> Iterator[tuple[str, dict]]:
     yield "Gaussian mixture", scored(_pixels(model.fit(reducers["band"](spectra))), "band")
     for kind in ("band", "l2"):
         yield f"SLIC + k-means, {kind}", scored(_superpixels(config), kind)
-    if len(task.label) == 1 and np.prod(task.label[0].shape[:2]) <= MOST_NODES:
+    if len(task.label_cubes) == 1 and np.prod(task.label_cubes[0].shape[:2]) <= MOST_NODES:
         yield "Leiden, spatial graph", scored(_communities(config), "band")
 
 
@@ -71,12 +73,12 @@ def _reducer(kind: Normalisation, spectra: np.ndarray, seed: int) -> Reduce:
     return reduce
 
 
-def _scores(config: DGCConfig, task: Task, label: Label, reduce: Reduce) -> dict:
-    counts = np.zeros((config.num_clusters, len(task.classes)), np.int64)
-    for cube in task.label:
+def _scores(config: DGCConfig, task: DGCInputs, label: Label, reduce: Reduce) -> dict:
+    counts = np.zeros((config.num_clusters, len(task.class_names)), np.int64)
+    for cube in task.label_cubes:
         whole = Tile(0, 0, *cube.shape[:2])
-        values, _ = task.read(cube, *whole)
-        truth = task.truth(cube).read(*whole.slices)
+        values, _ = task.window_reader(cube, *whole)
+        truth = task.ground_truth(cube).read(*whole.slices)
         counts += metrics.confusion(label(reduce(values)).astype(int), truth, *counts.shape)
     return metrics.scores(counts)
 

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 
 from jaxhsi.command_line import run_command
 from jaxhsi.config.predict import EvaluateConfig
-from jaxhsi.workflows.evaluate_run import evaluate
+from jaxhsi.workflows.evaluate_run import evaluate_label_maps
 
-FLAGS = {"bare": "score the clusters themselves, whatever groups are saved with the run"}
+COMMAND_FLAGS = {
+    "ignore_groups": "score the clusters themselves, whatever groups are saved with the run"
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors that a user can mend are told in a line, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.evaluate"
-    return run_command(prog, EvaluateConfig, evaluate, arguments, flags=FLAGS)
+    return run_command(prog, EvaluateConfig, evaluate_label_maps, arguments, flags=COMMAND_FLAGS)
 
 
 if __name__ == "__main__":

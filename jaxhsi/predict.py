@@ -7,8 +7,8 @@ from jaxhsi.command_line import run_command
 from jaxhsi.config.predict import PredictConfig
 from jaxhsi.workflows.predict_run import predict_cubes
 
-FLAGS = {
-    "bare": "the clusters themselves, whatever groups are saved with the run",
+COMMAND_FLAGS = {
+    "ignore_groups": "the clusters themselves, whatever groups are saved with the run",
     "envi": "write ENVI classification files too",
     "geotiff": "write GeoTIFF files of all cubes, not only of those with a coordinate system",
     "overwrite": "delete the predictions in --out first",
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.predict"
     # Little is compiled here, and much unpacked.
-    return run_command(prog, PredictConfig, predict_cubes, arguments, flags=FLAGS, arenas=1)
+    return run_command(prog, PredictConfig, predict_cubes, arguments, flags=COMMAND_FLAGS, arenas=1)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxhsi.cluster_groups import matched_names, merge_of, parse_groups
+from jaxhsi.cluster_groups import make_grouping, match_group_names, parse_groups
 
 
 def test_groups_are_read_from_text():
@@ -25,9 +25,9 @@ def test_a_name_given_twice_is_refused():
 
 
 def test_named_groups_come_first_and_the_rest_keep_their_numbers():
-    merge = merge_of({"tissue": [3, 1], "ground": [0]}, 5)
-    assert merge.names == ("tissue", "ground", "cluster 2", "cluster 4")
-    assert merge.groups.tolist() == [1, 0, 2, 0, 3]
+    merge = make_grouping({"tissue": [3, 1], "ground": [0]}, 5)
+    assert merge.group_names == ("tissue", "ground", "cluster 2", "cluster 4")
+    assert merge.group_indices.tolist() == [1, 0, 2, 0, 3]
     labels = np.array([[0, 1, -1], [2, 3, 4]], np.int16)
     assert merge.apply(labels).tolist() == [[1, 0, -1], [2, 0, 3]]
     assert merge.apply(labels).dtype == np.int16
@@ -46,7 +46,7 @@ def test_named_groups_come_first_and_the_rest_keep_their_numbers():
 )
 def test_groups_that_cannot_be_are_refused(groups, words):
     with pytest.raises(ValueError, match=words):
-        merge_of(groups, 5)
+        make_grouping(groups, 5)
 
 
 @settings(max_examples=30, deadline=None)
@@ -56,13 +56,13 @@ def test_members_make_the_same_merge_again(owners):
     for cluster, name in enumerate(owners):
         if name is not None:
             groups.setdefault(name, []).append(cluster)
-    merge = merge_of(groups, len(owners))
-    again = merge_of(merge.members(), len(owners))
-    assert again.names == merge.names
-    np.testing.assert_array_equal(again.groups, merge.groups)
-    assert set(merge.groups.tolist()) == set(range(len(merge.names)))
+    merge = make_grouping(groups, len(owners))
+    again = make_grouping(merge.members_by_name(), len(owners))
+    assert again.group_names == merge.group_names
+    np.testing.assert_array_equal(again.group_indices, merge.group_indices)
+    assert set(merge.group_indices.tolist()) == set(range(len(merge.group_names)))
 
 
 def test_names_match_whatever_their_case():
-    found = matched_names(("Tissue", "sky", "cluster 3"), ("background", "tissue"))
+    found = match_group_names(("Tissue", "sky", "cluster 3"), ("background", "tissue"))
     assert found.tolist() == [1, -1, -1]

@@ -93,7 +93,7 @@ def test_active_clusters_have_one_meaning(setting):
 def test_the_users_own_groups_are_scored_beside_the_best(setting, counts, tmp_path, capsys):
     run, _, truth = setting
     names = ("ground", "leaf", "stem")
-    given = ("--names", "Ground=1 leaf=2 stem=7", "--merge", groups(counts, names))
+    given = ("--class_names", "Ground=1 leaf=2 stem=7", "--groups", groups(counts, names))
     found = evaluated(run, truth, tmp_path / "scores.json", *given)
     assert found["classes"] == ["Ground", "leaf", "stem"]
     assert found["mean_iou"]["manual"] == found["mean_iou"]["merge"]
@@ -105,7 +105,7 @@ def test_groups_that_match_no_class_are_told(setting, counts, tmp_path, capsys):
     run, _, truth = setting
     best = int(metrics.best_merge(counts)[0])
     name = ("leaf", "stem", "soil")[best]
-    given = ("--names", "leaf=1 stem=2 soil=7", "--merge", f"{name}=0 water=1")
+    given = ("--class_names", "leaf=1 stem=2 soil=7", "--groups", f"{name}=0 water=1")
     found = evaluated(run, truth, tmp_path / "scores.json", *given)
     assert found["alignment"]["manual"] == [best, -1, -1]
     told = capsys.readouterr().err
@@ -117,11 +117,11 @@ def test_merged_predictions_are_scored_by_their_names(setting, counts, tmp_path)
     run, cubes, truth = setting
     merge = groups(counts, ("ground", "leaf", "stem"))
     out = tmp_path / "out"
-    assert predict([str(run), str(cubes), "--out", str(out), "--merge", merge]) == 0
-    given = ("--names", "ground=1 leaf=2 stem=7")
+    assert predict([str(run), str(cubes), "--out", str(out), "--groups", merge]) == 0
+    given = ("--class_names", "ground=1 leaf=2 stem=7")
     found = evaluated(out, truth, tmp_path / "scores.json", *given)
     assert found["oa"]["manual"] == metrics.scores(counts)["oa"]["merge"]
-    assert main([str(out), "--labels", str(truth), "--merge", "leaf=0"]) == 1
+    assert main([str(out), "--labels", str(truth), "--groups", "leaf=0"]) == 1
 
 
 def test_maps_without_labels_are_left_out_and_named(setting, tmp_path, capsys):
@@ -146,9 +146,9 @@ def test_scores_lie_beside_the_maps_and_the_runs_own_are_kept(setting):
     [
         ((), "--labels is missing"),
         (("--labels", "nowhere"), "no labels at nowhere"),
-        (("--labels", "TRUTH", "--merge", "leaf=0"), "no group (leaf, cluster 1, cluster 2) has"),
-        (("--labels", "TRUTH", "--merge", "class 1=9"), "names cluster 9"),
-        (("--labels", "TRUTH", "--names", "leaf=1,2"), "one name of its own"),
+        (("--labels", "TRUTH", "--groups", "leaf=0"), "no group (leaf, cluster 1, cluster 2) has"),
+        (("--labels", "TRUTH", "--groups", "class 1=9"), "names cluster 9"),
+        (("--labels", "TRUTH", "--class_names", "leaf=1,2"), "one name of its own"),
         (("--labels", "OTHER"), "no label file in"),
     ],
 )

@@ -102,15 +102,20 @@ def test_a_cut_is_saved_and_used_unless_told_otherwise(run, capsys, tmp_path):
     assert len(saved(run)) == 3
     cube = str(run.parent / "a.zarr")
     store(Path(cube), blobs(0)[0])
-    ways = {"saved": (), "bare": ("--bare",), "two": ("--cut", "2"), "named": ("--merge", "x=0,1")}
+    ways = {
+        "saved": (),
+        "bare": ("--ignore_groups",),
+        "two": ("--cut", "2"),
+        "named": ("--groups", "x=0,1"),
+    }
     for name, options in ways.items():
         assert predict([str(run), cube, "--out", str(tmp_path / name), *options]) == 0
     bare = labels(tmp_path / "bare")
     np.testing.assert_array_equal(bare, labels(run))
-    assert not (tmp_path / "bare" / "merge.yaml").exists()
+    assert not (tmp_path / "bare" / "groups.yaml").exists()
     np.testing.assert_array_equal(labels(tmp_path / "saved"), np.array(groups)[bare])
     assert len(np.unique(labels(tmp_path / "two"))) == 2
-    assert next(iter(yaml.safe_load((tmp_path / "named" / "merge.yaml").read_text()))) == "x"
+    assert next(iter(yaml.safe_load((tmp_path / "named" / "groups.yaml").read_text()))) == "x"
     found = json.loads((tmp_path / "saved" / "areas.json").read_text())
     assert found["names"] == found["presence"]["names"] == list(saved(run))
     assert len(list(csv.DictReader((tmp_path / "saved" / "presence.csv").open()))) == 3
@@ -127,7 +132,7 @@ def test_what_a_person_wrote_is_kept_until_told_otherwise(run, capsys):
     assert (run / "groups.yaml").read_text() == "mine: [0]\n"
     assert main([str(run)]) == 0
     assert "mine" in capsys.readouterr().out
-    assert main([str(run), "--merge", "yours=0,1 rest=2", "--overwrite"]) == 0
+    assert main([str(run), "--groups", "yours=0,1 rest=2", "--overwrite"]) == 0
     assert list(saved(run)) == ["yours", "rest", "cluster 3", "cluster 4"]
 
 
@@ -144,7 +149,7 @@ def test_saved_groups_are_evaluated(run, trained, tmp_path, capsys):
         found["mean_iou"]["manual"] == found["mean_iou"]["hungarian"] == kept["mean_iou"]["merge"]
     )
     assert "3 groups of" in capsys.readouterr().out
-    assert evaluate([str(run), *out, "--bare"]) == 0
+    assert evaluate([str(run), *out, "--ignore_groups"]) == 0
     found = json.loads((tmp_path / "scores.json").read_text())
     assert len(found["names"]) == CLUSTERS
     assert "manual" not in found["mean_iou"]
@@ -199,7 +204,7 @@ def test_of_a_labelme_file_the_shapes_alone_count(run, trained, tmp_path, capsys
 
 
 def test_a_label_map_names_clusters_too(run, trained, capsys):
-    given = ("--labels", str(trained[1]), "--names", "soil=0 leaf=1 rust=2")
+    given = ("--labels", str(trained[1]), "--class_names", "soil=0 leaf=1 rust=2")
     assert main([str(run), *given]) == 0
     assert f"{2 * 48 * 48:,} labelled pixels" in capsys.readouterr().out
     best = majority(trained)
@@ -211,8 +216,8 @@ def test_a_label_map_names_clusters_too(run, trained, capsys):
     [
         (("--cut", "0"), "--cut 0 is out of range"),
         (("--cut", "6"), "1 to 5 groups, not 6"),
-        (("--cut", "2", "--merge", "a=0"), "--cut and --merge ask for different groups"),
-        (("--merge", "a=7"), "names cluster 7"),
+        (("--cut", "2", "--groups", "a=0"), "--cut and --groups ask for different groups"),
+        (("--groups", "a=7"), "names cluster 7"),
         (("--labels", "nowhere"), "no labels at nowhere"),
         (("--points", "nowhere.csv"), "no file of clicks at nowhere.csv"),
         (("--points", "CLICKS:A,1,1,leaf"), "no cube 'A'; It has labelled: a, b"),

@@ -113,23 +113,23 @@ def test_maps_go_to_other_programs_with_their_place(plain):
 
 @pytest.mark.parametrize("tile", [32, 100])
 def test_every_pixel_is_the_same_whatever_the_tiles(run, cube, plain, tmp_path, tile):
-    labels = predicted(run, cube, tmp_path / "out", "--tile", str(tile))
+    labels = predicted(run, cube, tmp_path / "out", "--tile_size", str(tile))
     np.testing.assert_array_equal(labels, np.load(plain / "labels" / "east.npy"))
 
 
 def test_merged_maps_hold_groups_under_their_names(run, cube, plain, tmp_path):
-    merge = ("--merge", "background=2 tissue=0")
+    merge = ("--groups", "background=2 tissue=0")
     labels = predicted(run, cube, tmp_path / "out", *merge, "--pixel_size", "0.5")
     clusters = np.load(plain / "labels" / "east.npy")
     np.testing.assert_array_equal(labels, np.array([1, 2, 0, -1])[clusters])
-    saved = yaml.safe_load((tmp_path / "out" / "merge.yaml").read_text())
+    saved = yaml.safe_load((tmp_path / "out" / "groups.yaml").read_text())
     assert saved == {"background": [2], "tissue": [0], "cluster 1": [1]}
     found = json.loads((tmp_path / "out" / "areas.json").read_text())
     assert found["names"] == list(saved)
     assert found["total"]["areas"][0]["m2"] == 0.25 * (clusters == 2).sum()
     history = open_cube(tmp_path / "out" / "labels" / "east.zarr").history
     assert "0 background (2); 1 tissue (0); 2 cluster 1 (1)" in history[-1]
-    again = predicted(run, cube, tmp_path / "b", "--merge", str(tmp_path / "out" / "merge.yaml"))
+    again = predicted(run, cube, tmp_path / "b", "--groups", str(tmp_path / "out" / "groups.yaml"))
     np.testing.assert_array_equal(again, labels)
 
 
@@ -186,16 +186,16 @@ def test_cubes_of_other_wavelengths_are_refused_unless_they_are_near(capsys, tmp
     assert str(run) in message
     assert "off.zarr" in message
     assert "more than 13.6364 nm apart" in message
-    predicted(run, off, tmp_path / "out", "--tolerance", "21")
+    predicted(run, off, tmp_path / "out", "--wavelength_tolerance", "21")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--merge", "a=3"), "names cluster 3; there are 0 to 2"),
-        (("--merge", "a=0 b=0"), "named twice"),
-        (("--merge", "nowhere.yaml"), "no file at nowhere.yaml"),
-        (("--tile", "0"), "--tile 0 is out of range"),
+        (("--groups", "a=3"), "names cluster 3; there are 0 to 2"),
+        (("--groups", "a=0 b=0"), "named twice"),
+        (("--groups", "nowhere.yaml"), "no file at nowhere.yaml"),
+        (("--tile_size", "0"), "--tile_size 0 is out of range"),
         (("--pixel_size", "-1"), "--pixel_size -1.0 is out of range"),
     ],
 )
@@ -205,10 +205,10 @@ def test_options_that_cannot_be_are_refused(capsys, tmp_path, run, cube, options
 
 def test_a_merge_file_of_another_form_is_named(capsys, tmp_path, run, cube):
     for text in ("- 1\n", "a: [x]\n", "a: [1\n", "a: [true]\n"):
-        (tmp_path / "merge.yaml").write_text(text)
-        given = ("--merge", str(tmp_path / "merge.yaml"))
+        (tmp_path / "groups.yaml").write_text(text)
+        given = ("--groups", str(tmp_path / "groups.yaml"))
         message = refused(capsys, tmp_path, run, str(cube), *given)
-        assert "merge.yaml does not hold groups" in message
+        assert "groups.yaml does not hold groups" in message
 
 
 def test_what_is_no_run_is_refused(capsys, tmp_path, run, cube):

@@ -9,7 +9,7 @@ import scipy.io
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.train import main
-from jaxhsi.workflows.segmentation_model import open_trained
+from jaxhsi.workflows.segmentation_model import open_segmentation_model
 from tests.dgc.scene import blobs
 
 TINY = (
@@ -119,10 +119,10 @@ def test_the_last_state_can_be_asked_for_afterwards(cube, tmp_path):
     assert main([*TINY, *given]) == 0
     best = scores(run)["best_step"]
     assert scores(run)["kept_step"] == best
-    assert int(open_trained(run).restore()[0].step) == best
+    assert int(open_segmentation_model(run).restore_state()[0].step) == best
     assert main(["dgc", "--out", str(run), "--resume", "--keep", "last"]) == 0
     assert (scores(run)["best_step"], scores(run)["kept_step"]) == (best, 3)
-    assert open_trained(run).restore()[1] == 3
+    assert open_segmentation_model(run).restore_state()[1] == 3
 
 
 def test_no_steps_is_the_closed_form_start(cube, tmp_path):

@@ -13,34 +13,36 @@ class GroupConfig:
     Attributes:
         run: folder of a run of dgc.
         cut: cut the tree into so many groups.
-        merge: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
+        groups: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
             with lines such as "background: [0, 3]"; clusters that are not named stay as they are.
         labels: a few labelled pixels that name the clusters: a LabelMe file, where the shapes
             alone count, a label map, or a folder of files with the stems of the cubes.
         ignore_label: class in the label maps that means unlabelled, e.g. 0.
         label_key: name of the labels inside a file, where there are several.
-        names: names of the classes in the label maps, such as "background=0 tissue=1".
+        class_names: names of the classes in the label maps, such as "background=0 tissue=1".
         points: likewise, a CSV file with lines cube,row,column,name; rows and columns from 0.
     """
 
     run: Path
     cut: int | None = None
-    merge: str | None = None
+    groups: str | None = None
     labels: Path | None = None
     ignore_label: int | None = None
     label_key: str | None = None
-    names: str | None = None
+    class_names: str | None = None
     points: Path | None = None
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
         if self.cut is not None:
             at_least("--cut", self.cut, 1)
-        if len(self.asked) > 1:
-            raise ValueError(f"{' and '.join(self.asked)} ask for different groups; give one")
+        if len(self.given_options) > 1:
+            raise ValueError(
+                f"{' and '.join(self.given_options)} ask for different groups; give one"
+            )
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def given_options(self) -> tuple[str, ...]:
         """Options that ask for groups."""
-        options = ("cut", "merge", "labels", "points")
+        options = ("cut", "groups", "labels", "points")
         return tuple(f"--{name}" for name in options if getattr(self, name) is not None)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import yaml
 
-from jaxhsi.cluster_groups import Merge, merge_of, parse_groups
+from jaxhsi.cluster_groups import Grouping, make_grouping, parse_groups
 from jaxhsi.config.files import above_zero, at_least
 
 
@@ -18,13 +18,13 @@ class PredictConfig:
         run: folder of the run; the state that is kept of it is used, see --keep of train dgc.
         cubes: files, folders of cubes, stores or their URLs.
         out: folder of the results; predictions/ in that of the run if not given.
-        merge: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
+        groups: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
             with lines such as "background: [0, 3]"; clusters that are not named stay as they are.
             Those that `python -m jaxhsi.group` saved with the run if not given.
         cut: cut the tree of the clusters into so many groups instead.
         pixel_size: side of a pixel in metres, for areas; taken from the cube if not given.
-        tile: side in pixels of the tiles that are labelled at once; that of the run if not given.
-        tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
+        tile_size: side in pixels of the tiles that are labelled at once; that of the run if not given.
+        wavelength_tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
             the smallest distance between two bands if not given.
         key: name of the cube inside a file, where there are several.
         layout: order of the axes of a .mat or .npy file; told from their lengths if not given.
@@ -34,22 +34,22 @@ class PredictConfig:
     run: Path
     cubes: tuple[str, ...]
     out: Path | None = None
-    merge: str | None = None
+    groups: str | None = None
     cut: int | None = None
     pixel_size: float | None = None
-    tile: int | None = None
-    tolerance: float | None = None
+    tile_size: int | None = None
+    wavelength_tolerance: float | None = None
     key: str | None = None
     layout: Literal["hwc", "chw"] | None = None
     size: tuple[int, int] | None = None
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
-        for name, value in (("--tile", self.tile), ("--cut", self.cut)):
+        for name, value in (("--tile_size", self.tile_size), ("--cut", self.cut)):
             if value is not None:
                 at_least(name, value, 1)
         above_zero("--pixel_size", self.pixel_size)
-        above_zero("--tolerance", self.tolerance)
+        above_zero("--wavelength_tolerance", self.wavelength_tolerance)
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class EvaluateConfig:
         labels: true classes: a file for one cube, or a folder of files with the stems of the cubes.
         ignore_label: class in the labels that means unlabelled, e.g. 0.
         label_key: name of the labels inside a file, where there are several.
-        names: names of the classes, such as "background=0 tissue=1"; those in the files, or
+        class_names: names of the classes, such as "background=0 tissue=1"; those in the files, or
             "class 1", if not given.
-        merge: groups of clusters named as the classes are, to score one's own choice beside the
+        groups: groups of clusters named as the classes are, to score one's own choice beside the
             best ones; as for predict. Without it the groups that `python -m jaxhsi.group` saved
             with a run are scored.
         out: file of the scores; evaluation.json in the folder if not given.
@@ -73,8 +73,8 @@ class EvaluateConfig:
     labels: Path | None = None
     ignore_label: int | None = None
     label_key: str | None = None
-    names: str | None = None
-    merge: str | None = None
+    class_names: str | None = None
+    groups: str | None = None
     out: Path | None = None
 
     def __post_init__(self):
@@ -83,18 +83,18 @@ class EvaluateConfig:
             raise ValueError("--labels is missing: the true classes to score against")
 
 
-def read_merge(given: str, clusters: int) -> Merge:
+def read_grouping(groups_option: str, num_clusters: int) -> Grouping:
     """The merge that an option names, in its text or in a YAML file.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: another form, or groups that `merging.merge_of` refuses.
     """
-    if not given.endswith((".yaml", ".yml")):
-        return merge_of(parse_groups(given), clusters)
-    path = Path(given)
+    if not groups_option.endswith((".yaml", ".yml")):
+        return make_grouping(parse_groups(groups_option), num_clusters)
+    path = Path(groups_option)
     if not path.is_file():
-        raise FileNotFoundError(f"no file at {path}; --merge takes text or a YAML file")
+        raise FileNotFoundError(f"no file at {path}; --groups takes text or a YAML file")
     try:
         groups = yaml.safe_load(path.read_text())
         named = {str(name): _members(members) for name, members in groups.items()}
@@ -103,7 +103,7 @@ def read_merge(given: str, clusters: int) -> Merge:
             f'{path} does not hold groups, lines such as "background: [0, 3]" ({error})'
         ) from error
     try:
-        return merge_of(named, clusters)
+        return make_grouping(named, num_clusters)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -116,24 +116,27 @@ def _members(found: object) -> list[int]:
     return members
 
 
-def write_merge(merge: Merge, path: Path, note: str = "") -> None:
-    """Write a merge so that ``--merge`` reads it back, under a note in a comment."""
+def write_grouping(grouping: Grouping, path: Path, note: str = "") -> None:
+    """Write a merge so that ``--grouping`` reads it back, under a note in a comment."""
     comment = "".join(f"# {line}\n" for line in note.splitlines())
     path.write_text(
-        comment + yaml.safe_dump(merge.members(), sort_keys=False, default_flow_style=None)
+        comment
+        + yaml.safe_dump(grouping.members_by_name(), sort_keys=False, default_flow_style=None)
     )
 
 
-def read_names(given: str) -> dict[int, str]:
+def read_class_names(names_option: str) -> dict[int, str]:
     """Class value -> name of text such as "background=0 tissue=1".
 
     Raises:
         ValueError: another form, or a name or value that is given twice.
     """
     found: dict[int, str] = {}
-    for name, values in parse_groups(given).items():
+    for name, values in parse_groups(names_option).items():
         for value in values:
             if value in found or len(values) > 1:
-                raise ValueError(f"--names {given!r}: give each class value one name of its own")
+                raise ValueError(
+                    f"--class_names {names_option!r}: give each class value one name of its own"
+                )
             found[value] = name
     return found

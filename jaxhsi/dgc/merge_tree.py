@@ -205,7 +205,7 @@ def cut(tree: Tree, k: int) -> Int[np.ndarray, " clusters"]:
     return np.array([number[node] for node in group.tolist()], np.int64)
 
 
-def elect(
+def majority_label(
     tree: Tree, votes: Integer[np.ndarray, "k c"]
 ) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
     """A class for every cluster from the votes of a few labelled pixels.

@@ -11,68 +11,80 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 
-from jaxhsi.label_counts import Tally
+from jaxhsi.label_counts import LabelCounts
 
-AREAS = "areas.json"
-ALL = "all cubes"
+AREAS_FILE = "areas.json"
+TOTAL_ROW = "all cubes"
 
 
-def areas(
-    counts: Mapping[str, Tally], pixel_areas: Mapping[str, float | None], names: Sequence[str]
+def measure_areas(
+    label_counts: Mapping[str, LabelCounts],
+    pixel_areas: Mapping[str, float | None],
+    cluster_names: Sequence[str],
 ) -> dict[str, Any]:
-    """What ``areas.json`` holds.
+    """What ``measure_areas.json`` holds.
 
     Args:
-        counts: of each cube.
+        label_counts: of each cube.
         pixel_areas: of each cube, in m2; None where the size of its pixels is not known.
-        names: of the clusters.
+        cluster_names: of the clusters.
 
     Returns:
         names, and for each cube and in total: `pixel_area_m2` (not in total), `invalid_pixels`,
-        and `areas`, a list of name, pixels, share of the valid pixels, and m2 or None. In total
+        and `measure_areas`, a list of name, pixels, share of the valid pixels, and m2 or None. In total
         m2 is None unless it is known for every cube.
     """
-    total = reduce(add, counts.values())
+    total = reduce(add, label_counts.values())
     known = {name: area for name, area in pixel_areas.items() if area is not None}
     m2 = None
-    if len(known) == len(counts):
-        m2 = np.sum([counts[name].pixels * area for name, area in known.items()], axis=0)
+    if len(known) == len(label_counts):
+        m2 = np.sum(
+            [label_counts[name].cluster_pixels * area for name, area in known.items()], axis=0
+        )
     cubes = {
         name: {"pixel_area_m2": area}
-        | _listed(counts[name], names, None if area is None else counts[name].pixels * area)
+        | _listed(
+            label_counts[name],
+            cluster_names,
+            None if area is None else label_counts[name].cluster_pixels * area,
+        )
         for name, area in pixel_areas.items()
     }
-    return {"names": list(names), "cubes": cubes, "total": _listed(total, names, m2)}
+    return {
+        "names": list(cluster_names),
+        "cubes": cubes,
+        "total": _listed(total, cluster_names, m2),
+    }
 
 
-def _listed(counts: Tally, names: Sequence[str], m2: np.ndarray | None) -> dict[str, Any]:
-    shares = share(counts.pixels)
+def _listed(counts: LabelCounts, names: Sequence[str], m2: np.ndarray | None) -> dict[str, Any]:
+    shares = pixel_shares(counts.cluster_pixels)
     rows = [
         {
             "name": name,
-            "pixels": int(counts.pixels[i]),
+            "pixels": int(counts.cluster_pixels[i]),
             "share": float(shares[i]),
             "m2": None if m2 is None else float(m2[i]),
         }
         for i, name in enumerate(names)
     ]
-    return {"invalid_pixels": counts.invalid, "areas": rows}
+    return {"invalid_pixels": counts.invalid_pixels, "areas": rows}
 
 
-def share(pixels: Integer[np.ndarray, " k"]) -> np.ndarray:
+def pixel_shares(pixels: Integer[np.ndarray, " k"]) -> np.ndarray:
     """Of all that are counted; 0 where none are."""
     return pixels / max(pixels.sum(), 1)
 
 
-def write_areas(folder: Path, found: dict[str, Any]) -> None:
-    """Write ``areas.csv`` and then ``areas.json``, which tells that a prediction is whole."""
+def write_areas(folder: Path, area_record: dict[str, Any]) -> None:
+    """Write ``measure_areas.csv`` and then ``measure_areas.json``, which tells that a prediction is whole."""
     header = ["cube", "cluster", "name", "pixels", "share", "m2"]
     with (folder / "areas.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        for cube, listed in [*found["cubes"].items(), (ALL, found["total"])]:
+        for cube, listed in [*area_record["cubes"].items(), (TOTAL_ROW, area_record["total"])]:
             for i, row in enumerate(listed["areas"]):
                 m2 = "" if row["m2"] is None else f"{row['m2']:.9g}"
                 cells = (row["name"], row["pixels"], f"{row['share']:.6f}", m2)
                 writer.writerow([cube, i, *cells])
-    (folder / AREAS).write_text(json.dumps(found, indent=1) + "\n")
+    (folder / AREAS_FILE).write_text(json.dumps(area_record, indent=1) + "\n")

@@ -9,61 +9,61 @@ import numpy as np
 from jaxtyping import Integer
 
 from jaxhsi.metrics import ACTIVE_SHARE
-from jaxhsi.report.areas import share
+from jaxhsi.report.areas import pixel_shares
 
-RULE = f"present in a cube: more than {ACTIVE_SHARE:.1%} of its valid pixels"
-MOST_CUBES = 100  # in the picture
-MOST_NAMES = 6  # of cubes in a line
+PRESENCE_RULE = f"present in a cube: more than {ACTIVE_SHARE:.1%} of its valid pixels"
+MAX_DRAWN_CUBES = 100  # in the picture
+MAX_LISTED_CUBES = 6  # of cubes in a line
 
 
-def presence(
-    pixels: Mapping[str, Integer[np.ndarray, " k"]], names: Sequence[str]
+def cluster_presence(
+    cluster_pixels: Mapping[str, Integer[np.ndarray, " k"]], cluster_names: Sequence[str]
 ) -> dict[str, Any]:
     """What `scores.json` and `areas.json` hold of it.
 
     Args:
-        pixels: of each cluster, for each cube.
-        names: of the clusters.
+        cluster_pixels: of each cluster, for each cube.
+        cluster_names: of the clusters.
 
     Returns:
         rule, names, and for each cube `shares` of its valid pixels and `present`, the numbers of
         the clusters that are present.
     """
     cubes = {}
-    for cube, counts in pixels.items():
-        shares = share(counts)
+    for cube, counts in cluster_pixels.items():
+        shares = pixel_shares(counts)
         present = np.flatnonzero(shares > ACTIVE_SHARE)
         cubes[cube] = {"shares": shares.tolist(), "present": present.tolist()}
-    return {"rule": RULE, "names": list(names), "cubes": cubes}
+    return {"rule": PRESENCE_RULE, "names": list(cluster_names), "cubes": cubes}
 
 
-def some_alone(found: dict[str, Any]) -> list[str]:
+def partial_presence_lines(presence_record: dict[str, Any]) -> list[str]:
     """A line for each cluster that is in some cubes alone, and not in all; the rarest first."""
-    cubes, lines = found["cubes"], []
-    for cluster, name in enumerate(found["names"]):
+    cubes, lines = presence_record["cubes"], []
+    for cluster, name in enumerate(presence_record["names"]):
         there = [cube for cube, each in cubes.items() if cluster in each["present"]]
         if 0 < len(there) < len(cubes):
             most = max(each["shares"][cluster] for each in cubes.values())
             few = 2 * len(there) <= len(cubes)
             named = there if few else [cube for cube in cubes if cube not in there]
-            shown = ", ".join(named[:MOST_NAMES]) + ", ..." * (len(named) > MOST_NAMES)
+            shown = ", ".join(named[:MAX_LISTED_CUBES]) + ", ..." * (len(named) > MAX_LISTED_CUBES)
             line = f"{name}: in {len(there)} of {len(cubes)} cubes, up to {most:.1%} "
             line += f"({'' if few else 'not in '}{shown})"
             lines.append((len(there), line))
     return [line for _, line in sorted(lines, key=lambda each: each[0])]
 
 
-def write_presence(folder: Path, found: dict[str, Any]) -> None:
-    """Write ``presence.csv`` and, of two cubes or more, the picture ``presence.png``."""
+def write_presence_files(folder: Path, presence_record: dict[str, Any]) -> None:
+    """Write ``cluster_presence.csv`` and, of two cubes or more, the picture ``cluster_presence.png``."""
     with (folder / "presence.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["cube", "cluster", "name", "share", "present"])
-        for cube, each in found["cubes"].items():
-            for i, name in enumerate(found["names"]):
+        for cube, each in presence_record["cubes"].items():
+            for i, name in enumerate(presence_record["names"]):
                 row = (name, f"{each['shares'][i]:.6f}", int(i in each["present"]))
                 writer.writerow([cube, i, *row])
-    if len(found["cubes"]) > 1:
-        _draw(folder / "presence.png", found)
+    if len(presence_record["cubes"]) > 1:
+        _draw(folder / "presence.png", presence_record)
 
 
 def _draw(path: Path, found: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ def _draw(path: Path, found: dict[str, Any]) -> None:
 
     from jaxhsi.report.spectra_plots import save_figure
 
-    cubes = list(found["cubes"])[:MOST_CUBES]
+    cubes = list(found["cubes"])[:MAX_DRAWN_CUBES]
     shares = np.array([found["cubes"][cube]["shares"] for cube in cubes])
     shown = np.ma.masked_less_equal(shares, ACTIVE_SHARE)
     figure = Figure(figsize=(2.6 + 0.36 * shares.shape[1], 1.5 + 0.26 * len(cubes)))

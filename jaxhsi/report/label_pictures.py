@@ -11,11 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.windows import Reader, Window
 
-SIDE = 1024  # pixels of a panel at most; a small cube is enlarged to about half of it
-RGB_NM = (640.0, 550.0, 460.0)
-INVALID = (0, 0, 0)
-MARGIN, LINE = 12, 22
-PALETTE = (
+MAX_PANEL_SIDE = 1024  # pixels of a panel at most; a small cube is enlarged to about half of it
+RGB_WAVELENGTHS_NM = (640.0, 550.0, 460.0)
+INVALID_COLOUR = (0, 0, 0)
+PANEL_MARGIN, TEXT_LINE_HEIGHT = 12, 22
+CLUSTER_PALETTE = (
     *((31, 119, 180), (255, 187, 51), (44, 160, 44), (214, 39, 40), (148, 103, 189)),
     *((140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207)),
     *((174, 199, 232), (255, 152, 150), (152, 223, 138), (197, 176, 213), (219, 219, 141)),
@@ -24,19 +24,19 @@ PALETTE = (
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
-def thinning(shape: Sequence[int], side: int = SIDE) -> int:
+def subsampling_step(shape: Sequence[int], max_side: int = MAX_PANEL_SIDE) -> int:
     """Every how many pixels are shown."""
-    return max(1, -(-max(shape[:2]) // side))
+    return max(1, -(-max(shape[:2]) // max_side))
 
 
-class Thinned:
+class SubsampledMap:
     """A map at every few pixels, gathered from its tiles in any order.
 
     Attributes:
         values: (h, w, ...); as it was filled where no tile came.
     """
 
-    def __init__(self, shape: Sequence[int], empty: np.ndarray, side: int = SIDE):
+    def __init__(self, shape: Sequence[int], empty: np.ndarray, side: int = MAX_PANEL_SIDE):
         """Begin with nothing.
 
         Args:
@@ -44,7 +44,7 @@ class Thinned:
             empty: what a pixel holds where no tile came; gives the type and the number of values.
             side: pixels that are shown of a row or column at most.
         """
-        self._step = thinning(shape, side)
+        self._step = subsampling_step(shape, side)
         size = [-(-size // self._step) for size in shape[:2]]
         self.values = np.broadcast_to(empty, (*size, *empty.shape)).copy()
 
@@ -62,14 +62,14 @@ class Thinned:
         self.values[top : top + kept.shape[0], left : left + kept.shape[1]] = kept
 
 
-class FalseColour:
+class FalseColourPicture:
     """A picture of a cube, gathered while its windows are read for something else.
 
     Red, green and blue are the bands nearest 640, 550 and 460 nm where the wavelengths are known
     to cover them, on one scale; else three bands spread over the cube, each on its own scale.
     """
 
-    def __init__(self, cube: Cube, side: int = SIDE):
+    def __init__(self, cube: Cube, side: int = MAX_PANEL_SIDE):
         """Begin with nothing seen.
 
         Args:
@@ -77,9 +77,9 @@ class FalseColour:
             side: pixels of the picture at most.
         """
         self._bands, self._natural = _picture_bands(cube)
-        self._seen = Thinned(cube.shape, np.full(3, np.nan, np.float32), side)
+        self._seen = SubsampledMap(cube.shape, np.full(3, np.nan, np.float32), side)
 
-    def watching(self, read: Reader) -> Reader:
+    def recording_reader(self, read: Reader) -> Reader:
         """A reader of windows that lie within the cube, of which this picture keeps some pixels."""
 
         def reader(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
@@ -104,46 +104,56 @@ class FalseColour:
 
 def _picture_bands(cube: Cube) -> tuple[list[int], bool]:
     waves = cube.wavelengths
-    if waves is not None and waves.min() <= RGB_NM[2] and waves.max() >= RGB_NM[0]:
-        return [int(np.abs(waves - nm).argmin()) for nm in RGB_NM], True
+    if (
+        waves is not None
+        and waves.min() <= RGB_WAVELENGTHS_NM[2]
+        and waves.max() >= RGB_WAVELENGTHS_NM[0]
+    ):
+        return [int(np.abs(waves - nm).argmin()) for nm in RGB_WAVELENGTHS_NM], True
     return [round(share * (cube.shape[2] - 1)) for share in (0.75, 0.45, 0.15)], False
 
 
-def colours(count: int) -> UInt8[np.ndarray, "k 3"]:
+def cluster_colours(num_clusters: int) -> UInt8[np.ndarray, "k 3"]:
     """A colour for each cluster: a fixed palette, then hues by the golden ratio."""
     more = [
         tuple(round(255 * part) for part in colorsys.hsv_to_rgb(0.618034 * i % 1, 0.6, 0.85))
-        for i in range(max(count - len(PALETTE), 0))
+        for i in range(max(num_clusters - len(CLUSTER_PALETTE), 0))
     ]
-    return np.array([*PALETTE, *more][:count], np.uint8).reshape(-1, 3)
+    return np.array([*CLUSTER_PALETTE, *more][:num_clusters], np.uint8).reshape(-1, 3)
 
 
-def cluster_map(labels: Int[np.ndarray, "h w"], count: int) -> Picture:
+def colour_label_map(labels: Int[np.ndarray, "h w"], num_clusters: int) -> Picture:
     """Labels in colour; pixels that are not valid (-1) are black."""
-    table = np.concatenate([colours(count), np.array([INVALID], np.uint8)])
-    return table[np.where(labels < 0, count, labels)]
+    table = np.concatenate([cluster_colours(num_clusters), np.array([INVALID_COLOUR], np.uint8)])
+    return table[np.where(labels < 0, num_clusters, labels)]
 
 
-def save_picture(
+def save_panels(
     path: Path, panels: Sequence[tuple[str, Picture]], legend: Sequence[tuple[str, int]] = ()
 ) -> None:
     """Panels side by side under their titles, and a legend of (text, cluster) below them."""
-    scale = max(1, SIDE // 2 // max(panels[0][1].shape[:2]))
+    scale = max(1, MAX_PANEL_SIDE // 2 // max(panels[0][1].shape[:2]))
     pictures = [(title, np.kron(p, np.ones((scale, scale, 1), np.uint8))) for title, p in panels]
     height, width = pictures[0][1].shape[:2]
-    total = MARGIN + len(pictures) * (width + MARGIN)
-    columns = max(1, (total - MARGIN) // 190)
+    total = PANEL_MARGIN + len(pictures) * (width + PANEL_MARGIN)
+    columns = max(1, (total - PANEL_MARGIN) // 190)
     rows = -(-len(legend) // columns)
-    size = (total, LINE + MARGIN + height + MARGIN + rows * LINE)
+    size = (
+        total,
+        TEXT_LINE_HEIGHT + PANEL_MARGIN + height + PANEL_MARGIN + rows * TEXT_LINE_HEIGHT,
+    )
     canvas = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=14)
     for i, (title, picture) in enumerate(pictures):
-        left = MARGIN + i * (width + MARGIN)
+        left = PANEL_MARGIN + i * (width + PANEL_MARGIN)
         draw.text((left, 8), title, fill="black", font=font)
-        canvas.paste(Image.fromarray(picture), (left, LINE + MARGIN - 4))
-    palette = colours(1 + max((cluster for _, cluster in legend), default=0))
+        canvas.paste(Image.fromarray(picture), (left, TEXT_LINE_HEIGHT + PANEL_MARGIN - 4))
+    palette = cluster_colours(1 + max((cluster for _, cluster in legend), default=0))
     for i, (text, cluster) in enumerate(legend):
-        left, top = MARGIN + i % columns * 190, LINE + height + 2 * MARGIN + i // columns * LINE
+        left, top = (
+            PANEL_MARGIN + i % columns * 190,
+            TEXT_LINE_HEIGHT + height + 2 * PANEL_MARGIN + i // columns * TEXT_LINE_HEIGHT,
+        )
         draw.rectangle((left, top, left + 14, top + 14), fill=tuple(palette[cluster].tolist()))
         draw.text((left + 20, top - 1), text, fill="black", font=font)
     canvas.save(path)

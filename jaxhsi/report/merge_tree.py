@@ -12,10 +12,12 @@ from jaxhsi.dgc.merge_tree import Tree
 from jaxhsi.report import label_pictures
 from jaxhsi.report.spectra_plots import save_figure
 
-TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+DISTANCE_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-def tree_text(tree: Tree, shares: Float[np.ndarray, " k"], names: Sequence[str]) -> Branches:
+def format_tree(
+    tree: Tree, pixel_shares: Float[np.ndarray, " k"], cluster_names: Sequence[str]
+) -> Branches:
     """The tree from its root down.
 
     Each merge comes with its share of the pixels, the largest cut in which it is one group, and
@@ -23,15 +25,15 @@ def tree_text(tree: Tree, shares: Float[np.ndarray, " k"], names: Sequence[str])
 
     Args:
         tree: of the clusters.
-        shares: of the pixels.
-        names: of the clusters.
+        pixel_shares: of the pixels.
+        cluster_names: of the clusters.
     """
     members = tree.members()
 
     def text(node: int) -> str:
-        share = f"{shares[members[node]].sum():.2%}"
+        share = f"{pixel_shares[members[node]].sum():.2%}"
         if node < tree.clusters:
-            return f"{names[node]}  {share}"
+            return f"{cluster_names[node]}  {share}"
         merge = node - tree.clusters
         together = "in 1 group" if node == root else f"up to {len(tree.pairs) - merge} groups"
         return f"{share}  together {together} (distance {tree.heights[merge]:.2f})"
@@ -43,7 +45,7 @@ def tree_text(tree: Tree, shares: Float[np.ndarray, " k"], names: Sequence[str])
         node, branch = waiting.pop()
         if node >= tree.clusters:
             pair = tree.pairs[node - tree.clusters].tolist()
-            for child in sorted(pair, key=lambda n: -shares[members[n]].sum()):
+            for child in sorted(pair, key=lambda n: -pixel_shares[members[n]].sum()):
                 waiting.append((child, branch.add(text(child))))
     return top
 
@@ -51,9 +53,9 @@ def tree_text(tree: Tree, shares: Float[np.ndarray, " k"], names: Sequence[str])
 def draw_tree(
     path: Path,
     tree: Tree,
-    shares: Float[np.ndarray, " k"],
-    names: Sequence[str],
-    cuts: Sequence[int] = (),
+    pixel_shares: Float[np.ndarray, " k"],
+    cluster_names: Sequence[str],
+    marked_cuts: Sequence[int] = (),
 ) -> None:
     """A dendrogram: clusters at the left in the colours of the maps, the root at the right.
 
@@ -62,14 +64,14 @@ def draw_tree(
     Args:
         path: of the picture.
         tree: of the clusters.
-        shares: of the pixels.
-        names: of the clusters.
-        cuts: numbers of groups whose place is marked.
+        pixel_shares: of the pixels.
+        cluster_names: of the clusters.
+        marked_cuts: numbers of groups whose place is marked.
     """
     count, places = tree.clusters, _places(tree)
     depth = np.concatenate([np.zeros(count), np.sqrt(tree.heights)])
-    palette = label_pictures.colours(count) / 255
-    largest = [max(m, key=lambda leaf: shares[leaf]) for m in tree.members()]
+    palette = label_pictures.cluster_colours(count) / 255
+    largest = [max(m, key=lambda leaf: pixel_shares[leaf]) for m in tree.members()]
     figure = Figure(figsize=(8.5, 1.3 + 0.27 * count))
     panel = figure.add_subplot()
     for merge, pair in enumerate(tree.pairs.tolist()):
@@ -83,14 +85,14 @@ def draw_tree(
             [depth[node]] * 2, [places[child] for child in pair], color="0.35", linewidth=1.2
         )
     panel.scatter(np.zeros(count), places[:count], c=palette, marker="s", s=70, zorder=3)
-    labels = [f"{names[i]}  {shares[i]:.1%}" for i in range(count)]
+    labels = [f"{cluster_names[i]}  {pixel_shares[i]:.1%}" for i in range(count)]
     panel.set_yticks(places[:count], labels, fontsize=8)
     panel.tick_params(axis="y", length=0, pad=8)
     end = max(float(depth.max()), 1.0)
-    ticks = [tick for tick in TICKS if np.sqrt(tick) <= end]
+    ticks = [tick for tick in DISTANCE_TICKS if np.sqrt(tick) <= end]
     panel.set_xticks(np.sqrt(ticks), [str(tick) for tick in ticks], fontsize=8)
     panel.set(xlim=(-0.02 * end, 1.04 * end), ylim=(count - 0.4, -1.2))
-    marked = sorted({k for k in cuts if 1 < k < count})
+    marked = sorted({k for k in marked_cuts if 1 < k < count})
     dashed = "; dashed: suggested numbers of groups" if marked else ""
     named = f"distance in noise deviations, shorter where clusters are mixed{dashed}"
     panel.set_xlabel(named, fontsize=8)

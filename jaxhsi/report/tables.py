@@ -7,9 +7,9 @@ from jaxtyping import Float, Int
 from rich.console import Console
 from rich.table import Table
 
-from jaxhsi.cluster_groups import Merge
+from jaxhsi.cluster_groups import Grouping
 
-SCORES = (
+CLASS_SCORES = (
     ("mean_iou", "mean IoU"),
     ("dice", "mean Dice"),
     ("area_rmse", "area RMSE"),
@@ -17,56 +17,63 @@ SCORES = (
 )
 """Scores that need classes, and their titles."""
 
-INFORMATION = (
+INFORMATION_SCORES = (
     ("nmi", "NMI"),
     ("vi", "variation of information"),
     ("entropy", "entropy of the clusters"),
 )
 """Scores that need none."""
 
-WAYS = {"hungarian": "Hungarian", "merge": "best merge", "manual": "as named"}
+MATCHING_TITLES = {"hungarian": "Hungarian", "merge": "best merge", "manual": "as named"}
 """How clusters get a class."""
 
 
 def share_table(
-    counts: Int[np.ndarray, " k"], names: Sequence[str], m2: Sequence[float | None] = ()
+    cluster_pixels: Int[np.ndarray, " k"],
+    cluster_names: Sequence[str],
+    square_metres: Sequence[float | None] = (),
 ) -> Table:
     """Pixels and share of each cluster, and its area where it is known."""
     table = Table("cluster", "is", "pixels", "share", title="clusters")
-    if known := any(area is not None for area in m2):
+    if known := any(area is not None for area in square_metres):
         table.add_column("m2")
-    for cluster, (count, name) in enumerate(zip(counts, names, strict=True)):
-        area = [f"{m2[cluster]:,.6g}"] if known else []
-        share = f"{count / max(counts.sum(), 1):.2%}"
+    for cluster, (count, name) in enumerate(zip(cluster_pixels, cluster_names, strict=True)):
+        area = [f"{square_metres[cluster]:,.6g}"] if known else []
+        share = f"{count / max(cluster_pixels.sum(), 1):.2%}"
         table.add_row(str(cluster), name, f"{count:,}", share, *area)
     return table
 
 
-def evaluation_table(scores: dict, classes: Sequence[str]) -> Table:
+def evaluation_table(scores: dict, class_names: Sequence[str]) -> Table:
     """Scores of label maps, a column for each way in which clusters get a class."""
-    ways = [way for way in WAYS if way in scores["alignment"]]
-    table = Table("score", *(WAYS[way] for way in ways), title="scores against the labels")
-    for name, title in SCORES:
+    ways = [way for way in MATCHING_TITLES if way in scores["alignment"]]
+    table = Table(
+        "score", *(MATCHING_TITLES[way] for way in ways), title="scores against the labels"
+    )
+    for name, title in CLASS_SCORES:
         table.add_row(title, *(f"{scores[name][way]:.4f}" for way in ways))
-    for i, label in enumerate(classes):
+    for i, label in enumerate(class_names):
         cells = (scores["per_class_iou"][way][i] for way in ways)
         table.add_row(f"IoU of {label}", *map(_number, cells))
-    for name, title in INFORMATION:
+    for name, title in INFORMATION_SCORES:
         table.add_row(title, f"{scores[name]:.4f}")
     return table
 
 
-def score_table(start: dict, trained: dict, classes: Sequence[str]) -> Table:
+def score_table(initial_scores: dict, trained_scores: dict, class_names: Sequence[str]) -> Table:
     """Scores of the closed-form start beside those after training."""
     table = Table("score", "start", "trained", title="scores against the labels")
-    for name, title in SCORES:
+    for name, title in CLASS_SCORES:
         for way in ("merge", "hungarian"):
-            table.add_row(f"{title} ({way})", *(f"{s[name][way]:.4f}" for s in (start, trained)))
-    for name, title in INFORMATION:
-        table.add_row(title, *(f"{s[name]:.4f}" for s in (start, trained)))
+            table.add_row(
+                f"{title} ({way})",
+                *(f"{s[name][way]:.4f}" for s in (initial_scores, trained_scores)),
+            )
+    for name, title in INFORMATION_SCORES:
+        table.add_row(title, *(f"{s[name]:.4f}" for s in (initial_scores, trained_scores)))
     for way in ("merge", "hungarian"):
-        for i, label in enumerate(classes):
-            cells = (s["per_class_iou"][way][i] for s in (start, trained))
+        for i, label in enumerate(class_names):
+            cells = (s["per_class_iou"][way][i] for s in (initial_scores, trained_scores))
             table.add_row(f"IoU of {label} ({way})", *map(_number, cells))
     return table
 
@@ -77,36 +84,36 @@ def print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
-def group_table(merge: Merge, shares: Float[np.ndarray, " k"]) -> Table:
+def group_table(grouping: Grouping, pixel_shares: Float[np.ndarray, " k"]) -> Table:
     """Named groups, the clusters in them and their share of the pixels."""
     table = Table("group", "name", "clusters", "share", title="groups")
-    for i, (name, members) in enumerate(merge.members().items()):
+    for i, (name, members) in enumerate(grouping.members_by_name().items()):
         listed = ", ".join(map(str, members))
-        table.add_row(str(i), name, listed, f"{shares[members].sum():.2%}")
+        table.add_row(str(i), name, listed, f"{pixel_shares[members].sum():.2%}")
     return table
 
 
 def vote_table(
-    clusters: Sequence[str],
-    shares: Float[np.ndarray, " k"],
-    votes: Int[np.ndarray, "k c"],
-    names: Sequence[str],
-    chosen: Sequence[tuple[str, str]],
+    cluster_names: Sequence[str],
+    pixel_shares: Float[np.ndarray, " k"],
+    vote_counts: Int[np.ndarray, "k c"],
+    class_names: Sequence[str],
+    decisions: Sequence[tuple[str, str]],
 ) -> Table:
     """Labelled pixels of each class in each cluster, and what it is called and why.
 
     Args:
-        clusters: their names.
-        shares: of the pixels.
-        votes: labelled pixels of each class.
-        names: of the classes.
-        chosen: for each cluster, the name of its class and what decided it.
+        cluster_names: their names.
+        pixel_shares: of the pixels.
+        vote_counts: labelled pixels of each class.
+        class_names: of the classes.
+        decisions: for each cluster, the name of its class and what decided it.
     """
     table = Table("cluster", "share", "labelled pixels", "is", "decided by")
     table.title = "clusters named by labels"
-    for i, row in enumerate(votes):
-        found = ", ".join(f"{row[c]:,} {names[c]}" for c in np.argsort(-row) if row[c])
-        table.add_row(clusters[i], f"{shares[i]:.2%}", found or "none", *chosen[i])
+    for i, row in enumerate(vote_counts):
+        found = ", ".join(f"{row[c]:,} {class_names[c]}" for c in np.argsort(-row) if row[c])
+        table.add_row(cluster_names[i], f"{pixel_shares[i]:.2%}", found or "none", *decisions[i])
     return table
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from jaxhsi.report.spectra_plots import FOUND, TRUE, save_figure
 from jaxhsi.training.best_state import PREFIX
 
-PANELS = (
+CURVE_PANELS = (
     ("mutual information of two views' labels (nats)", {"mutual_information": ""}),
     ("effective clusters", {"effective_clusters": ""}),
     ("agreement of two views' labels", {"agreement": ""}),
@@ -26,7 +26,7 @@ PANELS = (
 """Title, and the figures shown with their names in a legend."""
 
 
-def plot_watch(path: Path, metrics: Path, best_step: int) -> None:
+def plot_training_curves(path: Path, metrics: Path, best_step: int) -> None:
     """Eight panels from the lines of ``metrics.jsonl``; those without a figure are left out.
 
     Args:
@@ -35,7 +35,7 @@ def plot_watch(path: Path, metrics: Path, best_step: int) -> None:
         best_step: that is marked.
     """
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    curves = [(title, _curves(rows, names)) for title, names in PANELS]
+    curves = [(title, _curves(rows, names)) for title, names in CURVE_PANELS]
     curves = [(title, found) for title, found in curves if found]
     columns = min(len(curves), 4)
     height = -(-len(curves) // columns)

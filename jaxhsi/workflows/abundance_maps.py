@@ -18,7 +18,7 @@ from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.gmcr.metrics import FitSums, fit_sums, r2
 from jaxhsi.report.abundance_maps import SIDE, draw_abundances
 from jaxhsi.report.csv_files import MOST_ROWS, write_table
-from jaxhsi.report.label_pictures import FalseColour, Thinned
+from jaxhsi.report.label_pictures import FalseColourPicture, SubsampledMap
 from jaxhsi.workflows.unmixing_model import Explain, Explained, Unmix, blocks
 
 TILE = 64  # pixels; side of the tiles that cubes are unmixed by, and of the blocks of their stores
@@ -178,9 +178,9 @@ def _unmix_cube(
     folder: Path, cube: Cube, tool: Tool, notes: Sequence[str], tile: int
 ) -> tuple[Counts, Picture]:
     """Write the store of a cube; gives its counts and what draws it, both gathered on the way."""
-    count, colours = len(tool.names), FalseColour(cube, 2 * SIDE)
+    count, colours = len(tool.names), FalseColourPicture(cube, 2 * SIDE)
     total = no_counts(count, cube.shape[2])
-    shown = Thinned(cube.shape, np.full(count + 1, np.nan, np.float32), SIDE)
+    shown = SubsampledMap(cube.shape, np.full(count + 1, np.nan, np.float32), SIDE)
     shape = (*cube.shape[:2], count)
     kept = {"history": (*cube.history, *notes), "georeference": cube.georeference}
     with create_cube(folder / f"{cube.name}.zarr", shape, np.float32, **kept) as store:
@@ -205,10 +205,10 @@ def _unmix_cube(
 
 
 def _windows(
-    cube: Cube, colours: FalseColour, tile: int
+    cube: Cube, colours: FalseColourPicture, tile: int
 ) -> Iterator[tuple[Tile, np.ndarray, np.ndarray]]:
     """Tiles of a cube, the next one being read meanwhile."""
-    read = colours.watching(read_window)
+    read = colours.recording_reader(read_window)
 
     def window(place: Tile) -> tuple[Tile, Window]:
         return place, read(cube, *place)

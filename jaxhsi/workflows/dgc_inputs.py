@@ -18,38 +18,38 @@ from jaxhsi.data.stream import standardised
 from jaxhsi.data.synthetic.leaf_cubes import CLASSES, leaf_cubes
 from jaxhsi.data.windows import Reader, read_window
 
-Truth = Callable[[Cube], LabelMap | None]
+GroundTruth = Callable[[Cube], LabelMap | None]
 """Of a cube, to be read by windows: codes of the classes, -1 where unlabelled."""
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class DGCInputs:
     """What to train on and what to label.
 
     Attributes:
-        train: cubes that windows are drawn from.
-        label: cubes that get a label map.
-        truth: codes of a cube's true classes, read by windows; None where unknown.
-        classes: name of each code; empty where there is no truth at all.
-        read: how windows are read.
+        train_cubes: cubes that windows are drawn from.
+        label_cubes: cubes that get a label map.
+        ground_truth: codes of a cube's true classes, read by windows; None where unknown.
+        class_names: name of each code; empty where there is no truth at all.
+        window_reader: how windows are read.
     """
 
-    train: tuple[Cube, ...]
-    label: tuple[Cube, ...]
-    truth: Truth
-    classes: tuple[str, ...]
-    read: Reader
+    train_cubes: tuple[Cube, ...]
+    label_cubes: tuple[Cube, ...]
+    ground_truth: GroundTruth
+    class_names: tuple[str, ...]
+    window_reader: Reader
 
 
-def open_task(config: DGCConfig) -> Task:
+def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
     """Open the cubes and look at the labels that a configuration names.
 
     Raises:
         FileNotFoundError, ValueError: see :func:`jaxhsi.data.open.open_sources` and
-            :func:`open_truth`.
+            :func:`open_ground_truth`.
     """
     if config.data is None:
-        return _leaf_task(config)
+        return _leaf_scene_inputs(config)
     cubes = open_sources(
         config.data,
         key=config.key,
@@ -59,18 +59,18 @@ def open_task(config: DGCConfig) -> Task:
     )
     truth, classes = (lambda _: None), ()
     if config.labels is not None:
-        truth, classes = open_truth(
-            config.labels, cubes, key=config.label_key, ignore=config.ignore_label
+        truth, classes = open_ground_truth(
+            config.labels, cubes, array_key=config.label_key, ignore_label=config.ignore_label
         )
-    return Task(cubes, cubes, truth, classes, reader_of(config, cubes))
+    return DGCInputs(cubes, cubes, truth, classes, choose_window_reader(config, cubes))
 
 
-def reader_of(config: DGCConfig, cubes: Sequence[Cube]) -> Reader:
+def choose_window_reader(config: DGCConfig, cubes: Sequence[Cube]) -> Reader:
     """How a run of this configuration reads windows of cubes."""
     return standardised(cubes) if config.stream.standardise_cubes else read_window
 
 
-def _leaf_task(config: DGCConfig) -> Task:
+def _leaf_scene_inputs(config: DGCConfig) -> DGCInputs:
     """Train on some built-in scenes; label and score others, from seeds that follow."""
     if config.labels is not None:
         raise ValueError("--labels was given without --data; the built-in scenes know their truth")
@@ -88,29 +88,33 @@ def _leaf_task(config: DGCConfig) -> Task:
 
         return found._replace(read=read, values=tuple(v for v in found.values if v <= last))
 
-    return Task(
-        cubes[: scenes.train], cubes[scenes.train :], truth, classes, reader_of(config, cubes)
+    return DGCInputs(
+        cubes[: scenes.train],
+        cubes[scenes.train :],
+        truth,
+        classes,
+        choose_window_reader(config, cubes),
     )
 
 
-def open_truth(
-    path: Path,
+def open_ground_truth(
+    labels_path: Path,
     cubes: Sequence[Cube],
     *,
-    key: str | None = None,
-    ignore: int | None = None,
-    names: dict[int, str] | None = None,
-    drawn: bool = False,
-) -> tuple[Truth, tuple[str, ...]]:
+    array_key: str | None = None,
+    ignore_label: int | None = None,
+    value_names: dict[int, str] | None = None,
+    shapes_only: bool = False,
+) -> tuple[GroundTruth, tuple[str, ...]]:
     """Open the labels of cubes; every file is looked at once.
 
     Args:
-        path: a file, or a folder of files with the stems of the cubes.
+        labels_path: a file, or a folder of files with the stems of the cubes.
         cubes: that may have labels.
-        key: of the labels in files that hold several arrays.
-        ignore: class value that means unlabelled.
-        names: class value -> name; else as the files name it, or "class 3".
-        drawn: of LabelMe files the shapes alone count: what lies outside is unlabelled, and
+        array_key: of the labels in files that hold several arrays.
+        ignore_label: class value that means unlabelled.
+        value_names: class value -> name; else as the files name it, or "class 3".
+        shapes_only: of LabelMe files the shapes alone count: what lies outside is unlabelled, and
             background is what was drawn as such.
 
     Returns:
@@ -120,35 +124,43 @@ def open_truth(
         FileNotFoundError, ValueError: see :func:`jaxhsi.data.labels.label_files.find_labels` and
             `open_labels`; or every pixel is to be ignored.
     """
-    files = find_labels(path, cubes)
-    common = label_names(files.values())
-    if drawn and common is not None:
-        common, ignore = common | {BACKGROUND: len(common)}, 0
-    maps = {
-        cube.name: open_labels(files[cube.name], cube.shape, key=key, names=common)
+    label_files = find_labels(labels_path, cubes)
+    common_names = label_names(label_files.values())
+    if shapes_only and common_names is not None:
+        common_names, ignore_label = common_names | {BACKGROUND: len(common_names)}, 0
+    label_maps = {
+        cube.name: open_labels(
+            label_files[cube.name], cube.shape, key=array_key, names=common_names
+        )
         for cube in cubes
-        if cube.name in files
+        if cube.name in label_files
     }
-    found = sorted({value for each in maps.values() for value in each.values} - {ignore})
-    if not found:
+    class_values = sorted(
+        {value for each in label_maps.values() for value in each.values} - {ignore_label}
+    )
+    if not class_values:
         raise ValueError(
-            f"{path}: every pixel is {ignore}, which --ignore_label says means unlabelled; check "
+            f"{labels_path}: every pixel is {ignore_label}, which --ignore_label says means unlabelled; check "
             "the labels or drop --ignore_label"
         )
-    known = {value: name for each in maps.values() for value, name in each.names.items()}
-    known |= names or {}
+    name_of_value = {
+        value: name for each in label_maps.values() for value, name in each.names.items()
+    }
+    name_of_value |= value_names or {}
 
     def truth(cube: Cube) -> LabelMap | None:
-        return _coded(maps[cube.name], found) if cube.name in maps else None
+        return (
+            _encode_values(label_maps[cube.name], class_values) if cube.name in label_maps else None
+        )
 
-    return truth, tuple(known.get(value, f"class {value}") for value in found)
+    return truth, tuple(name_of_value.get(value, f"class {value}") for value in class_values)
 
 
-def _coded(labels: LabelMap, classes: list[int]) -> LabelMap:
+def _encode_values(labels: LabelMap, class_values: list[int]) -> LabelMap:
     """Codes in place of class values, window by window."""
 
     def read(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
-        return encode_classes(labels.read(rows, columns), classes=classes)[0]
+        return encode_classes(labels.read(rows, columns), classes=class_values)[0]
 
-    present = tuple(code for code, value in enumerate(classes) if value in labels.values)
+    present = tuple(code for code, value in enumerate(class_values) if value in labels.values)
     return LabelMap(labels.shape, read, present, {})

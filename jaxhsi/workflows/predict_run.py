@@ -7,31 +7,40 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from jaxhsi.cluster_groups import Merge, merge_of
+from jaxhsi.cluster_groups import Grouping, make_grouping
 from jaxhsi.config.files import write_config
-from jaxhsi.config.predict import PredictConfig, write_merge
+from jaxhsi.config.predict import PredictConfig, write_grouping
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.exports import ClassMap, write_envi, write_geotiff
 from jaxhsi.data.open import open_sources
-from jaxhsi.label_counts import Tally
+from jaxhsi.label_counts import LabelCounts
 from jaxhsi.report import label_pictures
-from jaxhsi.report.areas import areas, write_areas
-from jaxhsi.report.cluster_presence import presence, some_alone, write_presence
+from jaxhsi.report.areas import measure_areas, write_areas
+from jaxhsi.report.cluster_presence import (
+    cluster_presence,
+    partial_presence_lines,
+    write_presence_files,
+)
 from jaxhsi.report.tables import print_lines, share_table
 from jaxhsi.training.run_folder import PREDICTED, check_results, claim_folder
 from jaxhsi.training.tile_labels import Labelled
-from jaxhsi.workflows.dgc_inputs import reader_of
-from jaxhsi.workflows.label_maps import Labeller, draw_map, labeller, write_map
-from jaxhsi.workflows.merge_tree_files import chosen_groups
-from jaxhsi.workflows.segmentation_model import Trained, open_trained
+from jaxhsi.workflows.dgc_inputs import choose_window_reader
+from jaxhsi.workflows.label_maps import (
+    TileLabeller,
+    draw_label_map,
+    make_tile_labeller,
+    write_label_map,
+)
+from jaxhsi.workflows.merge_tree_files import choose_grouping
+from jaxhsi.workflows.segmentation_model import SegmentationModel, open_segmentation_model
 
-MERGE = "merge.yaml"
+GROUPING_FILE = "groups.yaml"
 
 
 def predict_cubes(
     config: PredictConfig,
     *,
-    bare: bool = False,
+    ignore_groups: bool = False,
     envi: bool = False,
     geotiff: bool = False,
     overwrite: bool = False,
@@ -40,7 +49,7 @@ def predict_cubes(
 
     Args:
         config: the options.
-        bare: label by clusters, whatever groups are saved with the run.
+        ignore_groups: label by clusters, whatever groups are saved with the run.
         envi: write ENVI classification files.
         geotiff: write GeoTIFF files of cubes without a coordinate reference system too.
         overwrite: delete the predictions that are in the folder.
@@ -53,28 +62,34 @@ def predict_cubes(
         FileNotFoundError, ValueError: a run, cubes or options that cannot be used. Raised before
             anything is labelled, and before anything is deleted.
     """
-    console, run = Console(), open_trained(config.run)
+    console, run = Console(), open_segmentation_model(config.run)
     folder = config.out or config.run / "predictions"
     check_results(folder, PREDICTED, "predictions", overwrite=overwrite)
     clusters = run.config.num_clusters
-    merge, source = merge_of({}, clusters), None
-    if chosen := chosen_groups(config.run, clusters, merge=config.merge, k=config.cut, bare=bare):
+    merge, source = make_grouping({}, clusters), None
+    if chosen := choose_grouping(
+        config.run,
+        clusters,
+        groups=config.groups,
+        cut_groups=config.cut,
+        ignore_groups=ignore_groups,
+    ):
         merge, source = chosen
     cubes = open_sources(
         config.cubes,
         **{"key": config.key, "layout": config.layout, "size": config.size},
-        tolerance=config.tolerance,
-        bands={run.name: run.bands},
+        tolerance=config.wavelength_tolerance,
+        bands={run.run_name: run.num_bands},
     )
-    run.check_cubes(cubes, config.tolerance)
-    tile = config.tile or run.config.stream.tile
-    label = labeller(run.method, reader_of(run.config, cubes), tile)
-    state, step = run.restore()
+    run.check_cube_wavelengths(cubes, config.wavelength_tolerance)
+    tile = config.tile_size or run.config.stream.tile
+    label = make_tile_labeller(run.method, choose_window_reader(run.config, cubes), tile)
+    state, step = run.restore_state()
     claim_folder(folder, overwrite=overwrite, mark=PREDICTED)
     write_config(config, folder / PREDICTED)
     if source is not None:
-        write_merge(merge, folder / MERGE)
-        console.print(f"{len(merge.names)} groups of {source}", soft_wrap=True)
+        write_grouping(merge, folder / GROUPING_FILE)
+        console.print(f"{len(merge.group_names)} groups of {source}", soft_wrap=True)
 
     notes = _notes(run, step, merge)
     counts = {}
@@ -84,51 +99,53 @@ def predict_cubes(
         _export(folder / "labels", cube, merge, geotiff=tif, envi=envi)
         console.print(f"{cube.name}: {cube.shape[0]} x {cube.shape[1]} pixels labelled")
     pixel_areas = {cube.name: _pixel_area(cube, config.pixel_size) for cube in cubes}
-    found = areas(counts, pixel_areas, merge.names)
-    there = presence({name: each.pixels for name, each in counts.items()}, merge.names)
-    write_presence(folder, there)
+    found = measure_areas(counts, pixel_areas, merge.group_names)
+    there = cluster_presence(
+        {name: each.cluster_pixels for name, each in counts.items()}, merge.group_names
+    )
+    write_presence_files(folder, there)
     found |= {"presence": there}
     write_areas(folder, found)
     rows = found["total"]["areas"]
     pixels = np.array([row["pixels"] for row in rows])
-    console.print(share_table(pixels, merge.names, [row["m2"] for row in rows]))
-    print_lines(console, "in some cubes alone:", some_alone(there))
+    console.print(share_table(pixels, merge.group_names, [row["m2"] for row in rows]))
+    print_lines(console, "in some cubes alone:", partial_presence_lines(there))
     console.print(f"results are in {folder}", soft_wrap=True)
     return found
 
 
-def _notes(run: Trained, step: int, merge: Merge) -> tuple[str, ...]:
-    made = f"labelled by DGC with {len(merge.groups)} clusters after {step} steps"
+def _notes(run: SegmentationModel, step: int, merge: Grouping) -> tuple[str, ...]:
+    made = f"labelled by DGC with {len(merge.group_indices)} clusters after {step} steps"
     groups = "; ".join(
         f"{i} {name} ({', '.join(map(str, members))})"
-        for i, (name, members) in enumerate(merge.members().items())
+        for i, (name, members) in enumerate(merge.members_by_name().items())
     )
     return made, f"labels, with the clusters that they stand for: {groups}"
 
 
 def _predict(
-    label: Labeller, state: Any, cube: Cube, folder: Path, merge: Merge, notes: Sequence[str]
-) -> Tally:
+    label: TileLabeller, state: Any, cube: Cube, folder: Path, merge: Grouping, notes: Sequence[str]
+) -> LabelCounts:
     """Write the label map of a cube and a picture of it."""
 
     def merged(
-        state: Any, cube: Cube, colours: label_pictures.FalseColour | None = None
+        state: Any, cube: Cube, colours: label_pictures.FalseColourPicture | None = None
     ) -> Iterator[Labelled]:
         for part in label(state, cube, colours):
             yield part._replace(labels=merge.apply(part.labels))
 
-    written = write_map(merged, state, cube, folder / "labels", notes, len(merge.names))
-    draw_map(folder / "pictures" / f"{cube.name}.png", written, merge.names)
-    return written.tally
+    written = write_label_map(merged, state, cube, folder / "labels", notes, len(merge.group_names))
+    draw_label_map(folder / "pictures" / f"{cube.name}.png", written, merge.group_names)
+    return written.label_counts
 
 
-def _export(folder: Path, cube: Cube, merge: Merge, *, geotiff: bool, envi: bool) -> None:
+def _export(folder: Path, cube: Cube, merge: Grouping, *, geotiff: bool, envi: bool) -> None:
     array = open_cube(folder / f"{cube.name}.zarr").array
     classes = ClassMap(
         cube.shape[:2],
         lambda rows, columns: array[rows, columns, 0].read().result(),
-        merge.names,
-        label_pictures.colours(len(merge.names)),
+        merge.group_names,
+        label_pictures.cluster_colours(len(merge.group_names)),
         cube.georeference,
     )
     if geotiff:

@@ -24,30 +24,30 @@ from jaxhsi.training.run_folder import CONFIG, CUBES
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class SegmentationModel:
     """What is known of a run without looking into its checkpoints.
 
     Attributes:
         folder: of the run.
         config: its options.
         method: that the options describe.
-        bands: of the cubes that it was trained on.
+        num_bands: of the cubes that it was trained on.
         wavelengths: theirs in nm, or None.
     """
 
     folder: Path
     config: DGCConfig
     method: DGC
-    bands: int
+    num_bands: int
     wavelengths: Float[np.ndarray, " c"] | None
 
-    def restore(self) -> tuple[Any, int]:
+    def restore_state(self) -> tuple[Any, int]:
         """The best state, or the newest with ``--keep last``, on the first device; and its step.
 
         Raises:
             FileNotFoundError: there is no checkpoint yet.
         """
-        spectra = jax.ShapeDtypeStruct((self.config.stream.sample, self.bands), jnp.float32)
+        spectra = jax.ShapeDtypeStruct((self.config.stream.sample, self.num_bands), jnp.float32)
         template = jax.eval_shape(self.method.init, jax.random.key(0), spectra)
         device = SingleDeviceSharding(jax.devices()[0])
         template = jax.tree.map(
@@ -63,11 +63,11 @@ class Trained:
         return state, int(state.step)
 
     @property
-    def name(self) -> str:
+    def run_name(self) -> str:
         """For messages."""
         return f"the run {self.folder}"
 
-    def check_cubes(self, cubes: Sequence[Cube], tolerance: float | None = None) -> None:
+    def check_cube_wavelengths(self, cubes: Sequence[Cube], tolerance: float | None = None) -> None:
         """Refuse cubes of other wavelengths than the run was trained on.
 
         Args:
@@ -79,10 +79,10 @@ class Trained:
             ValueError: names the run and the cube.
         """
         waves = {cube.url: cube.wavelengths for cube in cubes}
-        check_wavelengths({self.name: self.wavelengths} | waves, tolerance)
+        check_wavelengths({self.run_name: self.wavelengths} | waves, tolerance)
 
 
-def open_trained(folder: Path) -> Trained:
+def open_segmentation_model(folder: Path) -> SegmentationModel:
     """Look at the folder of a run.
 
     Raises:
@@ -104,7 +104,7 @@ def open_trained(folder: Path) -> Trained:
     config = read_config(DGCConfig, saved)
     known = json.loads((folder / CUBES).read_text())
     waves = known["wavelengths_nm"]
-    return Trained(
+    return SegmentationModel(
         folder,
         config,
         build_method(config, known["bands"]),

@@ -11,7 +11,7 @@ from jaxhsi.dgc.merge_tree import (
     Tree,
     Weights,
     cut,
-    elect,
+    majority_label,
     merge_tree,
     mixing,
     relations,
@@ -215,11 +215,11 @@ def test_members_and_parents():
     ],
 )
 def test_labels_name_clusters_and_relatives_fill_in(votes, owner, deciding):
-    found = elect(TREE, np.array(votes))
+    found = majority_label(TREE, np.array(votes))
     assert found[0].tolist() == owner
     assert found[1].tolist() == deciding
 
 
 def test_without_a_vote_nothing_is_named():
     with pytest.raises(ValueError, match="nothing can be named"):
-        elect(TREE, np.zeros((4, 2), int))
+        majority_label(TREE, np.zeros((4, 2), int))

@@ -11,23 +11,23 @@ from tests.data.test_stream import make_cube
 
 def seen(cube: Cube, tile: int = 64) -> np.ndarray:
     """The picture of a cube whose tiles were read, with some overlap."""
-    colours = label_pictures.FalseColour(cube)
-    read = colours.watching(read_window)
+    colours = label_pictures.FalseColourPicture(cube)
+    read = colours.recording_reader(read_window)
     for place in tiles(cube.shape[:2], (tile, tile)):
         read(cube, *with_halo(place, cube.shape[:2], (tile, tile), 3))
     return colours.picture()
 
 
 def test_colours_are_distinct_and_stay_the_same():
-    many = label_pictures.colours(40)
+    many = label_pictures.cluster_colours(40)
     assert many.shape == (40, 3)
     assert len(np.unique(many, axis=0)) == 40
-    np.testing.assert_array_equal(label_pictures.colours(5), many[:5])
+    np.testing.assert_array_equal(label_pictures.cluster_colours(5), many[:5])
 
 
 def test_cluster_map_paints_invalid_pixels_black():
-    picture = label_pictures.cluster_map(np.array([[0, 1], [-1, 2]]), 3)
-    np.testing.assert_array_equal(picture[0, 0], label_pictures.colours(3)[0])
+    picture = label_pictures.colour_label_map(np.array([[0, 1], [-1, 2]]), 3)
+    np.testing.assert_array_equal(picture[0, 0], label_pictures.cluster_colours(3)[0])
     np.testing.assert_array_equal(picture[1, 0], (0, 0, 0))
 
 
@@ -56,13 +56,15 @@ def test_false_colour_without_wavelengths_spreads_its_bands(tmp_path):
 
 def test_large_cubes_are_thinned(tmp_path):
     cube = make_cube(tmp_path, "wide", np.ones((3, 2500, 2), np.int16))
-    assert label_pictures.thinning(cube.shape) == 3
+    assert label_pictures.subsampling_step(cube.shape) == 3
     assert seen(cube).shape == (1, 834, 3)
 
 
 def test_reading_is_not_changed_by_watching(tmp_path):
     cube = make_cube(tmp_path, "one", np.random.default_rng(0).normal(size=(5, 6, 4)))
-    values, valid = label_pictures.FalseColour(cube).watching(read_window)(cube, 1, 2, 3, 4)
+    values, valid = label_pictures.FalseColourPicture(cube).recording_reader(read_window)(
+        cube, 1, 2, 3, 4
+    )
     np.testing.assert_array_equal(values, read_window(cube, 1, 2, 3, 4)[0])
     assert valid.all()
 
@@ -74,18 +76,18 @@ def test_a_cube_without_valid_pixels_is_black(tmp_path):
 
 @pytest.mark.parametrize("clusters", [1, 7, 30])
 def test_pictures_hold_their_panels_and_legend(tmp_path, clusters):
-    panel = label_pictures.cluster_map(np.arange(12).reshape(3, 4) % clusters, clusters)
+    panel = label_pictures.colour_label_map(np.arange(12).reshape(3, 4) % clusters, clusters)
     legend = [(f"{k}: 1.0%", k) for k in range(clusters)]
-    label_pictures.save_picture(tmp_path / "p.png", [("one", panel), ("two", panel)], legend)
+    label_pictures.save_panels(tmp_path / "p.png", [("one", panel), ("two", panel)], legend)
     picture = np.asarray(Image.open(tmp_path / "p.png"))
     shown = {tuple(c) for c in picture.reshape(-1, 3).tolist()}
-    assert {tuple(c) for c in label_pictures.colours(clusters).tolist()} <= shown
+    assert {tuple(c) for c in label_pictures.cluster_colours(clusters).tolist()} <= shown
 
 
 @pytest.mark.parametrize("tile", [64, 1000])
 def test_a_thinned_map_is_that_of_its_tiles(tile):
     labels = np.random.default_rng(0).integers(-1, 9, (2100, 70))
-    thinned = label_pictures.Thinned((2100, 70, 5), np.array(-1))
+    thinned = label_pictures.SubsampledMap((2100, 70, 5), np.array(-1))
     for place in tiles(labels.shape, (tile, tile)):
         thinned.add(place.slices, labels[place.slices])
     np.testing.assert_array_equal(thinned.values, labels[::3, ::3])

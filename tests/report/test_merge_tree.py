@@ -3,7 +3,7 @@ from PIL import Image
 from rich.console import Console
 
 from jaxhsi.dgc.merge_tree import Tree
-from jaxhsi.report.merge_tree import draw_tree, tree_text
+from jaxhsi.report.merge_tree import draw_tree, format_tree
 
 TREE = Tree(np.array([[1, 2], [0, 3]]), np.array([1.5, 6.0]))
 SHARES, NAMES = np.array([0.7, 0.1, 0.2]), ("ground", "leaf", "lesion")
@@ -12,7 +12,7 @@ SHARES, NAMES = np.array([0.7, 0.1, 0.2]), ("ground", "leaf", "lesion")
 def printed(tree: Tree, shares: np.ndarray, names: tuple[str, ...]) -> list[str]:
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(tree_text(tree, shares, names))
+        console.print(format_tree(tree, shares, names))
     return [line.strip(" │├└─") for line in capture.get().splitlines()]
 
 

@@ -24,7 +24,7 @@ EMBEDDED = ("nearest_centre", "mean_nearest_centre", "variance")
 @pytest.mark.parametrize(("figures", "rows"), [(ALWAYS, 1), (ALWAYS + EMBEDDED, 2)])
 def test_panels_are_those_that_have_figures(tmp_path, figures, rows):
     picture = tmp_path / "pictures" / "training.png"
-    training_curves.plot_watch(picture, lines(tmp_path / "metrics.jsonl", *figures), 25)
+    training_curves.plot_training_curves(picture, lines(tmp_path / "metrics.jsonl", *figures), 25)
     assert {rgb(FOUND), rgb(TRUE)} <= colours(picture)
     assert Image.open(picture).height == rows * 286
 
@@ -32,5 +32,5 @@ def test_panels_are_those_that_have_figures(tmp_path, figures, rows):
 def test_a_run_without_steps_has_a_picture(tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text('{"step": 0, "watch/mutual_information": 1.0}\n')
-    training_curves.plot_watch(tmp_path / "t.png", metrics, 0)
+    training_curves.plot_training_curves(tmp_path / "t.png", metrics, 0)
     assert rgb(TRUE) in colours(tmp_path / "t.png")

@@ -5,7 +5,7 @@ import pytest
 
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.zarr_writer import create_cube
-from jaxhsi.workflows.dgc_inputs import open_task
+from jaxhsi.workflows.dgc_inputs import open_dgc_inputs
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def folder(tmp_path):
 
 def test_wavelengths_must_agree_within_the_tolerance(folder):
     with pytest.raises(ValueError, match=r"b\.zarr"):
-        open_task(DGCConfig(data=str(folder)))
-    cubes = open_task(DGCConfig(data=str(folder), tolerance=8.0)).train
+        open_dgc_inputs(DGCConfig(data=str(folder)))
+    cubes = open_dgc_inputs(DGCConfig(data=str(folder), tolerance=8.0)).train_cubes
     assert [cube.shape for cube in cubes] == [(5, 6, 4), (7, 6, 4)]
 
 
