@@ -26,12 +26,12 @@ from jaxhsi.report.cluster_presence import (
 )
 from jaxhsi.report.merge_tree import draw_tree, format_tree
 from jaxhsi.report.training_curves import plot_training_curves
+from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training.best_state import Watch, read_probe
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.loop import fit
 from jaxhsi.training.metrics_writer import Logbook
 from jaxhsi.training.run_folder import CONFIG, CUBES, check_folder, claim_folder, fresh_folder
-from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
 from jaxhsi.workflows.label_maps import label_and_score_cubes
 from jaxhsi.workflows.merge_tree_files import (
