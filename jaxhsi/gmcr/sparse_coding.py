@@ -99,6 +99,10 @@ def _eliminate(
     least_own = 1 / jnp.diagonal(small, axis1=1, axis2=2)
     targets = jnp.take_along_axis(match, chosen, 1) * active
     codes = jnp.einsum("nij,nj->ni", inverted, targets)
+    # One step of iterative refinement: at high signal-to-noise ratios the rounding of the inverse
+    # alone would exceed the noise.
+    residual = targets - jnp.einsum("nij,nj->ni", small, codes, precision="highest")
+    codes = codes + jnp.einsum("nij,nj->ni", inverted, residual)
 
     def drop(_: Array, held: tuple) -> tuple:
         inverted, codes, active = held
