@@ -1,23 +1,26 @@
-"""Pixels counted by cluster and by class, which add up over windows and cubes."""
+"""Counts of pixels by cluster and by class, which add up over windows and cubes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Float, Integer
 
 from jaxhsi import metrics
 
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Counts over the labels of some pixels.
+    """Pixels of a part of the data, counted by cluster and by class.
+
+    Counts are int64, so that sums over windows, cubes and hosts are exact.
 
     Attributes:
-        cluster_pixels: in each cluster, (k,).
-        invalid_pixels: in none.
-        confusion_matrix: clusters against classes, (k, c), of the pixels that have a class.
+        cluster_pixels: pixels of each cluster, (k,).
+        invalid_pixels: pixels without a cluster, because they are not valid.
+        confusion_matrix: pixels of each cluster (rows) in each class (columns), (k, c); pixels
+            without a class are not in it.
     """
 
     cluster_pixels: np.ndarray
@@ -33,7 +36,15 @@ class LabelCounts:
 
 
 def zero_counts(num_clusters: int, num_classes: int) -> LabelCounts:
-    """A tally to begin with."""
+    """Counts of no pixel at all, the neutral element of the addition.
+
+    Args:
+        num_clusters: number of clusters k.
+        num_classes: number of classes c.
+
+    >>> zero_counts(3, 2).confusion_matrix.shape
+    (3, 2)
+    """
     return LabelCounts(
         np.zeros(num_clusters, np.int64), 0, np.zeros((num_clusters, num_classes), np.int64)
     )
@@ -45,13 +56,17 @@ def count_labels(
     num_clusters: int,
     num_classes: int,
 ) -> LabelCounts:
-    """Count a window.
+    """Count the pixels of a window.
 
     Args:
-        cluster_labels: cluster of each pixel, -1 where not valid.
-        true_classes: class of each pixel, -1 where unlabelled; None where nothing is known.
+        cluster_labels: cluster of each pixel, -1 where it is not valid.
+        true_classes: class of each pixel, -1 where it is unlabelled; None if unknown.
         num_clusters: number of clusters k.
         num_classes: number of classes c.
+
+    >>> counts = count_labels(np.array([[0, 2, -1]]), np.array([[1, 0, 0]]), 3, 2)
+    >>> counts.cluster_pixels.tolist(), counts.invalid_pixels
+    ([1, 0, 1], 1)
     """
     valid_labels = cluster_labels[cluster_labels >= 0]
     confusion_matrix = np.zeros((num_clusters, num_classes), np.int64)
@@ -66,18 +81,43 @@ def count_labels(
     )
 
 
+def pixel_shares(cluster_pixels: Integer[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """Share of each cluster in the counted pixels; 0 if nothing was counted.
+
+    Args:
+        cluster_pixels: pixels of each cluster.
+
+    >>> pixel_shares(np.array([3, 1])).tolist()
+    [0.75, 0.25]
+    """
+    return cluster_pixels / max(cluster_pixels.sum(), 1)
+
+
 def count_active_clusters(label_counts: LabelCounts) -> int:
-    """Clusters that hold more than 0.1 % of all valid pixels, those without a class too."""
+    """Number of clusters with more than 0.1 % of all valid pixels, with or without a class.
+
+    Args:
+        label_counts: counts over all of the data.
+
+    >>> count_active_clusters(LabelCounts(np.array([9_999, 1]), 0, np.zeros((2, 1), int)))
+    1
+    """
     return metrics.active_clusters(label_counts.cluster_pixels[:, None])
 
 
 def score_counts(
     label_counts: LabelCounts, class_mappings: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, Any]:
-    """All scores against the truth, see `metrics.scores`.
+    """All scores against the true classes, see `metrics.scores`.
 
-    `count_active_clusters` counts by all valid pixels, and `active_clusters_labelled` by those that
-    have a class.
+    Args:
+        label_counts: counts over all of the data.
+        class_mappings: name of a mapping -> class of each cluster, -1 for none; scored beside the
+            Hungarian and the best mapping.
+
+    Returns:
+        The scores; ``active_clusters`` counts by all valid pixels, ``active_clusters_labelled``
+        by those that have a class.
 
     Raises:
         ValueError: no pixel has a class.

@@ -3,121 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
-from rich.console import Console
 from rich.table import Table
 
-from jaxhsi.cluster_groups import Grouping
 
-CLASS_SCORES = (
-    ("mean_iou", "mean IoU"),
-    ("dice", "mean Dice"),
-    ("area_rmse", "area RMSE"),
-    ("oa", "overall accuracy"),
-)
-"""Scores that need classes, and their titles."""
-
-INFORMATION_SCORES = (
-    ("nmi", "NMI"),
-    ("vi", "variation of information"),
-    ("entropy", "entropy of the clusters"),
-)
-"""Scores that need none."""
-
-MATCHING_TITLES = {"hungarian": "Hungarian", "merge": "best merge", "manual": "as named"}
-"""How clusters get a class."""
-
-
-def share_table(
-    cluster_pixels: Int[np.ndarray, " k"],
-    cluster_names: Sequence[str],
-    square_metres: Sequence[float | None] = (),
-) -> Table:
-    """Pixels and share of each cluster, and its area where it is known."""
-    table = Table("cluster", "is", "pixels", "share", title="clusters")
-    if known := any(area is not None for area in square_metres):
-        table.add_column("m2")
-    for cluster, (count, name) in enumerate(zip(cluster_pixels, cluster_names, strict=True)):
-        area = [f"{square_metres[cluster]:,.6g}"] if known else []
-        share = f"{count / max(cluster_pixels.sum(), 1):.2%}"
-        table.add_row(str(cluster), name, f"{count:,}", share, *area)
-    return table
-
-
-def evaluation_table(scores: dict, class_names: Sequence[str]) -> Table:
-    """Scores of label maps, a column for each way in which clusters get a class."""
-    ways = [way for way in MATCHING_TITLES if way in scores["alignment"]]
-    table = Table(
-        "score", *(MATCHING_TITLES[way] for way in ways), title="scores against the labels"
-    )
-    for name, title in CLASS_SCORES:
-        table.add_row(title, *(f"{scores[name][way]:.4f}" for way in ways))
-    for i, label in enumerate(class_names):
-        cells = (scores["per_class_iou"][way][i] for way in ways)
-        table.add_row(f"IoU of {label}", *map(_number, cells))
-    for name, title in INFORMATION_SCORES:
-        table.add_row(title, f"{scores[name]:.4f}")
-    return table
-
-
-def score_table(initial_scores: dict, trained_scores: dict, class_names: Sequence[str]) -> Table:
-    """Scores of the closed-form start beside those after training."""
-    table = Table("score", "start", "trained", title="scores against the labels")
-    for name, title in CLASS_SCORES:
-        for way in ("merge", "hungarian"):
-            table.add_row(
-                f"{title} ({way})",
-                *(f"{s[name][way]:.4f}" for s in (initial_scores, trained_scores)),
-            )
-    for name, title in INFORMATION_SCORES:
-        table.add_row(title, *(f"{s[name]:.4f}" for s in (initial_scores, trained_scores)))
-    for way in ("merge", "hungarian"):
-        for i, label in enumerate(class_names):
-            cells = (s["per_class_iou"][way][i] for s in (initial_scores, trained_scores))
-            table.add_row(f"IoU of {label} ({way})", *map(_number, cells))
-    return table
-
-
-def print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
-    """A title and lines under it; nothing where there are none."""
-    for line in [title, *(f"  {line}" for line in lines)] if lines else []:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
-
-
-def group_table(grouping: Grouping, pixel_shares: Float[np.ndarray, " k"]) -> Table:
-    """Named groups, the clusters in them and their share of the pixels."""
-    table = Table("group", "name", "clusters", "share", title="groups")
-    for i, (name, members) in enumerate(grouping.members_by_name().items()):
-        listed = ", ".join(map(str, members))
-        table.add_row(str(i), name, listed, f"{pixel_shares[members].sum():.2%}")
-    return table
-
-
-def vote_table(
-    cluster_names: Sequence[str],
-    pixel_shares: Float[np.ndarray, " k"],
-    vote_counts: Int[np.ndarray, "k c"],
-    class_names: Sequence[str],
-    decisions: Sequence[tuple[str, str]],
-) -> Table:
-    """Labelled pixels of each class in each cluster, and what it is called and why.
-
-    Args:
-        cluster_names: their names.
-        pixel_shares: of the pixels.
-        vote_counts: labelled pixels of each class.
-        class_names: of the classes.
-        decisions: for each cluster, the name of its class and what decided it.
-    """
-    table = Table("cluster", "share", "labelled pixels", "is", "decided by")
-    table.title = "clusters named by labels"
-    for i, row in enumerate(vote_counts):
-        found = ", ".join(f"{row[c]:,} {class_names[c]}" for c in np.argsort(-row) if row[c])
-        table.add_row(cluster_names[i], f"{pixel_shares[i]:.2%}", found or "none", *decisions[i])
-    return table
-
-
-def _number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
+    """Four decimals, or a dash if there is no number."""
     return "-" if value is None else f"{value:.4f}"
 
 
@@ -145,7 +35,7 @@ def component_table(
         table.add_column("cosine")
     for i, (name, share, count) in enumerate(zip(names, shares, samples, strict=True)):
         cells = [] if confidence is None else [_sure(confidence[i])]
-        cells += [] if cosines is None else [cosines[i][0], _number(_known(cosines[i][1]))]
+        cells += [] if cosines is None else [cosines[i][0], format_number(_known(cosines[i][1]))]
         table.add_row(name, f"{share:.2%}", f"{count:,}", *cells)
     return table
 
@@ -164,7 +54,7 @@ def quantity_table(scores: Mapping[str, dict]) -> Table:
         table.add_row(
             name,
             f"{row[unit]:,}",
-            _number(row["r2"]),
+            format_number(row["r2"]),
             f"{row['beyond_noise']:.2%}",
             f"{row['mean_components']:.2f}",
             f"{row[f'{unit}_per_second']:,.0f}",
@@ -186,8 +76,8 @@ def fit_table(scores: dict, amortised: dict | None) -> Table:
         ("matched_cosine_min", "least cosine of matches"),
     ):
         if name in scores:
-            other = [] if amortised is None else [_number(amortised.get(name))]
-            table.add_row(title, _number(scores[name]), *other)
+            other = [] if amortised is None else [format_number(amortised.get(name))]
+            table.add_row(title, format_number(scores[name]), *other)
     return table
 
 

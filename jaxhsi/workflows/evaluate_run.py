@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -12,29 +12,38 @@ import numpy as np
 from jaxtyping import Int
 from rich.console import Console
 
-from jaxhsi.cluster_groups import Grouping, default_cluster_name, make_grouping, match_group_names
+from jaxhsi.cluster_groups import (
+    Grouping,
+    default_cluster_name,
+    make_grouping,
+    match_group_names,
+)
 from jaxhsi.config.group import GroupConfig
 from jaxhsi.config.predict import EvaluateConfig, read_class_names, read_grouping
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.labels.label_map import LabelMap
 from jaxhsi.data.tiles import tiles
 from jaxhsi.label_counts import LabelCounts, count_labels, score_counts
+from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.areas import AREAS_FILE
-from jaxhsi.report.tables import evaluation_table
+from jaxhsi.report.dgc_tables import evaluation_table
 from jaxhsi.training.run_folder import GROUPS
 from jaxhsi.workflows.dgc_inputs import GroundTruth, open_ground_truth
 from jaxhsi.workflows.merge_tree_files import choose_grouping
 from jaxhsi.workflows.predict_run import GROUPING_FILE
 
-WINDOW_SIZE = 256  # pixels; side of the windows that are counted at once
+WINDOW_SIZE = 256
+"""Side in pixels of the windows that are counted at once: that of the blocks of a label store."""
+
+_log = logging.getLogger(__name__)
 
 
 class SavedGroups(NamedTuple):
-    """Where the groups of clusters are from.
+    """Where the groups of clusters come from.
 
     Attributes:
-        source_file: the file.
-        grouping: still to be applied to the labels; None where that was done.
+        source_file: file of the groups.
+        grouping: to be applied to the labels; None where the labels are groups already.
     """
 
     source_file: Path
@@ -46,8 +55,8 @@ class LabelMaps(NamedTuple):
 
     Attributes:
         map_cubes: stores of the maps, one band each, under the names of the cubes.
-        label_names: of the labels.
-        saved_groups: that the labels are scored as: saved with a run, or applied by predict already;
+        label_names: names of the labels.
+        saved_groups: groups that the labels are scored as, saved with a run or applied by predict;
             None where the labels are clusters.
     """
 
@@ -64,88 +73,94 @@ def evaluate_label_maps(config: EvaluateConfig, *, ignore_groups: bool = False) 
         ignore_groups: score the clusters of a run, whatever groups are saved with it.
 
     Returns:
-        What the file of scores holds.
+        The content of the file of scores.
 
     Raises:
         FileNotFoundError, ValueError: maps, labels or groups that cannot be used.
     """
-    maps = open_label_maps(
-        config.folder, use_saved_groups=not ignore_groups and config.groups is None
-    )
-    truth, classes = open_maps_truth(config, maps)
-    manual = _manual(config, maps, classes)
-    counts = {
+    use_saved_groups = not ignore_groups and config.groups is None
+    label_maps = open_label_maps(config.folder, use_saved_groups=use_saved_groups)
+    ground_truth, class_names = open_maps_truth(config, label_maps)
+    manual_classes = _manual_classes(config, label_maps, class_names)
+    num_labels, num_classes = len(label_maps.label_names), len(class_names)
+    cube_counts = {
         cube.name: count_label_map(
-            cube, true, len(maps.label_names), len(classes), maps.saved_groups
+            cube, class_map, num_labels, num_classes, label_maps.saved_groups
         )
-        for cube in maps.map_cubes
-        if (true := truth(cube)) is not None
+        for cube in label_maps.map_cubes
+        if (class_map := ground_truth(cube)) is not None
     }
-    mappings = {} if manual is None else {"manual": manual}
-    total = reduce(add, counts.values())
-    scores = score_counts(total, mappings) | {
-        "names": list(maps.label_names),
-        "classes": list(classes),
-        "pixels": total.cluster_pixels.tolist(),
-        "invalid_pixels": total.invalid_pixels,
-        "labelled_pixels": int(total.confusion_matrix.sum()),
-        "confusion": total.confusion_matrix.tolist(),
-        "cubes": {
-            name: score_counts(each, mappings) if each.confusion_matrix.any() else None
-            for name, each in counts.items()
-        },
-    }
+    class_mappings = {} if manual_classes is None else {"manual": manual_classes}
+    scores = _score_maps(cube_counts, class_mappings)
+    scores |= {"names": list(label_maps.label_names), "classes": list(class_names)}
     path = config.out or config.folder / "evaluation.json"
     path.write_text(json.dumps(scores, indent=1) + "\n")
     console = Console()
-    if maps.saved_groups is not None:
-        console.print(
-            f"{len(maps.label_names)} groups of {maps.saved_groups.source_file}", soft_wrap=True
-        )
-    console.print(evaluation_table(scores, classes))
-    console.print(f"{len(counts)} of {len(maps.map_cubes)} map(s) scored; {path}", soft_wrap=True)
+    if label_maps.saved_groups is not None:
+        source = label_maps.saved_groups.source_file
+        console.print(sentences.describe_groups(num_labels, source), soft_wrap=True)
+    console.print(evaluation_table(scores, class_names))
+    num_maps = len(label_maps.map_cubes)
+    scored_line = sentences.describe_scored_maps(len(cube_counts), num_maps, path)
+    console.print(scored_line, soft_wrap=True)
     return scores
 
 
+def _score_maps(
+    cube_counts: dict[str, LabelCounts], class_mappings: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """Scores over all maps and of each map."""
+    total_counts = reduce(add, cube_counts.values())
+    return score_counts(total_counts, class_mappings) | {
+        "pixels": total_counts.cluster_pixels.tolist(),
+        "invalid_pixels": total_counts.invalid_pixels,
+        "labelled_pixels": int(total_counts.confusion_matrix.sum()),
+        "confusion": total_counts.confusion_matrix.tolist(),
+        "cubes": {
+            name: score_counts(each, class_mappings) if each.confusion_matrix.any() else None
+            for name, each in cube_counts.items()
+        },
+    }
+
+
 def open_label_maps(folder: Path, *, use_saved_groups: bool) -> LabelMaps:
-    """Open the label maps that a run or a prediction left.
+    """Open the label maps that a run or a prediction wrote.
 
     Args:
-        folder: theirs.
+        folder: of the run or the prediction.
         use_saved_groups: take the labels of a run as the groups that are saved with it.
 
     Raises:
-        FileNotFoundError: there are none.
+        FileNotFoundError: there are no label maps.
         ValueError: a map cannot be opened.
     """
     if (folder / AREAS_FILE).is_file():
-        found = json.loads((folder / AREAS_FILE).read_text())
-        names = tuple(found["names"])
-        groups = (
-            SavedGroups(folder / GROUPING_FILE, None)
-            if (folder / GROUPING_FILE).is_file()
-            else None
-        )
+        record = json.loads((folder / AREAS_FILE).read_text())
+        label_names = tuple(record["names"])
+        grouping_file = folder / GROUPING_FILE
+        saved_groups = SavedGroups(grouping_file, None) if grouping_file.is_file() else None
     elif (folder / "scores.json").is_file():
-        found, groups = json.loads((folder / "scores.json").read_text()), None
-        names = tuple(map(default_cluster_name, range(len(found.get("pixels", ())))))
-        if use_saved_groups and (saved := choose_grouping(folder, len(names))):
-            groups, names = SavedGroups(folder / GROUPS, saved[0]), saved[0].group_names
+        record, saved_groups = json.loads((folder / "scores.json").read_text()), None
+        num_clusters = len(record.get("pixels", ()))
+        label_names = tuple(map(default_cluster_name, range(num_clusters)))
+        if use_saved_groups and (chosen := choose_grouping(folder, num_clusters)):
+            saved_groups = SavedGroups(folder / GROUPS, chosen[0])
+            label_names = chosen[0].group_names
     else:
-        found, names, groups = {}, (), None
-    if not found.get("cubes") or not names:
+        record, label_names, saved_groups = {}, (), None
+    if not record.get("cubes") or not label_names:
         raise FileNotFoundError(
-            f"{folder} holds no label maps (no {AREAS_FILE}, and no scores.json of dgc); name a folder "
-            "of train dgc or of predict, which has come to its end"
+            f"{folder} holds no label maps (no {AREAS_FILE}, and no scores.json of dgc); name a "
+            "folder of train dgc or of predict, which has come to its end"
         )
-    cubes = tuple(open_cube(folder / "labels" / f"{name}.zarr") for name in found["cubes"])
-    return LabelMaps(cubes, names, groups)
+    map_cubes = tuple(open_cube(folder / "labels" / f"{name}.zarr") for name in record["cubes"])
+    return LabelMaps(map_cubes, label_names, saved_groups)
 
 
 def open_maps_truth(
     config: EvaluateConfig | GroupConfig, label_maps: LabelMaps, *, shapes_only: bool = False
 ) -> tuple[GroundTruth, tuple[str, ...]]:
-    """The labels that options name for maps; see `task.open_truth`."""
+    """The true classes that options name for maps; see `dgc_inputs.open_ground_truth`."""
     return open_ground_truth(
         config.labels,
         label_maps.map_cubes,
@@ -163,59 +178,67 @@ def count_label_map(
     num_classes: int,
     saved_groups: SavedGroups | None = None,
 ) -> LabelCounts:
-    """Count a label map against the truth, window by window; as groups where some are given."""
+    """Count a label map against the true classes, window by window.
 
-    def windows():
-        for place in tiles(class_map.shape, (WINDOW_SIZE, WINDOW_SIZE)):
-            found = label_cube.array[place.slices][..., 0].read().result()
-            if saved_groups is not None and saved_groups.grouping is not None:
-                found = saved_groups.grouping.apply(found)
-            yield count_labels(found, class_map.read(*place.slices), num_clusters, num_classes)
+    Args:
+        label_cube: store of the label map, one band.
+        class_map: codes of the true classes.
+        num_clusters: number of clusters, or of groups where some are given.
+        num_classes: number of classes.
+        saved_groups: groups to apply to the labels.
+    """
+    grouping = None if saved_groups is None else saved_groups.grouping
 
-    return reduce(add, windows())
+    def window_counts() -> Iterator[LabelCounts]:
+        for tile in tiles(class_map.shape, (WINDOW_SIZE, WINDOW_SIZE)):
+            labels = label_cube.array[tile.slices][..., 0].read().result()
+            if grouping is not None:
+                labels = grouping.apply(labels)
+            true_classes = class_map.read(*tile.slices)
+            yield count_labels(labels, true_classes, num_clusters, num_classes)
+
+    return reduce(add, window_counts())
 
 
-def _manual(
-    config: EvaluateConfig, maps: LabelMaps, classes: Sequence[str]
+# Classes of groups by name ------------------------------------------------------------------------
+
+
+def _manual_classes(
+    config: EvaluateConfig, label_maps: LabelMaps, class_names: Sequence[str]
 ) -> Int[np.ndarray, " k"] | None:
-    """Class of each label as the user has named them, -1 where no name matches; None if unnamed."""
-    if config.groups is None and maps.saved_groups is None:
+    """Class of each label as the user has named it, -1 where no name matches; None if unnamed."""
+    label_names = label_maps.label_names
+    if config.groups is None and label_maps.saved_groups is None:
         return None
-    if config.groups is not None and maps.saved_groups is not None:
+    if config.groups is not None and label_maps.saved_groups is not None:
         raise ValueError(
-            f"the maps in {config.folder} are merged already ({GROUPING_FILE}) and are scored so; drop "
-            "--groups, or evaluate maps that were predicted without"
+            f"the maps in {config.folder} are merged already ({GROUPING_FILE}) and are scored so; "
+            "drop --groups, or evaluate maps that were predicted without"
         )
-    merge = make_grouping(
-        {name: [i] for i, name in enumerate(maps.label_names)}, len(maps.label_names)
-    )
+    grouping = make_grouping({name: [i] for i, name in enumerate(label_names)}, len(label_names))
     if config.groups is not None:
-        merge = read_grouping(config.groups, len(maps.label_names))
-    return _by_name(merge, classes, needed=config.groups is not None)
+        grouping = read_grouping(config.groups, len(label_names))
+    return _classes_by_name(grouping, class_names, required=config.groups is not None)
 
 
-def _by_name(
-    merge: Grouping, classes: Sequence[str], *, needed: bool
+def _classes_by_name(
+    grouping: Grouping, class_names: Sequence[str], *, required: bool
 ) -> Int[np.ndarray, " k"] | None:
-    found = match_group_names(merge.group_names, classes)
-    lonely = [name for name, match in zip(merge.group_names, found, strict=True) if match < 0]
-    missed = [name for i, name in enumerate(classes) if i not in found]
-    log = logging.getLogger(__name__)
-    if len(lonely) == len(found):
-        told = (
-            f"no group ({', '.join(lonely)}) has the name of a class ({', '.join(classes)}); name "
-            'them alike, or the classes by --class_names "background=0 tissue=1"'
-        )
-        if needed:
-            raise ValueError(told)
-        log.warning("%s; they are scored by the best classes alone", told)
+    """Class of each cluster through the name of its group; None if no name matches."""
+    class_of_group = match_group_names(grouping.group_names, class_names)
+    pairs = zip(grouping.group_names, class_of_group, strict=True)
+    unmatched_groups = [name for name, index in pairs if index < 0]
+    unmatched_classes = [name for i, name in enumerate(class_names) if i not in class_of_group]
+    if len(unmatched_groups) == len(class_of_group):
+        message = sentences.describe_unnamed_groups(unmatched_groups, class_names)
+        if required:
+            raise ValueError(message)
+        _log.warning("%s; they are scored by the best classes alone", message)
         return None
-    if lonely:
-        log.warning("groups that no class is named like: %s; they count as no class", _all(lonely))
-    if missed:
-        log.warning("classes that no group is named like: %s", _all(missed))
-    return found[merge.group_indices]
-
-
-def _all(names: Sequence[str]) -> str:
-    return ", ".join(names)
+    if unmatched_groups:
+        listed = ", ".join(unmatched_groups)
+        _log.warning("groups that no class is named like: %s; they count as no class", listed)
+    if unmatched_classes:
+        listed = ", ".join(unmatched_classes)
+        _log.warning("classes that no group is named like: %s", listed)
+    return class_of_group[grouping.group_indices]

@@ -1,4 +1,4 @@
-"""Clusters of a run put into groups by a person: by a cut, by name, or by a few labelled pixels."""
+"""Clusters of a run put into groups by the user: by a cut, by name, or by labelled pixels."""
 
 import difflib
 from pathlib import Path
@@ -13,9 +13,11 @@ from jaxhsi.config.group import GroupConfig
 from jaxhsi.config.predict import read_grouping, write_grouping
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.clicks import Click, read_clicks
+from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
 from jaxhsi.dgc.merge_tree import Tree, majority_label
+from jaxhsi.report import dgc_sentences as sentences
+from jaxhsi.report.dgc_tables import group_table, vote_table
 from jaxhsi.report.merge_tree import format_tree
-from jaxhsi.report.tables import group_table, print_lines, vote_table
 from jaxhsi.training.run_folder import GROUPS
 from jaxhsi.workflows.evaluate_run import (
     LabelMaps,
@@ -23,16 +25,16 @@ from jaxhsi.workflows.evaluate_run import (
     open_label_maps,
     open_maps_truth,
 )
-from jaxhsi.workflows.merge_tree_files import ClusterTree, cut_to_grouping, read_cluster_tree
+from jaxhsi.workflows.merge_tree_files import read_cluster_tree
 
 
 class ClassVotes(NamedTuple):
-    """What labelled pixels say of the clusters.
+    """Labelled pixels of each class, by the cluster that they lie in.
 
     Attributes:
         vote_counts: labelled pixels of each class in each cluster.
-        class_names: of the classes.
-        invalid_votes: labelled pixels that are in no cluster, since they are not valid.
+        class_names: names of the classes.
+        invalid_votes: labelled pixels that are in no cluster, because they are not valid.
     """
 
     vote_counts: Int[np.ndarray, "k c"]
@@ -41,7 +43,11 @@ class ClassVotes(NamedTuple):
 
 
 def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> Grouping | None:
-    """Show the tree of a run, and save the groups that were asked for.
+    """Show the tree of a run, and save the groups that the options ask for.
+
+    Args:
+        config: the options.
+        overwrite: replace the groups that are saved with the run.
 
     Returns:
         The groups saved with the run, None if there are none.
@@ -51,83 +57,94 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> Grouping 
         FileNotFoundError, ValueError: a run, labels or groups that cannot be used. Raised before
             anything is written.
     """
-    console, found = Console(), read_cluster_tree(config.run)
-    path, clusters = config.run / GROUPS, found.tree.clusters
+    console, cluster_tree = Console(), read_cluster_tree(config.run)
+    path, num_clusters = config.run / GROUPS, cluster_tree.tree.clusters
     if config.given_options and path.is_file() and not overwrite:
         raise FileExistsError(
             f"{path} holds groups already; --overwrite replaces them (look at them first: "
             f"python -m jaxhsi.group {config.run})"
         )
-    console.print(format_tree(found.tree, found.pixel_shares, found.cluster_names))
-    suggested = [f"{each.groups}: {each.reason}" for each in found.suggested_cuts]
-    print_lines(console, "numbers of groups to look at, none of them applied:", suggested)
-    merge = _asked_for(config, found, console)
-    if merge is not None:
-        write_grouping(merge, path, f"made by {_said(config)}")
+    console.print(
+        format_tree(cluster_tree.tree, cluster_tree.pixel_shares, cluster_tree.cluster_names)
+    )
+    suggestion_lines = sentences.suggestion_lines(cluster_tree.suggested_cuts)
+    sentences.print_lines(console, sentences.SUGGESTIONS_TITLE, suggestion_lines)
+    grouping = _requested_grouping(config, cluster_tree, console)
+    if grouping is not None:
+        write_grouping(grouping, path, f"made by {_option_text(config)}")
     elif path.is_file():
-        merge = read_grouping(str(path), clusters)
+        grouping = read_grouping(str(path), num_clusters)
     else:
-        print("no groups are saved; --cut, --groups, --labels or --points makes some")
+        print(sentences.NO_GROUPS)
         return None
-    console.print(group_table(merge, found.pixel_shares))
-    console.print(f"groups are in {path}; predict and evaluate use them", soft_wrap=True)
-    return merge
+    console.print(group_table(grouping, cluster_tree.pixel_shares))
+    console.print(sentences.describe_saved_groups(path), soft_wrap=True)
+    return grouping
 
 
-def _said(config: GroupConfig) -> str:
+def _option_text(config: GroupConfig) -> str:
     """The option that asked for the groups, as it was given."""
     (option,) = config.given_options
     return f"{option} {getattr(config, option.removeprefix('--'))}"
 
 
-def _asked_for(config: GroupConfig, found: ClusterTree, console: Console) -> Grouping | None:
+def _requested_grouping(
+    config: GroupConfig, cluster_tree: ClusterTree, console: Console
+) -> Grouping | None:
+    """The groups that the options ask for; None if they ask for none."""
     if config.cut is not None:
-        return cut_to_grouping(found.tree, config.cut)
+        return cut_to_grouping(cluster_tree.tree, config.cut)
     if config.groups is not None:
-        return read_grouping(config.groups, found.tree.clusters)
+        return read_grouping(config.groups, cluster_tree.tree.clusters)
     if config.labels is None and config.points is None:
         return None
-    maps = open_label_maps(config.run, use_saved_groups=False)
-    votes = _labelled(config, maps) if config.points is None else _clicked(config.points, maps)
-    return _named(votes, found, console)
+    label_maps = open_label_maps(config.run, use_saved_groups=False)
+    if config.points is None:
+        class_votes = _votes_of_labels(config, label_maps)
+    else:
+        class_votes = _votes_of_points(config.points, label_maps)
+    return _grouping_by_votes(class_votes, cluster_tree, console)
 
 
 # Votes --------------------------------------------------------------------------------------------
 
 
-def _labelled(config: GroupConfig, maps: LabelMaps) -> ClassVotes:
-    """Votes of label files."""
-    truth, classes = open_maps_truth(config, maps, shapes_only=True)
-    clusters, lost = len(maps.label_names), 0
-    counts = np.zeros((clusters, len(classes)), np.int64)
-    for cube in maps.map_cubes:
-        if (true := truth(cube)) is None:
+def _votes_of_labels(config: GroupConfig, label_maps: LabelMaps) -> ClassVotes:
+    """Votes of the pixels in label files."""
+    ground_truth, class_names = open_maps_truth(config, label_maps, shapes_only=True)
+    num_clusters, invalid_votes = len(label_maps.label_names), 0
+    vote_counts = np.zeros((num_clusters, len(class_names)), np.int64)
+    for cube in label_maps.map_cubes:
+        if (class_map := ground_truth(cube)) is None:
             continue
-        whole = slice(None)
-        seen = int((true.read(whole, whole) >= 0).sum())
-        counted = count_label_map(cube, true, clusters, len(classes)).confusion_matrix
-        counts, lost = counts + counted, lost + seen - int(counted.sum())
-    return ClassVotes(counts, classes, lost)
+        num_labelled = int((class_map.read(slice(None), slice(None)) >= 0).sum())
+        label_counts = count_label_map(cube, class_map, num_clusters, len(class_names))
+        vote_counts = vote_counts + label_counts.confusion_matrix
+        invalid_votes += num_labelled - int(label_counts.confusion_matrix.sum())
+    return ClassVotes(vote_counts, class_names, invalid_votes)
 
 
-def _clicked(path: Path, maps: LabelMaps) -> ClassVotes:
-    """Votes of a file of clicks."""
-    clicks, cubes = read_clicks(path), {cube.name: cube for cube in maps.map_cubes}
-    names = tuple(dict.fromkeys(click.name for click in clicks))
-    counts, lost = np.zeros((len(maps.label_names), len(names)), np.int64), 0
+def _votes_of_points(points_path: Path, label_maps: LabelMaps) -> ClassVotes:
+    """Votes of single pixels in a file of clicks."""
+    clicks = read_clicks(points_path)
+    cubes = {cube.name: cube for cube in label_maps.map_cubes}
+    class_names = tuple(dict.fromkeys(click.name for click in clicks))
+    vote_counts = np.zeros((len(label_maps.label_names), len(class_names)), np.int64)
+    invalid_votes = 0
     for click in clicks:
         label = _label_at(click, cubes)
         if label < 0:
-            lost += 1
+            invalid_votes += 1
         else:
-            counts[label, names.index(click.name)] += 1
-    return ClassVotes(counts, names, lost)
+            vote_counts[label, class_names.index(click.name)] += 1
+    return ClassVotes(vote_counts, class_names, invalid_votes)
 
 
 def _label_at(click: Click, cubes: dict[str, Cube]) -> int:
+    """Label of the pixel of a click, -1 where it is not valid."""
     if click.cube not in cubes:
-        near = difflib.get_close_matches(click.cube, cubes, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        similar_names = difflib.get_close_matches(click.cube, cubes, 1)
+        hint = f"did you mean {similar_names[0]}? " if similar_names else ""
         raise ValueError(
             f"{click.where}: the run has labelled no cube {click.cube!r}; {hint}"
             f"It has labelled: {', '.join(cubes)}"
@@ -141,46 +158,51 @@ def _label_at(click: Click, cubes: dict[str, Cube]) -> int:
     return int(cube.array[click.row, click.column, 0].read().result())
 
 
-def _named(votes: ClassVotes, found: ClusterTree, console: Console) -> Grouping:
-    """Groups by the classes of their clusters; says how each came by its name."""
-    owner, deciding = majority_label(found.tree, votes.vote_counts)
-    chosen = [
-        (votes.class_names[owner[k]], _why(k, int(deciding[k]), votes, found.tree))
-        for k in range(found.tree.clusters)
+def _grouping_by_votes(
+    class_votes: ClassVotes, cluster_tree: ClusterTree, console: Console
+) -> Grouping:
+    """Groups by the classes of their clusters; prints how each cluster came by its name."""
+    tree, vote_counts, class_names = cluster_tree.tree, *class_votes[:2]
+    class_of_cluster, deciding_nodes = majority_label(tree, vote_counts)
+    decisions = [
+        (class_names[class_of_cluster[k]], _reason(k, int(deciding_nodes[k]), vote_counts, tree))
+        for k in range(tree.clusters)
     ]
     console.print(
         vote_table(
-            found.cluster_names, found.pixel_shares, votes.vote_counts, votes.class_names, chosen
+            cluster_tree.cluster_names,
+            cluster_tree.pixel_shares,
+            vote_counts,
+            class_names,
+            decisions,
         )
     )
-    voted = int(votes.vote_counts.any(1).sum())
-    told = [f"{votes.vote_counts.sum():,} labelled pixels in {voted} of {len(owner)} clusters"]
-    if borrowed := int((deciding != np.arange(len(owner))).sum()):
-        told.append(
-            f"{borrowed} cluster(s) without any, or with a tie, are named like their nearest "
-            "relatives in the tree"
-        )
-    if votes.invalid_votes:
-        told.append(f"{votes.invalid_votes:,} labelled pixels are not valid and count for nothing")
-    if unused := [name for c, name in enumerate(votes.class_names) if c not in owner]:
-        told.append(
-            f"no cluster is called {', '.join(unused)}: others have more pixels in each of theirs; "
-            "train with more clusters, or name them by --groups"
-        )
-    print_lines(console, "names by the most labelled pixels:", told)
-    groups = {
-        name: np.flatnonzero(owner == c).tolist()
-        for c, name in enumerate(votes.class_names)
-        if c in owner
+    vote_lines = sentences.vote_lines(
+        num_votes=int(vote_counts.sum()),
+        num_voted=int(vote_counts.any(1).sum()),
+        num_clusters=tree.clusters,
+        num_inherited=int((deciding_nodes != np.arange(tree.clusters)).sum()),
+        num_invalid=class_votes.invalid_votes,
+        unused_names=[name for c, name in enumerate(class_names) if c not in class_of_cluster],
+    )
+    sentences.print_lines(console, sentences.VOTES_TITLE, vote_lines)
+    clusters_by_name = {
+        name: np.flatnonzero(class_of_cluster == c).tolist()
+        for c, name in enumerate(class_names)
+        if c in class_of_cluster
     }
-    return make_grouping(groups, found.tree.clusters)
+    return make_grouping(clusters_by_name, tree.clusters)
 
 
-def _why(cluster: int, node: int, votes: ClassVotes, tree: Tree) -> str:
-    """What decided: the cluster's own pixels, or those of which relatives, and how far they are."""
-    if node == cluster:
+def _reason(
+    cluster_index: int, deciding_node: int, vote_counts: Int[np.ndarray, "k c"], tree: Tree
+) -> str:
+    """What decided the class of a cluster: its own pixels, or those of its relatives."""
+    if deciding_node == cluster_index:
         return "its pixels"
-    others = [str(k) for k in tree.members()[node] if k != cluster and votes.vote_counts[k].any()]
-    tie = "a tie, then " if votes.vote_counts[cluster].any() else ""
-    distance = tree.heights[node - tree.clusters]
-    return f"{tie}{', '.join(others)} at distance {distance:.2f}"
+    relatives = [
+        k for k in tree.members()[deciding_node] if k != cluster_index and vote_counts[k].any()
+    ]
+    distance = float(tree.heights[deciding_node - tree.clusters])
+    is_tie = bool(vote_counts[cluster_index].any())
+    return sentences.describe_deciding_votes(relatives, distance, is_tie=is_tie)

@@ -14,20 +14,18 @@ from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.exports import ClassMap, write_envi, write_geotiff
 from jaxhsi.data.open import open_sources
 from jaxhsi.label_counts import LabelCounts
+from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report import label_pictures
 from jaxhsi.report.areas import measure_areas, write_areas
-from jaxhsi.report.cluster_presence import (
-    cluster_presence,
-    partial_presence_lines,
-    write_presence_files,
-)
-from jaxhsi.report.tables import print_lines, share_table
+from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
+from jaxhsi.report.dgc_tables import share_table
 from jaxhsi.training.run_folder import PREDICTED, check_results, claim_folder
 from jaxhsi.training.tile_labels import Labelled
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
 from jaxhsi.workflows.label_maps import (
     TileLabeller,
     draw_label_map,
+    history_note,
     make_tile_labeller,
     write_label_map,
 )
@@ -35,6 +33,7 @@ from jaxhsi.workflows.merge_tree_files import choose_grouping
 from jaxhsi.workflows.segmentation_model import SegmentationModel, open_segmentation_model
 
 GROUPING_FILE = "groups.yaml"
+"""Groups that the labels of a prediction stand for, in its folder."""
 
 
 def predict_cubes(
@@ -45,7 +44,7 @@ def predict_cubes(
     geotiff: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Label cubes with the state that is kept of a run, and leave all in a folder.
+    """Label cubes with the selected state of a run and write everything into a folder.
 
     Args:
         config: the options.
@@ -55,107 +54,148 @@ def predict_cubes(
         overwrite: delete the predictions that are in the folder.
 
     Returns:
-        What ``areas.json`` holds.
+        The content of ``areas.json``.
 
     Raises:
         FileExistsError: the folder holds predictions already, or other files.
         FileNotFoundError, ValueError: a run, cubes or options that cannot be used. Raised before
             anything is labelled, and before anything is deleted.
     """
-    console, run = Console(), open_segmentation_model(config.run)
+    console, model = Console(), open_segmentation_model(config.run)
     folder = config.out or config.run / "predictions"
     check_results(folder, PREDICTED, "predictions", overwrite=overwrite)
-    clusters = run.config.num_clusters
-    merge, source = make_grouping({}, clusters), None
-    if chosen := choose_grouping(
-        config.run,
-        clusters,
-        groups=config.groups,
-        cut_groups=config.cut,
-        ignore_groups=ignore_groups,
-    ):
-        merge, source = chosen
-    cubes = open_sources(
-        config.cubes,
-        **{"key": config.key, "layout": config.layout, "size": config.size},
-        tolerance=config.wavelength_tolerance,
-        bands={run.run_name: run.num_bands},
-    )
-    run.check_cube_wavelengths(cubes, config.wavelength_tolerance)
-    tile = config.tile_size or run.config.stream.tile
-    label = make_tile_labeller(run.method, choose_window_reader(run.config, cubes), tile)
-    state, step = run.restore_state()
+    grouping, source = _choose_groups(config, model, ignore_groups=ignore_groups)
+    cubes = _open_cubes(config, model)
+    window_reader = choose_window_reader(model.config, cubes)
+    tile_size = config.tile_size or model.config.stream.tile
+    tile_labeller = make_tile_labeller(model.method, window_reader, tile_size)
+    state, num_steps = model.restore_state()
     claim_folder(folder, overwrite=overwrite, mark=PREDICTED)
     write_config(config, folder / PREDICTED)
     if source is not None:
-        write_grouping(merge, folder / GROUPING_FILE)
-        console.print(f"{len(merge.group_names)} groups of {source}", soft_wrap=True)
+        write_grouping(grouping, folder / GROUPING_FILE)
+        groups_line = sentences.describe_groups(len(grouping.group_names), source)
+        console.print(groups_line, soft_wrap=True)
 
-    notes = _notes(run, step, merge)
-    counts = {}
+    notes = _history_notes(num_steps, grouping)
+    cube_counts = {}
     for cube in cubes:
-        counts[cube.name] = _predict(label, state, cube, folder, merge, notes)
-        tif = geotiff or (cube.georeference is not None and cube.georeference.crs is not None)
-        _export(folder / "labels", cube, merge, geotiff=tif, envi=envi)
-        console.print(f"{cube.name}: {cube.shape[0]} x {cube.shape[1]} pixels labelled")
-    pixel_areas = {cube.name: _pixel_area(cube, config.pixel_size) for cube in cubes}
-    found = measure_areas(counts, pixel_areas, merge.group_names)
-    there = cluster_presence(
-        {name: each.cluster_pixels for name, each in counts.items()}, merge.group_names
+        cube_counts[cube.name] = _label_cube(tile_labeller, state, cube, folder, grouping, notes)
+        has_crs = cube.georeference is not None and cube.georeference.crs is not None
+        _export(folder / "labels", cube, grouping, geotiff=geotiff or has_crs, envi=envi)
+        console.print(sentences.describe_labelled_cube(cube.name, *cube.shape[:2]))
+    area_record = _write_areas(config, cubes, cube_counts, grouping, folder)
+    _print_areas(console, area_record, folder)
+    return area_record
+
+
+def _choose_groups(
+    config: PredictConfig, model: SegmentationModel, *, ignore_groups: bool
+) -> tuple[Grouping, str | None]:
+    """Groups of the clusters and their source; without groups each cluster is its own group."""
+    num_clusters = model.config.num_clusters
+    chosen = choose_grouping(
+        config.run,
+        num_clusters,
+        groups=config.groups,
+        cut_groups=config.cut,
+        ignore_groups=ignore_groups,
     )
-    write_presence_files(folder, there)
-    found |= {"presence": there}
-    write_areas(folder, found)
-    rows = found["total"]["areas"]
-    pixels = np.array([row["pixels"] for row in rows])
-    console.print(share_table(pixels, merge.group_names, [row["m2"] for row in rows]))
-    print_lines(console, "in some cubes alone:", partial_presence_lines(there))
-    console.print(f"results are in {folder}", soft_wrap=True)
-    return found
+    return (make_grouping({}, num_clusters), None) if chosen is None else chosen
 
 
-def _notes(run: SegmentationModel, step: int, merge: Grouping) -> tuple[str, ...]:
-    made = f"labelled by DGC with {len(merge.group_indices)} clusters after {step} steps"
+def _open_cubes(config: PredictConfig, model: SegmentationModel) -> tuple[Cube, ...]:
+    """The cubes to label, checked against the bands and wavelengths of the run."""
+    cubes = open_sources(
+        config.cubes,
+        key=config.key,
+        layout=config.layout,
+        size=config.size,
+        tolerance=config.wavelength_tolerance,
+        bands={model.run_name: model.num_bands},
+    )
+    model.check_cube_wavelengths(cubes, config.wavelength_tolerance)
+    return cubes
+
+
+def _history_notes(num_steps: int, grouping: Grouping) -> tuple[str, str]:
     groups = "; ".join(
         f"{i} {name} ({', '.join(map(str, members))})"
-        for i, (name, members) in enumerate(merge.members_by_name().items())
+        for i, (name, members) in enumerate(grouping.members_by_name().items())
     )
-    return made, f"labels, with the clusters that they stand for: {groups}"
+    labelled_note = history_note(len(grouping.group_indices), num_steps)
+    return labelled_note, f"labels, with the clusters that they stand for: {groups}"
 
 
-def _predict(
-    label: TileLabeller, state: Any, cube: Cube, folder: Path, merge: Grouping, notes: Sequence[str]
+def _label_cube(
+    tile_labeller: TileLabeller,
+    state: Any,
+    cube: Cube,
+    folder: Path,
+    grouping: Grouping,
+    notes: Sequence[str],
 ) -> LabelCounts:
     """Write the label map of a cube and a picture of it."""
 
-    def merged(
-        state: Any, cube: Cube, colours: label_pictures.FalseColourPicture | None = None
+    def label_groups(
+        state: Any, cube: Cube, false_colour: label_pictures.FalseColourPicture | None = None
     ) -> Iterator[Labelled]:
-        for part in label(state, cube, colours):
-            yield part._replace(labels=merge.apply(part.labels))
+        for tile in tile_labeller(state, cube, false_colour):
+            yield tile._replace(labels=grouping.apply(tile.labels))
 
-    written = write_label_map(merged, state, cube, folder / "labels", notes, len(merge.group_names))
-    draw_label_map(folder / "pictures" / f"{cube.name}.png", written, merge.group_names)
-    return written.label_counts
+    num_groups = len(grouping.group_names)
+    labelled_cube = write_label_map(label_groups, state, cube, folder / "labels", notes, num_groups)
+    picture_path = folder / "pictures" / f"{cube.name}.png"
+    draw_label_map(picture_path, labelled_cube, grouping.group_names)
+    return labelled_cube.label_counts
 
 
-def _export(folder: Path, cube: Cube, merge: Grouping, *, geotiff: bool, envi: bool) -> None:
-    array = open_cube(folder / f"{cube.name}.zarr").array
-    classes = ClassMap(
+def _export(folder: Path, cube: Cube, grouping: Grouping, *, geotiff: bool, envi: bool) -> None:
+    """Write the label map of a cube in the formats of other programs."""
+    label_store = open_cube(folder / f"{cube.name}.zarr").array
+    class_map = ClassMap(
         cube.shape[:2],
-        lambda rows, columns: array[rows, columns, 0].read().result(),
-        merge.group_names,
-        label_pictures.cluster_colours(len(merge.group_names)),
+        lambda rows, columns: label_store[rows, columns, 0].read().result(),
+        grouping.group_names,
+        label_pictures.cluster_colours(len(grouping.group_names)),
         cube.georeference,
     )
     if geotiff:
-        write_geotiff(folder / f"{cube.name}.tif", classes)
+        write_geotiff(folder / f"{cube.name}.tif", class_map)
     if envi:
-        write_envi(folder / f"{cube.name}.img", classes)
+        write_envi(folder / f"{cube.name}.img", class_map)
+
+
+def _write_areas(
+    config: PredictConfig,
+    cubes: Sequence[Cube],
+    cube_counts: dict[str, LabelCounts],
+    grouping: Grouping,
+    folder: Path,
+) -> dict[str, Any]:
+    """Write areas and presence of the groups; returns the record of both."""
+    pixel_areas = {cube.name: _pixel_area(cube, config.pixel_size) for cube in cubes}
+    area_record = measure_areas(cube_counts, pixel_areas, grouping.group_names)
+    cube_pixels = {name: each.cluster_pixels for name, each in cube_counts.items()}
+    presence_record = cluster_presence(cube_pixels, grouping.group_names)
+    write_presence_files(folder, presence_record)
+    area_record |= {"presence": presence_record}
+    write_areas(folder, area_record)
+    return area_record
 
 
 def _pixel_area(cube: Cube, pixel_size: float | None) -> float | None:
-    """In m2; what the user says counts more than what the cube says."""
+    """Area of a pixel in m2; the given size has priority over that of the cube."""
     if pixel_size is not None:
         return pixel_size**2
     return None if cube.georeference is None else cube.georeference.pixel_area
+
+
+def _print_areas(console: Console, area_record: dict[str, Any], folder: Path) -> None:
+    rows = area_record["total"]["areas"]
+    group_pixels = np.array([row["pixels"] for row in rows])
+    square_metres = [row["m2"] for row in rows]
+    console.print(share_table(group_pixels, area_record["names"], square_metres))
+    presence_lines = sentences.partial_presence_lines(area_record["presence"])
+    sentences.print_lines(console, sentences.PRESENCE_TITLE, presence_lines)
+    console.print(sentences.describe_results(folder), soft_wrap=True)

@@ -3,11 +3,8 @@ import csv
 import numpy as np
 from PIL import Image
 
-from jaxhsi.report.cluster_presence import (
-    cluster_presence,
-    partial_presence_lines,
-    write_presence_files,
-)
+from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
+from jaxhsi.report.dgc_sentences import partial_presence_lines
 
 PIXELS = {"a": np.array([990, 10, 0]), "b": np.array([999, 1, 0]), "c": np.array([600, 0, 0])}
 NAMES = ("tissue", "lesion", "nothing")

@@ -1,20 +1,17 @@
 import numpy as np
 import pytest
 
-from jaxhsi import metrics
+from jaxhsi.dgc.cluster_tree import ClusterTree
 from jaxhsi.dgc.merge_tree import Tree
 from jaxhsi.dgc.stability import Suggestion
 from jaxhsi.workflows.merge_tree_files import (
-    ClusterTree,
     choose_grouping,
-    cut_to_grouping,
     read_cluster_tree,
-    score_cuts,
     write_cluster_tree,
 )
 
 TREE = Tree(np.array([[0, 2], [1, 4], [3, 5]]), np.array([1.0, 2.0, 4.0]))
-FOUND = ClusterTree(
+CLUSTER_TREE = ClusterTree(
     TREE,
     np.array([0.4, 0.3, 0.2, 0.1]),
     ("cluster 0 leaf", "cluster 1", "cluster 2 leaf", "cluster 3 lesion"),
@@ -23,16 +20,16 @@ FOUND = ClusterTree(
 )
 
 
-def test_what_is_written_is_read(tmp_path):
-    write_cluster_tree(tmp_path, FOUND)
-    again = read_cluster_tree(tmp_path)
-    np.testing.assert_array_equal(again.tree.pairs, TREE.pairs)
-    np.testing.assert_array_equal(again.tree.heights, TREE.heights)
-    np.testing.assert_array_equal(again.pixel_shares, FOUND.pixel_shares)
-    np.testing.assert_array_equal(again.cut_stability, FOUND.cut_stability)
-    assert again.cluster_names == FOUND.cluster_names
-    assert again.suggested_cuts == FOUND.suggested_cuts
-    write_cluster_tree(tmp_path, FOUND._replace(cut_stability=None, suggested_cuts=()))
+def test_a_written_tree_is_read_back(tmp_path):
+    write_cluster_tree(tmp_path, CLUSTER_TREE)
+    read_back = read_cluster_tree(tmp_path)
+    np.testing.assert_array_equal(read_back.tree.pairs, TREE.pairs)
+    np.testing.assert_array_equal(read_back.tree.heights, TREE.heights)
+    np.testing.assert_array_equal(read_back.pixel_shares, CLUSTER_TREE.pixel_shares)
+    np.testing.assert_array_equal(read_back.cut_stability, CLUSTER_TREE.cut_stability)
+    assert read_back.cluster_names == CLUSTER_TREE.cluster_names
+    assert read_back.suggested_cuts == CLUSTER_TREE.suggested_cuts
+    write_cluster_tree(tmp_path, CLUSTER_TREE._replace(cut_stability=None, suggested_cuts=()))
     assert read_cluster_tree(tmp_path).cut_stability is None
 
 
@@ -41,24 +38,8 @@ def test_a_folder_without_a_tree_is_named(tmp_path):
         read_cluster_tree(tmp_path)
 
 
-def test_groups_of_a_cut_have_names():
-    merge = cut_to_grouping(TREE, 3)
-    assert merge.members_by_name() == {"group 0": [0, 2], "cluster 1": [1], "cluster 3": [3]}
-    assert cut_to_grouping(TREE, 1).members_by_name() == {"group 0": [0, 1, 2, 3]}
-
-
-def test_scores_of_cuts_are_those_of_merged_counts():
-    confusion = np.array([[9, 1], [1, 5], [7, 0], [0, 4]])
-    found = score_cuts(TREE, confusion)
-    assert list(found) == ["1", "2", "3", "4"]
-    merged = metrics.scores(np.array([[16, 1], [1, 5], [0, 4]]))
-    assert found["3"] == {name: merged[name] for name in found["3"]}
-    assert found["4"]["oa"] == metrics.scores(confusion)["oa"]
-    assert found["1"]["nmi"] == 0
-
-
-def test_what_is_asked_for_counts_before_what_was_saved(tmp_path):
-    write_cluster_tree(tmp_path, FOUND)
+def test_options_have_priority_over_saved_groups(tmp_path):
+    write_cluster_tree(tmp_path, CLUSTER_TREE)
     assert choose_grouping(tmp_path, 4) is None
     (tmp_path / "groups.yaml").write_text("# made by hand\nleaf: [0, 2]\nlesion: 3\n")
     merge, source = choose_grouping(tmp_path, 4)

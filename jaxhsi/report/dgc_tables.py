@@ -1,0 +1,136 @@
+"""Tables of dgc for the screen: shares, scores, groups and votes of clusters."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from rich.table import Table
+
+from jaxhsi.cluster_groups import Grouping
+from jaxhsi.report.tables import format_number
+
+CLASS_SCORES = (
+    ("mean_iou", "mean IoU"),
+    ("dice", "mean Dice"),
+    ("area_rmse", "area RMSE"),
+    ("oa", "overall accuracy"),
+)
+"""Scores that need a class for every cluster, and their titles."""
+
+INFORMATION_SCORES = (
+    ("nmi", "NMI"),
+    ("vi", "variation of information"),
+    ("entropy", "entropy of the clusters"),
+)
+"""Scores of clusters without a class, and their titles."""
+
+MATCHING_TITLES = {"hungarian": "Hungarian", "merge": "best merge", "manual": "as named"}
+"""Ways to give each cluster a class, see `jaxhsi.metrics.scores`, and their titles."""
+
+
+def share_table(
+    cluster_pixels: Int[np.ndarray, " k"],
+    cluster_names: Sequence[str],
+    square_metres: Sequence[float | None] = (),
+) -> Table:
+    """Pixels and share of each cluster, and its area where it is known.
+
+    Args:
+        cluster_pixels: pixels of each cluster.
+        cluster_names: names of the clusters.
+        square_metres: area of each cluster in m2; None where unknown, empty to leave it out.
+    """
+    table = Table("cluster", "is", "pixels", "share", title="clusters")
+    if has_areas := any(area is not None for area in square_metres):
+        table.add_column("m2")
+    num_pixels = max(cluster_pixels.sum(), 1)
+    for index, (count, name) in enumerate(zip(cluster_pixels, cluster_names, strict=True)):
+        area_cell = [f"{square_metres[index]:,.6g}"] if has_areas else []
+        table.add_row(str(index), name, f"{count:,}", f"{count / num_pixels:.2%}", *area_cell)
+    return table
+
+
+def evaluation_table(scores: Mapping[str, Any], class_names: Sequence[str]) -> Table:
+    """Scores of label maps, a column for each way to give clusters a class.
+
+    Args:
+        scores: of `jaxhsi.label_counts.score_counts`.
+        class_names: names of the classes.
+    """
+    matchings = [matching for matching in MATCHING_TITLES if matching in scores["alignment"]]
+    column_titles = [MATCHING_TITLES[matching] for matching in matchings]
+    table = Table("score", *column_titles, title="scores against the labels")
+    for name, title in CLASS_SCORES:
+        table.add_row(title, *(f"{scores[name][matching]:.4f}" for matching in matchings))
+    for i, class_name in enumerate(class_names):
+        iou_cells = (scores["per_class_iou"][matching][i] for matching in matchings)
+        table.add_row(f"IoU of {class_name}", *map(format_number, iou_cells))
+    for name, title in INFORMATION_SCORES:
+        table.add_row(title, f"{scores[name]:.4f}")
+    return table
+
+
+def score_table(
+    initial_scores: Mapping[str, Any],
+    trained_scores: Mapping[str, Any],
+    class_names: Sequence[str],
+) -> Table:
+    """Scores of the closed-form start beside those after training.
+
+    Args:
+        initial_scores: of the start.
+        trained_scores: after training.
+        class_names: names of the classes.
+    """
+    both_scores = (initial_scores, trained_scores)
+    table = Table("score", "start", "trained", title="scores against the labels")
+    for name, title in CLASS_SCORES:
+        for matching in ("merge", "hungarian"):
+            score_cells = (f"{scores[name][matching]:.4f}" for scores in both_scores)
+            table.add_row(f"{title} ({matching})", *score_cells)
+    for name, title in INFORMATION_SCORES:
+        table.add_row(title, *(f"{scores[name]:.4f}" for scores in both_scores))
+    for matching in ("merge", "hungarian"):
+        for i, class_name in enumerate(class_names):
+            iou_cells = (scores["per_class_iou"][matching][i] for scores in both_scores)
+            table.add_row(f"IoU of {class_name} ({matching})", *map(format_number, iou_cells))
+    return table
+
+
+def group_table(grouping: Grouping, pixel_shares: Float[np.ndarray, " k"]) -> Table:
+    """Named groups, the clusters in them and their share of the pixels.
+
+    Args:
+        grouping: of the clusters.
+        pixel_shares: share of each cluster, 0 to 1.
+    """
+    table = Table("group", "name", "clusters", "share", title="groups")
+    for index, (name, members) in enumerate(grouping.members_by_name().items()):
+        member_list = ", ".join(map(str, members))
+        table.add_row(str(index), name, member_list, f"{pixel_shares[members].sum():.2%}")
+    return table
+
+
+def vote_table(
+    cluster_names: Sequence[str],
+    pixel_shares: Float[np.ndarray, " k"],
+    vote_counts: Int[np.ndarray, "k c"],
+    class_names: Sequence[str],
+    decisions: Sequence[tuple[str, str]],
+) -> Table:
+    """Labelled pixels of each class in each cluster, the name of the cluster, and the reason.
+
+    Args:
+        cluster_names: names of the clusters.
+        pixel_shares: share of each cluster, 0 to 1.
+        vote_counts: labelled pixels of each class in each cluster.
+        class_names: names of the classes.
+        decisions: for each cluster, the name of its class and what decided it.
+    """
+    table = Table("cluster", "share", "labelled pixels", "is", "decided by")
+    table.title = "clusters named by labels"
+    for i, row in enumerate(vote_counts):
+        votes = ", ".join(f"{row[c]:,} {class_names[c]}" for c in np.argsort(-row) if row[c])
+        table.add_row(cluster_names[i], f"{pixel_shares[i]:.2%}", votes or "none", *decisions[i])
+    return table

@@ -1,0 +1,182 @@
+"""Training of DGC on open cubes: the same for the command and for :func:`jaxhsi.segment`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from jaxhsi.config.dgc import DGCConfig, build_method
+from jaxhsi.data.stream import sample_spectra, window_stream
+from jaxhsi.dgc.algorithm import DGC
+from jaxhsi.dgc.cluster_tree import embed_sample
+from jaxhsi.dgc.views import window_size
+from jaxhsi.sharding import device_mesh, replicate
+from jaxhsi.training.best_state import Watch, read_probe
+from jaxhsi.training.loop import fit
+from jaxhsi.workflows.dgc_inputs import DGCInputs
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PreparedTraining:
+    """All that a run needs before its first step; nothing is written yet.
+
+    Attributes:
+        config: the options.
+        inputs: the open cubes.
+        method: the algorithm that the options describe.
+        mesh: devices.
+        initial_state: closed-form start of the method.
+        sample_embedding: the sampled spectra in the closed-form embedding, or None (upstream).
+        pixels_read: pixels that were read for the sample.
+        pixels_invalid: how many of them are not valid.
+    """
+
+    config: DGCConfig
+    inputs: DGCInputs
+    method: DGC
+    mesh: Mesh
+    initial_state: Any
+    sample_embedding: Float[Array, "n d"] | None
+    pixels_read: int
+    pixels_invalid: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedStates:
+    """What a training left.
+
+    Attributes:
+        last_state: state after the last step, on the devices.
+        selected_state: state that labels cubes (the best one, or the last), on the host.
+        best_step: step of the best state by the mutual information of two views' labels.
+        stop_reason: why the training ended early, in a sentence; None if it did not.
+    """
+
+    last_state: Any
+    selected_state: Any
+    best_step: int
+    stop_reason: str | None
+
+
+def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
+    """Check the cubes, build the method and compute its closed-form start.
+
+    Args:
+        config: the options.
+        inputs: the open cubes.
+
+    Raises:
+        ValueError: a cube smaller than a crop, or cubes without a valid pixel.
+    """
+    check_crop_size(config, inputs)
+    mesh = device_mesh(config.devices, config.stream.batch)
+    method = build_method(config, inputs.train_cubes[0].shape[2])
+    sample = sample_spectra(
+        inputs.train_cubes, config.stream.sample, config.seed, read=inputs.window_reader
+    )
+    spectra = jnp.asarray(sample.spectra)
+    initial_state = method.init(jax.random.key(config.seed), spectra)
+    # The embedding has far fewer dimensions than bands: it is kept, the spectra are not.
+    embedding = embed_sample(initial_state, config.teacher_student.normalisations, spectra)
+    return PreparedTraining(
+        config=config,
+        inputs=inputs,
+        method=method,
+        mesh=mesh,
+        initial_state=initial_state,
+        sample_embedding=embedding,
+        pixels_read=sample.seen,
+        pixels_invalid=sample.invalid,
+    )
+
+
+def check_crop_size(config: DGCConfig, inputs: DGCInputs) -> None:
+    """Refuse cubes that a crop does not fit into.
+
+    Raises:
+        ValueError: names the cube.
+    """
+    crop = config.views.crop
+    for cube in inputs.train_cubes:
+        if min(cube.shape[:2]) < crop:
+            raise ValueError(
+                f"{cube.url} has {cube.shape[0]} x {cube.shape[1]} pixels, less than a crop of "
+                f"{crop}; lower --views.crop"
+            )
+
+
+def train(
+    prepared: PreparedTraining, logbook: Any, checkpoints: Any, *, resume: bool = False
+) -> TrainedStates:
+    """Train from the closed-form start, or go on from the newest checkpoint.
+
+    Args:
+        prepared: from :func:`prepare_training`.
+        logbook: writes metrics, of the form of `jaxhsi.training.metrics_writer`.
+        checkpoints: saves states, of the form of `jaxhsi.training.checkpoints.Checkpoints`.
+        resume: go on from the newest checkpoint where there is one.
+
+    Raises:
+        FloatingPointError: the loss stopped being finite.
+    """
+    config, inputs, mesh = prepared.config, prepared.inputs, prepared.mesh
+    stream = window_stream(
+        inputs.train_cubes,
+        window_size(config.views),
+        config.stream.batch,
+        config.seed,
+        read=inputs.window_reader,
+        threads=config.stream.threads,
+        ahead=config.stream.ahead,
+    )
+    watch = _build_monitor(prepared)
+    # A step reuses the memory of the state that it is given; the start is needed again later.
+    state = jax.tree.map(jnp.copy, prepared.initial_state)
+    if resume and checkpoints.latest() is not None:
+        state = checkpoints.restore(replicate(mesh, state), stream, watch.record)
+    state = fit(
+        jax.random.key(config.seed),
+        state,
+        prepared.method.step,
+        stream,
+        mesh,
+        config.steps,
+        logbook(int(state.step)),
+        checkpoints,
+        watch,
+        log_every=config.log_every,
+        save_every=config.save_every,
+    )
+    selected_state = watch.record.kept(state) if config.keep == "best" else state
+    return TrainedStates(
+        last_state=state,
+        selected_state=jax.device_get(selected_state),
+        best_step=watch.record.kept_step(int(state.step)),
+        stop_reason=watch.verdict() if watch.degraded else None,
+    )
+
+
+def _build_monitor(prepared: PreparedTraining) -> Watch:
+    """Evaluation of states on views drawn from all training cubes, without labels."""
+    config, inputs = prepared.config, prepared.inputs
+    options = config.watch
+    probe = read_probe(
+        inputs.train_cubes,
+        config.views,
+        config.stream.batch,
+        config.seed,
+        options.windows,
+        inputs.window_reader,
+    )
+    return Watch(
+        prepared.mesh,
+        prepared.method,
+        config.num_clusters,
+        probe,
+        every=options.every,
+        patience=options.patience,
+        margin=options.margin,
+    )
