@@ -1,6 +1,6 @@
 """A command of jaxhsi in a process of its own: how long it took, and the most memory it held.
 
-python benchmarks/commands.py predict runs/dgc-1 cube.zarr
+python -m benchmarks.commands predict runs/dgc-1 cube.zarr
 """
 
 import json
@@ -9,13 +9,14 @@ import sys
 import time
 from importlib import import_module
 
-from machine import peak_mib
+from benchmarks.machine import module_environment, peak_mib
 
 
 def measured(command: str, *arguments: str) -> dict:
     """Peak and time of a command in a process of its own."""
-    line = [sys.executable, __file__, command, *arguments]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
+    line = [sys.executable, "-m", "benchmarks.commands", command, *arguments]
+    environment = module_environment()
+    done = subprocess.run(line, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -8,7 +8,14 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "tensorstore", "grain")
+
+
+def module_environment() -> dict[str, str]:
+    """Environment of a process that runs a benchmark by ``python -m``, wherever it is started."""
+    paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def installed(package: str) -> str | None:

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from machine import describe_machine, installed, peak_mib
+from benchmarks.machine import describe_machine, installed, module_environment, peak_mib
+from benchmarks.results_file import write_results
 
 PACKAGES = ("torch", "jax", "jaxlib", "flax", "optax", "numpy")
 Maker = Callable[[str, str], Callable[[], None]]
@@ -28,7 +29,7 @@ class Comparison:
     """What is compared.
 
     Attributes:
-        file: the benchmark's ``__file__``, to start it again.
+        module: name of the benchmark, to start it again by ``python -m``.
         description: first line of its help.
         package: that a clone of the reference holds.
         makers: by name of the implementation; "upstream" runs under the reference's interpreter.
@@ -36,7 +37,7 @@ class Comparison:
         reach: least ratio of speed asked for, by (task, implementation).
     """
 
-    file: str
+    module: str
     description: str
     package: str
     makers: dict[str, Maker]
@@ -58,14 +59,15 @@ def serve(run: Callable[[], None]) -> None:
 class Worker:
     """An implementation in a process of its own."""
 
-    def __init__(self, file: str, name: str, task: str, options: argparse.Namespace):
+    def __init__(self, module: str, name: str, task: str, options: argparse.Namespace):
         python = options.reference_python if name == "upstream" else sys.executable
-        command = [python, file, "--reference", str(options.reference)]
+        command = [python, "-m", module, "--reference", str(options.reference)]
         self.process = subprocess.Popen(
             [*command, "--serve", name, task],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=module_environment(),
         )
         self._answer()
 
@@ -87,7 +89,7 @@ def measure(
 ) -> tuple[list[dict], dict]:
     """Rows of one task, runs alternating between the implementations."""
     names = [n for n in comparison.tasks[task] if n in options.implementations]
-    workers = {name: Worker(comparison.file, name, task, options) for name in names}
+    workers = {name: Worker(comparison.module, name, task, options) for name in names}
     first = {name: worker.ask("run") for name, worker in workers.items()}
     times: dict[str, list[float]] = {name: [] for name in workers}
     for _ in range(options.rounds):
@@ -176,4 +178,4 @@ def main(comparison: Comparison, rounds: int = 11) -> None:
     show(rows, about)
     if options.out:
         report = {"machine": about, "versions": versions, "rows": rows}
-        options.out.write_text(json.dumps(report, indent=2) + "\n")
+        write_results(options.out, report)

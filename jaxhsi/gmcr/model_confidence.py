@@ -109,7 +109,7 @@ def confidence(fitted: Fit, agreement: Float[Array, " p"]) -> Float[Array, " p"]
 
     Evidence is the logarithm of what it gains over what noise would; of it a logistic curve is
     taken: a half where a component gains 1.5 times as much as noise. It is fitted to the 1,354
-    components that `benchmarks/gmcr_confidence.py` finds in 120 tables under fifteen kinds of noise
+    components that `benchmarks/gmcr/confidence.py` finds in 120 tables under fifteen kinds of noise
     and mixing, of which two are false, of evidence 0.39 and 0.98: true to their sum, and no more.
     """
     return agreement / (1 + jnp.exp(-_STEEP * (fitted.worth - _SURE)))

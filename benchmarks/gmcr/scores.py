@@ -11,8 +11,9 @@ components counts as an error.
 from typing import NamedTuple
 
 import numpy as np
-from gmcr_cases import Case
 from scipy.optimize import linear_sum_assignment, nnls
+
+from benchmarks.gmcr.cases import Case
 
 
 class Answer(NamedTuple):

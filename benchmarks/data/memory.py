@@ -1,6 +1,6 @@
 """Peak resident memory of training and of prediction on cubes of growing size.
 
-    python benchmarks/memory.py --out memory.json [--plot memory.png] [--sides 256 1024 2048 4096]
+    python -m benchmarks.data.memory --out memory.json [--plot memory.png] [--sides 256 1024]
 
 Each size is a built-in leaf scene of 301 bands in float16, rendered once into the cache folder
 (the largest takes about 10 GB of disk). Training (``python -m jaxhsi.train dgc``, which labels the
@@ -10,12 +10,12 @@ written and read through memory are counted as far as the system keeps them ther
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
-from commands import measured
-from machine import describe_machine, describe_versions
+from benchmarks.commands import measured
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.results_file import write_results
 
 SIDES, BANDS = (256, 1024, 2048, 4096), 301
 
@@ -86,7 +86,7 @@ def main() -> None:
     found = rows(options.sides, options.steps)
     report = {"machine": describe_machine(), "versions": describe_versions(), "rows": found}
     report["growth"] = {name: growth(found, name) for name in ("train", "predict")}
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_results(options.out, report)
     print(report["growth"])
     if options.plot:
         plot(options.plot, found)

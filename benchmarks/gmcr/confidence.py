@@ -1,6 +1,6 @@
 """How often components of some evidence are real: what `gmcr.certainty.confidence` should say.
 
-    python benchmarks/gmcr_confidence.py --out gmcr_confidence.json [--seeds 4] [--budget MINUTES]
+    python -m benchmarks.gmcr.confidence --out gmcr_confidence.json [--seeds 4] [--budget MINUTES]
 
 Mixtures of 8 and 16 components under noise of many kinds, faint, rare and twin components among
 them, are solved without a vote, so that what restarts would reject is seen too. A component is real
@@ -18,10 +18,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from machine import describe_machine, describe_versions
 from scipy.optimize import linear_sum_assignment
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.results_file import write_results
 from jaxhsi.data.synthetic.mixtures import MixtureOptions, mixtures
 from jaxhsi.gmcr.diagnostics import certainty
 from jaxhsi.gmcr.fit import solve
@@ -123,7 +124,7 @@ def main() -> None:
                 late = time.perf_counter() - began > 60 * options.budget
                 if (kind, count, seed) not in done and not late:
                     report["rows"] += rows(kind, count, seed)
-                    options.out.write_text(json.dumps(report, indent=1) + "\n")
+                    write_results(options.out, report)
     print("half are real at log evidence {:.2f}, slope {:.2f}".format(*calibration(report["rows"])))
     print(table(report["rows"]))
     print(counts(report["rows"]))

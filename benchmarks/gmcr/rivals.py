@@ -10,10 +10,11 @@ PLS is for measured amounts: it sees them while it is fitted, which no unmixing 
 import warnings
 
 import numpy as np
-from classical import classical, successive_projection
-from gmcr_cases import Case
-from gmcr_scores import Answer, r2
 from scipy.optimize import nnls
+
+from benchmarks.gmcr.cases import Case
+from benchmarks.gmcr.classical import classical, successive_projection
+from benchmarks.gmcr.scores import Answer, r2
 
 GRID = (0.5, 0.75, 0.875, 1.0, 1.125, 1.25, 1.5, 2.0)  # times the true number, for the count of NMF
 _SUM_WEIGHT = 1e3  # of the row that makes fractions sum to one

@@ -1,6 +1,6 @@
 """Windows per second from a store on disk, and how long the training step waits for them.
 
-    python benchmarks/stream.py --out stream.json [--size 1024] [--steps 60] [--scratch FOLDER]
+    python -m benchmarks.data.stream --out stream.json [--size 1024] [--steps 60] [--scratch FOLDER]
 
 One leaf scene of --size x --size x 301 bands in float16 is written into --scratch (a temporary
 folder by default), and read at the default settings of ``python -m jaxhsi.train dgc``:
@@ -16,7 +16,6 @@ may keep some, and virtual disks have caches of their own). ``warm``: right afte
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -25,8 +24,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from machine import describe_machine, describe_versions
 
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.results_file import write_results
 from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.stream import sample_spectra, window_stream
@@ -163,7 +163,7 @@ def main() -> None:
     report = {"machine": describe_machine(), "versions": describe_versions()}
     with tempfile.TemporaryDirectory() as folder:
         report |= measure(options.size, config, options.scratch or Path(folder))
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_results(options.out, report)
     share, step = report["train"]["wait_share"], report["train"]["seconds_a_step"]
     for name in ("disk_cold", "disk_warm", "stream_cold", "stream_warm"):
         print(f"{name:12} {report[name]['mb_per_second']:8.0f} MB/s")

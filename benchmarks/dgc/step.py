@@ -1,6 +1,6 @@
 """Time and memory of DGC beside the PyTorch reference, at the reference's defaults.
 
-    python benchmarks/dgc_step.py --reference PATH [--reference-python PYTHON] --out FILE.json
+    python -m benchmarks.dgc.step --reference PATH [--reference-python PYTHON] --out FILE.json
 
 For every task each implementation runs in a fresh process of its own; requests alternate between
 the processes, so that both see the same machine. 301 bands, 4 pairs of crops of 64 x 64, 4
@@ -18,7 +18,7 @@ import sys
 import types
 from collections.abc import Callable
 
-from side_by_side import Comparison, main
+from benchmarks.side_by_side import Comparison, main
 
 BANDS, PAIRS, CROP, DIM, CLUSTERS, CUBE = 301, 4, 64, 32, 4, 256
 TASKS = {
@@ -140,4 +140,4 @@ if __name__ == "__main__":
     makers = {"upstream": upstream, "parity": parity, "default": default}
     description = __doc__.splitlines()[0]
     package = "hsi_global_clustering"
-    main(Comparison(__file__, description, package, makers, TASKS, REACH))
+    main(Comparison("benchmarks.dgc.step", description, package, makers, TASKS, REACH))

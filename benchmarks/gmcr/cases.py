@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-REPOSITORY = Path(__file__).parents[1]
+from benchmarks.machine import REPOSITORY
+
 REAL = REPOSITORY.parent / "shared" / "data"
 PIXELS = 4096
 

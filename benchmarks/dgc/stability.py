@@ -1,14 +1,14 @@
 """What each repair and each part does for the stability of training: curves over seeds.
 
-    python benchmarks/dgc_stability.py --out stability.json [--plot stability.png]
+    python -m benchmarks.dgc.stability --out stability.json [--plot stability.png]
         [--real FOLDER] [--seeds 3] [--steps 0 10 25 50 100 200] [--rungs ...] [--cases ...]
-    python benchmarks/dgc_stability.py --out stability.json --plot stability.png --show
+    python -m benchmarks.dgc.stability --out stability.json --plot stability.png --show
 
 Rungs: upstream's algorithm, repaired step by step, each rung with all repairs of those before it;
 what may stand in place of the floor on shares; the default method; and that with each of its parts
 left out. Every rung is a set of options of `python -m jaxhsi.train dgc`, see LADDER and PARTS, and
 trains as that command does; all have the same crops and batches, smaller than the defaults, and
-the learning rate of their method. Cases are those of `dgc_quality.py`, with small leaf scenes;
+the learning rate of their method. Cases are those of `dgc/quality.py`, with small leaf scenes;
 real scenes are left out where --real has none. Scores are of the test scenes, or the whole image.
 
 A run of one seed is written as soon as it is there, and runs that the file holds are not made
@@ -29,9 +29,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from dgc_quality import DEFAULT_REAL, Case, cases, counted, damaged, with_seed
-from machine import describe_machine, describe_versions
 
+from benchmarks.dgc.quality import DEFAULT_REAL, Case, cases, counted, damaged, with_seed
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.results_file import write_results
 from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.algorithm import Batch
@@ -279,7 +280,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--real", type=Path, default=DEFAULT_REAL, help="folder of real cubes")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="steps to score at")
-    parser.add_argument("--cases", nargs="*", default=CASES, help="cases of dgc_quality.py")
+    parser.add_argument("--cases", nargs="*", default=CASES, help="cases of dgc/quality.py")
     parser.add_argument(
         "--rungs", nargs="*", default=[*LADDER, *PARTS], help="names; all if left out"
     )
@@ -312,7 +313,7 @@ def run(options: argparse.Namespace, report: dict) -> None:
                 report["rows"] += [
                     {"case": case.name, "rung": rung, "seed": seed} | row for row in found
                 ]
-                options.out.write_text(json.dumps(report, indent=1) + "\n")
+                write_results(options.out, report)
             jax.clear_caches()
 
 

@@ -10,10 +10,11 @@ from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
-from gmcr_cases import Case, mixtures_case
-from gmcr_scores import Answer, analyte_scores, library_scores, r2, scores, unit_length
-from machine import peak_mib
 from scipy.optimize import nnls
+
+from benchmarks.gmcr.cases import Case, mixtures_case
+from benchmarks.gmcr.scores import Answer, analyte_scores, library_scores, r2, scores, unit_length
+from benchmarks.machine import peak_mib
 
 NEW = 8192
 BLOCK = 4096

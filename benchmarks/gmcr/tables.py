@@ -1,4 +1,4 @@
-"""Markdown of the rows of gmcr_quality.py, a table for each group.
+"""Markdown of the rows of gmcr/quality.py, a table for each group.
 
 Counts are those of all seeds ("16 x4, 17"), cosines the mean over seeds of the mean, and the worst
 of all; other numbers are medians over seeds. R2 stands beside that of the true mixture on the same

@@ -1,9 +1,10 @@
-"""Picture of the rows of gmcr_quality.py: number found, where it ends, and time."""
+"""Picture of the rows of gmcr/quality.py: number found, where it ends, and time."""
 
 from pathlib import Path
 
 import numpy as np
-from gmcr_plan import CURVES
+
+from benchmarks.gmcr.plan import CURVES
 
 COLOURS = {20.0: "tab:blue", 30.0: "tab:orange"}
 

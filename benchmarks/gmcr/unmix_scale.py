@@ -1,6 +1,6 @@
 """A million pixels unmixed by a finished run of gmcr: time, peak memory, and how right it is.
 
-    python benchmarks/unmix_scale.py --out benchmarks/results/unmix_scale.json
+    python -m benchmarks.gmcr.unmix_scale --out benchmarks/results/unmix_scale.json
 
 A cube of --side x --side pixels and 200 bands in float16 is written tile by tile: 12 components of
 overlapping peaks, one to three of them in a pixel by smooth fields, noise of 30 dB. A run of
@@ -22,8 +22,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from commands import measured
-from machine import describe_machine, describe_versions
+
+from benchmarks.commands import measured
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.results_file import write_results
 
 SIDE, SMALL, BANDS, COUNT, MIXED, SNR_DB = 1024, 256, 200, 12, 3, 30.0
 STEPS = (0, 10)
@@ -150,7 +152,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = measure(Path(folder), options.side, options.sample)
     report = {"machine": describe_machine(), "versions": describe_versions()} | report
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_results(options.out, report)
     print(json.dumps(report["quality"], indent=1))
 
 

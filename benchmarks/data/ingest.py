@@ -1,6 +1,6 @@
 """Ingest of an ENVI file beside a plain copy of its bytes.
 
-    python benchmarks/ingest.py --out ingest.json [--lines 2048] [--rounds 3] [--scratch FOLDER]
+    python -m benchmarks.data.ingest --out ingest.json [--lines 2048] [--rounds 3]
 
 A bil file of --lines x 1024 samples x 512 bands of uint16 is made (2 GiB by default): sums of six
 smooth spectra, which change over the image, with noise of 1 % of their level. In every round
@@ -13,7 +13,6 @@ are of the uncompressed bytes of the file.
 """
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -24,8 +23,9 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from machine import describe_machine, describe_versions
 
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.results_file import write_results
 from jaxhsi.data.ingest.pipeline import ingest
 
 SAMPLES, BANDS, SPECTRA, NOISE = 1024, 512, 6, 15.0
@@ -120,7 +120,7 @@ def main() -> None:
         make_envi(source, options.lines)
         report = measure(source, Path(folder), options.rounds)
     report = {"machine": describe_machine(), "versions": describe_versions()} | report
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_results(options.out, report)
     for state in ("cold", "warm"):
         found = report[state]
         share = found["share_of_copy"]

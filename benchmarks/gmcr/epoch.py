@@ -1,6 +1,6 @@
 """Time and memory of an epoch of EB-gMCR beside the PyTorch reference, at its defaults.
 
-    python benchmarks/gmcr_epoch.py --reference PATH [--reference-python PYTHON] --out FILE.json
+    python -m benchmarks.gmcr.epoch --reference PATH [--reference-python PYTHON] --out FILE.json
 
 For every task each implementation runs in a fresh process of its own; requests alternate between
 the processes, so that both see the same machine. Pool of 1024 components, 512 channels, networks
@@ -20,7 +20,7 @@ import threading
 import types
 from collections.abc import Callable
 
-from side_by_side import Comparison, main
+from benchmarks.side_by_side import Comparison, main
 
 POOL, BANDS, MIXED, SNR_DB = 1024, 512, 4, 20
 COMPONENTS = {"n16": 16, "n256": 256}
@@ -126,4 +126,4 @@ def parity(task: str, reference: str) -> Callable[[], None]:
 if __name__ == "__main__":
     makers = {"upstream": upstream, "parity": parity}
     description = __doc__.splitlines()[0]
-    main(Comparison(__file__, description, "ebgmcr", makers, TASKS, REACH), rounds=3)
+    main(Comparison("benchmarks.gmcr.epoch", description, "ebgmcr", makers, TASKS, REACH), rounds=3)

@@ -1,10 +1,10 @@
 """What the default solver of gmcr finds, where it ends, and what others find.
 
-    python benchmarks/gmcr_quality.py --out gmcr_quality.json [--budget 60]
-    python benchmarks/gmcr_quality.py --out gmcr_quality.json --groups paper noise --kinds jaxhsi
-    python benchmarks/gmcr_quality.py --out gmcr_quality.json --table --plot docs/gmcr.png
+    python -m benchmarks.gmcr.quality --out gmcr_quality.json [--budget 60]
+    python -m benchmarks.gmcr.quality --out gmcr_quality.json --groups paper noise --kinds jaxhsi
+    python -m benchmarks.gmcr.quality --out gmcr_quality.json --table --plot docs/gmcr.png
 
-Groups (`gmcr_plan.py` holds their rows):
+Groups (`gmcr/plan.py` holds their rows):
     paper     upstream's benchmark: N components, 4N samples of one to four, 20 and 30 dB
     dense     more components in a sample
     noise     correlated, uneven, drifting, offset noise
@@ -31,13 +31,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gmcr_cases import REAL, open_case
-from gmcr_plan import GROUPS, identity, plan
-from gmcr_rivals import RIVALS, pls, rival_answer
-from gmcr_scores import scores
-from gmcr_solve import solved
-from gmcr_tables import tables
-from machine import describe_machine, describe_versions, installed, peak_mib
+from benchmarks.gmcr.cases import REAL, open_case
+from benchmarks.gmcr.plan import GROUPS, identity, plan
+from benchmarks.gmcr.rivals import RIVALS, pls, rival_answer
+from benchmarks.gmcr.scores import scores
+from benchmarks.gmcr.solve import solved
+from benchmarks.gmcr.tables import tables
+from benchmarks.machine import (
+    describe_machine,
+    describe_versions,
+    installed,
+    module_environment,
+    peak_mib,
+)
+from benchmarks.results_file import write_results
 
 BUILT_IN = ("mixtures", "library", "carbs")  # what needs no other folder
 MINUTES = 30  # after which a row has failed
@@ -59,13 +66,22 @@ def rows_of(row: dict, real: Path) -> Iterator[dict]:
 
 def measured(row: dict, real: Path) -> list[dict]:
     """Run a row in a process of its own; one that fails comes back with its last words."""
-    command = [sys.executable, __file__, "--out", os.devnull, "--real", str(real)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.gmcr.quality",
+        "--out",
+        os.devnull,
+        "--real",
+        str(real),
+    ]
     try:
         done = subprocess.run(
             [*command, "--row", json.dumps(row)],
             capture_output=True,
             text=True,
             timeout=60 * MINUTES,
+            env=module_environment(),
         )
     except subprocess.TimeoutExpired:
         return [row | {"error": f"not done after {MINUTES} minutes"}]
@@ -107,7 +123,7 @@ def run(options: argparse.Namespace, report: dict) -> None:
         made = measured(row, options.real)
         again = {identity(new) for new in made}
         report["rows"] = [old for old in report["rows"] if identity(old) not in again] + made
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
+        write_results(options.out, report)
         print(f"{number}/{len(left)} {summary(made[0])}", file=sys.stderr, flush=True)
 
 

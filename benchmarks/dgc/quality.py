@@ -1,6 +1,6 @@
 """Scores of the default method beside its own start, upstream's algorithm and plain clustering.
 
-    python benchmarks/dgc_quality.py --out dgc_quality.json [--real FOLDER] [--seeds 10]
+    python -m benchmarks.dgc.quality --out dgc_quality.json [--real FOLDER] [--seeds 10]
 
 Cases: the built-in leaf scenes (trained on six, scored on four others; a seed is another set of
 scenes) with K=2 (background and tissue) and K=16 (three classes by best merge); SalinasA with K=6
@@ -27,12 +27,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from machine import describe_machine, describe_versions
 from rich.console import Console
 from rich.table import Table
-from rivals import rivals
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.dgc.rivals import rivals
+from benchmarks.machine import REPOSITORY, describe_machine, describe_versions
+from benchmarks.results_file import write_results
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.label_counts import LabelCounts, count_labels, score_counts
@@ -41,7 +42,7 @@ from jaxhsi.workflows.dgc_run import run_dgc
 from jaxhsi.workflows.label_maps import TileLabeller, make_tile_labeller
 from jaxhsi.workflows.segmentation_model import open_segmentation_model
 
-DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
+DEFAULT_REAL = REPOSITORY.parent / "shared" / "data"
 SHOWN = ("mean_iou", "oa")
 UPSTREAM = {"method": "upstream", "keep": "last"}
 UPSTREAM_CASES = ("leaf K=2", "SalinasA K=6", "Jasper K=4")
@@ -314,7 +315,7 @@ def main() -> None:
         asked = name in (options.cases or [name]) and kind in (options.kinds or [kind])
         if asked and (name, seed, kind) not in made:
             report["rows"] += [row | {"kind": kind} for row in found]
-            options.out.write_text(json.dumps(report, indent=1) + "\n")
+            write_results(options.out, report)
     Console(width=120).print(summary(report["rows"]))
     print(markdown(report["rows"]))
 

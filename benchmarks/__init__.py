@@ -1,0 +1,1 @@
+"""Speed, memory and quality of jaxhsi, measured; results are in `results`."""
