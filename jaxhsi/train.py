@@ -11,7 +11,7 @@ from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.training.run_folder import CONFIG
 from jaxhsi.workflows.dgc_run import run_dgc
-from jaxhsi.workflows.gmcr_run import unmix_table
+from jaxhsi.workflows.gmcr_run import run_gmcr
 
 USAGE = """usage: python -m jaxhsi.train COMMAND [--config FILE] [--option VALUE ...]
 
@@ -35,7 +35,7 @@ class Command(NamedTuple):
     run: Callable[..., Any]
 
 
-COMMANDS = {"dgc": Command(DGCConfig, run_dgc), "gmcr": Command(GMCRConfig, unmix_table)}
+COMMANDS = {"dgc": Command(DGCConfig, run_dgc), "gmcr": Command(GMCRConfig, run_gmcr)}
 
 
 FLAGS = {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from jaxhsi.command_line import run_command
 from jaxhsi.config.unmix import UnmixConfig
-from jaxhsi.workflows.unmix_run import quantify
+from jaxhsi.workflows.unmix_run import unmix_new_data
 
 FLAGS = {"overwrite": "delete the concentrations in --out first"}
 
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.unmix"
     # Little is compiled here, and much unpacked.
-    return run_command(prog, UnmixConfig, quantify, arguments, flags=FLAGS, arenas=1)
+    return run_command(prog, UnmixConfig, unmix_new_data, arguments, flags=FLAGS, arenas=1)
 
 
 if __name__ == "__main__":

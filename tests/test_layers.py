@@ -22,8 +22,8 @@ LAYERS = (
     ("upstream",),
     ("config",),
     ("report", "command_line"),
-    ("workflows",),
-    ("unmixing", "segmentation"),
+    ("workflows", "unmixing", "unmixing_result", "segmentation"),
+    ("loading",),
     ("train", "predict", "evaluate", "ingest", "group", "unmix"),
 )
 """Parts of the package from the lowest layer up."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -14,7 +15,7 @@ from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
 from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.train import main as train
 from jaxhsi.unmix import main
-from jaxhsi.workflows.unmixing_model import read_solved, write_solved
+from jaxhsi.workflows.unmixing_model import read_unmixing_model, write_unmixing_model
 from tests.workflows.test_gmcr_run import TINY
 
 OPTIONS = MixtureOptions(num_components=3, bands=40, max_mixed=2, snr_db=30.0)
@@ -90,13 +91,13 @@ def test_a_run_unmixes_its_own_cube_as_it_did(run, tmp_path):
             one, two = (open_cube(path).array.read().result() for path in (one, two))
             np.testing.assert_array_equal(one, two)
     then, now = scores(run)["cubes"]["old"], scores(tmp_path / "out")["cubes"]["old"]
-    for name in ("r2", "beyond_noise", "mean_components", "share"):
+    for name in ("r2", "poorly_explained", "mean_components", "signal_shares"):
         assert then[name] == pytest.approx(now[name], rel=1e-6)
 
 
 def test_a_new_cube_leaves_all_that_is_promised(run, cube, new, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main([str(run), str(cube), "--out", str(out), "--refine", "5", "--tile", "7"]) == 0
+    assert main([str(run), str(cube), "--out", str(out), "--refine_steps", "5", "--tile", "7"]) == 0
     found = open_cube(out / "concentrations" / "east.zarr")
     maps = found.array.read().result()
     assert maps.shape == (10, 12, 3)
@@ -107,7 +108,7 @@ def test_a_new_cube_leaves_all_that_is_promised(run, cube, new, tmp_path, capsys
     row = scores(out)["cubes"]["east"]
     assert (row["pixels"], row["invalid_pixels"]) == (119, 1)
     assert row["r2"] > 0.9
-    assert row["beyond_noise"] == pytest.approx(1 / 119)
+    assert row["poorly_explained"] == pytest.approx(1 / 119)
     assert 1 <= row["mean_components"] <= 2.2
     assert row["pixels_per_second"] > 0
     sums = np.sort(np.nansum(maps, (0, 1)))
@@ -156,8 +157,8 @@ def test_data_of_other_bands_axis_or_kind_are_refused(capsys, tmp_path, run, cub
     message = refused(capsys, tmp_path, run, cube, tmp_path / "far.npz")
     assert "unmix one kind a time" in message
     assert "nowhere.npy" in refused(capsys, tmp_path, run, tmp_path / "nowhere.npy")
-    message = refused(capsys, tmp_path, run, cube, "--refine", "-1")
-    assert "--refine -1 is out of range" in message
+    message = refused(capsys, tmp_path, run, cube, "--refine_steps", "-1")
+    assert "--refine_steps -1 is out of range" in message
 
 
 def test_what_cannot_be_compared_or_known_is_told(run, cube, tmp_path, capsys):
@@ -165,9 +166,9 @@ def test_what_cannot_be_compared_or_known_is_told(run, cube, tmp_path, capsys):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "config.yaml").write_text((run / "config.yaml").read_text())
-    solved = read_solved(run / "solution.npz")
+    model = read_unmixing_model(run / "solution.npz")
     other = {"axis": WAVES[::-1], "axis_name": "wavenumber", "mixing": "generalised_bilinear"}
-    write_solved(folder / "solution.npz", solved._replace(**other))
+    write_unmixing_model(folder / "solution.npz", replace(model, **other))
     assert main([str(folder), str(cube)]) == 0
     told = capsys.readouterr()
     assert "is wavenumber; wavelengths of cubes are not compared with it" in told.err

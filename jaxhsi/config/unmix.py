@@ -16,8 +16,8 @@ class UnmixConfig:
         data: tables of spectra (.csv, .npy, .npz, .mat), or files, folders of cubes, stores or
             their URLs, whose pixels are the spectra.
         out: folder of the results; unmixed/ in that of the run if not given.
-        refine: projected gradient steps that follow the networks, on the components that they found
-            in a spectrum; 0 for none.
+        refine_steps: projected gradient steps that follow the networks, on the components that
+            they found in a spectrum; 0 for none.
         tile: side in pixels of the tiles of a cube that are unmixed at once.
         spectra: whether the spectra are rows or columns of a table; told from the file if not
             given.
@@ -32,7 +32,7 @@ class UnmixConfig:
     run: Path
     data: tuple[str, ...]
     out: Path | None = None
-    refine: int = 0
+    refine_steps: int = 0
     tile: int = 64
     spectra: Literal["rows", "columns"] | None = None
     tolerance: float | None = None
@@ -42,6 +42,6 @@ class UnmixConfig:
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
-        at_least("--refine", self.refine, 0)
+        at_least("--refine_steps", self.refine_steps, 0)
         at_least("--tile", self.tile, 1)
         above_zero("--tolerance", self.tolerance)

@@ -9,13 +9,14 @@ from jaxtyping import Float, Float32
 
 from jaxhsi.data.tables.table import Table
 
-MOST_ROWS = 100_000  # of a CSV; more go into .npy files
+MAX_CSV_ROWS = 100_000
+"""Rows of a CSV; more go into .npy files. Set by hand: spreadsheets open about a million."""
 
 Rows = Iterable[tuple[Sequence[str], Float32[np.ndarray, "m k"]]]
 """Blocks of names of samples and their concentrations."""
 
 
-def component_names(count: int, names: Sequence[str] | None = None) -> list[str]:
+def numbered_names(count: int, names: Sequence[str] | None = None) -> list[str]:
     """Names for the columns and rows of tables: given ones, or numbers from 1."""
     return [names[i] if names else f"component {i + 1}" for i in range(count)]
 
@@ -26,10 +27,10 @@ def write_components(
     """A row a component; the first row holds the axis, or numbers of the bands from 1."""
     axis = np.arange(1, components.shape[1] + 1) if table.axis is None else table.axis
     header = ["component", *(f"{value:.10g}" for value in axis)]
-    write_table(path, header, [(names, components)])
+    write_csv(path, header, [(names, components)])
 
 
-def write_samples(
+def write_concentrations(
     stem: Path, table: Table, concentrations: Float32[np.ndarray, "n k"], names: Sequence[str]
 ) -> str:
     """A row a sample, under its name or the number of its row in the file; says where.
@@ -40,15 +41,15 @@ def write_samples(
         concentrations: theirs.
         names: of the components.
     """
-    if len(concentrations) > MOST_ROWS:
+    if len(concentrations) > MAX_CSV_ROWS:
         np.save(f"{stem}.npy", concentrations)
-        return f"{stem.name}.npy (more than {MOST_ROWS:,} rows)"
+        return f"{stem.name}.npy (more than {MAX_CSV_ROWS:,} rows)"
     samples = table.names or [str(row + 1) for row in table.rows]
-    write_table(Path(f"{stem}.csv"), ["sample", *names], [(samples, concentrations)])
+    write_csv(Path(f"{stem}.csv"), ["sample", *names], [(samples, concentrations)])
     return f"{stem.name}.csv"
 
 
-def write_table(path: Path, header: Sequence[str], rows: Rows) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Rows) -> None:
     """A CSV file of rows under their names."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

@@ -12,8 +12,12 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-MOST_PANELS = 48
-FOUND, TRUE = "#1f77b4", "#d62728"
+MAX_PANELS = 48
+"""Components that are drawn. Set by hand: 6 x 8 panels are still legible."""
+MAX_SAMPLES = 400
+"""Rows of the image of concentrations; more are thinned out evenly. Set by hand."""
+ESTIMATE_COLOUR, TRUTH_COLOUR = "#1f77b4", "#d62728"
+"""Blue and red of matplotlib's default cycle."""
 
 
 def plot_components(
@@ -26,10 +30,25 @@ def plot_components(
     axis: Float[np.ndarray, " c"] | None = None,
     axis_name: str = "",
 ) -> None:
+    """Write the figure of `components_figure` to a file."""
+    figure = components_figure(
+        components, titles, truth=truth, ranges=ranges, axis=axis, axis_name=axis_name
+    )
+    save_figure(figure, path)
+
+
+def components_figure(
+    components: Float[np.ndarray, "k c"],
+    titles: tuple[str, ...],
+    *,
+    truth: Float[np.ndarray, "k c"] | None = None,
+    ranges: Float[np.ndarray, "k e c"] | None = None,
+    axis: Float[np.ndarray, " c"] | None = None,
+    axis_name: str = "",
+) -> Figure:
     """A panel for each component, under its title, on the true one where it is known.
 
     Args:
-        path: of the picture.
         components: unit rows; the first 48 are shown.
         titles: one for each.
         truth: the true spectrum matched to each component, NaN where none is; scaled to unit rows.
@@ -37,37 +56,44 @@ def plot_components(
         axis: number of each band.
         axis_name: its name.
     """
-    shown = min(len(components), MOST_PANELS)
-    columns = min(shown, 3 if shown <= 9 else 6)
-    rows = -(-shown // columns)
-    figure = Figure(
-        figsize=(
-            max(4.2, (4 if columns <= 3 else 2.2) * columns),
-            0.5 + (2.2 if rows < 4 else 1.5) * rows,
-        )
-    )
+    num_panels = min(len(components), MAX_PANELS)
+    num_columns = min(num_panels, 3 if num_panels <= 9 else 6)
+    num_rows = -(-num_panels // num_columns)
+    figure_width = max(4.2, (4 if num_columns <= 3 else 2.2) * num_columns)
+    figure = Figure(figsize=(figure_width, 0.5 + (2.2 if num_rows < 4 else 1.5) * num_rows))
     bands = np.arange(components.shape[1]) if axis is None else axis
-    for i in range(shown):
-        panel = figure.add_subplot(rows, columns, i + 1)
+    for i in range(num_panels):
+        panel = figure.add_subplot(num_rows, num_columns, i + 1)
         if truth is not None and np.isfinite(truth[i]).all():
-            unit = truth[i] / np.linalg.norm(truth[i])
-            panel.plot(bands, unit, color=TRUE, linewidth=1.6, alpha=0.6, label="truth")
+            true_unit = truth[i] / np.linalg.norm(truth[i])
+            panel.plot(
+                bands, true_unit, color=TRUTH_COLOUR, linewidth=1.6, alpha=0.6, label="truth"
+            )
         if ranges is not None:
-            unit = components[i] / max(np.linalg.norm(components[i]), 1e-30)
-            every = np.concatenate([ranges[i], unit[None]]) * np.linalg.norm(components[i])
-            low, high = every.min(0), every.max(0)
-            panel.fill_between(bands, low, high, color=FOUND, alpha=0.3, linewidth=0, label="range")
-        panel.plot(bands, components[i], color=FOUND, linewidth=0.8, label="found")
+            low, high = _shaded_range(components[i], ranges[i])
+            style = {"color": ESTIMATE_COLOUR, "alpha": 0.3, "linewidth": 0, "label": "range"}
+            panel.fill_between(bands, low, high, **style)
+        panel.plot(bands, components[i], color=ESTIMATE_COLOUR, linewidth=0.8, label="found")
         panel.set_title(titles[i], fontsize=8)
         panel.tick_params(labelsize=6)
         panel.set_yticks([])
-        if bands[0] > bands[-1]:
+        if bands[0] > bands[-1]:  # wavenumbers are drawn from high to low
             panel.invert_xaxis()
         if i == 0 and (truth is not None or ranges is not None):
             panel.legend(fontsize=6)
-        if i >= shown - columns:
+        if i >= num_panels - num_columns:
             panel.set_xlabel(axis_name or "band", fontsize=7)
-    save_figure(figure, path)
+    return figure
+
+
+def _shaded_range(
+    component: Float[np.ndarray, " c"], unit_spectra: Float[np.ndarray, "e c"]
+) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
+    """Least and largest value of a component and its alternatives, on its scale."""
+    norm = np.linalg.norm(component)
+    unit_component = component / max(norm, 1e-30)
+    alternatives = np.concatenate([unit_spectra, unit_component[None]]) * norm
+    return alternatives.min(0), alternatives.max(0)
 
 
 def plot_concentrations(
@@ -79,24 +105,26 @@ def plot_concentrations(
 
     Args:
         path: of the picture.
-        concentrations: samples by components; 400 samples are shown at most.
+        concentrations: samples by components; 400 samples are drawn at most.
         truth: of the matched true component in the units of ``concentrations``, NaN where none is.
     """
     figure = Figure(figsize=(10 if truth is not None else 5.5, 4.2))
     panel = figure.add_subplot(1, 1 if truth is None else 2, 1)
-    step = max(1, -(-len(concentrations) // 400))
+    step = max(1, -(-len(concentrations) // MAX_SAMPLES))
     edges = (0.5, concentrations.shape[1] + 0.5, len(concentrations) + 0.5, 0.5)
-    shown = concentrations[::step]
-    image = panel.imshow(shown, aspect="auto", interpolation="nearest", extent=edges)
-    whole(panel.xaxis, panel.yaxis)
+    image = panel.imshow(
+        concentrations[::step], aspect="auto", interpolation="nearest", extent=edges
+    )
+    integer_ticks(panel.xaxis, panel.yaxis)
     figure.colorbar(image, ax=panel)
     panel.set(xlabel="component", ylabel="sample", title="concentrations")
     if truth is not None:
         panel = figure.add_subplot(1, 2, 2)
-        known = np.isfinite(truth)
-        largest = float(truth[known].max(initial=1e-12))
+        has_truth = np.isfinite(truth)
+        largest = float(truth[has_truth].max(initial=1e-12))
         panel.plot([0, largest], [0, largest], color="grey", linewidth=0.8)
-        panel.plot(truth[known], concentrations[known], ".", color=FOUND, markersize=3, alpha=0.5)
+        style = {"color": ESTIMATE_COLOUR, "markersize": 3, "alpha": 0.5}
+        panel.plot(truth[has_truth], concentrations[has_truth], ".", **style)
         panel.set(xlabel="true", ylabel="found", title="against the truth")
     save_figure(figure, path)
 
@@ -108,7 +136,7 @@ def plot_residual(
     axis: Float[np.ndarray, " c"] | None = None,
     axis_name: str = "",
 ) -> None:
-    """Root mean square of the residual by band and by sample, beside the noise told from the fit.
+    """Root mean square of the residual by band and by sample, beside the expected noise.
 
     Args:
         path: of the picture.
@@ -120,18 +148,20 @@ def plot_residual(
     figure = Figure(figsize=(10, 3.4))
     panel = figure.add_subplot(1, 2, 1)
     bands = np.arange(residual.shape[1]) if axis is None else axis
-    panel.plot(bands, np.sqrt((residual**2).mean(0)), color=FOUND, linewidth=0.8, label="RMS")
-    panel.plot(bands, residual.mean(0), color=TRUE, linewidth=0.8, label="mean")
+    band_rms = np.sqrt((residual**2).mean(0))
+    panel.plot(bands, band_rms, color=ESTIMATE_COLOUR, linewidth=0.8, label="RMS")
+    panel.plot(bands, residual.mean(0), color=TRUTH_COLOUR, linewidth=0.8, label="mean")
     if bands[0] > bands[-1]:
         panel.invert_xaxis()
     panel.set(xlabel=axis_name or "band", title="residual by band")
     panel.legend(fontsize=7)
     panel = figure.add_subplot(1, 2, 2)
-    samples, sizes = np.arange(1, len(residual) + 1), np.sqrt((residual**2).mean(1))
-    panel.plot(samples, sizes, ".", color=FOUND, markersize=3, label="RMS")
+    samples = np.arange(1, len(residual) + 1)
+    residual_rms = np.sqrt((residual**2).mean(1))
+    panel.plot(samples, residual_rms, ".", color=ESTIMATE_COLOUR, markersize=3, label="RMS")
     if expected is not None:
-        panel.plot(samples, expected, color=TRUE, linewidth=0.8, label="noise law")
-    whole(panel.xaxis)
+        panel.plot(samples, expected, color=TRUTH_COLOUR, linewidth=0.8, label="expected noise")
+    integer_ticks(panel.xaxis)
     panel.set(xlabel="sample", title="residual by sample")
     panel.legend(fontsize=7)
     save_figure(figure, path)
@@ -144,21 +174,21 @@ def plot_training(path: Path, metrics: Path) -> None:
     figure = Figure(figsize=(10, 3.4))
     for i, (name, title) in enumerate((("active", "components"), ("loss", "loss"))):
         panel = figure.add_subplot(1, 2, i + 1)
-        panel.plot(steps, [row[name] for row in rows], color=FOUND, linewidth=1)
+        panel.plot(steps, [row[name] for row in rows], color=ESTIMATE_COLOUR, linewidth=1)
         panel.set(xlabel="step", title=title)
         if name == "active":
-            whole(panel.yaxis)
+            integer_ticks(panel.yaxis)
     save_figure(figure, path)
 
 
-def whole(*axes: Axis) -> None:
-    """Ticks at whole numbers alone."""
+def integer_ticks(*axes: Axis) -> None:
+    """Ticks at integers only."""
     for axis in axes:
         axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a picture, and the folder that it is in."""
+    """Write a picture; its folder is made if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

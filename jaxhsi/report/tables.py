@@ -45,9 +45,9 @@ def _sure(chance: float) -> str:
     return "> 99%" if chance > 0.99 else f"{chance:.0%}"
 
 
-def quantity_table(scores: Mapping[str, dict]) -> Table:
+def unmixing_table(scores: Mapping[str, dict]) -> Table:
     """How well each cube or table was unmixed, and how fast."""
-    columns = ("data", "spectra", "R2", "beyond noise", "components each", "per second")
+    columns = ("data", "spectra", "R2", "poorly explained", "components each", "per second")
     table = Table(*columns, title="concentrations")
     for name, row in scores.items():
         unit = "pixels" if "pixels" in row else "spectra"
@@ -55,7 +55,7 @@ def quantity_table(scores: Mapping[str, dict]) -> Table:
             name,
             f"{row[unit]:,}",
             format_number(row["r2"]),
-            f"{row['beyond_noise']:.2%}",
+            f"{row['poorly_explained']:.2%}",
             f"{row['mean_components']:.2f}",
             f"{row[f'{unit}_per_second']:,.0f}",
         )

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxhsi.report.spectra_plots import FOUND, TRUE, save_figure
+from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR, save_figure
 from jaxhsi.training.best_state import PREFIX
 
 CURVE_PANELS = (
@@ -42,7 +42,7 @@ def plot_training_curves(path: Path, metrics: Path, best_step: int) -> None:
     figure = Figure(figsize=(3.5 * columns, 2.6 * height))
     for i, (title, found) in enumerate(curves):
         panel = figure.add_subplot(height, columns, i + 1)
-        for colour, (name, points) in zip((FOUND, "#7f7f7f"), found.items(), strict=False):
+        for colour, (name, points) in zip((ESTIMATE_COLOUR, "#7f7f7f"), found.items(), strict=False):
             marker = "." if len(points) <= 60 else ""
             panel.plot(*zip(*points, strict=True), marker, ls="-", color=colour, lw=1, label=name)
         _mark(panel, best_step, next(iter(found.values())), f"best, step {best_step}" * (i == 0))
@@ -69,7 +69,7 @@ def _curves(rows: list[dict[str, Any]], names: dict[str, str]) -> dict[str, list
 
 def _mark(panel: Axes, step: int, points: list, label: str) -> None:
     """A line at the best step, and a dot where the curve was looked at then."""
-    panel.axvline(step, color=TRUE, lw=0.8, ls="--")
+    panel.axvline(step, color=TRUTH_COLOUR, lw=0.8, ls="--")
     for at, value in points:
         if at == step:
-            panel.plot([at], [value], "o", color=TRUE, ms=4, label=label)
+            panel.plot([at], [value], "o", color=TRUTH_COLOUR, ms=4, label=label)

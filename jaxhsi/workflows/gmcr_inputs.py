@@ -13,7 +13,7 @@ from jaxhsi.data.tables.truth import Truth, load_spectra, load_truth
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class GMCRInputs:
     """Spectra to take apart and what is known about them.
 
     Attributes:
@@ -29,7 +29,7 @@ class Problem:
     library_names: tuple[str, ...] | None = None
 
 
-def open_problem(config: GMCRConfig) -> Problem:
+def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
     """Read and check the data, truth and library that a configuration names.
 
     Raises:
@@ -37,8 +37,8 @@ def open_problem(config: GMCRConfig) -> Problem:
             fewer spectra than ``num_components`` or ``num_candidates``, or negative values that are
             not noise where none are allowed.
     """
-    problem = _built_in(config) if config.data is None else _from_files(config)
-    table = problem.table
+    inputs = _built_in(config) if config.data is None else _from_files(config)
+    table = inputs.table
     count, bands = table.spectra.shape
     gated = config.method == "gated"
     for name in ("num_components", "num_candidates"):
@@ -52,24 +52,24 @@ def open_problem(config: GMCRConfig) -> Problem:
         option = "--solver.non_negative false" if gated else "--joint.pool.non_negative null"
         note = negative_note(table.spectra, table.source, option)
         if note:
-            problem = replace(problem, table=table._replace(notes=(*table.notes, note)))
+            inputs = replace(inputs, table=table._replace(notes=(*table.notes, note)))
     if config.library is None:
-        return problem
+        return inputs
     library, names = load_spectra(config.library, table)
-    return replace(problem, library=library, library_names=names)
+    return replace(inputs, library=library, library_names=names)
 
 
-def _built_in(config: GMCRConfig) -> Problem:
+def _built_in(config: GMCRConfig) -> GMCRInputs:
     options = config.mixture
     count = config.samples or 4 * options.num_components
     made = jax.device_get(mixtures(jax.random.key(config.seed), count, options))
     noise = "no noise" if options.snr_db is None else f"{options.snr_db:g} dB"
     note = f"{count} built-in mixtures of {options.num_components} components, {noise}"
     table = Table(made.data, np.arange(count), source="the built-in mixtures", notes=(note,))
-    return Problem(table, Truth(made.components, made.concentrations, made.clean))
+    return GMCRInputs(table, Truth(made.components, made.concentrations, made.clean))
 
 
-def _from_files(config: GMCRConfig) -> Problem:
+def _from_files(config: GMCRConfig) -> GMCRInputs:
     table = open_table(
         config.data,
         spectra=config.spectra,
@@ -79,4 +79,4 @@ def _from_files(config: GMCRConfig) -> Problem:
         pixels=config.pixels,
         seed=config.seed,
     )
-    return Problem(table, None if config.truth is None else load_truth(config.truth, table))
+    return GMCRInputs(table, None if config.truth is None else load_truth(config.truth, table))

@@ -11,25 +11,26 @@ from rich.console import Console
 from jaxhsi.config.files import check_same_run, write_config
 from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
 from jaxhsi.data.tables.truth import Truth
-from jaxhsi.gmcr.nonlinear import suspicion
-from jaxhsi.report.component_count import certainty_scores, certainty_sentence, plot_count
-from jaxhsi.report.component_ranges import range_scores, range_sentences
-from jaxhsi.report.csv_files import component_names, write_components, write_samples
-from jaxhsi.report.noise import noise_scores, noise_sentences
+from jaxhsi.report.csv_files import numbered_names, write_components, write_concentrations
+from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.tables import component_table, fit_table
 from jaxhsi.sharding import device_mesh
+from jaxhsi.training.checkpoints import Checkpoints
+from jaxhsi.training.metrics_writer import Logbook
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import CONFIG, check_folder, claim_folder, fresh_folder
-from jaxhsi.workflows.abundance_maps import Tool, unmix_cubes
-from jaxhsi.workflows.gmcr_inputs import Problem, open_problem
-from jaxhsi.workflows.gmcr_methods import Answer, gated_answer, joint_answer
-from jaxhsi.workflows.gmcr_scores import Findings, draw, fit_scores, match, score
+from jaxhsi.unmixing import unmix
+from jaxhsi.unmixing_result import UnmixingResult
+from jaxhsi.workflows.abundance_maps import Unmixer, unmix_cubes
+from jaxhsi.workflows.gmcr_inputs import GMCRInputs, open_gmcr_inputs
+from jaxhsi.workflows.gmcr_scores import draw_pictures, match_components, result_scores
+from jaxhsi.workflows.gmcr_upstream_run import SUMMARY, run_upstream
 
 
-def unmix_table(
+def run_gmcr(
     config: GMCRConfig, *, resume: bool = False, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Find the components of mixed spectra and leave them, scored and drawn, in a folder.
+    """Read spectra, unmix them, and leave components, scores and pictures in a folder.
 
     Returns:
         What ``scores.json`` holds.
@@ -39,100 +40,102 @@ def unmix_table(
         FileNotFoundError, ValueError: data or options that cannot be used. Raised before anything
             is trained, and before anything is deleted.
     """
-    console, began = Console(), time.perf_counter()
+    console, start_time = Console(), time.perf_counter()
     folder = config.out or fresh_folder(Path("runs"), "gmcr")
     check_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
         check_same_run(config, folder / CONFIG, FREE_TO_CHANGE)
-    problem = open_problem(config)
-    table = problem.table
-    mesh = device_mesh(config.devices, len(table.spectra))
+    inputs = open_gmcr_inputs(config)
+    table = inputs.table
+    device_mesh(config.devices, len(table.spectra))  # refuses a number that there is not
     console.print(f"{len(table.spectra):,} spectra of {table.spectra.shape[1]} bands")
-    for note in table.notes:
-        console.print(f"- {note}", soft_wrap=True)
+    _print_list(console, table.notes)
     claim_folder(folder, overwrite=overwrite)
     write_config(config, folder / CONFIG)
 
     if config.method == "upstream":
-        answer = joint_answer(config, problem, folder)
+        result = run_upstream(config, inputs, folder)
     else:
-        with ProgressBars(console) as bars:
-            answer = gated_answer(config, problem, folder, mesh, bars)
-    scores = _scores(answer, problem)
-    doubt = None if answer.misfit is None else suspicion(answer.misfit, config.mixing)
-    if doubt is not None:
-        console.print(f"- {doubt}", soft_wrap=True)
-    where, cubes = _write(folder, answer, problem)
-    if cubes:
-        scores["cubes"] = cubes
-    ranges = None if answer.turned is None else answer.turned.spectrum
-    draw(folder, table, answer.found, problem.truth, ranges)
-    count = len(answer.found.components)
-    if answer.certainty is not None:
-        true = None if problem.truth is None else len(problem.truth.components)
-        plot_count(folder / "pictures" / "count.png", answer.certainty, count, true)
-    scores["seconds"] = time.perf_counter() - began
+        with ProgressBars(console) as progress_bars:
+            result = _unmix_with_checkpoints(config, inputs, folder, progress_bars)
+        result.save(folder)
+    scores = result_scores(table, result, inputs.truth)
+    location, cube_scores = _write_results(folder, result, inputs)
+    if cube_scores:
+        scores["cubes"] = cube_scores
+    draw_pictures(folder, table, result, inputs.truth)
+    scores["seconds"] = time.perf_counter() - start_time
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
-    _show(console, scores, answer.found, problem.truth)
-    for sentence in [] if answer.departures is None else noise_sentences(scores["noise"]):
-        console.print(f"- {sentence}", soft_wrap=True)
-    told = [] if ranges is None else range_sentences(scores["range"], answer.found.names)
-    for sentence in told:
-        console.print(f"- {sentence}", soft_wrap=True)
-    if "certainty" in scores:
-        asked = count == config.num_components
-        sentence = certainty_sentence(scores["certainty"], count, asked=asked)
-        console.print(f"- {sentence}", soft_wrap=True)
-    ended = f"{count} components; concentrations are in {where}, all in {folder}"
-    console.print(ended, soft_wrap=True)  # a path broken over two lines cannot be copied
+    _print_tables(console, scores, result, inputs.truth)
+    sentences = result_sentences(
+        scores, result.component_names, config.mixing, config.num_components
+    )
+    _print_list(console, sentences)
+    summary = f"{result.num_components} components; concentrations are in {location}"
+    console.print(f"{summary}, all in {folder}", soft_wrap=True)  # a path is not to be broken
     return scores
 
 
-def _scores(answer: Answer, problem: Problem) -> dict[str, Any]:
-    """Of the answer, and of the networks on the same spectra."""
-    table, truth = problem.table, problem.truth
-    scores = score(table, answer.found, truth)
-    reconstruction = answer.found.reconstruct(answer.networks(table.spectra))
-    scores["converged"] = answer.converged
-    spectra = answer.found.without_offset(table.spectra)
-    scores["amortised"] = fit_scores(spectra, reconstruction, truth)
-    level, exponent = (float(part) for part in answer.law)
-    noise = {"level": level, "exponent": exponent, "unit": answer.unit}
-    if answer.departures is not None:
-        size = np.sqrt(np.mean(table.spectra.astype(np.float64) ** 2, axis=1))
-        share = float(np.median(answer.found.noise / size))
-        noise |= noise_scores(answer.departures, share, answer.unit)
-    scores |= {"noise": noise}
-    if answer.certainty is not None:
-        scores["certainty"] = certainty_scores(answer.certainty, answer.opinions)
-    if answer.turned is not None:
-        scores["range"] = range_scores(answer.turned)
-    if answer.misfit is None:
-        return scores
-    misfit = {name: np.asarray(part).tolist() for name, part in answer.misfit._asdict().items()}
-    return scores | {"misfit": misfit}
+def _unmix_with_checkpoints(
+    config: GMCRConfig, inputs: GMCRInputs, folder: Path, progress_bars: ProgressBars
+) -> UnmixingResult:
+    """`jaxhsi.unmix` with the options of the command; goes on from the newest checkpoint."""
+    with Checkpoints(folder / "checkpoints") as checkpoints:
+        # Checkpoints are numbered by phase, metrics by step.
+        first_step = (checkpoints.latest() or 0) * config.solver.steps
+        return unmix(
+            inputs.table.spectra,
+            num_components=config.num_components,
+            num_candidates=config.num_candidates,
+            restarts=config.restarts,
+            library=inputs.library,
+            library_names=inputs.library_names,
+            mixing=config.mixing,
+            priors=config.priors.chosen(),
+            options=config.solver,
+            network_options=config.amortised,
+            ranges=config.ranges,
+            seed=config.seed,
+            devices=config.devices,
+            axis=inputs.table.axis,
+            axis_name=inputs.table.axis_name,
+            on_progress=progress_bars,
+            logbook=Logbook(folder, first_step, None, SUMMARY),
+            checkpoints=checkpoints,
+        )
 
 
-def _write(folder: Path, answer: Answer, problem: Problem) -> tuple[str, dict[str, Any]]:
+def _write_results(
+    folder: Path, result: UnmixingResult, inputs: GMCRInputs
+) -> tuple[str, dict[str, Any]]:
     """Components and concentrations; says where the latter are, and the scores of cubes."""
-    table, found = problem.table, answer.found
-    write_components(folder / "components.csv", found.components, table, found.names)
+    table, names = inputs.table, result.component_names
+    write_components(folder / "components.csv", result.components, table, names)
     if not table.cubes:
         stem = folder / "concentrations"
-        return write_samples(stem, table, found.concentrations, found.names), {}
-    sizes = np.linalg.norm(found.components, axis=1)
-    tool = Tool(found.names, sizes, answer.networks, answer.explain)
-    note = f"unmixed by EB-gMCR into {len(sizes)} components"
-    return unmix_cubes(folder, table.cubes, tool, [note])
+        return write_concentrations(stem, table, result.concentrations, names), {}
+    sizes = np.linalg.norm(result.components, axis=1)
+    unmixer = Unmixer(names, sizes, result.transform, result.evaluate)
+    history = f"unmixed by EB-gMCR into {result.num_components} components"
+    return unmix_cubes(folder, table.cubes, unmixer, [history])
 
 
-def _show(console: Console, scores: dict[str, Any], found: Findings, truth: Truth | None) -> None:
-    paired, cosines = match(found.components, truth), None
-    if truth is not None and paired is not None:
-        labels = component_names(len(truth.components), truth.names)
-        shown = ["" if i < 0 else labels[i] for i in paired.index]
-        cosines = list(zip(shown, paired.cosine.tolist(), strict=True))
-    samples = (found.concentrations != 0).sum(0).tolist()
-    sure = scores.get("certainty", {}).get("confidence")
-    console.print(component_table(found.names, scores["variance_share"], samples, cosines, sure))
-    console.print(fit_table(scores, scores["amortised"]))
+def _print_tables(
+    console: Console, scores: dict[str, Any], result: UnmixingResult, truth: Truth | None
+) -> None:
+    matched_names = None
+    component_match = match_components(result.components, truth)
+    if truth is not None and component_match is not None:
+        true_names = numbered_names(len(truth.components), truth.names)
+        labels = ["" if i < 0 else true_names[i] for i in component_match.true_index]
+        matched_names = list(zip(labels, component_match.cosine.tolist(), strict=True))
+    usage = (result.concentrations != 0).sum(0).tolist()
+    confidence = scores.get("diagnostics", {}).get("confidence")
+    shares = scores["variance_share"]
+    console.print(component_table(result.component_names, shares, usage, matched_names, confidence))
+    console.print(fit_table(scores, scores["networks"]))
+
+
+def _print_list(console: Console, sentences: Any) -> None:
+    for sentence in sentences:
+        console.print(f"- {sentence}", soft_wrap=True)

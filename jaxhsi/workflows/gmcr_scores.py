@@ -1,64 +1,59 @@
-"""What an unmixing run found, scored and drawn."""
+"""Scores and pictures of an unmixing result: its fit, and the truth where that is known."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int
 
 from jaxhsi.data.tables.table import Table
 from jaxhsi.data.tables.truth import Truth
 from jaxhsi.gmcr.metrics import fit_sums, matched_cosines, nmse, r2, variance_share
 from jaxhsi.report import spectra_plots
+from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
+from jaxhsi.report.component_ranges import range_scores
+from jaxhsi.report.noise import noise_scores
+from jaxhsi.unmixing_result import UnmixingResult
 
 
-class Findings(NamedTuple):
-    """The answer for the spectra of a table, in the units of its file.
+class ComponentMatch(NamedTuple):
+    """Pairs of estimated and true components.
 
     Attributes:
-        components: unit rows, unless a prior fixes their size.
-        concentrations: of each component in each spectrum.
-        noise: deviation that the noise law gives each spectrum.
-        names: of the components.
-        mix: spectra of given concentrations where mixing is not linear.
-        offset: that all spectra have beside the mixture.
+        true_index: true component of each estimated one, -1 where there is none.
+        cosine: of both spectra, NaN where there is none.
     """
 
-    components: Float32[np.ndarray, "k c"]
-    concentrations: Float32[np.ndarray, "n k"]
-    noise: Float32[np.ndarray, " n"]
-    names: tuple[str, ...]
-    mix: Callable[[Float32[np.ndarray, "n k"]], Float32[np.ndarray, "n c"]] | None = None
-    offset: Float32[np.ndarray, " c"] | None = None
-
-    def without_offset(self, spectra: Float32[np.ndarray, "n c"]) -> Float32[np.ndarray, "n c"]:
-        """What mixtures have to explain of the spectra."""
-        return spectra if self.offset is None else spectra - self.offset
-
-    def reconstruct(self, concentrations: Float32[np.ndarray, "n k"]) -> Float32[np.ndarray, "n c"]:
-        """Spectra of these concentrations, without offset."""
-        if self.mix is None:
-            return concentrations @ self.components
-        return self.mix(concentrations)
-
-
-class Match(NamedTuple):
-    """True component of each found one, -1 where there is none, and their cosine (else NaN)."""
-
-    index: Int[np.ndarray, " k"]
+    true_index: Int[np.ndarray, " k"]
     cosine: Float[np.ndarray, " k"]
 
 
-def match(components: Float32[np.ndarray, "k c"], truth: Truth | None) -> Match | None:
-    """Pair found and true components so that the sum of cosines is largest."""
+def match_components(
+    components: Float[np.ndarray, "k c"], truth: Truth | None
+) -> ComponentMatch | None:
+    """Pair estimated and true components so that the sum of cosines is largest.
+
+    >>> true_components = np.eye(3)[:2]
+    >>> match_components(np.eye(3)[::-1], Truth(true_components)).true_index
+    array([-1,  1,  0])
+    """
     if truth is None:
         return None
-    cosines, found, true = matched_cosines(components, truth.components)
-    paired = Match(np.full(len(components), -1), np.full(len(components), np.nan))
-    paired.index[found], paired.cosine[found] = true, cosines
-    return paired
+    cosines, rows, true_rows = matched_cosines(components, truth.components)
+    count = len(components)
+    component_match = ComponentMatch(np.full(count, -1), np.full(count, np.nan))
+    component_match.true_index[rows], component_match.cosine[rows] = true_rows, cosines
+    return component_match
+
+
+def noise_free_spectra(truth: Truth | None) -> Float[np.ndarray, "n c"] | None:
+    """Noise-free data as given, or as the linear mixture of what is given, or None."""
+    if truth is None:
+        return None
+    if truth.clean is None and truth.concentrations is not None:
+        return truth.concentrations @ truth.components
+    return truth.clean
 
 
 # Scores -------------------------------------------------------------------------------------------
@@ -70,98 +65,123 @@ def fit_scores(
     """Normalised MSE and R2 of a reconstruction; also against noise-free data where known."""
     sums = fit_sums(jnp.asarray(spectra), jnp.asarray(reconstruction))
     scores = {"r2": float(r2(sums)), "nmse": float(nmse(sums))}
-    clean = noise_free(truth)
-    if clean is not None:
-        scores["r2_noise_free"] = _r2(clean, reconstruction)
+    clean_spectra = noise_free_spectra(truth)
+    if clean_spectra is not None:
+        scores["r2_noise_free"] = _r2(clean_spectra, reconstruction)
     return scores
+
+
+def result_scores(table: Table, result: UnmixingResult, truth: Truth | None) -> dict[str, Any]:
+    """What ``scores.json`` holds of a result, and of the networks on the same spectra."""
+    spectra = result.subtract_offset(table.spectra)
+    scores = _solver_scores(spectra, result, truth)
+    network_concentrations = result.transform(table.spectra)
+    reconstruction = result.reconstruct(network_concentrations, with_offset=False)
+    scores["converged"] = result.converged
+    scores["networks"] = fit_scores(spectra, reconstruction, truth)
+    scores["noise"] = _noise_scores(table, result)
+    if result.diagnostics is not None:
+        scores["diagnostics"] = diagnostic_scores(result.diagnostics, result.restarts)
+    if result.ranges is not None:
+        scores["ranges"] = range_scores(result.ranges)
+    if result.goodness_of_fit is not None:
+        parts = result.goodness_of_fit._asdict().items()
+        scores["goodness_of_fit"] = {name: np.asarray(part).tolist() for name, part in parts}
+    return scores
+
+
+def _solver_scores(
+    spectra: Float[np.ndarray, "n c"], result: UnmixingResult, truth: Truth | None
+) -> dict[str, Any]:
+    components, concentrations = result.components, result.concentrations
+    reconstruction = result.reconstruct(concentrations, with_offset=False)
+    scores = {
+        "num_components": result.num_components,
+        **fit_scores(spectra, reconstruction, truth),
+        "variance_share": variance_share(spectra, concentrations, components).tolist(),
+    }
+    component_match = match_components(components, truth)
+    if truth is None or component_match is None:
+        return scores
+    matched_cosines_ = component_match.cosine[component_match.true_index >= 0]
+    scores |= {
+        "true_components": len(truth.components),
+        "matched_cosine_mean": float(matched_cosines_.mean()),
+        "matched_cosine_min": float(matched_cosines_.min()),
+        "matched": component_match.true_index.tolist(),
+    }
+    clean_spectra = noise_free_spectra(truth)
+    if clean_spectra is not None:  # a fit above this score has fitted noise
+        scores["r2_of_truth"] = _r2(spectra, clean_spectra)
+    return scores
+
+
+def _noise_scores(table: Table, result: UnmixingResult) -> dict[str, Any]:
+    level, exponent = (float(part) for part in result.noise_level)
+    scores = {"level": level, "exponent": exponent, "unit": result.model.data_unit}
+    if result.noise_model is None:
+        return scores
+    signal = np.sqrt(np.mean(table.spectra.astype(np.float64) ** 2, axis=1))
+    noise_share = float(np.median(result.noise_deviation / signal))
+    return scores | noise_scores(result.noise_model, noise_share, result.model.data_unit)
 
 
 def _r2(x: Float[np.ndarray, "n c"], reconstruction: Float[np.ndarray, "n c"]) -> float:
     return float(r2(fit_sums(jnp.asarray(x), jnp.asarray(reconstruction))))
 
 
-def noise_free(truth: Truth | None) -> Float[np.ndarray, "n c"] | None:
-    """Noise-free data as given, or as the linear mixture of what is given, or None."""
-    if truth is None:
-        return None
-    if truth.clean is None and truth.concentrations is not None:
-        return truth.concentrations @ truth.components
-    return truth.clean
-
-
-def score(table: Table, found: Findings, truth: Truth | None) -> dict[str, Any]:
-    """What ``scores.json`` holds of an answer."""
-    spectra = found.without_offset(table.spectra)
-    reconstruction = found.reconstruct(found.concentrations)
-    share = variance_share(spectra, found.concentrations, found.components)
-    scores = {
-        "num_components": len(found.components),
-        **fit_scores(spectra, reconstruction, truth),
-        "variance_share": np.asarray(share).tolist(),
-    }
-    paired = match(found.components, truth)
-    if truth is None or paired is None:
-        return scores
-    known = paired.cosine[paired.index >= 0]
-    scores |= {
-        "true_components": len(truth.components),
-        "matched_cosine_mean": float(known.mean()),
-        "matched_cosine_min": float(known.min()),
-        "matched": paired.index.tolist(),
-    }
-    clean = noise_free(truth)
-    if clean is not None:  # a fit above this has fitted noise
-        scores["r2_of_truth"] = _r2(spectra, clean)
-    return scores
-
-
 # Pictures -----------------------------------------------------------------------------------------
 
 
-def draw(
-    folder: Path,
-    table: Table,
-    found: Findings,
-    truth: Truth | None,
-    ranges: Float[np.ndarray, "k e c"] | None = None,
-) -> None:
-    """Pictures of components with their ranges, concentrations, residual and training."""
-    paired = match(found.components, truth)
+def draw_pictures(folder: Path, table: Table, result: UnmixingResult, truth: Truth | None) -> None:
+    """Pictures of components and their ranges, concentrations, residual, training and count."""
+    component_match = match_components(result.components, truth)
     pictures = folder / "pictures"
-    names, matched, amounts = found.names, None, None
-    if truth is not None and paired is not None:
-        names = tuple(f"{name}: {_title(i, truth, paired)}" for i, name in enumerate(names))
-        matched = _of_matches(truth.components.T, paired).T
+    titles, true_spectra, true_concentrations = result.component_names, None, None
+    if truth is not None and component_match is not None:
+        titles = tuple(
+            f"{name}: {_match_title(i, truth, component_match)}" for i, name in enumerate(titles)
+        )
+        true_spectra = _matched_columns(truth.components.T, component_match).T
         if truth.concentrations is not None:
-            sizes = np.linalg.norm(truth.components, axis=1)  # found components are unit rows
-            amounts = _of_matches(truth.concentrations * sizes, paired)
+            norms = np.linalg.norm(truth.components, axis=1)  # estimated components are unit rows
+            true_concentrations = _matched_columns(truth.concentrations * norms, component_match)
     spectra_plots.plot_components(
         pictures / "components.png",
-        found.components,
-        names,
-        truth=matched,
-        ranges=ranges,
+        result.components,
+        titles,
+        truth=true_spectra,
+        ranges=None if result.ranges is None else result.ranges.spectrum,
         axis=table.axis,
         axis_name=table.axis_name,
     )
     spectra_plots.plot_concentrations(
-        pictures / "concentrations.png", found.concentrations, amounts
+        pictures / "concentrations.png", result.concentrations, true_concentrations
     )
-    residual = found.without_offset(table.spectra) - found.reconstruct(found.concentrations)
+    reconstruction = result.reconstruct(result.concentrations, with_offset=False)
+    residual = result.subtract_offset(table.spectra) - reconstruction
     spectra_plots.plot_residual(
-        pictures / "residual.png", residual, found.noise, table.axis, table.axis_name
+        pictures / "residual.png", residual, result.noise_deviation, table.axis, table.axis_name
     )
     spectra_plots.plot_training(pictures / "training.png", folder / "metrics.jsonl")
+    if result.diagnostics is not None:
+        true_count = None if truth is None else len(truth.components)
+        plot_component_count(
+            pictures / "count.png", result.diagnostics, result.num_components, true_count
+        )
 
 
-def _title(i: int, truth: Truth, paired: Match) -> str:
-    if paired.index[i] < 0:
+def _match_title(i: int, truth: Truth, component_match: ComponentMatch) -> str:
+    true_index = component_match.true_index[i]
+    if true_index < 0:
         return "not in the truth"
-    name = truth.names[paired.index[i]] if truth.names else f"true {paired.index[i] + 1}"
-    return f"{name}, cosine {paired.cosine[i]:.3f}"
+    name = truth.names[true_index] if truth.names else f"true {true_index + 1}"
+    return f"{name}, cosine {component_match.cosine[i]:.3f}"
 
 
-def _of_matches(columns: Float[np.ndarray, "m t"], paired: Match) -> Float[np.ndarray, "m k"]:
-    """The true columns in the order of the found ones, NaN where none is matched."""
-    chosen = columns[:, np.maximum(paired.index, 0)].astype(np.float64)
-    return np.where(paired.index >= 0, chosen, np.nan)
+def _matched_columns(
+    columns: Float[np.ndarray, "m t"], component_match: ComponentMatch
+) -> Float[np.ndarray, "m k"]:
+    """The true columns in the order of the estimated ones, NaN where none is matched."""
+    chosen = columns[:, np.maximum(component_match.true_index, 0)].astype(np.float64)
+    return np.where(component_match.true_index >= 0, chosen, np.nan)

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,23 +16,28 @@ from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths
 from jaxhsi.data.open import open_sources
 from jaxhsi.data.tables.table import Table, check_axis, is_cube, open_table
-from jaxhsi.report.csv_files import write_samples
-from jaxhsi.report.tables import quantity_table
+from jaxhsi.report.csv_files import write_concentrations
+from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
+from jaxhsi.report.tables import unmixing_table
 from jaxhsi.training.run_folder import CONFIG, SOLVED, UNMIXED, check_results, claim_folder
-from jaxhsi.workflows.abundance_maps import FOLDER, Tool, counted, scores_of, unmix_cubes
-from jaxhsi.workflows.unmixing_model import Solved, explainer, mixer, read_solved, unmixer
+from jaxhsi.workflows.abundance_maps import (
+    CONCENTRATIONS,
+    Unmixer,
+    count_scores,
+    count_spectra,
+    unmix_cubes,
+)
+from jaxhsi.workflows.unmixing_model import UnmixingModel, read_unmixing_model
 
-_MANY = 0.01  # share of spectra that are not explained which a user is told of
 
-
-class Data(NamedTuple):
+class NewData(NamedTuple):
     """What to unmix: tables by the stems of their files, or cubes."""
 
     tables: dict[str, Table]
     cubes: tuple[Cube, ...] = ()
 
 
-def quantify(config: UnmixConfig, *, overwrite: bool = False) -> dict[str, Any]:
+def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str, Any]:
     """Unmix new spectra as a run does, and leave concentrations, pictures and scores in a folder.
 
     Args:
@@ -47,34 +52,39 @@ def quantify(config: UnmixConfig, *, overwrite: bool = False) -> dict[str, Any]:
         FileNotFoundError, ValueError: a run, data or options that cannot be used. Raised before
             anything is unmixed, and before anything is deleted.
     """
-    console, solved = Console(), open_run(config.run)
+    console, model = Console(), load_finished_run(config.run)
     folder = config.out or config.run / "unmixed"
     check_results(folder, UNMIXED, "concentrations", overwrite=overwrite)
-    data = _open_data(config, solved)
+    data = _open_data(config, model)
     claim_folder(folder, overwrite=overwrite, mark=UNMIXED)
     write_config(config, folder / UNMIXED)
     for note in _notes(solved, data):
         console.print(f"- {note}", soft_wrap=True)
 
-    tool = Tool(solved.names, solved.sizes, unmixer(solved, config.refine), explainer(solved))
-    scores: dict[str, Any] = {"components": list(solved.names), "refine": config.refine}
+    unmixer = Unmixer(
+        model.component_names,
+        model.component_norms,
+        partial(model.transform, refine_steps=config.refine_steps),
+        model.evaluate,
+    )
+    names = list(model.component_names)
+    scores: dict[str, Any] = {"components": names, "refine_steps": config.refine_steps}
     if data.cubes:
-        done = f"unmixed by EB-gMCR into {len(solved.names)} components, {config.refine} steps"
-        where, found = unmix_cubes(folder, data.cubes, tool, [done], config.tile)
-        scores["cubes"] = found
+        history = f"unmixed by EB-gMCR into {len(names)} components, {config.refine_steps} steps"
+        location, rows = unmix_cubes(folder, data.cubes, unmixer, [history], config.tile)
+        scores["cubes"] = rows
     else:
-        where, found = _unmix_tables(folder, data.tables, tool)
-        scores["tables"] = found
+        location, rows = _unmix_tables(folder, data.tables, unmixer)
+        scores["tables"] = rows
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
-    console.print(quantity_table(found))
-    for name, row in found.items():
-        if row["beyond_noise"] > _MANY:
-            console.print(f"- {_doubt(name, row['beyond_noise'], config.refine)}", soft_wrap=True)
-    console.print(f"concentrations are in {where}, all in {folder}", soft_wrap=True)
+    console.print(unmixing_table(rows))
+    for sentence in poor_fit_sentences(rows, config.refine_steps):
+        console.print(f"- {sentence}", soft_wrap=True)
+    console.print(f"concentrations are in {location}, all in {folder}", soft_wrap=True)
     return scores
 
 
-def open_run(folder: Path) -> Solved:
+def load_finished_run(folder: Path) -> UnmixingModel:
     """What a finished run of gmcr left.
 
     Raises:
@@ -99,16 +109,16 @@ def open_run(folder: Path) -> Solved:
             f"{folder} has no {SOLVED}: the run is not finished, or was made by an earlier "
             f"version. python -m jaxhsi.train gmcr --out {folder} --resume writes it"
         )
-    return read_solved(folder / SOLVED)
+    return read_unmixing_model(folder / SOLVED)
 
 
 # Data ---------------------------------------------------------------------------------------------
 
 
-def _open_data(config: UnmixConfig, solved: Solved) -> Data:
+def _open_data(config: UnmixConfig, model: UnmixingModel) -> NewData:
     kinds = {path: is_cube(path, key=config.key, size=config.size) for path in config.data}
     if all(kinds.values()):
-        return Data({}, _open_cubes(config, solved))
+        return NewData({}, _open_cubes(config, model))
     if any(kinds.values()):
         first = {kind: path for path, kind in kinds.items()}
         raise ValueError(
@@ -118,25 +128,25 @@ def _open_data(config: UnmixConfig, solved: Solved) -> Data:
     for path in config.data:
         if (stem := Path(path).stem) in tables:
             raise ValueError(f"two tables have the stem {stem}, which results are named by: {path}")
-        tables[stem] = _open_table(config, path, solved)
-    return Data(tables)
+        tables[stem] = _open_table(config, path, model)
+    return NewData(tables)
 
 
-def _open_table(config: UnmixConfig, path: str, solved: Solved) -> Table:
+def _open_table(config: UnmixConfig, path: str, model: UnmixingModel) -> Table:
     table = open_table(path, spectra=config.spectra, key=config.key, least=1)
     name = _name(config)
-    if table.spectra.shape[1] != solved.components.shape[1]:
+    if table.spectra.shape[1] != model.components.shape[1]:
         raise ValueError(
             f"{path}: its spectra have {table.spectra.shape[1]} bands, those of {name} "
-            f"{solved.components.shape[1]}; give spectra of the same bands (are they in --spectra "
+            f"{model.components.shape[1]}; give spectra of the same bands (are they in --spectra "
             "columns?)"
         )
-    check_axis(name, solved.axis, table, config.tolerance)
+    check_axis(name, model.axis, table, config.tolerance)
     return table
 
 
-def _open_cubes(config: UnmixConfig, solved: Solved) -> tuple[Cube, ...]:
-    name, bands = _name(config), solved.components.shape[1]
+def _open_cubes(config: UnmixConfig, model: UnmixingModel) -> tuple[Cube, ...]:
+    name, bands = _name(config), model.components.shape[1]
     cubes = open_sources(
         config.data,
         **{"key": config.key, "layout": config.layout, "size": config.size},
@@ -144,12 +154,12 @@ def _open_cubes(config: UnmixConfig, solved: Solved) -> tuple[Cube, ...]:
         bands={name: bands},
     )
     waves = {cube.url: cube.wavelengths for cube in cubes}
-    if solved.axis is None or _in_nm(solved.axis_name):
-        check_wavelengths({name: solved.axis} | waves, config.tolerance)
+    if model.axis is None or _in_nm(model.axis_name):
+        check_wavelengths({name: model.axis} | waves, config.tolerance)
     else:
         logging.getLogger(__name__).warning(
             "the axis of %s is %s; wavelengths of cubes are not compared with it",
-            *(name, solved.axis_name or "without a name"),
+            *(name, model.axis_name or "without a name"),
         )
     return cubes
 
@@ -166,37 +176,29 @@ def _in_nm(axis_name: str) -> bool:
 
 
 def _unmix_tables(
-    folder: Path, tables: dict[str, Table], tool: Tool
+    folder: Path, tables: dict[str, Table], unmixer: Unmixer
 ) -> tuple[str, dict[str, dict[str, Any]]]:
     """``concentrations.csv`` of one table, ``concentrations/<stem>.csv`` of several."""
-    scores, written = {}, []
+    scores, written_files = {}, []
     single = len(tables) == 1
     if not single:
-        (folder / FOLDER).mkdir()
+        (folder / CONCENTRATIONS).mkdir()
     for name, table in tables.items():
-        began = time.perf_counter()
-        concentrations = tool.unmix(table.spectra)
-        explained = tool.explain(table.spectra, concentrations)
-        seconds = time.perf_counter() - began
-        scores[name] = scores_of(counted(explained, concentrations, tool.sizes), seconds, "spectra")
-        stem = folder / FOLDER if single else folder / FOLDER / name
-        written.append(write_samples(stem, table, concentrations, tool.names))
-    return written[0] if single else f"{FOLDER}/", scores
-
-
-def _notes(solved: Solved, data: Data) -> Sequence[str]:
-    notes = [note for table in data.tables.values() for note in table.notes]
-    if solved.mixing != "linear" and mixer(solved) is None:
-        notes.append(
-            f"{solved.mixing} mixing is of every spectrum's own, which networks do not know: new "
-            "spectra are unmixed as linear mixtures"
+        start_time = time.perf_counter()
+        concentrations = unmixer.transform(table.spectra)
+        evaluation = unmixer.evaluate(table.spectra, concentrations)
+        seconds = time.perf_counter() - start_time
+        counts = count_spectra(evaluation, concentrations, unmixer.component_sizes)
+        scores[name] = count_scores(counts, seconds, "spectra")
+        stem = folder / CONCENTRATIONS if single else folder / CONCENTRATIONS / name
+        written_files.append(
+            write_concentrations(stem, table, concentrations, unmixer.component_names)
         )
+    return written_files[0] if single else f"{CONCENTRATIONS}/", scores
+
+
+def _notes(model: UnmixingModel, data: NewData) -> list[str]:
+    notes = [note for table in data.tables.values() for note in table.notes]
+    if model.mixing != "linear" and model.shared_mixing is None:
+        notes.append(local_mixing_sentence(model.mixing))
     return notes
-
-
-def _doubt(name: str, share: float, refine: int) -> str:
-    remedy = "train on data that hold them" if refine else "--refine 10 may help, or train on them"
-    return (
-        f"{name}: {share:.1%} of the spectra hold more than the components and noise explain (more "
-        f"than twice the noise's variance is left); {remedy}"
-    )

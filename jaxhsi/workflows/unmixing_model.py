@@ -1,18 +1,18 @@
-"""What a finished run of gmcr unmixes new spectra with: kept in a file, and made into functions."""
+"""What a finished run of gMCR keeps: components, noise, mixing and the networks for new spectra."""
 
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Array, Float, Float32
 
 from jaxhsi.gmcr.amortised import Model, Options, amortised
 from jaxhsi.gmcr.amortised_training import unmix_stream
@@ -23,169 +23,195 @@ from jaxhsi.gmcr.noise_covariance import Noise
 from jaxhsi.gmcr.noise_model import NoiseLaw
 from jaxhsi.gmcr.whitening import into_frame
 
-BLOCK = 4096  # spectra that the networks take at a time
-VERSION = 1  # of the file
-_STRAIGHTENED = 8  # times that spectra are straightened before networks see them
+BLOCK_ROWS = 4096
+"""Spectra that the networks take at a time. Set by hand: 4096 x 200 bands are 3 MB; the result does
+not depend on it."""
 
-Unmix = Callable[[Float32[np.ndarray, "m c"]], Float32[np.ndarray, "m k"]]
-"""Concentrations of new spectra, both in the units of the file."""
+FILE_VERSION = 2
+"""Of the layout of the file. Files of other versions are refused."""
 
-Mix = Callable[[Float32[np.ndarray, "n k"]], Float32[np.ndarray, "n c"]]
-"""Spectra of given concentrations, without offset, in the units of the file."""
-
-
-class Solved(NamedTuple):
-    """All that is needed to unmix new spectra as a run does.
-
-    Attributes:
-        components: unit rows.
-        names: theirs.
-        unit: size that data are divided by.
-        sizes: of the components that are reported, whose concentrations are divided by them; 1
-            unless a prior fixes them.
-        noise: how it is not white, for data divided by ``unit``; without spikes.
-        model: the networks' parameters, for data in the frame where noise is white.
-        options: of the networks.
-        mixing: "linear" or a name in `jaxhsi.gmcr.mixing.MODELS`.
-        parameters: of that model, none where each spectrum has its own.
-        axis: number of each band, or None.
-        axis_name: what it is called, or empty.
-    """
-
-    components: Float32[np.ndarray, "k c"]
-    names: tuple[str, ...]
-    unit: float
-    sizes: Float32[np.ndarray, " k"]
-    noise: Noise
-    model: Model
-    options: Options
-    mixing: str = "linear"
-    parameters: Any = ()
-    axis: Float[np.ndarray, " c"] | None = None
-    axis_name: str = ""
+LINEARISATION_STEPS = 8
+"""Fixed-point steps by which new spectra are linearised under a mixing that is not linear. Set
+by hand; one more step costs one more pass of the networks."""
 
 
-class Explained(NamedTuple):
-    """How well concentrations explain spectra, in the units of the file.
+class FitEvaluation(NamedTuple):
+    """How well concentrations explain spectra, in the units of the data.
 
     Attributes:
-        spectra: without the offset that all of them have.
-        reconstruction: of these.
-        misfit: squared residual where noise is white over that expected, by degree of freedom.
+        spectra: the spectra without the offset that all of them have.
+        reconstruction: the model's spectra, without offset.
+        reduced_chi2: squared residual where noise is white, over its expectation, per degree of
+            freedom of each spectrum: about 1 is noise alone.
     """
 
     spectra: Float32[np.ndarray, "n c"]
     reconstruction: Float32[np.ndarray, "n c"]
-    misfit: Float32[np.ndarray, " n"]
+    reduced_chi2: Float32[np.ndarray, " n"]
 
 
-Explain = Callable[[Float32[np.ndarray, "n c"], Float32[np.ndarray, "n k"]], Explained]
-"""Spectra and concentrations compared."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UnmixingModel:
+    """All that is needed to unmix new spectra as a run does.
 
-
-# Functions ----------------------------------------------------------------------------------------
-
-
-def unmixer(solved: Solved, refine: int = 0) -> Unmix:
-    """Concentrations of any number of spectra, block by block, in memory that a block takes.
-
-    Where mixing is not linear, what it adds to linear mixing is taken off and the rest unmixed
-    anew, until little changes; unless each spectrum mixes in its own way, which networks do not
-    know.
-
-    Args:
-        solved: by a run.
-        refine: projected gradient steps after the networks, on the components that they found in
-            a spectrum; see `jaxhsi.gmcr.nnls`. Of straightened spectra, where mixing is not
-            linear.
+    Attributes:
+        components: unit rows (k, c).
+        component_names: theirs.
+        data_unit: number that data are divided by before anything else.
+        component_norms: lengths of the reported components, by which concentrations are divided; 1
+            unless a prior (closure) fixes the scale of concentrations.
+        noise_model: covariance and offset of the noise of data divided by ``data_unit``, without
+            spikes.
+        networks: parameters of the gating and concentration networks, which take whitened data.
+        network_options: options of the networks.
+        mixing: "linear" or a name in `jaxhsi.gmcr.mixing.MODELS`.
+        mixing_parameters: parameters of that model; empty where each spectrum has its own.
+        axis: number of each band (wavelength, wavenumber, ...), or None.
+        axis_name: name and unit of the axis, or empty.
     """
-    first = _linear(solved, 0)
-    last = _linear(solved, refine) if refine else first
-    mix = mixer(solved)
-    if mix is None:
-        return lambda new: last(new) / solved.sizes
 
-    def concentrations(new: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
-        codes, straight = first(new), new
-        for turn in range(1, _STRAIGHTENED + 1):
-            straight = new - (mix(codes) - codes @ solved.components)
-            codes = (last if turn == _STRAIGHTENED else first)(straight)
-        return codes / solved.sizes
+    components: Float32[np.ndarray, "k c"]
+    component_names: tuple[str, ...]
+    data_unit: float
+    component_norms: Float32[np.ndarray, " k"]
+    noise_model: Noise
+    networks: Model
+    network_options: Options
+    mixing: str = "linear"
+    mixing_parameters: Any = ()
+    axis: Float[np.ndarray, " c"] | None = None
+    axis_name: str = ""
 
-    return concentrations
+    @cached_property
+    def _whiten(self) -> Any:
+        """The map of scaled spectra to where noise is white; one Cholesky factor a model."""
+        return into_frame(self.noise_model)
+
+    @cached_property
+    def shared_mixing(self) -> Forward | None:
+        """The mixing model if it is not linear and its parameters hold for new spectra, or None."""
+        model = None if self.mixing == "linear" else MODELS[self.mixing]()
+        return None if model is None or model.local else model
+
+    @property
+    def offset(self) -> Float32[np.ndarray, " c"]:
+        """Constant spectrum in all spectra, in the units of the data."""
+        return np.asarray(self.noise_model.offset, np.float32) * np.float32(self.data_unit)
+
+    def transform(
+        self, spectra: Float32[np.ndarray, "n c"], refine_steps: int = 0
+    ) -> Float32[np.ndarray, "n k"]:
+        """Concentrations of new spectra, block by block, in the memory of one block.
+
+        Where mixing is not linear, what it adds to linear mixing is subtracted and the rest unmixed
+        anew, eight times; unless each spectrum has mixing parameters of its own, which networks
+        do not know: such spectra are unmixed as linear mixtures.
+
+        Args:
+            spectra: in the units of the data that the run was made of.
+            refine_steps: projected gradient steps after the networks, on the components that
+                these found in a spectrum, see `jaxhsi.gmcr.nnls`.
+        """
+        if self.shared_mixing is None:
+            return self._unit_concentrations(spectra, refine_steps) / self.component_norms
+        concentrations = self._unit_concentrations(spectra, 0)
+        for step in range(1, LINEARISATION_STEPS + 1):
+            linearised = spectra - (self.mix(concentrations) - concentrations @ self.components)
+            steps = refine_steps if step == LINEARISATION_STEPS else 0
+            concentrations = self._unit_concentrations(linearised, steps)
+        return concentrations / self.component_norms
+
+    def evaluate(
+        self, spectra: Float32[np.ndarray, "n c"], concentrations: Float32[np.ndarray, "n k"]
+    ) -> FitEvaluation:
+        """Compare spectra with the mixtures of concentrations; uses no networks.
+
+        Args:
+            spectra: in the units of the data.
+            concentrations: of the reported components, as `transform` returns them.
+        """
+        unit, dictionary = np.float32(self.data_unit), self.networks.dictionary
+        concentrations = concentrations * self.component_norms
+        linear = mixed = concentrations @ self.components
+        linearised = spectra
+        if self.shared_mixing is not None:
+            mixed = self.mix(concentrations)
+            linearised = spectra - (mixed - linear)
+        blocks = zip(padded_blocks(linearised), padded_blocks(concentrations), strict=True)
+        reduced_chi2 = [
+            _reduced_chi2(self._whiten(x / unit), c / unit, dictionary.components, dictionary.noise)
+            for x, c in blocks
+        ]
+        without_offset = spectra - self.offset if self.offset.any() else spectra
+        return FitEvaluation(without_offset, mixed, np.concatenate(reduced_chi2)[: len(spectra)])
+
+    def mix(self, concentrations: Float32[np.ndarray, "n k"]) -> Float32[np.ndarray, "n c"]:
+        """Mixtures of the unit rows under the shared mixing model, block by block."""
+        if self.shared_mixing is None:
+            return concentrations @ self.components
+        arguments = self.shared_mixing, self.mixing_parameters, self.components
+        parts = [mixed_spectra(*arguments, block) for block in padded_blocks(concentrations)]
+        return np.concatenate(parts)[: len(concentrations)]
+
+    def _unit_concentrations(
+        self, spectra: Float32[np.ndarray, "n c"], refine_steps: int
+    ) -> Float32[np.ndarray, "n k"]:
+        """Concentrations of the unit rows in linear mixtures."""
+        unit = np.float32(self.data_unit)
+        whitened = (self._whiten(block / unit) for block in padded_blocks(spectra))
+        unmix = partial(_network_unmix, self.network_options, refine_steps)
+        parts = [part.concentrations for part in unmix_stream(unmix, self.networks, whitened)]
+        return np.concatenate(parts)[: len(spectra)] * unit
 
 
-def explainer(solved: Solved) -> Explain:
-    """Compares spectra with what concentrations make of them; uses no networks."""
-    prepare, mix = into_frame(solved.noise), mixer(solved)
-    unit, book = np.float32(solved.unit), solved.model.dictionary
-    offset = np.asarray(solved.noise.offset, np.float32) * unit
-    misfit = jax.jit(spectrum_misfit)
-
-    def explain(
-        spectra: Float32[np.ndarray, "n c"], concentrations: Float32[np.ndarray, "n k"]
-    ) -> Explained:
-        codes = concentrations * solved.sizes
-        mixed, straight = codes @ solved.components, spectra
-        if mix is not None:
-            linear, mixed = mixed, mix(codes)
-            straight = spectra - (mixed - linear)
-        pairs = zip(blocks(straight), blocks(codes), strict=True)
-        parts = [misfit(prepare(x / unit), c / unit, book.components, book.noise) for x, c in pairs]
-        kept = spectra - offset if offset.any() else spectra
-        return Explained(kept, mixed, np.concatenate(parts)[: len(spectra)])
-
-    return explain
+def mixed_spectra(
+    forward: Forward,
+    mixing_parameters: Any,
+    components: Float32[np.ndarray, "k c"],
+    concentrations: Float32[np.ndarray, "n k"],
+) -> Float32[np.ndarray, "n c"]:
+    """Mixtures of components by a model that is not linear."""
+    arrays = jnp.asarray(concentrations), jnp.asarray(components)
+    return np.asarray(_forward_spectra(forward, mixing_parameters, *arrays))
 
 
-def mixer(solved: Solved) -> Mix | None:
-    """Mixtures of unit rows; None where these are linear or every spectrum mixes in its own way."""
-    model = None if solved.mixing == "linear" else MODELS[solved.mixing]()
-    if model is None or model.local:
-        return None
-    mixed = mixed_by(model, solved.parameters, solved.components)
-    return lambda c: np.concatenate([mixed(block) for block in blocks(c)])[: len(c)]
+@partial(jax.jit, static_argnames="forward")
+def _forward_spectra(forward: Forward, mixing_parameters: Any, c: Array, s: Array) -> Array:
+    return forward.spectra(mixing_parameters, c, s)
 
 
-def mixed_by(model: Forward, parameters: Any, components: Float32[np.ndarray, "k c"]) -> Mix:
-    """Mixtures of these components by a model that is not linear."""
-    spectra = jax.jit(model.spectra)
-    return lambda c: np.asarray(spectra(parameters, jnp.asarray(c), jnp.asarray(components)))
-
-
-def _linear(solved: Solved, refine: int) -> Unmix:
-    """Concentrations of unit rows in linear mixtures, block by block, each prepared first."""
-    prepare, unit = into_frame(solved.noise), np.float32(solved.unit)
-    unmix = jax.jit(partial(_unmix, solved.options, refine))
-
-    def concentrations(new: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
-        seen = (prepare(block / unit) for block in blocks(new))
-        parts = [part.concentrations for part in unmix_stream(unmix, solved.model, seen)]
-        return np.concatenate(parts)[: len(new)] * unit
-
-    return concentrations
-
-
-def _unmix(options: Options, refine: int, model: Model, x: Float[jax.Array, "n c"]) -> Unmixed:
-    """What the networks say of spectra where noise is white, and some steps from there."""
-    found, book = amortised(options).unmix(model, x), model.dictionary
-    if not refine:
-        return found
-    codes = projected_steps(
-        found.concentrations,
-        jnp.matmul(x, book.components.T, precision="highest"),
-        book.gram,
-        found.gates,
-        refine,
-        non_negative=options.non_negative,
+@partial(jax.jit, static_argnames=("network_options", "refine_steps"))
+def _network_unmix(
+    network_options: Options, refine_steps: int, networks: Model, x: Float[Array, "n c"]
+) -> Unmixed:
+    """What the networks say of whitened spectra, and projected gradient steps from there."""
+    unmixed, dictionary = amortised(network_options).unmix(networks, x), networks.dictionary
+    if not refine_steps:
+        return unmixed
+    concentrations = projected_steps(
+        unmixed.concentrations,
+        jnp.matmul(x, dictionary.components.T, precision="highest"),
+        dictionary.gram,
+        unmixed.gates,
+        refine_steps,
+        non_negative=network_options.non_negative,
     )
-    return found._replace(concentrations=codes, reconstruction=codes @ book.components)
+    return unmixed._replace(
+        concentrations=concentrations, reconstruction=concentrations @ dictionary.components
+    )
 
 
-def blocks(rows: Float32[np.ndarray, "n m"]) -> Iterator[Float32[np.ndarray, "l m"]]:
-    """Blocks of rows, the last with zero rows up to a power of two: few lengths to compile for."""
-    for start in range(0, len(rows), BLOCK):
-        block = rows[start : start + BLOCK]
+_reduced_chi2 = jax.jit(spectrum_misfit)
+
+
+def padded_blocks(rows: Float32[np.ndarray, "n m"]) -> Iterator[Float32[np.ndarray, "l m"]]:
+    """Blocks of rows, the last padded with zero rows to a power of two: few shapes to compile.
+
+    >>> [len(block) for block in padded_blocks(np.ones((4099, 2), np.float32))]
+    [4096, 4]
+    """
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
         missing = (1 << (len(block) - 1).bit_length()) - len(block)
         yield np.pad(block, ((0, missing), (0, 0))) if missing else block
 
@@ -193,38 +219,47 @@ def blocks(rows: Float32[np.ndarray, "n m"]) -> Iterator[Float32[np.ndarray, "l 
 # The file -----------------------------------------------------------------------------------------
 
 
-def write_solved(path: Path, solved: Solved) -> None:
-    """Write to a .npz file, which takes the place of an earlier one when it is whole."""
+def write_unmixing_model(path: Path, model: UnmixingModel) -> None:
+    """Write to a .npz file, which takes the place of an earlier one when it is complete."""
     settings = {
-        "version": VERSION,
-        "unit": solved.unit,
-        "mixing": solved.mixing,
-        "axis_name": solved.axis_name,
-        "options": asdict(solved.options),
+        "version": FILE_VERSION,
+        "data_unit": model.data_unit,
+        "mixing": model.mixing,
+        "axis_name": model.axis_name,
+        "network_options": asdict(model.network_options),
     }
-    arrays = {"components": solved.components, "sizes": solved.sizes, "names": list(solved.names)}
-    if solved.axis is not None:
-        arrays["axis"] = solved.axis
-    trees = {"noise": solved.noise, "model": solved.model, "parameters": solved.parameters}
-    partial_ = path.with_name(f"{path.name}.partial")
-    with partial_.open("wb") as file:
-        np.savez(file, settings=json.dumps(settings), **arrays, **_leaves(trees))
-    os.replace(partial_, path)
+    arrays = {
+        "components": model.components,
+        "component_norms": model.component_norms,
+        "component_names": list(model.component_names),
+    }
+    if model.axis is not None:
+        arrays["axis"] = model.axis
+    trees = {name: getattr(model, name) for name in _TREES}
+    write_npz(path, settings=json.dumps(settings), **arrays, **_leaves(trees))
 
 
-def read_solved(path: Path) -> Solved:
-    """Read what :func:`write_solved` wrote; every function made of it gives the same, bit for bit.
+def write_npz(path: Path, **arrays: Any) -> None:
+    """Write arrays to a file of another name first: an interrupted run leaves no half of it."""
+    partial_path = path.with_name(f"{path.name}.partial")
+    with partial_path.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(partial_path, path)
+
+
+def read_unmixing_model(path: Path) -> UnmixingModel:
+    """Read what `write_unmixing_model` wrote; its functions give the same results, bit for bit.
 
     Raises:
-        ValueError: damaged, or written by another version.
+        ValueError: the file is damaged, or was written by another version.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         settings = json.loads(str(arrays["settings"]))
-        if settings["version"] != VERSION:
-            raise ValueError(f"version {settings['version']}, this is version {VERSION}")
-        return _solved(settings, arrays)
+        if settings["version"] != FILE_VERSION:
+            raise ValueError(f"version {settings['version']}, this is version {FILE_VERSION}")
+        return _model_of(settings, arrays)
     except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} cannot be read, it is damaged or of another version: python -m jaxhsi.train "
@@ -232,40 +267,45 @@ def read_solved(path: Path) -> Solved:
         ) from error
 
 
-def _solved(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Solved:
-    components, options = arrays["components"], Options(**settings["options"])
+_TREES = ("noise_model", "networks", "mixing_parameters")
+
+
+def _model_of(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> UnmixingModel:
+    components, options = arrays["components"], Options(**settings["network_options"])
     mixing, count = settings["mixing"], len(components)
     law = NoiseLaw(*np.zeros(2, np.float32))
     codes = np.ones((1, count), np.float32)
     state = jax.eval_shape(amortised(options).init, jax.random.key(0), components, codes, law)
-    model = None if mixing == "linear" else MODELS[mixing]()
-    shared = model is not None and not model.local
+    forward = None if mixing == "linear" else MODELS[mixing]()
+    shared = forward is not None and not forward.local
+    # Arrays are found by their paths in trees of the same structure.
     templates = {
-        "noise": Noise(*Noise._fields[:-1]),
-        "model": state.params,
-        "parameters": model.begin(1, count) if shared else (),
+        "noise_model": Noise(*Noise._fields[:-1]),
+        "networks": state.params,
+        "mixing_parameters": forward.begin(1, count) if shared else (),
     }
     trees = jax.tree.map_with_path(lambda path, _: arrays[_key(path)], templates)
-    for leaf, expected in zip(*map(jax.tree.leaves, (trees["model"], state.params)), strict=True):
+    pairs = zip(*map(jax.tree.leaves, (trees["networks"], state.params)), strict=True)
+    for leaf, expected in pairs:
         if leaf.shape != expected.shape:
-            raise ValueError(f"an array is {leaf.shape} in it where {expected.shape} is meant")
-    return Solved(
-        components,
-        tuple(map(str, arrays["names"])),
-        float(settings["unit"]),
-        arrays["sizes"],
-        trees["noise"],
-        jax.tree.map(jnp.asarray, trees["model"]),
-        options,
-        mixing,
-        trees["parameters"],
-        arrays.get("axis"),
-        settings["axis_name"],
+            raise ValueError(f"it holds an array {leaf.shape}, expected {expected.shape}")
+    return UnmixingModel(
+        components=components,
+        component_names=tuple(map(str, arrays["component_names"])),
+        data_unit=float(settings["data_unit"]),
+        component_norms=arrays["component_norms"],
+        noise_model=trees["noise_model"],
+        networks=jax.tree.map(jnp.asarray, trees["networks"]),
+        network_options=options,
+        mixing=mixing,
+        mixing_parameters=trees["mixing_parameters"],
+        axis=arrays.get("axis"),
+        axis_name=settings["axis_name"],
     )
 
 
 def _leaves(tree: Any) -> dict[str, np.ndarray]:
-    """Arrays of a tree by the way to each."""
+    """Arrays of a tree by their paths, such as ``networks.dictionary.gram``."""
     return {_key(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
 
 

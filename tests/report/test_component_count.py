@@ -1,4 +1,4 @@
-"""What is told of the number of components."""
+"""The number of components: scores, sentence and picture."""
 
 import json
 
@@ -8,8 +8,9 @@ import pytest
 from jaxhsi.gmcr.algorithm import Opinions
 from jaxhsi.gmcr.diagnostics import Certainty
 from jaxhsi.gmcr.model_confidence import Curve, Interval
-from jaxhsi.report.component_count import certainty_scores, certainty_sentence, plot_count
-from jaxhsi.report.spectra_plots import TRUE
+from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
+from jaxhsi.report.gmcr_sentences import component_count_sentence
+from jaxhsi.report.spectra_plots import TRUTH_COLOUR
 from tests.report.test_spectra_plots import colours, rgb
 
 CURVE = Curve(
@@ -19,17 +20,19 @@ CURVE = Curve(
     np.array([0.3, 0.0, 0.1]),
     np.array([900.0, 0.0, 100.0]),
 )
-FOUND = Certainty(Interval(3, 4), np.array([0.99, 0.98, 0.4]), np.array([9.0, 8.0, 2.0]), CURVE)
-OPINIONS = Opinions(np.array([3, 4]), np.zeros(2), np.ones(3))
+DIAGNOSTICS = Certainty(
+    Interval(3, 4), np.array([0.99, 0.98, 0.4]), np.array([9.0, 8.0, 2.0]), CURVE
+)
+RESTARTS = Opinions(np.array([3, 4]), np.zeros(2), np.ones(3))
 
 
 def test_scores_are_json_and_hold_all():
-    scores = json.loads(json.dumps(certainty_scores(FOUND, OPINIONS)))
-    assert scores["plausible"] == [3, 4]
+    scores = json.loads(json.dumps(diagnostic_scores(DIAGNOSTICS, RESTARTS)))
+    assert scores["plausible_counts"] == [3, 4]
     assert scores["restarts"] == [3, 4]
     assert scores["confidence"] == [0.99, 0.98, 0.4]
     assert scores["curve"]["counts"] == [2, 3, 4]
-    assert "restarts" not in certainty_scores(FOUND, None)
+    assert "restarts" not in diagnostic_scores(DIAGNOSTICS, None)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +44,13 @@ def test_scores_are_json_and_hold_all():
     ],
 )
 def test_the_sentence(plausible, restarts, told):
-    assert certainty_sentence({"plausible": plausible, "restarts": restarts}, 3) == told
+    assert (
+        component_count_sentence({"plausible_counts": plausible, "restarts": restarts}, 3) == told
+    )
 
 
 def test_the_picture_shows_the_truth_where_it_is_known(tmp_path):
-    plot_count(tmp_path / "plain.png", FOUND, 3)
-    plot_count(tmp_path / "truth.png", FOUND, 3, true=4)
-    assert rgb(TRUE) not in colours(tmp_path / "plain.png")
-    assert rgb(TRUE) in colours(tmp_path / "truth.png")
+    plot_component_count(tmp_path / "plain.png", DIAGNOSTICS, 3)
+    plot_component_count(tmp_path / "truth.png", DIAGNOSTICS, 3, true_count=4)
+    assert rgb(TRUTH_COLOUR) not in colours(tmp_path / "plain.png")
+    assert rgb(TRUTH_COLOUR) in colours(tmp_path / "truth.png")

@@ -1,13 +1,14 @@
-"""What is told of components that the data do not settle."""
+"""Components that the data do not fix: scores and sentences."""
 
 import json
 
 import numpy as np
 
 from jaxhsi.gmcr.rotational_ambiguity import Turned
-from jaxhsi.report.component_ranges import range_scores, range_sentences
+from jaxhsi.report.component_ranges import range_scores
+from jaxhsi.report.gmcr_sentences import range_sentences
 
-FOUND = Turned(
+RANGES = Turned(
     np.array([[0.2, 0.4], [0.5, 0.5]]),
     np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.6, 0.8], [0.6, 0.8]]]),
     np.zeros((2, 2)),
@@ -15,12 +16,12 @@ FOUND = Turned(
 
 
 def test_shares_and_angles():
-    scores = json.loads(json.dumps(range_scores(FOUND)))
-    assert scores["share"] == [[0.2, 0.4], [0.5, 0.5]]
-    np.testing.assert_allclose(scores["degrees"], [90, 0], atol=1e-4)
+    scores = json.loads(json.dumps(range_scores(RANGES)))
+    assert scores["signal_share"] == [[0.2, 0.4], [0.5, 0.5]]
+    np.testing.assert_allclose(scores["angle_degrees"], [90, 0], atol=1e-4)
 
 
-def test_a_sentence_for_the_component_that_is_not_settled():
-    [told] = range_sentences(range_scores(FOUND), ["a", "b"])
-    assert told.startswith("a is not settled by the data: 20.0% to 40.0% of the signal")
+def test_a_sentence_for_the_component_that_is_not_fixed():
+    [told] = range_sentences(range_scores(RANGES), ["a", "b"])
+    assert told.startswith("a is not fixed by the data: 20.0% to 40.0% of the signal")
     assert "90 degrees" in told

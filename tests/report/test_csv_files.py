@@ -28,21 +28,23 @@ def test_components_read_back_to_the_last_bit(tmp_path):
 def test_samples_go_by_their_names_or_rows(tmp_path):
     amounts = RNG.uniform(size=(3, 2)).astype(np.float32)
     assert (
-        csv_files.write_samples(tmp_path / "concentrations", table(), amounts, ["a", "b"])
+        csv_files.write_concentrations(tmp_path / "concentrations", table(), amounts, ["a", "b"])
         == "concentrations.csv"
     )
     found = read_csv(tmp_path / "concentrations.csv")
     assert found.names == ("1", "3", "4")
     np.testing.assert_array_equal(found.values.astype(np.float32), amounts)
-    csv_files.write_samples(
+    csv_files.write_concentrations(
         tmp_path / "concentrations", table(names=("x", "y", "z")), amounts, ["a", "b"]
     )
     assert read_csv(tmp_path / "concentrations.csv").names == ("x", "y", "z")
 
 
 def test_long_tables_are_arrays(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_files, "MOST_ROWS", 2)
-    where = csv_files.write_samples(tmp_path / "concentrations", table(), SPECTRA, list("abcde"))
+    monkeypatch.setattr(csv_files, "MAX_CSV_ROWS", 2)
+    where = csv_files.write_concentrations(
+        tmp_path / "concentrations", table(), SPECTRA, list("abcde")
+    )
     assert where == "concentrations.npy (more than 2 rows)"
     np.testing.assert_array_equal(np.load(tmp_path / "concentrations.npy"), SPECTRA)
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from jaxhsi.gmcr.noise_covariance import white_noise
-from jaxhsi.report.noise import noise_scores, noise_sentences
+from jaxhsi.report.gmcr_sentences import noise_sentences
+from jaxhsi.report.noise import noise_scores
 
 
 def test_white_noise_is_one_sentence():
@@ -25,14 +26,14 @@ def test_every_kind_is_told():
     assert numbers["correlated_bands"] == 4
     assert numbers["correlation"] == [0.75]
     np.testing.assert_allclose(
-        [numbers["channel_ratio"], numbers["baseline"], numbers["offset"]], [3, 2, 0.8]
+        [numbers["band_ratio"], numbers["baseline"], numbers["offset"]], [3, 2, 0.8]
     )
     told = noise_sentences(numbers)
     assert told[0] == "noise: 10 % of the signal"
     assert told[1] == "noise is correlated over 4 bands"
     assert "factor of 3" in told[2]
     assert "2 times the noise" in told[3]
-    assert told[4] == "all spectra have an offset of 0.8; it was taken off"
+    assert told[4] == "all spectra have an offset of 0.8; it was subtracted"
     assert told[5] == "20 values far out of the noise left out as spikes"
 
 

@@ -25,8 +25,8 @@ def test_components_are_drawn_over_the_truth_where_it_is_known(tmp_path, count):
     truth[-1] = np.nan
     titles = tuple(f"c{i}" for i in range(count))
     spectra_plots.plot_components(tmp_path / "c.png", rows, titles, axis=np.arange(12.0)[::-1])
-    assert rgb(spectra_plots.FOUND) in colours(tmp_path / "c.png")
-    assert rgb(spectra_plots.TRUE) not in colours(tmp_path / "c.png")
+    assert rgb(spectra_plots.ESTIMATE_COLOUR) in colours(tmp_path / "c.png")
+    assert rgb(spectra_plots.TRUTH_COLOUR) not in colours(tmp_path / "c.png")
     spectra_plots.plot_components(tmp_path / "t.png", rows, titles, truth=truth)
     assert (tmp_path / "t.png").stat().st_size > 2000
 
@@ -47,11 +47,13 @@ def test_the_residual_is_drawn_beside_the_noise(tmp_path):
     spectra_plots.plot_residual(
         tmp_path / "r.png", residual, np.ones(20), np.linspace(900, 200, 30), "cm"
     )
-    assert {rgb(spectra_plots.FOUND), rgb(spectra_plots.TRUE)} <= colours(tmp_path / "r.png")
+    assert {rgb(spectra_plots.ESTIMATE_COLOUR), rgb(spectra_plots.TRUTH_COLOUR)} <= colours(
+        tmp_path / "r.png"
+    )
 
 
 def test_training_is_read_from_its_lines(tmp_path):
     lines = [json.dumps({"step": i, "loss": 1 / (i + 1), "active": 9 - i}) for i in range(4)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
     spectra_plots.plot_training(tmp_path / "t.png", tmp_path / "metrics.jsonl")
-    assert rgb(spectra_plots.FOUND) in colours(tmp_path / "t.png")
+    assert rgb(spectra_plots.ESTIMATE_COLOUR) in colours(tmp_path / "t.png")

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from jaxhsi.report import training_curves
-from jaxhsi.report.spectra_plots import FOUND, TRUE
+from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR
 from tests.report.test_spectra_plots import colours, rgb
 
 
@@ -25,7 +25,7 @@ EMBEDDED = ("nearest_centre", "mean_nearest_centre", "variance")
 def test_panels_are_those_that_have_figures(tmp_path, figures, rows):
     picture = tmp_path / "pictures" / "training.png"
     training_curves.plot_training_curves(picture, lines(tmp_path / "metrics.jsonl", *figures), 25)
-    assert {rgb(FOUND), rgb(TRUE)} <= colours(picture)
+    assert {rgb(ESTIMATE_COLOUR), rgb(TRUTH_COLOUR)} <= colours(picture)
     assert Image.open(picture).height == rows * 286
 
 
@@ -33,4 +33,4 @@ def test_a_run_without_steps_has_a_picture(tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text('{"step": 0, "watch/mutual_information": 1.0}\n')
     training_curves.plot_training_curves(tmp_path / "t.png", metrics, 0)
-    assert rgb(TRUE) in colours(tmp_path / "t.png")
+    assert rgb(TRUTH_COLOUR) in colours(tmp_path / "t.png")

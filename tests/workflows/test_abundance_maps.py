@@ -8,24 +8,24 @@ import pytest
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.windows import read_window
 from jaxhsi.workflows import abundance_maps
-from jaxhsi.workflows.abundance_maps import Tool, counted, scores_of, unmix_cubes
-from jaxhsi.workflows.unmixing_model import Explained
+from jaxhsi.workflows.abundance_maps import Unmixer, count_scores, count_spectra, unmix_cubes
+from jaxhsi.workflows.unmixing_model import FitEvaluation
 from tests.data.test_stream import make_cube
 
 RNG = np.random.default_rng(0)
 NAMES = ("a", "b")
 
 
-def explain(spectra, found) -> Explained:
+def explain(spectra, found) -> FitEvaluation:
     """Everything is noise, but for spectra whose first value is beyond 0.9."""
     misfit = np.where(spectra[:, 0] > 0.9, 100, 1).astype(np.float32)
-    return Explained(spectra, np.pad(found, ((0, 0), (0, 2))), misfit)
+    return FitEvaluation(spectra, np.pad(found, ((0, 0), (0, 2))), misfit)
 
 
 @pytest.fixture
-def tool() -> Tool:
+def unmixer() -> Unmixer:
     """Concentrations are the first two bands."""
-    return Tool(NAMES, np.ones(2, np.float32), lambda x: x[:, :2], explain)
+    return Unmixer(NAMES, np.ones(2, np.float32), lambda x: x[:, :2], explain)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def cube(tmp_path):
 
 
 @pytest.mark.parametrize("tile", [3, 4, 64])
-def test_every_pixel_is_written_whatever_the_tiles(tmp_path, cube, tool, tile):
+def test_every_pixel_is_written_whatever_the_tiles(tmp_path, cube, unmixer, tile):
     read = []
 
     def unmix(pixels):
@@ -44,7 +44,7 @@ def test_every_pixel_is_written_whatever_the_tiles(tmp_path, cube, tool, tile):
         return pixels[:, :2]
 
     out = tmp_path / "out"
-    where, scores = unmix_cubes(out, [cube], tool._replace(unmix=unmix), ["unmixed"], tile)
+    where, scores = unmix_cubes(out, [cube], unmixer._replace(transform=unmix), ["unmixed"], tile)
     assert where == "concentrations.csv, and as maps in concentrations/*.zarr"
     assert max(read) <= tile**2
     assert sum(read) == 62
@@ -61,38 +61,40 @@ def test_every_pixel_is_written_whatever_the_tiles(tmp_path, cube, tool, tile):
     kept = values[np.isfinite(values).all(-1)]
     row = scores["scene"]
     assert (row["pixels"], row["invalid_pixels"]) == (62, 1)
-    assert row["beyond_noise"] == pytest.approx((kept[:, 0] > 0.9).mean())
+    assert row["poorly_explained"] == pytest.approx((kept[:, 0] > 0.9).mean())
     total = ((kept - kept.mean(0)) ** 2).sum()
     assert row["r2"] == pytest.approx(1 - (kept[:, 2:] ** 2).sum() / total, abs=1e-4)
-    assert row["share"] == pytest.approx(list(kept[:, :2].sum(0) / kept[:, :2].sum()))
+    assert row["signal_shares"] == pytest.approx(list(kept[:, :2].sum(0) / kept[:, :2].sum()))
     assert row["mean_components"] == 2
     json.dumps(scores)
     assert (out / "pictures" / "scene.png").stat().st_size > 2000
 
 
-def test_a_long_table_is_left_out_and_earlier_maps_are_replaced(tmp_path, cube, tool, monkeypatch):
-    monkeypatch.setattr(abundance_maps, "MOST_ROWS", 5)
+def test_a_long_table_is_left_out_and_earlier_maps_are_replaced(
+    tmp_path, cube, unmixer, monkeypatch
+):
+    monkeypatch.setattr(abundance_maps, "MAX_CSV_ROWS", 5)
     for _ in range(2):
-        where, _ = unmix_cubes(tmp_path / "out", [cube], tool)
+        where, _ = unmix_cubes(tmp_path / "out", [cube], unmixer)
     assert "63 pixels, more than the 5" in where
     assert not (tmp_path / "out" / "concentrations.csv").exists()
     assert not list((tmp_path / "out").glob("*.partial"))
 
 
-def test_what_breaks_in_the_middle_leaves_earlier_maps(tmp_path, cube, tool):
-    unmix_cubes(tmp_path / "out", [cube], tool)
+def test_what_breaks_in_the_middle_leaves_earlier_maps(tmp_path, cube, unmixer):
+    unmix_cubes(tmp_path / "out", [cube], unmixer)
 
     def broken(_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        unmix_cubes(tmp_path / "out", [cube], tool._replace(unmix=broken))
+        unmix_cubes(tmp_path / "out", [cube], unmixer._replace(transform=broken))
     assert open_cube(tmp_path / "out" / "concentrations" / "scene.zarr").shape == (7, 9, 2)
 
 
-def test_a_cube_without_a_valid_pixel_has_no_scores(tmp_path, tool):
+def test_a_cube_without_a_valid_pixel_has_no_scores(tmp_path, unmixer):
     cube = make_cube(tmp_path, "void", np.full((3, 3, 4), np.nan, np.float32))
-    _, scores = unmix_cubes(tmp_path / "out", [cube], tool)
+    _, scores = unmix_cubes(tmp_path / "out", [cube], unmixer)
     assert scores["void"]["r2"] is None
     assert scores["void"]["pixels"] == 0
 
@@ -100,9 +102,9 @@ def test_a_cube_without_a_valid_pixel_has_no_scores(tmp_path, tool):
 def test_few_bands_need_more_than_twice_the_noise():
     """Of four bands and one component three degrees of freedom are left: 1 + 5 sqrt(2 / 3)."""
     x = np.ones((2, 4), np.float32)
-    explained = Explained(x, x, np.array([5.0, 5.2], np.float32))
-    found = counted(explained, np.ones((2, 1), np.float32), np.ones(1, np.float32))
-    assert found.beyond == 1
+    explained = FitEvaluation(x, x, np.array([5.0, 5.2], np.float32))
+    found = count_spectra(explained, np.ones((2, 1), np.float32), np.ones(1, np.float32))
+    assert found.poorly_explained == 1
     both = found + found
-    assert (both.valid, both.beyond, both.used[0]) == (4, 2, 4)
-    assert scores_of(both, 2.0, "spectra")["spectra_per_second"] == 2
+    assert (both.valid_spectra, both.poorly_explained, both.component_usage[0]) == (4, 2, 4)
+    assert count_scores(both, 2.0, "spectra")["spectra_per_second"] == 2

@@ -13,7 +13,7 @@ from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
 from jaxhsi.data.tables.csv_file import read_csv
 from jaxhsi.gmcr.goodness_of_fit import SUSPECT
 from jaxhsi.train import main
-from jaxhsi.workflows.unmixing_model import read_solved
+from jaxhsi.workflows.unmixing_model import read_unmixing_model
 
 TINY = (
     *("gmcr", "--devices", "1", "--restarts", "2"),
@@ -58,14 +58,14 @@ def table(path: Path) -> list[list[str]]:
 
 def test_a_run_says_how_sure_it_is(run):
     found = scores(run)
-    certainty = found["certainty"]
-    low, high = certainty["plausible"]
+    diagnostics = found["diagnostics"]
+    low, high = diagnostics["plausible_counts"]
     assert low <= 3 <= high
-    assert certainty["restarts"] == [3] * 2
-    assert min(certainty["confidence"]) > 0.9
-    assert certainty["curve"]["counts"][:3] == [1, 2, 3]
-    assert all(0 < least <= most < 1 for least, most in found["range"]["share"])
-    assert max(found["range"]["degrees"]) < 10
+    assert diagnostics["restarts"] == [3] * 2
+    assert min(diagnostics["confidence"]) > 0.9
+    assert diagnostics["curve"]["counts"][:3] == [1, 2, 3]
+    assert all(0 < least <= most < 1 for least, most in found["ranges"]["signal_share"])
+    assert max(found["ranges"]["angle_degrees"]) < 10
     assert (run / "pictures" / "count.png").stat().st_size > 5000
 
 
@@ -83,7 +83,7 @@ def test_a_run_scores_what_it_finds(run):
     assert found["r2_noise_free"] > 0.99
     assert found["r2"] > 0.99
     assert found["nmse"] < 0.01
-    assert found["amortised"]["r2_noise_free"] > 0.9
+    assert found["networks"]["r2_noise_free"] > 0.9
     assert 0.99 < found["r2_of_truth"] < 1
     assert sorted(found["matched"]) == [0, 1, 2]
     assert found["converged"]
@@ -110,7 +110,7 @@ def test_a_run_leaves_all_that_it_promises(run, made):
     assert {"loss", "step"} <= lines[0].keys()
     for name in ("checkpoints", "events"):
         assert list((run / name).iterdir())
-    assert read_solved(run / "solution.npz").names == found.names
+    assert read_unmixing_model(run / "solution.npz").component_names == found.names
 
 
 def test_concentrations_are_in_the_units_of_the_file(run, made):
@@ -250,9 +250,9 @@ def test_a_run_on_pairs_that_interact_says_so(tmp_path):
     found = scores(folder)
     assert found["num_components"] == 3
     assert found["matched_cosine_min"] > 0.98
-    assert found["misfit"]["curvature"] < SUSPECT
-    assert 0.8 < found["misfit"]["total"] < 1.3
-    assert len(found["misfit"]["samples"]) == 32
+    assert found["goodness_of_fit"]["curvature"] < SUSPECT
+    assert 0.8 < found["goodness_of_fit"]["total"] < 1.3
+    assert len(found["goodness_of_fit"]["samples"]) == 32
     assert found["r2_noise_free"] > 0.99
 
 

@@ -1,0 +1,174 @@
+"""What a user is told of an unmixing result, in sentences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jaxhsi.gmcr.goodness_of_fit import COARSE, SUSPECT
+
+_WIDE_RANGE = 5.0
+"""Degrees between the extremes of a component above which a user is told. Set by hand: spectra
+5 degrees apart (cosine 0.996) look different on a plot."""
+
+_POOR_SHARE = 0.01
+"""Share of poorly explained spectra above which a user is told. Set by hand."""
+
+_FLAT_OFFSET = 0.02
+"""An offset whose range is below this share of its largest value is told as one number."""
+
+
+def component_count_sentence(
+    scores: Mapping[str, Any], num_components: int, *, requested: bool = False
+) -> str:
+    """The number of components, which others are plausible, and what restarts found.
+
+    Args:
+        scores: of `jaxhsi.report.component_count.diagnostic_scores`.
+        num_components: of the result.
+        requested: whether this many were asked for.
+
+    >>> component_count_sentence({"plausible_counts": [3, 4], "restarts": [3, 4]}, 3)
+    '3 components; 3 to 4 are plausible; restarts found 3, 4'
+    """
+    low, high = scores["plausible_counts"]
+    sentence = f"{num_components} components" + ", as asked for" * requested
+    sentence += (
+        "; no other number is plausible" if low == high else f"; {low} to {high} are plausible"
+    )
+    restarts = scores.get("restarts", [])
+    if len(restarts) > 1 or (requested and restarts):
+        sentence += f"; restarts found {', '.join(map(str, restarts))}"
+    return sentence
+
+
+def range_sentences(scores: Mapping[str, Any], component_names: Sequence[str]) -> list[str]:
+    """A sentence for each component whose extremes lie apart.
+
+    Args:
+        scores: of `jaxhsi.report.component_ranges.range_scores`.
+        component_names: names of the components.
+    """
+    rows = zip(component_names, scores["signal_share"], scores["angle_degrees"], strict=True)
+    return [
+        f"{name} is not fixed by the data: {low:.1%} to {high:.1%} of the signal, with spectra "
+        f"{angle:.0f} degrees apart, explain them as well (see pictures/components.png); spectra "
+        "without it, or a prior, would fix it"
+        for name, (low, high), angle in rows
+        if angle > _WIDE_RANGE
+    ]
+
+
+def noise_sentences(scores: Mapping[str, Any]) -> list[str]:
+    """What was assumed about the noise.
+
+    Args:
+        scores: of `jaxhsi.report.noise.noise_scores`.
+    """
+    first = f"noise: {100 * scores['share']:.2g} % of the signal"
+    details = list(_noise_details(scores))
+    return [first, *details] if details else [f"{first}, white"]
+
+
+def _noise_details(scores: Mapping[str, Any]) -> Iterator[str]:
+    if scores["correlated_bands"]:
+        yield f"noise is correlated over {_plural(scores['correlated_bands'], 'band')}"
+    elif scores["correlation"]:
+        yield "noise of neighbouring bands is correlated weakly"
+    if scores["band_ratio"]:
+        yield (
+            f"noise differs from band to band, by a factor of {scores['band_ratio']:.2g} between"
+            " its noisiest and its quietest twentieth"
+        )
+    if scores["baseline"]:
+        yield (
+            f"every spectrum has a smooth baseline of its own, {scores['baseline']:.2g} times the "
+            "noise"
+        )
+    if scores["offset"] or any(scores["offset_range"]):
+        low, high = scores["offset_range"]
+        varies = high - low > _FLAT_OFFSET * abs(high)
+        shape = f", from {low:.3g} to {high:.3g}" if varies else ""
+        yield f"all spectra have an offset of {scores['offset']:.3g}{shape}; it was subtracted"
+    if scores["spikes"]:
+        yield f"{_plural(scores['spikes'], 'value')} far out of the noise left out as spikes"
+
+
+def mixing_sentence(reduced_chi2: float, curvature: float, mixing: str) -> str | None:
+    """A warning where the mixing model does not explain the data, else None.
+
+    Args:
+        reduced_chi2: of all residuals; about 1 is noise alone.
+        curvature: test statistic of nonlinear mixing, see `jaxhsi.gmcr.goodness_of_fit`.
+        mixing: name of the mixing model.
+    """
+    if reduced_chi2 > COARSE:
+        return (
+            f"{mixing} mixing leaves {reduced_chi2:.3g} times the noise variance; do not trust it"
+        )
+    if curvature < SUSPECT:
+        return None
+    return (
+        f"what {mixing} mixing leaves is not noise: curved mixing would explain {curvature:.3g} "
+        f"times as much of it as of noise ({SUSPECT:g} is suspect); try another mixing"
+    )
+
+
+def local_mixing_sentence(mixing: str) -> str:
+    """New spectra under a mixing whose parameters belong to each spectrum."""
+    return (
+        f"{mixing} mixing has parameters of each spectrum, which networks do not know: new spectra "
+        "are unmixed as linear mixtures"
+    )
+
+
+def poor_fit_sentences(scores: Mapping[str, Mapping[str, Any]], refine_steps: int) -> list[str]:
+    """A sentence for each cube or table with spectra that hold more than components and noise.
+
+    Args:
+        scores: of each, see `jaxhsi.workflows.abundance_maps.count_scores`.
+        refine_steps: that were taken.
+    """
+    remedy = "train on data that hold them"
+    if not refine_steps:
+        remedy = "--refine_steps 10 may help, or train on them"
+    return [
+        f"{name}: {row['poorly_explained']:.1%} of the spectra hold more than the components and "
+        f"noise explain (more than twice the noise's variance is left); {remedy}"
+        for name, row in scores.items()
+        if row["poorly_explained"] > _POOR_SHARE
+    ]
+
+
+def result_sentences(
+    scores: Mapping[str, Any],
+    component_names: Sequence[str],
+    mixing: str,
+    requested_components: int | None = None,
+) -> list[str]:
+    """All sentences about a run of ``python -m jaxhsi.train gmcr``.
+
+    Args:
+        scores: of the run, see `jaxhsi.workflows.gmcr_scores.result_scores`.
+        component_names: names of the components.
+        mixing: name of the mixing model.
+        requested_components: number of components that was asked for.
+    """
+    num_components = scores["num_components"]
+    sentences = []
+    if "goodness_of_fit" in scores:
+        fit = scores["goodness_of_fit"]
+        warning = mixing_sentence(fit["total"], fit["curvature"], mixing)
+        sentences += [] if warning is None else [warning]
+    if "share" in scores["noise"]:
+        sentences += noise_sentences(scores["noise"])
+    if "ranges" in scores:
+        sentences += range_sentences(scores["ranges"], component_names)
+    if "diagnostics" in scores:
+        requested = num_components == requested_components
+        sentences.append(
+            component_count_sentence(scores["diagnostics"], num_components, requested=requested)
+        )
+    return sentences
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -1,0 +1,279 @@
+"""`jaxhsi.unmix`: a table of spectra to components, their number and concentrations, in one call.
+
+``python -m jaxhsi.train gmcr`` reads files, calls `unmix` and writes files: both give the same
+numbers, bit for bit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Float32
+
+from jaxhsi.callbacks import OnProgress, ignore_progress
+from jaxhsi.data.tables.table import negative_note
+from jaxhsi.gmcr.algorithm import Solution
+from jaxhsi.gmcr.amortised import Info as NetworkInfo
+from jaxhsi.gmcr.amortised import Model
+from jaxhsi.gmcr.amortised import Options as NetworkOptions
+from jaxhsi.gmcr.amortised_training import train_amortised
+from jaxhsi.gmcr.component_pool import Options
+from jaxhsi.gmcr.component_ranges import ambiguity
+from jaxhsi.gmcr.diagnostics import certainty
+from jaxhsi.gmcr.fit import solve
+from jaxhsi.gmcr.mixing import MODELS, Forward, in_units, linear
+from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale
+from jaxhsi.gmcr.nonlinear import PriorOf, judged, straightened
+from jaxhsi.gmcr.priors import Prior
+from jaxhsi.gmcr.whitening import in_frame
+from jaxhsi.sharding import device_mesh
+from jaxhsi.unmixing_result import UnmixingResult
+from jaxhsi.workflows.unmixing_model import UnmixingModel
+
+Spectra = Float[np.ndarray | Array, "n c"]
+
+
+def unmix(
+    spectra: Spectra,
+    *,
+    num_components: int | None = None,
+    num_candidates: int | None = None,
+    restarts: int | None = None,
+    library: Float[np.ndarray | Array, "l c"] | None = None,
+    library_names: Sequence[str] | None = None,
+    mixing: str = "linear",
+    priors: Sequence[PriorOf] = (),
+    options: Options = Options(),  # noqa: B008 -- frozen
+    network_options: NetworkOptions = NetworkOptions(),  # noqa: B008 -- frozen
+    ranges: bool = True,
+    seed: int = 0,
+    devices: int | None = None,
+    axis: Float[np.ndarray, " c"] | None = None,
+    axis_name: str = "",
+    on_progress: OnProgress = ignore_progress,
+    **fit_callbacks: Any,
+) -> UnmixingResult:
+    """Find the components of mixed spectra, their number, and how much of each is in every one.
+
+    Minimises the description length of X = C S + offset + noise, see `jaxhsi.gmcr.algorithm`, then
+    trains networks that unmix new spectra of the same kind. Spectra are divided by a power of two
+    near their root mean square first, which changes no digit; results are in the units of the
+    spectra.
+
+    Args:
+        spectra: (n, c), one a row; finite, no row all zero.
+        num_components: number of components where it is known or wanted; found from the data if
+            None. Not together with a library.
+        num_candidates: components to start from; chosen from the rank of the data if None.
+        restarts: runs to choose from by a vote; five for small tables, one for those that take
+            long, if None.
+        library: known spectra to look for, of the same bands.
+        library_names: theirs; "library 1", ... if None.
+        mixing: "linear", or a name in `jaxhsi.gmcr.mixing.MODELS`.
+        priors: what else is known of components and concentrations, see `jaxhsi.gmcr.priors`;
+            what must hold exactly comes last.
+        options: of the solver.
+        network_options: of the networks; non-negativity is that of the solver.
+        ranges: compute the range of each component over results that fit equally well, of up to
+            24 components; the time grows with their number.
+        seed: of everything drawn at random.
+        devices: number of devices to spread the spectra over; all that divide them if None.
+        axis: wavelength or other number of each band; kept in the result.
+        axis_name: its name and unit.
+        on_progress: called as steps are taken, see `jaxhsi.callbacks`.
+        **fit_callbacks: further callbacks of `jaxhsi.gmcr.fit`, by which a run saves checkpoints.
+
+    Returns:
+        Components, concentrations, noise, confidence, and `transform` for new spectra.
+
+    Raises:
+        ValueError: spectra or options that cannot be used, or no component stands out of the
+            noise.
+        FloatingPointError: training of the networks diverged.
+
+    Examples:
+        >>> import numpy as np
+        >>> unmix(np.ones((2, 5)))
+        Traceback (most recent call last):
+        ValueError: 2 spectra of 5 bands cannot be unmixed; ...
+
+    Source: EB-gMCR, arXiv 2507.23600; differences from it in `jaxhsi.gmcr.algorithm`.
+    """
+    spectra_raw = _checked_spectra(spectra, mixing, options)
+    key, unit = jax.random.key(seed), data_scale(spectra_raw)
+    spectra_scaled = spectra_raw / np.float32(unit)
+    model = linear if mixing == "linear" else MODELS[mixing]()
+    forward = in_units(model, unit) if isinstance(model, Forward) else model
+    solution = solve(
+        key,
+        jnp.asarray(spectra_scaled),
+        options,
+        mixing=forward,
+        priors=priors,
+        library=None if library is None else np.asarray(library, np.float32),
+        num_components=num_components,
+        num_candidates=num_candidates,
+        restarts=restarts,
+        mesh=device_mesh(devices, len(spectra_raw)),
+        on_progress=on_progress,
+        **fit_callbacks,
+    )
+    if not len(solution.components):
+        raise ValueError(
+            "no component stands out of the noise; look at the data, or lower the solver's "
+            "evidence factor"
+        )
+    goodness_of_fit = judged(spectra_scaled, solution, forward)
+    normalised, norms = _unit_components(solution)
+    linearised = np.asarray(straightened(spectra_scaled, solution, forward))
+    networks_key_options = replace(network_options, non_negative=options.non_negative)
+    networks = _train_networks(key, normalised, linearised, networks_key_options, on_progress)
+    fixes_scale = any(isinstance(prior, Prior) and prior.total is not None for prior in priors)
+    shared = isinstance(model, Forward) and not model.local
+    unmixing_model = UnmixingModel(
+        components=normalised.components,
+        component_names=library_component_names(
+            normalised.components, np.asarray(solution.fixed), library, library_names
+        ),
+        data_unit=unit,
+        component_norms=norms * np.float32(unit) if fixes_scale else np.ones_like(norms),
+        noise_model=solution.departures._replace(spikes=None),
+        networks=networks,
+        network_options=networks_key_options,
+        mixing=mixing,
+        mixing_parameters=solution.parameters if shared else (),
+        axis=axis,
+        axis_name=axis_name,
+    )
+    on_progress("confidence", 0)
+    diagnostics = certainty(normalised, linearised, options, seed=seed)
+    boundaries = None
+    if ranges:
+        signs = options.non_negative
+        boundaries = ambiguity(normalised, linearised, non_negative=signs, on_progress=on_progress)
+    components, concentrations = reported_scale(unmixing_model, normalised.concentrations)
+    return UnmixingResult(
+        model=unmixing_model,
+        components=components,
+        concentrations=concentrations,
+        noise_deviation=spectrum_noise(spectra_scaled, NoiseLaw(*solution.noise), unit),
+        noise_level=NoiseLaw(*solution.noise),
+        noise_model=solution.departures,
+        converged=bool(solution.converged),
+        mixing_parameters=solution.parameters,
+        goodness_of_fit=goodness_of_fit,
+        diagnostics=diagnostics,
+        restarts=solution.opinions,
+        ranges=boundaries,
+    )
+
+
+def data_scale(spectra: Float32[np.ndarray, "n c"]) -> float:
+    """Root mean square of the data, rounded to a power of two: dividing by it changes no digit.
+
+    >>> data_scale(np.full((3, 2), 900.0, np.float32))
+    1024.0
+    """
+    mean_square = (spectra.astype(np.float64) ** 2).mean()
+    if not np.isfinite(mean_square) or mean_square == 0:
+        return 1.0  # such data are refused by the solver, which says why
+    return float(2.0 ** np.round(np.log2(np.sqrt(mean_square))))
+
+
+def spectrum_noise(
+    spectra_scaled: Float32[np.ndarray, "n c"], noise_level: NoiseLaw, data_unit: float
+) -> Float32[np.ndarray, " n"]:
+    """Standard deviation of the noise of each spectrum, in the units of the data.
+
+    Args:
+        spectra_scaled: data divided by ``data_unit``.
+        noise_level: of the scaled data.
+        data_unit: that they were divided by.
+    """
+    mean_squares = jnp.asarray((spectra_scaled**2).mean(1))
+    return np.asarray(noise_scale(noise_level, mean_squares)) * np.float32(data_unit)
+
+
+def reported_scale(
+    model: UnmixingModel, concentrations_scaled: Float32[np.ndarray, "n k"]
+) -> tuple[Float32[np.ndarray, "k c"], Float32[np.ndarray, "n k"]]:
+    """Components and concentrations in the units of the data, on the scale that is reported.
+
+    Args:
+        model: with the norms of the reported components.
+        concentrations_scaled: of unit rows, for data divided by the model's unit.
+    """
+    concentrations = concentrations_scaled * np.float32(model.data_unit)
+    norms = model.component_norms
+    return model.components * norms[:, None], concentrations / norms
+
+
+def library_component_names(
+    components: Float32[np.ndarray, "k c"],
+    from_library: Bool[np.ndarray, " k"],
+    library: Float[np.ndarray | Array, "l c"] | None,
+    library_names: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """Names from the library for the components that are in it, numbers for the others.
+
+    >>> eye = np.eye(3, dtype=np.float32)
+    >>> library_component_names(eye, np.array([True, False, True]), eye[::-1], ["a", "b", "c"])
+    ('c', 'component 2', 'a')
+    """
+    numbered = tuple(f"component {i + 1}" for i in range(len(components)))
+    if library is None:
+        return numbered
+    library = np.asarray(library, np.float32)
+    norms = np.linalg.norm(library, axis=1)
+    entries = (components @ (library / norms[:, None]).T).argmax(1)
+    names = library_names or [f"library {i + 1}" for i in range(len(library))]
+    return tuple(
+        names[entries[i]] if from_library[i] else number for i, number in enumerate(numbered)
+    )
+
+
+def _checked_spectra(spectra: Spectra, mixing: str, options: Options) -> Float32[np.ndarray, "n c"]:
+    table = np.asarray(spectra, np.float32)
+    if table.ndim != 2:
+        raise ValueError(f"spectra have the shape {table.shape}; give a table (spectra, bands)")
+    if mixing != "linear" and mixing not in MODELS:
+        raise ValueError(f"mixing {mixing!r} is unknown; give linear, {', '.join(MODELS)}")
+    if options.non_negative and np.isfinite(table).all():
+        negative_note(table, "spectra", "options.non_negative=False")
+    return table
+
+
+def _unit_components(solution: Solution) -> tuple[Solution, Float32[np.ndarray, " k"]]:
+    """The solution with components of unit length, and the lengths that they had.
+
+    Networks learn unit rows; a strong prior can leave a component of length zero, which stays.
+    """
+    components = np.asarray(solution.components)
+    norms = np.linalg.norm(components, axis=1)
+    norms = np.where(norms > 0, norms, 1)
+    normalised = solution._replace(
+        components=components / norms[:, None],
+        concentrations=np.asarray(solution.concentrations) * norms,
+    )
+    return normalised, norms
+
+
+def _train_networks(
+    key: Array,
+    solution: Solution,
+    linearised: Float32[np.ndarray, "n c"],
+    options: NetworkOptions,
+    on_progress: OnProgress,
+) -> Model:
+    """Networks that unmix whitened spectra; they know linear mixtures of unit rows alone."""
+    solution_white, spectra_white = in_frame(solution, linearised)
+    on_progress("networks", 0, options.steps)
+
+    def report(step: int, info: NetworkInfo) -> None:
+        on_progress("networks", step, options.steps, f"loss {info.loss:.4g}")
+
+    _, state = train_amortised(key, solution_white, spectra_white, options, report)
+    return state.params

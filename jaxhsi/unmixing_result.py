@@ -1,0 +1,303 @@
+"""What unmixing a table of spectra gives: components, concentrations, and how sure they are."""
+
+import html
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+
+import jax
+import numpy as np
+from jaxtyping import Float32
+
+from jaxhsi.gmcr.algorithm import Opinions
+from jaxhsi.gmcr.diagnostics import Certainty
+from jaxhsi.gmcr.goodness_of_fit import Misfit
+from jaxhsi.gmcr.mixing import MODELS
+from jaxhsi.gmcr.model_confidence import Interval
+from jaxhsi.gmcr.noise_covariance import Noise
+from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.gmcr.rotational_ambiguity import Turned
+from jaxhsi.workflows.unmixing_model import (
+    FitEvaluation,
+    UnmixingModel,
+    mixed_spectra,
+    read_unmixing_model,
+    write_npz,
+    write_unmixing_model,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MODEL_FILE = "solution.npz"
+"""What unmixes new spectra, see `jaxhsi.workflows.unmixing_model`."""
+RESULT_FILE = "result.npz"
+"""All else: concentrations of the run's own spectra, noise, diagnostics and ranges."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class UnmixingResult:
+    """Components of a table of spectra, their concentrations, and how sure both are.
+
+    X = C S + offset + noise, with concentrations C (n, k) and components S (k, c); under another
+    mixing, C S is the argument of a forward model. All arrays are in the units of the data unless
+    said otherwise.
+
+    Attributes:
+        model: what unmixes new spectra.
+        components: S, unit rows unless a prior (closure) fixes the scale of concentrations.
+        concentrations: C, of the spectra that were unmixed.
+        noise_deviation: standard deviation of the noise of each spectrum.
+        noise_level: how the noise variance depends on the signal, for data divided by
+            ``model.data_unit``.
+        noise_model: covariance, offset and spikes of the noise, for data divided by
+            ``model.data_unit``; None where the method does not estimate them.
+        converged: whether the algorithm stopped by itself; if not, the result is uncertain.
+        mixing_parameters: of the forward model, those of each spectrum's own included.
+        goodness_of_fit: residuals against the noise, and a test of the mixing model.
+        diagnostics: confidence of each component and plausible numbers of components.
+        restarts: numbers of components and description lengths of the restarts.
+        ranges: extremes of each component over results that fit equally well; None if not asked
+            for, or of more than 24 components.
+        transform_function: concentrations of new spectra where ``model`` is not what gives them
+            (upstream's networks), else None.
+
+    Examples:
+        >>> import jaxhsi
+        >>> result = jaxhsi.unmix(spectra)  # doctest: +SKIP
+        >>> result.num_components, result.confidence  # doctest: +SKIP
+        >>> result.transform(new_spectra)  # doctest: +SKIP
+    """
+
+    model: UnmixingModel
+    components: Float32[np.ndarray, "k c"]
+    concentrations: Float32[np.ndarray, "n k"]
+    noise_deviation: Float32[np.ndarray, " n"]
+    noise_level: NoiseLaw
+    noise_model: Noise | None = None
+    converged: bool = True
+    mixing_parameters: Any = ()
+    goodness_of_fit: Misfit | None = None
+    diagnostics: Certainty | None = None
+    restarts: Opinions | None = None
+    ranges: Turned | None = None
+    transform_function: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def num_components(self) -> int:
+        """Number of components, k."""
+        return len(self.components)
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Names from the library, or numbers from 1."""
+        return self.model.component_names
+
+    @property
+    def confidence(self) -> Float32[np.ndarray, " k"] | None:
+        """How sure each component is, 0 to 1; None where not estimated."""
+        return None if self.diagnostics is None else self.diagnostics.confidence
+
+    @property
+    def plausible_counts(self) -> Interval | None:
+        """Least and largest number of components that the data do not rule out."""
+        return None if self.diagnostics is None else self.diagnostics.plausible
+
+    @property
+    def offset(self) -> Float32[np.ndarray, " c"]:
+        """Constant spectrum in all spectra, zeros if there is none."""
+        return self.model.offset
+
+    @property
+    def signal_shares(self) -> Float32[np.ndarray, " k"]:
+        """Share of each component in the sum of the sizes of all contributions."""
+        norms = np.linalg.norm(self.components, axis=1)
+        signal = np.abs(self.concentrations).sum(0, dtype=np.float64) * norms
+        return signal / max(signal.sum(), np.finfo(float).tiny)
+
+    def transform(
+        self, spectra: Float32[np.ndarray, "m c"], refine_steps: int = 0
+    ) -> Float32[np.ndarray, "m k"]:
+        """Concentrations of new spectra by the trained networks.
+
+        Args:
+            spectra: new spectra of the same bands, in the same units.
+            refine_steps: projected gradient steps after the networks.
+        """
+        spectra = np.asarray(spectra, np.float32)
+        if self.transform_function is not None:
+            return self.transform_function(spectra)
+        return self.model.transform(spectra, refine_steps)
+
+    def evaluate(
+        self, spectra: Float32[np.ndarray, "m c"], concentrations: Float32[np.ndarray, "m k"]
+    ) -> FitEvaluation:
+        """Compare spectra with the mixtures of concentrations, spectrum by spectrum."""
+        return self.model.evaluate(spectra, concentrations)
+
+    def reconstruct(
+        self, concentrations: Float32[np.ndarray, "n k"], *, with_offset: bool = True
+    ) -> Float32[np.ndarray, "n c"]:
+        """Spectra of given concentrations.
+
+        Args:
+            concentrations: (n, k); under a mixing whose parameters belong to each spectrum, of the
+                spectra that were unmixed, in their order.
+            with_offset: add the offset that all spectra have.
+        """
+        if self.model.mixing == "linear":
+            mixed = concentrations @ self.components
+        else:
+            forward, model = MODELS[self.model.mixing](), self.model
+            scaled = concentrations * model.component_norms
+            mixed = mixed_spectra(forward, self.mixing_parameters, model.components, scaled)
+        return mixed + self.offset if with_offset and self.offset.any() else mixed
+
+    def subtract_offset(self, spectra: Float32[np.ndarray, "n c"]) -> Float32[np.ndarray, "n c"]:
+        """What mixtures have to explain of the spectra."""
+        return spectra - self.offset if self.offset.any() else spectra
+
+    def save(self, folder: str | Path) -> None:
+        """Write the result into a folder that `load` reads; made if it is not there.
+
+        Raises:
+            ValueError: the result is one of upstream's networks, which are saved by their run.
+        """
+        if self.transform_function is not None:
+            raise ValueError("networks of the upstream method are saved in the folder of their run")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_unmixing_model(folder / MODEL_FILE, self.model)
+        arrays: dict[str, np.ndarray] = {}
+        for field in _saved_fields():
+            _flatten(field, getattr(self, field), arrays)
+        write_npz(folder / RESULT_FILE, **arrays)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "UnmixingResult":
+        """Read what `save` or a run of ``python -m jaxhsi.train gmcr`` wrote, bit for bit.
+
+        Raises:
+            FileNotFoundError: the folder holds no result.
+            ValueError: a file is damaged, or was written by another version.
+        """
+        folder = Path(folder)
+        if not (folder / RESULT_FILE).is_file():
+            raise FileNotFoundError(f"{folder} holds no {RESULT_FILE}; name the folder of a result")
+        model = read_unmixing_model(folder / MODEL_FILE)
+        with np.load(folder / RESULT_FILE, allow_pickle=False) as file:
+            arrays = dict(file)
+        kinds = get_type_hints(cls)
+        values = {name: _unflatten(kinds[name], name, arrays) for name in _saved_fields()}
+        num_spectra = len(values["concentrations"])
+        values["mixing_parameters"] = _mixing_parameters(model, num_spectra, arrays)
+        values["converged"] = bool(values["converged"])
+        return cls(model=model, **values)
+
+    def __repr__(self) -> str:
+        """A table of the components, in text."""
+        header, *rows = self._summary_rows()
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (header, *rows)
+        ]
+        return "\n".join([f"UnmixingResult: {self._summary_line()}", *lines])
+
+    def _repr_html_(self) -> str:
+        """The same table for notebooks."""
+        header, *rows = self._summary_rows()
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+        )
+        return f"<p>{html.escape(self._summary_line())}</p><table><tr>{head}</tr>{body}</table>"
+
+    def _summary_line(self) -> str:
+        count, bands = self.components.shape
+        line = f"{count} components of {len(self.concentrations):,} spectra, {bands} bands"
+        if self.plausible_counts is not None:
+            low, high = self.plausible_counts
+            line += f"; plausible: {low}" + f" to {high}" * (high > low)
+        return line if self.converged else f"{line}; not converged"
+
+    def _summary_rows(self) -> list[list[str]]:
+        header = ["component", "share of signal", "in spectra"]
+        columns: list[Sequence[str]] = [
+            self.component_names,
+            [f"{share:.1%}" for share in self.signal_shares],
+            [f"{used:,}" for used in (self.concentrations != 0).sum(0)],
+        ]
+        if self.confidence is not None:
+            header.append("confidence")
+            columns.append([f"{each:.2f}" for each in self.confidence])
+        return [header, *map(list, zip(*columns, strict=True))]
+
+    def plot(self) -> "Figure":
+        """A matplotlib figure of the components, with their ranges where these are known."""
+        from jaxhsi.report.spectra_plots import components_figure  # matplotlib: only if used
+
+        return components_figure(
+            self.components,
+            self.component_names,
+            ranges=None if self.ranges is None else self.ranges.spectrum,
+            axis=self.model.axis,
+            axis_name=self.model.axis_name,
+        )
+
+
+# Trees of NamedTuples in a .npz file: an array a leaf, named by the path to it --------------------
+
+
+def _saved_fields() -> list[str]:
+    apart = ("model", "transform_function")
+    return [field.name for field in fields(UnmixingResult) if field.name not in apart]
+
+
+def _flatten(path: str, value: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Add the leaves of a tree of NamedTuples and dataclasses to ``arrays``; None adds nothing."""
+    if value is None:
+        return
+    names = _field_names(type(value))
+    if names is not None:
+        for name in names:
+            _flatten(f"{path}.{name}", getattr(value, name), arrays)
+    elif isinstance(value, dict | tuple | list):
+        for key, leaf in jax.tree.leaves_with_path(value):
+            arrays[f"{path}{jax.tree_util.keystr(key)}"] = np.asarray(leaf)
+    else:
+        arrays[path] = np.asarray(value)
+
+
+def _unflatten(kind: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """The tree that `_flatten` took apart, of the type that a field is annotated with."""
+    if get_origin(kind) in (Union, types.UnionType):
+        if not any(name == path or name.startswith(f"{path}.") for name in arrays):
+            return None
+        kind = next(
+            (each for each in get_args(kind) if _field_names(each) is not None), get_args(kind)[0]
+        )
+    names = _field_names(kind)
+    if names is None:
+        return arrays[path][()] if path in arrays else None
+    hints = get_type_hints(kind)
+    return kind(**{name: _unflatten(hints[name], f"{path}.{name}", arrays) for name in names})
+
+
+def _field_names(kind: Any) -> tuple[str, ...] | None:
+    if is_dataclass(kind):
+        return tuple(field.name for field in fields(kind))
+    return getattr(kind, "_fields", None) if isinstance(kind, type) else None
+
+
+def _mixing_parameters(
+    model: UnmixingModel, num_spectra: int, arrays: dict[str, np.ndarray]
+) -> Any:
+    if model.mixing == "linear":
+        return ()
+    template = MODELS[model.mixing]().begin(num_spectra, len(model.components))
+    saved: dict[str, np.ndarray] = {}
+    _flatten("mixing_parameters", template, saved)
+    return jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in saved])
