@@ -76,10 +76,10 @@ def solve_case(row: dict, case: Case) -> Found:
     from jaxhsi.gmcr.mixing import Forward
     from jaxhsi.gmcr.noise_model import noise_scale
     from jaxhsi.gmcr.nonlinear import judged
-    from jaxhsi.workflows.gmcr_methods import data_unit
+    from jaxhsi.unmixing import data_scale
 
     spectra = case.data.astype(np.float32)
-    unit = data_unit(spectra)
+    unit = data_scale(spectra)
     x, forward, steps = spectra / np.float32(unit), forward_model(row, unit), Steps()
     options = Options(**{"non_negative": not case.signed} | row.get("solver", {}))
     priors = PriorOptions(**row.get("priors", {}))
@@ -140,9 +140,9 @@ def new_spectra(seed: int, case: Case, found: Found, new: Case) -> dict:
     import jax
 
     from jaxhsi.gmcr.amortised_training import train_amortised, unmix_stream
-    from jaxhsi.workflows.gmcr_methods import data_unit
+    from jaxhsi.unmixing import data_scale
 
-    unit = np.float32(data_unit(case.data.astype(np.float32)))
+    unit = np.float32(data_scale(case.data.astype(np.float32)))
     start = time.perf_counter()
     x = case.data.astype(np.float32) / unit
     method, state = train_amortised(jax.random.key(seed), found.solution, x)

@@ -98,9 +98,9 @@ def judge(run: Path, outs: dict[int, Path], scene: Path, sample: int) -> dict:
     """Errors of a sample of pixels, beside those of exact solutions."""
     from jaxhsi.data.cube import open_cube
     from jaxhsi.gmcr.metrics import matched_cosines
-    from jaxhsi.workflows.unmixing_model import read_solved
+    from jaxhsi.workflows.unmixing_model import read_unmixing_model
 
-    rows = read_solved(run / "solution.npz").components
+    rows = read_unmixing_model(run / "solution.npz").components
     matched, side = matched_cosines(rows, components()), open_cube(scene).shape[0]
     flat = np.random.default_rng(2).choice(side**2, sample, replace=False)
     y, x = np.divmod(np.sort(flat), side)
@@ -132,12 +132,12 @@ def measure(folder: Path, side: int, sample: int) -> dict:
     for size, scene in scenes.items():
         for steps in STEPS:
             outs[steps] = folder / f"out-{size}-{steps}"
-            given = (str(run), str(scene), "--out", str(outs[steps]), "--refine", str(steps))
+            given = (str(run), str(scene), "--out", str(outs[steps]), "--refine_steps", str(steps))
             result = measured("unmix", *given)
             told = json.loads((outs[steps] / "scores.json").read_text())["cubes"][scene.stem]
             row = {"side": size, "refine": steps} | result
             row |= {"pass_seconds": told["seconds"], "pixels_per_second": told["pixels_per_second"]}
-            row |= {name: told[name] for name in ("r2", "beyond_noise", "mean_components")}
+            row |= {name: told[name] for name in ("r2", "poorly_explained", "mean_components")}
             report["unmix"].append(row)
             print(row, flush=True)
     return report | {"quality": judge(run, outs, scenes[side], sample)}
