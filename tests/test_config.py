@@ -58,7 +58,7 @@ def test_the_leaf_configuration_spells_out_the_defaults():
 def test_the_upstream_configuration_has_upstreams_weights():
     [path] = [p for p in CONFIGS if p.name == "dgc_upstream.yaml"]
     config = parse("--config", str(path))
-    assert tuple(config.prototype.weights)[:5] == (1.0, 0.001, 2.0, 2.0, 1.0)
+    assert tuple(config.prototype.loss_weights)[:5] == (1.0, 0.001, 2.0, 2.0, 1.0)
     assert (config.method, config.views.crop, config.stream.batch) == ("upstream", 64, 4)
     assert config.stream.standardise_cubes
 
@@ -71,10 +71,10 @@ def test_every_repair_of_upstreams_method_is_an_option():
         *("--prototype.balance.kind", "share_floor", "--prototype.balance.min_share", "0.02"),
     )
     options = config.prototype
-    assert options.weights == Weights(usage=-2, grid_consistency=0, overlap_consistency=1)
+    assert options.loss_weights == Weights(usage=-2, grid_consistency=0, overlap_consistency=1)
     assert options.balance == BalanceOptions("share_floor", 0.02)
-    assert options.data_start
-    assert options.revive
+    assert options.data_initialisation
+    assert options.revive_clusters
 
 
 @pytest.mark.parametrize(

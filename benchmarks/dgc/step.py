@@ -67,14 +67,14 @@ def parity(task: str, reference: str) -> Callable[[], None]:
     import jax
     import jax.numpy as jnp
 
-    from jaxhsi.upstream.dgc.algorithm import Options, prototype_dgc, upstream_optimizer
+    from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
     from jaxhsi.upstream.dgc.encoder import upstream_encoder
     from jaxhsi.upstream.dgc.loss_terms import Pair
     from jaxhsi.upstream.dgc.losses import balanced_labels
 
     key = jax.random.key(0)
     encoder = upstream_encoder(BANDS, DIM)
-    dgc = prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(), Options())
+    dgc = prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(), PrototypeOptions())
     state = jax.jit(dgc.init)(key)
     if task == "inference":
         cube, predict = jax.random.normal(key, (1, CUBE, CUBE, BANDS)), jax.jit(dgc.predict)

@@ -11,7 +11,7 @@ from jaxhsi.config.files import above_zero, at_least
 from jaxhsi.dgc.algorithm import DGC, Options, teacher_student
 from jaxhsi.dgc.networks import patch_encoder
 from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.upstream.dgc.algorithm import Options as PrototypeOptions
+from jaxhsi.upstream.dgc.algorithm import PrototypeOptions
 from jaxhsi.upstream.dgc.algorithm import prototype_dgc
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
 from jaxhsi.upstream.dgc.windows import over_windows

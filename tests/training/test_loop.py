@@ -92,7 +92,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(cube, 
 def test_a_checkpoint_of_another_shape_is_an_error(cube, tmp_path):
     run(method(), cube, tmp_path / "run", 2)
     wider = first_state(method())
-    wider = wider._replace(usage=np.zeros(5, np.float32))
+    wider = wider._replace(running_usage=np.zeros(5, np.float32))
     folder = tmp_path / "run" / "checkpoints"
     with (
         Checkpoints(folder) as checkpoints,

@@ -7,7 +7,7 @@ from jaxhsi.data.cube import open_cube
 from jaxhsi.data.stream import standardised
 from jaxhsi.data.windows import Reader, read_window
 from jaxhsi.training.tile_labels import label_tiles, label_writer
-from jaxhsi.upstream.dgc.algorithm import Options, prototype_dgc, upstream_optimizer
+from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.centroids import from_pixels
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
 from jaxhsi.upstream.dgc.windows import over_windows
@@ -79,7 +79,7 @@ def test_tiles_of_full_rows_hold_no_more_pixels_than_others(setting):
 def test_upstreams_labels_do_not_depend_on_the_tiles_either(setting, tile):
     """Its encoder wraps over the ends of rows: tiles then span the full width."""
     encoder = upstream_encoder(BANDS, 4)
-    prototype = prototype_dgc(encoder, 3, 4, upstream_optimizer(), Options(iterations=2))
+    prototype = prototype_dgc(encoder, 3, 4, upstream_optimizer(), PrototypeOptions(mean_shift_iterations=2))
     dgc, (_, _, cube) = over_windows(prototype, 3, VIEWS), setting
     assert dgc.full_rows
     read = standardised([cube])

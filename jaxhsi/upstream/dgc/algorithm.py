@@ -24,10 +24,10 @@ from jaxhsi.metrics import ACTIVE_SHARE
 from jaxhsi.upstream.dgc import losses as upstream
 from jaxhsi.upstream.dgc.balance import (
     BalanceOptions,
-    Weighing,
-    balanced,
+    BalanceWeights,
+    balanced_loss,
     build_balance,
-    follow_usage,
+    update_running_usage,
 )
 from jaxhsi.upstream.dgc.centroids import ema_update, from_pixels, random_centroids, revive
 from jaxhsi.upstream.dgc.loss_terms import (
@@ -46,44 +46,44 @@ from jaxhsi.upstream.dgc.mean_shift import (
     soft_assignment,
 )
 
-START_PIXELS = 4096  # spectra that the centroids start from
+INITIALISATION_PIXELS = 4096  # spectra that the centroids start from
 
 
 @dataclass(frozen=True)
-class Options:
+class PrototypeOptions:
     """What a user may set; upstream's values by default.
 
     Attributes:
-        iterations: of the mean-shift.
-        kernel: side of its window.
-        border: zero embeddings beyond the edge count as neighbours, as upstream's do.
-        full: mean-shift over all pairs of pixels instead of a window.
-        bandwidth: width of the mean-shift kernel at the start.
+        mean_shift_iterations: of the mean-shift.
+        mean_shift_window: side of its window.
+        zero_padding: zero embeddings beyond the edge count as neighbours, as upstream's do.
+        all_pairs: mean-shift over all pairs of pixels instead of a window.
+        initial_bandwidth: width of the mean-shift kernel at the start.
         learn_bandwidth: whether training changes it.
-        temperature: of the soft assignment.
-        decay: of the moving average of the centroids.
-        scrambled: that average is taken over `upstream.scrambled_pixels`, as upstream's is.
-        weights: of the loss terms.
+        assignment_temperature: of the soft assignment.
+        centroid_decay: of the moving average of the centroids.
+        scrambled_pixels: that average is taken over `upstream.scrambled_pixels`, as upstream's is.
+        loss_weights: of the loss terms.
         balance: what the terms weigh as training goes on; by default those weights throughout.
-        data_start: the encoder's linear path and the centroids start from spectra of the data
+        data_initialisation: the encoder's linear path and the centroids start from spectra of the data
             instead of at random.
-        revive: every ``balance.horizon`` steps, clusters with a running share below
+        revive_clusters: every ``balance.horizon`` steps, clusters with a running share below
             :data:`ACTIVE_SHARE` are put onto the pixels of the batch that the others explain worst.
     """
 
-    iterations: int = 5
-    kernel: int = 5
-    border: bool = True
-    full: bool = False
-    bandwidth: float = 1.0
+    mean_shift_iterations: int = 5
+    mean_shift_window: int = 5
+    zero_padding: bool = True
+    all_pairs: bool = False
+    initial_bandwidth: float = 1.0
     learn_bandwidth: bool = True
-    temperature: float = 0.05
-    decay: float = 0.99
-    scrambled: bool = True
-    weights: Weights = field(default_factory=Weights)
+    assignment_temperature: float = 0.05
+    centroid_decay: float = 0.99
+    scrambled_pixels: bool = True
+    loss_weights: Weights = field(default_factory=Weights)
     balance: BalanceOptions = field(default_factory=BalanceOptions)
-    data_start: bool = False
-    revive: bool = False
+    data_initialisation: bool = False
+    revive_clusters: bool = False
 
 
 class State(NamedTuple):
@@ -92,16 +92,16 @@ class State(NamedTuple):
     Attributes:
         step: number of steps taken.
         params: ``{"encoder": ..., "centroids": (k, d), "log_bandwidth": ()}``.
-        optimizer: state of optax.
-        usage: running share of the pixels that each cluster holds, see `balance.follow_usage`.
-        balance: state of the balance.
+        optimizer_state: state of optax.
+        running_usage: running share of the pixels that each cluster holds, see `balance_state.follow_usage`.
+        balance_state: state of the balance.
     """
 
     step: Int[Array, ""]
     params: dict[str, Any]
-    optimizer: Any
-    usage: Float[Array, " k"]
-    balance: Any
+    optimizer_state: Any
+    running_usage: Float[Array, " k"]
+    balance_state: Any
 
 
 class Info(NamedTuple):
@@ -110,9 +110,9 @@ class Info(NamedTuple):
     Attributes:
         loss: weighted sum of the terms, and the price of the assignment.
         terms: loss terms.
-        weights: of the terms that have one, in the order of the terms.
-        prices: that the balance pays for each cluster, 0 without a constraint.
-        usage: share of the pixels of the batch per cluster.
+        term_weights: of the terms that have one, in the order of the terms.
+        cluster_bonuses: that the balance pays for each cluster, 0 without a constraint.
+        batch_usage: share of the pixels of the batch per cluster.
         running_usage: that of about the last ``horizon`` batches.
         active: clusters with a share of at least :data:`ACTIVE_SHARE`.
         gradient_norm: of the step's gradient, before clipping.
@@ -121,9 +121,9 @@ class Info(NamedTuple):
 
     loss: Float[Array, ""]
     terms: Terms
-    weights: Float[Array, " m"]
-    prices: Float[Array, " k"]
-    usage: Float[Array, " k"]
+    term_weights: Float[Array, " m"]
+    cluster_bonuses: Float[Array, " k"]
+    batch_usage: Float[Array, " k"]
     running_usage: Float[Array, " k"]
     active: Int[Array, ""]
     gradient_norm: Float[Array, ""]
@@ -148,7 +148,7 @@ class PrototypeDGC(NamedTuple):
 
     init: Callable[..., State]
     look: Callable[..., Look]
-    loss: Callable[..., tuple[Array, tuple[Terms, Look, Weighing]]]
+    loss: Callable[..., tuple[Array, tuple[Terms, Look, BalanceWeights]]]
     update: Callable[[State, Pair], tuple[State, Info]]
     predict: Callable[..., tuple[Int[Array, "b h w"], Float[Array, "b h w"]]]
     halo: int
@@ -156,27 +156,27 @@ class PrototypeDGC(NamedTuple):
 
 
 def upstream_optimizer(
-    learning_rate: float = 1e-4, weight_decay: float = 0.01, clip: float = 1.0
+    learning_rate: float = 1e-4, weight_decay: float = 0.01, max_gradient_norm: float = 1.0
 ) -> optax.GradientTransformation:
     """Upstream's: gradient clipped to a global norm, AdamW with decay of *all* parameters."""
     return optax.chain(
-        optax.clip_by_global_norm(clip), optax.adamw(learning_rate, weight_decay=weight_decay)
+        optax.clip_by_global_norm(max_gradient_norm), optax.adamw(learning_rate, weight_decay=weight_decay)
     )
 
 
 def prototype_dgc(
     encoder: Encoder,
-    clusters: int,
-    dim: int,
+    num_clusters: int,
+    embed_dim: int,
     optimizer: optax.GradientTransformation,
-    options: Options,
+    options: PrototypeOptions,
 ) -> PrototypeDGC:
-    """Upstream's method with :class:`Options` of default; see the module's docstring.
+    """Upstream's method with :class:`PrototypeOptions` of default; see the module's docstring.
 
     Args:
         encoder: ``apply(params, x) -> z`` of unit length, e.g. `upstream_encoder`.
-        clusters: number of clusters k.
-        dim: d of the encoder's embedding.
+        num_clusters: number of clusters k.
+        embed_dim: d of the encoder's embedding.
         optimizer: for all parameters, e.g. `upstream_optimizer`.
         options: of the method.
 
@@ -184,34 +184,34 @@ def prototype_dgc(
         ValueError: a data-driven start of an encoder that has none, or a floor that so many
             clusters cannot keep.
     """
-    if options.data_start and encoder.start is None:
+    if options.data_initialisation and encoder.start is None:
         raise ValueError("this encoder has no data-driven start; set data_start to false")
-    balance = build_balance(options.balance, [abs(w) for w in options.weights if w], clusters)
-    even = jnp.full(clusters, 1 / clusters, jnp.float32)
-    unbalanced = balance.init(jnp.zeros(sum(w != 0 for w in options.weights)), even)
+    balance = build_balance(options.balance, [abs(w) for w in options.loss_weights if w], num_clusters)
+    even = jnp.full(num_clusters, 1 / num_clusters, jnp.float32)
+    unbalanced = balance.init(jnp.zeros(sum(w != 0 for w in options.loss_weights)), even)
 
     def init(key: Key[Array, ""], spectra: Float[Array, "n c"] | None = None) -> State:
         k_encoder, k_centroids = jax.random.split(key)
         params = {
             "encoder": encoder.init(k_encoder),
-            "centroids": random_centroids(k_centroids, clusters, dim),
-            "log_bandwidth": log_bandwidth(options.bandwidth),
+            "centroids": random_centroids(k_centroids, num_clusters, embed_dim),
+            "log_bandwidth": log_bandwidth(options.initial_bandwidth),
         }
-        if options.data_start:
-            params |= _from_data(encoder, params["encoder"], k_centroids, spectra, clusters)
+        if options.data_initialisation:
+            params |= _from_data(encoder, params["encoder"], k_centroids, spectra, num_clusters)
         start = jax.tree.map(jnp.copy, (even, unbalanced))  # donated buffers may not be shared
         return State(jnp.zeros((), jnp.int32), params, optimizer.init(params), *start)
 
     def look(params: Params, x: Array, valid: Array | None = None) -> Look:
         z = encoder.apply(params["encoder"], x)
         width = bandwidth(params["log_bandwidth"])
-        if options.full:
-            shifted = full_mean_shift(z, width, options.iterations)
+        if options.all_pairs:
+            shifted = full_mean_shift(z, width, options.mean_shift_iterations)
         else:
             shifted = local_mean_shift(
-                z, width, options.iterations, options.kernel, valid, options.border
+                z, width, options.mean_shift_iterations, options.mean_shift_window, valid, options.zero_padding
             )
-        return Look(z, shifted, soft_assignment(shifted, params["centroids"], options.temperature))
+        return Look(z, shifted, soft_assignment(shifted, params["centroids"], options.assignment_temperature))
 
     def loss(params: Params, pair: Pair, state: State | None = None) -> tuple[Array, tuple]:
         if not options.learn_bandwidth:
@@ -220,58 +220,58 @@ def prototype_dgc(
         valid = None if pair.valid is None else pair.valid.reshape(-1, *shape[2:4])
         both = look(params, pair.crops.reshape(-1, *shape[2:]), valid)
         views = Look(*(a.reshape(*shape[:2], *a.shape[1:]) for a in both))
-        terms = loss_terms(options.weights, params["centroids"], views, pair)
-        kept = weighted_terms(options.weights, terms, clusters)
-        held, usage = (unbalanced, even) if state is None else (state.balance, state.usage)
-        weighing = balance.weigh(held, jnp.array(kept), usage)
-        return balanced(weighing, kept, views.p, pair.valid), (terms, views, weighing)
+        terms = loss_terms(options.loss_weights, params["centroids"], views, pair)
+        kept = weighted_terms(options.loss_weights, terms, num_clusters)
+        held, usage = (unbalanced, even) if state is None else (state.balance_state, state.running_usage)
+        weighing = balance.weights(held, jnp.array(kept), usage)
+        return balanced_loss(weighing, kept, views.p, pair.valid), (terms, views, weighing)
 
     def update(state: State, pair: Pair) -> tuple[State, Info]:
         gradient, (before, *_) = jax.grad(loss, has_aux=True)(state.params, pair, state)
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
         if not options.learn_bandwidth:  # weight decay would change it all the same
             params |= {"log_bandwidth": state.params["log_bandwidth"]}
         total, (terms, seen, weighing) = loss(params, pair, state)
         batch_usage = losses.mean_usage(seen.p, pair.valid)
-        usage = follow_usage(state.usage, seen.p, state.step, options.balance.horizon, pair.valid)
-        kept = (jnp.array(weighted_terms(options.weights, t, clusters)) for t in (before, terms))
-        shifted = upstream.scrambled_pixels(seen.shifted) if options.scrambled else seen.shifted
+        usage = update_running_usage(state.running_usage, seen.p, state.step, options.balance.averaging_batches, pair.valid)
+        kept = (jnp.array(weighted_terms(options.loss_weights, t, num_clusters)) for t in (before, terms))
+        shifted = upstream.scrambled_pixels(seen.shifted) if options.scrambled_pixels else seen.shifted
         centroids = ema_update(
-            params["centroids"], shifted, seen.p, options.decay, pair.kick, pair.valid
+            params["centroids"], shifted, seen.p, options.centroid_decay, pair.kick, pair.valid
         )
         info = Info(
             loss=total,
             terms=terms,
-            weights=jnp.array(weighing.terms),
-            prices=jnp.zeros(clusters) if weighing.prices is None else weighing.prices,
-            usage=batch_usage,
+            term_weights=jnp.array(weighing.terms),
+            cluster_bonuses=jnp.zeros(num_clusters) if weighing.prices is None else weighing.prices,
+            batch_usage=batch_usage,
             running_usage=usage,
             active=(batch_usage >= ACTIVE_SHARE).sum(),
             gradient_norm=optax.tree.norm(gradient),
             bandwidth=bandwidth(params["log_bandwidth"]),
         )
-        held = balance.update(state.balance, *kept, usage)
+        held = balance.update(state.balance_state, *kept, usage)
         params |= {"centroids": centroids}
         state = State(state.step + 1, params, optimizer_state, usage, held)
-        return (_revived(state, seen, pair) if options.revive else state), info
+        return (_revived(state, seen, pair) if options.revive_clusters else state), info
 
     def _revived(state: State, seen: Look, pair: Pair) -> State:
         """Dead clusters on badly explained pixels, without the moments of the old ones."""
-        due = state.step % options.balance.horizon == 0
-        usage = jnp.where(due, state.usage, 1.0)
+        due = state.step % options.balance.averaging_batches == 0
+        usage = jnp.where(due, state.running_usage, 1.0)
         centroids, dead = revive(state.params["centroids"], usage, seen.z, ACTIVE_SHARE, pair.valid)
         fresh = jax.tree.map(lambda _: jnp.array(False), state.params) | {
             "centroids": dead[:, None]
         }
         moments = optax.tree.map_params(
-            optimizer, lambda m, new: jnp.where(new, 0, m), state.optimizer, fresh
+            optimizer, lambda m, new: jnp.where(new, 0, m), state.optimizer_state, fresh
         )
         return state._replace(
             params=state.params | {"centroids": centroids},
-            optimizer=moments,
+            optimizer_state=moments,
             # Twice the bound: it is dead again if nothing has joined it at the next look.
-            usage=jnp.where(dead, 2 * ACTIVE_SHARE, state.usage),
+            running_usage=jnp.where(dead, 2 * ACTIVE_SHARE, state.running_usage),
         )
 
     def predict(state: State, x: Array, valid: Array | None = None) -> tuple[Array, Array]:
@@ -280,7 +280,7 @@ def prototype_dgc(
         return jnp.where(seen, p.argmax(-1), -1).astype(jnp.int32), jnp.where(seen, p.max(-1), 0)
 
     # The window always holds unmoved embeddings: the iterations do not widen the reach.
-    halo = encoder.halo + options.kernel // 2
+    halo = encoder.halo + options.mean_shift_window // 2
     return PrototypeDGC(init, look, loss, update, predict, halo, encoder.full_rows)
 
 
@@ -291,5 +291,5 @@ def _from_data(
     if spectra is None:
         raise ValueError("a data-driven start was asked for: give spectra of the data")
     params = encoder.start(params, spectra)
-    z = jax.jit(encoder.apply)(params, spectra[:START_PIXELS, None, None])[:, 0, 0]
+    z = jax.jit(encoder.apply)(params, spectra[:INITIALISATION_PIXELS, None, None])[:, 0, 0]
     return {"encoder": params, "centroids": from_pixels(key, z, clusters)}

@@ -21,24 +21,24 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxhsi.dgc.losses import EPS, Mask, masked_mean, mean_usage
 
-LEAST_USAGE = 1e-15
-HIGHEST_PRICE = -math.log(LEAST_USAGE)
+MIN_USAGE = 1e-15
+MAX_BONUS = -math.log(MIN_USAGE)
 """In nats: a pixel that gives a cluster 1e-15 is then asked to give it half. A soft assignment of
 temperature 0.05 goes as low; a lower bound would leave dead clusters where they are."""
 
 Weights = Sequence[float] | Float[Array, " m"]
 
 
-class Weighing(NamedTuple):
+class BalanceWeights(NamedTuple):
     """What a balance says.
 
     Attributes:
-        terms: weight of each loss term.
-        prices: of each cluster, in nats; None where no constraint is kept.
+        term_weights: weight of each loss term.
+        cluster_bonuses: of each cluster, in nats; None where no constraint is kept.
     """
 
-    terms: Weights
-    prices: Float[Array, " k"] | None = None
+    term_weights: Weights
+    cluster_bonuses: Float[Array, " k"] | None = None
 
 
 class Balance(NamedTuple):
@@ -46,13 +46,13 @@ class Balance(NamedTuple):
 
     Attributes:
         init: ``init(terms, usage) -> state``, from their shapes alone.
-        weigh: ``weigh(state, terms, usage) -> Weighing``.
+        weights: ``weights(state, terms, usage) -> BalanceWeights``.
         update: ``update(state, before, after, usage) -> state`` from the terms of the same batch
             before and after a step, and the running usage after it.
     """
 
     init: Callable[[Array, Array], Any]
-    weigh: Callable[[Any, Array, Array], Weighing]
+    weights: Callable[[Any, Array, Array], BalanceWeights]
     update: Callable[[Any, Array, Array, Array], Any]
 
 
@@ -61,16 +61,16 @@ class BalanceOptions:
     """How the terms of the loss are balanced.
 
     Attributes:
-        kind: `fixed`, `share_floor`, `entropy_floor`, `uncertainty` or `famo`.
+        kind: `fixed_weights`, `share_floor`, `entropy_floor`, `uncertainty` or `famo`.
         min_share: smallest share of all pixels that a cluster may fall to; the entropy floor is
             what the entropy would be with all clusters but one at that share.
-        horizon: batches that the usage is averaged over, and that a price or weight takes to
+        averaging_batches: batches that the usage is averaged over, and that a price or weight takes to
             follow.
     """
 
     kind: Literal["fixed", "share_floor", "entropy_floor", "uncertainty", "famo"] = "fixed"
     min_share: float = 0.01
-    horizon: int = 50
+    averaging_batches: int = 50
 
     def __post_init__(self):
         """Refuse numbers without meaning."""
@@ -79,62 +79,62 @@ class BalanceOptions:
                 f"--prototype.balance.min_share {self.min_share} is no share of the pixels; give "
                 "a number above 0 and below 1 / num_clusters"
             )
-        if self.horizon < 1:
+        if self.averaging_batches < 1:
             raise ValueError(
-                f"--prototype.balance.horizon {self.horizon} is no number of batches; give 1 or "
+                f"--prototype.balance.horizon {self.averaging_batches} is no number of batches; give 1 or "
                 "more"
             )
 
 
-def build_balance(options: BalanceOptions, weights: Sequence[float], clusters: int) -> Balance:
+def build_balance(options: BalanceOptions, weights: Sequence[float], num_clusters: int) -> Balance:
     """The balance that options describe.
 
     Args:
         options: of it.
         weights: of the terms; uncertainty weighting and FAMO find their own.
-        clusters: number of clusters k.
+        num_clusters: number of clusters k.
 
     Raises:
         ValueError: clusters cannot all have the least share.
     """
-    if options.kind.endswith("floor") and clusters * options.min_share > 1:
+    if options.kind.endswith("floor") and num_clusters * options.min_share > 1:
         raise ValueError(
-            f"{clusters} clusters cannot hold {options.min_share} of the pixels each; lower "
-            f"--prototype.balance.min_share to at most {1 / clusters:.3g}"
+            f"{num_clusters} clusters cannot hold {options.min_share} of the pixels each; lower "
+            f"--prototype.balance.min_share to at most {1 / num_clusters:.3g}"
         )
     if options.kind == "share_floor":
-        return share_floor(weights, options.min_share, options.horizon)
+        return share_floor(weights, options.min_share, options.averaging_batches)
     if options.kind == "entropy_floor":
-        least = entropy_at(options.min_share, clusters)
-        return entropy_floor(weights, least, options.horizon)
+        least = floor_entropy(options.min_share, num_clusters)
+        return entropy_floor(weights, least, options.averaging_batches)
     if options.kind == "uncertainty":
-        return uncertainty(1 / options.horizon)
+        return uncertainty(1 / options.averaging_batches)
     if options.kind == "famo":
-        return famo(1 / options.horizon)
-    return fixed(weights)
+        return famo(1 / options.averaging_batches)
+    return fixed_weights(weights)
 
 
 # What a method does with it --------------------------------------------------------------------
 
 
-def balanced(
-    weighing: Weighing, terms: Sequence[Array], p: Float[Array, "*n k"], mask: Mask = None
+def balanced_loss(
+    balance_weights: BalanceWeights, terms: Sequence[Array], probabilities: Float[Array, "*n k"], mask: Mask = None
 ) -> Float[Array, ""]:
     """The loss: terms by their weights, and the price of the batch's assignment.
 
     Args:
-        weighing: from a balance; no gradient goes through it.
+        balance_weights: from a balance; no gradient goes through it.
         terms: of the loss, as many as there are weights.
-        p: soft assignment of the batch, (*n, k).
+        probabilities: soft assignment of the batch, (*n, k).
         mask: pixels that count, (*n).
     """
-    weighing = jax.lax.stop_gradient(weighing)
-    total = jnp.asarray(sum(w * t for w, t in zip(weighing.terms, terms, strict=True)), jnp.float32)
-    return total if weighing.prices is None else total + priced(p, weighing.prices, mask)
+    balance_weights = jax.lax.stop_gradient(balance_weights)
+    total = jnp.asarray(sum(w * t for w, t in zip(balance_weights.term_weights, terms, strict=True)), jnp.float32)
+    return total if balance_weights.cluster_bonuses is None else total + assignment_bonus_loss(probabilities, balance_weights.cluster_bonuses, mask)
 
 
-def priced(
-    p: Float[Array, "*n k"], prices: Float[Array, " k"], mask: Mask = None
+def assignment_bonus_loss(
+    probabilities: Float[Array, "*n k"], cluster_bonuses: Float[Array, " k"], mask: Mask = None
 ) -> Float[Array, ""]:
     """Minus what pixels are paid for their clusters, -mean_i log sum_k p_ik exp(price_k) <= 0.
 
@@ -144,44 +144,44 @@ def priced(
     high a price has risen, and does not vanish where p_ik is tiny, as that of the product would.
 
     Args:
-        p: soft assignment, (*n, k).
-        prices: of the clusters, at least 0, in nats, (k,).
+        probabilities: soft assignment, (*n, k).
+        cluster_bonuses: of the clusters, at least 0, in nats, (k,).
         mask: pixels that count, (*n).
     """
-    return masked_mean(-jnp.log(p @ jnp.exp(prices)), mask)
+    return masked_mean(-jnp.log(probabilities @ jnp.exp(cluster_bonuses)), mask)
 
 
-def follow_usage(
+def update_running_usage(
     usage: Float[Array, " k"],
-    p: Float[Array, "*n k"],
+    probabilities: Float[Array, "*n k"],
     step: Int[Array, ""],
-    horizon: int,
+    averaging_batches: int,
     mask: Bool[Array, "*n"] | None = None,
 ) -> Float[Array, " k"]:
-    """Running mean of the usage: of all batches at first, then of about the last ``horizon``.
+    """Running mean of the usage: of all batches at first, then of about the last ``averaging_batches``.
 
     u <- u + r (mean_i p_i - u), r = max(1 / horizon, 1 / (step + 1)); a batch without any pixel
     leaves it as it is.
     """
-    rate = jnp.maximum(1 / horizon, 1 / (step + 1.0))
+    rate = jnp.maximum(1 / averaging_batches, 1 / (step + 1.0))
     if mask is not None:
         rate = jnp.where(mask.any(), rate, 0.0)
-    return usage + rate * (mean_usage(p, mask) - usage)
+    return usage + rate * (mean_usage(probabilities, mask) - usage)
 
 
 # Balances --------------------------------------------------------------------------------------
 
 
-def fixed(weights: Sequence[float]) -> Balance:
+def fixed_weights(weights: Sequence[float]) -> Balance:
     """The same weights throughout."""
     return Balance(
         lambda terms, usage: (),
-        lambda state, terms, usage: Weighing(tuple(weights)),
+        lambda state, terms, usage: BalanceWeights(tuple(weights)),
         lambda state, before, after, usage: state,
     )
 
 
-def share_floor(weights: Sequence[float], min_share: float, horizon: int) -> Balance:
+def share_floor(weights: Sequence[float], min_share: float, averaging_batches: int) -> Balance:
     """Fixed weights under the constraints u_k >= m for every cluster, by dual ascent.
 
     The constraint is log u_k >= log m. With the shortfall v_k = log(m / u_k) of the running usage,
@@ -194,22 +194,22 @@ def share_floor(weights: Sequence[float], min_share: float, horizon: int) -> Bal
     Args:
         weights: of the terms.
         min_share: m, smallest share of all pixels that a cluster may fall to.
-        horizon: batches that a price takes to follow.
+        averaging_batches: batches that a price takes to follow.
     """
 
     def shortfall(usage: Array) -> Array:
-        return jnp.log(min_share / jnp.maximum(usage, LEAST_USAGE))
+        return jnp.log(min_share / jnp.maximum(usage, MIN_USAGE))
 
-    def weigh(duals: Array, terms: Array, usage: Array) -> Weighing:
-        return Weighing(tuple(weights), _within(duals + shortfall(usage)))
+    def weigh(duals: Array, terms: Array, usage: Array) -> BalanceWeights:
+        return BalanceWeights(tuple(weights), _within(duals + shortfall(usage)))
 
     def update(duals: Array, before: Array, after: Array, usage: Array) -> Array:
-        return _within(duals + jnp.minimum(shortfall(usage), 1) / horizon)
+        return _within(duals + jnp.minimum(shortfall(usage), 1) / averaging_batches)
 
     return Balance(lambda terms, usage: jnp.zeros_like(usage), weigh, update)
 
 
-def entropy_floor(weights: Sequence[float], least: float, horizon: int) -> Balance:
+def entropy_floor(weights: Sequence[float], min_entropy: float, averaging_batches: int) -> Balance:
     """Fixed weights under the one constraint H(u) >= H_min on the running usage, by dual ascent.
 
     With v = H_min - H(u): mu <- clip(mu + v / horizon, 0, highest). Since dH / du_k is -log u_k
@@ -219,30 +219,30 @@ def entropy_floor(weights: Sequence[float], least: float, horizon: int) -> Balan
 
     Args:
         weights: of the terms.
-        least: H_min in nats, e.g. from `entropy_at`.
-        horizon: batches that the multiplier takes to follow.
+        min_entropy: H_min in nats, e.g. from `floor_entropy`.
+        averaging_batches: batches that the multiplier takes to follow.
     """
 
     def shortfall(usage: Array) -> Array:
-        usage = jnp.maximum(usage, LEAST_USAGE)
-        return least + (usage * jnp.log(usage)).sum()
+        usage = jnp.maximum(usage, MIN_USAGE)
+        return min_entropy + (usage * jnp.log(usage)).sum()
 
-    def weigh(dual: Array, terms: Array, usage: Array) -> Weighing:
+    def weigh(dual: Array, terms: Array, usage: Array) -> BalanceWeights:
         multiplier = _within(dual + shortfall(usage))
-        return Weighing(
-            tuple(weights), _within(-multiplier * jnp.log(jnp.maximum(usage, LEAST_USAGE)))
+        return BalanceWeights(
+            tuple(weights), _within(-multiplier * jnp.log(jnp.maximum(usage, MIN_USAGE)))
         )
 
     def update(dual: Array, before: Array, after: Array, usage: Array) -> Array:
-        return _within(dual + shortfall(usage) / horizon)
+        return _within(dual + shortfall(usage) / averaging_batches)
 
     return Balance(lambda terms, usage: jnp.zeros(()), weigh, update)
 
 
-def entropy_at(min_share: float, clusters: int) -> float:
+def floor_entropy(min_share: float, num_clusters: int) -> float:
     """Entropy in nats of a usage where all clusters but one are at the share ``min_share``."""
-    most = 1 - (clusters - 1) * min_share
-    return -(clusters - 1) * min_share * math.log(min_share) - most * math.log(most)
+    most = 1 - (num_clusters - 1) * min_share
+    return -(num_clusters - 1) * min_share * math.log(min_share) - most * math.log(most)
 
 
 def uncertainty(rate: float) -> Balance:
@@ -256,8 +256,8 @@ def uncertainty(rate: float) -> Balance:
         rate: of the steps of s.
     """
 
-    def weigh(s: Array, terms: Array, usage: Array) -> Weighing:
-        return Weighing(jnp.exp(-s) / 2)
+    def weigh(s: Array, terms: Array, usage: Array) -> BalanceWeights:
+        return BalanceWeights(jnp.exp(-s) / 2)
 
     def update(s: Array, before: Array, after: Array, usage: Array) -> Array:
         return jnp.clip(s - rate * (1 - jnp.exp(-s) * before) / 2, math.log(EPS), -math.log(EPS))
@@ -280,8 +280,8 @@ def famo(rate: float, decay: float = 1e-3) -> Balance:
     def log(terms: Array) -> Array:
         return jnp.log(jnp.maximum(terms, EPS))
 
-    def weigh(x: Array, terms: Array, usage: Array) -> Weighing:
-        return Weighing(jax.nn.softmax(x - log(terms)))
+    def weigh(x: Array, terms: Array, usage: Array) -> BalanceWeights:
+        return BalanceWeights(jax.nn.softmax(x - log(terms)))
 
     def update(x: Array, before: Array, after: Array, usage: Array) -> Array:
         slope = jax.vjp(jax.nn.softmax, x)[1](log(before) - log(after))[0]
@@ -291,4 +291,4 @@ def famo(rate: float, decay: float = 1e-3) -> Balance:
 
 
 def _within(x: Array) -> Array:
-    return jnp.clip(x, 0.0, HIGHEST_PRICE)
+    return jnp.clip(x, 0.0, MAX_BONUS)

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from jaxhsi.dgc.networks import patch_encoder
-from jaxhsi.upstream.dgc.algorithm import Options, prototype_dgc, upstream_optimizer
+from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.balance import BalanceOptions
 from jaxhsi.upstream.dgc.checkpoint import from_state_dict, to_state_dict, upstream_settings
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
@@ -54,7 +54,7 @@ def last(x):
 def method(bias=False, rate=1e-4, **options):
     """Each compiled function is shared by the tests that use it."""
     encoder = upstream_encoder(BANDS, DIM, bias=bias)
-    dgc = prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(rate), Options(**options))
+    dgc = prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(rate), PrototypeOptions(**options))
     names = ("init", "loss", "predict")
     chex.clear_trace_counter()  # it takes two methods' functions for the same one
     update = jax.jit(chex.assert_max_traces(dgc.update, n=1), donate_argnums=0)
@@ -231,7 +231,7 @@ def test_predict_by_full_row_tiles_with_the_halo_agrees():
 
 def test_bfloat16_trains():
     encoder = upstream_encoder(BANDS, DIM, dtype=jnp.bfloat16)
-    dgc = prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(), Options())
+    dgc = prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(), PrototypeOptions())
     state, info = jax.jit(dgc.update)(first_state(), labelled(scene(jax.random.key(1))))
     assert {a.dtype for a in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
     assert jnp.isfinite(info.loss)
@@ -248,12 +248,12 @@ def test_every_balance_steps_with_finite_terms(kind):
     for step in range(2):
         state, info = dgc.update(state, labelled(scene(jax.random.key(step))))
     chex.assert_tree_all_finite((state, info))
-    assert len(info.weights) == 3  # compactness, orthogonality, usage
+    assert len(info.term_weights) == 3  # compactness, orthogonality, usage
     if kind.endswith("floor"):
-        np.testing.assert_allclose(info.weights, [1.0, 0.001, 1.0])
-        assert info.prices.max() > 0
+        np.testing.assert_allclose(info.term_weights, [1.0, 0.001, 1.0])
+        assert info.cluster_bonuses.max() > 0
     else:
-        assert (info.prices == 0).all()
+        assert (info.cluster_bonuses == 0).all()
 
 
 def test_the_loss_is_the_weighted_sum_and_the_price():
@@ -284,7 +284,7 @@ def test_the_floor_keeps_a_cluster_that_upstreams_term_would_empty():
         state = first_state_of(dgc)
         for step in range(130):
             state, _ = dgc.update(state, labelled(scene(jax.random.key(step))))
-        least[kind] = float(state.usage.min())
+        least[kind] = float(state.running_usage.min())
     assert least["fixed"] < 1e-3
     assert least["share_floor"] > 0.03
 
@@ -310,14 +310,14 @@ def test_a_start_from_data_needs_data_and_an_encoder_that_has_one():
         method(iterations=0, data_start=True).init(jax.random.key(0))
     encoder = patch_encoder(BANDS, ("none",), DIM)
     with pytest.raises(ValueError, match="no data-driven start"):
-        prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(), Options(data_start=True))
+        prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(), PrototypeOptions(data_initialisation=True))
 
 
 def test_a_dead_cluster_is_revived_when_it_is_due_without_its_old_moments():
     options = {
         "iterations": 0,
         "revive": True,
-        "balance": BalanceOptions(horizon=2),
+        "balance": BalanceOptions(averaging_batches=2),
         "scrambled": False,
     }
     dgc = method(**options)
@@ -327,7 +327,7 @@ def test_a_dead_cluster_is_revived_when_it_is_due_without_its_old_moments():
     far = -jnp.ones(DIM) / jnp.sqrt(DIM)
     params = state.params | {"centroids": state.params["centroids"].at[1].set(far)}
     dead = jnp.array([0.4, 0.0, 0.3, 0.3])
-    state = state._replace(params=params, usage=dead)
+    state = state._replace(params=params, running_usage=dead)
     unrevived = method(**(options | {"revive": False}))
     pair = labelled(scene(jax.random.key(1)))
     left, _ = unrevived.update(jax.tree.map(jnp.copy, state), pair)
@@ -336,7 +336,7 @@ def test_a_dead_cluster_is_revived_when_it_is_due_without_its_old_moments():
     assert left.params["centroids"][1].max() < 0
     others = np.array([0, 2, 3])
     chex.assert_trees_all_equal(state.params["centroids"][others], left.params["centroids"][others])
-    moments = optax.tree.get(state.optimizer, "mu")["centroids"]
+    moments = optax.tree.get(state.optimizer_state, "mu")["centroids"]
     assert (moments[1] == 0).all()
     assert (moments[others] != 0).any()
-    assert state.usage[1] == pytest.approx(2e-3)
+    assert state.running_usage[1] == pytest.approx(2e-3)

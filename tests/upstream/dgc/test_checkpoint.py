@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jaxhsi.upstream.dgc.algorithm import Options, prototype_dgc, upstream_optimizer
+from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.checkpoint import (
     from_state_dict,
     load_upstream,
@@ -30,7 +30,7 @@ KEY = jax.random.key(0)
 @pytest.fixture(scope="module")
 def params():
     encoder = upstream_encoder(5, 6, layers=2, kernel=7, bias=True)
-    dgc = prototype_dgc(encoder, 3, 6, upstream_optimizer(), Options())
+    dgc = prototype_dgc(encoder, 3, 6, upstream_optimizer(), PrototypeOptions())
     return jax.jit(dgc.init)(KEY).params
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxhsi.dgc.algorithm import DGC
-from jaxhsi.upstream.dgc.algorithm import Options, prototype_dgc, upstream_optimizer
+from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
 from jaxhsi.upstream.dgc.loss_terms import Weights
 from jaxhsi.upstream.dgc.windows import over_windows
@@ -14,7 +14,7 @@ from tests.dgc.test_algorithm import VIEWS, batch
 
 def method(**weights: float) -> DGC:
     encoder = upstream_encoder(BANDS, 4)
-    options = Options(iterations=2, weights=Weights(**weights))
+    options = PrototypeOptions(mean_shift_iterations=2, loss_weights=Weights(**weights))
     prototype = prototype_dgc(encoder, 3, 4, upstream_optimizer(1e-3), options)
     return over_windows(prototype, 3, VIEWS)
 
