@@ -31,7 +31,6 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.dgc.rivals import rivals
 from benchmarks.machine import REPOSITORY, describe_machine, describe_versions
 from benchmarks.results_file import write_results
 from jaxhsi.config.dgc import DGCConfig
@@ -138,6 +137,8 @@ def ours(case: Case, seed: int, *, with_last: bool) -> Iterator[dict]:
 
 def others(case: Case, seed: int) -> Iterator[dict]:
     """Rows of plain clustering."""
+    from benchmarks.dgc.rivals import rivals  # packages that the tables of a file do without
+
     config = with_seed(case.config, seed)
     for name, scores in rivals(config, open_dgc_inputs(config)):
         yield from rows(case, seed, {name: scores})

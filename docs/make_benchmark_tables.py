@@ -1,0 +1,179 @@
+"""Write docs/benchmarks.md from benchmarks/results, so that tables and results cannot differ.
+
+    python docs/make_benchmark_tables.py
+"""
+
+import json
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+RESULTS = REPOSITORY / "benchmarks" / "results"
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
+sys.path.insert(0, str(REPOSITORY))
+
+from benchmarks.dgc.quality import markdown as dgc_quality_table
+from benchmarks.dgc.stability import table as dgc_stability_table
+from benchmarks.gmcr.tables import tables as gmcr_quality_tables
+
+
+def report(name: str) -> dict:
+    """A result file."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def rows_of(name: str) -> list[dict]:
+    """Rows of a result file."""
+    return report(name)["rows"]
+
+
+def markdown_table(titles: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def speed_table(name: str) -> str:
+    """Median seconds and peak memory of implementations side by side."""
+    rows = [
+        [
+            row["task"],
+            row["implementation"],
+            f"{row['median_seconds']:.3g} s",
+            f"{row['peak_mib']:,.0f} MiB",
+            f"{row['ratio']:.1f}x",
+        ]
+        for row in rows_of(name)
+    ]
+    return markdown_table(["task", "implementation", "median", "peak memory", "speed"], rows)
+
+
+def memory_table() -> str:
+    """Peak memory against the size of a cube."""
+    rows = [
+        [
+            f"{row['side']} x {row['side']}",
+            row["command"],
+            f"{row['raw_mib']:,.0f} MiB",
+            f"{row['peak_mib']:,.0f} MiB",
+            f"{row['seconds']:.0f} s",
+        ]
+        for row in rows_of("memory")
+    ]
+    return markdown_table(["cube", "command", "raw size", "peak memory", "time"], rows)
+
+
+def scale_table() -> str:
+    """A million pixels unmixed by a finished run."""
+    rows = [
+        [
+            f"{row['side']} x {row['side']}",
+            str(row["refine"]),
+            f"{row['pixels_per_second']:,.0f}",
+            f"{row['peak_mib']:,.0f} MiB",
+        ]
+        for row in report("unmix_scale")["unmix"]
+    ]
+    return markdown_table(["pixels", "--refine", "pixels a second", "peak memory"], rows)
+
+
+def machine(name: str) -> str:
+    """What a result file was measured on."""
+    found = report(name)
+    parts = {key: value for key, value in found["machine"].items() if key != "load"}
+    described = ", ".join(f"{key} {value}" for key, value in parts.items())
+    versions = ", ".join(f"{key} {value}" for key, value in found["versions"].items())
+    return f"Measured on: {described}; {versions}."
+
+
+def page() -> str:
+    """The whole page."""
+    stream, ingest = report("stream"), report("ingest")
+    return f"""# Benchmarks
+
+This page is generated from `benchmarks/results` by `docs/make_benchmark_tables.py`. Every row of the
+result files, their schema and units are described in `benchmarks/README.md`.
+
+## Segmentation: quality
+
+`python -m benchmarks.dgc.quality --out dgc_quality.json --real FOLDER`. Every method is told the number of
+clusters K. Leaf scenes: mean intersection over union of background and tissue (K=2), and of background,
+tissue and lesion after the best merge (K=16). Other scenes: overall accuracy / normalised mutual
+information of labelled pixels, or against the largest reference abundance, after Hungarian matching.
+Median seed, and the worst seed in brackets. "start" is the closed form before training. Rivals: the best
+of four normalisations of MiniBatchKMeans on 16 principal components, a Gaussian mixture with full
+covariances, SLIC superpixels with K-means, Leiden on a spatial graph.
+
+{dgc_quality_table(rows_of("dgc_quality"))}
+
+"noise" adds white noise of 1.5 deviations to every band, "stripes" unequal columns (20 %), "glare" a flat
+spectrum in patches.
+
+{machine("dgc_quality")}
+
+## Segmentation: stability of training
+
+`python -m benchmarks.dgc.stability --out dgc_stability.json --real FOLDER`. Upstream's method, repaired step
+by step (each row includes the repairs above it; "or" replaces the floor on shares); then the default, and
+the default without one of its parts. Mean intersection over union at the start, at best, at the end (worst
+seed); then clusters in use at the end (fewest).
+
+{dgc_stability_table(rows_of("dgc_stability"))}
+
+![Scores against the training step, upstream's method repaired step by step](stability.png)
+
+![The same with parts of the default left out](stability_parts.png)
+
+## Segmentation: speed and memory
+
+`python -m benchmarks.dgc.step --reference CLONE --out dgc_step.json`: implementations in processes side by
+side, runs alternating; 301 bands, 8 crops of 64 x 64 pixels, a cube of 256 x 256.
+
+{speed_table("dgc_step")}
+
+{machine("dgc_step")}
+
+`python -m benchmarks.data.memory --out memory.json`: the most memory that a process held, imports and
+compilation included.
+
+{memory_table()}
+
+![Peak memory against the size of the cube](memory.png)
+
+Reading: training waits for data {stream["train"]["wait_share"]:.2%} of its time
+(`python -m benchmarks.data.stream`); the stream alone gives
+{stream["stream_warm"]["windows_per_second"]:.0f} windows a second. Ingest of an ENVI file runs at
+{ingest["cold"]["share_of_copy"]:.2f} times the speed of a plain copy from disk, and at
+{ingest["warm"]["share_of_copy"]:.2f} of it where the file is in memory (`python -m benchmarks.data.ingest`).
+
+## Unmixing: quality
+
+`python -m benchmarks.gmcr.quality --out gmcr_quality.json`. Upstream's benchmark: N components of 512 bands,
+4N spectra that mix one to four of them. R2 against noise-free data; on the noisy data the true mixture
+itself reaches a limit, and more is fitted noise.
+
+{gmcr_quality_tables(rows_of("gmcr_quality")).replace("### ", "### Group: ")}
+
+![The number found against what makes it hard](gmcr.png)
+
+{machine("gmcr_quality")}
+
+## Unmixing: speed
+
+`python -m benchmarks.gmcr.epoch --reference CLONE --out gmcr_epoch.json`: an epoch of upstream's training.
+
+{speed_table("gmcr_epoch")}
+
+`python -m benchmarks.gmcr.unmix_scale --out unmix_scale.json`: 200 bands, 12 components, a finished run.
+
+{scale_table()}
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    main()
