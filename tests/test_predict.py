@@ -186,7 +186,7 @@ def test_cubes_of_other_wavelengths_are_refused_unless_they_are_near(capsys, tmp
     assert str(run) in message
     assert "off.zarr" in message
     assert "more than 13.6364 nm apart" in message
-    predicted(run, off, tmp_path / "out", "--wavelength_tolerance", "21")
+    predicted(run, off, tmp_path / "out", "--tolerance", "21")
 
 
 @pytest.mark.parametrize(

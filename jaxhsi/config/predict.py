@@ -24,7 +24,7 @@ class PredictConfig:
         cut: cut the tree of the clusters into so many groups instead.
         pixel_size: side of a pixel in metres, for areas; taken from the cube if not given.
         tile_size: side in pixels of the tiles that are labelled at once; that of the run if not given.
-        wavelength_tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
+        tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
             the smallest distance between two bands if not given.
         key: name of the cube inside a file, where there are several.
         layout: order of the axes of a .mat or .npy file; told from their lengths if not given.
@@ -38,7 +38,7 @@ class PredictConfig:
     cut: int | None = None
     pixel_size: float | None = None
     tile_size: int | None = None
-    wavelength_tolerance: float | None = None
+    tolerance: float | None = None
     key: str | None = None
     layout: Literal["hwc", "chw"] | None = None
     size: tuple[int, int] | None = None
@@ -49,7 +49,7 @@ class PredictConfig:
             if value is not None:
                 at_least(name, value, 1)
         above_zero("--pixel_size", self.pixel_size)
-        above_zero("--wavelength_tolerance", self.wavelength_tolerance)
+        above_zero("--tolerance", self.tolerance)
 
 
 @dataclass(frozen=True)

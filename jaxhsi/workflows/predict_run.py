@@ -111,10 +111,10 @@ def _open_cubes(config: PredictConfig, model: SegmentationModel) -> tuple[Cube, 
         key=config.key,
         layout=config.layout,
         size=config.size,
-        tolerance=config.wavelength_tolerance,
+        tolerance=config.tolerance,
         bands={model.run_name: model.num_bands},
     )
-    model.check_cube_wavelengths(cubes, config.wavelength_tolerance)
+    model.check_cube_wavelengths(cubes, config.tolerance)
     return cubes
 
 

@@ -1,4 +1,4 @@
-"""A run of dgc that has been trained: its options, its method, and the state that is kept of it."""
+"""A trained run of dgc: its options, its method, and the state that was selected."""
 
 import json
 from collections.abc import Sequence
@@ -23,76 +23,85 @@ from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.run_folder import CONFIG, CUBES
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SegmentationModel:
-    """What is known of a run without looking into its checkpoints.
+    """What a run says of itself without its checkpoints.
 
     Attributes:
-        folder: of the run.
+        folder: of the run; None for a run in memory.
         config: its options.
-        method: that the options describe.
-        num_bands: of the cubes that it was trained on.
-        wavelengths: theirs in nm, or None.
+        method: the algorithm that the options describe.
+        num_bands: bands of the cubes that it was trained on.
+        wavelengths: centre of each band in nm, or None where unknown.
     """
 
-    folder: Path
+    folder: Path | None
     config: DGCConfig
     method: DGC
     num_bands: int
     wavelengths: Float[np.ndarray, " c"] | None
 
+    @property
+    def run_name(self) -> str:
+        """What messages call the run."""
+        return "the run in memory" if self.folder is None else f"the run {self.folder}"
+
     def restore_state(self) -> tuple[Any, int]:
-        """The best state, or the newest with ``--keep last``, on the first device; and its step.
+        """Read the selected state of the run from its newest checkpoint.
+
+        Returns:
+            The best state, or the last one with ``keep: last``, on the first device; and its step.
 
         Raises:
             FileNotFoundError: there is no checkpoint yet.
         """
-        spectra = jax.ShapeDtypeStruct((self.config.stream.sample, self.num_bands), jnp.float32)
-        template = jax.eval_shape(self.method.init, jax.random.key(0), spectra)
-        device = SingleDeviceSharding(jax.devices()[0])
+        sample = jax.ShapeDtypeStruct((self.config.stream.sample, self.num_bands), jnp.float32)
+        template = jax.eval_shape(self.method.init, jax.random.key(0), sample)
+        first_device = SingleDeviceSharding(jax.devices()[0])
         template = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=first_device),
+            template,
         )
-        saved = self.folder / "checkpoints"
-        if not saved.is_dir():  # Orbax would make it
-            raise FileNotFoundError(f"no checkpoint in {saved}; the run has not reached one")
-        with Checkpoints(saved) as checkpoints:
+        checkpoint_folder = self.folder / "checkpoints"
+        if not checkpoint_folder.is_dir():  # Orbax would create the folder
+            raise FileNotFoundError(
+                f"no checkpoint in {checkpoint_folder}; the run has not reached one"
+            )
+        with Checkpoints(checkpoint_folder) as checkpoints:
             state = checkpoints.restore(template, judge=(record := Record()))
         if self.config.keep == "best":
             state = record.kept(state)
         return state, int(state.step)
 
-    @property
-    def run_name(self) -> str:
-        """For messages."""
-        return f"the run {self.folder}"
-
     def check_cube_wavelengths(self, cubes: Sequence[Cube], tolerance: float | None = None) -> None:
         """Refuse cubes of other wavelengths than the run was trained on.
 
         Args:
-            cubes: to label.
+            cubes: cubes to label.
             tolerance: nm by which the wavelengths of a band may differ; see
                 :func:`jaxhsi.data.manifest.check_wavelengths`.
 
         Raises:
             ValueError: names the run and the cube.
         """
-        waves = {cube.url: cube.wavelengths for cube in cubes}
-        check_wavelengths({self.run_name: self.wavelengths} | waves, tolerance)
+        cube_wavelengths = {cube.url: cube.wavelengths for cube in cubes}
+        check_wavelengths({self.run_name: self.wavelengths} | cube_wavelengths, tolerance)
 
 
 def open_segmentation_model(folder: Path) -> SegmentationModel:
-    """Look at the folder of a run.
+    """Read options and bands of the run in a folder; no checkpoint is read yet.
+
+    Args:
+        folder: of the run.
 
     Raises:
         FileNotFoundError: it holds no run.
-        ValueError: it holds one of another command, or of an earlier version.
+        ValueError: it holds a run of another command, or of an earlier version.
     """
-    saved = folder / CONFIG
-    if not saved.is_file():
+    config_file = folder / CONFIG
+    if not config_file.is_file():
         raise FileNotFoundError(f"{folder} holds no run (no {CONFIG}); name the folder of a run")
-    options = yaml.safe_load(saved.read_text())
+    options = yaml.safe_load(config_file.read_text())
     if not isinstance(options, dict) or "num_clusters" not in options:
         raise ValueError(f"{folder} holds a run of another command; cubes are labelled by dgc")
     if not (folder / CUBES).is_file():
@@ -101,13 +110,13 @@ def open_segmentation_model(folder: Path) -> SegmentationModel:
             f"made by an earlier version. python -m jaxhsi.train dgc --out {folder} --resume "
             "writes it"
         )
-    config = read_config(DGCConfig, saved)
-    known = json.loads((folder / CUBES).read_text())
-    waves = known["wavelengths_nm"]
+    config = read_config(DGCConfig, config_file)
+    manifest_record = json.loads((folder / CUBES).read_text())
+    wavelengths = manifest_record["wavelengths_nm"]
     return SegmentationModel(
-        folder,
-        config,
-        build_method(config, known["bands"]),
-        known["bands"],
-        None if waves is None else np.asarray(waves, np.float64),
+        folder=folder,
+        config=config,
+        method=build_method(config, manifest_record["bands"]),
+        num_bands=manifest_record["bands"],
+        wavelengths=None if wavelengths is None else np.asarray(wavelengths, np.float64),
     )

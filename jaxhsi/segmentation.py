@@ -1,0 +1,307 @@
+"""Segmentation of hyperspectral cubes without labels: the library's entry to DGC.
+
+The numbers are those of ``python -m jaxhsi.train dgc``: both call
+:mod:`jaxhsi.workflows.dgc_training`. Only the command writes files; here a result stays in memory
+until :meth:`Segmentation.save` is called.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxhsi.callbacks import OnProgress, ignore_progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from jaxhsi.config.dgc import DGCConfig
+    from jaxhsi.data.cube import Cube
+    from jaxhsi.dgc.cluster_tree import ClusterTree
+    from jaxhsi.dgc.merge_tree import Tree
+    from jaxhsi.workflows.dgc_memory_run import TrainingHistory
+    from jaxhsi.workflows.segmentation_model import SegmentationModel
+
+# What follows imports inside of functions: importing this module loads no JAX.
+
+Cubes = Any
+"""A cube or a sequence of cubes: arrays (H, W, C), paths, URLs or open cubes."""
+
+
+def segment(
+    cubes: Cubes,
+    num_clusters: int = 16,
+    *,
+    steps: int = 300,
+    seed: int = 0,
+    on_progress: OnProgress = ignore_progress,
+    **options: Any,
+) -> "Segmentation":
+    """Train DGC on cubes without labels and label every pixel of them.
+
+    The clusters are those of one dictionary over all cubes. Cubes on disk are read by windows:
+    the memory does not grow with them, but for the labels (4 bytes a pixel with the confidence).
+
+    Args:
+        cubes: a cube or several: arrays (H, W, C) with the bands last, paths of files, stores or
+            folders of cubes, URLs of stores, or cubes of `jaxhsi.open_cube`. NaN marks missing
+            measurements in an array.
+        num_clusters: number of clusters k, at least 1.
+        steps: training steps; 0 leaves the closed-form start as it is.
+        seed: of everything drawn at random.
+        on_progress: called after each training step, see :mod:`jaxhsi.callbacks`.
+        **options: any other field of :class:`jaxhsi.config.dgc.DGCConfig` that does not name
+            files, such as ``views=ViewOptions(crop=32)`` or ``keep="last"``.
+
+    Returns:
+        The labels, the merge tree of the clusters, and the model that labels other cubes.
+
+    Raises:
+        FileNotFoundError: a path does not exist.
+        TypeError: an option that there is not.
+        ValueError: cubes that cannot be used together, or an option out of range.
+        FloatingPointError: the loss stopped being finite.
+
+    Example::
+
+        segmentation = jaxhsi.segment("scene.npy", num_clusters=16)
+        coarse_labels = segmentation.cut(4)
+    """
+    from jaxhsi.config.dgc import DGCConfig
+    from jaxhsi.workflows.dgc_memory_run import run_in_memory
+
+    if file_options := options.keys() & {"data", "labels", "out"}:
+        names = ", ".join(sorted(file_options))
+        raise TypeError(f"segment() takes no {names}: cubes are given directly and stay in memory")
+    config = DGCConfig(num_clusters=num_clusters, steps=steps, seed=seed, **options)
+    start_time = time.perf_counter()
+    opened = open_cubes(cubes, **_reading_options(config))
+    run = run_in_memory(config, opened, on_progress)
+    return Segmentation(
+        model=run.model,
+        state=run.state,
+        cubes=opened,
+        cluster_tree=run.cluster_tree,
+        cube_names=tuple(cube.name for cube in opened),
+        cube_labels=run.cube_labels,
+        cube_confidence=run.cube_confidence,
+        scores=run.scores | {"seconds": time.perf_counter() - start_time},
+        is_single=_is_single(cubes) and len(opened) == 1,
+        history=run.history,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Segmentation:
+    """Labels of cubes, the tree of their clusters, and the model that labels other cubes.
+
+    Attributes:
+        model: options, algorithm, bands and wavelengths of the run.
+        state: of the algorithm, that labels.
+        cubes: cubes that were labelled; empty for a loaded run.
+        cluster_tree: merge tree with names, shares and stability of the clusters.
+        cube_names: names of the cubes.
+        cube_labels: label map of each cube, (H, W) int16, -1 where a pixel is not valid.
+        cube_confidence: probability of the label at each pixel, (H, W) float16, 0 where not valid.
+        scores: as in ``scores.json``: pixels of each cluster, active clusters, steps, and so on.
+        is_single: one cube was given, not a sequence.
+        history: metrics and states of the training; None for a loaded run.
+    """
+
+    model: "SegmentationModel"
+    state: Any
+    cubes: "tuple[Cube, ...]"
+    cluster_tree: "ClusterTree"
+    cube_names: tuple[str, ...]
+    cube_labels: "tuple[np.ndarray, ...]"
+    cube_confidence: "tuple[np.ndarray, ...]"
+    scores: Mapping[str, Any]
+    is_single: bool
+    history: "TrainingHistory | None" = None
+
+    @property
+    def labels(self) -> "np.ndarray | list[np.ndarray]":
+        """Cluster of each pixel, (H, W) int16, -1 where not valid; a list for several cubes."""
+        return self._one_or_list(self.cube_labels)
+
+    @property
+    def confidence(self) -> "np.ndarray | list[np.ndarray]":
+        """Probability of the label at each pixel, (H, W) float16; a list for several cubes."""
+        return self._one_or_list(self.cube_confidence)
+
+    @property
+    def tree(self) -> "Tree":
+        """Merges of the clusters and their heights, see :class:`jaxhsi.dgc.merge_tree.Tree`."""
+        return self.cluster_tree.tree
+
+    @property
+    def num_clusters(self) -> int:
+        """Number of clusters k."""
+        return self.tree.clusters
+
+    def cut(self, num_groups: int) -> "np.ndarray | list[np.ndarray]":
+        """Labels of a cut of the tree: groups 0 to ``num_groups - 1``, -1 where not valid.
+
+        Args:
+            num_groups: groups of the cut, 1 to the number of clusters.
+
+        Raises:
+            ValueError: the tree has no such cut.
+        """
+        from jaxhsi.dgc.cluster_tree import cut_to_grouping
+
+        grouping = cut_to_grouping(self.tree, num_groups)
+        return self._one_or_list([grouping.apply(labels) for labels in self.cube_labels])
+
+    def predict(self, cubes: Cubes) -> "np.ndarray | list[np.ndarray]":
+        """Label other cubes with the trained state.
+
+        Args:
+            cubes: as for :func:`segment`; with the bands that the run was trained on.
+
+        Returns:
+            Cluster of each pixel, (H, W) int16, -1 where not valid; a list for several cubes.
+
+        Raises:
+            ValueError: other bands or wavelengths than those of the run.
+        """
+        from jaxhsi.workflows.dgc_memory_run import label_in_memory
+
+        opened = open_cubes(
+            cubes,
+            bands={self.model.run_name: self.model.num_bands},
+            **_reading_options(self.model.config),
+        )
+        self.model.check_cube_wavelengths(opened, self.model.config.tolerance)
+        labelled = label_in_memory(self.model, self.state, opened)
+        labels = [labels for labels, _ in labelled]
+        return labels[0] if _is_single(cubes) and len(labels) == 1 else labels
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write a run folder, which `jaxhsi.load` and the commands read.
+
+        Args:
+            folder: a new or empty one.
+            overwrite: delete the run that is in the folder.
+
+        Raises:
+            FileExistsError: the folder holds a run or other files.
+        """
+        from jaxhsi.workflows.dgc_memory_run import write_run
+
+        write_run(self, Path(folder), overwrite=overwrite)
+
+    @staticmethod
+    def load(folder: str | Path) -> "Segmentation":
+        """Read the folder of a finished run of dgc, of the command or of :meth:`save`.
+
+        Args:
+            folder: of the run.
+
+        Raises:
+            FileNotFoundError: the folder holds no run, or one that has not come to its end.
+            ValueError: it holds a run of another command.
+        """
+        from jaxhsi.workflows.dgc_memory_run import read_run
+
+        return Segmentation(**read_run(Path(folder)))
+
+    def plot(self, num_groups: int | None = None) -> "Figure":
+        """Draw the label maps of up to six cubes.
+
+        Args:
+            num_groups: groups of a cut to draw in the place of the clusters.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from jaxhsi.report.label_figures import label_map_figure
+
+        label_maps, names = self.cube_labels, self.cluster_tree.cluster_names
+        if num_groups is not None:
+            from jaxhsi.dgc.cluster_tree import cut_to_grouping
+
+            grouping = cut_to_grouping(self.tree, num_groups)
+            label_maps = [grouping.apply(labels) for labels in label_maps]
+            names = grouping.group_names
+        return label_map_figure(label_maps, self.cube_names, names)
+
+    def _one_or_list(self, values: Sequence[Any]) -> Any:
+        return values[0] if self.is_single else list(values)
+
+    def __repr__(self) -> str:
+        """One line: clusters, cubes and steps."""
+        shapes = ", ".join(f"{h} x {w}" for h, w in (each.shape for each in self.cube_labels[:3]))
+        more = ", ..." if len(self.cube_labels) > 3 else ""
+        return (
+            f"Segmentation({self.num_clusters} clusters, {self.scores['active_clusters']} active; "
+            f"{len(self.cube_labels)} cube(s) of {shapes}{more} pixels; state of step "
+            f"{self.scores['kept_step']} of {self.scores['steps']})"
+        )
+
+    def _repr_html_(self) -> str:
+        """A small table of the clusters, for notebooks."""
+        shares = self.cluster_tree.pixel_shares
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{share:.2%}</td></tr>"
+            for name, share in zip(self.cluster_tree.cluster_names, shares, strict=True)
+        )
+        header = "<tr><th>cluster</th><th>share of the pixels</th></tr>"
+        return f"<p>{escape(repr(self))}</p><table>{header}{rows}</table>"
+
+
+# Cubes --------------------------------------------------------------------------------------------
+
+
+def open_cubes(
+    cubes: Cubes, *, bands: Mapping[str, int] | None = None, **reading: Any
+) -> "tuple[Cube, ...]":
+    """Open cubes given as arrays, paths, URLs or open cubes.
+
+    Args:
+        cubes: one or a sequence of them.
+        bands: number of bands that the cubes must have, by what asks for it.
+        **reading: how files are read, see :func:`jaxhsi.data.open.open_sources`.
+
+    Raises:
+        ValueError: no cube, equal names, or cubes that cannot be used together.
+    """
+    from jaxhsi.data.cube import Cube
+    from jaxhsi.data.manifest import check_bands, manifest
+    from jaxhsi.data.memory_cube import cube_from_array
+    from jaxhsi.data.open import open_sources
+
+    given = [cubes] if _is_single(cubes) else list(cubes)
+    if not given:
+        raise ValueError("no cube was given; give an array (H, W, C), a path, or a list of them")
+    opened: list[Cube] = []
+    for index, each in enumerate(given):
+        if isinstance(each, Cube):
+            opened.append(each)
+        elif isinstance(each, str | Path):
+            opened.extend(open_sources(each, **reading))
+        else:
+            name = "array" if _is_single(cubes) else f"array-{index}"
+            opened.append(cube_from_array(each, name))
+    names = [cube.name for cube in opened]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(
+            f"cubes need different names, by which labels are named; {', '.join(repeated)} is the "
+            "name of several"
+        )
+    check_bands(dict(bands or {}) | {cube.url: cube.shape[2] for cube in opened})
+    manifest(opened, tolerance=reading.get("tolerance"))
+    return tuple(opened)
+
+
+def _reading_options(config: "DGCConfig") -> dict[str, Any]:
+    """Options of a run by which files are read."""
+    return {name: getattr(config, name) for name in ("key", "layout", "size", "tolerance")}
+
+
+def _is_single(cubes: Cubes) -> bool:
+    """Whether one cube was given: a path, an open cube, or anything that has a shape."""
+    return isinstance(cubes, str | Path) or hasattr(cubes, "shape")
