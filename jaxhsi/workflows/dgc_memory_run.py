@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -27,9 +27,6 @@ from jaxhsi.workflows.dgc_training import prepare_training, train
 from jaxhsi.workflows.label_maps import history_note, make_tile_labeller, summarise_counts
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree, write_cluster_tree
 from jaxhsi.workflows.segmentation_model import SegmentationModel, open_segmentation_model
-
-if TYPE_CHECKING:
-    from jaxhsi.segmentation import Segmentation
 
 
 @dataclass
@@ -208,11 +205,11 @@ def label_in_memory(
 # Folders ------------------------------------------------------------------------------------------
 
 
-def write_run(segmentation: "Segmentation", folder: Path, *, overwrite: bool) -> None:
+def write_run(segmentation: Any, folder: Path, *, overwrite: bool) -> None:
     """Write a segmentation as the folder of a run, which all commands of dgc read.
 
     Args:
-        segmentation: to write.
+        segmentation: a :class:`jaxhsi.segmentation.Segmentation`.
         folder: a new or empty one.
         overwrite: delete the run that is in the folder.
 
