@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 from jaxhsi.config.files import config_parser, parsed_config
 from jaxhsi.training.watchdog import stall_seconds, stall_watchdog
 
-MENDABLE = (ValueError, OSError, ImportError, FloatingPointError)
+USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 """Errors that a user can do something about."""
 
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
@@ -59,7 +59,7 @@ def run_command(
         options = parsed_config(config, parser, parsed)
         with stall_watchdog(stall_seconds()):
             action(options, **{name: parsed[name] for name in flags or {}})
-    except MENDABLE as error:
+    except USER_ERRORS as error:
         if os.environ.get("JAXHSI_TRACEBACK"):
             raise
         print(f"error: {error}\n(JAXHSI_TRACEBACK=1 shows where)", file=sys.stderr)

@@ -54,7 +54,7 @@ def segment(
         seed: of everything drawn at random.
         on_progress: called after each training step, see :mod:`jaxhsi.callbacks`.
         **options: any other field of :class:`jaxhsi.config.dgc.DGCConfig` that does not name
-            files, such as ``views=ViewOptions(crop=32)`` or ``keep="last"``.
+            files, such as ``views=ViewOptions(crop=32)`` or ``keep_state="last"``.
 
     Returns:
         The labels, the merge tree of the clusters, and the model that labels other cubes.

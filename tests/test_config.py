@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from jaxhsi.config.dgc import DGCConfig, StreamOptions, WatchOptions
+from jaxhsi.config.dgc import DGCConfig, MonitorOptions, StreamOptions
 from jaxhsi.config.files import check_same_run, config_parser, parsed_config, write_config
-from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
+from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.data.synthetic.mixtures import MixtureOptions
 from jaxhsi.dgc.views import ViewOptions
 from jaxhsi.upstream.dgc.balance import BalanceOptions
-from jaxhsi.upstream.dgc.loss_terms import Weights
+from jaxhsi.upstream.dgc.loss_terms import LossWeights
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("dgc_*.yaml"))
@@ -59,19 +59,24 @@ def test_the_upstream_configuration_has_upstreams_weights():
     [path] = [p for p in CONFIGS if p.name == "dgc_upstream.yaml"]
     config = parse("--config", str(path))
     assert tuple(config.prototype.loss_weights)[:5] == (1.0, 0.001, 2.0, 2.0, 1.0)
-    assert (config.method, config.views.crop, config.stream.batch) == ("upstream", 64, 4)
+    assert (config.method, config.views.crop, config.stream.batch_size) == ("upstream", 64, 4)
     assert config.stream.standardise_cubes
 
 
 def test_every_repair_of_upstreams_method_is_an_option():
     config = parse(
-        *("--method", "upstream", "--prototype.scrambled", "false"),
-        *("--prototype.data_start", "true", "--prototype.revive", "true"),
-        *("--prototype.weights", "{usage: -2, grid_consistency: 0, overlap_consistency: 1}"),
+        *("--method", "upstream", "--prototype.scrambled_pixels", "false"),
+        *("--prototype.data_initialisation", "true", "--prototype.revive_clusters", "true"),
+        *(
+            "--prototype.loss_weights",
+            "{usage_entropy: -2, grid_consistency: 0, overlap_consistency: 1}",
+        ),
         *("--prototype.balance.kind", "share_floor", "--prototype.balance.min_share", "0.02"),
     )
     options = config.prototype
-    assert options.loss_weights == Weights(usage=-2, grid_consistency=0, overlap_consistency=1)
+    assert options.loss_weights == LossWeights(
+        usage_entropy=-2, grid_consistency=0, overlap_consistency=1
+    )
     assert options.balance == BalanceOptions("share_floor", 0.02)
     assert options.data_initialisation
     assert options.revive_clusters
@@ -105,10 +110,16 @@ def test_unknown_keys_in_a_file_are_refused_with_the_valid_ones(capsys, tmp_path
     [
         ({"num_clusters": 0}, "--num_clusters 0"),
         ({"steps": -1}, "--steps -1"),
-        ({"watch": WatchOptions(every=0)}, "--watch.every 0"),
-        ({"watch": WatchOptions(margin=1.0)}, "--watch.margin 1.0"),
-        ({"stream": StreamOptions(batch=0)}, "--stream.batch 0"),
-        ({"stream": StreamOptions(sample=4), "num_clusters": 5}, "--stream.sample 4 spectra"),
+        ({"monitor": MonitorOptions(every=0)}, "--monitor.every 0"),
+        (
+            {"monitor": MonitorOptions(max_information_loss=1.0)},
+            "--monitor.max_information_loss 1.0",
+        ),
+        ({"stream": StreamOptions(batch_size=0)}, "--stream.batch_size 0"),
+        (
+            {"stream": StreamOptions(sample_size=4), "num_clusters": 5},
+            "--stream.sample_size 4 spectra",
+        ),
     ],
 )
 def test_values_out_of_range_are_refused(wrong, named):
@@ -155,10 +166,10 @@ def test_a_written_gmcr_configuration_reads_back_and_knows_what_may_change(tmp_p
     write_config(config, path)
     assert parse_gmcr("--config", str(path)) == config
     other = parse_gmcr("--config", str(path), "--amortised.steps", "5", "--truth", "t.npz")
-    check_same_run(other, path, FREE_TO_CHANGE)
+    check_same_run(other, path, RESUMABLE_CHANGES)
     other = parse_gmcr("--config", str(path), "--solver.margin", "1.5")
     with pytest.raises(ValueError, match=r"--solver\.margin 1\.5 \(was"):
-        check_same_run(other, path, FREE_TO_CHANGE)
+        check_same_run(other, path, RESUMABLE_CHANGES)
 
 
 @pytest.mark.parametrize("path", GMCR_CONFIGS, ids=lambda p: p.name)
@@ -177,8 +188,8 @@ def test_shipped_gmcr_configurations_are_upstreams_defaults(path):
         ({"num_components": 3, "num_candidates": 2}, "--num_candidates 2 are fewer"),
         ({"num_components": 3, "method": "upstream"}, "--num_components belongs to"),
         ({"num_components": 3, "library": Path("l.csv")}, "leave --num_components out"),
-        ({"samples": 2}, "--samples 2"),
-        ({"pixels": 1}, "--pixels 1"),
+        ({"num_samples": 2}, "--num_samples 2"),
+        ({"num_pixels": 1}, "--num_pixels 1"),
         ({"epochs": 0}, "--epochs 0"),
         ({"truth": Path("t.npz")}, "--truth was given without --data"),
     ],

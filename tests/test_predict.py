@@ -152,7 +152,7 @@ def test_upstreams_runs_standardise_each_cube(tmp_path):
     cube = store(tmp_path / "a.zarr", values)
     given = (
         *("dgc", "--method", "upstream", "--stream.standardise_cubes", "true", "--steps", "1"),
-        *("--upstream_encoder.embed_dim", "4", "--views.crop", "12", "--stream.batch", "1"),
+        *("--upstream_encoder.embed_dim", "4", "--views.crop", "12", "--stream.batch_size", "1"),
         *("--devices", "1", "--num_clusters", "2", "--data", str(cube)),
     )
     assert train([*given, "--out", str(tmp_path / "run")]) == 0

@@ -13,8 +13,8 @@ from jaxhsi.workflows.segmentation_model import open_segmentation_model
 from tests.dgc.scene import blobs
 
 TINY = (
-    *("dgc", "--views.crop", "12", "--stream.batch", "2", "--stream.tile", "32", "--devices", "1"),
-    *("--encoder.hidden", "8", "--encoder.channels", "4", "--encoder.depth", "1"),
+    *("dgc", "--views.crop", "12", "--stream.batch_size", "2", "--stream.tile_size", "32", "--devices", "1"),
+    *("--encoder.hidden_width", "8", "--encoder.spatial_channels", "4", "--encoder.num_blocks", "1"),
     *("--num_clusters", "3", "--teacher_student.starts", "2", "--log_every", "1"),
 )
 STEPS = ("--steps", "4")
@@ -99,9 +99,9 @@ def test_an_interrupted_run_resumes_to_the_same_result(cube, tmp_path):
 def test_built_in_scenes_upstreams_method_and_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = (
-        *("dgc", "--scenes.size", "64", "--scenes.train", "1", "--scenes.test", "1"),
+        *("dgc", "--scenes.image_size", "64", "--scenes.num_train", "1", "--scenes.num_test", "1"),
         *("--method", "upstream", "--stream.standardise_cubes", "true", "--num_clusters", "2"),
-        *("--upstream_encoder.embed_dim", "4", "--views.crop", "12", "--stream.batch", "1"),
+        *("--upstream_encoder.embed_dim", "4", "--views.crop", "12", "--stream.batch_size", "1"),
         *("--devices", "1", "--steps", "2", "--log_every", "1"),
     )
     assert main(list(arguments)) == 0
@@ -109,18 +109,18 @@ def test_built_in_scenes_upstreams_method_and_a_folder_of_its_own(tmp_path, monk
     assert found["classes"] == ["background", "tissue"]  # lesions count as tissue with K=2
     rows = map(json.loads, Path("runs/dgc-1/metrics.jsonl").read_text().splitlines())
     row = next(row for row in rows if row["step"] == 1)
-    assert {"terms/usage", "terms/grid_consistency", "bandwidth"} <= row.keys()
+    assert {"terms/usage_entropy", "terms/grid_consistency", "bandwidth"} <= row.keys()
     assert "runs/dgc-1" in capsys.readouterr().out
 
 
 def test_the_last_state_can_be_asked_for_afterwards(cube, tmp_path):
     data, run = cube[0], tmp_path / "run"
-    given = ("--data", str(data), "--steps", "3", "--out", str(run), "--watch.every", "1")
+    given = ("--data", str(data), "--steps", "3", "--out", str(run), "--monitor.every", "1")
     assert main([*TINY, *given]) == 0
     best = scores(run)["best_step"]
     assert scores(run)["kept_step"] == best
     assert int(open_segmentation_model(run).restore_state()[0].step) == best
-    assert main(["dgc", "--out", str(run), "--resume", "--keep", "last"]) == 0
+    assert main(["dgc", "--out", str(run), "--resume", "--keep_state", "last"]) == 0
     assert (scores(run)["best_step"], scores(run)["kept_step"]) == (best, 3)
     assert open_segmentation_model(run).restore_state()[1] == 3
 

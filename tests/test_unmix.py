@@ -47,7 +47,7 @@ def run(tmp_path_factory, old) -> Path:
     folder = tmp_path_factory.mktemp("unmix")
     cube = store(folder / "old.zarr", old.data.reshape(8, 8, 40), wavelengths=WAVES)
     out = folder / "run"
-    assert train([*TINY, "--data", str(cube), "--pixels", "64", "--out", str(out)]) == 0
+    assert train([*TINY, "--data", str(cube), "--num_pixels", "64", "--out", str(out)]) == 0
     return out
 
 

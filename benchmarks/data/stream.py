@@ -122,11 +122,11 @@ class Clock:
 
 def train(cube: Cube, config: DGCConfig, scratch: Path) -> dict:
     method, clock = build_method(config, cube.shape[2]), Clock()
-    key, mesh = jax.random.key(0), device_mesh(config.devices, config.stream.batch)
-    start = method.init(key, sample_spectra([cube], config.stream.sample, config.seed).spectra)
-    stream, looks = stream_of(cube, config), config.watch
+    key, mesh = jax.random.key(0), device_mesh(config.devices, config.stream.batch_size)
+    start = method.init(key, sample_spectra([cube], config.stream.sample_size, config.seed).spectra)
+    stream, looks = stream_of(cube, config), config.monitor
     probe = read_probe(
-        [cube], config.views, config.stream.batch, config.seed, looks.windows, read_window
+        [cube], config.views, config.stream.batch_size, config.seed, looks.windows, read_window
     )
     how = {"every": looks.every, "patience": looks.patience, "margin": looks.margin}
     watch = Watch(mesh, method, config.num_clusters, probe, **how)

@@ -43,7 +43,7 @@ from jaxhsi.workflows.segmentation_model import open_segmentation_model
 
 DEFAULT_REAL = REPOSITORY.parent / "shared" / "data"
 SHOWN = ("mean_iou", "oa")
-UPSTREAM = {"method": "upstream", "keep": "last"}
+UPSTREAM = {"method": "upstream", "keep_state": "last"}
 UPSTREAM_CASES = ("leaf K=2", "SalinasA K=6", "Jasper K=4")
 
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -107,7 +107,7 @@ def cases(real: Path) -> Iterator[Case]:
 
 def with_seed(config: DGCConfig, seed: int) -> DGCConfig:
     """Another seed is also another set of built-in scenes, to train on and to score."""
-    count = config.scenes.train + config.scenes.test
+    count = config.scenes.num_train + config.scenes.num_test
     scenes = dataclasses.replace(config.scenes, seed=count * seed)
     return dataclasses.replace(config, seed=seed, scenes=scenes)
 
@@ -131,7 +131,7 @@ def ours(case: Case, seed: int, *, with_last: bool) -> Iterator[dict]:
         kept = run_dgc(config)
         yield from rows(case, seed, {"start": kept["start"], "trained": kept}, kept)
         if with_last:
-            last = run_dgc(dataclasses.replace(config, keep="last"), resume=True)
+            last = run_dgc(dataclasses.replace(config, keep_state="last"), resume=True)
             yield from rows(case, seed, {"last": last}, last)
 
 
@@ -158,8 +158,8 @@ def upstream(config: DGCConfig) -> DGCConfig:
     views = dataclasses.replace(config.views, crop=64, gain=0.0, noise=0.0, dropout=0.0)
     optimizer = dataclasses.replace(config.optimizer, learning_rate=1e-4, weight_decay=0.01)
     stream = dataclasses.replace(config.stream, standardise_cubes=True)
-    watch = dataclasses.replace(config.watch, patience=None)
-    return dataclasses.replace(config, views=views, optimizer=optimizer, stream=stream, watch=watch)
+    monitor = dataclasses.replace(config.monitor, patience=None)
+    return dataclasses.replace(config, views=views, optimizer=optimizer, stream=stream, monitor=monitor)
 
 
 def rows(case: Case, seed: int, found: dict[str, dict], run: dict | None = None) -> Iterator[dict]:
@@ -182,14 +182,14 @@ def transfer(seed: int, scenes: int = 20, others: int = 10) -> Iterator[dict]:
     """
     config = with_seed(DGCConfig(num_clusters=16), seed)
     config = dataclasses.replace(
-        config, scenes=dataclasses.replace(config.scenes, train=scenes, test=others)
+        config, scenes=dataclasses.replace(config.scenes, num_train=scenes, num_test=others)
     )
     with tempfile.TemporaryDirectory() as scratch:
         run_dgc(dataclasses.replace(config, out=Path(scratch) / "run"))
         run = open_segmentation_model(Path(scratch) / "run")
         state, _ = run.restore_state()
         task = open_dgc_inputs(config)
-        label = make_tile_labeller(run.method, task.window_reader, config.stream.tile)
+        label = make_tile_labeller(run.method, task.window_reader, config.stream.tile_size)
         counts = {
             kind: [counted(label, state, task, cube, config.num_clusters) for cube in cubes]
             for kind, cubes in (("trained on", task.train_cubes), ("others", task.label_cubes))

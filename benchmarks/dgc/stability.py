@@ -54,17 +54,17 @@ UPSTREAM = {  # what configs/dgc_upstream.yaml says, but for the sizes
     "views.dropout": 0.0,
     "stream.standardise_cubes": True,
 }
-SIGN = UPSTREAM | {"prototype.weights.usage": -2.0}
+SIGN = UPSTREAM | {"prototype.loss_weights.usage_entropy": -2.0}
 OVERLAP = SIGN | {
-    "prototype.weights.grid_consistency": 0.0,
-    "prototype.weights.overlap_consistency": 1.0,
+    "prototype.loss_weights.grid_consistency": 0.0,
+    "prototype.loss_weights.overlap_consistency": 1.0,
 }
-AVERAGE = OVERLAP | {"prototype.scrambled": False}
-LABELS = AVERAGE | {"prototype.weights.uniform": 0.0}
-START = LABELS | {"prototype.data_start": True}
-REVIVAL = START | {"prototype.revive": True}
+AVERAGE = OVERLAP | {"prototype.scrambled_pixels": False}
+LABELS = AVERAGE | {"prototype.loss_weights.uniform_assignment": 0.0}
+START = LABELS | {"prototype.data_initialisation": True}
+REVIVAL = START | {"prototype.revive_clusters": True}
 # The floor takes the place of the term; without either, to tell what the floor itself does.
-NO_TERM = REVIVAL | {"prototype.weights.usage": 0.0}
+NO_TERM = REVIVAL | {"prototype.loss_weights.usage_entropy": 0.0}
 FLOOR = NO_TERM | {"prototype.balance.kind": "share_floor"}
 
 LADDER: dict[str, dict[str, Any]] = {
@@ -127,16 +127,16 @@ def curve(
     steps: list[int],
 ) -> Iterator[dict]:
     """Scores at some steps of a run, which goes as `jaxhsi.workflows.dgc_run.run_dgc` does."""
-    mesh = device_mesh(config.devices, config.stream.batch)
+    mesh = device_mesh(config.devices, config.stream.batch_size)
     sample = sample_spectra(
-        task.train_cubes, config.stream.sample, config.seed, read=task.window_reader
+        task.train_cubes, config.stream.sample_size, config.seed, read=task.window_reader
     )
     key = jax.random.key(config.seed)
     state = replicate(mesh, method.init(key, jnp.asarray(sample.spectra)))
     stream = window_stream(
         task.train_cubes,
         window_size(config.views),
-        config.stream.batch,
+        config.stream.batch_size,
         config.seed,
         read=task.window_reader,
     )
@@ -168,11 +168,11 @@ def measure(
             task = open_dgc_inputs(mine)
             if compiled is None:
                 method = build_method(mine, task.train_cubes[0].shape[2])
-                step = compile_step(device_mesh(mine.devices, mine.stream.batch), method.step)
+                step = compile_step(device_mesh(mine.devices, mine.stream.batch_size), method.step)
                 compiled = (
                     step,
                     method,
-                    make_tile_labeller(method, task.window_reader, mine.stream.tile),
+                    make_tile_labeller(method, task.window_reader, mine.stream.tile_size),
                 )
             found = []
             for row in curve(mine, task, *compiled, steps):
@@ -295,8 +295,8 @@ def run(options: argparse.Namespace, report: dict) -> None:
     """Make what the report lacks."""
     sizes = {
         "views.crop": options.crop,
-        "stream.batch": options.batch,
-        "scenes.size": options.size,
+        "stream.batch_size": options.batch,
+        "scenes.image_size": options.size,
     }
     settings = sizes | {"steps": list(options.steps)}
     if report.setdefault("settings", settings) != settings:
@@ -307,7 +307,7 @@ def run(options: argparse.Namespace, report: dict) -> None:
         if rung not in options.rungs:
             continue
         for case in chosen:
-            config = changed(case.config, sizes | {"stream.sample": 8192} | changes)
+            config = changed(case.config, sizes | {"stream.sample_size": 8192} | changes)
             seeds = [s for s in range(options.seeds) if (case.name, rung, s) not in done]
             for seed, found in measure(case, config, seeds, options.steps):
                 report["rows"] += [

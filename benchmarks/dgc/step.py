@@ -69,8 +69,8 @@ def parity(task: str, reference: str) -> Callable[[], None]:
 
     from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
     from jaxhsi.upstream.dgc.encoder import upstream_encoder
-    from jaxhsi.upstream.dgc.loss_terms import Pair
-    from jaxhsi.upstream.dgc.losses import balanced_labels
+    from jaxhsi.upstream.dgc.loss_terms import ViewPair
+    from jaxhsi.upstream.dgc.losses import random_balanced_labels
 
     key = jax.random.key(0)
     encoder = upstream_encoder(BANDS, DIM)
@@ -87,9 +87,9 @@ def parity(task: str, reference: str) -> Callable[[], None]:
     def whole(key: jax.Array, state: tuple, crops: jax.Array) -> tuple:
         k_kick, *k_labels = jax.random.split(key, 3)
         pixels = PAIRS * CROP * CROP
-        labels = jnp.stack([balanced_labels(k, pixels, CLUSTERS) for k in k_labels])
+        labels = jnp.stack([random_balanced_labels(k, pixels, CLUSTERS) for k in k_labels])
         kick = 0.05 * jax.random.normal(k_kick, (CLUSTERS, DIM))
-        return dgc.update(state, Pair(crops, labels, kick))
+        return dgc.update(state, ViewPair(crops, labels, kick))
 
     return _loop(jax.jit(whole, donate_argnums=1), key, state, crops)
 

@@ -110,7 +110,7 @@ def parity(task: str, reference: str) -> Callable[[], None]:
     from jaxhsi.upstream.gmcr.algorithm import JointOptions, joint
 
     x = jax.numpy.asarray(spectra(task))
-    method = joint(BANDS, JointOptions(sizes=(POOL,), batch=batch_of(len(x))))
+    method = joint(BANDS, JointOptions(pool_sizes=(POOL,), batch_size=batch_of(len(x))))
     key = jax.random.key(0)
     epoch = jax.jit(method.epoch, donate_argnums=1)
     held = [jax.jit(method.init)(key), 0]

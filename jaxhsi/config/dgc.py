@@ -7,12 +7,11 @@ from typing import Literal
 import jax.numpy as jnp
 import optax
 
-from jaxhsi.config.files import above_zero, at_least
+from jaxhsi.config.files import check_at_least, check_positive
 from jaxhsi.dgc.algorithm import DGC, Options, teacher_student
 from jaxhsi.dgc.networks import patch_encoder
 from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.upstream.dgc.algorithm import PrototypeOptions
-from jaxhsi.upstream.dgc.algorithm import prototype_dgc
+from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
 from jaxhsi.upstream.dgc.windows import over_windows
 
@@ -22,15 +21,15 @@ class EncoderOptions:
     """Size of the default encoder.
 
     Attributes:
-        hidden: width of the per-pixel layer.
-        channels: width of the spatial blocks.
-        depth: number of spatial blocks; each reaches two pixels further.
+        hidden_width: width of the per-pixel layer.
+        spatial_channels: width of the spatial blocks.
+        num_blocks: number of spatial blocks; each reaches two pixels further.
         dtype: of the products and convolutions; sums and losses stay float32.
     """
 
-    hidden: int = 48
-    channels: int = 16
-    depth: int = 2
+    hidden_width: int = 48
+    spatial_channels: int = 16
+    num_blocks: int = 2
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -40,16 +39,16 @@ class UpstreamEncoderOptions:
 
     Attributes:
         embed_dim: d of the embedding and width of every layer.
-        layers: convolutions over the flattened row.
-        kernel: their length in pixels.
-        bias: whether the convolutions have one.
+        num_layers: convolutions over the flattened row.
+        kernel_size: their length in pixels.
+        use_bias: whether the convolutions have one.
         dtype: of the convolutions; sums and losses stay float32.
     """
 
     embed_dim: int = 32
-    layers: int = 3
-    kernel: int = 9
-    bias: bool = False
+    num_layers: int = 3
+    kernel_size: int = 9
+    use_bias: bool = False
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -60,12 +59,12 @@ class OptimizerOptions:
     Attributes:
         learning_rate: step size.
         weight_decay: decoupled decay of all parameters.
-        clip: largest norm of the gradient.
+        max_gradient_norm: largest norm of the gradient.
     """
 
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
-    clip: float = 1.0
+    max_gradient_norm: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,39 +72,39 @@ class StreamOptions:
     """How the cubes are read.
 
     Attributes:
-        batch: windows of a step, over all devices; each gives one pair of views.
-        sample: spectra that the closed-form start is fitted to.
-        threads: that read concurrently.
-        ahead: windows read before they are needed.
-        tile: side of the tiles that a cube is labelled by.
+        batch_size: windows of a step, over all devices; each gives one pair of views.
+        sample_size: spectra that the closed-form start is fitted to.
+        num_threads: that read concurrently.
+        prefetch_windows: windows read before they are needed.
+        tile_size: side of the tiles that a cube is labelled by.
         standardise_cubes: standardise each band over its own cube first, as upstream does.
     """
 
-    batch: int = 4
-    sample: int = 16384
-    threads: int = 4
-    ahead: int = 16
-    tile: int = 128
+    batch_size: int = 4
+    sample_size: int = 16384
+    num_threads: int = 4
+    prefetch_windows: int = 16
+    tile_size: int = 128
     standardise_cubes: bool = False
 
 
 @dataclass(frozen=True)
-class WatchOptions:
+class MonitorOptions:
     """How a run is looked at on its way, without labels.
 
     Attributes:
         every: steps between looks.
-        windows: about so many windows are looked at, the same each time.
+        num_windows: about so many windows are looked at, the same each time.
         patience: looks in a row that find the run fallen apart before it is ended; null never
             ends it.
-        margin: share of the best mutual information that a state has lost where it has fallen
+        max_information_loss: share of the best mutual information that a state has lost where it has fallen
             apart.
     """
 
     every: int = 25
-    windows: int = 16
+    num_windows: int = 16
     patience: int | None = 10
-    margin: float = 0.1
+    max_information_loss: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -113,15 +112,15 @@ class SceneOptions:
     """The built-in leaf scenes, used where no data is given.
 
     Attributes:
-        size: side of a scene in pixels, 64 to 4096.
-        train: scenes to train on.
-        test: other scenes, never trained on, which are labelled and scored.
+        image_size: side of a scene in pixels, 64 to 4096.
+        num_train: scenes to train on.
+        num_test: other scenes, never trained on, which are labelled and scored.
         seed: of the first scene.
     """
 
-    size: int = 256
-    train: int = 6
-    test: int = 4
+    image_size: int = 256
+    num_train: int = 6
+    num_test: int = 4
     seed: int = 0
 
 
@@ -150,7 +149,7 @@ class DGCConfig:
         method: the default method, or upstream's algorithm for comparison.
         log_every: steps between lines of metrics.
         save_every: steps between checkpoints.
-        keep: the state that labels cubes, here and in predict: the best by the mutual information
+        keep_state: the state that labels cubes, here and in predict: the best by the mutual information
             of two views' labels, or the last.
         teacher_student: of the default method.
         encoder: of the default method.
@@ -159,7 +158,7 @@ class DGCConfig:
         views: how pairs of overlapping views are drawn.
         optimizer: of the parameters.
         stream: how the cubes are read.
-        watch: how a run is looked at on its way.
+        monitor: how a run is looked at on its way.
         scenes: the built-in data.
     """
 
@@ -179,7 +178,7 @@ class DGCConfig:
     method: Literal["teacher_student", "upstream"] = "teacher_student"
     log_every: int = 10
     save_every: int = 100
-    keep: Literal["best", "last"] = "best"
+    keep_state: Literal["best", "last"] = "best"
     teacher_student: Options = field(default_factory=Options)
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
     prototype: PrototypeOptions = field(default_factory=PrototypeOptions)
@@ -187,36 +186,36 @@ class DGCConfig:
     views: ViewOptions = field(default_factory=ViewOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     stream: StreamOptions = field(default_factory=StreamOptions)
-    watch: WatchOptions = field(default_factory=WatchOptions)
+    monitor: MonitorOptions = field(default_factory=MonitorOptions)
     scenes: SceneOptions = field(default_factory=SceneOptions)
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
         for name, least in (("num_clusters", 1), ("steps", 0), ("log_every", 1), ("save_every", 1)):
-            at_least(f"--{name}", getattr(self, name), least)
-        for name in ("batch", "sample", "threads", "ahead", "tile"):
-            at_least(f"--stream.{name}", getattr(self.stream, name), 1)
-        for name in ("train", "test"):
-            at_least(f"--scenes.{name}", getattr(self.scenes, name), 1)
-        for name in ("every", "windows", "patience"):
-            if (value := getattr(self.watch, name)) is not None:
-                at_least(f"--watch.{name}", value, 1)
-        if not 0 <= self.watch.margin < 1:
+            check_at_least(f"--{name}", getattr(self, name), least)
+        for name in ("batch_size", "sample_size", "num_threads", "prefetch_windows", "tile_size"):
+            check_at_least(f"--stream.{name}", getattr(self.stream, name), 1)
+        for name in ("num_train", "num_test"):
+            check_at_least(f"--scenes.{name}", getattr(self.scenes, name), 1)
+        for name in ("every", "num_windows", "patience"):
+            if (value := getattr(self.monitor, name)) is not None:
+                check_at_least(f"--monitor.{name}", value, 1)
+        if not 0 <= self.monitor.max_information_loss < 1:
             raise ValueError(
-                f"--watch.margin {self.watch.margin} is out of range; give a share from 0 to 1"
+                f"--monitor.max_information_loss {self.monitor.max_information_loss} is out of range; give a share from 0 to 1"
             )
-        above_zero("--tolerance", self.tolerance)
-        if self.stream.sample < self.num_clusters:
+        check_positive("--tolerance", self.tolerance)
+        if self.stream.sample_size < self.num_clusters:
             raise ValueError(
-                f"--stream.sample {self.stream.sample} spectra cannot start "
+                f"--stream.sample_size {self.stream.sample_size} spectra cannot start "
                 f"{self.num_clusters} clusters; raise it or lower --num_clusters"
             )
 
 
-FREE_TO_CHANGE = (
+RESUMABLE_CHANGES = (
     *("steps", "out", "devices", "log_every", "save_every", "labels", "ignore_label", "label_key"),
-    *("stream.threads", "stream.ahead", "stream.tile"),
-    *("keep", "watch.patience", "watch.margin"),
+    *("stream.num_threads", "stream.prefetch_windows", "stream.tile_size"),
+    *("keep_state", "monitor.patience", "monitor.max_information_loss"),
 )
 """Options that a run may be resumed with other values of: none changes what a step computes."""
 
@@ -224,22 +223,22 @@ FREE_TO_CHANGE = (
 def build_optimizer(options: OptimizerOptions) -> optax.GradientTransformation:
     """AdamW behind a bound on the gradient's norm."""
     return optax.chain(
-        optax.clip_by_global_norm(options.clip),
+        optax.clip_by_global_norm(options.max_gradient_norm),
         optax.adamw(options.learning_rate, weight_decay=options.weight_decay),
     )
 
 
-def build_method(config: DGCConfig, bands: int) -> DGC:
+def build_method(config: DGCConfig, num_bands: int) -> DGC:
     """The method that a configuration describes, for cubes of so many bands."""
     if config.method == "upstream":
-        return _upstream_method(config, bands)
+        return _upstream_method(config, num_bands)
     encoder = patch_encoder(
-        bands,
+        num_bands,
         config.teacher_student.normalisations,
-        config.teacher_student.dimensions(config.num_clusters, bands),
-        hidden=config.encoder.hidden,
-        channels=config.encoder.channels,
-        depth=config.encoder.depth,
+        config.teacher_student.dimensions(config.num_clusters, num_bands),
+        hidden=config.encoder.hidden_width,
+        channels=config.encoder.spatial_channels,
+        depth=config.encoder.num_blocks,
         dtype=jnp.dtype(config.encoder.dtype),
     )
     return teacher_student(
@@ -251,10 +250,15 @@ def build_method(config: DGCConfig, bands: int) -> DGC:
     )
 
 
-def _upstream_method(config: DGCConfig, bands: int) -> DGC:
+def _upstream_method(config: DGCConfig, num_bands: int) -> DGC:
     size = config.upstream_encoder
     encoder = upstream_encoder(
-        bands, size.embed_dim, size.layers, size.kernel, size.bias, jnp.dtype(size.dtype)
+        num_bands,
+        size.embed_dim,
+        size.num_layers,
+        size.kernel_size,
+        size.use_bias,
+        jnp.dtype(size.dtype),
     )
     optimizer = build_optimizer(config.optimizer)
     method = prototype_dgc(

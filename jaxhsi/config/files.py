@@ -111,7 +111,7 @@ def check_same_run(config: Any, path: Path, free: Collection[str]) -> None:
         )
 
 
-def above_zero(option: str, value: float | None) -> None:
+def check_positive(option: str, value: float | None) -> None:
     """Refuse a number that is given and is not positive.
 
     Raises:
@@ -121,7 +121,7 @@ def above_zero(option: str, value: float | None) -> None:
         raise ValueError(f"{option} {value} is out of range; give a positive number")
 
 
-def at_least(name: str, value: int | float, least: int) -> None:
+def check_at_least(name: str, value: int | float, least: int) -> None:
     """Refuse an option that is too small."""
     if value < least:
         raise ValueError(f"{name} {value} is out of range; give {least} or more")

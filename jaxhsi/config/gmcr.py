@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from jaxhsi.config.files import at_least
+from jaxhsi.config.files import check_at_least
 from jaxhsi.data.synthetic.mixtures import MixtureOptions
 from jaxhsi.gmcr.amortised import Options as AmortisedOptions
 from jaxhsi.gmcr.component_pool import Options
@@ -20,31 +20,31 @@ class PriorOptions:
         closure: concentrations of each spectrum sum to one; components then keep their own size,
             as true as their spectra: where hardly any spectrum is without some component, others
             can lie beyond their true place, and minimum_volume draws them back.
-        one_peak: each component has a single peak along the axis.
-        smooth: weight of the squared second differences of components, 0 for none.
-        sparse: weight of the components' absolute values, 0 for none.
+        unimodal: each component has a single peak along the axis.
+        smoothness: weight of the squared second differences of components, 0 for none.
+        sparsity: weight of the components' absolute values, 0 for none.
         minimum_volume: weight of the log-determinant of the components' cosines, which draws them
             together, 0 for none.
     """
 
     closure: bool = False
-    one_peak: bool = False
-    smooth: float = 0.0
-    sparse: float = 0.0
+    unimodal: bool = False
+    smoothness: float = 0.0
+    sparsity: float = 0.0
     minimum_volume: float = 0.0
 
     def __post_init__(self):
         """Refuse negative weights."""
-        for name in ("smooth", "sparse", "minimum_volume"):
-            at_least(f"--priors.{name}", getattr(self, name), 0)
+        for name in ("smoothness", "sparsity", "minimum_volume"):
+            check_at_least(f"--priors.{name}", getattr(self, name), 0)
 
     def chosen(self) -> tuple[Prior, ...]:
         """The priors that are asked for; what must hold exactly comes last."""
-        weights = {smooth: self.smooth, sparse: self.sparse}
+        weights = {smooth: self.smoothness, sparse: self.sparsity}
         made = [prior(weight) for prior, weight in weights.items() if weight]
         if self.minimum_volume:
             made.append(minimum_volume(self.minimum_volume, unit=not self.closure))
-        exact = [one_peak()] * self.one_peak + [closure()] * self.closure
+        exact = [one_peak()] * self.unimodal + [closure()] * self.closure
         return (*made, *exact)
 
 
@@ -73,8 +73,8 @@ class GMCRConfig:
         key: name of the table or cube inside a .npz or .mat file.
         layout: order of the axes of a cube in a .mat or .npy file.
         size: height and width of the image where a cube is kept as a table (C, H * W).
-        pixels: spectra drawn from cubes to find the components; all pixels are then unmixed.
-        samples: spectra of the built-in mixtures; four times the components if not given.
+        num_pixels: spectra drawn from cubes to find the components; all pixels are then unmixed.
+        num_samples: spectra of the built-in mixtures; four times the components if not given.
         mixing: how components mix. Known forward models, whose parameters are fitted: bilinear
             (Fan), generalised_bilinear (each pair of each spectrum), polynomial, levelling (a
             saturated detector), stray_light (absorbance by Beer and Lambert).
@@ -101,8 +101,8 @@ class GMCRConfig:
     key: str | None = None
     layout: Literal["hwc", "chw"] | None = None
     size: tuple[int, int] | None = None
-    pixels: int = 4096
-    samples: int | None = None
+    num_pixels: int = 4096
+    num_samples: int | None = None
     mixing: Literal[
         "linear", "bilinear", "generalised_bilinear", "polynomial", "levelling", "stray_light"
     ] = "linear"
@@ -120,12 +120,12 @@ class GMCRConfig:
             ("num_components", 1),
             ("num_candidates", 1),
             ("restarts", 1),
-            ("samples", 3),
-            ("pixels", 3),
+            ("num_samples", 3),
+            ("num_pixels", 3),
             ("epochs", 1),
         ):
             if getattr(self, name) is not None:
-                at_least(f"--{name}", getattr(self, name), least)
+                check_at_least(f"--{name}", getattr(self, name), least)
         if self.method == "upstream" and (self.mixing != "linear" or self.priors != PriorOptions()):
             raise ValueError("--mixing and --priors belong to --method gated, the default")
         if self.num_components is not None:
@@ -150,5 +150,5 @@ class GMCRConfig:
             )
 
 
-FREE_TO_CHANGE = ("out", "devices", "truth", "amortised", "ranges", "epochs")
+RESUMABLE_CHANGES = ("out", "devices", "truth", "amortised", "ranges", "epochs")
 """Options that a run may be resumed with other values of: the solver does not see them."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxhsi.config.files import at_least
+from jaxhsi.config.files import check_at_least
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class GroupConfig:
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
         if self.cut is not None:
-            at_least("--cut", self.cut, 1)
+            check_at_least("--cut", self.cut, 1)
         if len(self.given_options) > 1:
             raise ValueError(
                 f"{' and '.join(self.given_options)} ask for different groups; give one"

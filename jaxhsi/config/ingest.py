@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from jaxhsi.config.files import at_least
+from jaxhsi.config.files import check_at_least
 from jaxhsi.data.ingest.plan import Changes
 
 
@@ -47,7 +47,7 @@ class IngestConfig:
 
     def __post_init__(self):
         """Refuse values that cannot work before any file is opened."""
-        at_least("--bin", self.bin, 1)
+        check_at_least("--bin", self.bin, 1)
         if self.scale is not None and (not math.isfinite(self.scale) or self.scale == 0):
             raise ValueError(f"--scale {self.scale} is out of range; give a factor that is not 0")
         if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:

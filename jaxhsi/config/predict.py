@@ -7,7 +7,7 @@ from typing import Literal
 import yaml
 
 from jaxhsi.cluster_groups import Grouping, make_grouping, parse_groups
-from jaxhsi.config.files import above_zero, at_least
+from jaxhsi.config.files import check_positive, check_at_least
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class PredictConfig:
     """Label cubes with a trained run of dgc: label maps, pictures and areas in a folder.
 
     Attributes:
-        run: folder of the run; the state that is kept of it is used, see --keep of train dgc.
+        run: folder of the run; the state that is kept of it is used, see --keep_state of train dgc.
         cubes: files, folders of cubes, stores or their URLs.
         out: folder of the results; predictions/ in that of the run if not given.
         groups: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
@@ -47,9 +47,9 @@ class PredictConfig:
         """Refuse values that cannot work before anything long begins."""
         for name, value in (("--tile_size", self.tile_size), ("--cut", self.cut)):
             if value is not None:
-                at_least(name, value, 1)
-        above_zero("--pixel_size", self.pixel_size)
-        above_zero("--tolerance", self.tolerance)
+                check_at_least(name, value, 1)
+        check_positive("--pixel_size", self.pixel_size)
+        check_positive("--tolerance", self.tolerance)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jaxhsi.config.files import above_zero, at_least
+from jaxhsi.config.files import check_positive, check_at_least
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,6 @@ class UnmixConfig:
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
-        at_least("--refine_steps", self.refine_steps, 0)
-        at_least("--tile", self.tile, 1)
-        above_zero("--tolerance", self.tolerance)
+        check_at_least("--refine_steps", self.refine_steps, 0)
+        check_at_least("--tile", self.tile, 1)
+        check_positive("--tolerance", self.tolerance)

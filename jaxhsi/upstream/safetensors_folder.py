@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-def existing(folder: Path, name: str, needed: str) -> Path:
+def required_file(folder: Path, name: str, needed: str) -> Path:
     """Path of a file that must be there.
 
     Raises:
@@ -51,7 +51,7 @@ def write_folder(
     safetensors.numpy.save_file(tensors[1], folder / tensors[0])
 
 
-def contiguous(tensors: dict[str, Any]) -> dict[str, np.ndarray]:
+def contiguous_arrays(tensors: dict[str, Any]) -> dict[str, np.ndarray]:
     """Arrays as safetensors writes them: as they lie, so that a view would be scrambled."""
     return {
         name: np.ascontiguousarray(t, np.float32).reshape(np.shape(t))

@@ -75,8 +75,8 @@ def _leaf_scene_inputs(config: DGCConfig) -> DGCInputs:
     if config.labels is not None:
         raise ValueError("--labels was given without --data; the built-in scenes know their truth")
     scenes = config.scenes
-    seeds = range(scenes.seed, scenes.seed + scenes.train + scenes.test)
-    cubes, files = leaf_cubes(default_cache(), scenes.size, seeds)
+    seeds = range(scenes.seed, scenes.seed + scenes.num_train + scenes.num_test)
+    cubes, files = leaf_cubes(default_cache(), scenes.image_size, seeds)
     # With two clusters there is no cluster for lesions: they count as the tissue they are in.
     classes = CLASSES if config.num_clusters > 2 else CLASSES[:2]
 
@@ -89,8 +89,8 @@ def _leaf_scene_inputs(config: DGCConfig) -> DGCInputs:
         return found._replace(read=read, values=tuple(v for v in found.values if v <= last))
 
     return DGCInputs(
-        cubes[: scenes.train],
-        cubes[scenes.train :],
+        cubes[: scenes.num_train],
+        cubes[scenes.num_train :],
         truth,
         classes,
         choose_window_reader(config, cubes),

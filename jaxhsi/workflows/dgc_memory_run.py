@@ -189,7 +189,7 @@ def label_in_memory(
         For each cube labels (H, W) int16, -1 where not valid, and confidence (H, W) float16.
     """
     window_reader = choose_window_reader(model.config, cubes)
-    tile_labeller = make_tile_labeller(model.method, window_reader, model.config.stream.tile)
+    tile_labeller = make_tile_labeller(model.method, window_reader, model.config.stream.tile_size)
     labelled = []
     for index, cube in enumerate(cubes):
         labels = np.full(cube.shape[:2], -1, np.int16)

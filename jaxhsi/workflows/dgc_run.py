@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxhsi.cluster_groups import default_cluster_name
-from jaxhsi.config.dgc import FREE_TO_CHANGE, DGCConfig
+from jaxhsi.config.dgc import RESUMABLE_CHANGES, DGCConfig
 from jaxhsi.config.files import check_same_run, write_config
 from jaxhsi.data.manifest import manifest_json
 from jaxhsi.dgc.cluster_tree import ClusterTree, build_cluster_tree, score_cuts
@@ -49,7 +49,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     folder = config.out or fresh_folder(Path("runs"), "dgc")
     check_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
-        check_same_run(config, folder / CONFIG, FREE_TO_CHANGE)
+        check_same_run(config, folder / CONFIG, RESUMABLE_CHANGES)
     inputs = open_dgc_inputs(config)
     prepared = prepare_training(config, inputs)
     _print_inputs(console, prepared)

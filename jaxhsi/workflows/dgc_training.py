@@ -72,10 +72,10 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
         ValueError: a cube smaller than a crop, or cubes without a valid pixel.
     """
     check_crop_size(config, inputs)
-    mesh = device_mesh(config.devices, config.stream.batch)
+    mesh = device_mesh(config.devices, config.stream.batch_size)
     method = build_method(config, inputs.train_cubes[0].shape[2])
     sample = sample_spectra(
-        inputs.train_cubes, config.stream.sample, config.seed, read=inputs.window_reader
+        inputs.train_cubes, config.stream.sample_size, config.seed, read=inputs.window_reader
     )
     spectra = jnp.asarray(sample.spectra)
     initial_state = method.init(jax.random.key(config.seed), spectra)
@@ -126,11 +126,11 @@ def train(
     stream = window_stream(
         inputs.train_cubes,
         window_size(config.views),
-        config.stream.batch,
+        config.stream.batch_size,
         config.seed,
         read=inputs.window_reader,
-        threads=config.stream.threads,
-        ahead=config.stream.ahead,
+        threads=config.stream.num_threads,
+        ahead=config.stream.prefetch_windows,
     )
     watch = _build_monitor(prepared)
     # A step reuses the memory of the state that it is given; the start is needed again later.
@@ -150,7 +150,7 @@ def train(
         log_every=config.log_every,
         save_every=config.save_every,
     )
-    selected_state = watch.record.kept(state) if config.keep == "best" else state
+    selected_state = watch.record.kept(state) if config.keep_state == "best" else state
     return TrainedStates(
         last_state=state,
         selected_state=jax.device_get(selected_state),
@@ -162,13 +162,13 @@ def train(
 def _build_monitor(prepared: PreparedTraining) -> Watch:
     """Evaluation of states on views drawn from all training cubes, without labels."""
     config, inputs = prepared.config, prepared.inputs
-    options = config.watch
+    options = config.monitor
     probe = read_probe(
         inputs.train_cubes,
         config.views,
-        config.stream.batch,
+        config.stream.batch_size,
         config.seed,
-        options.windows,
+        options.num_windows,
         inputs.window_reader,
     )
     return Watch(
@@ -178,5 +178,5 @@ def _build_monitor(prepared: PreparedTraining) -> Watch:
         probe,
         every=options.every,
         patience=options.patience,
-        margin=options.margin,
+        margin=options.max_information_loss,
     )

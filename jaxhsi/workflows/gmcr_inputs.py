@@ -61,7 +61,7 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
 
 def _built_in(config: GMCRConfig) -> GMCRInputs:
     options = config.mixture
-    count = config.samples or 4 * options.num_components
+    count = config.num_samples or 4 * options.num_components
     made = jax.device_get(mixtures(jax.random.key(config.seed), count, options))
     noise = "no noise" if options.snr_db is None else f"{options.snr_db:g} dB"
     note = f"{count} built-in mixtures of {options.num_components} components, {noise}"
@@ -76,7 +76,7 @@ def _from_files(config: GMCRConfig) -> GMCRInputs:
         key=config.key,
         layout=config.layout,
         size=config.size,
-        pixels=config.pixels,
+        pixels=config.num_pixels,
         seed=config.seed,
     )
     return GMCRInputs(table, None if config.truth is None else load_truth(config.truth, table))

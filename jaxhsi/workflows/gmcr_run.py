@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxhsi.config.files import check_same_run, write_config
-from jaxhsi.config.gmcr import FREE_TO_CHANGE, GMCRConfig
+from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.data.tables.truth import Truth
 from jaxhsi.report.csv_files import numbered_names, write_components, write_concentrations
 from jaxhsi.report.gmcr_sentences import result_sentences
@@ -44,7 +44,7 @@ def run_gmcr(
     folder = config.out or fresh_folder(Path("runs"), "gmcr")
     check_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
-        check_same_run(config, folder / CONFIG, FREE_TO_CHANGE)
+        check_same_run(config, folder / CONFIG, RESUMABLE_CHANGES)
     inputs = open_gmcr_inputs(config)
     table = inputs.table
     device_mesh(config.devices, len(table.spectra))  # refuses a number that there is not

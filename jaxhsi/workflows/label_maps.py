@@ -108,7 +108,7 @@ def label_and_score_cubes(
     Returns:
         See :func:`summarise_counts`.
     """
-    tile_labeller = make_tile_labeller(method, inputs.window_reader, config.stream.tile)
+    tile_labeller = make_tile_labeller(method, inputs.window_reader, config.stream.tile_size)
     num_clusters, num_classes = config.num_clusters, len(inputs.class_names)
     # Earlier maps are replaced only once all new ones are complete.
     partial_folder = folder / "labels.partial"

@@ -67,7 +67,7 @@ def predict_cubes(
     grouping, source = _choose_groups(config, model, ignore_groups=ignore_groups)
     cubes = _open_cubes(config, model)
     window_reader = choose_window_reader(model.config, cubes)
-    tile_size = config.tile_size or model.config.stream.tile
+    tile_size = config.tile_size or model.config.stream.tile_size
     tile_labeller = make_tile_labeller(model.method, window_reader, tile_size)
     state, num_steps = model.restore_state()
     claim_folder(folder, overwrite=overwrite, mark=PREDICTED)

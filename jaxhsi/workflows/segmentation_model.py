@@ -55,7 +55,7 @@ class SegmentationModel:
         Raises:
             FileNotFoundError: there is no checkpoint yet.
         """
-        sample = jax.ShapeDtypeStruct((self.config.stream.sample, self.num_bands), jnp.float32)
+        sample = jax.ShapeDtypeStruct((self.config.stream.sample_size, self.num_bands), jnp.float32)
         template = jax.eval_shape(self.method.init, jax.random.key(0), sample)
         first_device = SingleDeviceSharding(jax.devices()[0])
         template = jax.tree.map(
@@ -69,7 +69,7 @@ class SegmentationModel:
             )
         with Checkpoints(checkpoint_folder) as checkpoints:
             state = checkpoints.restore(template, judge=(record := Record()))
-        if self.config.keep == "best":
+        if self.config.keep_state == "best":
             state = record.kept(state)
         return state, int(state.step)
 

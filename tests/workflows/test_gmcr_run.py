@@ -22,7 +22,7 @@ TINY = (
 )
 BUILT_IN = (
     *("--mixture.num_components", "3", "--mixture.bands", "40", "--mixture.max_mixed", "2"),
-    *("--mixture.snr_db", "30", "--samples", "32"),
+    *("--mixture.snr_db", "30", "--num_samples", "32"),
 )
 
 
@@ -164,7 +164,7 @@ def test_all_pixels_of_a_cube_are_unmixed(made, tmp_path, capsys):
     cube = np.tile(made.data.reshape(4, 8, 40), (2, 2, 1))
     cube[1, 2, 3] = np.nan
     np.save(tmp_path / "c.npy", cube)
-    given = (*TINY, "--data", str(tmp_path / "c.npy"), "--layout", "hwc", "--pixels", "32")
+    given = (*TINY, "--data", str(tmp_path / "c.npy"), "--layout", "hwc", "--num_pixels", "32")
     assert main([*given, "--out", str(tmp_path / "run")]) == 0
     store = open_cube(tmp_path / "run" / "concentrations" / "c.zarr")
     maps = store.array.read().result()
@@ -182,8 +182,8 @@ def test_all_pixels_of_a_cube_are_unmixed(made, tmp_path, capsys):
 
 
 def test_upstreams_training_goes_the_same_way(tmp_path):
-    method = ("--method", "upstream", "--epochs", "3", "--joint.sizes", "[6]")
-    small = ("--joint.hidden_extension", "null", "--joint.batch", "16")
+    method = ("--method", "upstream", "--epochs", "3", "--joint.pool_sizes", "[6]")
+    small = ("--joint.hidden_width_factor", "null", "--joint.batch_size", "16")
     out = ("--out", str(tmp_path / "run"))
     arguments = [*TINY, *BUILT_IN, *method, *small, *out]
     code = main(arguments)
@@ -258,7 +258,7 @@ def test_a_run_on_pairs_that_interact_says_so(tmp_path):
 
 def test_an_offset_and_priors_go_together(tmp_path):
     """The offset is no component, and no part of what the fit has to explain."""
-    folder, given = tmp_path / "run", ("--mixture.offset", "0.5", "--priors.smooth", "0.1")
+    folder, given = tmp_path / "run", ("--mixture.offset", "0.5", "--priors.smoothness", "0.1")
     assert main([*TINY, *BUILT_IN, *given, "--out", str(folder)]) == 0
     found = scores(folder)
     assert found["num_components"] == 3

@@ -29,14 +29,19 @@ from jaxhsi.upstream.dgc.balance import (
     build_balance,
     update_running_usage,
 )
-from jaxhsi.upstream.dgc.centroids import ema_update, from_pixels, random_centroids, revive
+from jaxhsi.upstream.dgc.centroids import (
+    kmeans_centroids,
+    random_centroids,
+    revive_centroids,
+    update_centroids,
+)
 from jaxhsi.upstream.dgc.loss_terms import (
-    Look,
-    Pair,
-    Terms,
-    Weights,
+    LossTerms,
+    LossWeights,
+    ModelOutput,
+    ViewPair,
     loss_terms,
-    weighted_terms,
+    terms_with_weight,
 )
 from jaxhsi.upstream.dgc.mean_shift import (
     bandwidth,
@@ -67,7 +72,7 @@ class PrototypeOptions:
         balance: what the terms weigh as training goes on; by default those weights throughout.
         data_initialisation: the encoder's linear path and the centroids start from spectra of the data
             instead of at random.
-        revive_clusters: every ``balance.horizon`` steps, clusters with a running share below
+        revive_clusters: every ``balance.averaging_batches`` steps, clusters with a running share below
             :data:`ACTIVE_SHARE` are put onto the pixels of the batch that the others explain worst.
     """
 
@@ -80,7 +85,7 @@ class PrototypeOptions:
     assignment_temperature: float = 0.05
     centroid_decay: float = 0.99
     scrambled_pixels: bool = True
-    loss_weights: Weights = field(default_factory=Weights)
+    loss_weights: LossWeights = field(default_factory=LossWeights)
     balance: BalanceOptions = field(default_factory=BalanceOptions)
     data_initialisation: bool = False
     revive_clusters: bool = False
@@ -93,7 +98,7 @@ class State(NamedTuple):
         step: number of steps taken.
         params: ``{"encoder": ..., "centroids": (k, d), "log_bandwidth": ()}``.
         optimizer_state: state of optax.
-        running_usage: running share of the pixels that each cluster holds, see `balance_state.follow_usage`.
+        running_usage: running share of the pixels that each cluster holds, see `balance_state.update_running_usage`.
         balance_state: state of the balance.
     """
 
@@ -120,7 +125,7 @@ class Info(NamedTuple):
     """
 
     loss: Float[Array, ""]
-    terms: Terms
+    terms: LossTerms
     term_weights: Float[Array, " m"]
     cluster_bonuses: Float[Array, " k"]
     batch_usage: Float[Array, " k"]
@@ -135,7 +140,7 @@ class PrototypeDGC(NamedTuple):
 
     Attributes:
         init: ``init(key, spectra=None) -> state``; only a data-driven start needs spectra (n, c).
-        look: ``look(params, x (b, h, w, c), valid=None) -> Look``: embeddings, shifted
+        look: ``look(params, x (b, h, w, c), valid=None) -> ModelOutput``: embeddings, shifted
             embeddings, probabilities.
         loss: ``loss(params, pair, state=None) -> (total, (terms, look, weighing))``; the state says
             how terms are balanced, by default as at the start.
@@ -147,9 +152,9 @@ class PrototypeDGC(NamedTuple):
     """
 
     init: Callable[..., State]
-    look: Callable[..., Look]
-    loss: Callable[..., tuple[Array, tuple[Terms, Look, BalanceWeights]]]
-    update: Callable[[State, Pair], tuple[State, Info]]
+    look: Callable[..., ModelOutput]
+    loss: Callable[..., tuple[Array, tuple[LossTerms, ModelOutput, BalanceWeights]]]
+    update: Callable[[State, ViewPair], tuple[State, Info]]
     predict: Callable[..., tuple[Int[Array, "b h w"], Float[Array, "b h w"]]]
     halo: int
     full_rows: bool
@@ -160,7 +165,8 @@ def upstream_optimizer(
 ) -> optax.GradientTransformation:
     """Upstream's: gradient clipped to a global norm, AdamW with decay of *all* parameters."""
     return optax.chain(
-        optax.clip_by_global_norm(max_gradient_norm), optax.adamw(learning_rate, weight_decay=weight_decay)
+        optax.clip_by_global_norm(max_gradient_norm),
+        optax.adamw(learning_rate, weight_decay=weight_decay),
     )
 
 
@@ -186,7 +192,9 @@ def prototype_dgc(
     """
     if options.data_initialisation and encoder.start is None:
         raise ValueError("this encoder has no data-driven start; set data_start to false")
-    balance = build_balance(options.balance, [abs(w) for w in options.loss_weights if w], num_clusters)
+    balance = build_balance(
+        options.balance, [abs(w) for w in options.loss_weights if w], num_clusters
+    )
     even = jnp.full(num_clusters, 1 / num_clusters, jnp.float32)
     unbalanced = balance.init(jnp.zeros(sum(w != 0 for w in options.loss_weights)), even)
 
@@ -202,31 +210,42 @@ def prototype_dgc(
         start = jax.tree.map(jnp.copy, (even, unbalanced))  # donated buffers may not be shared
         return State(jnp.zeros((), jnp.int32), params, optimizer.init(params), *start)
 
-    def look(params: Params, x: Array, valid: Array | None = None) -> Look:
+    def look(params: Params, x: Array, valid: Array | None = None) -> ModelOutput:
         z = encoder.apply(params["encoder"], x)
         width = bandwidth(params["log_bandwidth"])
         if options.all_pairs:
             shifted = full_mean_shift(z, width, options.mean_shift_iterations)
         else:
             shifted = local_mean_shift(
-                z, width, options.mean_shift_iterations, options.mean_shift_window, valid, options.zero_padding
+                z,
+                width,
+                options.mean_shift_iterations,
+                options.mean_shift_window,
+                valid,
+                options.zero_padding,
             )
-        return Look(z, shifted, soft_assignment(shifted, params["centroids"], options.assignment_temperature))
+        return ModelOutput(
+            z,
+            shifted,
+            soft_assignment(shifted, params["centroids"], options.assignment_temperature),
+        )
 
-    def loss(params: Params, pair: Pair, state: State | None = None) -> tuple[Array, tuple]:
+    def loss(params: Params, pair: ViewPair, state: State | None = None) -> tuple[Array, tuple]:
         if not options.learn_bandwidth:
             params = params | {"log_bandwidth": jax.lax.stop_gradient(params["log_bandwidth"])}
         shape = pair.crops.shape
         valid = None if pair.valid is None else pair.valid.reshape(-1, *shape[2:4])
         both = look(params, pair.crops.reshape(-1, *shape[2:]), valid)
-        views = Look(*(a.reshape(*shape[:2], *a.shape[1:]) for a in both))
+        views = ModelOutput(*(a.reshape(*shape[:2], *a.shape[1:]) for a in both))
         terms = loss_terms(options.loss_weights, params["centroids"], views, pair)
-        kept = weighted_terms(options.loss_weights, terms, num_clusters)
-        held, usage = (unbalanced, even) if state is None else (state.balance_state, state.running_usage)
+        kept = terms_with_weight(options.loss_weights, terms, num_clusters)
+        held, usage = (
+            (unbalanced, even) if state is None else (state.balance_state, state.running_usage)
+        )
         weighing = balance.weights(held, jnp.array(kept), usage)
         return balanced_loss(weighing, kept, views.p, pair.valid), (terms, views, weighing)
 
-    def update(state: State, pair: Pair) -> tuple[State, Info]:
+    def update(state: State, pair: ViewPair) -> tuple[State, Info]:
         gradient, (before, *_) = jax.grad(loss, has_aux=True)(state.params, pair, state)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -234,17 +253,24 @@ def prototype_dgc(
             params |= {"log_bandwidth": state.params["log_bandwidth"]}
         total, (terms, seen, weighing) = loss(params, pair, state)
         batch_usage = losses.mean_usage(seen.p, pair.valid)
-        usage = update_running_usage(state.running_usage, seen.p, state.step, options.balance.averaging_batches, pair.valid)
-        kept = (jnp.array(weighted_terms(options.loss_weights, t, num_clusters)) for t in (before, terms))
-        shifted = upstream.scrambled_pixels(seen.shifted) if options.scrambled_pixels else seen.shifted
-        centroids = ema_update(
+        usage = update_running_usage(
+            state.running_usage, seen.p, state.step, options.balance.averaging_batches, pair.valid
+        )
+        kept = (
+            jnp.array(terms_with_weight(options.loss_weights, t, num_clusters))
+            for t in (before, terms)
+        )
+        shifted = (
+            upstream.scrambled_pixels(seen.shifted) if options.scrambled_pixels else seen.shifted
+        )
+        centroids = update_centroids(
             params["centroids"], shifted, seen.p, options.centroid_decay, pair.kick, pair.valid
         )
         info = Info(
             loss=total,
             terms=terms,
-            term_weights=jnp.array(weighing.terms),
-            cluster_bonuses=jnp.zeros(num_clusters) if weighing.prices is None else weighing.prices,
+            term_weights=jnp.array(weighing.term_weights),
+            cluster_bonuses=jnp.zeros(num_clusters) if weighing.cluster_bonuses is None else weighing.cluster_bonuses,
             batch_usage=batch_usage,
             running_usage=usage,
             active=(batch_usage >= ACTIVE_SHARE).sum(),
@@ -256,11 +282,13 @@ def prototype_dgc(
         state = State(state.step + 1, params, optimizer_state, usage, held)
         return (_revived(state, seen, pair) if options.revive_clusters else state), info
 
-    def _revived(state: State, seen: Look, pair: Pair) -> State:
+    def _revived(state: State, seen: ModelOutput, pair: ViewPair) -> State:
         """Dead clusters on badly explained pixels, without the moments of the old ones."""
         due = state.step % options.balance.averaging_batches == 0
         usage = jnp.where(due, state.running_usage, 1.0)
-        centroids, dead = revive(state.params["centroids"], usage, seen.z, ACTIVE_SHARE, pair.valid)
+        centroids, dead = revive_centroids(
+            state.params["centroids"], usage, seen.z, ACTIVE_SHARE, pair.valid
+        )
         fresh = jax.tree.map(lambda _: jnp.array(False), state.params) | {
             "centroids": dead[:, None]
         }
@@ -292,4 +320,4 @@ def _from_data(
         raise ValueError("a data-driven start was asked for: give spectra of the data")
     params = encoder.start(params, spectra)
     z = jax.jit(encoder.apply)(params, spectra[:INITIALISATION_PIXELS, None, None])[:, 0, 0]
-    return {"encoder": params, "centroids": from_pixels(key, z, clusters)}
+    return {"encoder": params, "centroids": kmeans_centroids(key, z, clusters)}

@@ -26,7 +26,7 @@ MAX_BONUS = -math.log(MIN_USAGE)
 """In nats: a pixel that gives a cluster 1e-15 is then asked to give it half. A soft assignment of
 temperature 0.05 goes as low; a lower bound would leave dead clusters where they are."""
 
-Weights = Sequence[float] | Float[Array, " m"]
+TermWeights = Sequence[float] | Float[Array, " m"]
 
 
 class BalanceWeights(NamedTuple):
@@ -37,7 +37,7 @@ class BalanceWeights(NamedTuple):
         cluster_bonuses: of each cluster, in nats; None where no constraint is kept.
     """
 
-    term_weights: Weights
+    term_weights: TermWeights
     cluster_bonuses: Float[Array, " k"] | None = None
 
 
@@ -61,7 +61,7 @@ class BalanceOptions:
     """How the terms of the loss are balanced.
 
     Attributes:
-        kind: `fixed_weights`, `share_floor`, `entropy_floor`, `uncertainty` or `famo`.
+        kind: `fixed`, `share_floor`, `entropy_floor`, `uncertainty` or `famo`.
         min_share: smallest share of all pixels that a cluster may fall to; the entropy floor is
             what the entropy would be with all clusters but one at that share.
         averaging_batches: batches that the usage is averaged over, and that a price or weight takes to
@@ -81,7 +81,7 @@ class BalanceOptions:
             )
         if self.averaging_batches < 1:
             raise ValueError(
-                f"--prototype.balance.horizon {self.averaging_batches} is no number of batches; give 1 or "
+                f"--prototype.balance.averaging_batches {self.averaging_batches} is no number of batches; give 1 or "
                 "more"
             )
 
@@ -108,9 +108,9 @@ def build_balance(options: BalanceOptions, weights: Sequence[float], num_cluster
         least = floor_entropy(options.min_share, num_clusters)
         return entropy_floor(weights, least, options.averaging_batches)
     if options.kind == "uncertainty":
-        return uncertainty(1 / options.averaging_batches)
+        return uncertainty_weights(1 / options.averaging_batches)
     if options.kind == "famo":
-        return famo(1 / options.averaging_batches)
+        return famo_weights(1 / options.averaging_batches)
     return fixed_weights(weights)
 
 
@@ -118,7 +118,10 @@ def build_balance(options: BalanceOptions, weights: Sequence[float], num_cluster
 
 
 def balanced_loss(
-    balance_weights: BalanceWeights, terms: Sequence[Array], probabilities: Float[Array, "*n k"], mask: Mask = None
+    balance_weights: BalanceWeights,
+    terms: Sequence[Array],
+    probabilities: Float[Array, "*n k"],
+    mask: Mask = None,
 ) -> Float[Array, ""]:
     """The loss: terms by their weights, and the price of the batch's assignment.
 
@@ -129,8 +132,14 @@ def balanced_loss(
         mask: pixels that count, (*n).
     """
     balance_weights = jax.lax.stop_gradient(balance_weights)
-    total = jnp.asarray(sum(w * t for w, t in zip(balance_weights.term_weights, terms, strict=True)), jnp.float32)
-    return total if balance_weights.cluster_bonuses is None else total + assignment_bonus_loss(probabilities, balance_weights.cluster_bonuses, mask)
+    total = jnp.asarray(
+        sum(w * t for w, t in zip(balance_weights.term_weights, terms, strict=True)), jnp.float32
+    )
+    return (
+        total
+        if balance_weights.cluster_bonuses is None
+        else total + assignment_bonus_loss(probabilities, balance_weights.cluster_bonuses, mask)
+    )
 
 
 def assignment_bonus_loss(
@@ -245,8 +254,8 @@ def floor_entropy(min_share: float, num_clusters: int) -> float:
     return -(num_clusters - 1) * min_share * math.log(min_share) - most * math.log(most)
 
 
-def uncertainty(rate: float) -> Balance:
-    """Terms weighed by their own scale, learnt as a log-variance (Kendall, Gal & Cipolla 2018).
+def uncertainty_weights(rate: float) -> Balance:
+    """Terms weighted by their own scale, learnt as a log-variance (Kendall, Gal & Cipolla 2018).
 
     Minimises sum_i (exp(-s_i) L_i + s_i) / 2 over s too, by gradient steps of ``rate`` from s = 0.
     The optimum is s_i = log L_i, the weight then 1 / (2 L_i): a term that is solved, such as the
@@ -265,7 +274,7 @@ def uncertainty(rate: float) -> Balance:
     return Balance(lambda terms, usage: jnp.zeros_like(terms), weigh, update)
 
 
-def famo(rate: float, decay: float = 1e-3) -> Balance:
+def famo_weights(rate: float, decay: float = 1e-3) -> Balance:
     """Every term made to fall at the same relative speed (Liu, Feng, Stone & Liu, NeurIPS 2023).
 
     With z = softmax(x) the weights are w_i = c z_i / L_i, c so that they sum to 1; then

@@ -20,7 +20,7 @@ def random_centroids(key: Key[Array, ""], k: int, d: int) -> Float[Array, "k d"]
     return unit(jax.random.normal(key, (k, d)))
 
 
-def from_pixels(
+def kmeans_centroids(
     key: Key[Array, ""], z: Float[Array, "n d"], k: int, rounds: int = 10, mask: Mask = None
 ) -> Float[Array, "k d"]:
     """Start from data: K-means++ (Arthur & Vassilvitskii 2007), then K-means, on the sphere.
@@ -64,7 +64,7 @@ def from_pixels(
     return jax.lax.fori_loop(0, rounds, lloyd, start)
 
 
-def ema_update(
+def update_centroids(
     centroids: Float[Array, "k d"],
     z: Float[Array, "*n d"],
     p: Float[Array, "*n k"],
@@ -79,7 +79,7 @@ def ema_update(
     where m_k > min_mass, else c_k <- unit(c_k + kick_k).
 
     The mass is summed over all pixels, so that a cluster counts as dead only when nothing at all
-    is assigned to it: in practice never. `revive` looks at the share instead.
+    is assigned to it: in practice never. `revive_centroids` looks at the share instead.
 
     Args:
         centroids: (k, d).
@@ -102,7 +102,7 @@ def ema_update(
     return unit(jnp.where(mass > min_mass, moved, unit(centroids + kick)))
 
 
-def revive(
+def revive_centroids(
     centroids: Float[Array, "k d"],
     usage: Float[Array, " k"],
     z: Float[Array, "*n d"],

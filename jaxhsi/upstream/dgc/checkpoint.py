@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxhsi.upstream.safetensors_folder import (
     check_shapes,
-    contiguous,
-    existing,
+    contiguous_arrays,
     read_tensors,
+    required_file,
     write_folder,
 )
 
@@ -78,7 +78,9 @@ def upstream_settings(
     return settings
 
 
-def load_upstream(folder: str | Path, bands: int | None = None) -> tuple[UpstreamSettings, Params]:
+def load_upstream_checkpoint(
+    folder: str | Path, bands: int | None = None
+) -> tuple[UpstreamSettings, Params]:
     """Read a checkpoint that upstream's ``HyperspectralClusteringModel.save`` wrote.
 
     Args:
@@ -96,13 +98,13 @@ def load_upstream(folder: str | Path, bands: int | None = None) -> tuple[Upstrea
         ImportError: safetensors is not installed.
     """
     folder = Path(folder)
-    settings = _read_settings(existing(folder, _FILES[0], _NEEDED))
+    settings = _read_settings(required_file(folder, _FILES[0], _NEEDED))
     if bands is not None and bands != settings.bands:
         raise ValueError(
             f"{folder} was trained on {settings.bands} bands and the cubes have {bands}; use cubes "
             "of the same sensor, or train anew"
         )
-    path = existing(folder, _FILES[1], _NEEDED)
+    path = required_file(folder, _FILES[1], _NEEDED)
     tensors = read_tensors(path)
     try:
         return settings, from_state_dict(tensors, settings)
@@ -110,7 +112,9 @@ def load_upstream(folder: str | Path, bands: int | None = None) -> tuple[Upstrea
         raise ValueError(f"{path}: {error}") from error
 
 
-def save_upstream(folder: str | Path, settings: UpstreamSettings, params: Params) -> None:
+def save_upstream_checkpoint(
+    folder: str | Path, settings: UpstreamSettings, params: Params
+) -> None:
     """Write params so that upstream's ``HyperspectralClusteringModel.load`` reads them.
 
     Raises:
@@ -193,4 +197,4 @@ def to_state_dict(params: Params) -> dict[str, np.ndarray]:
             tensors[f"{name}.weight"] = np.moveaxis(kernel, (-1, -2), (0, 1))
             if "bias" in layer:
                 tensors[f"{name}.bias"] = np.asarray(layer["bias"])
-    return contiguous(tensors)
+    return contiguous_arrays(tensors)

@@ -91,7 +91,7 @@ def upstream_encoder(
         dtype: of the convolutions, e.g. ``jnp.bfloat16``; parameters and the result are float32.
 
     Returns:
-        An encoder of full rows, with `principal_start`. The 1-D part reaches layers * (kernel //
+        An encoder of full rows, with `principal_component_start`. The 1-D part reaches layers * (kernel //
         2) flattened pixels, at most so many rows however narrow the cube is, and the 3x3 part two
         rows: the halo is their sum, 14 at the defaults.
 
@@ -109,11 +109,11 @@ def upstream_encoder(
         lambda rngs: _UpstreamEncoder(bands, embed_dim, layers, kernel, bias, dtype, rngs)
     )
     halo = layers * (kernel // 2) + _SPATIAL
-    return Encoder(init, apply, halo, full_rows=True, start=principal_start)
+    return Encoder(init, apply, halo, full_rows=True, start=principal_component_start)
 
 
 @jax.jit
-def principal_start(params: Params, spectra: Float[Array, "n c"]) -> Params:
+def principal_component_start(params: Params, spectra: Float[Array, "n c"]) -> Params:
     """The encoder started as the principal components of each pixel's spectrum.
 
     The first convolution gives the d // 2 leading components and their negatives, divided by the

@@ -12,15 +12,15 @@ from jaxhsi.dgc.views import matched
 from jaxhsi.upstream.dgc import losses as upstream
 
 
-class Weights(NamedTuple):
+class LossWeights(NamedTuple):
     """Weights of the loss terms, upstream's by default; a term with weight 0 is not computed.
 
     Attributes:
         compactness: of `losses.compactness`, summed over the two views.
         orthogonality: of `losses.orthogonality`.
-        usage: of `losses.usage_entropy`; upstream minimises it (> 0), which rewards collapse,
+        usage_entropy: of `losses.usage_entropy`; upstream minimises it (> 0), which rewards collapse,
             and < 0 spreads the pixels over the clusters.
-        uniform: of `upstream.uniform_assignment`.
+        uniform_assignment: of `upstream.uniform_assignment`.
         grid_consistency: of `upstream.grid_consistency`.
         overlap_consistency: of `losses.overlap_consistency`, which repairs the one above.
         assignment_entropy: of `losses.assignment_entropy`.
@@ -28,34 +28,34 @@ class Weights(NamedTuple):
 
     compactness: float = 1.0
     orthogonality: float = 0.001
-    usage: float = 2.0
-    uniform: float = 2.0
+    usage_entropy: float = 2.0
+    uniform_assignment: float = 2.0
     grid_consistency: float = 1.0
     overlap_consistency: float = 0.0
     assignment_entropy: float = 0.0
 
 
-class Terms(NamedTuple):
+class LossTerms(NamedTuple):
     """Unweighted loss terms, means over the two views but for the sum `compactness`; 0 if unused.
 
-    Attributes: as in :class:`Weights`.
+    Attributes: as in :class:`LossWeights`.
     """
 
     compactness: Float[Array, ""]
     orthogonality: Float[Array, ""]
-    usage: Float[Array, ""]
-    uniform: Float[Array, ""]
+    usage_entropy: Float[Array, ""]
+    uniform_assignment: Float[Array, ""]
     grid_consistency: Float[Array, ""]
     overlap_consistency: Float[Array, ""]
     assignment_entropy: Float[Array, ""]
 
 
-class Pair(NamedTuple):
+class ViewPair(NamedTuple):
     """Pairs of crops and all that is drawn for a step.
 
     Attributes:
         crops: both views of each window.
-        labels: random labels for `upstream.uniform_assignment`, from `upstream.balanced_labels`.
+        labels: random labels for `upstream.uniform_assignment`, from `upstream.random_balanced_labels`.
         kick: noise for dead centroids, normal of deviation 0.05 upstream.
         valid: pixels that count; None for all.
         views: affine maps of the crops, for the overlap consistency; None if it has no weight.
@@ -68,7 +68,7 @@ class Pair(NamedTuple):
     views: Float[Array, "b 2 2 3"] | None = None
 
 
-class Look(NamedTuple):
+class ModelOutput(NamedTuple):
     """What the model sees in some images."""
 
     z: Float[Array, "*n d"]
@@ -76,10 +76,12 @@ class Look(NamedTuple):
     p: Float[Array, "*n k"]
 
 
-def loss_terms(weights: Weights, centroids: Array, views: Look, pair: Pair) -> Terms:
+def loss_terms(
+    weights: LossWeights, centroids: Array, views: ModelOutput, pair: ViewPair
+) -> LossTerms:
     """The terms that have a weight; each view by itself, then the sum or mean over the two."""
     masks = (None, None) if pair.valid is None else pair.valid
-    mean = dict.fromkeys(Terms._fields, jnp.zeros(()))
+    mean = dict.fromkeys(LossTerms._fields, jnp.zeros(()))
 
     def each(term: Callable, *inputs: Any) -> Array:
         return (term(*(a[0] for a in inputs)) + term(*(a[1] for a in inputs))) / 2
@@ -91,10 +93,10 @@ def loss_terms(weights: Weights, centroids: Array, views: Look, pair: Pair) -> T
         mean["compactness"] = 2 * each(compactness, views.z, views.p, masks)
     if weights.orthogonality:
         mean["orthogonality"] = losses.orthogonality(centroids)
-    if weights.usage:
-        mean["usage"] = each(upstream.minimised_balance, views.p, masks)
-    if weights.uniform:
-        mean["uniform"] = each(upstream.uniform_assignment, views.p, pair.labels, masks)
+    if weights.usage_entropy:
+        mean["usage_entropy"] = each(upstream.minimised_usage_entropy, views.p, masks)
+    if weights.uniform_assignment:
+        mean["uniform_assignment"] = each(upstream.uniform_assignment, views.p, pair.labels, masks)
     if weights.grid_consistency:
         mask = None if pair.valid is None else pair.valid.all(0)
         mean["grid_consistency"] = upstream.grid_consistency(*views.p, mask)
@@ -102,10 +104,10 @@ def loss_terms(weights: Weights, centroids: Array, views: Look, pair: Pair) -> T
         mean["overlap_consistency"] = _overlap(views.p, pair)
     if weights.assignment_entropy:
         mean["assignment_entropy"] = each(losses.assignment_entropy, views.p, masks)
-    return Terms(**mean)
+    return LossTerms(**mean)
 
 
-def weighted_terms(weights: Weights, terms: Terms, clusters: int) -> list[Array]:
+def terms_with_weight(weights: LossWeights, terms: LossTerms, clusters: int) -> list[Array]:
     """The terms that have a weight, none below zero, for the sum of them by weights above zero.
 
     Where the usage has a weight below zero, its entropy H becomes log k - H.
@@ -118,7 +120,7 @@ def weighted_terms(weights: Weights, terms: Terms, clusters: int) -> list[Array]
     return kept
 
 
-def _overlap(p: Float[Array, "2 b h w k"], pair: Pair) -> Float[Array, ""]:
+def _overlap(p: Float[Array, "2 b h w k"], pair: ViewPair) -> Float[Array, ""]:
     """Consistency of each view with the other at the same points of the scene."""
     if pair.views is None:
         raise ValueError("the overlap consistency has a weight: give the crops' affine maps, views")

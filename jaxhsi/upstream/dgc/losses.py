@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxhsi.dgc import losses
 
 
-def balanced_labels(key: Key[Array, ""], n: int, k: int) -> Int[Array, " n"]:
+def random_balanced_labels(key: Key[Array, ""], n: int, k: int) -> Int[Array, " n"]:
     """Labels 0..k-1 of n pixels, n // k of each (the first n % k one more), in random order."""
     # repeat_interleave, then the extras 0, 1, ... at the end: upstream's order before its shuffle.
     base = jnp.repeat(jnp.arange(k, dtype=jnp.int32), n // k)
@@ -31,7 +31,7 @@ def uniform_assignment(
 
     Args:
         p: soft assignment, (*n, k), m pixels in all.
-        labels: from `balanced_labels`, one per pixel of the flattened ``p``.
+        labels: from `random_balanced_labels`, one per pixel of the flattened ``p``.
         mask: pixels that count, (*n); upstream has none.
         eps: lower bound of a probability; below it there is no gradient.
 
@@ -58,7 +58,7 @@ def grid_consistency(
     return losses.overlap_consistency(p_a, p_b, mask, eps)
 
 
-def minimised_balance(p: Float[Array, "*n k"], mask: losses.Mask = None) -> Float[Array, ""]:
+def minimised_usage_entropy(p: Float[Array, "*n k"], mask: losses.Mask = None) -> Float[Array, ""]:
     """Entropy of the mean usage, *added* to the loss with a positive weight.
 
     Defect: minimising this entropy rewards putting every pixel into one cluster, the opposite of

@@ -9,8 +9,8 @@ from jaxhsi.dgc.views import ViewOptions, augment, cut_pairs
 from jaxhsi.normalisation import BandStats
 from jaxhsi.upstream.dgc.algorithm import Info, PrototypeDGC, State
 from jaxhsi.upstream.dgc.centroids import unit
-from jaxhsi.upstream.dgc.loss_terms import Pair
-from jaxhsi.upstream.dgc.losses import balanced_labels
+from jaxhsi.upstream.dgc.loss_terms import ViewPair
+from jaxhsi.upstream.dgc.losses import random_balanced_labels
 
 
 def over_windows(
@@ -42,9 +42,9 @@ def over_windows(
             pairs.valid[..., None], changed(keys[:, 1:], pairs.crops, stats, view_options), 0
         )
         pixels = pairs.valid[:, 0].size
-        labels = [balanced_labels(k, pixels, clusters) for k in jax.random.split(k_labels)]
+        labels = [random_balanced_labels(k, pixels, clusters) for k in jax.random.split(k_labels)]
         noise = kick * jax.random.normal(k_kick, state.params["centroids"].shape)
-        pair = Pair(
+        pair = ViewPair(
             jnp.moveaxis(crops, 1, 0),
             jnp.stack(labels),
             noise,

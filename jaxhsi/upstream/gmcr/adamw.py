@@ -14,50 +14,50 @@ class AdamWOptions:
 
     Attributes:
         learning_rate: of a step.
-        decay_mean: of the moving average of gradients.
-        decay_square: of that of their squares.
+        gradient_decay: of the moving average of gradients.
+        square_decay: of that of their squares.
         weight_decay: share of a parameter, times the rate, that a step takes off.
         epsilon: added to the root of the second average.
     """
 
     learning_rate: float = 5e-4
-    decay_mean: float = 0.9
-    decay_square: float = 0.995
+    gradient_decay: float = 0.9
+    square_decay: float = 0.995
     weight_decay: float = 1e-3
     epsilon: float = 1e-8
 
 
 class Moments(NamedTuple):
-    """Moving averages of gradients and of their squares, trees like the parameters."""
+    """Moving moments of gradients and of their squares, trees like the parameters."""
 
     mean: Any
     square: Any
 
 
-def moments(params: Any) -> Moments:
+def zero_moments(params: Any) -> Moments:
     """Zeros to start with."""
     return Moments(jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
 
 
 def adamw(
-    options: AdamWOptions, step: Int[Array, ""], params: Any, gradient: Any, averages: Moments
+    options: AdamWOptions, step: Int[Array, ""], params: Any, gradient: Any, moments: Moments
 ) -> tuple[Any, Moments]:
-    """One step: p <- (1 - r w) p - r m_hat / (sqrt(v_hat) + eps), m and v moving averages.
+    """One step: p <- (1 - r w) p - r m_hat / (sqrt(v_hat) + eps), m and v moving moments.
 
     Decoupled decay of *all* parameters, biases too (Loshchilov and Hutter 2019, algorithm 2).
 
     Args:
-        options: rate r, decay w, the averages' decays and eps.
+        options: rate r, decay w, the moments' decays and eps.
         step: number of this step, from 1.
         params: tree of arrays.
-        gradient: tree like params; None in place of an array leaves parameter and averages
+        gradient: tree like params; None in place of an array leaves parameter and moments
             untouched, as PyTorch does with a parameter that has no gradient.
-        averages: of the steps before.
+        moments: of the steps before.
 
     Returns:
-        New params and averages.
+        New params and moments.
     """
-    rate, a, b = options.learning_rate, options.decay_mean, options.decay_square
+    rate, a, b = options.learning_rate, options.gradient_decay, options.square_decay
     # The bias corrections as scalars: a multiplication per element instead of a division.
     size = rate / (1 - a**step)
     scale = 1 / jnp.sqrt(1 - b**step)
@@ -70,7 +70,7 @@ def adamw(
         p = (1 - rate * options.weight_decay) * p
         return p - size * m / (jnp.sqrt(v) * scale + options.epsilon), m, v
 
-    new = jax.tree.map(leaf, gradient, params, *averages, is_leaf=lambda g: g is None)
+    new = jax.tree.map(leaf, gradient, params, *moments, is_leaf=lambda g: g is None)
     whole, three = jax.tree.structure(params), jax.tree.structure((0, 0, 0))
     params, mean, square = jax.tree.transpose(whole, three, new)
     return params, Moments(mean, square)

@@ -16,20 +16,20 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.gmcr import mixing
 from jaxhsi.upstream.gmcr import losses, schedules
-from jaxhsi.upstream.gmcr.adamw import adamw, moments
+from jaxhsi.upstream.gmcr.adamw import adamw, zero_moments
 from jaxhsi.upstream.gmcr.evaluation import evaluator, looks, scan_blocks
-from jaxhsi.upstream.gmcr.generator import Look, Noise, PoolModel, pool_model
-from jaxhsi.upstream.gmcr.kernels import ambiguity
+from jaxhsi.upstream.gmcr.generator import PoolModel, PoolNoise, PoolOutput, pool_model
+from jaxhsi.upstream.gmcr.kernels import ambiguity_penalty
 from jaxhsi.upstream.gmcr.networks import concentration_network, gating_network
 from jaxhsi.upstream.gmcr.options import (
-    Epoch,
+    EpochInfo,
     Evaluation,
     Info,
     Joint,
     JointOptions,
-    Pools,
+    LossTerms,
+    PoolParams,
     State,
-    Terms,
 )
 from jaxhsi.upstream.gmcr.pool import components, random_pool
 
@@ -42,13 +42,13 @@ def joint(
 ) -> Joint:
     """Upstream's joint training.
 
-    L = MSE + coefficient * count + w_e * energy + w_a * ambiguity (`joint_types.Terms`), the
+    L = MSE + coefficient * count + w_e * energy + w_a * ambiguity (`options.Terms`), the
     coefficient 0 in the first epoch and then from `schedules`.
 
     Upstream's defects that are kept: the gate enters the reconstruction squared; the mean energy
     stands where the coefficient's schedule means the number of components in use; the mean energy
     of an "evaluation" is that of the last training mini-batch. Not kept: an evaluation is done
-    once, not twice; the pools may have different sizes (upstream concatenates along the wrong
+    once, not twice; the pools may have different pool_sizes (upstream concatenates along the wrong
     axis and fails); a fixed pool stays as it is (upstream wraps it in a Parameter, so that it is
     trained all the same); energies of single channels exist only where they are used.
 
@@ -62,8 +62,8 @@ def joint(
         ValueError: options that contradict each other, a library of another shape.
     """
     _check(bands, options, libraries, aggregate)
-    models = tuple(_model(bands, size, options, aggregate) for size in options.sizes)
-    learnable = options.learnable or (True,) * len(models)
+    models = tuple(_model(bands, size, options, aggregate) for size in options.pool_sizes)
+    learnable_pools = options.learnable_pools or (True,) * len(models)
 
     def init(key: Key[Array, ""]) -> State:
         params = []
@@ -71,22 +71,22 @@ def joint(
             k_pool, k_networks = jax.random.split(jax.random.fold_in(key, i))
             raw = libraries[i] if libraries and libraries[i] is not None else None
             if raw is None:
-                raw = random_pool(k_pool, options.sizes[i], bands, options.pool).raw
+                raw = random_pool(k_pool, options.pool_sizes[i], bands, options.pool).raw
             params.append(model.init(k_networks, jnp.asarray(raw, jnp.float32)))
         zero = jnp.zeros((), jnp.int32)
         params = tuple(params)
-        return State(zero, zero, jnp.zeros(()), params, moments(params))
+        return State(zero, zero, jnp.zeros(()), params, zero_moments(params))
 
-    def draw(key: Key[Array, ""], rows: int, training: bool = True) -> tuple[Noise, ...]:
+    def draw(key: Key[Array, ""], rows: int, training: bool = True) -> tuple[PoolNoise, ...]:
         keys = [jax.random.fold_in(key, i) for i in range(len(models))]
         return tuple(m.draw(k, rows, training) for m, k in zip(models, keys, strict=True))
 
     judge = evaluator(options, models, draw)
 
     def loss(
-        params: Pools,
+        params: PoolParams,
         x: Float[Array, "n c"],
-        noise: tuple[Noise, ...],
+        noise: tuple[PoolNoise, ...],
         temperature: Float[Array, ""] | float,
         coefficient: Float[Array, ""] | float,
     ) -> tuple[Float[Array, ""], Info]:
@@ -103,18 +103,18 @@ def joint(
     def step(noise: tuple, state: State, x: Float[Array, "n c"]) -> tuple[State, Info]:
         temperature = _temperature(options, state.epoch)
         gradient, info = jax.grad(loss, has_aux=True)(
-            state.params, x, noise, temperature, state.coefficient
+            state.params, x, noise, temperature, state.count_weight
         )
         gradient = _together(gradient)
         gradient = tuple(
             g if learns else g | {"pool": None}
-            for g, learns in zip(gradient, learnable, strict=True)
+            for g, learns in zip(gradient, learnable_pools, strict=True)
         )
         number = state.step + 1
-        params, averages = adamw(options.optimizer, number, state.params, gradient, state.averages)
-        return state._replace(step=number, params=params, averages=averages), info
+        params, moments = adamw(options.optimizer, number, state.params, gradient, state.moments)
+        return state._replace(step=number, params=params, moments=moments), info
 
-    def epoch(key: Key[Array, ""], state: State, x: Float[Array, "n c"]) -> tuple[State, Epoch]:
+    def epoch(key: Key[Array, ""], state: State, x: Float[Array, "n c"]) -> tuple[State, EpochInfo]:
         k_order, k_noise, k_evaluation = jax.random.split(key, 3)
 
         def body(state: State, inputs: tuple) -> tuple[State, Info]:
@@ -122,14 +122,14 @@ def joint(
             return step(draw(jax.random.fold_in(k_noise, number), len(rows)), state, x[rows])
 
         order = jax.random.permutation(k_order, len(x))
-        state, infos = scan_blocks(body, state, (order,), options.batch)
+        state, infos = scan_blocks(body, state, (order,), options.batch_size)
         evaluation = judge.evaluate(k_evaluation, state.params, x)
         mean_energy = infos.mean_energy[-1]
         temperature = _temperature(options, state.epoch)
-        coefficient = _coefficient(options, state.coefficient, evaluation, mean_energy)
-        state = state._replace(epoch=state.epoch + 1, coefficient=coefficient)
+        coefficient = _coefficient(options, state.count_weight, evaluation, mean_energy)
+        state = state._replace(epoch=state.epoch + 1, count_weight=count_weight)
         mean = jax.tree.map(jnp.mean, infos)
-        return state, Epoch(
+        return state, EpochInfo(
             evaluation, mean_energy, coefficient, temperature, mean.loss, mean.terms
         )
 
@@ -137,52 +137,54 @@ def joint(
 
 
 def _check(bands: int, options: JointOptions, libraries: Any, aggregate: Any) -> None:
-    sizes = options.sizes
-    for name, values in (("learnable", options.learnable), ("libraries", libraries)):
-        if values is not None and len(values) != len(sizes):
+    pool_sizes = options.pool_sizes
+    for name, values in (("learnable_pools", options.learnable_pools), ("libraries", libraries)):
+        if values is not None and len(values) != len(pool_sizes):
             raise ValueError(
-                f"there are {len(sizes)} pools by sizes and {len(values)} by {name}; give one each"
+                f"there are {len(pool_sizes)} pools by pool_sizes and {len(values)} by {name}; give one each"
             )
-    if options.band_criterion is not None:
-        schedules.bands(options.band_criterion, options.band_threshold, options.band_interval)
+    if options.level_criterion is not None:
+        schedules.fit_levels(options.level_criterion, options.first_level, options.level_width)
     if options.sparse_components and aggregate is not mixing.linear:
         raise ValueError("sparse_components mixes linearly; leave aggregate at its default")
     for i, library in enumerate(libraries or ()):
-        if library is not None and library.shape != (sizes[i], bands):
+        if library is not None and library.shape != (pool_sizes[i], bands):
             raise ValueError(
-                f"library {i} has shape {tuple(library.shape)}; a pool of {sizes[i]} components "
-                f"and spectra of {bands} bands need ({sizes[i]}, {bands})"
+                f"library {i} has shape {tuple(library.shape)}; a pool of {pool_sizes[i]} components "
+                f"and spectra of {bands} bands need ({pool_sizes[i]}, {bands})"
             )
 
 
 def _model(bands: int, size: int, options: JointOptions, aggregate: Any) -> PoolModel:
     dtype = jnp.bfloat16 if options.bfloat16 else jnp.float32
-    hidden = options.hidden_extension, options.hidden_layers, dtype
+    hidden = options.hidden_width_factor, options.hidden_layers, dtype
     return pool_model(
         gating_network(bands, size, *hidden),
         concentration_network(bands, size, *hidden),
         (size, bands),
         options.pool,
         options.langevin,
-        options.threshold,
+        options.gate_threshold,
         aggregate,
         elements=options.sparse_components,
     )
 
 
-def _terms(options: JointOptions, params: Pools, seen: list[Look], x: Array) -> Terms:
+def _terms(
+    options: JointOptions, params: PoolParams, seen: list[PoolOutput], x: Array
+) -> LossTerms:
     used = jnp.concatenate([(look.gates > options.used_threshold).any(0) for look in seen])
     pure = jnp.concatenate([components(p["pool"], options.pool) for p in params])
     more = {"polynomial": {"d": options.kernel_degree}, "matern": {"nu": options.kernel_nu}}
-    return Terms(
-        losses.reconstruction(x, sum(look.reconstruction for look in seen)),
-        losses.mean_count([look.gates for look in seen]),
+    return LossTerms(
+        losses.reconstruction_error(x, sum(look.reconstruction for look in seen)),
+        losses.component_share([look.gates for look in seen]),
         losses.energy_penalty([look.energies for look in seen]),
-        ambiguity(options.kernel, pure, used, **more.get(options.kernel, {})),
+        ambiguity_penalty(options.kernel, pure, used, **more.get(options.kernel, {})),
     )
 
 
-def _together(gradient: Pools) -> Pools:
+def _together(gradient: PoolParams) -> PoolParams:
     """The same gradient, complete before any of it is used.
 
     Within a scan XLA copies each matrix that it updates while the backward pass may still read it,
@@ -193,20 +195,20 @@ def _together(gradient: Pools) -> Pools:
     return jax.tree.map(lambda g: g + 0 * sum(nets), gradient)
 
 
-def _mean_energy(seen: list[Look]) -> Float[Array, ""]:
+def _mean_energy(seen: list[PoolOutput]) -> Float[Array, ""]:
     """Over all energies of all pools, with upstream's sign."""
     energies = [look.energies for look in seen]
-    energies += [look.element_energies for look in seen if look.element_energies is not None]
+    energies += [look.channel_energies for look in seen if look.channel_energies is not None]
     return -losses.mean_energy(energies)
 
 
 def _temperature(options: JointOptions, epoch: Int[Array, ""]) -> Float[Array, ""]:
-    return schedules.temperature(
+    return schedules.gate_temperature(
         epoch,
-        options.temperature,
-        options.temperature_min,
+        options.initial_temperature,
+        options.min_temperature,
         options.temperature_drop,
-        options.temperature_epochs,
+        options.temperature_drop_every,
     )
 
 
@@ -214,12 +216,12 @@ def _coefficient(
     options: JointOptions, old: Array, evaluation: Evaluation, mean_energy: Array
 ) -> Float[Array, ""]:
     """Next weight of the count, the mean energy in place of the number in use as upstream's."""
-    return schedules.minimum_component_coefficient(
+    return schedules.next_count_weight(
         old,
         evaluation.nmse,
         evaluation.mse,
         mean_energy,
-        sum(options.sizes),
-        target_ratio=options.target_ratio,
-        margin=options.nmse_margin,
+        sum(options.pool_sizes),
+        penalty_error_ratio=options.penalty_error_ratio,
+        margin=options.penalty_nmse,
     )

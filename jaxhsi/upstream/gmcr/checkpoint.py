@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxhsi.functional_module import Params
-from jaxhsi.upstream.gmcr.generator import Langevin
+from jaxhsi.upstream.gmcr.generator import LangevinOptions
 from jaxhsi.upstream.gmcr.options import JointOptions
 from jaxhsi.upstream.gmcr.pool import PoolOptions
 from jaxhsi.upstream.safetensors_folder import (
     check_shapes,
-    contiguous,
-    existing,
+    contiguous_arrays,
     read_tensors,
+    required_file,
     write_folder,
 )
 
@@ -51,7 +51,7 @@ class MCRSettings:
     langevin_steps: int = 32
 
 
-def settings_of(options: JointOptions, bands: int) -> tuple[MCRSettings, ...]:
+def settings_from_options(options: JointOptions, bands: int) -> tuple[MCRSettings, ...]:
     """Settings of each pool of a joint training.
 
     Raises:
@@ -69,26 +69,28 @@ def settings_of(options: JointOptions, bands: int) -> tuple[MCRSettings, ...]:
             options.sparse_components,
             options.pool.non_negative == "abs",
             options.pool.norm,
-            options.hidden_extension,
+            options.hidden_width_factor,
             options.hidden_layers,
-            learnable,
-            options.temperature,
-            options.temperature_evaluation,
+            learnable_pools,
+            options.initial_temperature,
+            options.evaluation_temperature,
             options.langevin.step_size,
-            options.langevin.scale,
-            options.langevin.steps,
+            options.langevin.noise_scale,
+            options.langevin.num_steps,
         )
-        for size, learnable in zip(
-            options.sizes, options.learnable or (True,) * len(options.sizes), strict=True
+        for size, learnable_pools in zip(
+            options.pool_sizes,
+            options.learnable_pools or (True,) * len(options.pool_sizes),
+            strict=True,
         )
     )
 
 
-def options_of(settings: Sequence[MCRSettings], **more: Any) -> JointOptions:
+def options_from_settings(settings: Sequence[MCRSettings], **more: Any) -> JointOptions:
     """Options of a joint training that goes on from these pools; ``more`` is what is not stored.
 
     Raises:
-        ValueError: the pools differ in more than size and being learnable.
+        ValueError: the pools differ in more than size and being learnable_pools.
     """
     first = settings[0]
     for other in settings[1:]:
@@ -99,15 +101,17 @@ def options_of(settings: Sequence[MCRSettings], **more: Any) -> JointOptions:
                 f"the pools differ in {', '.join(differ)}; they must have it in common"
             )
     return JointOptions(
-        sizes=tuple(s.num_components for s in settings),
-        learnable=tuple(s.learnable_component for s in settings),
+        pool_sizes=tuple(s.num_components for s in settings),
+        learnable_pools=tuple(s.learnable_component for s in settings),
         sparse_components=first.sparse_component,
         pool=PoolOptions("abs" if first.non_negative_component else None, first.component_norm),
-        hidden_extension=first.hidden_size_extension,
+        hidden_width_factor=first.hidden_size_extension,
         hidden_layers=first.hidden_layers,
-        temperature=first.temperature_train,
-        temperature_evaluation=first.temperature_eval,
-        langevin=Langevin(first.langevin_noise, first.langevin_steps, first.langevin_step_size),
+        initial_temperature=first.temperature_train,
+        evaluation_temperature=first.temperature_eval,
+        langevin=LangevinOptions(
+            first.langevin_noise, first.langevin_steps, first.langevin_step_size
+        ),
         **more,
     )
 
@@ -153,12 +157,12 @@ def save_upstream_mcrs(
 
 
 def _load(folder: Path) -> tuple[MCRSettings, Params]:
-    path = existing(folder, _FILES[0], _NEEDED)
+    path = required_file(folder, _FILES[0], _NEEDED)
     try:
         settings = MCRSettings(**json.loads(path.read_text()))
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
         raise ValueError(f"{path} is not a configuration of upstream's model: {error!r}") from error
-    path = existing(folder, _FILES[1], _NEEDED)
+    path = required_file(folder, _FILES[1], _NEEDED)
     tensors = read_tensors(path)
     try:
         return settings, from_state_dict(tensors, settings)
@@ -237,4 +241,4 @@ def to_state_dict(params: Params, settings: MCRSettings) -> dict[str, np.ndarray
             f"{name}.weight": np.asarray(layer["kernel"]).T,
             f"{name}.bias": layer["bias"],
         }
-    return contiguous(tensors)
+    return contiguous_arrays(tensors)

@@ -9,46 +9,46 @@ from jaxtyping import Array, Float, Key
 
 from jaxhsi.gmcr import metrics
 from jaxhsi.gmcr.mixing import Unmixed
-from jaxhsi.upstream.gmcr.generator import Look, Noise, PoolModel
-from jaxhsi.upstream.gmcr.options import Evaluation, JointOptions, Pools
+from jaxhsi.upstream.gmcr.generator import PoolModel, PoolNoise, PoolOutput
+from jaxhsi.upstream.gmcr.options import Evaluation, JointOptions, PoolParams
 from jaxhsi.upstream.gmcr.pool import components
 
 _BLOCK = 512  # rows of an evaluation at a time
 
 
 class Evaluator(NamedTuple):
-    """Functions of the evaluation mode, described in `joint_types.Joint`."""
+    """Functions of the evaluation mode, described in `options.Joint`."""
 
-    evaluate: Callable[[Key[Array, ""], Pools, Array], Evaluation]
-    assess: Callable[[tuple[Noise, ...], Pools, Array], Evaluation]
+    evaluate: Callable[[Key[Array, ""], PoolParams, Array], Evaluation]
+    assess: Callable[[tuple[PoolNoise, ...], PoolParams, Array], Evaluation]
     unmix: Callable[..., Unmixed]
 
 
 def looks(
     models: Sequence[PoolModel],
-    params: Pools,
+    params: PoolParams,
     x: Float[Array, "n c"],
-    noise: tuple[Noise, ...],
+    noise: tuple[PoolNoise, ...],
     temperature: Any,
     training: bool,
-) -> list[Look]:
+) -> list[PoolOutput]:
     """What each pool says of a batch."""
     each = zip(models, params, noise, strict=True)
     return [m.look(p, x, z, temperature, training) for m, p, z in each]
 
 
 def evaluator(
-    options: JointOptions, models: Sequence[PoolModel], draw: Callable[..., tuple[Noise, ...]]
+    options: JointOptions, models: Sequence[PoolModel], draw: Callable[..., tuple[PoolNoise, ...]]
 ) -> Evaluator:
-    """The evaluation mode of these pools; ``draw`` as in `joint_types.Joint`.
+    """The evaluation mode of these pools; ``draw`` as in `options.Joint`.
 
     Source: upstream `analyzer.py` (second half of an epoch in `BaseEBgMCR.fit`, `parse_pattern`).
     """
 
-    def seen(params: Pools, x: Array, noise: tuple) -> list[Look]:
-        return looks(models, params, x, noise, options.temperature_evaluation, False)
+    def seen(params: PoolParams, x: Array, noise: tuple) -> list[PoolOutput]:
+        return looks(models, params, x, noise, options.evaluation_temperature, False)
 
-    def sums(params: Pools, x: Array, weights: Array, noise: tuple) -> tuple:
+    def sums(params: PoolParams, x: Array, weights: Array, noise: tuple) -> tuple:
         found = seen(params, x, noise)
         fitted = sum(look.reconstruction for look in found)
         mode = "threshold" if options.sparse_components else "dense"
@@ -56,22 +56,24 @@ def evaluator(
         mse = weights @ ((x - fitted) ** 2).mean(1)
         return metrics.fit_sums(x, fitted, mode), mse, opened
 
-    def evaluate(key: Key[Array, ""], params: Pools, x: Float[Array, "n c"]) -> Evaluation:
-        rows = options.batch * (1 if options.sparse_components else -(-_BLOCK // options.batch))
+    def evaluate(key: Key[Array, ""], params: PoolParams, x: Float[Array, "n c"]) -> Evaluation:
+        rows = options.batch_size * (
+            1 if options.sparse_components else -(-_BLOCK // options.batch_size)
+        )
 
         def body(_: None, inputs: tuple) -> tuple[None, tuple]:
             number, x, weights = inputs
             noise = draw(jax.random.fold_in(key, number), len(x), False)
             return None, sums(params, x, weights, noise)
 
-        _, parts = scan_blocks(body, None, (x, _row_weights(len(x), options.batch)), rows)
+        _, parts = scan_blocks(body, None, (x, _row_weights(len(x), options.batch_size)), rows)
         fits, mse, opened = parts
         return _evaluation(jax.tree.map(lambda a: a.sum(0), fits), mse.sum(), opened.any(0))
 
-    def assess(noise: tuple, params: Pools, x: Float[Array, "n c"]) -> Evaluation:
-        return _evaluation(*sums(params, x, _row_weights(len(x), options.batch), noise))
+    def assess(noise: tuple, params: PoolParams, x: Float[Array, "n c"]) -> Evaluation:
+        return _evaluation(*sums(params, x, _row_weights(len(x), options.batch_size), noise))
 
-    def unmix(params: Pools, x: Float[Array, "n c"], noise: tuple | None = None) -> Unmixed:
+    def unmix(params: PoolParams, x: Float[Array, "n c"], noise: tuple | None = None) -> Unmixed:
         if noise is None:
             shapes = jax.eval_shape(lambda: draw(jax.random.key(0), len(x), False))
             noise = jax.tree.map(lambda a: jnp.zeros(a.shape), shapes)
@@ -110,5 +112,7 @@ def _evaluation(fit: metrics.FitSums, mse: Array, opened: Array) -> Evaluation:
 
 def _row_weights(n: int, batch: int) -> Float[Array, " n"]:
     """Weights that make the mean over mini-batches of the means over their rows."""
-    sizes = jnp.minimum(batch, n - jnp.arange(0, n, batch))
-    return jnp.repeat(1 / (sizes * len(sizes)), batch, total_repeat_length=len(sizes) * batch)[:n]
+    pool_sizes = jnp.minimum(batch, n - jnp.arange(0, n, batch))
+    return jnp.repeat(
+        1 / (pool_sizes * len(pool_sizes)), batch, total_repeat_length=len(pool_sizes) * batch
+    )[:n]

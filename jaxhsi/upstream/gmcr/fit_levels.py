@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxhsi.upstream.gmcr.checkpoint import save_upstream_mcrs, settings_of
-from jaxhsi.upstream.gmcr.options import JointOptions, Pools
+from jaxhsi.upstream.gmcr.checkpoint import save_upstream_mcrs, settings_from_options
+from jaxhsi.upstream.gmcr.options import JointOptions, PoolParams
 
 
 class Band(NamedTuple):
@@ -33,10 +33,10 @@ class Band(NamedTuple):
     r2: float
     mean_energy: float
     count: int
-    params: Pools
+    params: PoolParams
 
 
-class BandStates:
+class LevelStates:
     """Host copies of params, one a band; those that a checkpoint counts on also lie in a folder.
 
     A file is named by its band and epoch, so that each checkpoint finds its own.
@@ -45,14 +45,14 @@ class BandStates:
     def __init__(self, folder: Path):
         """Of a run that begins; `load` goes on with another."""
         self._folder = folder
-        self._kept: dict[int, Pools] = {}
+        self._kept: dict[int, PoolParams] = {}
         self._written: set[str] = set()
 
-    def keep(self, band: int, params: Pools) -> None:
+    def keep(self, band: int, params: PoolParams) -> None:
         """Copy params, in place of what the band held before."""
         self._kept[band] = jax.tree.map(np.array, params)
 
-    def get(self, band: int) -> Pools:
+    def get(self, band: int) -> PoolParams:
         """Params that a band holds."""
         return self._kept[band]
 
@@ -75,7 +75,7 @@ class BandStates:
                 path.unlink()
         self._written = names
 
-    def load(self, taken: Int[np.ndarray, " m"], template: Pools) -> None:
+    def load(self, taken: Int[np.ndarray, " m"], template: PoolParams) -> None:
         """Read the states from these epochs.
 
         Raises:
@@ -95,7 +95,7 @@ class BandStates:
         self._written = set(names.values())
 
 
-def write_bands(folder: Path, options: JointOptions, bands: Sequence[Band]) -> None:
+def write_fit_levels(folder: Path, options: JointOptions, bands: Sequence[Band]) -> None:
     """A folder for each band with its ``result.csv`` and upstream's checkpoint, as upstream does.
 
     Where upstream has no such pool or safetensors is not installed, a warning says that the
@@ -108,7 +108,7 @@ def write_bands(folder: Path, options: JointOptions, bands: Sequence[Band]) -> N
         (folder / band.name / "result.csv").write_text(lines)
     try:
         for band in bands:
-            settings = settings_of(options, band.params[0]["pool"].shape[1])
+            settings = settings_from_options(options, band.params[0]["pool"].shape[1])
             save_upstream_mcrs(folder / band.name, settings, band.params)
     except (ImportError, ValueError) as error:
         logging.getLogger(__name__).warning(

@@ -9,41 +9,41 @@ from jaxtyping import Array, Float, Key
 
 from jaxhsi.functional_module import Params
 from jaxhsi.gmcr import gates, mixing
-from jaxhsi.upstream.gmcr.networks import ENERGY_STD, Network
+from jaxhsi.upstream.gmcr.networks import ENERGY_DEVIATION, Network
 from jaxhsi.upstream.gmcr.pool import PoolOptions, components
 
 
-class Noise(NamedTuple):
+class PoolNoise(NamedTuple):
     """All that is drawn for a pool and a batch; the last two only for gates of single channels.
 
     Attributes:
-        gumbel: standard Gumbel, for the pairs of energies.
-        normal: standard normal, for the "Langevin" noise; None in evaluation, which has none.
-        element_gumbel: like gumbel.
-        element_normal: like normal.
+        gate_gumbel: standard Gumbel, for the pairs of energies.
+        energy_noise: standard normal, for the "LangevinOptions" noise; None in evaluation, which has none.
+        channel_gumbel: like gumbel.
+        channel_noise: like normal.
     """
 
-    gumbel: Float[Array, "n p 2"]
-    normal: Float[Array, "n p 2"] | None = None
-    element_gumbel: Float[Array, "n p c 2"] | None = None
-    element_normal: Float[Array, "n p c 2"] | None = None
+    gate_gumbel: Float[Array, "n p 2"]
+    energy_noise: Float[Array, "n p 2"] | None = None
+    channel_gumbel: Float[Array, "n p c 2"] | None = None
+    channel_noise: Float[Array, "n p c 2"] | None = None
 
 
-class Langevin(NamedTuple):
+class LangevinOptions(NamedTuple):
     """Settings of `gates.langevin_noise`; steps 0 for none.
 
     Attributes:
-        scale: of the noise of one step.
-        steps: how many are taken at once.
+        noise_scale: of the noise of one step.
+        num_steps: how many are taken at once.
         step_size: of one.
     """
 
-    scale: float = 0.1
-    steps: int = 32
+    noise_scale: float = 0.1
+    num_steps: int = 32
     step_size: float = 0.05
 
 
-class Look(NamedTuple):
+class PoolOutput(NamedTuple):
     """What a pool says of a batch.
 
     Attributes:
@@ -51,14 +51,14 @@ class Look(NamedTuple):
         concentrations: before the gates, >= 0.
         gates: in 0..1; 0 or 1 in evaluation.
         energies: of "open" and "closed", noise included; the lower the likelier.
-        element_energies: of single channels, or None.
+        channel_energies: of single channels, or None.
     """
 
     reconstruction: Float[Array, "n c"]
     concentrations: Float[Array, "n p"]
     gates: Float[Array, "n p"]
     energies: Float[Array, "n p 2"]
-    element_energies: Float[Array, "n p c 2"] | None
+    channel_energies: Float[Array, "n p c 2"] | None
 
 
 class PoolModel(NamedTuple):
@@ -67,13 +67,13 @@ class PoolModel(NamedTuple):
     Attributes:
         init: ``init(key, raw (p, c)) -> params``: ``{"pool", "gating", "concentration"}`` and,
             with gates of single channels, ``"elements"`` (p, c, 2), their energies.
-        draw: ``draw(key, rows, training) -> Noise``.
-        look: ``look(params, x (n, c), noise, temperature, training) -> Look``.
+        draw: ``draw(key, rows, training) -> PoolNoise``.
+        look: ``look(params, x (n, c), noise, temperature, training) -> PoolOutput``.
     """
 
     init: Callable[[Key[Array, ""], Float[Array, "p c"]], Params]
-    draw: Callable[[Key[Array, ""], int, bool], Noise]
-    look: Callable[..., Look]
+    draw: Callable[[Key[Array, ""], int, bool], PoolNoise]
+    look: Callable[..., PoolOutput]
 
 
 def pool_model(
@@ -81,7 +81,7 @@ def pool_model(
     concentration: Network,
     shape: tuple[int, int],
     options: PoolOptions,
-    langevin: Langevin,
+    langevin: LangevinOptions,
     threshold: float,
     aggregate: mixing.Aggregate,
     *,
@@ -111,13 +111,13 @@ def pool_model(
             "concentration": concentration.init(k_concentration),
         }
         if elements:
-            params["elements"] = ENERGY_STD * jax.random.normal(k_elements, (*shape, 2))
+            params["elements"] = ENERGY_DEVIATION * jax.random.normal(k_elements, (*shape, 2))
         return params
 
-    def draw(key: Key[Array, ""], rows: int, training: bool) -> Noise:
+    def draw(key: Key[Array, ""], rows: int, training: bool) -> PoolNoise:
         keys = jax.random.split(key, 4)
         pairs, single = (rows, shape[0], 2), (rows, *shape, 2)
-        return Noise(
+        return PoolNoise(
             jax.random.gumbel(keys[0], pairs),
             jax.random.normal(keys[1], pairs) if training else None,
             jax.random.gumbel(keys[2], single) if elements else None,
@@ -125,26 +125,26 @@ def pool_model(
         )
 
     def refined(energies: Array, normal: Array | None, training: bool) -> Array:
-        if not training or langevin.steps == 0:
+        if not training or langevin.num_steps == 0:
             return energies
         return energies + gates.langevin_noise(normal, *langevin)
 
     def look(
-        params: Params, x: Float[Array, "n c"], noise: Noise, temperature: Any, training: bool
-    ) -> Look:
+        params: Params, x: Float[Array, "n c"], noise: PoolNoise, temperature: Any, training: bool
+    ) -> PoolOutput:
         pure = components(params["pool"], options)
-        energies = refined(gating.apply(params["gating"], x), noise.normal, training)
-        opened = gates.gumbel_pair(energies, noise.gumbel, temperature)
+        energies = refined(gating.apply(params["gating"], x), noise.energy_noise, training)
+        opened = gates.gumbel_pair(energies, noise.gate_gumbel, temperature)
         if not training:
             opened = gates.open_at_threshold(opened, threshold)
         amounts = concentration.apply(params["concentration"], x)
         if not elements:
             mixed = mixing.gated(amounts, opened, pure, aggregate)
-            return Look(mixed, amounts, opened, energies, None)
+            return PoolOutput(mixed, amounts, opened, energies, None)
         single = jnp.broadcast_to(params["elements"], (len(x), *shape, 2))
-        single = refined(single, noise.element_normal, training)
-        kept = gates.gumbel_pair(single, noise.element_gumbel, temperature)
+        single = refined(single, noise.channel_noise, training)
+        kept = gates.gumbel_pair(single, noise.channel_gumbel, temperature)
         mixed = jnp.einsum("np,npc,pc->nc", amounts * opened**2, kept, pure)
-        return Look(mixed, amounts, opened, energies, single)
+        return PoolOutput(mixed, amounts, opened, energies, single)
 
     return PoolModel(init, draw, look)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 Kernel = Callable[..., Float[Array, "p p"]]
 
 
-def ambiguity(
+def ambiguity_penalty(
     kernel: str,
     components: Float[Array, "p c"],
     used: Bool[Array, " p"],

@@ -1,4 +1,4 @@
-"""Terms of upstream's objective: one pure function each, every one returns ().
+"""LossTerms of upstream's objective: one pure function each, every one returns ().
 
 Several pools come as a list, one array each. Source: upstream `analyzer.py`, `BaseEBgMCR.fit`.
 """
@@ -9,12 +9,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def reconstruction(x: Float[Array, "n c"], reconstructed: Float[Array, "n c"]) -> Float[Array, ""]:
+def reconstruction_error(
+    x: Float[Array, "n c"], reconstructed: Float[Array, "n c"]
+) -> Float[Array, ""]:
     """Mean squared error over spectra and bands, in the squared units of the data."""
     return jnp.square(reconstructed - x).mean()
 
 
-def mean_count(gates: Sequence[Float[Array, "n _"]], total: int | None = None) -> Float[Array, ""]:
+def component_share(
+    gates: Sequence[Float[Array, "n _"]], total: int | None = None
+) -> Float[Array, ""]:
     """Mean share of the pool that a spectrum uses, sum_nj z_nj / (n m total), in [0, 1].
 
     Defect: with m pools the mean is over n m rows, and each row is already divided by the size of
@@ -22,7 +26,7 @@ def mean_count(gates: Sequence[Float[Array, "n _"]], total: int | None = None) -
     size, quarters the price of a component.
 
     Args:
-        gates: z of the m pools, (n, p_m) each. (Upstream stacks them: its sizes must be equal.)
+        gates: z of the m pools, (n, p_m) each. (Upstream stacks them: its pool_sizes must be equal.)
         total: number of slots of all pools; None for the sum of p_m.
     """
     slots = sum(z.shape[1] for z in gates) if total is None else total

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Key
 
 from jaxhsi.functional_module import Params, functional
 
-ENERGY_STD = 0.05
-CONCENTRATION_STD = 0.01
+ENERGY_DEVIATION = 0.05
+CONCENTRATION_DEVIATION = 0.01
 
 
 class Network(NamedTuple):
@@ -30,11 +30,11 @@ class Network(NamedTuple):
 class _Perceptron(nnx.Module):
     """Linear layers with an activation between them."""
 
-    def __init__(self, widths: list[int], activation: Callable, dtype: Any, rngs: nnx.Rngs):
+    def __init__(self, layer_widths: list[int], activation: Callable, dtype: Any, rngs: nnx.Rngs):
         self.layers = nnx.Dict(
             {
                 str(i): nnx.Linear(*pair, dtype=dtype, rngs=rngs)
-                for i, pair in enumerate(itertools.pairwise(widths))
+                for i, pair in enumerate(itertools.pairwise(layer_widths))
             }
         )
         self.activation = activation
@@ -45,9 +45,9 @@ class _Perceptron(nnx.Module):
         return x.astype(jnp.float32)
 
 
-def _perceptron(widths: list[int], activation: Callable, std: float, dtype: Any) -> Network:
+def _perceptron(layer_widths: list[int], activation: Callable, std: float, dtype: Any) -> Network:
     """Weights and biases both start normal: one draw for all, which compiles faster than many."""
-    made, apply = functional(lambda rngs: _Perceptron(widths, activation, dtype, rngs))
+    made, apply = functional(lambda rngs: _Perceptron(layer_widths, activation, dtype, rngs))
 
     def init(key: Key[Array, ""]) -> Params:
         leaves, tree = jax.tree.flatten(jax.eval_shape(made, key)["layers"])
@@ -59,7 +59,7 @@ def _perceptron(widths: list[int], activation: Callable, std: float, dtype: Any)
     return Network(init, lambda params, x: apply({"layers": params}, x))
 
 
-def widths(bands: int, out: int, extension: int | None, layers: int) -> list[int]:
+def layer_widths(bands: int, out: int, extension: int | None, layers: int) -> list[int]:
     """Widths of a network of upstream: ``layers`` hidden ones of out * extension, or none.
 
     Raises:
@@ -69,8 +69,8 @@ def widths(bands: int, out: int, extension: int | None, layers: int) -> list[int
         return [bands, out]
     if extension < 1 or layers < 1:
         raise ValueError(
-            f"hidden_extension is {extension} and hidden_layers {layers}; both are at least 1, "
-            "or hidden_extension None for a single linear layer"
+            f"hidden_width_factor is {extension} and hidden_layers {layers}; both are at least 1, "
+            "or hidden_width_factor None for a single linear layer"
         )
     return [bands, *[out * extension] * layers, out]
 
@@ -96,7 +96,7 @@ def gating_network(
     Source: upstream `core.py` (`DynamicEBSelectiveModule`).
     """
     init, apply = _perceptron(
-        widths(bands, 2 * size, extension, layers), jnp.tanh, ENERGY_STD, dtype
+        layer_widths(bands, 2 * size, extension, layers), jnp.tanh, ENERGY_DEVIATION, dtype
     )
 
     def energies(params: Params, x: Float[Array, "n c"]) -> Float[Array, "n p 2"]:
@@ -125,6 +125,6 @@ def concentration_network(
     Source: upstream `mcr.py` (`EBSelectiveMCR`).
     """
     init, apply = _perceptron(
-        widths(bands, size, extension, layers), jax.nn.relu, CONCENTRATION_STD, dtype
+        layer_widths(bands, size, extension, layers), jax.nn.relu, CONCENTRATION_DEVIATION, dtype
     )
     return Network(init, lambda params, x: jnp.abs(apply(params, x)))

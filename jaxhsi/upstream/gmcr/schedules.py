@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 Scalar = Array | float | int
-Band = tuple[float, float]
+FitLevel = tuple[float, float]
 """Start and end of a range of a score, in the direction of a better fit."""
 
 
-def temperature(
+def gate_temperature(
     epoch: Scalar,
     maximum: float = 1.0,
     minimum: float = 0.4,
@@ -38,20 +38,20 @@ def temperature(
 # The weight of the count --------------------------------------------------------------------------
 
 
-def minimum_component_coefficient(
+def next_count_weight(
     coefficient: Scalar,
     nmse: Scalar,
     mse: Scalar,
     used: Scalar,
     total: Scalar,
     *,
-    target_ratio: float = 1.0,
+    penalty_error_ratio: float = 1.0,
     margin: float = 0.005,
     smooth: float = 0.95,
 ) -> Float[Array, ""]:
-    """Next weight of `losses.mean_count`, >= 0: smooth * old + (1 - smooth) * target.
+    """Next weight of `losses.component_share`, >= 0: smooth * old + (1 - smooth) * target.
 
-    The target is 0 while nmse >= margin (or used = 0), and then max(0, target_ratio mse total /
+    The target is 0 while nmse >= margin (or used = 0), and then max(0, penalty_error_ratio mse total /
     used): where the penalty for the share in use equals the error.
 
     Meant for ``used`` is the number of components in use. Defect: upstream's trainer passes the
@@ -64,7 +64,7 @@ def minimum_component_coefficient(
         mse: mean over mini-batches of the evaluation.
         used: components in use (as meant), or the mean energy (as upstream).
         total: slots of all pools.
-        target_ratio: upstream's min_component_coef; 0 switches the penalty off.
+        penalty_error_ratio: upstream's min_component_coef; 0 switches the penalty off.
         margin: nMSE under which the penalty begins.
         smooth: in [0, 1).
 
@@ -72,7 +72,7 @@ def minimum_component_coefficient(
     """
     used = jnp.asarray(used, jnp.float32)
     idle = (jnp.asarray(nmse) >= margin) | (used == 0)
-    raw = mse * target_ratio * total / jnp.where(used == 0, 1.0, used)
+    raw = mse * penalty_error_ratio * total / jnp.where(used == 0, 1.0, used)
     target = jnp.where(idle, 0.0, jnp.maximum(raw, 0.0))
     return smooth * jnp.asarray(coefficient, jnp.float32) + (1 - smooth) * target
 
@@ -80,7 +80,9 @@ def minimum_component_coefficient(
 # Checkpoints by bands of fit ----------------------------------------------------------------------
 
 
-def bands(criterion: str, threshold: float = 0.97, interval: float = 0.005) -> tuple[Band, ...]:
+def fit_levels(
+    criterion: str, threshold: float = 0.97, interval: float = 0.005
+) -> tuple[FitLevel, ...]:
     """Bands (start, end) of fit, the best checkpoint of each of which is kept.
 
     R2: upwards from the threshold while the end is <= 1; nMSE: downwards while it is >= 0. Ends
@@ -105,12 +107,12 @@ def bands(criterion: str, threshold: float = 0.97, interval: float = 0.005) -> t
     return tuple(found)
 
 
-def band_name(band: Band) -> str:
+def level_name(band: FitLevel) -> str:
     """Upstream's name of a band and of its folder, such as ``0.97[->]0.975``."""
     return f"{band[0]}[->]{band[1]}"
 
 
-def band_of(value: Scalar, edges: tuple[Band, ...], criterion: str) -> Int[Array, ""]:
+def level_index(value: Scalar, edges: tuple[FitLevel, ...], criterion: str) -> Int[Array, ""]:
     """Index of the band that a score is in, -1 for none.
 
     R2: start <= value < end. nMSE: end < value <= start. In float32.
@@ -128,7 +130,7 @@ def band_of(value: Scalar, edges: tuple[Band, ...], criterion: str) -> Int[Array
     return jnp.where(inside.any(), jnp.argmax(inside), -1).astype(jnp.int32)
 
 
-class BandRecords(NamedTuple):
+class LevelRecords(NamedTuple):
     """Scores of the checkpoint kept in each of m bands; a count of -1 where there is none yet.
 
     Attributes:
@@ -144,21 +146,21 @@ class BandRecords(NamedTuple):
     count: Int[Array, "*m"]
 
 
-def empty_records(size: int) -> BandRecords:
+def empty_records(size: int) -> LevelRecords:
     """Records of ``size`` bands without a checkpoint."""
     zero = jnp.zeros(size, jnp.float32)
-    return BandRecords(zero, zero, zero, jnp.full(size, -1, jnp.int32))
+    return LevelRecords(zero, zero, zero, jnp.full(size, -1, jnp.int32))
 
 
 def update_records(
-    records: BandRecords, new: BandRecords, band: Int[Array, ""], criterion: str
-) -> tuple[BandRecords, Bool[Array, " m"]]:
+    records: LevelRecords, new: LevelRecords, band: Int[Array, ""], criterion: str
+) -> tuple[LevelRecords, Bool[Array, " m"]]:
     """Keep an evaluation in its band if fewer components are in use, or as many at no worse fit.
 
     Args:
         records: what is kept.
         new: the evaluation; its fields are ().
-        band: from `band_of`; -1 changes nothing.
+        band: from `level_index`; -1 changes nothing.
         criterion: which score decides between equal counts, "R2" or "nMSE".
 
     Returns:
@@ -172,13 +174,13 @@ def update_records(
         jnp.where(replace, after, before).astype(before.dtype)
         for before, after in zip(records, new, strict=True)
     )
-    return BandRecords(*kept), replace
+    return LevelRecords(*kept), replace
 
 
 # Convergence --------------------------------------------------------------------------------------
 
-WINDOW = 100
-"""Epochs over which upstream averages nMSE."""
+CONVERGENCE_WINDOW = 100
+"""Epochs over which upstream moments nMSE."""
 
 
 class Convergence(NamedTuple):
@@ -201,7 +203,7 @@ class Convergence(NamedTuple):
     energy_count: Int[Array, ""]
 
 
-def start_convergence(window: int = WINDOW) -> Convergence:
+def initial_convergence(window: int = CONVERGENCE_WINDOW) -> Convergence:
     """The state before the first epoch."""
     no, none, zero = jnp.zeros((), bool), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32)
     return Convergence(no, no, jnp.zeros(window, jnp.float32), none, zero, none)

@@ -15,11 +15,11 @@ from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
 from jaxhsi.upstream.gmcr import schedules
 from jaxhsi.upstream.gmcr.algorithm import joint
-from jaxhsi.upstream.gmcr.fit_levels import Band, BandStates
-from jaxhsi.upstream.gmcr.options import Epoch, Joint, JointOptions, State
+from jaxhsi.upstream.gmcr.fit_levels import Band, LevelStates
+from jaxhsi.upstream.gmcr.options import EpochInfo, Joint, JointOptions, State
 
 
-class Jointly(NamedTuple):
+class JointResult(NamedTuple):
     """What a joint training leads to.
 
     Attributes:
@@ -37,7 +37,7 @@ class Jointly(NamedTuple):
     bands: tuple[Band, ...]
 
 
-class Progress(NamedTuple):
+class TrainingProgress(NamedTuple):
     """What a checkpoint holds.
 
     Attributes:
@@ -50,7 +50,7 @@ class Progress(NamedTuple):
 
     state: State
     convergence: schedules.Convergence
-    records: schedules.BandRecords
+    records: schedules.LevelRecords
     taken: Int[Array, " m"]
     converged: Bool[Array, ""]
 
@@ -68,30 +68,30 @@ def joint_method(
         bands: of the spectra.
         options: of the method.
         library: known spectra.
-        num_candidates: size of one pool instead of ``options.sizes``.
+        num_candidates: size of one pool instead of ``options.pool_sizes``.
     """
     if num_candidates is not None:
-        options = replace(options, sizes=(num_candidates,), learnable=None)
+        options = replace(options, pool_sizes=(num_candidates,), learnable_pools=None)
     if library is None:
         return joint(bands, options)
-    learnable = options.learnable or (True,) * len(options.sizes)
-    free = (None,) * len(options.sizes)
-    sizes = (len(library), *options.sizes)
-    options = replace(options, sizes=sizes, learnable=(False, *learnable))
+    learnable_pools = options.learnable_pools or (True,) * len(options.pool_sizes)
+    free = (None,) * len(options.pool_sizes)
+    pool_sizes = (len(library), *options.pool_sizes)
+    options = replace(options, pool_sizes=pool_sizes, learnable_pools=(False, *learnable_pools))
     return joint(bands, options, (jnp.asarray(library, jnp.float32), *free))
 
 
-def fit_joint(
+def train_joint(
     key: Key[Array, ""],
     method: Joint,
     spectra: Float[Array, "n c"],
     epochs: int,
     logbook: Logbook,
     checkpoints: Checkpoints,
-    states: BandStates,
+    states: LevelStates,
     *,
     save_every: int = 50,
-) -> Jointly:
+) -> JointResult:
     """Train until upstream's rule ends it, or so many epochs; go on from the newest checkpoint.
 
     Args:
@@ -100,7 +100,7 @@ def fit_joint(
         spectra: to take apart.
         epochs: at most.
         logbook: for diagnostics of each epoch.
-        checkpoints: of `Progress`.
+        checkpoints: of `TrainingProgress`.
         states: keeps the best params of each band of fit.
         save_every: epochs between checkpoints.
 
@@ -132,10 +132,10 @@ def fit_joint(
     return _result(method, progress, states, spectra)
 
 
-def _edges(options: JointOptions) -> tuple[schedules.Band, ...]:
-    if options.band_criterion is None:
+def _edges(options: JointOptions) -> tuple[schedules.FitLevel, ...]:
+    if options.level_criterion is None:
         return ()
-    return schedules.bands(options.band_criterion, options.band_threshold, options.band_interval)
+    return schedules.fit_levels(options.level_criterion, options.first_level, options.level_width)
 
 
 @lru_cache(maxsize=1)
@@ -144,13 +144,13 @@ def _compiled(method: Joint) -> tuple[Callable, Callable]:
     return jax.jit(_start(method)), jax.jit(_advance(method), donate_argnums=1)
 
 
-def _start(method: Joint) -> Callable[[Array], Progress]:
+def _start(method: Joint) -> Callable[[Array], TrainingProgress]:
     size = max(len(_edges(method.options)), 1)  # Orbax stores no empty arrays
 
-    def start(key: Key[Array, ""]) -> Progress:
-        return Progress(
+    def start(key: Key[Array, ""]) -> TrainingProgress:
+        return TrainingProgress(
             method.init(key),
-            schedules.start_convergence(),
+            schedules.initial_convergence(),
             schedules.empty_records(size),
             jnp.full(size, -1, jnp.int32),
             jnp.zeros((), bool),
@@ -159,31 +159,33 @@ def _start(method: Joint) -> Callable[[Array], Progress]:
     return start
 
 
-def _advance(method: Joint) -> Callable[..., tuple[Progress, Epoch]]:
+def _advance(method: Joint) -> Callable[..., tuple[TrainingProgress, EpochInfo]]:
     """An epoch, and what upstream keeps in mind of it."""
     options, edges = method.options, _edges(method.options)
-    criterion = options.band_criterion or "R2"
+    criterion = options.level_criterion or "R2"
 
-    def advance(key: Array, progress: Progress, x: Array) -> tuple[Progress, Epoch]:
+    def advance(
+        key: Array, progress: TrainingProgress, x: Array
+    ) -> tuple[TrainingProgress, EpochInfo]:
         state, info = method.epoch(key, progress.state, x)
         fit = info.evaluation
         convergence, converged = schedules.update_convergence(
             progress.convergence,
             fit.nmse,
             info.mean_energy,
-            options.tol_pattern_nmse,
-            options.tol_energy_ratio,
+            options.convergence_nmse,
+            options.convergence_energy_ratio,
         )
-        band = schedules.band_of(fit.r2 if criterion == "R2" else fit.nmse, edges, criterion)
-        new = schedules.BandRecords(fit.nmse, fit.r2, info.mean_energy, fit.used)
+        band = schedules.level_index(fit.r2 if criterion == "R2" else fit.nmse, edges, criterion)
+        new = schedules.LevelRecords(fit.nmse, fit.r2, info.mean_energy, fit.num_open)
         records, replaced = schedules.update_records(progress.records, new, band, criterion)
         taken = jnp.where(replaced, state.epoch, progress.taken)
-        return Progress(state, convergence, records, taken, converged), info
+        return TrainingProgress(state, convergence, records, taken, converged), info
 
     return advance
 
 
-def _check_finite(number: int, info: Epoch) -> None:
+def _check_finite(number: int, info: EpochInfo) -> None:
     if not np.isfinite(info.loss):
         raise FloatingPointError(
             f"the loss is {info.loss} in epoch {number}; lower --joint.optimizer.learning_rate, "
@@ -191,16 +193,16 @@ def _check_finite(number: int, info: Epoch) -> None:
         )
 
 
-def _values(info: Epoch) -> dict:
+def _values(info: EpochInfo) -> dict:
     """Diagnostics by name, flat; the number of components as the solver calls it."""
     values = info._asdict()
     evaluation = values.pop("evaluation")
-    return values | evaluation._asdict() | {"active": evaluation.used}
+    return values | evaluation._asdict() | {"active": evaluation.num_open}
 
 
 def _result(
-    method: Joint, progress: Progress, states: BandStates, spectra: Float[Array, "n c"]
-) -> Jointly:
+    method: Joint, progress: TrainingProgress, states: LevelStates, spectra: Float[Array, "n c"]
+) -> JointResult:
     params = progress.state.params
     used = np.asarray(jax.jit(method.unmix)(params, spectra).gates > 0).any(0)
     [slots] = np.nonzero(used)
@@ -216,14 +218,18 @@ def _result(
         )
 
     kept = _bands(method.options, progress, states)
-    return Jointly(used, unmix, jax.tree.map(jnp.asarray, params), bool(progress.converged), kept)
+    return JointResult(
+        used, unmix, jax.tree.map(jnp.asarray, params), bool(progress.converged), kept
+    )
 
 
-def _bands(options: JointOptions, progress: Progress, states: BandStates) -> tuple[Band, ...]:
+def _bands(
+    options: JointOptions, progress: TrainingProgress, states: LevelStates
+) -> tuple[Band, ...]:
     taken, records = jax.device_get((progress.taken, progress.records))
     return tuple(
         Band(
-            schedules.band_name(edge),
+            schedules.level_name(edge),
             *(field[i].item() for field in records),
             states.get(i),
         )

@@ -15,15 +15,15 @@ from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstr
 from jaxhsi.upstream.dgc.balance import BalanceOptions
 from jaxhsi.upstream.dgc.checkpoint import from_state_dict, to_state_dict, upstream_settings
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
-from jaxhsi.upstream.dgc.loss_terms import Pair, Weights
-from jaxhsi.upstream.dgc.losses import balanced_labels
+from jaxhsi.upstream.dgc.loss_terms import LossWeights, ViewPair
+from jaxhsi.upstream.dgc.losses import random_balanced_labels
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 BANDS, DIM, CLUSTERS = 11, 8, 4
 TERMS = {
     "orthogonality": "orth",
-    "usage": "bal",
-    "uniform": "unif",
+    "usage_entropy": "bal",
+    "uniform_assignment": "unif",
     "grid_consistency": "cons",
 }
 
@@ -54,7 +54,9 @@ def last(x):
 def method(bias=False, rate=1e-4, **options):
     """Each compiled function is shared by the tests that use it."""
     encoder = upstream_encoder(BANDS, DIM, bias=bias)
-    dgc = prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(rate), PrototypeOptions(**options))
+    dgc = prototype_dgc(
+        encoder, CLUSTERS, DIM, upstream_optimizer(rate), PrototypeOptions(**options)
+    )
     names = ("init", "loss", "predict")
     chex.clear_trace_counter()  # it takes two methods' functions for the same one
     update = jax.jit(chex.assert_max_traces(dgc.update, n=1), donate_argnums=0)
@@ -70,7 +72,7 @@ def pair_of(arrays, step=None):
     kick = arrays.get("kick", np.zeros((CLUSTERS, DIM)))
     if step is not None:
         crops, pseudo, kick = crops[step], pseudo[step], kick[step]
-    return Pair(last(crops), jnp.asarray(pseudo, jnp.int32), jnp.asarray(kick, jnp.float32))
+    return ViewPair(last(crops), jnp.asarray(pseudo, jnp.int32), jnp.asarray(kick, jnp.float32))
 
 
 def close(actual, expected, rtol=1e-4, scale=None):
@@ -163,12 +165,16 @@ def scene(key, batch=2, size=8):
 
 def labelled(crops, **more):
     n = int(np.prod(crops.shape[1:4]))
-    labels = jnp.stack([balanced_labels(jax.random.key(i), n, CLUSTERS) for i in range(2)])
-    return Pair(crops, labels, jnp.zeros((CLUSTERS, DIM)), **more)
+    labels = jnp.stack([random_balanced_labels(jax.random.key(i), n, CLUSTERS) for i in range(2)])
+    return ViewPair(crops, labels, jnp.zeros((CLUSTERS, DIM)), **more)
 
 
-REPAIRED = Weights(
-    usage=-1.0, uniform=0.0, grid_consistency=0.0, overlap_consistency=1.0, assignment_entropy=0.1
+REPAIRED = LossWeights(
+    usage_entropy=-1.0,
+    uniform_assignment=0.0,
+    grid_consistency=0.0,
+    overlap_consistency=1.0,
+    assignment_entropy=0.1,
 )
 
 
@@ -177,7 +183,7 @@ def test_terms_without_weight_are_not_computed_and_others_are():
     params = first_state().params
     views = jnp.tile(jnp.eye(2, 3), (2, 2, 1, 1))
     _, (terms, look, _) = dgc.loss(params, labelled(scene(jax.random.key(1)), views=views))
-    assert terms.uniform == terms.grid_consistency == 0
+    assert terms.uniform_assignment == terms.grid_consistency == 0
     # Identical maps: the overlap is the whole grid, the term upstream's own.
     p = look.p + 1e-6
     divergence = ((p[0] - p[1]) * jnp.log(p[0] / p[1])).sum(-1).mean() / 2
@@ -200,7 +206,7 @@ def test_invalid_pixels_leave_terms_usage_and_labels():
     _, (terms, look, _) = dgc.loss(state.params, pair)
     kept = look.p[:, :, :, :5]
     entropy = [-(u * jnp.log(u)).sum() for u in kept.mean((1, 2, 3)) + 1e-6]
-    assert terms.usage == pytest.approx(float(sum(entropy)) / 2, rel=1e-5)
+    assert terms.usage_entropy == pytest.approx(float(sum(entropy)) / 2, rel=1e-5)
     divergence = ((kept[0] - kept[1]) * jnp.log((kept[0] + 1e-6) / (kept[1] + 1e-6))).sum(-1) / 2
     assert terms.grid_consistency == pytest.approx(float(divergence.mean()), rel=1e-3)
     labels, confidence = dgc.predict(state, crops[0], valid[0])
@@ -242,7 +248,7 @@ def test_bfloat16_trains():
 
 @pytest.mark.parametrize("kind", ["entropy_floor", "uncertainty", "famo"])
 def test_every_balance_steps_with_finite_terms(kind):
-    weights = Weights(usage=-1.0, grid_consistency=0.0, uniform=0.0)
+    weights = LossWeights(usage_entropy=-1.0, grid_consistency=0.0, uniform_assignment=0.0)
     dgc = method(iterations=0, weights=weights, balance=BalanceOptions(kind, 0.2, 3))
     state, info = first_state_of(dgc), None
     for step in range(2):
@@ -257,10 +263,10 @@ def test_every_balance_steps_with_finite_terms(kind):
 
 
 def test_the_loss_is_the_weighted_sum_and_the_price():
-    weights = Weights(usage=-2.0, grid_consistency=0.0, uniform=0.0)
+    weights = LossWeights(usage_entropy=-2.0, grid_consistency=0.0, uniform_assignment=0.0)
     dgc = method(iterations=0, weights=weights)
     total, (terms, _, _) = dgc.loss(first_state().params, labelled(scene(jax.random.key(1))))
-    usage = np.log(CLUSTERS) - terms.usage
+    usage = np.log(CLUSTERS) - terms.usage_entropy
     expected = terms.compactness + 0.001 * terms.orthogonality + 2 * usage
     assert total == pytest.approx(float(expected), rel=1e-5)
 
@@ -273,7 +279,7 @@ def test_the_floor_keeps_a_cluster_that_upstreams_term_would_empty():
     """From a random start that is in one cluster after a step; the floor brings all four back."""
     least = {}
     for kind in ("fixed", "share_floor"):
-        weights = Weights(uniform=0.0, grid_consistency=0.0)
+        weights = LossWeights(uniform_assignment=0.0, grid_consistency=0.0)
         dgc = method(
             rate=1e-2,
             iterations=0,
@@ -310,13 +316,15 @@ def test_a_start_from_data_needs_data_and_an_encoder_that_has_one():
         method(iterations=0, data_start=True).init(jax.random.key(0))
     encoder = patch_encoder(BANDS, ("none",), DIM)
     with pytest.raises(ValueError, match="no data-driven start"):
-        prototype_dgc(encoder, CLUSTERS, DIM, upstream_optimizer(), PrototypeOptions(data_initialisation=True))
+        prototype_dgc(
+            encoder, CLUSTERS, DIM, upstream_optimizer(), PrototypeOptions(data_initialisation=True)
+        )
 
 
 def test_a_dead_cluster_is_revived_when_it_is_due_without_its_old_moments():
     options = {
         "iterations": 0,
-        "revive": True,
+        "revive_clusters": True,
         "balance": BalanceOptions(averaging_batches=2),
         "scrambled": False,
     }
@@ -328,7 +336,7 @@ def test_a_dead_cluster_is_revived_when_it_is_due_without_its_old_moments():
     params = state.params | {"centroids": state.params["centroids"].at[1].set(far)}
     dead = jnp.array([0.4, 0.0, 0.3, 0.3])
     state = state._replace(params=params, running_usage=dead)
-    unrevived = method(**(options | {"revive": False}))
+    unrevived = method(**(options | {"revive_clusters": False}))
     pair = labelled(scene(jax.random.key(1)))
     left, _ = unrevived.update(jax.tree.map(jnp.copy, state), pair)
     state, _ = dgc.update(state, pair)

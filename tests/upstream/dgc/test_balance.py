@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 
 from jaxhsi.dgc.losses import mean_usage, usage_entropy
 from jaxhsi.upstream.dgc import balance as b
-from jaxhsi.upstream.dgc.losses import minimised_balance
+from jaxhsi.upstream.dgc.losses import minimised_usage_entropy
 
 EVEN = jnp.array([0.5, 0.5])
 TERMS = jnp.array([2.0, 8.0])
@@ -33,7 +33,7 @@ def test_fixed_weights_are_a_plain_sum():
 
 
 def test_no_gradient_goes_through_the_weights():
-    famo = b.famo(0.02)
+    famo = b.famo_weights(0.02)
 
     def loss(terms):
         weighing = famo.weights(jnp.zeros(2), terms, EVEN)
@@ -47,13 +47,17 @@ def test_priced_by_hand():
     p = jnp.array([[0.5, 0.5], [1.0, 0.0]])
     prices = jnp.log(jnp.array([1.0, 3.0]))
     assert b.assignment_bonus_loss(p, prices) == pytest.approx(-math.log(2) / 2)
-    assert b.assignment_bonus_loss(p, prices, jnp.array([True, False])) == pytest.approx(-math.log(2))
+    assert b.assignment_bonus_loss(p, prices, jnp.array([True, False])) == pytest.approx(
+        -math.log(2)
+    )
     assert b.assignment_bonus_loss(p, jnp.zeros(2)) == 0
 
 
 def test_small_prices_are_the_lagrangian_of_the_usage():
     p, prices = some_p(), 1e-3 * jnp.array([1.0, 0.0, 2.0])
-    assert b.assignment_bonus_loss(p, prices) == pytest.approx(float(-mean_usage(p) @ prices), rel=2e-3)
+    assert b.assignment_bonus_loss(p, prices) == pytest.approx(
+        float(-mean_usage(p) @ prices), rel=2e-3
+    )
 
 
 def test_gradient_of_a_price_is_that_of_a_cross_entropy_against_the_paid_assignment():
@@ -88,7 +92,9 @@ def test_running_usage_is_a_mean_then_forgets():
     np.testing.assert_allclose(usage, [1, 0])
     usage = b.update_running_usage(usage, second, jnp.array(1), 4)
     np.testing.assert_allclose(usage, [0.5, 0.5])
-    np.testing.assert_allclose(b.update_running_usage(usage, first, jnp.array(9), 4), [0.625, 0.375])
+    np.testing.assert_allclose(
+        b.update_running_usage(usage, first, jnp.array(9), 4), [0.625, 0.375]
+    )
     empty = b.update_running_usage(usage, first, jnp.array(9), 4, jnp.array([False]))
     np.testing.assert_allclose(empty, usage)
 
@@ -125,7 +131,9 @@ def test_entropy_floor_by_hand():
     entropy = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
     dual = floor.init(jnp.ones(1), usage)
     weighing = floor.weights(dual, jnp.ones(1), usage)
-    np.testing.assert_allclose(weighing.cluster_bonuses, -(least - entropy) * jnp.log(usage), rtol=1e-5)
+    np.testing.assert_allclose(
+        weighing.cluster_bonuses, -(least - entropy) * jnp.log(usage), rtol=1e-5
+    )
     dual = floor.update(dual, jnp.ones(1), jnp.ones(1), usage)
     assert dual == pytest.approx((least - entropy) / 10, rel=1e-5)
     assert floor.update(dual, jnp.ones(1), jnp.ones(1), EVEN) < dual
@@ -135,7 +143,9 @@ def test_entropy_floor_by_hand():
 def test_prices_of_the_entropy_floor_are_the_gradient_of_the_entropy():
     usage = jnp.array([0.7, 0.2, 0.1])
     slope = jax.grad(lambda u: -(u * jnp.log(u)).sum())(usage)
-    prices = b.entropy_floor([1.0], 5.0, 10).weights(jnp.array(1.0), jnp.ones(1), usage).cluster_bonuses
+    prices = (
+        b.entropy_floor([1.0], 5.0, 10).weights(jnp.array(1.0), jnp.ones(1), usage).cluster_bonuses
+    )
     ratio = (prices - prices[0]) / jnp.maximum(slope - slope[0], 1e-9)
     np.testing.assert_allclose(ratio[1:], ratio[1], rtol=1e-5)
 
@@ -165,8 +175,10 @@ def descend(held: b.Balance, steps: int = 800, horizon: int = 10):
 
     def loss(logits, state, usage):
         p = jax.nn.softmax(logits)
-        terms = [minimised_balance(p)]
-        return b.balanced_loss(held.weights(state, jnp.array(terms), usage), terms, p), jnp.array(terms)
+        terms = [minimised_usage_entropy(p)]
+        return b.balanced_loss(held.weights(state, jnp.array(terms), usage), terms, p), jnp.array(
+            terms
+        )
 
     def step(carry, number):
         logits, state, usage = carry
@@ -209,7 +221,7 @@ def test_the_floor_on_entropy_holds_through_the_same_loss():
 
 
 def test_uncertainty_by_hand_and_at_its_optimum():
-    held = b.uncertainty(0.1)
+    held = b.uncertainty_weights(0.1)
     s = held.init(TERMS, EVEN)
     np.testing.assert_allclose(held.weights(s, TERMS, EVEN).term_weights, [0.5, 0.5])
     s = held.update(s, TERMS, TERMS, EVEN)
@@ -225,12 +237,12 @@ def test_uncertainty_descends_its_own_objective():
         return (jnp.exp(-s) * TERMS + s).sum() / 2
 
     s = jnp.array([0.3, -0.2])
-    moved = b.uncertainty(1.0).update(s, TERMS, TERMS, EVEN)
+    moved = b.uncertainty_weights(1.0).update(s, TERMS, TERMS, EVEN)
     np.testing.assert_allclose(s - moved, jax.grad(objective)(s), rtol=1e-5)
 
 
 def test_famo_by_hand():
-    held = b.famo(1.0, decay=0.0)
+    held = b.famo_weights(1.0, decay=0.0)
     before, after = jnp.array([2.0, 8.0]), jnp.array([1.0, 8.0])
     x = held.update(jnp.zeros(2), before, after, EVEN)
     # J = diag(z) - z z' = [[1, -1], [-1, 1]] / 4 at z = (1, 1) / 2, d = (log 2, 0)

@@ -11,8 +11,8 @@ from safetensors.numpy import load_file, save_file
 from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.checkpoint import (
     from_state_dict,
-    load_upstream,
-    save_upstream,
+    load_upstream_checkpoint,
+    save_upstream_checkpoint,
     to_state_dict,
     upstream_settings,
 )
@@ -36,12 +36,12 @@ def params():
 
 @pytest.fixture
 def folder(tmp_path, params):
-    save_upstream(tmp_path / "run", SETTINGS, params)
+    save_upstream_checkpoint(tmp_path / "run", SETTINGS, params)
     return tmp_path / "run"
 
 
 def test_a_round_trip_changes_nothing(folder, params):
-    settings, loaded = load_upstream(folder, bands=5)
+    settings, loaded = load_upstream_checkpoint(folder, bands=5)
     assert settings == SETTINGS
     assert jax.tree.structure(loaded) == jax.tree.structure(params)
     for ours, theirs in zip(jax.tree.leaves(params), jax.tree.leaves(loaded), strict=True):
@@ -77,36 +77,36 @@ def test_upstreams_defaults_fill_a_sparse_configuration(tmp_path):
         "centroids": np.zeros((4, 32)),
         "log_bandwidth": np.zeros(()),
     }
-    save_upstream(tmp_path, settings, params)
+    save_upstream_checkpoint(tmp_path, settings, params)
     empty = {"num_bands": 5, "encoder_kwargs": {}, "mean_shift_kwargs": {}, "loss_weights": {}}
     (tmp_path / "config.json").write_text(json.dumps(empty))
-    assert load_upstream(tmp_path)[0] == settings
+    assert load_upstream_checkpoint(tmp_path)[0] == settings
 
 
 def test_other_band_counts_are_refused(folder):
     with pytest.raises(ValueError, match="trained on 5 bands and the cubes have 7"):
-        load_upstream(folder, bands=7)
+        load_upstream_checkpoint(folder, bands=7)
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"holds no {name}"):
-        load_upstream(folder)
+        load_upstream_checkpoint(folder)
 
 
 def test_a_truncated_file_is_named(folder):
     path = folder / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"weights\.safetensors is not a whole safetensors file"):
-        load_upstream(folder)
+        load_upstream_checkpoint(folder)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"num_bands": 5}', "3"])
 def test_a_foreign_configuration_is_refused(folder, text):
     (folder / "config.json").write_text(text)
     with pytest.raises(ValueError, match=r"config.json is not a configuration of upstream's model"):
-        load_upstream(folder)
+        load_upstream_checkpoint(folder)
 
 
 def test_weights_that_do_not_fit_the_configuration_are_listed(folder):
@@ -116,14 +116,14 @@ def test_weights_that_do_not_fit_the_configuration_are_listed(folder):
     tensors["cluster.cluster_centers"] = np.zeros((4, 6), np.float32)
     save_file(tensors, path)
     with pytest.raises(ValueError, match=r"weights\.safetensors") as error:
-        load_upstream(folder)
+        load_upstream_checkpoint(folder)
     for part in ("extra is unknown", "spatial_net.0.bias is missing", "(4, 6), not (3, 6)"):
         assert part in str(error.value)
 
 
 def test_params_of_another_shape_are_not_saved(tmp_path, params):
     with pytest.raises(ValueError, match=r"spectral_net\.0\.weight"):
-        save_upstream(
+        save_upstream_checkpoint(
             tmp_path / "run", upstream_settings(6, SETTINGS.encoder, {"embed_dim": 6}), params
         )
     assert not (tmp_path / "run").exists()
@@ -137,7 +137,7 @@ def test_two_widths_of_the_embedding_are_refused():
 def test_a_missing_safetensors_names_the_extra(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxhsi\[io\]'"):
-        load_upstream(folder)
+        load_upstream_checkpoint(folder)
 
 
 def test_state_dicts_are_inverse(params):

@@ -9,9 +9,9 @@ from jaxhsi.upstream.dgc import losses
 
 
 def test_balanced_labels_hold_every_cluster_equally_often():
-    labels = losses.balanced_labels(jax.random.key(0), 14, 4)
+    labels = losses.random_balanced_labels(jax.random.key(0), 14, 4)
     assert np.bincount(labels).tolist() == [4, 4, 3, 3]
-    other = losses.balanced_labels(jax.random.key(1), 14, 4)
+    other = losses.random_balanced_labels(jax.random.key(1), 14, 4)
     assert not np.array_equal(labels, other)
 
 
@@ -28,7 +28,7 @@ def test_uniform_assignment_pushes_every_pixel_to_uniform_on_average():
     """Its defect: averaged over the draws the gradient is that of mean_ik -log p_ik / k."""
     p = jnp.array([[0.7, 0.2, 0.1]] * 6)
     keys = jax.random.split(jax.random.key(0), 4000)
-    labels = jax.vmap(lambda key: losses.balanced_labels(key, 6, 3))(keys)
+    labels = jax.vmap(lambda key: losses.random_balanced_labels(key, 6, 3))(keys)
     gradient = jax.vmap(jax.grad(losses.uniform_assignment), (None, 0))(p, labels).mean(0)
     np.testing.assert_allclose(gradient, -1 / (6 * 3 * p), rtol=0.1)
 
@@ -43,7 +43,7 @@ def test_grid_consistency_punishes_a_correct_shift():
 def test_minimised_balance_prefers_collapse():
     collapsed = jax.nn.one_hot(jnp.zeros(4, int), 2)
     balanced = jax.nn.one_hot(jnp.array([0, 1, 0, 1]), 2)
-    assert losses.minimised_balance(collapsed) < losses.minimised_balance(balanced)
+    assert losses.minimised_usage_entropy(collapsed) < losses.minimised_usage_entropy(balanced)
 
 
 def test_scrambled_pixels_is_a_reshape_without_moving_the_channels():

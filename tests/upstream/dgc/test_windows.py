@@ -6,7 +6,7 @@ import pytest
 from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
-from jaxhsi.upstream.dgc.loss_terms import Weights
+from jaxhsi.upstream.dgc.loss_terms import LossWeights
 from jaxhsi.upstream.dgc.windows import over_windows
 from tests.dgc.scene import BANDS
 from tests.dgc.test_algorithm import VIEWS, batch
@@ -14,7 +14,7 @@ from tests.dgc.test_algorithm import VIEWS, batch
 
 def method(**weights: float) -> DGC:
     encoder = upstream_encoder(BANDS, 4)
-    options = PrototypeOptions(mean_shift_iterations=2, loss_weights=Weights(**weights))
+    options = PrototypeOptions(mean_shift_iterations=2, loss_weights=LossWeights(**weights))
     prototype = prototype_dgc(encoder, 3, 4, upstream_optimizer(1e-3), options)
     return over_windows(prototype, 3, VIEWS)
 
@@ -37,11 +37,13 @@ def test_upstreams_method_steps_once_compiled(standard):
     assert int(state.step) == 3
     chex.assert_tree_all_finite(info)
     # log 3 is the cross-entropy of an even guess against random labels: they cannot be learnt
-    assert float(info.terms.uniform) > 0.9 * float(jnp.log(3))
+    assert float(info.terms.uniform_assignment) > 0.9 * float(jnp.log(3))
 
 
 def test_the_repaired_variant_gets_the_maps_of_its_views(standard):
-    dgc = method(grid_consistency=0.0, uniform=0.0, usage=-1.0, overlap_consistency=1.0)
+    dgc = method(
+        grid_consistency=0.0, uniform_assignment=0.0, usage_entropy=-1.0, overlap_consistency=1.0
+    )
     state = dgc.init(jax.random.key(0), standard.window.reshape(-1, BANDS))
     _, info = jax.jit(dgc.step)(jax.random.key(0), state, standard)
     assert float(info.terms.overlap_consistency) > 0

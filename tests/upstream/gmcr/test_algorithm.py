@@ -10,16 +10,16 @@ import pytest
 
 from jaxhsi.gmcr import mixing
 from jaxhsi.upstream.gmcr import schedules
-from jaxhsi.upstream.gmcr.adamw import moments
+from jaxhsi.upstream.gmcr.adamw import zero_moments
 from jaxhsi.upstream.gmcr.algorithm import joint
-from jaxhsi.upstream.gmcr.checkpoint import from_state_dict, settings_of, to_state_dict
-from jaxhsi.upstream.gmcr.generator import Noise
+from jaxhsi.upstream.gmcr.checkpoint import from_state_dict, settings_from_options, to_state_dict
+from jaxhsi.upstream.gmcr.generator import PoolNoise
 from jaxhsi.upstream.gmcr.options import JointOptions, State
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 BATCH, EPOCHS, STEPS = 4, 5, 4
 CASES = {"single": (6,), "pools": (5, 5), "sparse": (4,)}
-TINY = JointOptions(sizes=(3,), batch=4)
+TINY = JointOptions(pool_sizes=(3,), batch_size=4)
 # Compiled in half the time; what little runs is none the slower.
 quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
@@ -37,13 +37,13 @@ def part(arrays, prefix, mark="/"):
 
 def options_for(name):
     return JointOptions(
-        sizes=CASES[name],
-        learnable=(True, False) if name == "pools" else None,
+        pool_sizes=CASES[name],
+        learnable_pools=(True, False) if name == "pools" else None,
         sparse_components=name == "sparse",
-        batch=BATCH,
+        batch_size=BATCH,
         temperature_drop=0.1,
-        temperature_epochs=2,
-        nmse_margin=2.0,
+        temperature_drop_every=2,
+        penalty_nmse=2.0,
         energy_weight=0.05,
         ambiguity_weight=0.3,
     )
@@ -63,18 +63,18 @@ def gradient_of(name):
 
 def params_of(name, prefix):
     tensors = part(golden(name), prefix)
-    settings = settings_of(options_for(name), golden(name)["x"].shape[1])
+    settings = settings_from_options(options_for(name), golden(name)["x"].shape[1])
     return tuple(from_state_dict(part(tensors, str(i), "."), s) for i, s in enumerate(settings))
 
 
 def tensors_of(name, params):
-    settings = settings_of(options_for(name), golden(name)["x"].shape[1])
+    settings = settings_from_options(options_for(name), golden(name)["x"].shape[1])
     each = (to_state_dict(p, s) for p, s in zip(params, settings, strict=True))
     return {f"{i}.{k}": v for i, tensors in enumerate(each) for k, v in tensors.items()}
 
 
 def noise_of(name, pick, training=True):
-    """Noise of all pools, ``pick`` being applied to the arrays (steps, batch, ...)."""
+    """PoolNoise of all pools, ``pick`` being applied to the arrays (steps, batch, ...)."""
 
     def get(pool, kind):
         array = golden(name).get(f"noise/{pool}/{kind}")
@@ -83,7 +83,7 @@ def noise_of(name, pick, training=True):
     kinds = ("gumbel", "normal", "sparse_gumbel", "sparse_normal")
     if not training:
         kinds = ("eval_gumbel", None, "sparse_eval_gumbel", None)
-    return tuple(Noise(*(k and get(i, k) for k in kinds)) for i in range(len(CASES[name])))
+    return tuple(PoolNoise(*(k and get(i, k) for k in kinds)) for i in range(len(CASES[name])))
 
 
 def close(actual, expected, rtol=1e-4):
@@ -98,7 +98,7 @@ def replay(name):
     arrays, run = golden(name), method(name)
     x = jnp.asarray(arrays["x"])
     params, zero = params_of(name, "start"), jnp.int32(0)
-    state = State(zero, zero, jnp.zeros(()), params, moments(params))
+    state = State(zero, zero, jnp.zeros(()), params, zero_moments(params))
     infos, evaluations, coefficients = [], [], []
     for epoch in range(EPOCHS):
         order = arrays["order"][epoch].astype(int)
@@ -111,16 +111,16 @@ def replay(name):
         noise = noise_of(name, lambda a, s=steps: np.concatenate(a[s])[: len(x)], False)
         evaluation = run.assess(noise, state.params, x)
         evaluations.append(evaluation)
-        coefficient = schedules.minimum_component_coefficient(
-            state.coefficient,
+        coefficient = schedules.next_count_weight(
+            state.count_weight,
             evaluation.nmse,
             evaluation.mse,
             info.mean_energy,
             sum(CASES[name]),
             margin=2.0,
         )
-        coefficients.append(state.coefficient)
-        state = state._replace(epoch=state.epoch + 1, coefficient=coefficient)
+        coefficients.append(state.count_weight)
+        state = state._replace(epoch=state.epoch + 1, count_weight=coefficient)
     stack = lambda rows: jax.tree.map(lambda *a: np.stack(a), *rows)  # noqa: E731
     return state, stack(infos), stack(evaluations), coefficients
 
@@ -134,7 +134,7 @@ def test_forward_in_both_modes_is_the_references(name, mode):
     arrays, training = part(golden(name), f"forward/{mode}"), mode == "train"
     # The first pool alone.
     last = "1" if name == "sparse" else "0"
-    noise = Noise(
+    noise = PoolNoise(
         *(
             None if v is None else jnp.asarray(v)
             for v in (
@@ -155,7 +155,7 @@ def test_forward_in_both_modes_is_the_references(name, mode):
     close(look.concentrations * look.gates, arrays["concentration"][..., 0])
     close(-look.energies, arrays["select_energy"])
     if name == "sparse":
-        close(-look.element_energies, arrays["sparsity_energy"])
+        close(-look.channel_energies, arrays["sparsity_energy"])
 
 
 @every
@@ -217,23 +217,23 @@ def test_streamed_scores_energy_and_count_are_the_references(name):
     close(evaluations.nmse, arrays["eval/nMSE"])
     close(evaluations.r2, arrays["eval/R2"])
     close(infos.mean_energy[STEPS - 1 :: STEPS], arrays["eval/mean_energy"])
-    assert np.array_equal(evaluations.used, arrays["eval/effective_components"])
+    assert np.array_equal(evaluations.num_open, arrays["eval/effective_components"])
 
 
 @every
 def test_checkpoint_bands_are_the_references(name):
     """What upstream writes to result.csv of each band's folder."""
     arrays, (_, infos, evaluations, _) = golden(name), replay(name)
-    edges = schedules.bands("nMSE", 0.999, 0.005)
+    edges = schedules.fit_levels("nMSE", 0.999, 0.005)
     records = schedules.empty_records(len(edges))
     for e in range(EPOCHS):
         found = jax.tree.map(lambda a, e=e: jnp.asarray(a[e]), evaluations)
         energy = jnp.asarray(infos.mean_energy[(e + 1) * STEPS - 1])
-        new = schedules.BandRecords(found.nmse, found.r2, energy, found.used)
-        band = schedules.band_of(found.nmse, edges, "nMSE")
+        new = schedules.LevelRecords(found.nmse, found.r2, energy, found.num_open)
+        band = schedules.level_index(found.nmse, edges, "nMSE")
         records, _ = schedules.update_records(records, new, band, "nMSE")
     kept = {
-        schedules.band_name(edge): [float(field[i]) for field in records]
+        schedules.level_name(edge): [float(field[i]) for field in records]
         for i, edge in enumerate(edges)
         if records.count[i] >= 0
     }
@@ -302,7 +302,7 @@ def test_unmix_is_the_evaluations_forward_pass(tiny, start):
     assert set(np.unique(unmixed.gates)) <= {0.0, 1.0}
     assert (np.asarray(unmixed.concentrations)[np.asarray(unmixed.gates) == 0] == 0).all()
     # At temperature 0.01 the threshold of 0.9999994 asks for a difference of energies of 0.143.
-    noise = Noise(jnp.zeros((len(X), 3, 2)))
+    noise = PoolNoise(jnp.zeros((len(X), 3, 2)))
     look = quick(tiny.pools[0].look, static_argnums=4)(params[0], X, noise, 1.0, False)
     difference = look.energies[..., 1] - look.energies[..., 0]
     assert np.array_equal(unmixed.gates, difference > 0.01 * np.log(0.9999994 / 6e-7))
@@ -310,7 +310,9 @@ def test_unmix_is_the_evaluations_forward_pass(tiny, start):
 
 def test_pools_of_different_sizes_and_a_library_are_trained():
     library = X[:4]
-    options = JointOptions(sizes=(3, 4), learnable=(True, False), batch=10, hidden_extension=None)
+    options = JointOptions(
+        pool_sizes=(3, 4), learnable_pools=(True, False), batch_size=10, hidden_width_factor=None
+    )
     made = joint(5, options, [None, library])
     begun = quick(made.init)(jax.random.key(0))
     state, info = quick(made.epoch)(jax.random.key(0), begun, X)
@@ -321,7 +323,7 @@ def test_pools_of_different_sizes_and_a_library_are_trained():
 
 
 def test_bfloat16_products_train_float32_parameters():
-    options = JointOptions(sizes=(3,), bfloat16=True, hidden_layers=1)
+    options = JointOptions(pool_sizes=(3,), bfloat16=True, hidden_layers=1)
     made = joint(5, options, aggregate=mixing.saturating())
     step = quick(lambda key: made.step(made.draw(key, len(X)), made.init(key), X))
     state, info = step(jax.random.key(0))
@@ -330,8 +332,8 @@ def test_bfloat16_products_train_float32_parameters():
 
 
 def test_contradictory_options_are_refused():
-    with pytest.raises(ValueError, match="2 pools by sizes and 1 by learnable"):
-        joint(5, JointOptions(sizes=(3, 4), learnable=(True,)))
+    with pytest.raises(ValueError, match="2 pools by pool_sizes and 1 by learnable_pools"):
+        joint(5, JointOptions(pool_sizes=(3, 4), learnable_pools=(True,)))
     with pytest.raises(ValueError, match=r"library 0 has shape \(3, 4\)"):
         joint(5, TINY, [jnp.ones((3, 4))])
     with pytest.raises(ValueError, match="mixes linearly"):

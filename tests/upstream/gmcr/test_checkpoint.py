@@ -13,14 +13,14 @@ from jaxhsi.upstream.gmcr.algorithm import JointOptions, joint
 from jaxhsi.upstream.gmcr.checkpoint import (
     from_state_dict,
     load_upstream_mcrs,
-    options_of,
+    options_from_settings,
     save_upstream_mcrs,
-    settings_of,
+    settings_from_options,
     to_state_dict,
 )
 from jaxhsi.upstream.gmcr.pool import PoolOptions
 
-OPTIONS = JointOptions(sizes=(3, 2), learnable=(True, False))
+OPTIONS = JointOptions(pool_sizes=(3, 2), learnable_pools=(True, False))
 BANDS = 4
 
 
@@ -31,7 +31,7 @@ def params():
 
 @pytest.fixture
 def folder(tmp_path, params):
-    save_upstream_mcrs(tmp_path / "run", settings_of(OPTIONS, BANDS), params)
+    save_upstream_mcrs(tmp_path / "run", settings_from_options(OPTIONS, BANDS), params)
     return tmp_path / "run"
 
 
@@ -44,14 +44,14 @@ def same(ours, theirs):
 def test_several_pools_lie_in_numbered_folders(folder, params):
     assert sorted(p.name for p in folder.iterdir()) == ["0", "1"]
     settings, loaded = load_upstream_mcrs(folder)
-    assert settings == settings_of(OPTIONS, BANDS)
+    assert settings == settings_from_options(OPTIONS, BANDS)
     same(loaded, params)
-    assert options_of(settings) == OPTIONS
+    assert options_from_settings(settings) == OPTIONS
 
 
 def test_numbers_count_not_letters(tmp_path, params):
     """Upstream takes whatever order the file system lists: 10 before 2."""
-    settings = settings_of(OPTIONS, BANDS)
+    settings = settings_from_options(OPTIONS, BANDS)
     for i in range(11):
         save_upstream_mcrs(tmp_path / str(i), [replace(settings[0], hidden_layers=2)], params[:1])
     (tmp_path / "10" / "param.json").write_text(
@@ -61,7 +61,7 @@ def test_numbers_count_not_letters(tmp_path, params):
 
 
 def test_one_pool_lies_in_the_folder_itself(tmp_path, params):
-    save_upstream_mcrs(tmp_path, settings_of(OPTIONS, BANDS)[:1], params[:1])
+    save_upstream_mcrs(tmp_path, settings_from_options(OPTIONS, BANDS)[:1], params[:1])
     assert {p.name for p in tmp_path.iterdir()} == {"param.json", "model.safetensors"}
     same(load_upstream_mcrs(tmp_path)[1], params[:1])
 
@@ -70,8 +70,8 @@ def test_names_and_shapes_are_those_of_the_references_state_dict():
     """As the reference itself wrote them down for the golden file."""
     with np.load(Path(__file__).parents[2] / "golden" / "gmcr_sparse.npz") as file:
         theirs = {k.removeprefix("start/0."): v for k, v in file.items() if k.startswith("start/")}
-    options = JointOptions(sizes=(4,), sparse_components=True)
-    [settings] = settings_of(options, 6)
+    options = JointOptions(pool_sizes=(4,), sparse_components=True)
+    [settings] = settings_from_options(options, 6)
     ours = to_state_dict(from_state_dict(theirs, settings), settings)
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
@@ -100,9 +100,9 @@ def test_param_json_holds_upstreams_arguments(folder):
 
 
 def test_a_single_linear_layer_has_no_number(tmp_path):
-    options = JointOptions(sizes=(2,), hidden_extension=None)
+    options = JointOptions(pool_sizes=(2,), hidden_width_factor=None)
     params = joint(3, options).init(jax.random.key(0)).params
-    save_upstream_mcrs(tmp_path, settings_of(options, 3), params)
+    save_upstream_mcrs(tmp_path, settings_from_options(options, 3), params)
     names = set(load_file(tmp_path / "model.safetensors"))
     assert {"concentration_regressor.weight", "component_parser.energy_evaluator.bias"} < names
     same(load_upstream_mcrs(tmp_path)[1], params)
@@ -136,10 +136,10 @@ def test_weights_that_do_not_fit_are_listed(folder):
 
 def test_what_upstream_does_not_know_is_not_saved():
     with pytest.raises(ValueError, match="upstream knows no pool with non_negative='softplus'"):
-        settings_of(JointOptions(pool=PoolOptions("softplus")), BANDS)
+        settings_from_options(JointOptions(pool=PoolOptions("softplus")), BANDS)
 
 
 def test_pools_of_different_kinds_are_refused():
-    first, second = settings_of(OPTIONS, BANDS)
+    first, second = settings_from_options(OPTIONS, BANDS)
     with pytest.raises(ValueError, match="the pools differ in hidden_layers"):
-        options_of([first, replace(second, hidden_layers=3)])
+        options_from_settings([first, replace(second, hidden_layers=3)])

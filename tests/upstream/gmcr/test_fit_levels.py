@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from jaxhsi.upstream.gmcr.checkpoint import load_upstream_mcrs
-from jaxhsi.upstream.gmcr.fit_levels import Band, BandStates, write_bands
+from jaxhsi.upstream.gmcr.fit_levels import Band, LevelStates, write_fit_levels
 from jaxhsi.upstream.gmcr.options import JointOptions
 from jaxhsi.upstream.gmcr.pool import PoolOptions
 
-OPTIONS = JointOptions(sizes=(2,), hidden_extension=None)
+OPTIONS = JointOptions(pool_sizes=(2,), hidden_width_factor=None)
 NAME = "0.97[->]0.975"
 
 
@@ -28,7 +28,7 @@ def band() -> Band:
 
 
 def test_a_band_is_upstreams_checkpoint_with_its_scores(tmp_path):
-    write_bands(tmp_path, OPTIONS, [band()])
+    write_fit_levels(tmp_path, OPTIONS, [band()])
     text = (tmp_path / NAME / "result.csv").read_text()
     assert text == "nMSE,R2,mean_energy,effective_components\n0.25,0.5,0.125,2\n"
     chex.assert_trees_all_equal(load_upstream_mcrs(tmp_path / NAME)[1], pool(1.0))
@@ -36,22 +36,22 @@ def test_a_band_is_upstreams_checkpoint_with_its_scores(tmp_path):
 
 def test_without_safetensors_scores_are_written_and_it_is_said(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    write_bands(tmp_path, OPTIONS, [band()])
+    write_fit_levels(tmp_path, OPTIONS, [band()])
     assert [p.name for p in (tmp_path / NAME).iterdir()] == ["result.csv"]
     assert "the scores of 1 bands but not their checkpoints" in caplog.text
     assert "pip install 'jaxhsi[io]'" in caplog.text
 
 
 def test_pools_that_upstream_does_not_know_are_said(tmp_path, caplog):
-    options = JointOptions(sizes=(2,), hidden_extension=None, pool=PoolOptions("softplus"))
-    write_bands(tmp_path, options, [band()])
+    options = JointOptions(pool_sizes=(2,), hidden_width_factor=None, pool=PoolOptions("softplus"))
+    write_fit_levels(tmp_path, options, [band()])
     assert [p.name for p in (tmp_path / NAME).iterdir()] == ["result.csv"]
     assert "upstream knows no pool with non_negative='softplus'" in caplog.text
 
 
 @pytest.fixture
-def states(tmp_path) -> BandStates:
-    return BandStates(tmp_path)
+def states(tmp_path) -> LevelStates:
+    return LevelStates(tmp_path)
 
 
 def test_files_stay_as_long_as_a_checkpoint_needs_them(states, tmp_path):
@@ -64,7 +64,7 @@ def test_files_stay_as_long_as_a_checkpoint_needs_them(states, tmp_path):
         states.write(np.array([epoch, -1]))
         states.prune(np.array([epoch, -1]))
         assert {p.name for p in tmp_path.iterdir()} == files
-    again = BandStates(tmp_path)
+    again = LevelStates(tmp_path)
     again.load(np.array([4, -1]), pool(0.0))
     chex.assert_trees_all_equal(again.get(0), pool(4.0))
 

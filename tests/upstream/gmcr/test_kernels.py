@@ -29,7 +29,7 @@ ALL = jnp.ones(len(COMPONENTS), bool)
 
 def penalty(name, used, **more):
     kernel, parameters = CASES[name]
-    return lambda s: kernels.ambiguity(kernel, s, used, **parameters, **more)
+    return lambda s: kernels.ambiguity_penalty(kernel, s, used, **parameters, **more)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -50,9 +50,9 @@ def true_matern(r, nu):
 @pytest.mark.parametrize("nu", [0.5, 1.5, 2.5, 3.5])
 def test_matern_is_the_one_of_the_bessel_functions(nu):
     s = jnp.array([[0.0, 0.0], [0.6, 0.8]])
-    value = kernels.ambiguity("matern", s, jnp.ones(2, bool), nu=nu, **MATERN)
+    value = kernels.ambiguity_penalty("matern", s, jnp.ones(2, bool), nu=nu, **MATERN)
     assert value == pytest.approx(1.3**2 * true_matern(1 / 0.8, nu), rel=1e-5)
-    upstream = kernels.ambiguity("matern", s, jnp.ones(2, bool), nu=nu, as_upstream=True)
+    upstream = kernels.ambiguity_penalty("matern", s, jnp.ones(2, bool), nu=nu, as_upstream=True)
     differs = abs(upstream - true_matern(1.0, nu)) > 1e-3
     assert differs == (nu == 3.5)  # at sigma 1, where its other defect is silent
 
@@ -68,7 +68,7 @@ def test_by_hand():
         "rbf": (e(-1) + 2 * e(-0.5)) / 3,
     }
     for name, value in expected.items():
-        assert kernels.ambiguity(name, s, used) == pytest.approx(value, rel=1e-6)
+        assert kernels.ambiguity_penalty(name, s, used) == pytest.approx(value, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -112,6 +112,6 @@ def test_only_components_in_use_matter(bits, name):
 
 def test_bad_names_and_numbers():
     with pytest.raises(ValueError, match=r"poly.*one of linear, polynomial"):
-        kernels.ambiguity("poly", COMPONENTS, ALL)
+        kernels.ambiguity_penalty("poly", COMPONENTS, ALL)
     with pytest.raises(ValueError, match=r"nu 1\.0"):
-        kernels.ambiguity("matern", COMPONENTS, ALL, nu=1.0)
+        kernels.ambiguity_penalty("matern", COMPONENTS, ALL, nu=1.0)

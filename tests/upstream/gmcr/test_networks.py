@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.upstream.gmcr.networks import concentration_network, gating_network, widths
+from jaxhsi.upstream.gmcr.networks import concentration_network, gating_network, layer_widths
 
 KEY = jax.random.key(0)
 
@@ -52,14 +52,14 @@ def test_weights_and_biases_start_normal(build, std):
 
 def test_widths_are_upstreams():
     """Pool 1024, 512 channels: 34.6 M parameters in both networks."""
-    assert widths(512, 2048, 2, 2) == [512, 4096, 4096, 2048]
-    assert widths(512, 1024, 2, 2) == [512, 2048, 2048, 1024]
-    sizes = [
+    assert layer_widths(512, 2048, 2, 2) == [512, 4096, 4096, 2048]
+    assert layer_widths(512, 1024, 2, 2) == [512, 2048, 2048, 1024]
+    pool_sizes = [
         a * b + b
-        for w in (widths(512, 2048, 2, 2), widths(512, 1024, 2, 2))
+        for w in (layer_widths(512, 2048, 2, 2), layer_widths(512, 1024, 2, 2))
         for a, b in itertools.pairwise(w)
     ]
-    assert sum(sizes) == 34_618_368
+    assert sum(pool_sizes) == 34_618_368
 
 
 @pytest.mark.parametrize(("extension", "layers"), [(0, 2), (2, 0)])

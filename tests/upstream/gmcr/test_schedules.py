@@ -17,16 +17,14 @@ def test_temperature_drops_as_upstreams_loop_does():
         expected.append(now)
         if epoch % 3 == 0:
             now = max(now - 0.1, 0.4)
-    ours = jax.vmap(lambda e: schedules.temperature(e, drop=0.1, every=3))(jnp.arange(39))
+    ours = jax.vmap(lambda e: schedules.gate_temperature(e, drop=0.1, every=3))(jnp.arange(39))
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
-    assert schedules.temperature(5000, every=0) == 1
+    assert schedules.gate_temperature(5000, every=0) == 1
 
 
 def test_coefficient_agrees_with_the_reference():
     update = jax.jit(
-        lambda old, row: (
-            (schedules.minimum_component_coefficient(old, *row, 12, target_ratio=0.8),) * 2
-        )
+        lambda old, row: (schedules.next_count_weight(old, *row, 12, penalty_error_ratio=0.8),) * 2
     )
     rows = jnp.asarray(REFERENCE["coefficient/inputs"], jnp.float32)
     ours = jax.lax.scan(update, jnp.float32(0), rows)[1]
@@ -35,24 +33,24 @@ def test_coefficient_agrees_with_the_reference():
 
 def test_coefficient_as_meant_balances_penalty_and_error():
     """Without smoothing the weight times the share in use, 3 of 12, is the error."""
-    weight = schedules.minimum_component_coefficient(0.0, 0.001, 0.02, 3, 12, smooth=0.0)
+    weight = schedules.next_count_weight(0.0, 0.001, 0.02, 3, 12, smooth=0.0)
     assert weight * 3 / 12 == pytest.approx(0.02)
-    assert schedules.minimum_component_coefficient(1.0, 0.005, 0.02, 3, 12) == pytest.approx(0.95)
+    assert schedules.next_count_weight(1.0, 0.005, 0.02, 3, 12) == pytest.approx(0.95)
 
 
 @pytest.mark.parametrize(("criterion", "threshold"), [("R2", 0.97), ("nMSE", 0.03)])
 def test_bands_agree_with_the_reference(criterion, threshold):
-    found = schedules.bands(criterion, threshold)
+    found = schedules.fit_levels(criterion, threshold)
     names = REFERENCE[f"band/{criterion}/names"].tolist()
-    assert [schedules.band_name(band) for band in found] == names
-    index = jax.vmap(lambda v: schedules.band_of(v, found, criterion))
+    assert [schedules.level_name(band) for band in found] == names
+    index = jax.vmap(lambda v: schedules.level_index(v, found, criterion))
     ours = index(jnp.asarray(REFERENCE["band/values"], jnp.float32))
     assert ours.tolist() == REFERENCE[f"band/{criterion}/index"].tolist()
 
 
 def test_no_band_above_a_threshold_near_one():
-    assert schedules.bands("R2", 0.999) == ()
-    assert schedules.band_of(0.9995, (), "R2") == -1
+    assert schedules.fit_levels("R2", 0.999) == ()
+    assert schedules.level_index(0.9995, (), "R2") == -1
 
 
 @pytest.mark.parametrize(
@@ -61,7 +59,7 @@ def test_no_band_above_a_threshold_near_one():
 )
 def test_bad_bands(bad, match):
     with pytest.raises(ValueError, match=match):
-        schedules.bands(*bad)
+        schedules.fit_levels(*bad)
 
 
 def test_records_keep_the_fewest_components_then_the_best_fit():
@@ -70,7 +68,7 @@ def test_records_keep_the_fewest_components_then_the_best_fit():
     # Band, count, R2: the first; more; as many and worse; as many and equal; fewer and worse; none.
     for band, count, r2 in [(1, 5, 0.98), (1, 6, 0.99), (1, 5, 0.97), (1, 5, 0.98), (1, 4, 0.9),
                             (-1, 1, 1.0)]:  # fmt: skip
-        new = schedules.BandRecords(
+        new = schedules.LevelRecords(
             *(jnp.full(1, v) for v in (1 - r2, r2, 0.5)), jnp.full(1, count)
         )
         records, at = update(records, new, jnp.int32(band), "R2")
@@ -81,7 +79,7 @@ def test_records_keep_the_fewest_components_then_the_best_fit():
 
 
 def test_records_by_nmse():
-    new = schedules.BandRecords(jnp.array([0.1]), jnp.array([0.5]), jnp.zeros(1), jnp.array([3]))
+    new = schedules.LevelRecords(jnp.array([0.1]), jnp.array([0.5]), jnp.zeros(1), jnp.array([3]))
     kept, _ = schedules.update_records(schedules.empty_records(1), new, jnp.int32(0), "nMSE")
     better = new._replace(nmse=jnp.array([0.09]), r2=jnp.array([0.4]))
     worse = new._replace(nmse=jnp.array([0.11]), r2=jnp.array([0.6]))
@@ -109,7 +107,7 @@ def test_convergence_is_upstreams(seed):
     nmse = (0.02 * rng.uniform(size=60)).astype(np.float32)
     energy = rng.uniform(0.1, 1, 60).astype(np.float32)
     update = jax.jit(lambda s, row: schedules.update_convergence(s, *row))
-    _, stops = jax.lax.scan(update, schedules.start_convergence(5), (nmse, energy))
+    _, stops = jax.lax.scan(update, schedules.initial_convergence(5), (nmse, energy))
     expected = upstreams_stops(nmse.tolist(), energy.tolist(), 5)
     assert stops.tolist() == expected
     assert any(expected)

@@ -11,23 +11,30 @@ import pytest
 from jaxhsi.gmcr.mixing import Unmixed
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
-from jaxhsi.upstream.gmcr.adamw import moments
-from jaxhsi.upstream.gmcr.fit_levels import BandStates
-from jaxhsi.upstream.gmcr.options import Epoch, Evaluation, Joint, JointOptions, State, Terms
-from jaxhsi.upstream.gmcr.training import Jointly, fit_joint, joint_method
+from jaxhsi.upstream.gmcr.adamw import zero_moments
+from jaxhsi.upstream.gmcr.fit_levels import LevelStates
+from jaxhsi.upstream.gmcr.options import (
+    EpochInfo,
+    Evaluation,
+    Joint,
+    JointOptions,
+    LossTerms,
+    State,
+)
+from jaxhsi.upstream.gmcr.training import JointResult, joint_method, train_joint
 
-OPTIONS = JointOptions(sizes=(5,), hidden_extension=None, batch=12)
+OPTIONS = JointOptions(pool_sizes=(5,), hidden_width_factor=None, batch_size=12)
 X = np.random.default_rng(0).uniform(size=(12, 7)).astype(np.float32)
 
 
-def fitted(method: Joint, folder, epochs: int, save_every: int = 2) -> Jointly:
+def fitted(method: Joint, folder, epochs: int, save_every: int = 2) -> JointResult:
     folder.mkdir(exist_ok=True)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         summary = "loss {loss:.4f}, {active} components"
         logbook = Logbook(folder, checkpoints.latest() or 0, epochs, summary)
-        states = BandStates(folder / "band_states")
+        states = LevelStates(folder / "band_states")
         run = (jax.random.key(0), method, jnp.asarray(X), epochs, logbook, checkpoints, states)
-        return fit_joint(*run, save_every=save_every)
+        return train_joint(*run, save_every=save_every)
 
 
 def test_four_epochs_are_two_and_two_bit_for_bit(tmp_path):
@@ -50,8 +57,8 @@ def test_four_epochs_are_two_and_two_bit_for_bit(tmp_path):
 def test_a_library_is_a_pool_of_its_own_that_stays():
     library = np.abs(X[:3])
     method = joint_method(7, OPTIONS, library=library, num_candidates=2)
-    assert method.options.sizes == (3, 2)
-    assert method.options.learnable == (False, True)
+    assert method.options.pool_sizes == (3, 2)
+    assert method.options.learnable_pools == (False, True)
     params = jax.jit(method.init)(jax.random.key(0)).params
     np.testing.assert_array_equal(params[0]["pool"], library)
     assert params[1]["pool"].shape == (2, 7)
@@ -64,19 +71,21 @@ def scripted(rows: list[tuple[float, float, float, int]], **options) -> Joint:
 
     def init(key):
         params = ({"pool": jnp.zeros((1, 7))},)
-        return State(jnp.int32(0), jnp.int32(0), zero, params, moments(params))
+        return State(jnp.int32(0), jnp.int32(0), zero, params, zero_moments(params))
 
     def epoch(key, state, x):
         e = state.epoch
         evaluation = Evaluation(nmse[e], r2[e], zero, used[e])
         state = state._replace(epoch=e + 1, params=jax.tree.map(lambda a: a + 1, state.params))
-        return state, Epoch(evaluation, energy[e], zero, zero, zero, Terms(zero, zero, zero, zero))
+        return state, EpochInfo(
+            evaluation, energy[e], zero, zero, zero, LossTerms(zero, zero, zero, zero)
+        )
 
     def unmix(params, x):
         return Unmixed(x, x[:, :1], params[0]["pool"], x[:, :1])
 
     nothing = dict.fromkeys(("draw", "loss", "step", "evaluate", "assess"))
-    made = JointOptions(sizes=(1,), hidden_extension=None, **options)
+    made = JointOptions(pool_sizes=(1,), hidden_width_factor=None, **options)
     return Joint(init=init, epoch=epoch, unmix=unmix, pools=(), options=made, **nothing)
 
 
@@ -116,11 +125,11 @@ def test_the_best_state_of_each_band_survives_a_resume(tmp_path):
 
 def test_bands_of_nmse_or_none(tmp_path):
     rows = [(0.022, 0.0, 0.5, 1), (0.021, 0.0, 0.5, 1)]
-    method = scripted(rows, band_criterion="nMSE", band_threshold=0.025)
+    method = scripted(rows, level_criterion="nMSE", first_level=0.025)
     [kept] = fitted(method, tmp_path / "nmse", 2).bands
     assert kept.name == "0.025[->]0.02"
     assert (kept.params[0]["pool"] == 2).all()
-    assert fitted(scripted(rows, band_criterion=None), tmp_path / "none", 2).bands == ()
+    assert fitted(scripted(rows, level_criterion=None), tmp_path / "none", 2).bands == ()
 
 
 def test_a_missing_state_of_a_band_is_named(tmp_path):
