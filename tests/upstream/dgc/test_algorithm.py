@@ -179,7 +179,7 @@ REPAIRED = LossWeights(
 
 
 def test_terms_without_weight_are_not_computed_and_others_are():
-    dgc = method(weights=REPAIRED, border=False, scrambled=False)
+    dgc = method(loss_weights=REPAIRED, zero_padding=False, scrambled_pixels=False)
     params = first_state().params
     views = jnp.tile(jnp.eye(2, 3), (2, 2, 1, 1))
     _, (terms, look, _) = dgc.loss(params, labelled(scene(jax.random.key(1)), views=views))
@@ -192,13 +192,13 @@ def test_terms_without_weight_are_not_computed_and_others_are():
 
 
 def test_overlap_needs_the_maps():
-    dgc = method(weights=REPAIRED)
+    dgc = method(loss_weights=REPAIRED)
     with pytest.raises(ValueError, match="affine maps"):
         dgc.loss(first_state().params, labelled(scene(jax.random.key(1))))
 
 
 def test_invalid_pixels_leave_terms_usage_and_labels():
-    dgc = method(border=False, scrambled=False)
+    dgc = method(zero_padding=False, scrambled_pixels=False)
     state = first_state()
     crops = scene(jax.random.key(1))
     valid = jnp.ones(crops.shape[:-1], bool).at[:, :, :, 5:].set(False)
@@ -216,7 +216,7 @@ def test_invalid_pixels_leave_terms_usage_and_labels():
 
 
 def test_the_full_form_with_a_fixed_bandwidth_trains():
-    dgc = method(full=True, learn_bandwidth=False)
+    dgc = method(all_pairs=True, learn_bandwidth=False)
     state, info = dgc.update(first_state(), labelled(scene(jax.random.key(1))))
     assert state.params["log_bandwidth"] == first_state().params["log_bandwidth"]
     assert info.bandwidth == pytest.approx(1.0)
@@ -226,7 +226,7 @@ def test_the_full_form_with_a_fixed_bandwidth_trains():
 
 
 def test_predict_by_full_row_tiles_with_the_halo_agrees():
-    dgc = method(border=False)
+    dgc = method(zero_padding=False)
     state = first_state()
     x = jax.random.normal(jax.random.key(1), (1, 48, 9, BANDS))
     whole, _ = dgc.predict(state, x)
@@ -249,7 +249,9 @@ def test_bfloat16_trains():
 @pytest.mark.parametrize("kind", ["entropy_floor", "uncertainty", "famo"])
 def test_every_balance_steps_with_finite_terms(kind):
     weights = LossWeights(usage_entropy=-1.0, grid_consistency=0.0, uniform_assignment=0.0)
-    dgc = method(iterations=0, weights=weights, balance=BalanceOptions(kind, 0.2, 3))
+    dgc = method(
+        mean_shift_iterations=0, loss_weights=weights, balance=BalanceOptions(kind, 0.2, 3)
+    )
     state, info = first_state_of(dgc), None
     for step in range(2):
         state, info = dgc.update(state, labelled(scene(jax.random.key(step))))
@@ -264,7 +266,7 @@ def test_every_balance_steps_with_finite_terms(kind):
 
 def test_the_loss_is_the_weighted_sum_and_the_price():
     weights = LossWeights(usage_entropy=-2.0, grid_consistency=0.0, uniform_assignment=0.0)
-    dgc = method(iterations=0, weights=weights)
+    dgc = method(mean_shift_iterations=0, loss_weights=weights)
     total, (terms, _, _) = dgc.loss(first_state().params, labelled(scene(jax.random.key(1))))
     usage = np.log(CLUSTERS) - terms.usage_entropy
     expected = terms.compactness + 0.001 * terms.orthogonality + 2 * usage
@@ -282,9 +284,9 @@ def test_the_floor_keeps_a_cluster_that_upstreams_term_would_empty():
         weights = LossWeights(uniform_assignment=0.0, grid_consistency=0.0)
         dgc = method(
             rate=1e-2,
-            iterations=0,
-            weights=weights,
-            scrambled=False,
+            mean_shift_iterations=0,
+            loss_weights=weights,
+            scrambled_pixels=False,
             balance=BalanceOptions(kind, 0.1, 5),
         )
         state = first_state_of(dgc)
@@ -297,7 +299,7 @@ def test_the_floor_keeps_a_cluster_that_upstreams_term_would_empty():
 
 def test_a_start_from_data_embeds_principal_components_and_uses_every_cluster():
     spectra = jax.random.normal(jax.random.key(3), (400, BANDS)) * jnp.linspace(3, 0.1, BANDS)
-    dgc = method(iterations=0, data_start=True)
+    dgc = method(mean_shift_iterations=0, data_initialisation=True)
     state = first_state_of(dgc, spectra=spectra)
     pixels = spectra[:64].reshape(64, 1, 1, BANDS)
     look = dgc.look(state.params, pixels)
@@ -313,7 +315,7 @@ def test_a_start_from_data_embeds_principal_components_and_uses_every_cluster():
 
 def test_a_start_from_data_needs_data_and_an_encoder_that_has_one():
     with pytest.raises(ValueError, match="give spectra"):
-        method(iterations=0, data_start=True).init(jax.random.key(0))
+        method(mean_shift_iterations=0, data_initialisation=True).init(jax.random.key(0))
     encoder = patch_encoder(BANDS, ("none",), DIM)
     with pytest.raises(ValueError, match="no data-driven start"):
         prototype_dgc(
@@ -323,10 +325,10 @@ def test_a_start_from_data_needs_data_and_an_encoder_that_has_one():
 
 def test_a_dead_cluster_is_revived_when_it_is_due_without_its_old_moments():
     options = {
-        "iterations": 0,
+        "mean_shift_iterations": 0,
         "revive_clusters": True,
         "balance": BalanceOptions(averaging_batches=2),
-        "scrambled": False,
+        "scrambled_pixels": False,
     }
     dgc = method(**options)
     state = first_state_of(dgc)
