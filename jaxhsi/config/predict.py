@@ -7,7 +7,7 @@ from typing import Literal
 import yaml
 
 from jaxhsi.cluster_groups import Grouping, make_grouping, parse_groups
-from jaxhsi.config.files import check_positive, check_at_least
+from jaxhsi.config.files import check_at_least, check_positive
 
 
 @dataclass(frozen=True)

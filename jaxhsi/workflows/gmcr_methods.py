@@ -33,7 +33,7 @@ from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
 from jaxhsi.training.run_folder import SOLVED
 from jaxhsi.upstream.gmcr.fit_levels import LevelStates, write_fit_levels
-from jaxhsi.upstream.gmcr.training import train_joint, joint_method
+from jaxhsi.upstream.gmcr.training import joint_method, train_joint
 from jaxhsi.workflows.gmcr_inputs import Problem
 from jaxhsi.workflows.gmcr_scores import Findings
 from jaxhsi.workflows.unmixing_model import (
