@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jaxhsi.config.files import check_positive, check_at_least
+from jaxhsi.config.files import check_at_least, check_positive
 
 
 @dataclass(frozen=True)

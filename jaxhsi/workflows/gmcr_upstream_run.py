@@ -18,8 +18,8 @@ from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
 from jaxhsi.unmixing import library_component_names, spectrum_noise
 from jaxhsi.unmixing_result import UnmixingResult
-from jaxhsi.upstream.gmcr.fit_levels import BandStates, write_bands
-from jaxhsi.upstream.gmcr.training import fit_joint, joint_method
+from jaxhsi.upstream.gmcr.fit_levels import LevelStates, write_fit_levels
+from jaxhsi.upstream.gmcr.training import joint_method, train_joint
 from jaxhsi.workflows.gmcr_inputs import GMCRInputs
 from jaxhsi.workflows.unmixing_model import UnmixingModel, padded_blocks
 
@@ -42,9 +42,9 @@ def run_upstream(config: GMCRConfig, inputs: GMCRInputs, folder: Path) -> Unmixi
     key = jax.random.key(config.seed)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         logbook = Logbook(folder, checkpoints.latest() or 0, config.epochs, SUMMARY)
-        states = BandStates(folder / "band_states")
-        joined = fit_joint(key, method, spectra, config.epochs, logbook, checkpoints, states)
-    write_bands(folder / "bands", method.options, joined.bands)
+        states = LevelStates(folder / "band_states")
+        joined = train_joint(key, method, spectra, config.epochs, logbook, checkpoints, states)
+    write_fit_levels(folder / "bands", method.options, joined.bands)
     every = jax.device_get(joined.unmix(joined.params, spectra))
     if not len(every.components):
         raise ValueError(
