@@ -1,0 +1,77 @@
+"""Every benchmark starts, and the small ones run to their end on tiny data."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.machine import module_environment
+from benchmarks.results_file import rounded, write_results
+
+MODULES = (
+    "dgc.quality",
+    "dgc.stability",
+    "dgc.step",
+    "gmcr.confidence",
+    "gmcr.epoch",
+    "gmcr.quality",
+    "gmcr.unmix_scale",
+    "data.ingest",
+    "data.memory",
+    "data.stream",
+)
+OPTIONAL = {"sklearn", "skimage", "igraph", "leidenalg", "pymcr"}  # of the extra `bench`
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_benchmark_explains_its_options(name, monkeypatch, capsys):
+    try:
+        module = importlib.import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in OPTIONAL:
+            pytest.skip(f"{error.name} is not installed; pip install -e '.[bench]'")
+        raise
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 0
+    assert "--out" in capsys.readouterr().out
+
+
+def run(name: str, *options: str) -> None:
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options]
+    done = subprocess.run(command, env=module_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("data.ingest", ["--lines", "8", "--rounds", "1"]),
+        ("data.stream", ["--size", "96", "--steps", "2"]),
+    ],
+)
+def test_a_benchmark_runs_to_its_end(name, options, tmp_path):
+    out = tmp_path / "result.json"
+    run(name, "--out", str(out), *options)
+    assert json.loads(out.read_text())["versions"]["jax"]
+
+
+def test_result_files_hold_four_digits_and_a_line_a_row(tmp_path):
+    report = {"machine": {"load": [1.23456]}, "rows": [{"seconds": 2.0 / 3, "seed": 123456}] * 2}
+    write_results(tmp_path / "r.json", report)
+    text = (tmp_path / "r.json").read_text()
+    assert json.loads(text) == rounded(report)
+    assert text.count('{"seconds":0.6667,"seed":123456}') == 2
+    assert len(text.splitlines()) == 7
+
+
+def test_stored_results_are_small_and_whole():
+    folder = Path(__file__).parents[2] / "benchmarks" / "results"
+    files = sorted(folder.glob("*.json"))
+    assert len(files) >= 11
+    assert sum(path.stat().st_size for path in files) < 800_000
+    assert all({"machine", "versions"} <= json.loads(path.read_text()).keys() for path in files)
