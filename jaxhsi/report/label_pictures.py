@@ -5,27 +5,51 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Shaped, UInt8
+from jaxtyping import Integer, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.windows import Reader, Window
 
-MAX_PANEL_SIDE = 1024  # pixels of a panel at most; a small cube is enlarged to about half of it
+MAX_PANEL_SIDE = 1024
+"""Side of a panel in pixels at most; a small cube is enlarged to about half of it."""
+
 RGB_WAVELENGTHS_NM = (640.0, 550.0, 460.0)
+"""Wavelengths of red, green and blue light; set by hand."""
+
+DISPLAY_PERCENTILES = (0.5, 99.0)
+"""Percentiles of the values that are drawn black and white; set by hand."""
+
+DISPLAY_GAMMA = 1.8
+"""Exponent that brightens dark values, near the 2.2 of screens; set by hand."""
+
 INVALID_COLOUR = (0, 0, 0)
-PANEL_MARGIN, TEXT_LINE_HEIGHT = 12, 22
+PANEL_MARGIN, TEXT_LINE_HEIGHT, LEGEND_COLUMN_WIDTH = 12, 22, 190
+"""Layout of a picture, in pixels."""
+
 CLUSTER_PALETTE = (
     *((31, 119, 180), (255, 187, 51), (44, 160, 44), (214, 39, 40), (148, 103, 189)),
     *((140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207)),
     *((174, 199, 232), (255, 152, 150), (152, 223, 138), (197, 176, 213), (219, 219, 141)),
 )
+"""Colours of the first clusters: those of matplotlib's tab20, but for a lighter orange."""
+
+GOLDEN_RATIO = 0.618034
+"""Steps of the hue by this share of the circle keep any number of hues apart."""
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
 def subsampling_step(shape: Sequence[int], max_side: int = MAX_PANEL_SIDE) -> int:
-    """Every how many pixels are shown."""
+    """Every how many rows and columns a map is shown.
+
+    Args:
+        shape: rows, columns, and more, of the map.
+        max_side: rows or columns that are shown at most.
+
+    >>> subsampling_step((3000, 200))
+    3
+    """
     return max(1, -(-max(shape[:2]) // max_side))
 
 
@@ -33,116 +57,143 @@ class SubsampledMap:
     """A map at every few pixels, gathered from its tiles in any order.
 
     Attributes:
-        values: (h, w, ...); as it was filled where no tile came.
+        values: (h, w, ...); the fill value where no tile was added.
     """
 
-    def __init__(self, shape: Sequence[int], empty: np.ndarray, side: int = MAX_PANEL_SIDE):
-        """Begin with nothing.
+    def __init__(
+        self, shape: Sequence[int], fill_value: np.ndarray, max_side: int = MAX_PANEL_SIDE
+    ):
+        """An empty map.
 
         Args:
-            shape: rows and columns of the map, and more.
-            empty: what a pixel holds where no tile came; gives the type and the number of values.
-            side: pixels that are shown of a row or column at most.
+            shape: rows and columns of the full map, and more.
+            fill_value: of a pixel where no tile is; gives the type and the number of values.
+            max_side: rows or columns that are shown at most.
         """
-        self._step = subsampling_step(shape, side)
-        size = [-(-size // self._step) for size in shape[:2]]
-        self.values = np.broadcast_to(empty, (*size, *empty.shape)).copy()
+        self._step = subsampling_step(shape, max_side)
+        sizes = [-(-size // self._step) for size in shape[:2]]
+        self.values = np.broadcast_to(fill_value, (*sizes, *fill_value.shape)).copy()
 
-    def add(self, place: tuple[slice, slice], values: Shaped[np.ndarray, "h w *n"]) -> None:
-        """Keep what is shown of a tile.
+    def add(self, slices: tuple[slice, slice], values: Shaped[np.ndarray, "h w *n"]) -> None:
+        """Keep the pixels of a tile that are shown.
 
         Args:
-            place: rows and columns of the tile.
+            slices: rows and columns of the tile in the full map.
             values: of its pixels.
         """
         step = self._step
-        y, x = (-part.start % step for part in place)
-        kept = values[y::step, x::step]
-        top, left = (-(-part.start // step) for part in place)
-        self.values[top : top + kept.shape[0], left : left + kept.shape[1]] = kept
+        # First row and column inside the tile that are multiples of the step in the full map.
+        first_row, first_column = (-part.start % step for part in slices)
+        shown_values = values[first_row::step, first_column::step]
+        top, left = (-(-part.start // step) for part in slices)
+        bottom, right = top + shown_values.shape[0], left + shown_values.shape[1]
+        self.values[top:bottom, left:right] = shown_values
 
 
 class FalseColourPicture:
-    """A picture of a cube, gathered while its windows are read for something else.
+    """A picture of a cube, gathered while its windows are read for another purpose.
 
     Red, green and blue are the bands nearest 640, 550 and 460 nm where the wavelengths are known
     to cover them, on one scale; else three bands spread over the cube, each on its own scale.
     """
 
-    def __init__(self, cube: Cube, side: int = MAX_PANEL_SIDE):
-        """Begin with nothing seen.
+    def __init__(self, cube: Cube, max_side: int = MAX_PANEL_SIDE):
+        """An empty picture.
 
         Args:
-            cube: to be seen.
-            side: pixels of the picture at most.
+            cube: to draw.
+            max_side: rows or columns of the picture at most.
         """
-        self._bands, self._natural = _picture_bands(cube)
-        self._seen = SubsampledMap(cube.shape, np.full(3, np.nan, np.float32), side)
+        self._bands, self._has_true_colours = _choose_rgb_bands(cube)
+        self._values = SubsampledMap(cube.shape, np.full(3, np.nan, np.float32), max_side)
 
-    def recording_reader(self, read: Reader) -> Reader:
-        """A reader of windows that lie within the cube, of which this picture keeps some pixels."""
+    def recording_reader(self, window_reader: Reader) -> Reader:
+        """A reader of windows inside of the cube, which this picture takes its pixels from.
+
+        Args:
+            window_reader: reads the windows; its results are handed on unchanged.
+        """
 
         def reader(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
-            values, valid = read(cube, y0, x0, height, width)
-            shown = np.where(valid[..., None], values[..., self._bands], np.nan)
-            self._seen.add((slice(y0, y0 + height), slice(x0, x0 + width)), shown)
+            values, valid = window_reader(cube, y0, x0, height, width)
+            rgb_values = np.where(valid[..., None], values[..., self._bands], np.nan)
+            self._values.add((slice(y0, y0 + height), slice(x0, x0 + width)), rgb_values)
             return values, valid
 
         return reader
 
     def picture(self) -> Picture:
-        """What was seen so far; the rest, and what is not valid, black."""
-        values = self._seen.values
+        """The picture; pixels that were not read or are not valid are black."""
+        values = self._values.values
         valid = ~np.isnan(values).any(-1)
         if not valid.any():
             return np.zeros(values.shape, np.uint8)
-        axis = None if self._natural else 0
-        low, high = np.percentile(values[valid], (0.5, 99.0), axis=axis)
-        scaled = np.clip((values - low) / np.maximum(high - low, 1e-12), 0, 1) ** (1 / 1.8)
-        return np.where(valid[..., None], 255 * scaled, 0).astype(np.uint8)
+        axis = None if self._has_true_colours else 0
+        low, high = np.percentile(values[valid], DISPLAY_PERCENTILES, axis=axis)
+        brightness = np.clip((values - low) / np.maximum(high - low, 1e-12), 0, 1)
+        brightness = brightness ** (1 / DISPLAY_GAMMA)
+        return np.where(valid[..., None], 255 * brightness, 0).astype(np.uint8)
 
 
-def _picture_bands(cube: Cube) -> tuple[list[int], bool]:
-    waves = cube.wavelengths
-    if (
-        waves is not None
-        and waves.min() <= RGB_WAVELENGTHS_NM[2]
-        and waves.max() >= RGB_WAVELENGTHS_NM[0]
-    ):
-        return [int(np.abs(waves - nm).argmin()) for nm in RGB_WAVELENGTHS_NM], True
+def _choose_rgb_bands(cube: Cube) -> tuple[list[int], bool]:
+    """Bands for red, green and blue, and whether they are at those wavelengths."""
+    wavelengths, (red, _, blue) = cube.wavelengths, RGB_WAVELENGTHS_NM
+    if wavelengths is not None and wavelengths.min() <= blue and wavelengths.max() >= red:
+        return [int(np.abs(wavelengths - nm).argmin()) for nm in RGB_WAVELENGTHS_NM], True
     return [round(share * (cube.shape[2] - 1)) for share in (0.75, 0.45, 0.15)], False
 
 
 def cluster_colours(num_clusters: int) -> UInt8[np.ndarray, "k 3"]:
-    """A colour for each cluster: a fixed palette, then hues by the golden ratio."""
-    more = [
-        tuple(round(255 * part) for part in colorsys.hsv_to_rgb(0.618034 * i % 1, 0.6, 0.85))
+    """A colour for each cluster: a fixed palette, then hues in steps of the golden ratio.
+
+    Args:
+        num_clusters: number of colours.
+
+    >>> cluster_colours(2).tolist()
+    [[31, 119, 180], [255, 187, 51]]
+    """
+    more_colours = [
+        tuple(round(255 * part) for part in colorsys.hsv_to_rgb(GOLDEN_RATIO * i % 1, 0.6, 0.85))
         for i in range(max(num_clusters - len(CLUSTER_PALETTE), 0))
     ]
-    return np.array([*CLUSTER_PALETTE, *more][:num_clusters], np.uint8).reshape(-1, 3)
+    return np.array([*CLUSTER_PALETTE, *more_colours][:num_clusters], np.uint8).reshape(-1, 3)
 
 
-def colour_label_map(labels: Int[np.ndarray, "h w"], num_clusters: int) -> Picture:
-    """Labels in colour; pixels that are not valid (-1) are black."""
-    table = np.concatenate([cluster_colours(num_clusters), np.array([INVALID_COLOUR], np.uint8)])
-    return table[np.where(labels < 0, num_clusters, labels)]
+def colour_label_map(labels: Integer[np.ndarray, "h w"], num_clusters: int) -> Picture:
+    """Labels in the colours of their clusters; pixels that are not valid (-1) are black.
+
+    Args:
+        labels: cluster of each pixel, -1 where it is not valid.
+        num_clusters: number of clusters k.
+
+    >>> colour_label_map(np.array([[0, -1]]), 1).tolist()
+    [[[31, 119, 180], [0, 0, 0]]]
+    """
+    colour_table = np.concatenate(
+        [cluster_colours(num_clusters), np.array([INVALID_COLOUR], np.uint8)]
+    )
+    return colour_table[np.where(labels < 0, num_clusters, labels)]
 
 
 def save_panels(
     path: Path, panels: Sequence[tuple[str, Picture]], legend: Sequence[tuple[str, int]] = ()
 ) -> None:
-    """Panels side by side under their titles, and a legend of (text, cluster) below them."""
+    """Save pictures side by side under their titles, with a legend below them.
+
+    Args:
+        path: of the file.
+        panels: title and picture of each panel; all pictures have one size.
+        legend: text and cluster of each entry.
+    """
     scale = max(1, MAX_PANEL_SIDE // 2 // max(panels[0][1].shape[:2]))
-    pictures = [(title, np.kron(p, np.ones((scale, scale, 1), np.uint8))) for title, p in panels]
+    pixel_block = np.ones((scale, scale, 1), np.uint8)
+    pictures = [(title, np.kron(picture, pixel_block)) for title, picture in panels]
     height, width = pictures[0][1].shape[:2]
-    total = PANEL_MARGIN + len(pictures) * (width + PANEL_MARGIN)
-    columns = max(1, (total - PANEL_MARGIN) // 190)
-    rows = -(-len(legend) // columns)
-    size = (
-        total,
-        TEXT_LINE_HEIGHT + PANEL_MARGIN + height + PANEL_MARGIN + rows * TEXT_LINE_HEIGHT,
-    )
-    canvas = Image.new("RGB", size, "white")
+    total_width = PANEL_MARGIN + len(pictures) * (width + PANEL_MARGIN)
+    legend_columns = max(1, (total_width - PANEL_MARGIN) // LEGEND_COLUMN_WIDTH)
+    legend_rows = -(-len(legend) // legend_columns)
+    legend_top = TEXT_LINE_HEIGHT + height + 2 * PANEL_MARGIN
+    canvas = Image.new("RGB", (total_width, legend_top + legend_rows * TEXT_LINE_HEIGHT), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=14)
     for i, (title, picture) in enumerate(pictures):
         left = PANEL_MARGIN + i * (width + PANEL_MARGIN)
@@ -150,10 +201,8 @@ def save_panels(
         canvas.paste(Image.fromarray(picture), (left, TEXT_LINE_HEIGHT + PANEL_MARGIN - 4))
     palette = cluster_colours(1 + max((cluster for _, cluster in legend), default=0))
     for i, (text, cluster) in enumerate(legend):
-        left, top = (
-            PANEL_MARGIN + i % columns * 190,
-            TEXT_LINE_HEIGHT + height + 2 * PANEL_MARGIN + i // columns * TEXT_LINE_HEIGHT,
-        )
+        left = PANEL_MARGIN + i % legend_columns * LEGEND_COLUMN_WIDTH
+        top = legend_top + i // legend_columns * TEXT_LINE_HEIGHT
         draw.rectangle((left, top, left + 14, top + 14), fill=tuple(palette[cluster].tolist()))
         draw.text((left + 20, top - 1), text, fill="black", font=font)
     canvas.save(path)

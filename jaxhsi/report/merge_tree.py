@@ -5,49 +5,53 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.tree import Tree as Branches
+from rich.tree import Tree as ScreenTree
 
 from jaxhsi.dgc.merge_tree import Tree
 from jaxhsi.report import label_pictures
 from jaxhsi.report.spectra_plots import save_figure
 
 DISTANCE_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Distances in noise deviations that the axis of the picture names."""
 
 
 def format_tree(
     tree: Tree, pixel_shares: Float[np.ndarray, " k"], cluster_names: Sequence[str]
-) -> Branches:
-    """The tree from its root down.
+) -> ScreenTree:
+    """The tree from its root down, for `rich`.
 
-    Each merge comes with its share of the pixels, the largest cut in which it is one group, and
-    the distance that it bridges.
+    Each merge shows its share of the pixels, the largest cut in which it is one group, and the
+    distance that it bridges.
 
     Args:
-        tree: of the clusters.
-        pixel_shares: of the pixels.
-        cluster_names: of the clusters.
+        tree: merge tree of the clusters.
+        pixel_shares: share of each cluster, 0 to 1.
+        cluster_names: names of the clusters.
     """
     members = tree.members()
-
-    def text(node: int) -> str:
-        share = f"{pixel_shares[members[node]].sum():.2%}"
-        if node < tree.clusters:
-            return f"{cluster_names[node]}  {share}"
-        merge = node - tree.clusters
-        together = "in 1 group" if node == root else f"up to {len(tree.pairs) - merge} groups"
-        return f"{share}  together {together} (distance {tree.heights[merge]:.2f})"
-
+    node_shares = [pixel_shares[each].sum() for each in members]
     root = len(members) - 1
-    top = Branches(text(root))
-    waiting = [(root, top)]
-    while waiting:
-        node, branch = waiting.pop()
+
+    def describe_node(node: int) -> str:
+        if node < tree.clusters:
+            return f"{cluster_names[node]}  {node_shares[node]:.2%}"
+        merge_index = node - tree.clusters
+        num_groups = len(tree.pairs) - merge_index
+        together = "in 1 group" if node == root else f"up to {num_groups} groups"
+        distance = tree.heights[merge_index]
+        return f"{node_shares[node]:.2%}  together {together} (distance {distance:.2f})"
+
+    screen_tree = ScreenTree(describe_node(root))
+    open_branches = [(root, screen_tree)]
+    while open_branches:
+        node, branch = open_branches.pop()
         if node >= tree.clusters:
-            pair = tree.pairs[node - tree.clusters].tolist()
-            for child in sorted(pair, key=lambda n: -pixel_shares[members[n]].sum()):
-                waiting.append((child, branch.add(text(child))))
-    return top
+            children = tree.pairs[node - tree.clusters].tolist()
+            for child in sorted(children, key=lambda each: -node_shares[each]):
+                open_branches.append((child, branch.add(describe_node(child))))
+    return screen_tree
 
 
 def draw_tree(
@@ -57,67 +61,85 @@ def draw_tree(
     cluster_names: Sequence[str],
     marked_cuts: Sequence[int] = (),
 ) -> None:
-    """A dendrogram: clusters at the left in the colours of the maps, the root at the right.
+    """Save a dendrogram: clusters at the left in the colours of the maps, the root at the right.
 
-    Distances are drawn as their square roots, so that the near ones can be told apart.
+    Distances are drawn as their square roots, so that small ones can be told apart.
 
     Args:
         path: of the picture.
-        tree: of the clusters.
-        pixel_shares: of the pixels.
-        cluster_names: of the clusters.
-        marked_cuts: numbers of groups whose place is marked.
+        tree: merge tree of the clusters.
+        pixel_shares: share of each cluster, 0 to 1.
+        cluster_names: names of the clusters.
+        marked_cuts: numbers of groups that a dashed line marks.
     """
-    count, places = tree.clusters, _places(tree)
-    depth = np.concatenate([np.zeros(count), np.sqrt(tree.heights)])
-    palette = label_pictures.cluster_colours(count) / 255
-    largest = [max(m, key=lambda leaf: pixel_shares[leaf]) for m in tree.members()]
-    figure = Figure(figsize=(8.5, 1.3 + 0.27 * count))
+    num_clusters, node_rows = tree.clusters, _node_rows(tree)
+    node_depth = np.concatenate([np.zeros(num_clusters), np.sqrt(tree.heights)])
+    figure = Figure(figsize=(8.5, 1.3 + 0.27 * num_clusters))
     panel = figure.add_subplot()
-    for merge, pair in enumerate(tree.pairs.tolist()):
-        node = count + merge
-        for child in pair:
-            colour = palette[largest[child]]
-            panel.plot(
-                [depth[child], depth[node]], [places[child]] * 2, color=colour, linewidth=2.4
-            )
-        panel.plot(
-            [depth[node]] * 2, [places[child] for child in pair], color="0.35", linewidth=1.2
-        )
-    panel.scatter(np.zeros(count), places[:count], c=palette, marker="s", s=70, zorder=3)
-    labels = [f"{cluster_names[i]}  {pixel_shares[i]:.1%}" for i in range(count)]
-    panel.set_yticks(places[:count], labels, fontsize=8)
+    _draw_branches(panel, tree, pixel_shares, node_depth, node_rows)
+    labels = [f"{cluster_names[i]}  {pixel_shares[i]:.1%}" for i in range(num_clusters)]
+    panel.set_yticks(node_rows[:num_clusters], labels, fontsize=8)
     panel.tick_params(axis="y", length=0, pad=8)
-    end = max(float(depth.max()), 1.0)
-    ticks = [tick for tick in DISTANCE_TICKS if np.sqrt(tick) <= end]
-    panel.set_xticks(np.sqrt(ticks), [str(tick) for tick in ticks], fontsize=8)
-    panel.set(xlim=(-0.02 * end, 1.04 * end), ylim=(count - 0.4, -1.2))
-    marked = sorted({k for k in marked_cuts if 1 < k < count})
-    dashed = "; dashed: suggested numbers of groups" if marked else ""
-    named = f"distance in noise deviations, shorter where clusters are mixed{dashed}"
-    panel.set_xlabel(named, fontsize=8)
-    for k in marked:
-        at = depth[[2 * count - k - 1, 2 * count - k]].mean()
-        panel.axvline(at, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
-        panel.text(at, -0.75, str(k), ha="center", fontsize=8, backgroundcolor="white")
+    max_depth = max(float(node_depth.max()), 1.0)
+    shown_ticks = [tick for tick in DISTANCE_TICKS if np.sqrt(tick) <= max_depth]
+    panel.set_xticks(np.sqrt(shown_ticks), [str(tick) for tick in shown_ticks], fontsize=8)
+    panel.set(xlim=(-0.02 * max_depth, 1.04 * max_depth), ylim=(num_clusters - 0.4, -1.2))
+    # A cut into one group or into all clusters lies between no two merges.
+    drawn_cuts = sorted({k for k in marked_cuts if 1 < k < num_clusters})
+    dashed_note = "; dashed: suggested numbers of groups" if drawn_cuts else ""
+    axis_title = "distance in noise deviations, shorter where clusters are mixed"
+    panel.set_xlabel(axis_title + dashed_note, fontsize=8)
+    for num_groups in drawn_cuts:
+        neighbours = [2 * num_clusters - num_groups - 1, 2 * num_clusters - num_groups]
+        position = node_depth[neighbours].mean()
+        panel.axvline(position, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
+        panel.text(
+            position, -0.75, str(num_groups), ha="center", fontsize=8, backgroundcolor="white"
+        )
     for side in ("top", "right", "left"):
         panel.spines[side].set_visible(False)
     save_figure(figure, path)
 
 
-def _places(tree: Tree) -> np.ndarray:
-    """Height on the page of each node: clusters in an order in which no lines cross."""
-    order = [2 * tree.clusters - 2]
-    while any(node >= tree.clusters for node in order):
-        order = [
-            leaf
-            for node in order
-            for leaf in (
+def _draw_branches(
+    panel: Axes,
+    tree: Tree,
+    pixel_shares: Float[np.ndarray, " k"],
+    node_depth: np.ndarray,
+    node_rows: np.ndarray,
+) -> None:
+    """Draw each branch in the colour of the largest cluster under it."""
+    num_clusters = tree.clusters
+    palette = label_pictures.cluster_colours(num_clusters) / 255
+    largest_leaf = [max(members, key=lambda leaf: pixel_shares[leaf]) for members in tree.members()]
+    for merge_index, pair in enumerate(tree.pairs.tolist()):
+        node = num_clusters + merge_index
+        for child in pair:
+            panel.plot(
+                [node_depth[child], node_depth[node]],
+                [node_rows[child]] * 2,
+                color=palette[largest_leaf[child]],
+                linewidth=2.4,
+            )
+        child_rows = [node_rows[child] for child in pair]
+        panel.plot([node_depth[node]] * 2, child_rows, color="0.35", linewidth=1.2)
+    leaf_rows = node_rows[:num_clusters]
+    panel.scatter(np.zeros(num_clusters), leaf_rows, c=palette, marker="s", s=70, zorder=3)
+
+
+def _node_rows(tree: Tree) -> np.ndarray:
+    """Row of the picture of each node; the clusters are ordered so that no branches cross."""
+    leaf_order = [2 * tree.clusters - 2]  # the root, replaced by its children again and again
+    while any(node >= tree.clusters for node in leaf_order):
+        leaf_order = [
+            child
+            for node in leaf_order
+            for child in (
                 tree.pairs[node - tree.clusters].tolist() if node >= tree.clusters else [node]
             )
         ]
-    places = np.zeros(2 * tree.clusters - 1)
-    places[order] = np.arange(tree.clusters)
-    for merge, pair in enumerate(tree.pairs.tolist()):
-        places[tree.clusters + merge] = places[pair].mean()
-    return places
+    node_rows = np.zeros(2 * tree.clusters - 1)
+    node_rows[leaf_order] = np.arange(tree.clusters)
+    for merge_index, pair in enumerate(tree.pairs.tolist()):
+        node_rows[tree.clusters + merge_index] = node_rows[pair].mean()
+    return node_rows

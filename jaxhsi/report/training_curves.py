@@ -42,7 +42,9 @@ def plot_training_curves(path: Path, metrics: Path, best_step: int) -> None:
     figure = Figure(figsize=(3.5 * columns, 2.6 * height))
     for i, (title, found) in enumerate(curves):
         panel = figure.add_subplot(height, columns, i + 1)
-        for colour, (name, points) in zip((ESTIMATE_COLOUR, "#7f7f7f"), found.items(), strict=False):
+        for colour, (name, points) in zip(
+            (ESTIMATE_COLOUR, "#7f7f7f"), found.items(), strict=False
+        ):
             marker = "." if len(points) <= 60 else ""
             panel.plot(*zip(*points, strict=True), marker, ls="-", color=colour, lw=1, label=name)
         _mark(panel, best_step, next(iter(found.values())), f"best, step {best_step}" * (i == 0))

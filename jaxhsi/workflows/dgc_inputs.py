@@ -1,4 +1,4 @@
-"""What a run trains on, labels and scores, opened from a configuration."""
+"""What a run of dgc trains on, labels and scores, opened from its options."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from jaxhsi.data.synthetic.leaf_cubes import CLASSES, leaf_cubes
 from jaxhsi.data.windows import Reader, read_window
 
 GroundTruth = Callable[[Cube], LabelMap | None]
-"""Of a cube, to be read by windows: codes of the classes, -1 where unlabelled."""
+"""Codes of the true classes of a cube, read by windows, -1 where unlabelled; None if unknown."""
 
 
 @dataclass(frozen=True, eq=False)
 class DGCInputs:
-    """What to train on and what to label.
+    """Cubes and true classes of a run.
 
     Attributes:
         train_cubes: cubes that windows are drawn from.
         label_cubes: cubes that get a label map.
-        ground_truth: codes of a cube's true classes, read by windows; None where unknown.
-        class_names: name of each code; empty where there is no truth at all.
-        window_reader: how windows are read.
+        ground_truth: true classes of a cube; None where they are not known.
+        class_names: name of each class code; empty where no true classes are known at all.
+        window_reader: how windows of the cubes are read.
     """
 
     train_cubes: tuple[Cube, ...]
@@ -42,14 +42,17 @@ class DGCInputs:
 
 
 def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
-    """Open the cubes and look at the labels that a configuration names.
+    """Open the cubes and look at the labels that the options name.
+
+    Args:
+        config: the options; without ``data`` the built-in leaf scenes are opened.
 
     Raises:
         FileNotFoundError, ValueError: see :func:`jaxhsi.data.open.open_sources` and
             :func:`open_ground_truth`.
     """
     if config.data is None:
-        return _leaf_scene_inputs(config)
+        return _open_leaf_scenes(config)
     cubes = open_sources(
         config.data,
         key=config.key,
@@ -57,44 +60,47 @@ def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
         size=config.size,
         tolerance=config.tolerance,
     )
-    truth, classes = (lambda _: None), ()
+    ground_truth, class_names = (lambda _: None), ()
     if config.labels is not None:
-        truth, classes = open_ground_truth(
+        ground_truth, class_names = open_ground_truth(
             config.labels, cubes, array_key=config.label_key, ignore_label=config.ignore_label
         )
-    return DGCInputs(cubes, cubes, truth, classes, choose_window_reader(config, cubes))
+    return DGCInputs(cubes, cubes, ground_truth, class_names, choose_window_reader(config, cubes))
 
 
 def choose_window_reader(config: DGCConfig, cubes: Sequence[Cube]) -> Reader:
-    """How a run of this configuration reads windows of cubes."""
+    """How a run with these options reads windows of cubes.
+
+    Args:
+        config: the options; with ``stream.standardise_cubes`` each band is standardised by cube.
+        cubes: to be read; measured first if they are standardised.
+    """
     return standardised(cubes) if config.stream.standardise_cubes else read_window
 
 
-def _leaf_scene_inputs(config: DGCConfig) -> DGCInputs:
-    """Train on some built-in scenes; label and score others, from seeds that follow."""
+def _open_leaf_scenes(config: DGCConfig) -> DGCInputs:
+    """Train on some built-in scenes; label and score others, from the seeds that follow."""
     if config.labels is not None:
         raise ValueError("--labels was given without --data; the built-in scenes know their truth")
     scenes = config.scenes
     seeds = range(scenes.seed, scenes.seed + scenes.num_train + scenes.num_test)
-    cubes, files = leaf_cubes(default_cache(), scenes.image_size, seeds)
+    cubes, label_files = leaf_cubes(default_cache(), scenes.image_size, seeds)
     # With two clusters there is no cluster for lesions: they count as the tissue they are in.
-    classes = CLASSES if config.num_clusters > 2 else CLASSES[:2]
+    class_names = CLASSES if config.num_clusters > 2 else CLASSES[:2]
+    last_code = len(class_names) - 1
 
-    def truth(cube: Cube) -> LabelMap:
-        found, last = open_labels(files[cube.name], cube.shape), len(classes) - 1
+    def ground_truth(cube: Cube) -> LabelMap:
+        label_map = open_labels(label_files[cube.name], cube.shape)
 
-        def read(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
-            return np.minimum(found.read(rows, columns), np.int32(last))
+        def read_codes(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
+            return np.minimum(label_map.read(rows, columns), np.int32(last_code))
 
-        return found._replace(read=read, values=tuple(v for v in found.values if v <= last))
+        present_codes = tuple(value for value in label_map.values if value <= last_code)
+        return label_map._replace(read=read_codes, values=present_codes)
 
-    return DGCInputs(
-        cubes[: scenes.num_train],
-        cubes[scenes.num_train :],
-        truth,
-        classes,
-        choose_window_reader(config, cubes),
-    )
+    train_cubes, test_cubes = cubes[: scenes.num_train], cubes[scenes.num_train :]
+    window_reader = choose_window_reader(config, cubes)
+    return DGCInputs(train_cubes, test_cubes, ground_truth, class_names, window_reader)
 
 
 def open_ground_truth(
@@ -106,7 +112,7 @@ def open_ground_truth(
     value_names: dict[int, str] | None = None,
     shapes_only: bool = False,
 ) -> tuple[GroundTruth, tuple[str, ...]]:
-    """Open the labels of cubes; every file is looked at once.
+    """Open the true classes of cubes; every file is looked at once.
 
     Args:
         labels_path: a file, or a folder of files with the stems of the cubes.
@@ -114,11 +120,11 @@ def open_ground_truth(
         array_key: of the labels in files that hold several arrays.
         ignore_label: class value that means unlabelled.
         value_names: class value -> name; else as the files name it, or "class 3".
-        shapes_only: of LabelMe files the shapes alone count: what lies outside is unlabelled, and
-            background is what was drawn as such.
+        shapes_only: only the shapes in LabelMe files count: pixels outside of them are unlabelled,
+            and background is what was drawn as such.
 
     Returns:
-        The truth, and the name of each code, by ascending class values over all cubes.
+        The true classes, and the name of each code, by ascending class values over all cubes.
 
     Raises:
         FileNotFoundError, ValueError: see :func:`jaxhsi.data.labels.label_files.find_labels` and
@@ -135,32 +141,33 @@ def open_ground_truth(
         for cube in cubes
         if cube.name in label_files
     }
-    class_values = sorted(
-        {value for each in label_maps.values() for value in each.values} - {ignore_label}
-    )
+    present_values = {value for each in label_maps.values() for value in each.values}
+    class_values = sorted(present_values - {ignore_label})
     if not class_values:
         raise ValueError(
-            f"{labels_path}: every pixel is {ignore_label}, which --ignore_label says means unlabelled; check "
-            "the labels or drop --ignore_label"
+            f"{labels_path}: every pixel is {ignore_label}, which --ignore_label says means "
+            "unlabelled; check the labels or drop --ignore_label"
         )
     name_of_value = {
         value: name for each in label_maps.values() for value, name in each.names.items()
     }
     name_of_value |= value_names or {}
 
-    def truth(cube: Cube) -> LabelMap | None:
-        return (
-            _encode_values(label_maps[cube.name], class_values) if cube.name in label_maps else None
-        )
+    def ground_truth(cube: Cube) -> LabelMap | None:
+        if cube.name not in label_maps:
+            return None
+        return _encode_values(label_maps[cube.name], class_values)
 
-    return truth, tuple(name_of_value.get(value, f"class {value}") for value in class_values)
+    return ground_truth, tuple(name_of_value.get(v, f"class {v}") for v in class_values)
 
 
-def _encode_values(labels: LabelMap, class_values: list[int]) -> LabelMap:
-    """Codes in place of class values, window by window."""
+def _encode_values(label_map: LabelMap, class_values: list[int]) -> LabelMap:
+    """A label map of codes in the place of class values, encoded window by window."""
 
-    def read(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
-        return encode_classes(labels.read(rows, columns), classes=class_values)[0]
+    def read_codes(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
+        return encode_classes(label_map.read(rows, columns), classes=class_values)[0]
 
-    present = tuple(code for code, value in enumerate(class_values) if value in labels.values)
-    return LabelMap(labels.shape, read, present, {})
+    present_codes = tuple(
+        code for code, value in enumerate(class_values) if value in label_map.values
+    )
+    return LabelMap(label_map.shape, read_codes, present_codes, {})
