@@ -15,12 +15,13 @@ class GroupConfig:
         cut: cut the tree into so many groups.
         groups: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
             with lines such as "background: [0, 3]"; clusters that are not named stay as they are.
-        labels: a few labelled pixels that name the clusters: a LabelMe file, where the shapes
-            alone count, a label map, or a folder of files with the stems of the cubes.
+        labels: a few labelled pixels that name the clusters: a LabelMe file, in which only the
+            shapes count, a label map, or a folder of files with the stems of the cubes.
         ignore_label: class in the label maps that means unlabelled, e.g. 0.
         label_key: name of the labels inside a file, where there are several.
         class_names: names of the classes in the label maps, such as "background=0 tissue=1".
-        points: likewise, a CSV file with lines cube,row,column,name; rows and columns from 0.
+        points: labelled pixels in a CSV file with lines cube,row,column,name; rows and columns
+            are counted from 0.
     """
 
     run: Path
@@ -33,7 +34,7 @@ class GroupConfig:
     points: Path | None = None
 
     def __post_init__(self):
-        """Refuse values that cannot work before anything long begins."""
+        """Refuse values out of range, and several options that ask for groups."""
         if self.cut is not None:
             check_at_least("--cut", self.cut, 1)
         if len(self.given_options) > 1:
@@ -43,6 +44,6 @@ class GroupConfig:
 
     @property
     def given_options(self) -> tuple[str, ...]:
-        """Options that ask for groups."""
-        options = ("cut", "groups", "labels", "points")
-        return tuple(f"--{name}" for name in options if getattr(self, name) is not None)
+        """Options that ask for groups and were given."""
+        group_options = ("cut", "groups", "labels", "points")
+        return tuple(f"--{name}" for name in group_options if getattr(self, name) is not None)

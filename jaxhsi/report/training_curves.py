@@ -1,4 +1,4 @@
-"""How a run of dgc went: its loss, and what a look at the probe said, over the steps."""
+"""How a run of dgc went: its loss, and the evaluation of its validation views, over the steps."""
 
 import json
 from pathlib import Path
@@ -15,63 +15,78 @@ CURVE_PANELS = (
     ("effective clusters", {"effective_clusters": ""}),
     ("agreement of two views' labels", {"agreement": ""}),
     ("loss", {"loss": ""}),
-    ("NMI with the look before", {"nmi": ""}),
-    ("VI from the look before (nats)", {"vi": ""}),
+    ("NMI with the evaluation before", {"nmi": ""}),
+    ("VI from the evaluation before (nats)", {"vi": ""}),
     (
         "distance to the nearest centre",
         {"mean_nearest_centre": "mean", "nearest_centre": "smallest"},
     ),
     ("variance of the embedding", {"variance": ""}),
 )
-"""Title, and the figures shown with their names in a legend."""
+"""Title of each panel, and the metrics in it with their names in a legend."""
+
+MAX_COLUMNS = 4
+"""Panels side by side."""
+
+MAX_MARKED_POINTS = 60
+"""Points of a curve that are marked; more would hide the line."""
+
+CURVE_COLOURS = (ESTIMATE_COLOUR, "#7f7f7f")
+
+Points = list[tuple[int, float]]
 
 
 def plot_training_curves(path: Path, metrics: Path, best_step: int) -> None:
-    """Eight panels from the lines of ``metrics.jsonl``; those without a figure are left out.
+    """Draw the lines of ``metrics.jsonl``; panels without a metric are left out.
 
     Args:
         path: of the picture.
-        metrics: lines of a run, of all its parts if it was resumed.
-        best_step: that is marked.
+        metrics: file of the metrics of a run, of all its parts if it was resumed.
+        best_step: step to mark.
     """
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    curves = [(title, _curves(rows, names)) for title, names in CURVE_PANELS]
-    curves = [(title, found) for title, found in curves if found]
-    columns = min(len(curves), 4)
-    height = -(-len(curves) // columns)
-    figure = Figure(figsize=(3.5 * columns, 2.6 * height))
-    for i, (title, found) in enumerate(curves):
-        panel = figure.add_subplot(height, columns, i + 1)
-        for colour, (name, points) in zip(
-            (ESTIMATE_COLOUR, "#7f7f7f"), found.items(), strict=False
-        ):
-            marker = "." if len(points) <= 60 else ""
-            panel.plot(*zip(*points, strict=True), marker, ls="-", color=colour, lw=1, label=name)
-        _mark(panel, best_step, next(iter(found.values())), f"best, step {best_step}" * (i == 0))
+    all_panels = [(title, _read_curves(rows, names)) for title, names in CURVE_PANELS]
+    panels_with_curves = [(title, curves) for title, curves in all_panels if curves]
+    columns = min(len(panels_with_curves), MAX_COLUMNS)
+    panel_rows = -(-len(panels_with_curves) // columns)
+    figure = Figure(figsize=(3.5 * columns, 2.6 * panel_rows))
+    for i, (title, curves) in enumerate(panels_with_curves):
+        panel = figure.add_subplot(panel_rows, columns, i + 1)
+        _draw_curves(panel, curves)
+        mark_label = f"best, step {best_step}" if i == 0 else ""
+        _mark_step(panel, best_step, next(iter(curves.values())), mark_label)
         panel.set_title(title, fontsize=9)
         panel.tick_params(labelsize=7)
         panel.margins(y=0.12)
-        if i >= len(curves) - columns:
+        if i >= len(panels_with_curves) - columns:
             panel.set_xlabel("step", fontsize=8)
-        if panel.get_legend_handles_labels()[0]:  # empty labels are not shown
+        if panel.get_legend_handles_labels()[0]:  # matplotlib leaves out empty labels
             panel.legend(fontsize=7)
     save_figure(figure, path)
 
 
-def _curves(rows: list[dict[str, Any]], names: dict[str, str]) -> dict[str, list]:
-    """Points (step, value) of each figure that is in the lines at all, by its shown name."""
-    found = {}
-    for name, shown in names.items():
+def _read_curves(rows: list[dict[str, Any]], legend_names: dict[str, str]) -> dict[str, Points]:
+    """Points (step, value) of each metric that occurs in the rows, by its name in the legend."""
+    curves = {}
+    for name, legend_name in legend_names.items():
         key = name if name == "loss" else f"{PREFIX}/{name}"
         points = [(row["step"], row[key]) for row in rows if key in row]
         if points:
-            found[shown] = points
-    return found
+            curves[legend_name] = points
+    return curves
 
 
-def _mark(panel: Axes, step: int, points: list, label: str) -> None:
-    """A line at the best step, and a dot where the curve was looked at then."""
-    panel.axvline(step, color=TRUTH_COLOUR, lw=0.8, ls="--")
-    for at, value in points:
-        if at == step:
-            panel.plot([at], [value], "o", color=TRUTH_COLOUR, ms=4, label=label)
+def _draw_curves(panel: Axes, curves: dict[str, Points]) -> None:
+    """Draw up to two curves."""
+    for colour, (legend_name, points) in zip(CURVE_COLOURS, curves.items(), strict=False):
+        marker = "." if len(points) <= MAX_MARKED_POINTS else ""
+        steps, values = zip(*points, strict=True)
+        panel.plot(steps, values, marker, ls="-", color=colour, lw=1, label=legend_name)
+
+
+def _mark_step(panel: Axes, marked_step: int, points: Points, label: str) -> None:
+    """A line at a step, and a dot on the curve if it has a value there."""
+    panel.axvline(marked_step, color=TRUTH_COLOUR, lw=0.8, ls="--")
+    for step, value in points:
+        if step == marked_step:
+            panel.plot([step], [value], "o", color=TRUTH_COLOUR, ms=4, label=label)

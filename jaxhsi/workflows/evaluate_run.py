@@ -19,7 +19,8 @@ from jaxhsi.cluster_groups import (
     match_group_names,
 )
 from jaxhsi.config.group import GroupConfig
-from jaxhsi.config.predict import EvaluateConfig, read_class_names, read_grouping
+from jaxhsi.config.grouping_files import read_class_names, read_grouping
+from jaxhsi.config.predict import EvaluateConfig
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.labels.label_map import LabelMap
 from jaxhsi.data.tiles import tiles

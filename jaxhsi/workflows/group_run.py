@@ -10,7 +10,7 @@ from rich.console import Console
 
 from jaxhsi.cluster_groups import Grouping, make_grouping
 from jaxhsi.config.group import GroupConfig
-from jaxhsi.config.predict import read_grouping, write_grouping
+from jaxhsi.config.grouping_files import read_grouping, write_grouping
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.clicks import Click, read_clicks
 from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxhsi.cluster_groups import Grouping
-from jaxhsi.config.predict import read_grouping
+from jaxhsi.config.grouping_files import read_grouping
 from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
 from jaxhsi.dgc.merge_tree import Tree, cut
 from jaxhsi.dgc.stability import Suggestion
@@ -83,7 +83,7 @@ def choose_grouping(
     Args:
         folder: of the run.
         num_clusters: number of clusters.
-        groups: groups as text or a YAML file, see :func:`jaxhsi.config.predict.read_grouping`.
+        groups: groups as text or a YAML file, see :func:`jaxhsi.config.grouping_files.read_grouping`.
         cut_groups: number of groups to cut the tree into.
         ignore_groups: use the clusters themselves, whatever groups are saved.
 

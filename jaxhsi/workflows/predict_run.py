@@ -9,7 +9,8 @@ from rich.console import Console
 
 from jaxhsi.cluster_groups import Grouping, make_grouping
 from jaxhsi.config.files import write_config
-from jaxhsi.config.predict import PredictConfig, write_grouping
+from jaxhsi.config.grouping_files import write_grouping
+from jaxhsi.config.predict import PredictConfig
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.exports import ClassMap, write_envi, write_geotiff
 from jaxhsi.data.open import open_sources

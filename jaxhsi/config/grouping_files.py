@@ -1,0 +1,84 @@
+"""Groups of clusters and names of classes, as options and YAML files give them."""
+
+from pathlib import Path
+
+import yaml
+
+from jaxhsi.cluster_groups import Grouping, make_grouping, parse_groups
+
+
+def read_grouping(groups_option: str, num_clusters: int) -> Grouping:
+    """The grouping that an option gives, as text or as a YAML file.
+
+    Args:
+        groups_option: text such as "background=0,3 tissue=1,2", or the path of a YAML file.
+        num_clusters: number of clusters k.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: another form, or groups that :func:`jaxhsi.cluster_groups.make_grouping`
+            refuses.
+
+    >>> read_grouping("tissue=0,2", 3).group_names
+    ('tissue', 'cluster 1')
+    """
+    if not groups_option.endswith((".yaml", ".yml")):
+        return make_grouping(parse_groups(groups_option), num_clusters)
+    path = Path(groups_option)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at {path}; --groups takes text or a YAML file")
+    try:
+        content = yaml.safe_load(path.read_text())
+        clusters_by_name = {str(name): _read_members(each) for name, each in content.items()}
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path} does not hold groups, lines such as "background: [0, 3]" ({error})'
+        ) from error
+    try:
+        return make_grouping(clusters_by_name, num_clusters)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read_members(yaml_value: object) -> list[int]:
+    """Clusters of a group; a single one needs no brackets."""
+    members = yaml_value if isinstance(yaml_value, list) else [yaml_value]
+    if any(isinstance(member, bool) or not isinstance(member, int) for member in members):
+        raise ValueError(f"{yaml_value} is no list of whole numbers")
+    return members
+
+
+def write_grouping(grouping: Grouping, path: Path, note: str = "") -> None:
+    """Write a grouping so that ``--groups`` reads it back.
+
+    Args:
+        grouping: to write.
+        path: of the YAML file.
+        note: comment at its top.
+    """
+    comment = "".join(f"# {line}\n" for line in note.splitlines())
+    members = yaml.safe_dump(grouping.members_by_name(), sort_keys=False, default_flow_style=None)
+    path.write_text(comment + members)
+
+
+def read_class_names(names_option: str) -> dict[int, str]:
+    """Class value -> name, from text such as "background=0 tissue=1".
+
+    Args:
+        names_option: the text.
+
+    Raises:
+        ValueError: another form, or a name or value that is given twice.
+
+    >>> read_class_names("background=0 tissue=1")
+    {0: 'background', 1: 'tissue'}
+    """
+    name_of_value: dict[int, str] = {}
+    for name, values in parse_groups(names_option).items():
+        for value in values:
+            if value in name_of_value or len(values) > 1:
+                raise ValueError(
+                    f"--class_names {names_option!r}: give each class value one name of its own"
+                )
+            name_of_value[value] = name
+    return name_of_value
