@@ -21,14 +21,14 @@ from jaxhsi.gmcr.amortised import Model
 from jaxhsi.gmcr.amortised import Options as NetworkOptions
 from jaxhsi.gmcr.amortised_training import train_amortised
 from jaxhsi.gmcr.component_pool import Options
-from jaxhsi.gmcr.component_ranges import ambiguity
-from jaxhsi.gmcr.diagnostics import certainty
-from jaxhsi.gmcr.fit import solve
+from jaxhsi.gmcr.component_ranges import rotational_ambiguity
+from jaxhsi.gmcr.diagnostics import assess_confidence
+from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.mixing import MODELS, Forward, in_units, linear
 from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale
-from jaxhsi.gmcr.nonlinear import PriorOf, judged, straightened
+from jaxhsi.gmcr.nonlinear import PriorFactory, goodness_of_fit, linearised
 from jaxhsi.gmcr.priors import Prior
-from jaxhsi.gmcr.whitening import in_frame
+from jaxhsi.gmcr.whitening import whiten_solution
 from jaxhsi.sharding import device_mesh
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.unmixing_model import UnmixingModel
@@ -45,7 +45,7 @@ def unmix(
     library: Float[np.ndarray | Array, "l c"] | None = None,
     library_names: Sequence[str] | None = None,
     mixing: str = "linear",
-    priors: Sequence[PriorOf] = (),
+    priors: Sequence[PriorFactory] = (),
     options: Options = Options(),  # noqa: B008 -- frozen
     network_options: NetworkOptions = NetworkOptions(),  # noqa: B008 -- frozen
     ranges: bool = True,
@@ -107,7 +107,7 @@ def unmix(
     spectra_scaled = spectra_raw / np.float32(unit)
     model = linear if mixing == "linear" else MODELS[mixing]()
     forward = in_units(model, unit) if isinstance(model, Forward) else model
-    solution = solve(
+    solution = fit_components(
         key,
         jnp.asarray(spectra_scaled),
         options,
@@ -126,11 +126,11 @@ def unmix(
             "no component stands out of the noise; look at the data, or lower the solver's "
             "evidence factor"
         )
-    goodness_of_fit = judged(spectra_scaled, solution, forward)
+    fit_statistics = goodness_of_fit(spectra_scaled, solution, forward)
     normalised, norms = _unit_components(solution)
-    linearised = np.asarray(straightened(spectra_scaled, solution, forward))
+    linearised_spectra = np.asarray(linearised(spectra_scaled, solution, forward))
     networks_key_options = replace(network_options, non_negative=options.non_negative)
-    networks = _train_networks(key, normalised, linearised, networks_key_options, on_progress)
+    networks = _train_networks(key, normalised, linearised_spectra, networks_key_options, on_progress)
     fixes_scale = any(isinstance(prior, Prior) and prior.total is not None for prior in priors)
     shared = isinstance(model, Forward) and not model.local
     unmixing_model = UnmixingModel(
@@ -140,7 +140,7 @@ def unmix(
         ),
         data_unit=unit,
         component_norms=norms * np.float32(unit) if fixes_scale else np.ones_like(norms),
-        noise_model=solution.departures._replace(spikes=None),
+        noise_model=solution.departures._replace(spike_mask=None),
         networks=networks,
         network_options=networks_key_options,
         mixing=mixing,
@@ -149,11 +149,11 @@ def unmix(
         axis_name=axis_name,
     )
     on_progress("confidence", 0)
-    diagnostics = certainty(normalised, linearised, options, seed=seed)
+    diagnostics = assess_confidence(normalised, linearised_spectra, options, seed=seed)
     boundaries = None
     if ranges:
         signs = options.non_negative
-        boundaries = ambiguity(normalised, linearised, non_negative=signs, on_progress=on_progress)
+        boundaries = rotational_ambiguity(normalised, linearised_spectra, non_negative=signs, on_progress=on_progress)
     components, concentrations = reported_scale(unmixing_model, normalised.concentrations)
     return UnmixingResult(
         model=unmixing_model,
@@ -164,7 +164,7 @@ def unmix(
         noise_model=solution.departures,
         converged=bool(solution.converged),
         mixing_parameters=solution.parameters,
-        goodness_of_fit=goodness_of_fit,
+        goodness_of_fit=fit_statistics,
         diagnostics=diagnostics,
         restarts=solution.opinions,
         ranges=boundaries,
@@ -269,7 +269,7 @@ def _train_networks(
     on_progress: OnProgress,
 ) -> Model:
     """Networks that unmix whitened spectra; they know linear mixtures of unit rows alone."""
-    solution_white, spectra_white = in_frame(solution, linearised)
+    solution_white, spectra_white = whiten_solution(solution, linearised)
     on_progress("networks", 0, options.steps)
 
     def report(step: int, info: NetworkInfo) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxhsi.gmcr.algorithm import Opinions
-from jaxhsi.gmcr.diagnostics import Certainty
-from jaxhsi.gmcr.goodness_of_fit import Misfit
+from jaxhsi.gmcr.diagnostics import ModelConfidence
+from jaxhsi.gmcr.goodness_of_fit import GoodnessOfFit
 from jaxhsi.gmcr.mixing import MODELS
-from jaxhsi.gmcr.model_confidence import Interval
-from jaxhsi.gmcr.noise_covariance import Noise
+from jaxhsi.gmcr.model_confidence import CountInterval
+from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import NoiseLaw
-from jaxhsi.gmcr.rotational_ambiguity import Turned
+from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries
 from jaxhsi.workflows.unmixing_model import (
     FitEvaluation,
     UnmixingModel,
@@ -76,13 +76,13 @@ class UnmixingResult:
     concentrations: Float32[np.ndarray, "n k"]
     noise_deviation: Float32[np.ndarray, " n"]
     noise_level: NoiseLaw
-    noise_model: Noise | None = None
+    noise_model: NoiseModel | None = None
     converged: bool = True
     mixing_parameters: Any = ()
-    goodness_of_fit: Misfit | None = None
-    diagnostics: Certainty | None = None
+    goodness_of_fit: GoodnessOfFit | None = None
+    diagnostics: ModelConfidence | None = None
     restarts: Opinions | None = None
-    ranges: Turned | None = None
+    ranges: BandBoundaries | None = None
     transform_function: Callable[[np.ndarray], np.ndarray] | None = None
 
     @property
@@ -98,12 +98,12 @@ class UnmixingResult:
     @property
     def confidence(self) -> Float32[np.ndarray, " k"] | None:
         """How sure each component is, 0 to 1; None where not estimated."""
-        return None if self.diagnostics is None else self.diagnostics.confidence
+        return None if self.diagnostics is None else self.diagnostics.component_confidence
 
     @property
-    def plausible_counts(self) -> Interval | None:
+    def plausible_counts(self) -> CountInterval | None:
         """Least and largest number of components that the data do not rule out."""
-        return None if self.diagnostics is None else self.diagnostics.plausible
+        return None if self.diagnostics is None else self.diagnostics.plausible_counts
 
     @property
     def offset(self) -> Float32[np.ndarray, " c"]:
@@ -242,7 +242,7 @@ class UnmixingResult:
         return components_figure(
             self.components,
             self.component_names,
-            ranges=None if self.ranges is None else self.ranges.spectrum,
+            ranges=None if self.ranges is None else self.ranges.boundary_spectra,
             axis=self.model.axis,
             axis_name=self.model.axis_name,
         )

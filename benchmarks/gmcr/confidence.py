@@ -24,8 +24,8 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.results_file import write_results
 from jaxhsi.data.synthetic.mixtures import MixtureOptions, mixtures
-from jaxhsi.gmcr.diagnostics import certainty
-from jaxhsi.gmcr.fit import solve
+from jaxhsi.gmcr.diagnostics import assess_confidence
+from jaxhsi.gmcr.fit import fit_components
 
 REAL = 0.8
 KINDS: dict[str, dict] = {
@@ -51,15 +51,17 @@ def rows(kind: str, count: int, seed: int) -> Iterator[dict]:
     """Each component of an answer: its evidence, the confidence given, and its true cosine."""
     options = MixtureOptions(num_components=count, **KINDS[kind])
     made = mixtures(jax.random.key(seed), 4 * count, options)
-    found = solve(jax.random.key(seed), made.data, restarts=1)
-    sure = certainty(found, np.asarray(made.data), around=1)
+    found = fit_components(jax.random.key(seed), made.data, restarts=1)
+    sure = assess_confidence(found, np.asarray(made.data), count_radius=1)
     cosines = found.components @ np.asarray(made.components).T
     cosines /= np.linalg.norm(made.components, axis=1)
     mine, true = linear_sum_assignment(-cosines)
     matched = np.zeros(len(cosines))
     matched[mine] = cosines[mine, true]
-    low, high = sure.plausible
-    for evidence, chance, cosine in zip(sure.evidence, sure.confidence, matched, strict=True):
+    low, high = sure.plausible_counts
+    for evidence, chance, cosine in zip(
+        sure.evidence_ratio, sure.component_confidence, matched, strict=True
+    ):
         yield {
             "kind": kind,
             "true": count,

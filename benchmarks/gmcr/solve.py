@@ -72,10 +72,10 @@ def solve_case(row: dict, case: Case) -> Found:
 
     from jaxhsi.config.gmcr import PriorOptions
     from jaxhsi.gmcr.component_pool import Options
-    from jaxhsi.gmcr.fit import solve
+    from jaxhsi.gmcr.fit import fit_components
     from jaxhsi.gmcr.mixing import Forward
     from jaxhsi.gmcr.noise_model import noise_scale
-    from jaxhsi.gmcr.nonlinear import judged
+    from jaxhsi.gmcr.nonlinear import goodness_of_fit
     from jaxhsi.unmixing import data_scale
 
     spectra = case.data.astype(np.float32)
@@ -85,7 +85,7 @@ def solve_case(row: dict, case: Case) -> Found:
     priors = PriorOptions(**row.get("priors", {}))
     library = None if case.library is None else case.library.astype(np.float32)
     start = time.perf_counter()
-    solution = solve(
+    solution = fit_components(
         jax.random.key(row["seed"]),
         x,
         options,
@@ -114,11 +114,11 @@ def solve_case(row: dict, case: Case) -> Found:
         answer = Answer(components * unit, codes, fit, offset, True)
     judgement = {}
     if len(components):
-        told = judged(x, solution, forward)
+        told = goodness_of_fit(x, solution, forward)
         noise = noise_scale(solution.noise, (x**2).mean(1))
         judgement = {
-            "curvature": float(told.curvature),
-            "misfit": float(told.total),
+            "curvature": float(told.nonlinearity_score),
+            "misfit": float(told.reduced_chi2),
             "noise": float(np.sqrt(np.mean(np.asarray(noise, float) ** 2))) * unit,
         }
     return Found(solution, answer, cost, judgement)

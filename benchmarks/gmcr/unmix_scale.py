@@ -105,7 +105,7 @@ def judge(run: Path, outs: dict[int, Path], scene: Path, sample: int) -> dict:
     flat = np.random.default_rng(2).choice(side**2, sample, replace=False)
     y, x = np.divmod(np.sort(flat), side)
     true = np.zeros((sample, len(rows)))
-    true[:, matched.found] = abundances(y, x)[:, matched.truth]
+    true[:, matched.found_index] = abundances(y, x)[:, matched.true_index]
     report = {"components": len(rows), "cosine_min": float(matched.cosine.min()), "sample": sample}
     found = {}
     for steps, out in outs.items():

@@ -39,7 +39,7 @@ from jaxhsi.gmcr.model_selection import (
     thorough,
     with_number,
 )
-from jaxhsi.gmcr.noise_covariance import Frame, Noise
+from jaxhsi.gmcr.noise_covariance import NoiseModel, NoiseWhitener
 from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale, residual_law
 from jaxhsi.gmcr.sparse_coding import CLOSED, used
 from jaxhsi.gmcr.spectral_library import with_library
@@ -81,7 +81,7 @@ class State(NamedTuple):
     counts: Int[Array, "2"]
     grown: Int[Array, ""]
     drift: Float[Array, ""]
-    noise: Noise | None = None
+    noise: NoiseModel | None = None
 
 
 class Info(NamedTuple):
@@ -172,7 +172,7 @@ class Solution(NamedTuple):
     gates: Float[Array, " k"]
     fixed: Bool[Array, " k"]
     converged: bool
-    departures: Noise
+    departures: NoiseModel
     parameters: Parameters = ()
     opinions: Opinions | None = None
 
@@ -191,7 +191,7 @@ def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
         survey: Survey,
         tried: Int[Array, ""] | int,
         slots: int,
-        frame: Frame | None = None,
+        frame: NoiseWhitener | None = None,
     ) -> State:
         xw, place = _whiten(x, survey.law), jnp.arange(slots)
         signal = jnp.arange(len(survey.basis)) < tried

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxhsi.gmcr.noise_covariance import Frame
+from jaxhsi.gmcr.noise_covariance import NoiseWhitener
 from jaxhsi.gmcr.sparse_coding import coefficient_price, sparse_codes, used
 from jaxhsi.linear_algebra import inverse
 
@@ -88,7 +88,7 @@ class Candidates(NamedTuple):
     components: Float[Array, "p c"]
     alive: Bool[Array, " p"]
     fixed: Bool[Array, " p"]
-    frame: Frame | None = None
+    frame: NoiseWhitener | None = None
 
     def keep(self, alive: Bool[Array, " p"]) -> "Candidates":
         """Without what is not in ``alive``."""
@@ -103,14 +103,14 @@ class Candidates(NamedTuple):
 
 
 def shape(
-    rows: Float[Array, "p c"], options: Options, frame: Frame | None = None
+    rows: Float[Array, "p c"], options: Options, frame: NoiseWhitener | None = None
 ) -> Float[Array, "p c"]:
     """Rows of unit length, non-negative where that is asked; zero rows stay.
 
     In a frame, it is the spectra behind the rows that are not negative.
     """
     if options.non_negative and frame is not None:
-        rows = jnp.maximum(rows @ frame.colour, 0) @ frame.whiten
+        rows = jnp.maximum(rows @ frame.colouring_matrix, 0) @ frame.whitening_matrix
     elif options.non_negative:
         rows = jnp.maximum(rows, 0)
     return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), 1e-9)

@@ -9,20 +9,20 @@ from jaxtyping import Array, Float
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.gmcr.algorithm import Solution
-from jaxhsi.gmcr.nonlinear import where_white
-from jaxhsi.gmcr.rotational_ambiguity import Mixture, Turned, turned
+from jaxhsi.gmcr.nonlinear import whiten_for_diagnostics
+from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries, FittedMixture, band_boundaries
 
-MOST = 24
+MAX_AMBIGUITY_COMPONENTS = 24
 """Components; the search takes as many times as long as there are, and each step longer."""
 
 
-def ambiguity(
+def rotational_ambiguity(
     solution: Solution,
     spectra: Float[np.ndarray | Array, "n c"],
     *,
     non_negative: bool = True,
     on_progress: OnProgress = ignore_progress,
-) -> Turned | None:
+) -> BandBoundaries | None:
     """The extremes of each component; None for more than 24 components.
 
     Args:
@@ -31,14 +31,14 @@ def ambiguity(
         non_negative: components and concentrations were not to be negative.
         on_progress: called with the extremes that were looked for.
     """
-    if len(solution.components) > MOST:
+    if len(solution.components) > MAX_AMBIGUITY_COMPONENTS:
         return None
-    framed, _, noise = where_white(solution, spectra)
-    mixture = Mixture(
+    framed, _, noise = whiten_for_diagnostics(solution, spectra)
+    mixture = FittedMixture(
         jnp.asarray(framed.concentrations) / noise,
         jnp.asarray(solution.components),
         jnp.asarray(framed.components),
         jnp.asarray(solution.concentrations != 0),
         jnp.asarray(solution.fixed),
     )
-    return jax.device_get(turned(mixture, non_negative, partial(on_progress, "ranges")))
+    return jax.device_get(band_boundaries(mixture, non_negative, partial(on_progress, "ranges")))

@@ -9,67 +9,77 @@ from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.algorithm import Solution
 from jaxhsi.gmcr.component_pool import Candidates, Options
-from jaxhsi.gmcr.model_confidence import Curve, Interval, confidence, held_out, interval
+from jaxhsi.gmcr.model_confidence import (
+    CountCurve,
+    CountInterval,
+    bi_cross_validation_error,
+    component_confidence,
+    plausible_interval,
+)
 from jaxhsi.gmcr.model_selection import Fit, one_more, refit, without_one
-from jaxhsi.gmcr.nonlinear import where_white
-from jaxhsi.gmcr.restarts import affordable, near
-from jaxhsi.gmcr.whitening import frame_of, unit_rows
+from jaxhsi.gmcr.nonlinear import whiten_for_diagnostics
+from jaxhsi.gmcr.restarts import counts_within_tolerance, default_num_restarts
+from jaxhsi.gmcr.whitening import solution_whitener, unit_rows
 
-AROUND = 3  # numbers on either side of the answer
+DEFAULT_COUNT_RADIUS = 3  # numbers on either side of the answer
 
 
-class Certainty(NamedTuple):
+class ModelConfidence(NamedTuple):
     """How sure an answer is.
 
     Attributes:
-        plausible: numbers of components that the data do not rule out.
-        confidence: how sure each component is, 0 to 1.
-        evidence: what each gains over what noise alone would.
-        curve: errors against the number of components.
+        plausible_counts: numbers of components that the data do not rule out.
+        component_confidence: how sure each component is, 0 to 1.
+        evidence_ratio: what each gains over what noise alone would.
+        count_curve: errors against the number of components.
     """
 
-    plausible: Interval
-    confidence: Float[np.ndarray, " k"]
-    evidence: Float[np.ndarray, " k"]
-    curve: Curve
+    plausible_counts: CountInterval
+    component_confidence: Float[np.ndarray, " k"]
+    evidence_ratio: Float[np.ndarray, " k"]
+    count_curve: CountCurve
 
 
-def certainty(
+def assess_confidence(
     solution: Solution,
     spectra: Float[np.ndarray | Array, "n c"],
     options: Options = Options(),  # noqa: B008 -- frozen
     *,
-    around: int | None = None,
+    count_radius: int | None = None,
     seed: int = 0,
-) -> Certainty:
+) -> ModelConfidence:
     """How sure the number of components is, and each of them.
 
     Args:
         solution: of these spectra.
         spectra: as linear mixtures, see `alternate.straightened`.
         options: that it was found under.
-        around: numbers of components to look at on either side of the answer; 3 if not given, 1
+        count_radius: numbers of components to look at on either side of the answer; 3 if not given, 1
             where the table is too large for restarts.
         seed: of the halves that are held out.
     """
-    framed, seen, noise = where_white(solution, spectra)
+    framed, seen, noise = whiten_for_diagnostics(solution, spectra)
     x, count = seen / noise, len(solution.components)
-    around = around or (AROUND if affordable(len(x), count + AROUND) > 1 else 1)
-    start = _refit(x, _pool(solution, framed.components, count + around), options)
-    fits = _path(x, start, around, options)
+    count_radius = count_radius or (
+        DEFAULT_COUNT_RADIUS
+        if default_num_restarts(len(x), count + DEFAULT_COUNT_RADIUS) > 1
+        else 1
+    )
+    start = _refit(x, _pool(solution, framed.components, count + count_radius), options)
+    fits = _path(x, start, count_radius, options)
     curve = _curve(x, fits, start, np.random.default_rng(seed), options)
     # Fitted anew, a component of the answer may be left without use: one less is plausible then.
-    low, high = interval(curve, _number(start), x.shape[1], options)
+    low, high = plausible_interval(curve, _number(start), x.shape[1], options)
     low, high = min(low, count), max(high, count)
     agreement = np.ones(count, np.float32)
     if solution.opinions is not None:
         agreement = solution.opinions.agreement
     if solution.opinions is not None and not solution.fixed.any():  # they knew no library
-        voted = near(solution.opinions, x.shape[1])
+        voted = counts_within_tolerance(solution.opinions, x.shape[1])
         low, high = min(low, voted.min()), max(high, voted.max())
-    sure = confidence(start._replace(worth=start.worth[:count]), jnp.asarray(agreement))
-    return Certainty(
-        Interval(int(low), int(high)),
+    sure = component_confidence(start._replace(worth=start.worth[:count]), jnp.asarray(agreement))
+    return ModelConfidence(
+        CountInterval(int(low), int(high)),
         np.asarray(sure),
         np.exp(np.asarray(start.worth[:count])),
         curve,
@@ -77,7 +87,8 @@ def certainty(
 
 
 _refit, _less, _more, _held_out = (
-    jax.jit(step, static_argnames="options") for step in (refit, without_one, one_more, held_out)
+    jax.jit(step, static_argnames="options")
+    for step in (refit, without_one, one_more, bi_cross_validation_error)
 )
 
 
@@ -87,7 +98,7 @@ def _pool(solution: Solution, rows: Float[np.ndarray, "k c"], slots: int) -> Can
     unit = np.pad(unit_rows(rows)[0], ((0, free), (0, 0))).astype(np.float32)
     alive = np.arange(slots) < len(rows)
     fixed = np.pad(np.asarray(solution.fixed), (0, free))
-    frame = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), frame_of(solution))
+    frame = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), solution_whitener(solution))
     return Candidates(jnp.asarray(unit), jnp.asarray(alive), jnp.asarray(fixed), frame)
 
 
@@ -110,7 +121,7 @@ def _number(fitted: Fit) -> int:
 
 def _curve(
     x: Array, fits: list[Fit], answer: Fit, draw: np.random.Generator, options: Options
-) -> Curve:
+) -> CountCurve:
     halves = np.split(draw.permutation(len(x))[: len(x) // 2 * 2], 2)
     bands = jnp.asarray(draw.permutation(x.shape[1]) < x.shape[1] // 2)
 
@@ -128,7 +139,7 @@ def _curve(
     hidden = np.stack([errors(fitted) for fitted in fits])
     reference = next(i for i, fitted in enumerate(fits) if fitted is answer)
     apart = hidden - hidden[reference]
-    return Curve(
+    return CountCurve(
         np.array([_number(fitted) for fitted in fits]),
         np.array([float(jnp.mean((x - f.codes @ f.pool.components) ** 2)) for f in fits]),
         hidden.mean(1),

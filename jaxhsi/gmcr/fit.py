@@ -21,39 +21,61 @@ from jaxhsi.gmcr.gates import open_probability
 from jaxhsi.gmcr.initialisation import Survey, survey
 from jaxhsi.gmcr.mixing import Aggregate, Forward, linear
 from jaxhsi.gmcr.noise_model import residual_law
-from jaxhsi.gmcr.nonlinear import PriorOf, alternate
-from jaxhsi.gmcr.restarts import affordable, agreement, vote
+from jaxhsi.gmcr.nonlinear import PriorFactory, fit_nonlinear
+from jaxhsi.gmcr.restarts import default_num_restarts, restart_agreement, select_restart
 from jaxhsi.gmcr.whitening import (
-    Ground,
-    in_data,
-    reconsidered,
-    reground,
-    survey_noise,
-    to_frame,
+    WhitenedData,
+    assume_white_noise,
+    rewhiten,
+    to_scaled,
+    to_white,
     unit_rows,
-    white_ground,
-    with_frame,
+    update_noise,
+    whiten_by_estimated_noise,
+    with_whitener,
 )
 from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
 
-SLOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072)
+POOL_SIZES = (
+    8,
+    16,
+    24,
+    32,
+    48,
+    64,
+    96,
+    128,
+    192,
+    256,
+    320,
+    384,
+    512,
+    640,
+    768,
+    1024,
+    1536,
+    2048,
+    3072,
+)
 """Sizes of pools, so that a new number of components seldom means a new compilation."""
-REDUNDANCY, ROOM = 1.2, 4
-_FAR = 2  # times a given number of components, from where on those found are of another kind
-_ANEW = 1 << 20  # keys of restarts are apart from those of the first one's steps
+CANDIDATES_PER_RANK, SPARE_SLOTS = 1.2, 4
+_MAX_COUNT_RATIO = (
+    2  # times a given number of components, from where on those found are of another kind
+)
+_RESTART_KEY_OFFSET = 1 << 20  # keys of restarts are apart from those of the first one's steps
 
 Spectra = Float[np.ndarray | Array, "n c"]
 
 
-def solve(
+def fit_components(
     key: Key[Array, ""],
     spectra: Spectra,
     options: Options = Options(),  # noqa: B008 -- frozen
     *,
     mixing: Forward | Aggregate = linear,
-    priors: Sequence[PriorOf] = (),
+    priors: Sequence[PriorFactory] = (),
     library: Float[np.ndarray | Array, "l m"] | None = None,
     num_components: int | None = None,
     num_candidates: int | None = None,
@@ -97,12 +119,12 @@ def solve(
             allow, a number of components beside a library, fewer than one restart.
     """
     x = np.asarray(spectra, np.float32)
-    _check(x, library, num_components, num_candidates)
+    _check_arguments(x, library, num_components, num_candidates)
     if restarts is not None and restarts < 1:
         raise ValueError(f"{restarts} restarts give no answer; at least 1 is needed")
     mesh = device_mesh(1, 1) if mesh is None else mesh
 
-    begin = survey_noise if mixing is linear else white_ground
+    begin = whiten_by_estimated_noise if mixing is linear else assume_white_noise
     restarts = restarts if mixing is linear else 1
     rounds = mixing is not linear or bool(priors)
 
@@ -110,17 +132,17 @@ def solve(
         kept = (logbook, checkpoints) if turn == 0 else (None, None)
         ground = begin(mesh, np.asarray(data))
         numbers = num_components, num_candidates, restarts
-        named = partial(_in_round, on_progress, turn) if rounds else on_progress
-        return _linear(key, ground, options, library, *numbers, *kept, mesh, named)
+        named = partial(_report_refinement, on_progress, turn) if rounds else on_progress
+        return _fit_linear(key, ground, options, library, *numbers, *kept, mesh, named)
 
     if not rounds:
         return unmix(x, 0)
-    return alternate(unmix, jnp.asarray(x), mixing, priors, options)
+    return fit_nonlinear(unmix, jnp.asarray(x), mixing, priors, options)
 
 
-def _linear(
+def _fit_linear(
     key: Array,
-    ground: Ground,
+    ground: WhitenedData,
     options: Options,
     library: Any,
     num_components: int | None,
@@ -131,37 +153,39 @@ def _linear(
     mesh: Mesh,
     on_progress: OnProgress,
 ) -> Solution:
-    run = _compiled(options)
+    run = _compiled_solver(options)
     on_progress("start", 0)
     # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
     # other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
-        begun = replicate(mesh, _start(run, ground, num_components, num_candidates))
-        restarts = restarts or affordable(len(ground.x), len(begun.logits))
-        first = _resumed(jax.tree.map(jnp.copy, begun), ground, checkpoints, mesh)
-        named = [partial(on_progress, _stage(turn, restarts)) for turn in range(restarts)]
-        found = [_phases(run, key, *first, options, logbook, checkpoints, mesh, named[0])]
+        begun = replicate(mesh, _initial_state(run, ground, num_components, num_candidates))
+        restarts = restarts or default_num_restarts(len(ground.x_white), len(begun.logits))
+        first = _restore(jax.tree.map(jnp.copy, begun), ground, checkpoints, mesh)
+        named = [partial(on_progress, _restart_stage(turn, restarts)) for turn in range(restarts)]
+        found = [_run_phases(run, key, *first, options, logbook, checkpoints, mesh, named[0])]
         for turn in range(1, restarts):
             state = jax.tree.map(jnp.copy, begun)  # steps use it up
-            anew = jax.random.fold_in(key, _ANEW + turn)
-            found.append(_phases(run, anew, state, ground, options, None, None, mesh, named[turn]))
-        if not ground.given:
+            anew = jax.random.fold_in(key, _RESTART_KEY_OFFSET + turn)
+            found.append(
+                _run_phases(run, anew, state, ground, options, None, None, mesh, named[turn])
+            )
+        if not ground.noise_is_fixed:
             on_progress("comparison of restarts", 0)
-            found = [(run.corner(state, its.x), its) for state, its in found]
-        best, counts, lengths = vote(run.describe, found)
+            found = [(run.corner(state, its.x_white), its) for state, its in found]
+        best, counts, lengths = select_restart(run.describe, found)
         if num_components is not None and num_components in counts:
             best = int(np.argmin(np.where(counts == num_components, lengths, np.inf)))
         state, ground = found[best]
         if num_components is not None:
             on_progress(f"{num_components} components", 0)
-            state = _numbered(run, state, ground, num_components)
+            state = _with_given_number(run, state, ground, num_components)
         if library is not None:
             on_progress("library", 0)
-            known = to_frame(jnp.asarray(library, jnp.float32), ground.frame)
-            state = run.identify(state, ground.x, known)
+            known = to_white(jnp.asarray(library, jnp.float32), ground.whitener)
+            state = run.identify(state, ground.x_white, known)
         others = found[:best] + found[best + 1 :]
-        shared = agreement(run.describe, (state, ground), others, options)
-        answer = _solution(run, state, ground, Opinions(counts, lengths - lengths[best], shared))
+        shared = restart_agreement(run.describe, (state, ground), others, options)
+        answer = _as_solution(run, state, ground, Opinions(counts, lengths - lengths[best], shared))
     number = len(answer.components)
     if num_components is not None and number < num_components:
         logging.getLogger(__name__).warning(
@@ -170,7 +194,7 @@ def _linear(
     return answer
 
 
-def _numbered(run: Solver, state: State, ground: Ground, number: int) -> State:
+def _with_given_number(run: Solver, state: State, ground: WhitenedData, number: int) -> State:
     """The state with a given number of components: from its own, or from as many pure spectra.
 
     Where the data hold far more components than are asked for, as images do, the weakest of them
@@ -179,32 +203,35 @@ def _numbered(run: Solver, state: State, ground: Ground, number: int) -> State:
     count = int(state.pool.alive.sum())
     if count == number:
         return state
-    tried = [state] if count <= _FAR * number else []
+    tried = [state] if count <= _MAX_COUNT_RATIO * number else []
     made = [
-        run.numbered(start, ground.x, number)
-        for start in (*tried, _begun(run, ground, _survey(ground.x), number, len(state.logits)))
+        run.numbered(start, ground.x_white, number)
+        for start in (
+            *tried,
+            _purest_spectra_state(run, ground, _survey(ground.x_white), number, len(state.logits)),
+        )
     ]
 
     def length(each: State) -> float:
-        return float(run.describe(state._replace(pool=each.pool), ground.x).length)
+        return float(run.describe(state._replace(pool=each.pool), ground.x_white).length)
 
     best = min(made, key=length) if len(made) > 1 else made[0]
     return state._replace(pool=best.pool, law=best.law, logits=best.logits)
 
 
-def _resumed(
-    state: State, ground: Ground, checkpoints: Checkpoints | None, mesh: Mesh
-) -> tuple[State, Ground]:
+def _restore(
+    state: State, ground: WhitenedData, checkpoints: Checkpoints | None, mesh: Mesh
+) -> tuple[State, WhitenedData]:
     """State and ground of the newest checkpoint, if there is one."""
     if checkpoints is None or checkpoints.latest() is None:
         return state, ground
-    bare = checkpoints.restore(with_frame(state, None))
-    ground = reground(mesh, ground, jax.device_get(bare.noise))
-    return with_frame(bare, ground.frame), ground
+    bare = checkpoints.restore(with_whitener(state, None))
+    ground = rewhiten(mesh, ground, jax.device_get(bare.noise))
+    return with_whitener(bare, ground.whitener), ground
 
 
 @cache
-def _compiled(options: Options) -> Solver:
+def _compiled_solver(options: Options) -> Solver:
     """The solver's functions under jit, kept for further calls."""
     made = solver(options)
     return Solver(
@@ -223,70 +250,74 @@ def _compiled(options: Options) -> Solver:
 _survey = jax.jit(survey)
 
 
-def _start(run: Solver, ground: Ground, given: int | None, candidates: int | None) -> State:
-    found = _survey(ground.x)
-    wanted = candidates or math.ceil(REDUNDANCY * int(found.rank)) + 2
-    tried = max(1, min(wanted, min(ground.x.shape) - 1))
-    least = max(tried, given or 0) + ROOM
-    slots = next((size for size in SLOTS if size >= least), least)
-    return _begun(run, ground, found, tried, slots)
+def _initial_state(
+    run: Solver, ground: WhitenedData, given: int | None, candidates: int | None
+) -> State:
+    found = _survey(ground.x_white)
+    wanted = candidates or math.ceil(CANDIDATES_PER_RANK * int(found.rank)) + 2
+    tried = max(1, min(wanted, min(ground.x_white.shape) - 1))
+    least = max(tried, given or 0) + SPARE_SLOTS
+    slots = next((size for size in POOL_SIZES if size >= least), least)
+    return _purest_spectra_state(run, ground, found, tried, slots)
 
 
-def _begun(run: Solver, ground: Ground, found: Survey, tried: int, slots: int) -> State:
+def _purest_spectra_state(
+    run: Solver, ground: WhitenedData, found: Survey, tried: int, slots: int
+) -> State:
     """A pool of the purest spectra of the data."""
-    begun = run.init(ground.x, found, tried, slots, ground.frame)
-    return begun._replace(noise=jax.tree.map(jnp.array, ground.noise))
+    begun = run.init(ground.x_white, found, tried, slots, ground.whitener)
+    return begun._replace(noise=jax.tree.map(jnp.array, ground.noise_model))
 
 
-def _phases(
+def _run_phases(
     run: Solver,
     key: Array,
     state: State,
-    ground: Ground,
+    ground: WhitenedData,
     options: Options,
     logbook: Logbook | None,
     checkpoints: Checkpoints | None,
     mesh: Mesh,
     on_progress: OnProgress,
-) -> tuple[State, Ground]:
+) -> tuple[State, WhitenedData]:
     """Phases until one changes nothing, the noise that it leaves included."""
     on_progress(int(state.step))
     with nullcontext() if logbook is None else logbook.open(bar=False):
         while not converged(state) and int(state.phase) < options.phases:
             for _ in range(options.steps // options.refresh):
                 number = int(state.step)
-                state, info = run.epoch(jax.random.fold_in(key, number), state, ground.x)
+                state, info = run.epoch(jax.random.fold_in(key, number), state, ground.x_white)
                 number += options.refresh
                 info = jax.device_get(info)
                 if logbook is not None:
                     logbook.write(number, info._asdict())
                 note = f"loss {info.loss:.4g}, {info.active} components"
                 on_progress(number, None, note)
-            state = run.settle(state, ground.x)
+            state = run.settle(state, ground.x_white)
             if converged(state):
-                codes = np.asarray(run.unmix(state, ground.x), np.float64)
-                state, ground = reconsidered(mesh, ground, state, codes)
+                codes = np.asarray(run.unmix(state, ground.x_white), np.float64)
+                state, ground = update_noise(mesh, ground, state, codes)
             if checkpoints is not None:
-                checkpoints.save(int(state.phase), with_frame(state, None))
+                checkpoints.save(int(state.phase), with_whitener(state, None))
     return state, ground
 
 
-def _stage(turn: int, restarts: int) -> str:
+def _restart_stage(turn: int, restarts: int) -> str:
     return "components" if restarts == 1 else f"components, restart {turn + 1} of {restarts}"
 
 
-def _in_round(on_progress: OnProgress, turn: int, stage: str, *progress: Any) -> None:
+def _report_refinement(on_progress: OnProgress, turn: int, stage: str, *progress: Any) -> None:
     on_progress(f"round {turn + 1}: {stage}", *progress)
 
 
-def _solution(run: Solver, state: State, ground: Ground, opinions: Opinions) -> Solution:
-    codes = np.asarray(run.unmix(state, ground.x))
+def _as_solution(run: Solver, state: State, ground: WhitenedData, opinions: Opinions) -> Solution:
+    codes = np.asarray(run.unmix(state, ground.x_white))
     pool, chance = jax.device_get((state.pool, open_probability(state.logits)))
     components, law = pool.components, state.law
-    if ground.frame is not None:
-        components, sizes = unit_rows(in_data(components, pool.frame))
+    if ground.whitener is not None:
+        components, sizes = unit_rows(to_scaled(components, pool.frame))
         codes = codes * sizes
-        data = jnp.asarray(ground.filled - ground.noise.offset, jnp.float32)
+        data = jnp.asarray(ground.filled_scaled - ground.noise_model.offset, jnp.float32)
         law = residual_law(data, jnp.asarray(codes), jnp.asarray(components))
     kept = np.flatnonzero(pool.alive & (codes != 0).any(0))
     kept = kept[np.argsort(-(codes[:, kept] ** 2).sum(0), kind="stable")]
@@ -304,12 +335,14 @@ def _solution(run: Solver, state: State, ground: Ground, opinions: Opinions) -> 
         chance[kept],
         pool.fixed[kept],
         done,
-        ground.noise._replace(spikes=ground.spikes),
+        ground.noise_model._replace(spike_mask=ground.spike_mask),
         opinions=opinions._replace(agreement=opinions.agreement[kept]),
     )
 
 
-def _check(x: np.ndarray, library: Any, components: int | None, candidates: int | None) -> None:
+def _check_arguments(
+    x: np.ndarray, library: Any, components: int | None, candidates: int | None
+) -> None:
     count, bands = x.shape
     if count < 3 or bands < 2:
         raise ValueError(

@@ -13,38 +13,38 @@ from jaxhsi.gmcr.mixing import Forward, linear
 from jaxhsi.gmcr.noise_model import NoiseLaw, degrees_of_freedom, noise_scale
 
 ArrayLike = Array | np.ndarray
-SUSPECT = 6.0
+NONLINEARITY_THRESHOLD = 6.0
 """Curvature above this is not noise: it would be so once in 2000 tables."""
 
-COARSE = 1.5
+REDUCED_CHI2_THRESHOLD = 1.5
 """A total above this is not noise either, by far: it is the mean of thousands of values."""
 
-_TINY = 1e-20
+_MIN_MEAN_SQUARE = 1e-20
 
 
-class Misfit(NamedTuple):
+class GoodnessOfFit(NamedTuple):
     """Squared residuals in noise units per degree of freedom: 1 is noise alone.
 
     Attributes:
-        total: of all values.
-        samples: of each spectrum.
-        bands: of each band.
-        curvature: what curved mixing would take off the residual per direction, see `misfit`.
+        reduced_chi2: of all values.
+        spectrum_chi2: of each spectrum.
+        band_chi2: of each band.
+        nonlinearity_score: what curved mixing would take off the residual per direction, see `residual_statistics`.
     """
 
-    total: Float[ArrayLike, ""]
-    samples: Float[ArrayLike, " n"]
-    bands: Float[ArrayLike, " c"]
-    curvature: Float[ArrayLike, ""]
+    reduced_chi2: Float[ArrayLike, ""]
+    spectrum_chi2: Float[ArrayLike, " n"]
+    band_chi2: Float[ArrayLike, " c"]
+    nonlinearity_score: Float[ArrayLike, ""]
 
 
 @partial(jax.jit, static_argnames="forward")
-def misfit(
+def residual_statistics(
     x: Float[Array, "n c"],
-    noise: Float[Array, "n #c"],
-    found: Refined,
+    noise_deviation: Float[Array, "n #c"],
+    refined_fit: Refined,
     forward: Forward,
-) -> Misfit:
+) -> GoodnessOfFit:
     """Residuals against the noise, by spectrum and by band, and a test of the forward model.
 
     A noise law that was fitted to the residual makes `total` about 1 whatever the model is. The
@@ -55,27 +55,27 @@ def misfit(
 
     Source: score test, Rao 1948; for non-linear mixing Altmann et al. 2013 (IEEE TIP 22, 1267).
     """
-    (c, s), parameters = found
-    residual = (x - forward.spectra(parameters, c, s)) / noise
+    (c, s), parameters = refined_fit
+    residual = (x - forward.spectra(parameters, c, s)) / noise_deviation
     bands = x.shape[1]
-    deviation = jnp.mean(jnp.broadcast_to(noise, x.shape), axis=1)
+    deviation = jnp.mean(jnp.broadcast_to(noise_deviation, x.shape), axis=1)
     # Only ratios of deviations matter; near 1 they keep the sums in float32's range.
     free = degrees_of_freedom(c, deviation / jnp.min(deviation), bands)
     squares = residual**2
     total = jnp.sum(squares) / jnp.sum(free)
-    return Misfit(
+    return GoodnessOfFit(
         total,
         jnp.sum(squares, axis=1) / free,
         jnp.sum(squares, axis=0) * bands / jnp.sum(free),
-        _curvature(residual / jnp.sqrt(total), noise, found),
+        _nonlinearity_score(residual / jnp.sqrt(total), noise_deviation, refined_fit),
     )
 
 
-def spectrum_misfit(
+def spectrum_reduced_chi2(
     x: Float[Array, "n c"],
     concentrations: Float[Array, "n k"],
     components: Float[Array, "k c"],
-    law: NoiseLaw,
+    noise_law: NoiseLaw,
 ) -> Float[Array, " n"]:
     """Squared residual over what the noise law expects, per degree of freedom, of new spectra.
 
@@ -86,14 +86,14 @@ def spectrum_misfit(
         x: where noise is white.
         concentrations: c.
         components: S, likewise.
-        law: of the noise there.
+        noise_law: of the noise there.
     """
-    scale = noise_scale(law, jnp.maximum(jnp.mean(x**2, axis=1), _TINY))
+    scale = noise_scale(noise_law, jnp.maximum(jnp.mean(x**2, axis=1), _MIN_MEAN_SQUARE))
     free = jnp.maximum(x.shape[1] - jnp.sum(concentrations != 0, axis=1), 1)
     return jnp.sum((x - linear(concentrations, components)) ** 2, axis=1) / scale**2 / free
 
 
-def _curvature(
+def _nonlinearity_score(
     residual: Float[Array, "n c"], noise: Float[Array, "n #c"], found: Refined
 ) -> Float[Array, ""]:
     c, s = found.factors

@@ -18,16 +18,16 @@ class FitSums(NamedTuple):
     """Sums over spectra from which nMSE and R2 follow; they add up over mini-batches and devices.
 
     Attributes:
-        residual: squared residual.
-        signal: squared data.
-        total: data, per band.
-        count: number of spectra.
+        squared_residual: squared residual.
+        squared_signal: squared data.
+        band_totals: data, per band.
+        num_spectra: number of spectra.
     """
 
-    residual: Float[Array, ""]
-    signal: Float[Array, ""]
-    total: Float[Array, " c"]
-    count: Float[Array, ""]
+    squared_residual: Float[Array, ""]
+    squared_signal: Float[Array, ""]
+    band_totals: Float[Array, " c"]
+    num_spectra: Float[Array, ""]
 
 
 def fit_sums(
@@ -72,37 +72,42 @@ def _entries(x: Array, reconstructed: Array, mode: str, eps: float) -> Array:
     raise ValueError(f"mode {mode!r} is unknown; use 'dense', 'threshold' or 'mask'")
 
 
-def combine(first: FitSums, second: FitSums) -> FitSums:
+def combine_sums(first: FitSums, second: FitSums) -> FitSums:
     """Sums of both batches."""
     return jax.tree.map(jnp.add, first, second)
 
 
 def nmse(sums: FitSums) -> Float[Array, ""]:
     """Squared residual as a share of the squared data, ||x - y||^2 / ||x||^2 >= 0."""
-    return sums.residual / sums.signal
+    return sums.squared_residual / sums.squared_signal
 
 
 def r2(sums: FitSums) -> Float[Array, ""]:
     """1 - ||x - y||^2 / sum_ij (x_ij - mean_i x_ij)^2, at most 1; each band has its own mean."""
-    centred = sums.signal - jnp.square(sums.total / sums.count).sum() * sums.count
-    return 1 - sums.residual / centred
+    centred = (
+        sums.squared_signal
+        - jnp.square(sums.band_totals / sums.num_spectra).sum() * sums.num_spectra
+    )
+    return 1 - sums.squared_residual / centred
 
 
-class Matches(NamedTuple):
+class ComponentMatches(NamedTuple):
     """Pairs of components, by falling cosine.
 
     Attributes:
         cosine: in -1..1.
-        found: row among the found components.
-        truth: row among the true ones.
+        found_index: row among the found components.
+        true_index: row among the true ones.
     """
 
     cosine: Float[np.ndarray, " m"]
-    found: Int[np.ndarray, " m"]
-    truth: Int[np.ndarray, " m"]
+    found_index: Int[np.ndarray, " m"]
+    true_index: Int[np.ndarray, " m"]
 
 
-def matched_cosines(found: Float[ArrayLike, "k c"], truth: Float[ArrayLike, "t d"]) -> Matches:
+def matched_cosines(
+    found_components: Float[ArrayLike, "k c"], true_components: Float[ArrayLike, "t d"]
+) -> ComponentMatches:
     """One-to-one pairs of found and true components with the largest sum of cosines.
 
     min(k, t) pairs; a row of zeros has cosine 0 with everything. Host NumPy, float64.
@@ -110,17 +115,17 @@ def matched_cosines(found: Float[ArrayLike, "k c"], truth: Float[ArrayLike, "t d
     Raises:
         ValueError: the numbers of bands differ.
     """
-    found, truth = _unit(found), _unit(truth)
-    if found.shape[1] != truth.shape[1]:
+    found_components, true_components = _unit(found_components), _unit(true_components)
+    if found_components.shape[1] != true_components.shape[1]:
         raise ValueError(
-            f"found components have {found.shape[1]} bands and the truth {truth.shape[1]};"
+            f"found components have {found_components.shape[1]} bands and the truth {true_components.shape[1]};"
             " bring both to the same axis"
         )
-    cosines = found @ truth.T
+    cosines = found_components @ true_components.T
     rows, columns = linear_sum_assignment(cosines, maximize=True)
     order = np.argsort(-cosines[rows, columns], kind="stable")
     rows, columns = rows[order], columns[order]
-    return Matches(cosines[rows, columns], rows, columns)
+    return ComponentMatches(cosines[rows, columns], rows, columns)
 
 
 def _unit(rows: ArrayLike) -> Float[np.ndarray, "k c"]:

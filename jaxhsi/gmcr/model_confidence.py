@@ -13,46 +13,46 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxhsi.gmcr.component_pool import Candidates, Options, coefficient_cost, encode, free_price
 from jaxhsi.gmcr.model_selection import Fit, refit
 
-DOUBT = 2.0
+UNCERTAIN_GAIN_FACTOR = 2.0
 """Times its price: what a component may save and yet be none, where noise is not quite as taken."""
-CHANCE = 1.1
+CHANCE_GAIN_FACTOR = 1.1
 """Times its price: what the next component gains on noise alone once in a thousand tables.
 
 The largest singular value of n x c white noise exceeds sqrt(n) + sqrt(c) by a few times
 (sqrt(n) + sqrt(c)) (1/sqrt(n) + 1/sqrt(c))^(1/3) in its square (Johnstone 2001, Ann. Stat. 29).
 """
-_SURE, _STEEP = 0.4, 5.0  # see `confidence`
+_LOGISTIC_MIDPOINT, _LOGISTIC_SLOPE = 0.4, 5.0  # see `component_confidence`
 
 
-class Curve(NamedTuple):
+class CountCurve(NamedTuple):
     """What each number of components leaves, ascending.
 
     Attributes:
-        counts: numbers of components around that of the answer.
-        residual: mean squared residual of a value; about 1 is noise.
-        held_out: the same of entries that took no part in the fit, see `held_out`.
-        spread: standard error of `held_out` less that of the answer, over spectra.
-        lengths: of the description, beyond that of the answer, as `select.fit` has it.
+        component_counts: numbers of components around that of the answer.
+        mean_square_residual: mean squared residual of a value; about 1 is noise.
+        held_out_error: the same of entries that took no part in the fit, see `held_out_error`.
+        held_out_standard_error: standard error of `held_out_error` less that of the answer, over spectra.
+        description_lengths: of the description, beyond that of the answer, as `select.fit` has it.
     """
 
-    counts: Int[np.ndarray, " m"]
-    residual: Float[np.ndarray, " m"]
-    held_out: Float[np.ndarray, " m"]
-    spread: Float[np.ndarray, " m"]
-    lengths: Float[np.ndarray, " m"]
+    component_counts: Int[np.ndarray, " m"]
+    mean_square_residual: Float[np.ndarray, " m"]
+    held_out_error: Float[np.ndarray, " m"]
+    held_out_standard_error: Float[np.ndarray, " m"]
+    description_lengths: Float[np.ndarray, " m"]
 
 
-class Interval(NamedTuple):
+class CountInterval(NamedTuple):
     """Least and largest number of components that are plausible."""
 
     low: int
     high: int
 
 
-def held_out(
-    given: Float[Array, "m c"],
-    hidden: Float[Array, "n c"],
-    seen: Bool[Array, " c"],
+def bi_cross_validation_error(
+    training_spectra: Float[Array, "m c"],
+    test_spectra: Float[Array, "n c"],
+    coded_bands: Bool[Array, " c"],
     pool: Candidates,
     options: Options,
 ) -> Float[Array, " n"]:
@@ -63,48 +63,50 @@ def held_out(
     concentrations know the entries that are scored.
 
     Args:
-        given: rows to fit.
-        hidden: rows to predict.
-        seen: bands that these are coded from.
+        training_spectra: rows to fit.
+        test_spectra: rows to predict.
+        coded_bands: bands that these are coded from.
         pool: to begin with.
         options: of the solver.
 
     Source: Owen and Perry 2009 (Ann. Appl. Stat. 3, 564).
     """
-    fitted = refit(given, pool, options).pool
-    part = fitted.components * seen
+    fitted = refit(training_spectra, pool, options).pool
+    part = fitted.components * coded_bands
     size = jnp.maximum(jnp.linalg.norm(part, axis=1), 1e-6)
     shown = fitted._replace(components=part / size[:, None])
-    codes = encode(hidden * seen, shown, options, coefficient_cost(fitted)) / size
-    left = jnp.where(seen, 0.0, hidden - codes @ fitted.components)
-    return jnp.sum(left**2, axis=1) / jnp.sum(~seen)
+    codes = encode(test_spectra * coded_bands, shown, options, coefficient_cost(fitted)) / size
+    left = jnp.where(coded_bands, 0.0, test_spectra - codes @ fitted.components)
+    return jnp.sum(left**2, axis=1) / jnp.sum(~coded_bands)
 
 
-def interval(curve: Curve, count: int, bands: int, options: Options) -> Interval:
+def plausible_interval(
+    curve: CountCurve, num_components: int, num_bands: int, options: Options
+) -> CountInterval:
     """Numbers next to the answer that describe the data nearly as well.
 
-    One less is plausible where the weakest component saves no more than `DOUBT` prices beyond its
+    One less is plausible where the weakest component saves no more than `UNCERTAIN_GAIN_FACTOR` prices beyond its
     own, or where held-out entries are no worse without it; one more, where the next would gain more
-    than `CHANCE` times its price, which noise seldom does.
+    than `CHANCE_GAIN_FACTOR` times its price, which noise seldom does.
     """
-    price = float(free_price(jnp.ones(()), bands))
-    at = {int(number): i for i, number in enumerate(curve.counts)}
-    low = high = count
+    price = float(free_price(jnp.ones(()), num_bands))
+    at = {int(number): i for i, number in enumerate(curve.component_counts)}
+    low = high = num_components
     while low - 1 in at:
-        saved = curve.lengths[at[low - 1]] - curve.lengths[at[low]]
-        worse = curve.held_out[at[low - 1]] > curve.held_out[at[low]]
-        if saved > DOUBT * price and worse:
+        saved = curve.description_lengths[at[low - 1]] - curve.description_lengths[at[low]]
+        worse = curve.held_out_error[at[low - 1]] > curve.held_out_error[at[low]]
+        if saved > UNCERTAIN_GAIN_FACTOR * price and worse:
             break
         low -= 1
     while high + 1 in at:
-        longer = curve.lengths[at[high + 1]] - curve.lengths[at[high]]
-        if longer > (options.margin - CHANCE) * price:
+        longer = curve.description_lengths[at[high + 1]] - curve.description_lengths[at[high]]
+        if longer > (options.margin - CHANCE_GAIN_FACTOR) * price:
             break
         high += 1
-    return Interval(low, high)
+    return CountInterval(low, high)
 
 
-def confidence(fitted: Fit, agreement: Float[Array, " p"]) -> Float[Array, " p"]:
+def component_confidence(fitted: Fit, agreement: Float[Array, " p"]) -> Float[Array, " p"]:
     """How sure each component is, 0 to 1: what restarts say, times what its evidence does.
 
     Evidence is the logarithm of what it gains over what noise would; of it a logistic curve is
@@ -112,4 +114,4 @@ def confidence(fitted: Fit, agreement: Float[Array, " p"]) -> Float[Array, " p"]
     components that `benchmarks/gmcr/confidence.py` finds in 120 tables under fifteen kinds of noise
     and mixing, of which two are false, of evidence 0.39 and 0.98: true to their sum, and no more.
     """
-    return agreement / (1 + jnp.exp(-_STEEP * (fitted.worth - _SURE)))
+    return agreement / (1 + jnp.exp(-_LOGISTIC_SLOPE * (fitted.worth - _LOGISTIC_MIDPOINT)))

@@ -20,7 +20,7 @@ from jaxhsi.gmcr.component_pool import (
     price,
     shape,
 )
-from jaxhsi.gmcr.noise_covariance import Frame
+from jaxhsi.gmcr.noise_covariance import NoiseWhitener
 from jaxhsi.gmcr.sparse_coding import used
 from jaxhsi.linear_algebra import solve
 
@@ -272,7 +272,7 @@ def _spike(
     start: Float[Array, " c"],
     cost: Array,
     options: Options,
-    frame: Frame | None,
+    frame: NoiseWhitener | None,
 ) -> tuple[Float[Array, " c"], Float[Array, " n"]]:
     """A sparse rank-one fit of the residual by power iterations: spectrum and amounts."""
 

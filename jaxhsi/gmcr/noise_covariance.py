@@ -11,92 +11,106 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from scipy.linalg import solve_toeplitz, solve_triangular, toeplitz
 
-DEGREES = 4
+NUM_POLYNOMIALS = 4
 """Legendre polynomials of drift and offset: 0..3."""
-_MOST_LAGS = 10
-_STRICT = 3.0  # multiple of a parameter's price by the Bayesian information criterion
-_CHANNELS = 0.01  # least variance of the channels' log variances that matters: 5 % of deviation
-_FLOOR = 1e-4  # of the noise that is not correlated, so that its inverse stays in float32
-_SAME_COLOUR, _SAME_OFFSET = 0.01, 0.1
-_STABLE = 0.999  # root of an AR process that counts as one
-_SURE = 4.0  # standard errors by which drift must exceed the noise
+_MAX_AR_ORDER = 10
+_BIC_FACTOR = 3.0  # multiple of a parameter's price by the Bayesian information criterion
+_MIN_LOG_VARIANCE_SPREAD = (
+    0.01  # least variance of the channels' log variances that matters: 5 % of deviation
+)
+_UNCORRELATED_FLOOR = (
+    1e-4  # of the noise that is not correlated, so that its inverse stays in float32
+)
+_DIVERGENCE_TOLERANCE, _OFFSET_TOLERANCE = 0.01, 0.1
+_MAX_AR_ROOT = 0.999  # root of an AR process that counts as one
+_DRIFT_STANDARD_ERRORS = 4.0  # standard errors by which drift must exceed the noise
 
 
-class Noise(NamedTuple):
+class NoiseModel(NamedTuple):
     """What was found out about noise beside its level; `white_noise` says the neutral values.
 
     Attributes:
-        channels: deviation of each channel, of mean square 1.
-        correlation: coefficients of an AR process along the axis, 0 beyond its order.
-        drift: deviation of each Legendre polynomial, unit vectors, in units of the noise's; it
+        band_deviations: deviation of each channel, of mean square 1.
+        ar_coefficients: coefficients of an AR process along the axis, 0 beyond its order.
+        drift_deviations: deviation of each Legendre polynomial, unit vectors, in units of the noise's; it
             comes with the light and not with the channels, and so these do not scale it.
         offset: added to every spectrum, in the units of the data.
-        spikes: entries that were left out; None if there are none.
+        spike_mask: entries that were left out; None if there are none.
     """
 
-    channels: Float[np.ndarray, " c"]
-    correlation: Float[np.ndarray, " p"]
-    drift: Float[np.ndarray, " k"]
+    band_deviations: Float[np.ndarray, " c"]
+    ar_coefficients: Float[np.ndarray, " p"]
+    drift_deviations: Float[np.ndarray, " k"]
     offset: Float[np.ndarray, " c"]
-    spikes: Bool[np.ndarray, "n c"] | None = None
+    spike_mask: Bool[np.ndarray, "n c"] | None = None
 
     @property
-    def coloured(self) -> bool:
+    def is_coloured(self) -> bool:
         """Whether the covariance of the channels differs from a multiple of the identity."""
-        return bool((self.channels != 1).any() or self.correlation.any() or self.drift.any())
+        return bool(
+            (self.band_deviations != 1).any()
+            or self.ar_coefficients.any()
+            or self.drift_deviations.any()
+        )
 
     @property
-    def white(self) -> bool:
+    def is_white(self) -> bool:
         """Whether nothing at all was found."""
-        return not self.coloured and not self.offset.any() and self.spikes is None
+        return not self.is_coloured and not self.offset.any() and self.spike_mask is None
 
 
-def white_noise(bands: int) -> Noise:
+def white_noise(num_bands: int) -> NoiseModel:
     """Channels alike, nothing else."""
-    return Noise(
-        np.ones(bands),
-        np.zeros(_lags(bands)),
-        np.zeros(min(DEGREES, bands)),
-        np.zeros(bands),
+    return NoiseModel(
+        np.ones(num_bands),
+        np.zeros(_max_ar_order(num_bands)),
+        np.zeros(min(NUM_POLYNOMIALS, num_bands)),
+        np.zeros(num_bands),
     )
 
 
-class Frame(NamedTuple):
+class NoiseWhitener(NamedTuple):
     """Maps of spectra (rows) into the frame where noise is white, and back; triangular.
 
     Attributes:
-        whiten: L'^-1.
-        colour: L'.
+        whitening_matrix: L'^-1.
+        colouring_matrix: L'.
     """
 
-    whiten: Float[np.ndarray | Array, "c c"]
-    colour: Float[np.ndarray | Array, "c c"]
+    whitening_matrix: Float[np.ndarray | Array, "c c"]
+    colouring_matrix: Float[np.ndarray | Array, "c c"]
 
 
-def legendre(bands: int) -> Float[np.ndarray, "4 c"]:
+def legendre_basis(num_bands: int) -> Float[np.ndarray, "4 c"]:
     """Orthonormal rows that span the polynomials up to degree 3; fewer for fewer bands than 4."""
-    basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, bands), min(DEGREES, bands) - 1)
+    basis = np.polynomial.legendre.legvander(
+        np.linspace(-1, 1, num_bands), min(NUM_POLYNOMIALS, num_bands) - 1
+    )
     rows = np.linalg.qr(basis)[0].T
     return rows * np.sign(rows[:, -1:])
 
 
-def frame(noise: Noise, bands: int) -> Frame | None:
+def noise_whitener(noise_model: NoiseModel, num_bands: int) -> NoiseWhitener | None:
     """Where this noise is white; None if it is so already."""
-    if not noise.coloured:
+    if not noise_model.is_coloured:
         return None
-    lower = np.linalg.cholesky(covariance(noise, bands))
-    return Frame(solve_triangular(lower, np.eye(bands), lower=True).T, lower.T)
+    lower = np.linalg.cholesky(covariance_matrix(noise_model, num_bands))
+    return NoiseWhitener(solve_triangular(lower, np.eye(num_bands), lower=True).T, lower.T)
 
 
-def covariance(noise: Noise, bands: int) -> Float[np.ndarray, "c c"]:
+def covariance_matrix(noise_model: NoiseModel, num_bands: int) -> Float[np.ndarray, "c c"]:
     """Sigma: of the channels, for noise of level 1."""
-    basis = legendre(bands)
-    even = toeplitz(autocovariance(noise.correlation, bands)) + _FLOOR * np.eye(bands)
-    own = noise.channels[:, None] * even * noise.channels
-    return own + (basis.T * noise.drift**2) @ basis
+    basis = legendre_basis(num_bands)
+    even = toeplitz(
+        ar_autocovariance(noise_model.ar_coefficients, num_bands)
+    ) + _UNCORRELATED_FLOOR * np.eye(num_bands)
+    own = noise_model.band_deviations[:, None] * even * noise_model.band_deviations
+    return own + (basis.T * noise_model.drift_deviations**2) @ basis
 
 
-def same_noise(first: Noise, second: Noise, constant: Float[np.ndarray, " n"]) -> bool:
+def noise_models_agree(
+    first: NoiseModel, second: NoiseModel, unit_offset_residual: Float[np.ndarray, " n"]
+) -> bool:
     """Whether two noises are as good as one another.
 
     Their covariances, of whatever level, differ by less than 0.01 in Kullback-Leibler divergence
@@ -105,101 +119,108 @@ def same_noise(first: Noise, second: Noise, constant: Float[np.ndarray, " n"]) -
     Args:
         first: one.
         second: the other.
-        constant: what a unit offset adds to each spectrum in units of its noise, as far as mixing
+        unit_offset_residual: what a unit offset adds to each spectrum in units of its noise, as far as mixing
             does not explain it.
     """
-    bands = len(first.channels)
-    shift = np.sqrt(np.mean((first.offset - second.offset) ** 2) * np.mean(constant**2))
-    if shift > _SAME_OFFSET:
+    bands = len(first.band_deviations)
+    shift = np.sqrt(np.mean((first.offset - second.offset) ** 2) * np.mean(unit_offset_residual**2))
+    if shift > _OFFSET_TOLERANCE:
         return False
-    if not first.coloured and not second.coloured:
+    if not first.is_coloured and not second.is_coloured:
         return True
-    old, new = covariance(first, bands), covariance(second, bands)
+    old, new = covariance_matrix(first, bands), covariance_matrix(second, bands)
     product = np.linalg.solve(old, new)
     level = np.trace(product) / bands
-    return bool(0.5 * (np.log(level) - np.linalg.slogdet(product)[1] / bands) < _SAME_COLOUR)
+    return bool(
+        0.5 * (np.log(level) - np.linalg.slogdet(product)[1] / bands) < _DIVERGENCE_TOLERANCE
+    )
 
 
-def autocovariance(coefficients: Float[np.ndarray, " p"], lags: int) -> Float[np.ndarray, " m"]:
-    """Of a stationary AR process of variance 1, at lags 0 to ``lags`` - 1.
+def ar_autocovariance(
+    coefficients: Float[np.ndarray, " p"], num_lags: int
+) -> Float[np.ndarray, " m"]:
+    """Of a stationary AR process of variance 1, at lags 0 to ``num_lags`` - 1.
 
     By the Fourier transform of 1 / |1 - sum_k a_k e^{-i w k}|^2, on so many points that nothing
     wraps around.
     """
-    points = 1 << (8 * max(lags, 64) - 1).bit_length()
+    points = 1 << (8 * max(num_lags, 64) - 1).bit_length()
     response = np.fft.rfft(np.concatenate([[1.0], -coefficients]), points)
-    found = np.fft.irfft(1 / np.abs(response) ** 2, points)[:lags]
+    found = np.fft.irfft(1 / np.abs(response) ** 2, points)[:num_lags]
     return found / found[0]
 
 
-def channel_deviations(
-    variance: Float[np.ndarray, " c"], freedom: float
+def estimate_band_deviations(
+    band_variance: Float[np.ndarray, " c"], degrees_of_freedom: float
 ) -> Float[np.ndarray, " c"]:
     """Deviations of the channels, shrunk to what is not the error of measuring them; 1 if nothing.
 
     The logarithm of a variance of m degrees of freedom errs by a variance of 2 / m.
 
     Args:
-        variance: of each channel, > 0.
-        freedom: degrees of freedom that each was measured with.
+        band_variance: of each channel, > 0.
+        degrees_of_freedom: degrees of freedom that each was measured with.
     """
-    logs = np.log(variance)
-    total, error = logs.var(), 2 / freedom
+    logs = np.log(band_variance)
+    total, error = logs.var(), 2 / degrees_of_freedom
     # the error of a variance of the logarithms over c channels, three times
     slack = 1 + 3 * np.sqrt(2 / len(logs))
-    if total - slack * error < _CHANNELS:
-        return np.ones_like(variance)
+    if total - slack * error < _MIN_LOG_VARIANCE_SPREAD:
+        return np.ones_like(band_variance)
     kept = np.exp(0.5 * (1 - error / total) * (logs - logs.mean()))
     return kept / np.sqrt(np.mean(kept**2))
 
 
-def correlation(
-    rows: Float[np.ndarray, "m c"], weights: Float[np.ndarray, " m"], freedom: float
+def estimate_ar_coefficients(
+    rows: Float[np.ndarray, "m c"], weights: Float[np.ndarray, " m"], degrees_of_freedom: float
 ) -> Float[np.ndarray, " p"]:
     """Coefficients of the AR process of a covariance R' diag(w) R, order by BIC; then 0 to 10.
 
     Args:
         rows: R, such that all channels have the same variance.
         weights: w, of any sign.
-        freedom: degrees of freedom that each was measured with.
+        degrees_of_freedom: degrees of freedom that each was measured with.
 
     Source: Yule and Walker; Schwarz 1978, each parameter at three times its price.
     """
     bands = rows.shape[1]
-    lags = _lags(bands)
+    lags = _max_ar_order(bands)
     points = 1 << (2 * bands - 1).bit_length()
     power = weights @ np.abs(np.fft.rfft(rows, points, axis=1)) ** 2
     found = np.fft.irfft(power, points)[: lags + 1] / (bands - np.arange(lags + 1))
-    values, best = freedom * bands, (np.inf, np.zeros(0))
+    values, best = degrees_of_freedom * bands, (np.inf, np.zeros(0))
     for order in range(lags + 1):
         a = solve_toeplitz(found[:order], found[1 : order + 1]) if order else np.zeros(0)
         left = max(1 - a @ found[1 : order + 1] / found[0], 1e-9)
-        if np.abs(np.roots(np.concatenate([[1.0], -a]))).max(initial=0.0) > _STABLE:
+        if np.abs(np.roots(np.concatenate([[1.0], -a]))).max(initial=0.0) > _MAX_AR_ROOT:
             continue  # weights of both signs may give what no process has
-        price = _STRICT * order * np.log(values)
+        price = _BIC_FACTOR * order * np.log(values)
         best = min(best, (values * np.log(left) + price, a), key=lambda pair: pair[0])
     return np.pad(best[1], (0, lags - len(best[1])))
 
 
-def drift(
-    amounts: Float[np.ndarray, "n k"],
-    freedom: float,
-    expected: Float[np.ndarray, " k"],
-    doubt: Float[np.ndarray, " k"] | float = 0.0,
+def estimate_drift_deviations(
+    polynomial_amounts: Float[np.ndarray, "n k"],
+    degrees_of_freedom: float,
+    expected_variance: Float[np.ndarray, " k"],
+    variance_tolerance: Float[np.ndarray, " k"] | float = 0.0,
 ) -> Float[np.ndarray, " k"]:
     """Deviation of each polynomial beyond what the noise holds of it; 0 where it is not sure.
 
     Args:
-        amounts: of each polynomial in each residual.
-        freedom: degrees of freedom of a column, about n.
-        expected: variance of each by the rest of the noise.
-        doubt: how much more than that it may be.
+        polynomial_amounts: of each polynomial in each residual.
+        degrees_of_freedom: degrees of freedom of a column, about n.
+        expected_variance: variance of each by the rest of the noise.
+        variance_tolerance: how much more than that it may be.
     """
-    variance = np.sum(amounts**2, axis=0) / freedom
-    sure = variance > expected + np.maximum(_SURE * np.sqrt(2 / freedom) * expected, doubt)
-    return np.where(sure, np.sqrt(np.maximum(variance - expected, 0)), 0.0)
+    variance = np.sum(polynomial_amounts**2, axis=0) / degrees_of_freedom
+    sure = variance > expected_variance + np.maximum(
+        _DRIFT_STANDARD_ERRORS * np.sqrt(2 / degrees_of_freedom) * expected_variance,
+        variance_tolerance,
+    )
+    return np.where(sure, np.sqrt(np.maximum(variance - expected_variance, 0)), 0.0)
 
 
-def _lags(bands: int) -> int:
+def _max_ar_order(num_bands: int) -> int:
     """Most lags of an AR process in so many channels."""
-    return min(_MOST_LAGS, max(1, bands // 4))
+    return min(_MAX_AR_ORDER, max(1, num_bands // 4))

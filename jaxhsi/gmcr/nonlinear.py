@@ -11,27 +11,32 @@ from jaxtyping import Array, Float
 from jaxhsi.gmcr.algorithm import Solution
 from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.factor_refinement import Refined, refined
-from jaxhsi.gmcr.goodness_of_fit import COARSE, SUSPECT, Misfit, misfit
+from jaxhsi.gmcr.goodness_of_fit import (
+    NONLINEARITY_THRESHOLD,
+    REDUCED_CHI2_THRESHOLD,
+    GoodnessOfFit,
+    residual_statistics,
+)
 from jaxhsi.gmcr.mixing import Aggregate, Forward, excess, linear, without_parameters
 from jaxhsi.gmcr.noise_model import noise_scale
 from jaxhsi.gmcr.priors import Factors, Prior, combine, known, non_negative, scaled_to
 from jaxhsi.gmcr.sparse_coding import coefficient_price
-from jaxhsi.gmcr.whitening import in_frame, whitening, without_spikes
+from jaxhsi.gmcr.whitening import replace_spikes, whiten_solution, whitening_matrix
 from jaxhsi.linear_algebra import inverse
 
-ROUNDS = 12
-_SURE = 5.0  # times its price: what a concentration gains that is beyond doubt
-_STILL = 0.25  # change of the data, in noise deviations, that is none
+MAX_REFINEMENTS = 12
+_CERTAIN_GAIN_FACTOR = 5.0  # times its price: what a concentration gains that is beyond doubt
+_CHANGE_TOLERANCE = 0.25  # change of the data, in noise deviations, that is none
 
-Linear = Callable[[Array, int], Solution]
-PriorOf = Prior | Callable[[Solution], Prior]
+LinearFit = Callable[[Array, int], Solution]
+PriorFactory = Prior | Callable[[Solution], Prior]
 
 
-def alternate(
-    unmix: Linear,
+def fit_nonlinear(
+    fit_linear: LinearFit,
     x: Float[Array, "n c"],
     mixing: Forward | Aggregate,
-    priors: Sequence[PriorOf],
+    priors: Sequence[PriorFactory],
     options: Options,
 ) -> Solution:
     """Components under a forward model and priors, and their number.
@@ -42,10 +47,10 @@ def alternate(
     not among the components, and the noise stays what it was.
 
     Linear mixing takes one round, whose refinement sees the residual where its noise is white, as
-    ``unmix`` found it; other mixing takes the noise as white.
+    ``fit_linear`` found it; other mixing takes the noise as white.
 
     Args:
-        unmix: ``unmix(data, round) -> Solution``, by linear mixing.
+        fit_linear: ``fit_linear(data, round) -> Solution``, by linear mixing.
         x: the data.
         mixing: a forward model.
         priors: or functions that make them of the solution, whose components they need to know.
@@ -53,20 +58,20 @@ def alternate(
     """
     forward = _forward(mixing)
     straight, begun, count = x, None, -1
-    for turn in range(ROUNDS):
-        found = unmix(straight, turn)
+    for turn in range(MAX_REFINEMENTS):
+        found = fit_linear(straight, turn)
         if not len(found.components):
             return found
-        clean, noise = _cleaned(x, straight, found)
-        prior = combine(*_all(found, priors, options))
-        start = _start(found, forward, begun, prior)
+        clean, noise = _without_spikes_and_offset(x, straight, found)
+        prior = combine(*_all_priors(found, priors, options))
+        start = _refinement_start(found, forward, begun, prior)
         if mixing is not linear:
-            start = start._replace(factors=_sure(start.factors, noise))
-        whiten = whitening(found)
+            start = start._replace(factors=_keep_certain_concentrations(start.factors, noise))
+        whiten = whitening_matrix(found)
         fitted = refined(clean, noise, start, forward, prior, whiten=whiten)
         flattened = x - excess(forward, fitted.parameters, *fitted.factors)
         moved = float(jnp.sqrt(jnp.mean(((flattened - straight) / noise) ** 2)))
-        still = mixing is linear or (len(found.components) == count and moved < _STILL)
+        still = mixing is linear or (len(found.components) == count and moved < _CHANGE_TOLERANCE)
         straight, begun, count = flattened, fitted.parameters, len(found.components)
         if still:
             break
@@ -74,11 +79,11 @@ def alternate(
         logging.getLogger(__name__).warning(
             "mixing still changed after %d rounds, by %.2g noise deviations; take the answer as "
             "uncertain",
-            ROUNDS,
+            MAX_REFINEMENTS,
             moved,
         )
     if mixing is not linear:
-        last = _start(found, forward, begun, prior)
+        last = _refinement_start(found, forward, begun, prior)
         fitted = refined(x, noise, last, forward, prior)
     (c, s), parameters = jax.device_get(fitted)
     return found._replace(
@@ -87,7 +92,7 @@ def alternate(
 
 
 @jax.jit
-def _sure(factors: Factors, noise: Float[Array, "n 1"]) -> Factors:
+def _keep_certain_concentrations(factors: Factors, noise: Float[Array, "n 1"]) -> Factors:
     """Without the concentrations that gain little: some stand in for what mixing adds.
 
     Left out for the moment, they cannot keep the parameters of the mixing from their values. The
@@ -96,46 +101,46 @@ def _sure(factors: Factors, noise: Float[Array, "n 1"]) -> Factors:
     c, s = factors
     alone = 1 / jnp.diagonal(inverse(s @ s.T + 1e-6 * jnp.eye(len(s))))
     gain = c**2 * alone / noise**2
-    sure = gain > _SURE * coefficient_price(jnp.asarray(len(s), jnp.float32))
+    sure = gain > _CERTAIN_GAIN_FACTOR * coefficient_price(jnp.asarray(len(s), jnp.float32))
     sure |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))
     return Factors(jnp.where(sure, c, 0.0), s)
 
 
-def judged(
-    x: Float[Array | np.ndarray, "n c"], found: Solution, mixing: Forward | Aggregate = linear
-) -> Misfit:
+def goodness_of_fit(
+    x: Float[Array | np.ndarray, "n c"], solution: Solution, mixing: Forward | Aggregate = linear
+) -> GoodnessOfFit:
     """How well a solution explains the data, and whether another mixing would do better.
 
     Where noise is coloured or has an offset, residuals are those in the frame where it is white,
     in units of what they are there: `total` is then about 1 whatever they are.
     """
-    framed, seen, noise = where_white(found, straightened(x, found, mixing))
+    framed, seen, noise = whiten_for_diagnostics(solution, linearised(x, solution, mixing))
     # What a model adds is off the data already; the rest is a linear mixture, in any frame.
-    return jax.device_get(misfit(seen, noise, _fitted(framed), _forward(linear)))
+    return jax.device_get(residual_statistics(seen, noise, _as_refined(framed), _forward(linear)))
 
 
-def straightened(
-    x: Float[Array | np.ndarray, "n c"], found: Solution, mixing: Forward | Aggregate
+def linearised(
+    x: Float[Array | np.ndarray, "n c"], solution: Solution, mixing: Forward | Aggregate
 ) -> Float[Array, "n c"]:
     """The data without what the mixing adds to linear mixing."""
-    fitted = _fitted(found)
+    fitted = _as_refined(solution)
     return jnp.asarray(x) - excess(_forward(mixing), fitted.parameters, *fitted.factors)
 
 
-def _cleaned(
+def _without_spikes_and_offset(
     x: Float[Array, "n c"], straight: Float[Array, "n c"], found: Solution
 ) -> tuple[Float[Array, "n c"], Float[Array, "n 1"]]:
     """The data without spikes and offset, and their noise where it is white."""
-    noise = where_white(found, straight)[2]
-    clean = without_spikes(found, np.asarray(x)) - found.departures.offset
+    noise = whiten_for_diagnostics(found, straight)[2]
+    clean = replace_spikes(found, np.asarray(x)) - found.departures.offset
     return jnp.asarray(clean, jnp.float32), noise
 
 
-def where_white(
-    found: Solution, straight: Float[Array | np.ndarray, "n c"]
+def whiten_for_diagnostics(
+    solution: Solution, spectra: Float[Array | np.ndarray, "n c"]
 ) -> tuple[Solution, Float[Array, "n c"], Float[Array, "n 1"]]:
     """Solution and linear mixtures in the frame where noise is white, and its deviations there."""
-    framed, seen = in_frame(found, without_spikes(found, np.asarray(straight)))
+    framed, seen = whiten_solution(solution, replace_spikes(solution, np.asarray(spectra)))
     seen = jnp.asarray(seen)
     return framed, seen, noise_scale(framed.noise, jnp.mean(seen**2, axis=1))[:, None]
 
@@ -144,25 +149,25 @@ def _forward(mixing: Forward | Aggregate) -> Forward:
     return mixing if isinstance(mixing, Forward) else without_parameters(mixing)
 
 
-def _fitted(found: Solution) -> Refined:
+def _as_refined(found: Solution) -> Refined:
     factors = Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
     return Refined(factors, jax.tree.map(jnp.asarray, found.parameters))
 
 
-def suspicion(judgement: Misfit, name: str) -> str | None:
+def fit_warning(fit_statistics: GoodnessOfFit, mixing_name: str) -> str | None:
     """What to tell where the forward model does not explain the data, else None."""
-    curvature, total = float(judgement.curvature), float(judgement.total)
-    if total > COARSE:
-        return f"{name} mixing leaves {total:.3g} times the noise variance; do not trust it"
-    if curvature < SUSPECT:
+    curvature, total = float(fit_statistics.nonlinearity_score), float(fit_statistics.reduced_chi2)
+    if total > REDUCED_CHI2_THRESHOLD:
+        return f"{mixing_name} mixing leaves {total:.3g} times the noise variance; do not trust it"
+    if curvature < NONLINEARITY_THRESHOLD:
         return None
     return (
-        f"what {name} mixing leaves is not noise: curved mixing would explain {curvature:.3g} "
-        f"times as much of it as of noise ({SUSPECT:g} is suspect); try another mixing"
+        f"what {mixing_name} mixing leaves is not noise: curved mixing would explain {curvature:.3g} "
+        f"times as much of it as of noise ({NONLINEARITY_THRESHOLD:g} is suspect); try another mixing"
     )
 
 
-def _all(found: Solution, priors: Sequence[PriorOf], options: Options) -> list[Prior]:
+def _all_priors(found: Solution, priors: Sequence[PriorFactory], options: Options) -> list[Prior]:
     """Those given, what the solver's options say, and known spectra last: they hold exactly."""
     own = []
     if options.non_negative:
@@ -176,9 +181,9 @@ def _all(found: Solution, priors: Sequence[PriorOf], options: Options) -> list[P
     return [*made, known(components=rows)._replace(scaled=False)]
 
 
-def _start(found: Solution, forward: Forward, begun: object, prior: Prior) -> Refined:
+def _refinement_start(found: Solution, forward: Forward, begun: object, prior: Prior) -> Refined:
     """The linear solver's factors, and the parameters of the round before, where they fit."""
-    factors = _fitted(found).factors
+    factors = _as_refined(found).factors
     if forward.local or begun is None:
         begun = forward.begin(len(factors.concentrations), len(factors.components))
     if prior.total is not None:

@@ -11,32 +11,32 @@ from jaxtyping import Array, Float, Int
 
 from jaxhsi.gmcr.algorithm import Opinions, State
 from jaxhsi.gmcr.component_pool import Candidates, Options, free_price
-from jaxhsi.gmcr.model_confidence import DOUBT
+from jaxhsi.gmcr.model_confidence import UNCERTAIN_GAIN_FACTOR
 from jaxhsi.gmcr.model_selection import Fit
 from jaxhsi.gmcr.spectral_library import explained
-from jaxhsi.gmcr.whitening import Ground, in_data, to_frame, unit_rows
+from jaxhsi.gmcr.whitening import WhitenedData, to_scaled, to_white, unit_rows
 
-MOST = 5
-_WORK = 75_000  # spectra times slots of the pool, over all restarts
+MAX_RESTARTS = 5
+_MAX_WORK = 75_000  # spectra times slots of the pool, over all restarts
 
-Found = tuple[State, Ground]
-Describe = Callable[[State, Array], Fit]
+RestartFit = tuple[State, WhitenedData]
+DescribeFit = Callable[[State, Array], Fit]
 
 
-def affordable(spectra: int, slots: int) -> int:
+def default_num_restarts(num_spectra: int, num_slots: int) -> int:
     """Restarts of a table: five for 64 spectra and 32 slots, one from 75,000 values on."""
-    return max(1, min(MOST, _WORK // (spectra * slots)))
+    return max(1, min(MAX_RESTARTS, _MAX_WORK // (num_spectra * num_slots)))
 
 
-class Vote(NamedTuple):
+class SelectedRestart(NamedTuple):
     """Which restart wins, and components and length of the description of all."""
 
-    best: int
-    counts: Int[np.ndarray, " r"]
-    lengths: Float[np.ndarray, " r"]
+    best_index: int
+    component_counts: Int[np.ndarray, " r"]
+    description_lengths: Float[np.ndarray, " r"]
 
 
-def vote(describe: Describe, found: Sequence[Found]) -> Vote:
+def select_restart(describe: DescribeFit, restart_fits: Sequence[RestartFit]) -> SelectedRestart:
     """The answer that restarts agree on.
 
     Those whose description is longer than the shortest by what a component beyond doubt would save
@@ -47,61 +47,74 @@ def vote(describe: Describe, found: Sequence[Found]) -> Vote:
 
     Args:
         describe: of the solver, compiled.
-        found: state and ground of each restart, on the same spectra.
+        restart_fits: state and ground of each restart, on the same spectra.
     """
-    (judge, ground), *others = found
+    (judge, ground), *others = restart_fits
     if not others:
-        return Vote(0, np.array([int(judge.pool.alive.sum())]), np.zeros(1))
-    fits = [describe(judge._replace(pool=_moved(each, ground)), ground.x) for each in found]
+        return SelectedRestart(0, np.array([int(judge.pool.alive.sum())]), np.zeros(1))
+    fits = [
+        describe(judge._replace(pool=_pool_in_coordinates(each, ground)), ground.x_white)
+        for each in restart_fits
+    ]
     lengths = np.array([float(fitted.length) for fitted in fits])
     counts = np.array([int(fitted.pool.alive.sum()) for fitted in fits])
-    best = elected(counts, lengths, doubtful(ground.x.shape[1]))
-    return Vote(best, counts, lengths)
+    best = majority_restart(counts, lengths, length_tolerance(ground.x_white.shape[1]))
+    return SelectedRestart(best, counts, lengths)
 
 
-def agreement(
-    describe: Describe, answer: Found, others: Sequence[Found], options: Options
+def restart_agreement(
+    describe: DescribeFit,
+    selected_fit: RestartFit,
+    other_fits: Sequence[RestartFit],
+    options: Options,
 ) -> Float[np.ndarray, " p"]:
     """Share of the restarts, itself among them, that hold each component of the answer to noise."""
-    state, ground = answer
-    if not others:
+    state, ground = selected_fit
+    if not other_fits:
         return np.ones(len(state.pool.alive), np.float32)
-    fitted = describe(state, ground.x)
-    held = [_explained(fitted, _moved(other, ground).components, options) for other in others]
+    fitted = describe(state, ground.x_white)
+    held = [
+        _explained(fitted, _pool_in_coordinates(other, ground).components, options)
+        for other in other_fits
+    ]
     own = np.ones(len(fitted.pool.alive), bool)
     return np.mean([own, *jax.device_get(held)], axis=0, dtype=np.float32)
 
 
-def doubtful(bands: int) -> float:
+def length_tolerance(num_bands: int) -> float:
     """By how much a description may be longer than another and yet be as good."""
-    return DOUBT * float(free_price(jnp.ones(()), bands))
+    return UNCERTAIN_GAIN_FACTOR * float(free_price(jnp.ones(()), num_bands))
 
 
-def near(opinions: Opinions, bands: int) -> Int[np.ndarray, " r"]:
+def counts_within_tolerance(restart_vote: Opinions, num_bands: int) -> Int[np.ndarray, " r"]:
     """Numbers of components of the restarts that describe the data about as shortly as any."""
-    return opinions.counts[opinions.lengths <= opinions.lengths.min() + doubtful(bands)]
+    return restart_vote.counts[
+        restart_vote.lengths <= restart_vote.lengths.min() + length_tolerance(num_bands)
+    ]
 
 
-def elected(
-    counts: Int[np.ndarray, " r"], lengths: Float[np.ndarray, " r"], tolerance: float
+def majority_restart(
+    component_counts: Int[np.ndarray, " r"],
+    description_lengths: Float[np.ndarray, " r"],
+    max_difference: float,
 ) -> int:
     """The restart that wins: most common number among the near, then length, then its order.
 
     A difference of less than 1 says nothing.
     """
-    close = lengths <= lengths.min() + tolerance
-    votes = (counts == counts[:, None]) @ close.astype(int)
-    return int(np.lexsort((np.round(lengths), -votes, ~close))[0])
+    close = description_lengths <= description_lengths.min() + max_difference
+    votes = (component_counts == component_counts[:, None]) @ close.astype(int)
+    return int(np.lexsort((np.round(description_lengths), -votes, ~close))[0])
 
 
 _explained = partial(jax.jit, static_argnames="options")(explained)
 
 
-def _moved(found: Found, ground: Ground) -> Candidates:
+def _pool_in_coordinates(found: RestartFit, ground: WhitenedData) -> Candidates:
     """The pool of an answer in the frame of another's ground."""
     state, own = found
-    if jax.tree.all(jax.tree.map(np.array_equal, own.noise, ground.noise)):
+    if jax.tree.all(jax.tree.map(np.array_equal, own.noise_model, ground.noise_model)):
         return state.pool  # to the last digit: a resumed run is to choose the same
-    rows: Float[np.ndarray, "p c"] = np.asarray(in_data(state.pool.components, own.frame))
-    unit = jnp.asarray(unit_rows(to_frame(rows, ground.frame))[0], jnp.float32)
-    return state.pool._replace(components=unit, frame=ground.frame)
+    rows: Float[np.ndarray, "p c"] = np.asarray(to_scaled(state.pool.components, own.whitener))
+    unit = jnp.asarray(unit_rows(to_white(rows, ground.whitener))[0], jnp.float32)
+    return state.pool._replace(components=unit, frame=ground.whitener)

@@ -7,17 +7,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxhsi.gmcr.algorithm import Opinions
-from jaxhsi.gmcr.diagnostics import Certainty
+from jaxhsi.gmcr.diagnostics import ModelConfidence
 from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR, integer_ticks, save_figure
 
 
-def diagnostic_scores(diagnostics: Certainty, restarts: Opinions | None) -> dict[str, Any]:
+def diagnostic_scores(diagnostics: ModelConfidence, restarts: Opinions | None) -> dict[str, Any]:
     """Plausible numbers of components, confidence of each, and the curve over their number."""
-    curve = diagnostics.curve._asdict().items()
+    curve = diagnostics.count_curve._asdict().items()
     scores = {
-        "plausible_counts": list(diagnostics.plausible),
-        "confidence": diagnostics.confidence.astype(float).round(4).tolist(),
-        "evidence": diagnostics.evidence.astype(float).tolist(),
+        "plausible_counts": list(diagnostics.plausible_counts),
+        "confidence": diagnostics.component_confidence.astype(float).round(4).tolist(),
+        "evidence": diagnostics.evidence_ratio.astype(float).tolist(),
         "curve": {name: np.asarray(part).tolist() for name, part in curve},
     }
     if restarts is not None:
@@ -26,7 +26,7 @@ def diagnostic_scores(diagnostics: Certainty, restarts: Opinions | None) -> dict
 
 
 def plot_component_count(
-    path: Path, diagnostics: Certainty, num_components: int, true_count: int | None = None
+    path: Path, diagnostics: ModelConfidence, num_components: int, true_count: int | None = None
 ) -> None:
     """Errors and description length against the number of components.
 
@@ -36,7 +36,7 @@ def plot_component_count(
         num_components: of the result.
         true_count: the true number where it is known.
     """
-    curve, (low, high) = diagnostics.curve, diagnostics.plausible
+    curve, (low, high) = diagnostics.count_curve, diagnostics.plausible_counts
     figure = Figure(figsize=(10, 3.6))
     titles = "squared error of a value, 1 is noise", "description length, beyond the result's"
     for i, title in enumerate(titles):
@@ -47,11 +47,11 @@ def plot_component_count(
         panel.axvline(num_components, color="black", linewidth=0.8, label="result")
         panel.set(xlabel="number of components", ylabel=title)
         if i == 0:
-            panel.plot(curve.counts, curve.residual, ".-", color="grey", label="all entries")
+            panel.plot(curve.component_counts, curve.mean_square_residual, ".-", color="grey", label="all entries")
             panel.errorbar(
-                curve.counts,
-                curve.held_out,
-                curve.spread,
+                curve.component_counts,
+                curve.held_out_error,
+                curve.held_out_standard_error,
                 color=ESTIMATE_COLOUR,
                 marker="o",
                 capsize=3,
@@ -60,7 +60,7 @@ def plot_component_count(
             panel.set_yscale("log")
             panel.legend(fontsize=7)
         else:
-            panel.plot(curve.counts, curve.lengths, "o-", color=ESTIMATE_COLOUR)
+            panel.plot(curve.component_counts, curve.description_lengths, "o-", color=ESTIMATE_COLOUR)
             panel.set_yscale("symlog", linthresh=100)
         integer_ticks(panel.xaxis)
     save_figure(figure, path)

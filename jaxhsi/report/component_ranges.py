@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxhsi.gmcr.rotational_ambiguity import Turned
+from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries
 
 
-def range_scores(ranges: Turned) -> dict[str, Any]:
+def range_scores(ranges: BandBoundaries) -> dict[str, Any]:
     """Of each component, the signal shares of its two extremes and the angle between their spectra.
 
     Angles are in degrees, shares between 0 and 1.
     """
     return {
-        "signal_share": ranges.share.astype(float).tolist(),
-        "angle_degrees": _extreme_angles(ranges.spectrum).tolist(),
+        "signal_share": ranges.signal_share.astype(float).tolist(),
+        "angle_degrees": _extreme_angles(ranges.boundary_spectra).tolist(),
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxhsi.gmcr.goodness_of_fit import COARSE, SUSPECT
+from jaxhsi.gmcr.goodness_of_fit import REDUCED_CHI2_THRESHOLD, NONLINEARITY_THRESHOLD
 
 _WIDE_RANGE = 5.0
 """Degrees between the extremes of a component above which a user is told. Set by hand: spectra
@@ -92,23 +92,23 @@ def _noise_details(scores: Mapping[str, Any]) -> Iterator[str]:
         yield f"{_plural(scores['spikes'], 'value')} far out of the noise left out as spikes"
 
 
-def mixing_sentence(reduced_chi2: float, curvature: float, mixing: str) -> str | None:
+def mixing_sentence(reduced_chi2: float, nonlinearity_score: float, mixing: str) -> str | None:
     """A warning where the mixing model does not explain the data, else None.
 
     Args:
         reduced_chi2: of all residuals; about 1 is noise alone.
-        curvature: test statistic of nonlinear mixing, see `jaxhsi.gmcr.goodness_of_fit`.
+        nonlinearity_score: test statistic of nonlinear mixing, see `jaxhsi.gmcr.goodness_of_fit`.
         mixing: name of the mixing model.
     """
-    if reduced_chi2 > COARSE:
+    if reduced_chi2 > REDUCED_CHI2_THRESHOLD:
         return (
             f"{mixing} mixing leaves {reduced_chi2:.3g} times the noise variance; do not trust it"
         )
-    if curvature < SUSPECT:
+    if nonlinearity_score < NONLINEARITY_THRESHOLD:
         return None
     return (
-        f"what {mixing} mixing leaves is not noise: curved mixing would explain {curvature:.3g} "
-        f"times as much of it as of noise ({SUSPECT:g} is suspect); try another mixing"
+        f"what {mixing} mixing leaves is not noise: curved mixing would explain {nonlinearity_score:.3g} "
+        f"times as much of it as of noise ({NONLINEARITY_THRESHOLD:g} is suspect); try another mixing"
     )
 
 
@@ -156,7 +156,7 @@ def result_sentences(
     sentences = []
     if "goodness_of_fit" in scores:
         fit = scores["goodness_of_fit"]
-        warning = mixing_sentence(fit["total"], fit["curvature"], mixing)
+        warning = mixing_sentence(fit["reduced_chi2"], fit["nonlinearity_score"], mixing)
         sentences += [] if warning is None else [warning]
     if "share" in scores["noise"]:
         sentences += noise_sentences(scores["noise"])

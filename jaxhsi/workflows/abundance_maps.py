@@ -123,7 +123,7 @@ def _squared_sums(evaluation: FitEvaluation) -> FitSums:
     blocks = map(padded_blocks, (evaluation.spectra, evaluation.reconstruction))
     for block in zip(*blocks, strict=True):
         total = list(map(np.add, total, jax.device_get(_fit_sums(*block))))
-    return FitSums(*total)._replace(count=np.float64(len(evaluation.spectra)))
+    return FitSums(*total)._replace(num_spectra=np.float64(len(evaluation.spectra)))
 
 
 def count_scores(

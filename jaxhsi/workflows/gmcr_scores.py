@@ -151,7 +151,7 @@ def draw_pictures(folder: Path, table: Table, result: UnmixingResult, truth: Tru
         result.components,
         titles,
         truth=true_spectra,
-        ranges=None if result.ranges is None else result.ranges.spectrum,
+        ranges=None if result.ranges is None else result.ranges.boundary_spectra,
         axis=table.axis,
         axis_name=table.axis_name,
     )

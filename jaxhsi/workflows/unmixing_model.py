@@ -16,12 +16,12 @@ from jaxtyping import Array, Float, Float32
 
 from jaxhsi.gmcr.amortised import Model, Options, amortised
 from jaxhsi.gmcr.amortised_training import unmix_stream
-from jaxhsi.gmcr.goodness_of_fit import spectrum_misfit
+from jaxhsi.gmcr.goodness_of_fit import spectrum_reduced_chi2
 from jaxhsi.gmcr.mixing import MODELS, Forward, Unmixed
 from jaxhsi.gmcr.nnls import projected_steps
-from jaxhsi.gmcr.noise_covariance import Noise
+from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import NoiseLaw
-from jaxhsi.gmcr.whitening import into_frame
+from jaxhsi.gmcr.whitening import spectra_whitening
 
 BLOCK_ROWS = 4096
 """Spectra that the networks take at a time. Set by hand: 4096 x 200 bands are 3 MB; the result does
@@ -74,7 +74,7 @@ class UnmixingModel:
     component_names: tuple[str, ...]
     data_unit: float
     component_norms: Float32[np.ndarray, " k"]
-    noise_model: Noise
+    noise_model: NoiseModel
     networks: Model
     network_options: Options
     mixing: str = "linear"
@@ -85,7 +85,7 @@ class UnmixingModel:
     @cached_property
     def _whiten(self) -> Any:
         """The map of scaled spectra to where noise is white; one Cholesky factor a model."""
-        return into_frame(self.noise_model)
+        return spectra_whitening(self.noise_model)
 
     @cached_property
     def shared_mixing(self) -> Forward | None:
@@ -201,7 +201,7 @@ def _network_unmix(
     )
 
 
-_reduced_chi2 = jax.jit(spectrum_misfit)
+_reduced_chi2 = jax.jit(spectrum_reduced_chi2)
 
 
 def padded_blocks(rows: Float32[np.ndarray, "n m"]) -> Iterator[Float32[np.ndarray, "l m"]]:
@@ -280,7 +280,7 @@ def _model_of(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Unmixi
     shared = forward is not None and not forward.local
     # Arrays are found by their paths in trees of the same structure.
     templates = {
-        "noise_model": Noise(*Noise._fields[:-1]),
+        "noise_model": NoiseModel(*NoiseModel._fields[:-1]),
         "networks": state.params,
         "mixing_parameters": forward.begin(1, count) if shared else (),
     }

@@ -5,8 +5,8 @@ import numpy as np
 
 from jaxhsi.gmcr import component_ranges as module
 from jaxhsi.gmcr.component_pool import Options
-from jaxhsi.gmcr.component_ranges import ambiguity
-from jaxhsi.gmcr.fit import solve
+from jaxhsi.gmcr.component_ranges import rotational_ambiguity
+from jaxhsi.gmcr.fit import fit_components
 from tests.gmcr.solved import made
 
 OPTIONS = Options(most=4, steps=40, refresh=20)
@@ -14,19 +14,21 @@ OPTIONS = Options(most=4, steps=40, refresh=20)
 
 def test_sparse_mixtures_are_settled():
     mixed = made(2)
-    solution = solve(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
-    found = ambiguity(solution, mixed.x)
-    assert found.share.shape == (3, 2)
+    solution = fit_components(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
+    found = rotational_ambiguity(solution, mixed.x)
+    assert found.signal_share.shape == (3, 2)
     own = (solution.concentrations**2).sum(0) / np.sum(
         (solution.concentrations @ solution.components) ** 2
     )
-    assert (found.share[:, 0] <= own * 1.001).all()
-    assert (found.share[:, 1] >= own * 0.999).all()
-    assert (np.sum(found.spectrum[:, 0] * found.spectrum[:, 1], axis=1) > 0.995).all()
+    assert (found.signal_share[:, 0] <= own * 1.001).all()
+    assert (found.signal_share[:, 1] >= own * 0.999).all()
+    assert (
+        np.sum(found.boundary_spectra[:, 0] * found.boundary_spectra[:, 1], axis=1) > 0.995
+    ).all()
 
 
 def test_many_components_are_left_out(monkeypatch):
     mixed = made(2)
-    solution = solve(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
-    monkeypatch.setattr(module, "MOST", 2)
-    assert ambiguity(solution, mixed.x) is None
+    solution = fit_components(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
+    monkeypatch.setattr(module, "MAX_AMBIGUITY_COMPONENTS", 2)
+    assert rotational_ambiguity(solution, mixed.x) is None

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr.component_pool import Options
-from jaxhsi.gmcr.diagnostics import certainty
-from jaxhsi.gmcr.fit import solve
+from jaxhsi.gmcr.diagnostics import assess_confidence
+from jaxhsi.gmcr.fit import fit_components
 from tests.gmcr.solved import Made, made
 
 OPTIONS = Options(most=4, steps=40, refresh=20)
@@ -20,25 +20,25 @@ def mixed() -> Made:
 
 @pytest.fixture(scope="module")
 def solution(mixed):
-    return solve(KEY, mixed.x, OPTIONS)
+    return fit_components(KEY, mixed.x, OPTIONS)
 
 
 def test_a_plain_answer_is_sure(solution, mixed):
-    found = certainty(solution, mixed.x, OPTIONS)
-    assert found.plausible == (3, 3)
-    assert (found.confidence > 0.99).all()
-    assert (found.evidence > 10).all()
+    found = assess_confidence(solution, mixed.x, OPTIONS)
+    assert found.plausible_counts == (3, 3)
+    assert (found.component_confidence > 0.99).all()
+    assert (found.evidence_ratio > 10).all()
     assert (solution.opinions.counts == 3).all()
     assert (solution.opinions.agreement == 1).all()
 
 
 def test_the_curve(solution, mixed):
-    curve = certainty(solution, mixed.x, OPTIONS).curve
-    assert curve.counts.tolist() == [1, 2, 3, 4, 5, 6]
-    assert (np.diff(curve.residual) < 0).all()
-    assert curve.counts[curve.held_out.argmin()] == 3
-    assert curve.counts[curve.lengths.argmin()] == 3
-    assert curve.lengths[2] == curve.spread[2] == 0
+    curve = assess_confidence(solution, mixed.x, OPTIONS).count_curve
+    assert curve.component_counts.tolist() == [1, 2, 3, 4, 5, 6]
+    assert (np.diff(curve.mean_square_residual) < 0).all()
+    assert curve.component_counts[curve.held_out_error.argmin()] == 3
+    assert curve.component_counts[curve.description_lengths.argmin()] == 3
+    assert curve.description_lengths[2] == curve.held_out_standard_error[2] == 0
 
 
 def test_a_spectrum_split_in_two_is_doubted(mixed, solution):
@@ -56,30 +56,32 @@ def test_a_spectrum_split_in_two_is_doubted(mixed, solution):
             counts=np.array([4, 3]), lengths=np.zeros(2), agreement=np.array([1, 1, 0.5, 0.5])
         ),
     )
-    found = certainty(four, mixed.x, OPTIONS, around=1)
-    assert found.plausible.low == 3
-    assert found.confidence[2:].max() <= 0.5 < found.confidence[:2].min()
+    found = assess_confidence(four, mixed.x, OPTIONS, count_radius=1)
+    assert found.plausible_counts.low == 3
+    assert found.component_confidence[2:].max() <= 0.5 < found.component_confidence[:2].min()
 
 
 def test_a_single_component_has_no_number_below():
     x = np.outer(np.arange(20, 60), np.abs(np.sin(np.arange(1, 51)))).astype(np.float32)
     x += np.random.default_rng(0).normal(size=x.shape).astype(np.float32)
     # as many candidates as three components take: nothing new is compiled for them
-    found = certainty(solve(KEY, x, OPTIONS, num_candidates=6, restarts=1), x, OPTIONS)
-    assert found.plausible == (1, 1)
-    assert found.curve.counts[0] == 1
+    found = assess_confidence(
+        fit_components(KEY, x, OPTIONS, num_candidates=6, restarts=1), x, OPTIONS
+    )
+    assert found.plausible_counts == (1, 1)
+    assert found.count_curve.component_counts[0] == 1
 
 
 def test_a_library_leaves_the_count_to_what_is_in_it(mixed):
     library = np.asarray(mixed.components[:2])
-    found = solve(KEY, mixed.x, OPTIONS, library=library)
-    sure = certainty(found, mixed.x, OPTIONS)
+    found = fit_components(KEY, mixed.x, OPTIONS, library=library)
+    sure = assess_confidence(found, mixed.x, OPTIONS)
     assert len(found.opinions.agreement) == len(found.components) == 3
     assert (found.opinions.agreement == 1).all()
-    assert sure.plausible.low <= 3 <= sure.plausible.high
-    assert (sure.confidence > 0.99).all()
+    assert sure.plausible_counts.low <= 3 <= sure.plausible_counts.high
+    assert (sure.component_confidence > 0.99).all()
 
 
 def test_fewer_than_one_restart_is_refused(mixed):
     with pytest.raises(ValueError, match="0 restarts"):
-        solve(KEY, mixed.x, OPTIONS, restarts=0)
+        fit_components(KEY, mixed.x, OPTIONS, restarts=0)

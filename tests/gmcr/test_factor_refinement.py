@@ -7,7 +7,7 @@ import pytest
 
 from jaxhsi.gmcr import mixing, priors
 from jaxhsi.gmcr.factor_refinement import Refined, off_tangent, refined
-from jaxhsi.gmcr.goodness_of_fit import misfit
+from jaxhsi.gmcr.goodness_of_fit import residual_statistics
 from jaxhsi.gmcr.priors import Factors
 
 LINEAR = mixing.without_parameters(mixing.linear)
@@ -64,14 +64,14 @@ def test_parameters_and_factors_are_found_together(truth, noise):
     sigma = jnp.full((30, 1), NOISE)
     found = refined(x, sigma, start, model, PLAIN)
     assert found.parameters == pytest.approx(0.5, rel=0.15)
-    judged = misfit(x, sigma, found, model)
-    assert judged.total == pytest.approx(1, abs=0.15)
-    assert judged.samples.shape == (30,)
-    assert np.mean(judged.bands) == pytest.approx(float(judged.total), rel=1e-4)
-    assert judged.curvature < 6
-    wrong = misfit(x, sigma, Refined(fit(x, truth), ()), LINEAR)
-    assert wrong.curvature > 20
-    assert wrong.total > judged.total
+    judged = residual_statistics(x, sigma, found, model)
+    assert judged.reduced_chi2 == pytest.approx(1, abs=0.15)
+    assert judged.spectrum_chi2.shape == (30,)
+    assert np.mean(judged.band_chi2) == pytest.approx(float(judged.reduced_chi2), rel=1e-4)
+    assert judged.nonlinearity_score < 6
+    wrong = residual_statistics(x, sigma, Refined(fit(x, truth), ()), LINEAR)
+    assert wrong.nonlinearity_score > 20
+    assert wrong.reduced_chi2 > judged.reduced_chi2
 
 
 PARAMETERS = {"polynomial": jnp.array([0.3]), "levelling": 0.3, "stray_light": 0.03}
@@ -82,9 +82,9 @@ def test_every_model_is_fitted_down_to_the_noise(truth, noise, name):
     model, sigma = mixing.MODELS[name](), jnp.full((30, 1), NOISE)
     x = model.spectra(jnp.asarray(PARAMETERS[name]), *truth) + noise
     start = Refined(truth._replace(components=truth.components + 0.02), model.begin(30, 3))
-    judged = misfit(x, sigma, refined(x, sigma, start, model, PLAIN), model)
-    assert judged.total == pytest.approx(1, abs=0.2)
-    assert judged.curvature < 6
+    judged = residual_statistics(x, sigma, refined(x, sigma, start, model, PLAIN), model)
+    assert judged.reduced_chi2 == pytest.approx(1, abs=0.2)
+    assert judged.nonlinearity_score < 6
 
 
 def test_noise_alone_has_no_curvature(truth):
@@ -92,7 +92,9 @@ def test_noise_alone_has_no_curvature(truth):
     curvatures = []
     for seed in range(8):
         x = mixing.linear(*truth) + NOISE * jax.random.normal(jax.random.key(seed), (30, 40))
-        curvatures.append(float(misfit(x, sigma, Refined(truth, ()), LINEAR).curvature))
+        curvatures.append(
+            float(residual_statistics(x, sigma, Refined(truth, ()), LINEAR).nonlinearity_score)
+        )
     assert 0.3 < np.mean(curvatures) < 2.2
 
 

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr.component_pool import Options
-from jaxhsi.gmcr.fit import solve
-from jaxhsi.gmcr.nonlinear import judged
+from jaxhsi.gmcr.fit import fit_components
+from jaxhsi.gmcr.nonlinear import goodness_of_fit
 from jaxhsi.gmcr.priors import smooth
-from jaxhsi.gmcr.whitening import in_frame, into_frame
-from jaxhsi.sharding import device_mesh
+from jaxhsi.gmcr.whitening import spectra_whitening, whiten_solution
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
 from tests.gmcr.solved import Made, cosines, made
@@ -30,7 +29,7 @@ def mixed() -> Made:
 
 @pytest.fixture(scope="module")
 def solution(mixed):
-    return solve(KEY, mixed.x, OPTIONS)
+    return fit_components(KEY, mixed.x, OPTIONS)
 
 
 def test_the_number_the_spectra_and_the_amounts(solution, mixed):
@@ -52,7 +51,7 @@ def test_components_of_a_library_are_named_and_an_unknown_one_is_found(mixed):
     """Two known spectra that are present, three that are not, one component not in the library."""
     absent = np.abs(np.random.default_rng(9).normal(size=(3, 50)))
     library = np.concatenate([3 * np.asarray(mixed.components[:2]), absent.astype(np.float32)])
-    found = solve(KEY, mixed.x, OPTIONS, library=library, restarts=1)
+    found = fit_components(KEY, mixed.x, OPTIONS, library=library, restarts=1)
     assert sorted(found.fixed.tolist()) == [False, True, True]
     known = found.components[found.fixed]
     np.testing.assert_allclose(cosines(known, mixed.components[:2]), 1, atol=1e-5)
@@ -62,7 +61,7 @@ def test_components_of_a_library_are_named_and_an_unknown_one_is_found(mixed):
 @pytest.mark.parametrize("number", [2, 3, 5])
 def test_as_many_components_as_are_asked_for(mixed, solution, number):
     """What was found on their own is told; where it is that number, it is the answer."""
-    found = solve(KEY, mixed.x, OPTIONS, num_components=number, restarts=2)
+    found = fit_components(KEY, mixed.x, OPTIONS, num_components=number, restarts=2)
     assert len(found.components) == number
     assert found.opinions.counts.tolist() == [3, 3]
     closest = np.sort(cosines(found.components, mixed.components))[::-1]
@@ -78,7 +77,7 @@ def test_an_image_of_far_more_components_than_are_asked_for_begins_at_pure_spect
     shares = random.dirichlet((0.3,) * 3, 40)
     light = random.uniform(0.5, 1.5, (40, 1)) ** np.linspace(0, 1, 50)
     x = (shares @ pure * light + 0.002 * random.normal(size=(40, 50))).astype(np.float32)
-    found = solve(KEY, x, OPTIONS, num_components=3, restarts=1)
+    found = fit_components(KEY, x, OPTIONS, num_components=3, restarts=1)
     assert found.opinions.counts[0] > 6
     assert len(found.components) == 3
     size = np.linalg.norm(pure, axis=1, keepdims=True)
@@ -86,9 +85,11 @@ def test_an_image_of_far_more_components_than_are_asked_for_begins_at_pure_spect
 
 
 def test_fewer_components_than_are_asked_for_are_told(mixed, caplog, monkeypatch):
-    monkeypatch.setattr("jaxhsi.gmcr.fit._numbered", lambda run, state, ground, number: state)
+    monkeypatch.setattr(
+        "jaxhsi.gmcr.fit._with_given_number", lambda run, state, ground, number: state
+    )
     with caplog.at_level(logging.WARNING):
-        solve(KEY, mixed.x, OPTIONS, num_components=5, restarts=1)
+        fit_components(KEY, mixed.x, OPTIONS, num_components=5, restarts=1)
     assert "3 components in the place of 5" in caplog.text
 
 
@@ -96,7 +97,7 @@ def logged(folder, mixed, options: Options = OPTIONS):
     with Checkpoints(folder / "checkpoints") as checkpoints:
         first = (checkpoints.latest() or 0) * options.steps
         logbook = Logbook(folder, first, None, "loss {loss:.4g}, {active} components")
-        return solve(KEY, mixed.x, options, logbook=logbook, checkpoints=checkpoints)
+        return fit_components(KEY, mixed.x, options, logbook=logbook, checkpoints=checkpoints)
 
 
 def test_a_stopped_run_goes_on_bit_for_bit(mixed, solution, tmp_path, monkeypatch):
@@ -118,7 +119,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(mixed, solution, tmp_path, monkeypatc
 
 
 def test_one_and_four_devices_find_the_same(mixed, solution):
-    spread = solve(KEY, mixed.x, OPTIONS, mesh=device_mesh(4, 40))
+    spread = fit_components(KEY, mixed.x, OPTIONS, mesh=device_mesh(4, 40))
     """Up to one noise deviation: sums in another order move gates, and gates the last digits."""
     np.testing.assert_allclose(spread.components, solution.components, atol=5e-3)
     np.testing.assert_allclose(spread.concentrations, solution.concentrations, atol=1)
@@ -127,7 +128,9 @@ def test_one_and_four_devices_find_the_same(mixed, solution):
 def test_an_end_without_convergence_is_told(mixed, caplog, monkeypatch):
     monkeypatch.setattr("jaxhsi.gmcr.fit.converged", lambda state: jnp.array(False))
     with caplog.at_level(logging.WARNING):
-        found = solve(KEY, mixed.x, Options(most=4, steps=40, refresh=20, phases=2), restarts=1)
+        found = fit_components(
+            KEY, mixed.x, Options(most=4, steps=40, refresh=20, phases=2), restarts=1
+        )
     assert not found.converged
     assert "still changed after 2 phases" in caplog.text
 
@@ -152,13 +155,15 @@ X = np.abs(np.random.default_rng(0).normal(size=(6, 8))).astype(np.float32)
 )
 def test_tables_that_cannot_be_solved_are_refused(spectra, options, told):
     with pytest.raises(ValueError, match=told):
-        solve(KEY, spectra, OPTIONS, **options)
+        fit_components(KEY, spectra, OPTIONS, **options)
 
 
 def test_equal_spectra_are_one_component():
     """Duplicates, without any noise: one component, and nothing breaks."""
     row = np.abs(np.random.default_rng(3).normal(size=30)).astype(np.float32)
-    found = solve(KEY, np.outer(np.arange(1, 9, dtype=np.float32), row), OPTIONS, restarts=1)
+    found = fit_components(
+        KEY, np.outer(np.arange(1, 9, dtype=np.float32), row), OPTIONS, restarts=1
+    )
     assert len(found.components) == 1
     np.testing.assert_allclose(found.components[0], row / np.linalg.norm(row), atol=1e-4)
     assert np.isfinite(found.concentrations).all()
@@ -167,7 +172,7 @@ def test_equal_spectra_are_one_component():
 def test_repeated_spectra_without_noise_break_nothing():
     """Five spectra four times each: five components, though most candidates are the same."""
     rows = np.random.default_rng(0).random((5, 60)).astype(np.float32)
-    found = solve(
+    found = fit_components(
         KEY, np.repeat(rows, 4, axis=0), Options(steps=40, refresh=20, phases=2), restarts=1
     )
     assert len(found.components) == 5
@@ -189,7 +194,7 @@ def spoiled() -> tuple[np.ndarray, Made]:
 
 @pytest.fixture(scope="module")
 def coloured(spoiled):
-    return solve(KEY, spoiled[0], OPTIONS, restarts=1)
+    return fit_components(KEY, spoiled[0], OPTIONS, restarts=1)
 
 
 def test_noise_that_is_not_white_is_told_and_makes_no_components(spoiled, coloured):
@@ -201,10 +206,10 @@ def test_noise_that_is_not_white_is_told_and_makes_no_components(spoiled, colour
     order = np.argmax(np.asarray(clean.components) @ found.components.T, axis=1)
     np.testing.assert_allclose(found.concentrations[:, order], clean.codes, atol=12)
     told = found.departures
-    np.testing.assert_allclose(told.correlation[0], 0.7, atol=0.15)
+    np.testing.assert_allclose(told.ar_coefficients[0], 0.7, atol=0.15)
     np.testing.assert_allclose(told.offset.mean(), 5, atol=1)
-    assert told.drift[1] > 5
-    assert told.spikes is None
+    assert told.drift_deviations[1] > 5
+    assert told.spike_mask is None
 
 
 def test_a_stopped_run_on_coloured_noise_goes_on_bit_for_bit(
@@ -218,26 +223,26 @@ def test_a_stopped_run_on_coloured_noise_goes_on_bit_for_bit(
 
     monkeypatch.setattr(Checkpoints, "save", once)
     with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path) as checkpoints:
-        solve(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints)
+        fit_components(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints)
     monkeypatch.setattr(Checkpoints, "save", save)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.latest() == 1
         chex.assert_trees_all_equal(
-            solve(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints), coloured
+            fit_components(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints), coloured
         )
 
 
 def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, solution):
     """Whitened mixtures are the concentrations times the whitened components."""
     x, found = spoiled[0], coloured
-    framed, seen = in_frame(found, x)
-    prepare = into_frame(found.departures)
+    framed, seen = whiten_solution(found, x)
+    prepare = spectra_whitening(found.departures)
     fit = found.concentrations @ found.components + found.departures.offset
     mixture = found.concentrations @ framed.components
     np.testing.assert_allclose(prepare(fit), mixture, atol=1e-3 * np.abs(mixture).max())
     np.testing.assert_array_equal(seen, prepare(x))
     assert np.std(seen - mixture) < 0.6 * np.std(x - fit + found.departures.offset)
-    same, table = in_frame(solution, np.asarray(mixed.x))
+    same, table = whiten_solution(solution, np.asarray(mixed.x))
     assert same is solution
     np.testing.assert_array_equal(table, mixed.x)
 
@@ -245,8 +250,8 @@ def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, sol
 def test_priors_see_the_data_where_their_noise_is_white(spoiled, coloured):
     """Without prior knowledge to add, the refinement stays at the answer that it began with."""
     x, clean = spoiled
-    found = solve(KEY, x, OPTIONS, restarts=1, priors=[smooth(1e-6)])
-    assert found.departures.drift[1] == coloured.departures.drift[1]
+    found = fit_components(KEY, x, OPTIONS, restarts=1, priors=[smooth(1e-6)])
+    assert found.departures.drift_deviations[1] == coloured.departures.drift_deviations[1]
     np.testing.assert_allclose(cosines(found.components, coloured.components), 1, atol=2e-3)
     assert cosines(found.components, clean.components).min() > 0.995
-    assert 0.7 < judged(x, found).total < 1.4
+    assert 0.7 < goodness_of_fit(x, found).reduced_chi2 < 1.4

@@ -22,7 +22,7 @@ def test_streamed_scores_agree_with_the_reference(mode):
         more = jnp.pad(x[4:], ((0, 2), (0, 0)), constant_values=9.0)
         rows = jnp.arange(4) < 2
         second = metrics.fit_sums(more, jnp.pad(y[4:], ((0, 2), (0, 0))), mode, 0.05, rows)
-        sums = metrics.combine(first, second)
+        sums = metrics.combine_sums(first, second)
         return metrics.nmse(sums), metrics.r2(sums)
 
     np.testing.assert_allclose(streamed(X, Y), REFERENCE[f"score/{mode}"], rtol=2e-6)
@@ -47,11 +47,11 @@ def test_matching_finds_a_permutation_again(found, truth, seed):
     scale = rng.uniform(0.5, 2, (found, 1))
     match = metrics.matched_cosines(scale * spectra[order], spectra[:truth])
     assert len(match.cosine) == min(found, truth)
-    assert len(set(match.found)) == len(set(match.truth)) == len(match.cosine)
+    assert len(set(match.found_index)) == len(set(match.true_index)) == len(match.cosine)
     assert (np.diff(match.cosine) <= 1e-12).all()
     shared = (order < truth).sum()
     np.testing.assert_allclose(match.cosine[:shared], 1)
-    assert (order[match.found[:shared]] == match.truth[:shared]).all()
+    assert (order[match.found_index[:shared]] == match.true_index[:shared]).all()
 
 
 def test_matching_takes_the_best_sum_and_rows_of_zeros():
@@ -59,8 +59,8 @@ def test_matching_takes_the_best_sum_and_rows_of_zeros():
     truth = np.array([[1.0, 0.0], [0.0, 1.0]])
     match = metrics.matched_cosines(np.array([[0.0, 0.0], [3.0, 4.0]]), truth)
     np.testing.assert_allclose(match.cosine, [0.8, 0.0])
-    assert match.found.tolist() == [1, 0]
-    assert match.truth.tolist() == [1, 0]
+    assert match.found_index.tolist() == [1, 0]
+    assert match.true_index.tolist() == [1, 0]
     with pytest.raises(ValueError, match="2 bands and the truth 3"):
         metrics.matched_cosines(truth, np.eye(3))
 

@@ -8,21 +8,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxhsi.gmcr.component_pool import Options, free_price
-from jaxhsi.gmcr.model_confidence import CHANCE, DOUBT, Curve, confidence, held_out, interval
+from jaxhsi.gmcr.model_confidence import (
+    CHANCE_GAIN_FACTOR,
+    UNCERTAIN_GAIN_FACTOR,
+    CountCurve,
+    bi_cross_validation_error,
+    component_confidence,
+    plausible_interval,
+)
 from jaxhsi.gmcr.model_selection import Fit, refit
 from tests.gmcr.solved import made, pool_of
 
 OPTIONS = Options(most=4)
 BANDS = 50
 PRICE = float(free_price(jnp.ones(()), BANDS))
-SURE, NOISE = 2 * DOUBT * PRICE, (OPTIONS.margin - CHANCE) * PRICE
+SURE, NOISE = 2 * UNCERTAIN_GAIN_FACTOR * PRICE, (OPTIONS.margin - CHANCE_GAIN_FACTOR) * PRICE
 
 
-def curve(lengths, held_out=None) -> Curve:
+def curve(lengths, held_out=None) -> CountCurve:
     """Of 2 to 5 components; 3 is the answer."""
     held = [4.0, 2.0, 2.1, 2.2] if held_out is None else held_out
     zero = np.zeros(4)
-    return Curve(np.arange(2, 6), zero, np.array(held), zero, np.array(lengths))
+    return CountCurve(np.arange(2, 6), zero, np.array(held), zero, np.array(lengths))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +44,7 @@ def curve(lengths, held_out=None) -> Curve:
     ],
 )
 def test_numbers_next_to_the_answer(lengths, held, expected):
-    assert interval(curve(lengths, held), 3, BANDS, OPTIONS) == expected
+    assert plausible_interval(curve(lengths, held), 3, BANDS, OPTIONS) == expected
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +54,7 @@ def errors():
     seen = jnp.arange(BANDS) % 2 == 0
     noise = jnp.abs(jnp.asarray(np.random.default_rng(1).normal(size=(1, BANDS)), jnp.float32))
     rows = jnp.concatenate([mixed.components, noise])
-    hidden = jax.jit(held_out, static_argnums=4)
+    hidden = jax.jit(bi_cross_validation_error, static_argnums=4)
 
     def error(count: int) -> float:
         pool = pool_of(rows[:count], 4)
@@ -71,8 +78,8 @@ def test_hidden_bands_are_not_looked_at():
     seen = jnp.arange(BANDS) < 25
     pool = pool_of(mixed.components, 3)
     shifted = mixed.x[20:] + jnp.where(seen, 0.0, 1000.0)
-    plain = held_out(mixed.x[:20], mixed.x[20:], seen, pool, OPTIONS)
-    moved = held_out(mixed.x[:20], shifted, seen, pool, OPTIONS)
+    plain = bi_cross_validation_error(mixed.x[:20], mixed.x[20:], seen, pool, OPTIONS)
+    moved = bi_cross_validation_error(mixed.x[:20], shifted, seen, pool, OPTIONS)
     left = jnp.sqrt(moved) - 1000  # what was added stays in the error
     assert jnp.abs(left).max() < 5
     assert plain.max() < 5
@@ -83,11 +90,11 @@ def test_hidden_bands_are_not_looked_at():
 def test_confidence_rises_with_evidence_and_never_exceeds_agreement(worth, more, share):
     pool = pool_of(jnp.eye(2, 5), 2)
     fitted = Fit(pool, jnp.zeros((3, 2)), jnp.zeros(()), jnp.array([worth, worth + more]))
-    low, high = confidence(fitted, jnp.full(2, share, jnp.float32))
+    low, high = component_confidence(fitted, jnp.full(2, share, jnp.float32))
     assert 0 <= low <= high <= share + 1e-6
 
 
 def test_what_the_refit_of_the_truth_is_worth_is_beyond_doubt():
     mixed = made(5)
     fitted = refit(mixed.x, pool_of(mixed.components, 3), OPTIONS)
-    assert confidence(fitted, jnp.ones(3)).min() > 0.99
+    assert component_confidence(fitted, jnp.ones(3)).min() > 0.99

@@ -10,11 +10,11 @@ from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
 from jaxhsi.gmcr import mixing, priors
 from jaxhsi.gmcr.algorithm import Solution
 from jaxhsi.gmcr.component_pool import Options
-from jaxhsi.gmcr.fit import solve
-from jaxhsi.gmcr.goodness_of_fit import SUSPECT
+from jaxhsi.gmcr.fit import fit_components
+from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
 from jaxhsi.gmcr.noise_covariance import white_noise
 from jaxhsi.gmcr.noise_model import NoiseLaw
-from jaxhsi.gmcr.nonlinear import alternate, judged, straightened, suspicion
+from jaxhsi.gmcr.nonlinear import fit_nonlinear, fit_warning, goodness_of_fit, linearised
 from tests.gmcr.solved import cosines
 
 OPTIONS = Options(most=4, steps=40, refresh=20)
@@ -36,7 +36,7 @@ def pairs() -> Mixtures:
 
 
 def solved(data, **known) -> Solution:
-    return solve(KEY, data, OPTIONS, num_candidates=CANDIDATES, **known)
+    return fit_components(KEY, data, OPTIONS, num_candidates=CANDIDATES, **known)
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +62,11 @@ def check_found(found: Solution, truth: Mixtures, model: mixing.Forward):
     size = float(jnp.sqrt(jnp.mean(linear_part**2)))
     assert found.components.shape == (4, 64)
     assert cosines(found.components, truth.components).min() > 0.997
-    judgement = judged(truth.data, found, model)
-    assert judgement.curvature < SUSPECT
-    assert 0.8 < judgement.total < 1.3
+    judgement = goodness_of_fit(truth.data, found, model)
+    assert judgement.nonlinearity_score < NONLINEARITY_THRESHOLD
+    assert 0.8 < judgement.reduced_chi2 < 1.3
     assert found.parameters == pytest.approx(0.4 / size, rel=0.15)
-    straight = straightened(truth.data, found, model)
+    straight = linearised(truth.data, found, model)
     bent = ((truth.data - linear_part) ** 2).sum()
     assert ((straight - linear_part) ** 2).sum() < 0.1 * bent
 
@@ -88,17 +88,20 @@ def test_a_function_of_the_user_is_a_model():
     assert found.components.shape == (4, 64)
     assert cosines(found.components, drawn.components).min() > 0.998
     assert found.parameters == ()
-    assert judged(clean + noise, found, own).curvature < SUSPECT
+    assert goodness_of_fit(clean + noise, found, own).nonlinearity_score < NONLINEARITY_THRESHOLD
 
 
 def test_the_wrong_model_is_recognised_by_its_residual(pairs, right):
     linear = solved(pairs.data)
-    wrong = judged(pairs.data, linear)
-    assert wrong.curvature > 3 * SUSPECT
-    assert "try another mixing" in suspicion(wrong, "linear")
+    wrong = goodness_of_fit(pairs.data, linear)
+    assert wrong.nonlinearity_score > 3 * NONLINEARITY_THRESHOLD
+    assert "try another mixing" in fit_warning(wrong, "linear")
     saturated = solved(pairs.data, mixing=SATURATING)
-    assert judged(pairs.data, saturated, SATURATING).curvature > 3 * SUSPECT
-    assert suspicion(judged(pairs.data, right, BILINEAR), "bilinear") is None
+    assert (
+        goodness_of_fit(pairs.data, saturated, SATURATING).nonlinearity_score
+        > 3 * NONLINEARITY_THRESHOLD
+    )
+    assert fit_warning(goodness_of_fit(pairs.data, right, BILINEAR), "bilinear") is None
     assert cosines(right.components, pairs.components).min() > (
         cosines(linear.components, pairs.components).min()
     )
@@ -122,7 +125,9 @@ def closed(data, shares, components, *given) -> Solution:
     gates, fixed, white = jnp.ones(4), jnp.zeros(4, bool), white_noise(64)
     rows, codes = components / size[:, None], shares * size
     answer = Solution(rows, codes, law, gates, fixed, True, white)
-    return alternate(lambda *_: answer, data, mixing.linear, [*given, priors.closure()], OPTIONS)
+    return fit_nonlinear(
+        lambda *_: answer, data, mixing.linear, [*given, priors.closure()], OPTIONS
+    )
 
 
 def test_closure_gives_shares_and_components_of_their_own_size():
@@ -132,7 +137,7 @@ def test_closure_gives_shares_and_components_of_their_own_size():
     assert (found.concentrations >= 0).all()
     np.testing.assert_allclose(np.linalg.norm(found.components, axis=1), SIZES, rtol=0.01)
     np.testing.assert_allclose(found.concentrations, shares, atol=0.02)
-    assert judged(data, found).total < 1.3
+    assert goodness_of_fit(data, found).reduced_chi2 < 1.3
 
 
 def test_closure_leaves_a_simplex_as_large_as_it_was_and_minimum_volume_does_not():
@@ -143,7 +148,7 @@ def test_closure_leaves_a_simplex_as_large_as_it_was_and_minimum_volume_does_not
     np.testing.assert_allclose(moved @ beyond, shares @ pure, atol=1e-4)
 
     def error(found: Solution) -> float:
-        assert judged(data, found).total < 1.3
+        assert goodness_of_fit(data, found).reduced_chi2 < 1.3
         return float(np.abs(found.components[2] - pure[2]).max())
 
     alone = error(closed(data, moved, beyond))
@@ -155,7 +160,7 @@ def test_closure_leaves_a_simplex_as_large_as_it_was_and_minimum_volume_does_not
 def test_data_that_are_not_closed_are_told_by_the_residual():
     drawn = made("linear")
     wrong = closed(drawn.data, drawn.concentrations, drawn.components)
-    assert judged(drawn.data, wrong).total > 3
+    assert goodness_of_fit(drawn.data, wrong).reduced_chi2 > 3
 
 
 def test_known_spectra_stay_and_priors_may_depend_on_the_answer():

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxhsi.gmcr.algorithm import Opinions
-from jaxhsi.gmcr.restarts import MOST, affordable, doubtful, elected, near
+from jaxhsi.gmcr.restarts import (
+    MAX_RESTARTS,
+    counts_within_tolerance,
+    default_num_restarts,
+    length_tolerance,
+    majority_restart,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,24 +27,25 @@ from jaxhsi.gmcr.restarts import MOST, affordable, doubtful, elected, near
     ],
 )
 def test_who_wins(counts, lengths, winner):
-    assert elected(np.array(counts), np.array(lengths), 500.0) == winner
+    assert majority_restart(np.array(counts), np.array(lengths), 500.0) == winner
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.floats(0, 3000)), min_size=1, max_size=6))
 def test_the_winner_is_near_the_shortest(answers):
     counts, lengths = (np.array(part) for part in zip(*answers, strict=True))
-    best = elected(counts, lengths.astype(float), 500.0)
+    best = majority_restart(counts, lengths.astype(float), 500.0)
     assert lengths[best] <= lengths.min() + 500
 
 
 def test_numbers_that_are_near():
-    far = doubtful(50)
+    far = length_tolerance(50)
     opinions = Opinions(np.array([3, 4, 5]), np.array([0.0, -0.5 * far, far]), np.ones(3))
-    assert near(opinions, 50).tolist() == [3, 4]
+    assert counts_within_tolerance(opinions, 50).tolist() == [3, 4]
 
 
 @pytest.mark.parametrize(
-    ("spectra", "slots", "expected"), [(64, 32, MOST), (256, 96, 3), (1024, 320, 1), (3, 8, MOST)]
+    ("spectra", "slots", "expected"),
+    [(64, 32, MAX_RESTARTS), (256, 96, 3), (1024, 320, 1), (3, 8, MAX_RESTARTS)],
 )
 def test_large_tables_take_one_restart(spectra, slots, expected):
-    assert affordable(spectra, slots) == expected
+    assert default_num_restarts(spectra, slots) == expected

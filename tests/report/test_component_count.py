@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr.algorithm import Opinions
-from jaxhsi.gmcr.diagnostics import Certainty
-from jaxhsi.gmcr.model_confidence import Curve, Interval
+from jaxhsi.gmcr.diagnostics import ModelConfidence
+from jaxhsi.gmcr.model_confidence import CountCurve, CountInterval
 from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
 from jaxhsi.report.gmcr_sentences import component_count_sentence
 from jaxhsi.report.spectra_plots import TRUTH_COLOUR
 from tests.report.test_spectra_plots import colours, rgb
 
-CURVE = Curve(
+CURVE = CountCurve(
     np.array([2, 3, 4]),
     np.array([3.0, 0.9, 0.8]),
     np.array([4.0, 1.2, 1.3]),
     np.array([0.3, 0.0, 0.1]),
     np.array([900.0, 0.0, 100.0]),
 )
-DIAGNOSTICS = Certainty(
-    Interval(3, 4), np.array([0.99, 0.98, 0.4]), np.array([9.0, 8.0, 2.0]), CURVE
+DIAGNOSTICS = ModelConfidence(
+    CountInterval(3, 4), np.array([0.99, 0.98, 0.4]), np.array([9.0, 8.0, 2.0]), CURVE
 )
 RESTARTS = Opinions(np.array([3, 4]), np.zeros(2), np.ones(3))
 
@@ -31,7 +31,7 @@ def test_scores_are_json_and_hold_all():
     assert scores["plausible_counts"] == [3, 4]
     assert scores["restarts"] == [3, 4]
     assert scores["confidence"] == [0.99, 0.98, 0.4]
-    assert scores["curve"]["counts"] == [2, 3, 4]
+    assert scores["curve"]["component_counts"] == [2, 3, 4]
     assert "restarts" not in diagnostic_scores(DIAGNOSTICS, None)
 
 

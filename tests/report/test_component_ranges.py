@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 
-from jaxhsi.gmcr.rotational_ambiguity import Turned
+from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries
 from jaxhsi.report.component_ranges import range_scores
 from jaxhsi.report.gmcr_sentences import range_sentences
 
-RANGES = Turned(
+RANGES = BandBoundaries(
     np.array([[0.2, 0.4], [0.5, 0.5]]),
     np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.6, 0.8], [0.6, 0.8]]]),
     np.zeros((2, 2)),

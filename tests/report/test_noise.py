@@ -16,11 +16,11 @@ def test_white_noise_is_one_sentence():
 def test_every_kind_is_told():
     """0.75^4 = 0.32 < 1/e < 0.75^3; a drift of 2 sqrt(c) is twice the noise; units come back."""
     noise = white_noise(20)._replace(
-        channels=np.r_[np.full(10, 0.5), np.full(10, 1.5)],
-        correlation=np.r_[0.75, np.zeros(4)],
-        drift=np.array([2 * 20**0.5, 0, 0, 0]),
+        band_deviations=np.r_[np.full(10, 0.5), np.full(10, 1.5)],
+        ar_coefficients=np.r_[0.75, np.zeros(4)],
+        drift_deviations=np.array([2 * 20**0.5, 0, 0, 0]),
         offset=np.full(20, 0.4),
-        spikes=np.eye(20, dtype=bool),
+        spike_mask=np.eye(20, dtype=bool),
     )
     numbers = noise_scores(noise, 0.1, 2.0)
     assert numbers["correlated_bands"] == 4

@@ -11,7 +11,7 @@ import pytest
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
 from jaxhsi.data.tables.csv_file import read_csv
-from jaxhsi.gmcr.goodness_of_fit import SUSPECT
+from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
 from jaxhsi.train import main
 from jaxhsi.workflows.unmixing_model import read_unmixing_model
 
@@ -63,7 +63,7 @@ def test_a_run_says_how_sure_it_is(run):
     assert low <= 3 <= high
     assert diagnostics["restarts"] == [3] * 2
     assert min(diagnostics["confidence"]) > 0.9
-    assert diagnostics["curve"]["counts"][:3] == [1, 2, 3]
+    assert diagnostics["curve"]["component_counts"][:3] == [1, 2, 3]
     assert all(0 < least <= most < 1 for least, most in found["ranges"]["signal_share"])
     assert max(found["ranges"]["angle_degrees"]) < 10
     assert (run / "pictures" / "count.png").stat().st_size > 5000
@@ -250,9 +250,9 @@ def test_a_run_on_pairs_that_interact_says_so(tmp_path):
     found = scores(folder)
     assert found["num_components"] == 3
     assert found["matched_cosine_min"] > 0.98
-    assert found["goodness_of_fit"]["curvature"] < SUSPECT
-    assert 0.8 < found["goodness_of_fit"]["total"] < 1.3
-    assert len(found["goodness_of_fit"]["samples"]) == 32
+    assert found["goodness_of_fit"]["nonlinearity_score"] < NONLINEARITY_THRESHOLD
+    assert 0.8 < found["goodness_of_fit"]["reduced_chi2"] < 1.3
+    assert len(found["goodness_of_fit"]["spectrum_chi2"]) == 32
     assert found["r2_noise_free"] > 0.99
 
 

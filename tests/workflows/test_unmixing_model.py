@@ -59,7 +59,7 @@ def coloured_model(model) -> UnmixingModel:
     """With bands of different noise, an offset, component norms and an axis."""
     random = np.random.default_rng(0)
     noise_model = model.noise_model._replace(
-        channels=random.uniform(0.5, 1.5, 50), offset=random.uniform(0, 1, 50)
+        band_deviations=random.uniform(0.5, 1.5, 50), offset=random.uniform(0, 1, 50)
     )
     return replace(
         model,
