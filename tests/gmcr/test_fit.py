@@ -14,6 +14,7 @@ from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.nonlinear import goodness_of_fit
 from jaxhsi.gmcr.priors import smooth
 from jaxhsi.gmcr.whitening import spectra_whitening, whiten_solution
+from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import Logbook
 from tests.gmcr.solved import Made, cosines, made
