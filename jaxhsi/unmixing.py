@@ -130,7 +130,9 @@ def unmix(
     normalised, norms = _unit_components(solution)
     linearised_spectra = np.asarray(linearised(spectra_scaled, solution, forward))
     networks_key_options = replace(network_options, non_negative=options.non_negative)
-    networks = _train_networks(key, normalised, linearised_spectra, networks_key_options, on_progress)
+    networks = _train_networks(
+        key, normalised, linearised_spectra, networks_key_options, on_progress
+    )
     fixes_scale = any(isinstance(prior, Prior) and prior.total is not None for prior in priors)
     shared = isinstance(model, Forward) and not model.local
     unmixing_model = UnmixingModel(
@@ -153,7 +155,9 @@ def unmix(
     boundaries = None
     if ranges:
         signs = options.non_negative
-        boundaries = rotational_ambiguity(normalised, linearised_spectra, non_negative=signs, on_progress=on_progress)
+        boundaries = rotational_ambiguity(
+            normalised, linearised_spectra, non_negative=signs, on_progress=on_progress
+        )
     components, concentrations = reported_scale(unmixing_model, normalised.concentrations)
     return UnmixingResult(
         model=unmixing_model,

@@ -47,7 +47,13 @@ def plot_component_count(
         panel.axvline(num_components, color="black", linewidth=0.8, label="result")
         panel.set(xlabel="number of components", ylabel=title)
         if i == 0:
-            panel.plot(curve.component_counts, curve.mean_square_residual, ".-", color="grey", label="all entries")
+            panel.plot(
+                curve.component_counts,
+                curve.mean_square_residual,
+                ".-",
+                color="grey",
+                label="all entries",
+            )
             panel.errorbar(
                 curve.component_counts,
                 curve.held_out_error,
@@ -60,7 +66,9 @@ def plot_component_count(
             panel.set_yscale("log")
             panel.legend(fontsize=7)
         else:
-            panel.plot(curve.component_counts, curve.description_lengths, "o-", color=ESTIMATE_COLOUR)
+            panel.plot(
+                curve.component_counts, curve.description_lengths, "o-", color=ESTIMATE_COLOUR
+            )
             panel.set_yscale("symlog", linthresh=100)
         integer_ticks(panel.xaxis)
     save_figure(figure, path)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxhsi.gmcr.goodness_of_fit import REDUCED_CHI2_THRESHOLD, NONLINEARITY_THRESHOLD
+from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD, REDUCED_CHI2_THRESHOLD
 
 _WIDE_RANGE = 5.0
 """Degrees between the extremes of a component above which a user is told. Set by hand: spectra
@@ -107,8 +107,9 @@ def mixing_sentence(reduced_chi2: float, nonlinearity_score: float, mixing: str)
     if nonlinearity_score < NONLINEARITY_THRESHOLD:
         return None
     return (
-        f"what {mixing} mixing leaves is not noise: curved mixing would explain {nonlinearity_score:.3g} "
-        f"times as much of it as of noise ({NONLINEARITY_THRESHOLD:g} is suspect); try another mixing"
+        f"what {mixing} mixing leaves is not noise: curved mixing would explain "
+        f"{nonlinearity_score:.3g} times as much of it as of noise ({NONLINEARITY_THRESHOLD:g} is "
+        "suspect); try another mixing"
     )
 
 

@@ -19,7 +19,11 @@ def noise_scores(noise: NoiseModel, share: float, unit: float) -> dict[str, Any]
         unit: that the data were divided by.
     """
     bands = len(noise.band_deviations)
-    lags = ar_autocovariance(noise.ar_coefficients, bands) if noise.ar_coefficients.any() else np.zeros(1)
+    lags = (
+        ar_autocovariance(noise.ar_coefficients, bands)
+        if noise.ar_coefficients.any()
+        else np.zeros(1)
+    )
     low, high = np.quantile(noise.band_deviations, (0.05, 0.95))
     offset = np.asarray(noise.offset, float) * unit
     return {
