@@ -1,22 +1,15 @@
 """Gates: which components are in use, relaxed so that a gradient can open and close them.
 
 Hard concrete gates are exactly 0 or 1 with a positive probability, and the expected number of open
-ones is a closed form. The Gumbel-softmax pairs are upstream's: never quite closed, so that an
-evaluation needs a threshold.
+ones is a closed form.
 """
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 BETA, LOW, HIGH = 0.66, -0.1, 1.1
 """Temperature and stretch of the hard concrete distribution, from Louizos et al. 2018."""
-OPEN_THRESHOLD = 0.9999994
-"""Upstream's gate is open in an evaluation above this, ten float32 steps under 1."""
-USED_THRESHOLD = 0.5
-"""Above this for any spectrum, a component takes part in upstream's ambiguity penalty."""
-
-
 def hard_concrete(
     uniform: Float[Array, "..."],
     logits: Float[Array, "..."],
@@ -67,53 +60,3 @@ def expected_gate(
     Source: Louizos et al. 2018, equation 13.
     """
     return jnp.clip(jax.nn.sigmoid(logits) * (high - low) + low, 0.0, 1.0)
-
-
-def gumbel_pair(
-    energies: Float[Array, "*n 2"],
-    gumbel: Float[Array, "*n 2"],
-    temperature: Float[Array, ""] | float,
-) -> Float[Array, "*n"]:
-    """First entry of softmax((-e + g) / tau) over pairs of energies, in (0, 1).
-
-    It is sigmoid of the difference of both over tau, and is computed so. Defect of upstream's
-    evaluation: it draws noise as well, at tau = 0.01, so two evaluations of the same weights
-    differ. Zeros for ``gumbel`` give the one without noise.
-
-    Args:
-        energies: of "in use" and "not in use"; the lower, the likelier.
-        gumbel: standard Gumbel noise, -log(-log u).
-        temperature: tau > 0.
-
-    Source: upstream `core.py`, `EBSelectiveModule` (torch's gumbel_softmax, hard=False).
-    """
-    logits = (gumbel - energies) / temperature
-    return jax.nn.sigmoid(logits[..., 0] - logits[..., 1])
-
-
-def langevin_noise(
-    normal: Float[Array, "..."], scale: float = 0.1, steps: int = 32, step_size: float = 0.05
-) -> Float[Array, "..."]:
-    """What upstream's "Langevin dynamics" add to an energy: noise and a constant shift.
-
-    -step_size steps + scale sqrt(steps) normal; 0 without steps.
-
-    Defect: the gradient it descends is that of sum(e) with respect to e, which is 1 everywhere.
-    So there is no dynamics: both energies of a pair are shifted alike, which `gumbel_pair`
-    ignores (the energy penalty and the mean energy do not). It applies in training only.
-
-    Source: upstream `core.py`, `LangevinRefinedEnergyModule`.
-    """
-    return scale * steps**0.5 * normal - step_size * steps
-
-
-def open_at_threshold(
-    gates: Float[Array, "..."], threshold: float = OPEN_THRESHOLD
-) -> Float[Array, "..."]:
-    """1.0 where a gate is above the threshold, else 0.0: upstream's gates in an evaluation."""
-    return (gates > threshold).astype(gates.dtype)
-
-
-def in_use(gates: Float[Array, "n p"], threshold: float = USED_THRESHOLD) -> Bool[Array, " p"]:
-    """Components whose gate is above the threshold for any of the spectra (`analyzer.py`)."""
-    return (gates > threshold).any(0)

@@ -33,43 +33,27 @@ class FitSums(NamedTuple):
 def fit_sums(
     x: Float[ArrayLike, "n c"],
     reconstructed: Float[ArrayLike, "n c"],
-    mode: str = "dense",
-    eps: float = 1e-3,
     rows: Bool[Array, " n"] | None = None,
+    entries: Bool[Array, "n c"] | None = None,
 ) -> FitSums:
     """Sums of one batch.
 
     Args:
         x: data.
         reconstructed: its reconstruction.
-        mode: "dense" counts every entry; "threshold" those where data or reconstruction reach
-            ``eps``; "mask" those where the data are not 0.
-        eps: for "threshold", in the units of the data.
         rows: spectra that count, for batches filled up to a fixed size; None for all.
-
-    Raises:
-        ValueError: unknown mode.
+        entries: values that count; None for all.
 
     Source: upstream `eval.py`, `StreamingMetrics.update`.
     """
     x, reconstructed = jnp.asarray(x), jnp.asarray(reconstructed)
-    keep = _entries(x, reconstructed, mode, eps)
+    counted = jnp.ones(x.shape, bool) if entries is None else entries
     if rows is not None:
-        keep = keep & rows[:, None]
-    kept = jnp.where(keep, x, 0.0)
-    residual = jnp.square(jnp.where(keep, reconstructed - x, 0.0)).sum()
+        counted = counted & rows[:, None]
+    data = jnp.where(counted, x, 0.0)
+    residual = jnp.square(jnp.where(counted, reconstructed - x, 0.0)).sum()
     count = jnp.asarray(len(x) if rows is None else rows.sum(), x.dtype)
-    return FitSums(residual, jnp.square(kept).sum(), kept.sum(0), count)
-
-
-def _entries(x: Array, reconstructed: Array, mode: str, eps: float) -> Array:
-    if mode == "dense":
-        return jnp.ones(x.shape, bool)
-    if mode == "threshold":
-        return (jnp.abs(x) >= eps) | (jnp.abs(reconstructed) >= eps)
-    if mode == "mask":
-        return x != 0
-    raise ValueError(f"mode {mode!r} is unknown; use 'dense', 'threshold' or 'mask'")
+    return FitSums(residual, jnp.square(data).sum(), data.sum(0), count)
 
 
 def combine_sums(first: FitSums, second: FitSums) -> FitSums:

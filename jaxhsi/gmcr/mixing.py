@@ -69,34 +69,6 @@ def saturating(stray: float = 0.01) -> Aggregate:
     return aggregate
 
 
-def gated(
-    concentrations: Float[Array, "n p"],
-    gates: Float[Array, "n p"] | Float[Array, " p"],
-    components: Components,
-    aggregate: Aggregate = linear,
-    squared: bool = True,
-) -> Float[Array, "n c"]:
-    """Mixture of the components whose gates are open.
-
-    aggregate(C z^2, S) with ``squared``, as upstream, else aggregate(C z, S). For every model of
-    the product C S the former equals upstream's aggregate(C z, z S), without its (n, p, c) array.
-
-    Defect of upstream: the gate multiplies the concentration and the component, so that it enters
-    squared, and a half-open gate lets a quarter through.
-
-    Args:
-        concentrations: C.
-        gates: z in [0, 1], per sample and component, or per component.
-        components: S.
-        aggregate: forward model.
-        squared: whether z enters squared.
-
-    Source: upstream `mcr.py`, `EBSelectiveMCR.forward`.
-    """
-    passed = jnp.square(gates) if squared else gates
-    return aggregate(concentrations * passed, components)
-
-
 class Forward(NamedTuple):
     """A forward model with parameters that are fitted.
 

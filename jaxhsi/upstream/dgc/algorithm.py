@@ -270,7 +270,9 @@ def prototype_dgc(
             loss=total,
             terms=terms,
             term_weights=jnp.array(weighing.term_weights),
-            cluster_bonuses=jnp.zeros(num_clusters) if weighing.cluster_bonuses is None else weighing.cluster_bonuses,
+            cluster_bonuses=jnp.zeros(num_clusters)
+            if weighing.cluster_bonuses is None
+            else weighing.cluster_bonuses,
             batch_usage=batch_usage,
             running_usage=usage,
             active=(batch_usage >= ACTIVE_SHARE).sum(),

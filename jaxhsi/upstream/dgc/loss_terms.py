@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxhsi.dgc import losses
 from jaxhsi.dgc.views import matched
-from jaxhsi.upstream.dgc import losses as upstream
+from jaxhsi.upstream.dgc import losses
 
 
 class LossWeights(NamedTuple):
@@ -20,8 +19,8 @@ class LossWeights(NamedTuple):
         orthogonality: of `losses.orthogonality`.
         usage_entropy: of `losses.usage_entropy`; upstream minimises it (> 0), which rewards collapse,
             and < 0 spreads the pixels over the clusters.
-        uniform_assignment: of `upstream.uniform_assignment`.
-        grid_consistency: of `upstream.grid_consistency`.
+        uniform_assignment: of `losses.uniform_assignment`.
+        grid_consistency: of `losses.grid_consistency`.
         overlap_consistency: of `losses.overlap_consistency`, which repairs the one above.
         assignment_entropy: of `losses.assignment_entropy`.
     """
@@ -55,8 +54,8 @@ class ViewPair(NamedTuple):
 
     Attributes:
         crops: both views of each window.
-        labels: random labels for `upstream.uniform_assignment`, from `upstream.random_balanced_labels`.
-        kick: noise for dead centroids, normal of deviation 0.05 upstream.
+        labels: random labels for `losses.uniform_assignment`, from `losses.random_balanced_labels`.
+        kick: noise for dead centroids, normal of deviation 0.05 losses.
         valid: pixels that count; None for all.
         views: affine maps of the crops, for the overlap consistency; None if it has no weight.
     """
@@ -94,12 +93,12 @@ def loss_terms(
     if weights.orthogonality:
         mean["orthogonality"] = losses.orthogonality(centroids)
     if weights.usage_entropy:
-        mean["usage_entropy"] = each(upstream.minimised_usage_entropy, views.p, masks)
+        mean["usage_entropy"] = each(losses.minimised_usage_entropy, views.p, masks)
     if weights.uniform_assignment:
-        mean["uniform_assignment"] = each(upstream.uniform_assignment, views.p, pair.labels, masks)
+        mean["uniform_assignment"] = each(losses.uniform_assignment, views.p, pair.labels, masks)
     if weights.grid_consistency:
         mask = None if pair.valid is None else pair.valid.all(0)
-        mean["grid_consistency"] = upstream.grid_consistency(*views.p, mask)
+        mean["grid_consistency"] = losses.grid_consistency(*views.p, mask)
     if weights.overlap_consistency:
         mean["overlap_consistency"] = _overlap(views.p, pair)
     if weights.assignment_entropy:

@@ -1,4 +1,6 @@
-"""Terms of upstream's objective kept for parity alone. Each docstring names its defect.
+"""Terms of upstream's objective, and what repairs some of them. Docstrings name the defects.
+
+Every term over pixels takes an optional ``mask`` as those of `jaxhsi.dgc.losses` do.
 
 Source: https://github.com/b05611038/HSI_global_clustering, `module/clustering.py`.
 """
@@ -7,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxhsi.dgc import losses
+from jaxhsi.dgc.losses import EPS, Mask, cross_entropy, masked_mean, mean_usage
 
 
 def random_balanced_labels(key: Key[Array, ""], n: int, k: int) -> Int[Array, " n"]:
@@ -21,8 +23,8 @@ def random_balanced_labels(key: Key[Array, ""], n: int, k: int) -> Int[Array, " 
 def uniform_assignment(
     p: Float[Array, "*n k"],
     labels: Int[Array, " m"],
-    mask: losses.Mask = None,
-    eps: float = losses.EPS,
+    mask: Mask = None,
+    eps: float = EPS,
 ) -> Float[Array, ""]:
     """Cross-entropy against random balanced labels, mean_i -log max(p_i[label_i], eps).
 
@@ -39,26 +41,26 @@ def uniform_assignment(
     """
     # A one-hot product: its gradient is a product too, where a gather's is a slow scatter on CPU.
     chosen = jax.nn.one_hot(labels, p.shape[-1], dtype=p.dtype).reshape(p.shape)
-    return losses.cross_entropy(chosen, jnp.log(jnp.maximum(p, eps)), mask)
+    return cross_entropy(chosen, jnp.log(jnp.maximum(p, eps)), mask)
 
 
 def grid_consistency(
     p_a: Float[Array, "*n k"],
     p_b: Float[Array, "*n k"],
-    mask: losses.Mask = None,
-    eps: float = losses.EPS,
+    mask: Mask = None,
+    eps: float = EPS,
 ) -> Float[Array, ""]:
     """Symmetric KL divergence of two crops at equal grid positions.
 
     Defect: the crops have different offsets, rotations and scales, so equal grid positions are
-    mostly different points of the scene. `losses.overlap_consistency` compares matched pixels.
+    mostly different points of the scene. `overlap_consistency` compares matched pixels.
 
     Source: `compute_consistency_loss`.
     """
-    return losses.overlap_consistency(p_a, p_b, mask, eps)
+    return overlap_consistency(p_a, p_b, mask, eps)
 
 
-def minimised_usage_entropy(p: Float[Array, "*n k"], mask: losses.Mask = None) -> Float[Array, ""]:
+def minimised_usage_entropy(p: Float[Array, "*n k"], mask: Mask = None) -> Float[Array, ""]:
     """Entropy of the mean usage, *added* to the loss with a positive weight.
 
     Defect: minimising this entropy rewards putting every pixel into one cluster, the opposite of
@@ -66,7 +68,7 @@ def minimised_usage_entropy(p: Float[Array, "*n k"], mask: losses.Mask = None) -
 
     Source: `compute_balance_loss`, weighted +2.0 in `default_argument.py`.
     """
-    return losses.usage_entropy(p, mask)
+    return usage_entropy(p, mask)
 
 
 def scrambled_pixels(z: Float[Array, "*b h w d"]) -> Float[Array, "*b h w d"]:
@@ -80,3 +82,84 @@ def scrambled_pixels(z: Float[Array, "*b h w d"]) -> Float[Array, "*b h w d"]:
     Source: `trainer.py`, `_ema_update_centroids`: ``z1.reshape(N, D)`` of a (b, d, h, w) tensor.
     """
     return jnp.moveaxis(z, -1, -3).reshape(z.shape)
+
+
+def compactness(
+    z: Float[Array, "*n d"],
+    p: Float[Array, "*n k"],
+    centroids: Float[Array, "k d"],
+    mask: Mask = None,
+) -> Float[Array, ""]:
+    """Expected cosine distance of a pixel to its centroid, in [0, 2].
+
+    mean_i sum_k p_ik max(0, 1 - z_i . c_k), for z and c of unit length.
+
+    Args:
+        z: embeddings before the mean-shift, L2-normalised, (*n, d).
+        p: soft assignment, rows sum to 1, (*n, k).
+        centroids: (k, d).
+        mask: pixels that count, (*n).
+
+    Source: `compute_compactness_loss`.
+    """
+    distance = jnp.maximum(1.0 - z @ centroids.T, 0.0)
+    return masked_mean((p * distance).sum(-1), mask)
+
+
+def orthogonality(centroids: Float[Array, "k d"]) -> Float[Array, ""]:
+    """How far the centroids are from an orthonormal set: ||C C' - I||_F^2, >= 0.
+
+    Source: `compute_orthogonality_loss` (whose docstring leaves
+    the diagonal out; its code and this function do not).
+    """
+    gram = centroids @ centroids.T
+    return jnp.square(gram - jnp.eye(len(centroids), dtype=gram.dtype)).sum()
+
+
+def usage_entropy(p: Float[Array, "*n k"], mask: Mask = None, eps: float = EPS) -> Float[Array, ""]:
+    """Entropy of the mean usage, H = -sum_k u_k log u_k with u = mean_i p_i + eps, in nats.
+
+    log k when all clusters are used equally, about 0 when one holds everything. It is therefore
+    to be *maximised* (weight < 0 in a loss that is minimised); upstream minimises it, see
+    `minimised_usage_entropy`. Measure it over many patches: a patch of one material
+    has low entropy and is right.
+
+    Args:
+        p: soft assignment, (*n, k).
+        mask: pixels that count, (*n).
+        eps: keeps the logarithm finite (not renormalised, as upstream).
+
+    Source: `compute_balance_loss`.
+    """
+    usage = mean_usage(p, mask) + eps
+    return -(usage * jnp.log(usage)).sum()
+
+
+def assignment_entropy(
+    p: Float[Array, "*n k"], mask: Mask = None, eps: float = EPS
+) -> Float[Array, ""]:
+    """Mean entropy of a pixel's assignment, mean_i -sum_k p_ik log(p_ik + eps), in nats.
+
+    0 for hard labels, log k for undecided ones; minimised, it sharpens the assignment.
+    """
+    return masked_mean(-(p * jnp.log(p + eps)).sum(-1), mask)
+
+
+def overlap_consistency(
+    p_a: Float[Array, "*n k"], p_b: Float[Array, "*n k"], mask: Mask = None, eps: float = EPS
+) -> Float[Array, ""]:
+    """Symmetric Kullback-Leibler divergence of two views over the pixels that both of them see.
+
+    mean_i 1/2 (KL(p_i || q_i) + KL(q_i || p_i)) = mean_i 1/2 sum_k (p_ik - q_ik) log(p_ik / q_ik).
+
+    Args:
+        p_a: soft assignment in the first view, (*n, k).
+        p_b: that of the second view, resampled to the first view's pixel grid, (*n, k).
+        mask: pixels whose scene point lies in both views, (*n).
+        eps: added to both before the logarithm.
+
+    Source: the repaired form of `compute_consistency_loss`.
+    """
+    p, q = p_a + eps, p_b + eps
+    divergence = 0.5 * ((p - q) * (jnp.log(p) - jnp.log(q))).sum(-1)
+    return masked_mean(divergence, mask)

@@ -13,6 +13,7 @@ from jaxhsi.upstream.gmcr.generator import PoolModel, PoolNoise, PoolOutput
 from jaxhsi.upstream.gmcr.options import Evaluation, JointOptions, PoolParams
 from jaxhsi.upstream.gmcr.pool import components
 
+_LARGE = 1e-3  # of sparse spectra, values count where data or reconstruction reach it (`eval.py`)
 _BLOCK = 512  # rows of an evaluation at a time
 
 
@@ -51,10 +52,11 @@ def evaluator(
     def sums(params: PoolParams, x: Array, weights: Array, noise: tuple) -> tuple:
         found = seen(params, x, noise)
         fitted = sum(look.reconstruction for look in found)
-        mode = "threshold" if options.sparse_components else "dense"
+        large = (jnp.abs(x) >= _LARGE) | (jnp.abs(fitted) >= _LARGE)
+        entries = large if options.sparse_components else None
         opened = jnp.concatenate([look.gates.any(0) for look in found])
         mse = weights @ ((x - fitted) ** 2).mean(1)
-        return metrics.fit_sums(x, fitted, mode), mse, opened
+        return metrics.fit_sums(x, fitted, entries=entries), mse, opened
 
     def evaluate(key: Key[Array, ""], params: PoolParams, x: Float[Array, "n c"]) -> Evaluation:
         rows = options.batch_size * (

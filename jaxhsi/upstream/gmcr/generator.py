@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxhsi.functional_module import Params
-from jaxhsi.gmcr import gates, mixing
+from jaxhsi.gmcr import mixing
+from jaxhsi.upstream.gmcr import gates
 from jaxhsi.upstream.gmcr.networks import ENERGY_DEVIATION, Network
 from jaxhsi.upstream.gmcr.pool import PoolOptions, components
 
@@ -139,7 +140,7 @@ def pool_model(
             opened = gates.open_at_threshold(opened, threshold)
         amounts = concentration.apply(params["concentration"], x)
         if not elements:
-            mixed = mixing.gated(amounts, opened, pure, aggregate)
+            mixed = gates.gated_mixture(amounts, opened, pure, aggregate)
             return PoolOutput(mixed, amounts, opened, energies, None)
         single = jnp.broadcast_to(params["elements"], (len(x), *shape, 2))
         single = refined(single, noise.channel_noise, training)
