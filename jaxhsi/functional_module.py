@@ -10,7 +10,7 @@ Params = Any
 """A nested dictionary of arrays."""
 
 
-def functional(build: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Callable, Callable]:
+def functional_module(build: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Callable, Callable]:
     """An NNX module as ``init(key) -> params`` and ``apply(params, *inputs)``, params a dict."""
     structure = nnx.graphdef(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
 

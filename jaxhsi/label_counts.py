@@ -71,7 +71,7 @@ def count_labels(
     valid_labels = cluster_labels[cluster_labels >= 0]
     confusion_matrix = np.zeros((num_clusters, num_classes), np.int64)
     if true_classes is not None:
-        confusion_matrix = metrics.confusion(
+        confusion_matrix = metrics.confusion_matrix(
             cluster_labels, true_classes, num_clusters, num_classes
         )
     return LabelCounts(
@@ -122,7 +122,7 @@ def score_counts(
     Raises:
         ValueError: no pixel has a class.
     """
-    all_scores = metrics.scores(label_counts.confusion_matrix, class_mappings)
+    all_scores = metrics.clustering_scores(label_counts.confusion_matrix, class_mappings)
     active_labelled = all_scores.pop("active_clusters")
     return all_scores | {
         "active_clusters": count_active_clusters(label_counts),

@@ -1,13 +1,13 @@
 """Scores of a clustering against truth, as pure functions of a confusion matrix.
 
-`confusion` counts one window; counts add up over windows, cubes and hosts (int64, so exact for
+`confusion_matrix` counts one window; counts add up over windows, cubes and hosts (int64, so exact for
 any image), and every score is a function of the sum. Rows are clusters, columns are classes.
 
     counts = sum(confusion(pred, truth, k, c) for pred, truth in windows)
     scores(counts)
 
 Clusters get a meaning from a mapping cluster -> class, `hungarian` (one to one) or `best_merge`
-(many to one), and `align` turns counts and mapping into a confusion of classes by classes.
+(many to one), and `align_clusters` turns counts and mapping into a confusion of classes by classes.
 The scores equal those of the reference's `hsi_global_clustering/eval.py`, except Dice.
 """
 
@@ -20,8 +20,8 @@ from scipy.optimize import linear_sum_assignment
 ACTIVE_SHARE = 1e-3  # an active cluster holds more than this part of the counted pixels
 
 
-def confusion(
-    pred: Integer[np.ndarray, "..."],
+def confusion_matrix(
+    predicted: Integer[np.ndarray, "..."],
     truth: Integer[np.ndarray, "..."],
     num_clusters: int,
     num_classes: int,
@@ -30,7 +30,7 @@ def confusion(
     """Counts `n[k, c]`, the pixels of cluster k that belong to class c.
 
     Args:
-        pred: cluster of each pixel; negative means none, and the pixel is left out.
+        predicted: cluster of each pixel; negative means none, and the pixel is left out.
         truth: class of each pixel, same shape; negative means unlabelled, left out as well.
         num_clusters: k; the labels are 0..k-1.
         num_classes: c; the labels are 0..c-1.
@@ -39,14 +39,14 @@ def confusion(
     Raises:
         ValueError: shapes differ, or a label is too large.
     """
-    if pred.shape != truth.shape:
+    if predicted.shape != truth.shape:
         raise ValueError(
-            f"pred is {pred.shape} and truth {truth.shape}; cut both to the same window"
+            f"pred is {predicted.shape} and truth {truth.shape}; cut both to the same window"
         )
-    counted = (pred >= 0) & (truth >= 0)
+    counted = (predicted >= 0) & (truth >= 0)
     if ignore is not None:
         counted &= truth != ignore
-    rows, columns = pred[counted].astype(np.int64), truth[counted].astype(np.int64)
+    rows, columns = predicted[counted].astype(np.int64), truth[counted].astype(np.int64)
     for name, labels, count in (("pred", rows, num_clusters), ("truth", columns, num_classes)):
         if labels.size and labels.max() >= count:
             raise ValueError(f"{name} holds label {labels.max()}; raise its count, {count}, above")
@@ -74,7 +74,7 @@ def best_merge(counts: Integer[np.ndarray, "k c"]) -> Int64[np.ndarray, "k"]:
     return np.where(counts.sum(1) > 0, counts.argmax(1), -1).astype(np.int64)
 
 
-def align(
+def align_clusters(
     counts: Integer[np.ndarray, "k c"], mapping: Integer[np.ndarray, "k"]
 ) -> Integer[np.ndarray, "c+1 c"]:
     """Confusion of classes by classes: the rows of `counts` added up by their class.
@@ -168,7 +168,7 @@ def mutual_information(counts: Integer[np.ndarray, "k c"]) -> float:
     return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
 
 
-def nmi(counts: Integer[np.ndarray, "k c"]) -> float:
+def normalised_mutual_information(counts: Integer[np.ndarray, "k c"]) -> float:
     """I / sqrt(H_k H_c), 0..1 (eval.py, normalized_mutual_information; geometric mean).
 
     0 if either side has a single label: a collapsed clustering tells nothing.
@@ -185,7 +185,7 @@ def variation_of_information(counts: Integer[np.ndarray, "k c"]) -> float:
     return max(total, 0.0)
 
 
-def adjusted_rand(counts: Integer[np.ndarray, "k c"]) -> float:
+def adjusted_rand_index(counts: Integer[np.ndarray, "k c"]) -> float:
     """Adjusted Rand index of two labellings (Hubert and Arabie 1985): 1 alike, 0 as by chance.
 
     With P the pairs of pixels that lie together in both, A and B those together in either, and
@@ -207,14 +207,14 @@ def active_clusters(counts: Integer[np.ndarray, "k c"]) -> int:
     return int((counts.sum(1) > ACTIVE_SHARE * counts.sum()).sum())
 
 
-def scores(
+def clustering_scores(
     counts: Integer[np.ndarray, "k c"],
     mappings: Mapping[str, Integer[np.ndarray, "k"]] | None = None,
 ) -> dict:
     """All scores of a clustering, ready for JSON (None for a class that is nowhere).
 
     Those that need classes come under `hungarian` and `merge`, the two mappings, which are
-    given as `alignment`; `nmi`, `vi`, `entropy` (of the clusters) and `active_clusters` need none.
+    given as `alignment`; `normalised_mutual_information`, `vi`, `entropy` (of the clusters) and `active_clusters` need none.
 
     Args:
         counts: clusters against classes.
@@ -229,7 +229,7 @@ def scores(
             "ignored label"
         )
     alignment = {"hungarian": hungarian(counts), "merge": best_merge(counts), **(mappings or {})}
-    aligned = {name: align(counts, mapping) for name, mapping in alignment.items()}
+    aligned = {name: align_clusters(counts, mapping) for name, mapping in alignment.items()}
 
     def each(score) -> dict:
         return {name: score(matrix) for name, matrix in aligned.items()}
@@ -241,7 +241,7 @@ def scores(
         "per_class_dice": each(lambda matrix: _listed(dice_per_class(matrix))),
         "area_rmse": each(area_rmse),
         "oa": each(overall_accuracy),
-        "nmi": nmi(counts),
+        "nmi": normalised_mutual_information(counts),
         "vi": variation_of_information(counts),
         "entropy": entropy(counts.sum(1)),
         "active_clusters": active_clusters(counts),

@@ -25,14 +25,14 @@ class BandStats(NamedTuple):
         mean: mean of each band, in the units of the data.
         deviation: standard deviation of each band; 1 where the band is constant, so that a
             constant band becomes zeros and never infinities.
-        level: mean over all bands.
-        spread: standard deviation over all values.
+        mean_level: mean over all bands.
+        overall_deviation: standard deviation over all values.
     """
 
     mean: Float[Array, " c"]
     deviation: Float[Array, " c"]
-    level: Float[Array, ""]
-    spread: Float[Array, ""]
+    mean_level: Float[Array, ""]
+    overall_deviation: Float[Array, ""]
 
 
 def band_stats(spectra: Float[Array, "n c"]) -> BandStats:
@@ -45,7 +45,7 @@ def band_stats(spectra: Float[Array, "n c"]) -> BandStats:
 
 
 def normalise(
-    kind: Normalisation, x: Float[Array, "*n c"], stats: BandStats
+    normalisation: Normalisation, x: Float[Array, "*n c"], stats: BandStats
 ) -> Float[Array, "*n c"]:
     """Normalise spectra along their bands.
 
@@ -55,35 +55,37 @@ def normalise(
     log(max(x, 0) / level + 0.01).
 
     Args:
-        kind: one of :data:`NORMALISATIONS`.
+        normalisation: one of :data:`NORMALISATIONS`.
         x: spectra in the units of the data.
         stats: statistics of the data set, from :func:`band_stats`.
 
     Raises:
-        ValueError: ``kind`` is not known.
+        ValueError: ``normalisation`` is not known.
     """
-    if kind == "none":
-        return x / stats.level
-    if kind == "band":
+    if normalisation == "none":
+        return x / stats.mean_level
+    if normalisation == "band":
         return (x - stats.mean) / stats.deviation
-    if kind == "l2":
+    if normalisation == "l2":
         return x / _length(x, stats)
-    if kind == "snv":
+    if normalisation == "snv":
         return (x - x.mean(-1, keepdims=True)) / _snv_deviation(x, stats)
-    if kind == "log":
-        return jnp.log(jnp.maximum(x, 0) / stats.level + _LOG_FLOOR)
-    raise ValueError(f"normalisation {kind!r} is not known; choose one of {NORMALISATIONS}")
+    if normalisation == "log":
+        return jnp.log(jnp.maximum(x, 0) / stats.mean_level + _LOG_FLOOR)
+    raise ValueError(
+        f"normalisation {normalisation!r} is not known; choose one of {NORMALISATIONS}"
+    )
 
 
 def project(
     kind: Normalisation, x: Float[Array, "*n c"], weights: Float[Array, "c d"], stats: BandStats
 ) -> Float[Array, "*n d"]:
     """``normalise(kind, x, stats) @ weights`` without the normalised copy of the spectra."""
-    return project_all((kind,), x, weights[None], stats)
+    return project_normalised((kind,), x, weights[None], stats)
 
 
-def project_all(
-    kinds: Sequence[Normalisation],
+def project_normalised(
+    normalisations: Sequence[Normalisation],
     x: Float[Array, "*n c"],
     weights: Float[Array, "blocks c d"],
     stats: BandStats,
@@ -98,8 +100,8 @@ def project_all(
     Raises:
         ValueError: a kind is not known, or there are more or fewer kinds than blocks.
     """
-    affine = [kind for kind in kinds if kind != "log"]
-    blocks = dict(zip(kinds, weights, strict=True))
+    affine = [kind for kind in normalisations if kind != "log"]
+    blocks = dict(zip(normalisations, weights, strict=True))
     terms = [_matmul(normalise("log", x, stats), blocks["log"])] if "log" in blocks else []
     if affine:
         scaled = [
@@ -122,7 +124,7 @@ def _finish(
         return centred
     raw = centred + _matmul(stats.mean, weights)
     if kind == "none":
-        return raw / stats.level
+        return raw / stats.mean_level
     if kind == "l2":
         return raw / _length(x, stats)
     if kind == "snv":
@@ -135,10 +137,10 @@ def _matmul(x: Array, weights: Array) -> Array:
 
 
 def _length(x: Array, stats: BandStats) -> Array:
-    floor = _L2_FLOOR * stats.level * x.shape[-1] ** 0.5
+    floor = _L2_FLOOR * stats.mean_level * x.shape[-1] ** 0.5
     return jnp.sqrt((x * x).sum(-1, keepdims=True) + floor**2)
 
 
 def _snv_deviation(x: Array, stats: BandStats) -> Array:
     # The tiny term keeps the gradient of the root finite on a flat spectrum.
-    return jnp.sqrt(x.var(-1, keepdims=True) + 1e-30) + _SNV_FLOOR * stats.spread
+    return jnp.sqrt(x.var(-1, keepdims=True) + 1e-30) + _SNV_FLOOR * stats.overall_deviation

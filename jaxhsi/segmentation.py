@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jaxhsi.config.dgc import DGCConfig
     from jaxhsi.data.cube import Cube
     from jaxhsi.dgc.cluster_tree import ClusterTree
-    from jaxhsi.dgc.merge_tree import Tree
+    from jaxhsi.dgc.merge_tree import MergeTree
     from jaxhsi.workflows.dgc_memory_run import TrainingHistory
     from jaxhsi.workflows.segmentation_model import SegmentationModel
 
@@ -133,14 +133,14 @@ class Segmentation:
         return self._one_or_list(self.cube_confidence)
 
     @property
-    def tree(self) -> "Tree":
-        """Merges of the clusters and their heights, see :class:`jaxhsi.dgc.merge_tree.Tree`."""
+    def tree(self) -> "MergeTree":
+        """Merges of the clusters and their heights, see :class:`jaxhsi.dgc.merge_tree.MergeTree`."""
         return self.cluster_tree.tree
 
     @property
     def num_clusters(self) -> int:
         """Number of clusters k."""
-        return self.tree.clusters
+        return self.tree.num_clusters
 
     def cut(self, num_groups: int) -> "np.ndarray | list[np.ndarray]":
         """Labels of a cut of the tree: groups 0 to ``num_groups - 1``, -1 where not valid.

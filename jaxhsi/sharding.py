@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-AXIS = "batch"
+BATCH_AXIS = "batch"
 
 
 def device_mesh(devices: int | None, batch: int) -> Mesh:
@@ -34,7 +34,7 @@ def device_mesh(devices: int | None, batch: int) -> Mesh:
             f"{batch} windows or spectra do not split over {devices} devices; "
             f"choose a number that is a multiple of {devices}, or fewer devices"
         )
-    return Mesh(np.asarray(present[:devices]), (AXIS,))
+    return Mesh(np.asarray(present[:devices]), (BATCH_AXIS,))
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
@@ -42,20 +42,26 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def split(mesh: Mesh, batch: Any) -> Any:
+def shard_batch(mesh: Mesh, batch: Any) -> Any:
     """Split every array of a tree over the devices along its first axis."""
-    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(AXIS)))
+    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(BATCH_AXIS)))
 
 
 def compile_step(mesh: Mesh, step: Callable) -> Callable:
     """``step(key, state, batch)`` jitted for the mesh; the state it is given is used up."""
-    same, over = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
+    same, over = (
+        NamedSharding(mesh, PartitionSpec()),
+        NamedSharding(mesh, PartitionSpec(BATCH_AXIS)),
+    )
     return jax.jit(
         step, in_shardings=(same, same, over), out_shardings=(same, same), donate_argnums=1
     )
 
 
-def compile_look(mesh: Mesh, look: Callable) -> Callable:
+def compile_evaluation(mesh: Mesh, evaluate: Callable) -> Callable:
     """``look(state, probe)`` jitted for the mesh; the probe is split, the state stays as it is."""
-    same, over = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
-    return jax.jit(look, in_shardings=(same, over), out_shardings=same)
+    same, over = (
+        NamedSharding(mesh, PartitionSpec()),
+        NamedSharding(mesh, PartitionSpec(BATCH_AXIS)),
+    )
+    return jax.jit(evaluate, in_shardings=(same, over), out_shardings=same)

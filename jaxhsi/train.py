@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from jaxhsi.command_line import run_command
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.config.gmcr import GMCRConfig
-from jaxhsi.training.run_folder import CONFIG
+from jaxhsi.training.run_folder import CONFIG_FILE
 from jaxhsi.workflows.dgc_run import run_dgc
 from jaxhsi.workflows.gmcr_run import run_gmcr
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _saved_options(parsed: Namespace) -> list[str]:
     """The options of the run that is gone on with; others given now come after them."""
-    if parsed.resume and parsed.out is not None and (saved := parsed.out / CONFIG).is_file():
+    if parsed.resume and parsed.out is not None and (saved := parsed.out / CONFIG_FILE).is_file():
         return ["--config", str(saved)]
     return []
 

@@ -47,7 +47,7 @@ def counts(setting) -> np.ndarray:
         labels = np.load(setting[0] / "labels" / f"{name}.npy")
         truth = np.load(setting[2] / f"{name}.npy")
         coded = np.array([-1, 0, 1, -1, -1, -1, -1, 2])[truth]
-        total += metrics.confusion(labels, coded, 3, 3)
+        total += metrics.confusion_matrix(labels, coded, 3, 3)
     return total
 
 
@@ -68,7 +68,7 @@ def test_a_runs_scores_are_those_of_its_training(setting, counts, tmp_path, caps
     run, _, truth = setting
     found = evaluated(run, truth, tmp_path / "scores.json")
     kept = json.loads((run / "scores.json").read_text())
-    for name, score in metrics.scores(counts).items():
+    for name, score in metrics.clustering_scores(counts).items():
         if name != "active_clusters":
             assert found[name] == kept[name] == score
     assert found["confusion"] == counts.tolist()
@@ -120,7 +120,7 @@ def test_merged_predictions_are_scored_by_their_names(setting, counts, tmp_path)
     assert predict([str(run), str(cubes), "--out", str(out), "--groups", merge]) == 0
     given = ("--class_names", "ground=1 leaf=2 stem=7")
     found = evaluated(out, truth, tmp_path / "scores.json", *given)
-    assert found["oa"]["manual"] == metrics.scores(counts)["oa"]["merge"]
+    assert found["oa"]["manual"] == metrics.clustering_scores(counts)["oa"]["merge"]
     assert main([str(out), "--labels", str(truth), "--groups", "leaf=0"]) == 1
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxhsi.normalisation import NORMALISATIONS, band_stats, normalise, project, project_all
+from jaxhsi.normalisation import NORMALISATIONS, band_stats, normalise, project, project_normalised
 
 
 @pytest.fixture
@@ -28,13 +28,15 @@ def test_project_all_is_the_product_with_the_concatenation(spectra):
     weights = jax.random.normal(jax.random.key(1), (5, 7, 2))
     whole = jnp.concatenate([normalise(kind, spectra, stats) for kind in kinds], axis=1)
     expected = whole @ weights.reshape(-1, 2)
-    chex.assert_trees_all_close(project_all(kinds, spectra, weights, stats), expected, atol=2e-4)
+    chex.assert_trees_all_close(
+        project_normalised(kinds, spectra, weights, stats), expected, atol=2e-4
+    )
 
 
 def test_kinds_and_blocks_must_match(spectra):
     stats = band_stats(spectra)
     with pytest.raises(ValueError, match=r"shorter|longer"):
-        project_all(("snv", "band"), spectra, jnp.ones((1, 7, 2)), stats)
+        project_normalised(("snv", "band"), spectra, jnp.ones((1, 7, 2)), stats)
 
 
 def test_hand_values():

@@ -13,9 +13,26 @@ from jaxhsi.workflows.segmentation_model import open_segmentation_model
 from tests.dgc.scene import blobs
 
 TINY = (
-    *("dgc", "--views.crop", "12", "--stream.batch_size", "2", "--stream.tile_size", "32", "--devices", "1"),
-    *("--encoder.hidden_width", "8", "--encoder.spatial_channels", "4", "--encoder.num_blocks", "1"),
-    *("--num_clusters", "3", "--teacher_student.starts", "2", "--log_every", "1"),
+    *(
+        "dgc",
+        "--views.crop",
+        "12",
+        "--stream.batch_size",
+        "2",
+        "--stream.tile_size",
+        "32",
+        "--devices",
+        "1",
+    ),
+    *(
+        "--encoder.hidden_width",
+        "8",
+        "--encoder.spatial_channels",
+        "4",
+        "--encoder.num_blocks",
+        "1",
+    ),
+    *("--num_clusters", "3", "--teacher_student.mixture_starts", "2", "--log_every", "1"),
 )
 STEPS = ("--steps", "4")
 

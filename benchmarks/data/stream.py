@@ -34,9 +34,9 @@ from jaxhsi.data.synthetic.leaf_cubes import leaf_cubes
 from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.views import window_size
 from jaxhsi.sharding import device_mesh
-from jaxhsi.training.best_state import Watch, read_probe
+from jaxhsi.training.best_state import StateMonitor, read_validation_views
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.loop import fit
+from jaxhsi.training.loop import run_training
 
 MOST_WAITING = 0.05
 
@@ -98,7 +98,7 @@ class Clock:
         self._began = time.perf_counter()
         yield self
 
-    def time(self, step: int, values: dict) -> None:
+    def write_timing(self, step: int, values: dict) -> None:
         """Keep the waiting."""
         passed = time.perf_counter() - self._began
         self.rows.append((step, passed, values["data_wait_share"] * passed))
@@ -106,7 +106,7 @@ class Clock:
     def write(self, step: int, values: dict) -> None:
         """Diagnostics are of no interest here."""
 
-    def advance(self, step: int) -> None:
+    def advance_bar(self, step: int) -> None:
         """Nor is a bar."""
 
     def result(self) -> dict:
@@ -125,14 +125,16 @@ def train(cube: Cube, config: DGCConfig, scratch: Path) -> dict:
     key, mesh = jax.random.key(0), device_mesh(config.devices, config.stream.batch_size)
     start = method.init(key, sample_spectra([cube], config.stream.sample_size, config.seed).spectra)
     stream, looks = stream_of(cube, config), config.monitor
-    probe = read_probe(
+    probe = read_validation_views(
         [cube], config.views, config.stream.batch_size, config.seed, looks.windows, read_window
     )
     how = {"every": looks.every, "patience": looks.patience, "margin": looks.margin}
-    watch = Watch(mesh, method, config.num_clusters, probe, **how)
+    watch = StateMonitor(mesh, method, config.num_clusters, probe, **how)
     with Checkpoints(scratch / "checkpoints") as checkpoints:
         steps, options = config.steps, {"log_every": config.log_every, "save_every": config.steps}
-        fit(key, start, method.step, stream, mesh, steps, clock, checkpoints, watch, **options)
+        run_training(
+            key, start, method.step, stream, mesh, steps, clock, checkpoints, watch, **options
+        )
     return clock.result()
 
 

@@ -79,8 +79,8 @@ def _scores(config: DGCConfig, task: DGCInputs, label: Label, reduce: Reduce) ->
         whole = Tile(0, 0, *cube.shape[:2])
         values, _ = task.window_reader(cube, *whole)
         truth = task.ground_truth(cube).read(*whole.slices)
-        counts += metrics.confusion(label(reduce(values)).astype(int), truth, *counts.shape)
-    return metrics.scores(counts)
+        counts += metrics.confusion_matrix(label(reduce(values)).astype(int), truth, *counts.shape)
+    return metrics.clustering_scores(counts)
 
 
 def _pixels(model: MiniBatchKMeans | GaussianMixture) -> Label:

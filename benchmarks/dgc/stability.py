@@ -35,10 +35,10 @@ from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.results_file import write_results
 from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.data.stream import sample_spectra, window_stream
-from jaxhsi.dgc.algorithm import Batch
+from jaxhsi.dgc.state import Batch
 from jaxhsi.dgc.views import window_size
 from jaxhsi.label_counts import score_counts
-from jaxhsi.sharding import compile_step, device_mesh, replicate, split
+from jaxhsi.sharding import compile_step, device_mesh, replicate, shard_batch
 from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
 from jaxhsi.workflows.label_maps import TileLabeller, make_tile_labeller
 
@@ -84,15 +84,15 @@ LADDER: dict[str, dict[str, Any]] = {
 }
 PARTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "no other view": {"teacher_student.consistency": 0.0},
-    "other view half": {"teacher_student.consistency": 0.5},
+    "no other view": {"teacher_student.consistency_weight": 0.0},
+    "other view half": {"teacher_student.consistency_weight": 0.5},
     "shape alone": {"teacher_student.normalisations": ("snv",)},
     "brightness alone": {"teacher_student.normalisations": ("band",)},
-    "one start": {"teacher_student.starts": 1},
-    "clusters frozen": {"teacher_student.dictionary_rate": 0.0},
-    "no neighbours": {"teacher_student.neighbours": 0},
-    "pixels alone": {"teacher_student.neighbours": 0, "encoder.depth": 0},
-    "six dimensions": {"teacher_student.dim": 6},
+    "one start": {"teacher_student.mixture_starts": 1},
+    "clusters frozen": {"teacher_student.mixture_rate": 0.0},
+    "no neighbours": {"teacher_student.neighbour_radius": 0},
+    "pixels alone": {"teacher_student.neighbour_radius": 0, "encoder.depth": 0},
+    "six dimensions": {"teacher_student.embedding_dim": 6},
     "no augmentation": {
         "views.gain": 0.0,
         "views.noise": 0.0,
@@ -143,7 +143,7 @@ def curve(
     began = time.perf_counter()
     for number in range(max(steps) + 1):
         if number:
-            batch = split(mesh, Batch(*next(stream)))
+            batch = shard_batch(mesh, Batch(*next(stream)))
             state, _ = step(jax.random.fold_in(key, number), state, batch)
         if number in steps:
             seconds = time.perf_counter() - began

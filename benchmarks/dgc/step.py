@@ -101,7 +101,7 @@ def default(task: str, reference: str) -> Callable[[], None]:
     import numpy as np
 
     from jaxhsi.config.dgc import DGCConfig, build_method
-    from jaxhsi.dgc.algorithm import Batch
+    from jaxhsi.dgc.state import Batch
     from jaxhsi.dgc.views import ViewOptions, window_size
 
     key, views = jax.random.key(0), ViewOptions(crop=CROP)

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import optax
 
 from jaxhsi.config.files import check_at_least, check_positive
-from jaxhsi.dgc.algorithm import DGC, Options, teacher_student
+from jaxhsi.dgc.algorithm import dgc
 from jaxhsi.dgc.networks import patch_encoder
+from jaxhsi.dgc.options import DGCOptions
+from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.dgc.views import ViewOptions
 from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
@@ -179,7 +181,7 @@ class DGCConfig:
     log_every: int = 10
     save_every: int = 100
     keep_state: Literal["best", "last"] = "best"
-    teacher_student: Options = field(default_factory=Options)
+    teacher_student: DGCOptions = field(default_factory=DGCOptions)
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
     prototype: PrototypeOptions = field(default_factory=PrototypeOptions)
     upstream_encoder: UpstreamEncoderOptions = field(default_factory=UpstreamEncoderOptions)
@@ -228,20 +230,20 @@ def build_optimizer(options: OptimizerOptions) -> optax.GradientTransformation:
     )
 
 
-def build_method(config: DGCConfig, num_bands: int) -> DGC:
+def build_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm:
     """The method that a configuration describes, for cubes of so many bands."""
     if config.method == "upstream":
         return _upstream_method(config, num_bands)
     encoder = patch_encoder(
         num_bands,
         config.teacher_student.normalisations,
-        config.teacher_student.dimensions(config.num_clusters, num_bands),
-        hidden=config.encoder.hidden_width,
-        channels=config.encoder.spatial_channels,
-        depth=config.encoder.num_blocks,
+        config.teacher_student.resolved_dim(config.num_clusters, num_bands),
+        hidden_width=config.encoder.hidden_width,
+        num_channels=config.encoder.spatial_channels,
+        num_blocks=config.encoder.num_blocks,
         dtype=jnp.dtype(config.encoder.dtype),
     )
-    return teacher_student(
+    return dgc(
         encoder,
         build_optimizer(config.optimizer),
         config.num_clusters,
@@ -250,7 +252,7 @@ def build_method(config: DGCConfig, num_bands: int) -> DGC:
     )
 
 
-def _upstream_method(config: DGCConfig, num_bands: int) -> DGC:
+def _upstream_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm:
     size = config.upstream_encoder
     encoder = upstream_encoder(
         num_bands,

@@ -11,10 +11,10 @@ from jaxtyping import Array, Float, Integer, Key
 from jaxhsi import label_counts, metrics
 from jaxhsi.cluster_groups import Grouping, default_cluster_name, make_grouping
 from jaxhsi.dgc import gaussian_mixture as mixtures
-from jaxhsi.dgc.algorithm import State
-from jaxhsi.dgc.merge_tree import Relations, Tree, cut, merge_tree
+from jaxhsi.dgc.merge_tree import ClusterRelations, MergeTree, cut_tree, grow_merge_tree
 from jaxhsi.dgc.pca_embedding import embed
-from jaxhsi.dgc.stability import Suggestion, stability, suggest
+from jaxhsi.dgc.stability import CutSuggestion, measure_stability, suggest_cuts
+from jaxhsi.dgc.state import State
 from jaxhsi.normalisation import Normalisation
 
 CUT_SCORES = ("mean_iou", "per_class_iou", "oa", "nmi")
@@ -30,15 +30,15 @@ class ClusterTree(NamedTuple):
         cluster_names: name of each cluster; with the majority class of its pixels where the true
             classes are known.
         cut_stability: adjusted Rand index between two halves of the data for the cuts into 1, 2,
-            ... k groups, see :func:`jaxhsi.dgc.stability.stability`; None if not computed.
+            ... k groups, see :func:`jaxhsi.dgc.stability.measure_stability`; None if not computed.
         suggested_cuts: cuts worth looking at, the first the most so.
     """
 
-    tree: Tree
+    tree: MergeTree
     pixel_shares: Float[np.ndarray, " k"]
     cluster_names: tuple[str, ...]
     cut_stability: Float[np.ndarray, " k"] | None
-    suggested_cuts: tuple[Suggestion, ...]
+    suggested_cuts: tuple[CutSuggestion, ...]
 
 
 def embed_sample(
@@ -58,7 +58,7 @@ def embed_sample(
         return None
     # The same function and static argument as in ``init``, so that nothing is compiled again.
     compiled_embed = jax.jit(embed, static_argnums=1)
-    return compiled_embed(initial_state.stem, normalisations, spectra)
+    return compiled_embed(initial_state.pca_embedding, normalisations, spectra)
 
 
 def build_cluster_tree(
@@ -88,21 +88,21 @@ def build_cluster_tree(
     pixel_shares = label_counts.pixel_shares(cluster_pixels)
     cut_stability, suggested_cuts = None, ()
     if isinstance(trained_state, State):
-        centres = np.asarray(mixtures.geometry(trained_state.mixture).centres)
-        tree = merge_tree(centres, trained_state.relations)
+        centres = np.asarray(mixtures.whiten_mixture(trained_state.mixture).centres)
+        tree = grow_merge_tree(centres, trained_state.cluster_relations)
     else:
-        independent = Relations(
+        independent = ClusterRelations(
             pixel_shares, np.outer(pixel_shares, pixel_shares), np.diag(pixel_shares)
         )
-        tree = merge_tree(np.asarray(trained_state.params["centroids"]), independent)
+        tree = grow_merge_tree(np.asarray(trained_state.params["centroids"]), independent)
     # Each half of the sample must hold at least a pixel a cluster, and a tree of one or two
     # clusters has no cut to choose.
-    if sample_embedding is not None and len(sample_embedding) >= 2 * tree.clusters > 4:
+    if sample_embedding is not None and len(sample_embedding) >= 2 * tree.num_clusters > 4:
         mixture = jax.tree.map(jnp.asarray, trained_state.mixture)
-        touch = jnp.asarray(trained_state.relations.touch)
-        cut_stability = stability(key, sample_embedding, mixture, touch).mean(0)
-        suggested_cuts = suggest(tree, cut_stability)
-    cluster_names = name_clusters(tree.clusters, majority_classes, class_names)
+        touch = jnp.asarray(trained_state.cluster_relations.neighbour_pairs)
+        cut_stability = measure_stability(key, sample_embedding, mixture, touch).mean(0)
+        suggested_cuts = suggest_cuts(tree, cut_stability)
+    cluster_names = name_clusters(tree.num_clusters, majority_classes, class_names)
     return ClusterTree(tree, pixel_shares, cluster_names, cut_stability, suggested_cuts)
 
 
@@ -129,7 +129,7 @@ def name_clusters(
 
 
 def score_cuts(
-    tree: Tree, confusion_matrix: Integer[np.ndarray, "k c"]
+    tree: MergeTree, confusion_matrix: Integer[np.ndarray, "k c"]
 ) -> dict[str, dict[str, Any]]:
     """Scores of every cut against true classes.
 
@@ -141,15 +141,15 @@ def score_cuts(
         Number of groups, as text -> the scores named in `CUT_SCORES`, see `metrics.scores`.
     """
     scores_by_cut = {}
-    for num_groups in range(1, tree.clusters + 1):
+    for num_groups in range(1, tree.num_clusters + 1):
         group_matrix = np.zeros((num_groups, confusion_matrix.shape[1]), np.int64)
-        np.add.at(group_matrix, cut(tree, num_groups), confusion_matrix)
-        all_scores = metrics.scores(group_matrix)
+        np.add.at(group_matrix, cut_tree(tree, num_groups), confusion_matrix)
+        all_scores = metrics.clustering_scores(group_matrix)
         scores_by_cut[str(num_groups)] = {name: all_scores[name] for name in CUT_SCORES}
     return scores_by_cut
 
 
-def cut_to_grouping(tree: Tree, num_groups: int) -> Grouping:
+def cut_to_grouping(tree: MergeTree, num_groups: int) -> Grouping:
     """The groups of a cut as named groups: "group 0", "group 1", ...
 
     A cluster that is alone in its group keeps its own name.
@@ -165,10 +165,10 @@ def cut_to_grouping(tree: Tree, num_groups: int) -> Grouping:
     >>> cut_to_grouping(tree, 2).members_by_name()
     {'group 0': [0, 2], 'cluster 1': [1]}
     """
-    group_of_cluster = cut(tree, num_groups)
+    group_of_cluster = cut_tree(tree, num_groups)
     members = [np.flatnonzero(group_of_cluster == group).tolist() for group in range(num_groups)]
     clusters_by_name = {
         default_cluster_name(each[0]) if len(each) == 1 else f"group {i}": each
         for i, each in enumerate(members)
     }
-    return make_grouping(clusters_by_name, tree.clusters)
+    return make_grouping(clusters_by_name, tree.num_clusters)

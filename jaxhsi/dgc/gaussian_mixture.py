@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from jaxhsi.linear_algebra import cholesky, inverse
 
-AT_ONCE = 8  # starts side by side; each holds an array of pixels by clusters
+PARALLEL_STARTS = 8  # starts side by side; each holds an array of pixels by clusters
 SHRINKAGE = 0.02  # of the mean variance, added to the covariance: it stays invertible
 
 
@@ -23,17 +23,17 @@ class Mixture(NamedTuple):
     """Sufficient statistics of a mixture with one shared covariance, each a mean over pixels.
 
     Attributes:
-        share: E[r_k], expected share of each cluster; sums to 1.
-        first: E[r_k v].
-        second: E[v v'].
+        cluster_share: E[r_k], expected share of each cluster; sums to 1.
+        first_moment: E[r_k v].
+        second_moment: E[v v'].
     """
 
-    share: Float[Array, " k"]
-    first: Float[Array, "k d"]
-    second: Float[Array, "d d"]
+    cluster_share: Float[Array, " k"]
+    first_moment: Float[Array, "k d"]
+    second_moment: Float[Array, "d d"]
 
 
-class Geometry(NamedTuple):
+class WhitenedMixture(NamedTuple):
     """What classification needs: z = v W, logits -||z - centre||^2 / 2.
 
     Attributes:
@@ -47,7 +47,7 @@ class Geometry(NamedTuple):
     log_det: Float[Array, ""]
 
 
-def statistics(
+def mixture_statistics(
     v: Float[Array, "n d"], posterior: Float[Array, "n k"], mask: Bool[Array, " n"] | None = None
 ) -> Mixture:
     """Sufficient statistics of pixels v under given responsibilities, over valid pixels."""
@@ -57,32 +57,38 @@ def statistics(
     return Mixture(r.sum(0) / total, r.T @ v / total, (v * weight[:, None]).T @ v / total)
 
 
-def geometry(mixture: Mixture) -> Geometry:
+def whiten_mixture(mixture: Mixture) -> WhitenedMixture:
     """Means and shared covariance from the statistics.
 
     mu_k = E[r_k v] / E[r_k];  Sigma = E[v v'] - sum_k E[r_k] mu_k mu_k' + 0.02 tr(Sigma) / d I.
     """
-    means = mixture.first / (mixture.share[:, None] + 1e-6)
-    within = mixture.second - (means.T * mixture.share) @ means
+    means = mixture.first_moment / (mixture.cluster_share[:, None] + 1e-6)
+    within = mixture.second_moment - (means.T * mixture.cluster_share) @ means
     dim = within.shape[0]
     ridge = jnp.maximum(SHRINKAGE * jnp.trace(within) / dim, 1e-6)
     covariance = (within + within.T) / 2 + ridge * jnp.eye(dim)
     whitening = cholesky(inverse(covariance))
-    return Geometry(whitening, means @ whitening, -2 * jnp.log(jnp.diagonal(whitening)).sum())
+    return WhitenedMixture(
+        whitening, means @ whitening, -2 * jnp.log(jnp.diagonal(whitening)).sum()
+    )
 
 
-def logits(z: Float[Array, "*n d"], centres: Float[Array, "k d"]) -> Float[Array, "*n k"]:
+def mixture_logits(
+    whitened: Float[Array, "*n d"], centres: Float[Array, "k d"]
+) -> Float[Array, "*n k"]:
     """-||z - centre_k||^2 / 2 for whitened embeddings z: log posterior up to a constant."""
-    cross = jnp.matmul(z, centres.T, precision=lax.Precision.HIGHEST)
-    return cross - (z * z).sum(-1, keepdims=True) / 2 - (centres * centres).sum(-1) / 2
+    cross = jnp.matmul(whitened, centres.T, precision=lax.Precision.HIGHEST)
+    return (
+        cross - (whitened * whitened).sum(-1, keepdims=True) / 2 - (centres * centres).sum(-1) / 2
+    )
 
 
 def fit_mixture(
     key: Key[Array, ""],
     v: Float[Array, "n d"],
-    clusters: int,
-    starts: int = 4,
-    iterations: int = 30,
+    num_clusters: int,
+    num_starts: int = 4,
+    num_iterations: int = 30,
 ) -> Mixture:
     """Fit the mixture: EM from several K-means side by side, the likeliest result kept.
 
@@ -93,17 +99,17 @@ def fit_mixture(
 
     Args:
         key: of the K-means++ draws.
-        v: embedded pixels, at least ``clusters`` of them.
-        clusters: number of clusters k.
-        starts: number of K-means, run in batches of eight.
-        iterations: Lloyd iterations, and then EM iterations, of each start.
+        v: embedded pixels, at least ``num_clusters`` of them.
+        num_clusters: number of clusters k.
+        num_starts: number of K-means, run in batches of eight.
+        num_iterations: Lloyd iterations, and then EM iterations, of each start.
 
     Raises:
         ValueError: fewer pixels than clusters.
     """
-    if v.shape[0] < clusters:
-        raise ValueError(f"{clusters} clusters need as many valid pixels, got {v.shape[0]}")
-    fits, scores = _fit_starts(jax.random.split(key, starts), v, clusters, iterations)
+    if v.shape[0] < num_clusters:
+        raise ValueError(f"{num_clusters} clusters need as many valid pixels, got {v.shape[0]}")
+    fits, scores = _fit_starts(jax.random.split(key, num_starts), v, num_clusters, num_iterations)
     return jax.tree.map(lambda leaf: leaf[scores.argmax()], fits)
 
 
@@ -112,7 +118,7 @@ def _fit_starts(
     keys: Array, v: Array, clusters: int, iterations: int
 ) -> tuple[Mixture, Float[Array, " starts"]]:
     one = jnp.ones((v.shape[0], 1), v.dtype)
-    whitened = (v - v.mean(0)) @ geometry(statistics(v, one)).whitening
+    whitened = (v - v.mean(0)) @ whiten_mixture(mixture_statistics(v, one)).whitening
     spaces = jnp.stack([v, whitened])
     which = jnp.arange(len(keys)) % 2
 
@@ -120,7 +126,7 @@ def _fit_starts(
         key, space = start
         return _fit(key, v, spaces[space], clusters, iterations)
 
-    return lax.map(fit, (keys, which), batch_size=AT_ONCE)
+    return lax.map(fit, (keys, which), batch_size=PARALLEL_STARTS)
 
 
 def _fit(
@@ -128,14 +134,14 @@ def _fit(
 ) -> tuple[Mixture, Array]:
     """K-means on ``space``, then EM on ``v``; the mixture and its score."""
     means = kmeans(key, space, clusters, iterations)
-    hard = jax.nn.one_hot(logits(space, means).argmax(-1), clusters)
+    hard = jax.nn.one_hot(mixture_logits(space, means).argmax(-1), clusters)
 
     def em(_: Any, mixture: Mixture) -> Mixture:
-        return statistics(v, posterior(v, mixture))
+        return mixture_statistics(v, posterior(v, mixture))
 
-    mixture = lax.fori_loop(0, iterations, em, statistics(v, hard))
+    mixture = lax.fori_loop(0, iterations, em, mixture_statistics(v, hard))
     evidence = logsumexp(_log_posterior(v, mixture), axis=-1).mean()
-    return mixture, evidence - geometry(mixture).log_det / 2
+    return mixture, evidence - whiten_mixture(mixture).log_det / 2
 
 
 def posterior(v: Float[Array, "n d"], mixture: Mixture) -> Float[Array, "n k"]:
@@ -144,21 +150,21 @@ def posterior(v: Float[Array, "n d"], mixture: Mixture) -> Float[Array, "n k"]:
 
 
 def _log_posterior(v: Array, mixture: Mixture) -> Array:
-    shape = geometry(mixture)
-    return logits(v @ shape.whitening, shape.centres)
+    shape = whiten_mixture(mixture)
+    return mixture_logits(v @ shape.whitening, shape.centres)
 
 
 def kmeans(
-    key: Key[Array, ""], v: Float[Array, "n d"], clusters: int, iterations: int
+    key: Key[Array, ""], v: Float[Array, "n d"], num_clusters: int, num_iterations: int
 ) -> Float[Array, "k d"]:
     """Means by K-means++ (Arthur and Vassilvitskii 2007) and Lloyd; an empty one stays put."""
 
     def lloyd(_: Any, means: Array) -> Array:
-        member = jax.nn.one_hot(logits(v, means).argmax(-1), clusters)
+        member = jax.nn.one_hot(mixture_logits(v, means).argmax(-1), num_clusters)
         count = member.sum(0)[:, None]
         return jnp.where(count > 0, member.T @ v / jnp.maximum(count, 1), means)
 
-    return lax.fori_loop(0, iterations, lloyd, _spread_out(key, v, clusters))
+    return lax.fori_loop(0, num_iterations, lloyd, _spread_out(key, v, num_clusters))
 
 
 def _spread_out(key: Array, v: Array, clusters: int) -> Array:

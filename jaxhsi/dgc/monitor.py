@@ -17,12 +17,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer, Key
 
 from jaxhsi import metrics
-from jaxhsi.dgc.algorithm import DGC, Batch
-from jaxhsi.dgc.views import ViewOptions, augment, cut_pairs, matched
+from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
+from jaxhsi.dgc.views import ViewOptions, augment_view, cut_view_pairs, match_views
 from jaxhsi.normalisation import BandStats
 
 
-class Probe(NamedTuple):
+class ValidationViews(NamedTuple):
     """Views of windows, drawn once for a whole run.
 
     Attributes:
@@ -36,126 +36,141 @@ class Probe(NamedTuple):
     maps: Float[Array, "n 2 2 3"]
 
 
-class Seen(NamedTuple):
+class ViewStatistics(NamedTuple):
     """What a state makes of a probe; all that has to leave the devices.
 
     Attributes:
-        pairs: matched points by their label in the first view and in the second.
-        labels: of the clean views, -1 where not valid.
-        nearest: distance of each centre to the nearest other one; None where the method has no
+        label_pairs: matched points by their label in the first view and in the second.
+        clean_labels: of the clean views, -1 where not valid.
+        nearest_distances: distance of each centre to the nearest other one; None where the method has no
             embedding, or a single cluster.
-        variance: of the embedding of the clean views, summed over its dimensions; None likewise.
+        embedding_variance: of the embedding of the clean views, summed over its dimensions; None likewise.
     """
 
-    pairs: Int[Array, "k k"]
-    labels: Int[Array, "n h w"]
-    nearest: Float[Array, " k"] | None
-    variance: Float[Array, ""] | None
+    label_pairs: Int[Array, "k k"]
+    clean_labels: Int[Array, "n h w"]
+    nearest_distances: Float[Array, " k"] | None
+    embedding_variance: Float[Array, ""] | None
 
 
-class Look(NamedTuple):
+class ViewScores(NamedTuple):
     """Figures of one state; None where there is nothing to tell.
 
     Attributes:
         mutual_information: the criterion, in nats, 0..log k.
-        agreement: share of matched points that have the same label in both views, 0..1.
+        label_agreement: share of matched points that have the same label in both views, 0..1.
         effective_clusters: exp of the entropy of the usage over the clean views, 1..k.
         nmi: of the clean labels against those of the last look, 0..1.
         vi: variation of information between the same, in nats, 0..2 log k.
         nearest_centre: distance of the two closest centres.
         mean_nearest_centre: mean over the centres of the distance to the nearest other one.
-        variance: of the embedding.
+        embedding_variance: of the embedding.
     """
 
     mutual_information: float
-    agreement: float | None
+    label_agreement: float | None
     effective_clusters: float
     nmi: float | None
     vi: float | None
     nearest_centre: float | None
     mean_nearest_centre: float | None
-    variance: float | None
+    embedding_variance: float | None
 
 
-def draw_probe(key: Key[Array, ""], batch: Batch, stats: BandStats, options: ViewOptions) -> Probe:
+def draw_validation_views(
+    key: Key[Array, ""], batch: Batch, band_stats: BandStats, view_options: ViewOptions
+) -> ValidationViews:
     """Cut and augment a pair of views of each window, as a training step does.
 
     Args:
         key: for the draws.
         batch: windows of all training cubes.
-        stats: of the bands, for the augmentation.
-        options: how pairs of views are drawn and augmented.
+        band_stats: of the bands, for the augmentation.
+        view_options: how pairs of views are drawn and augmented.
     """
 
-    def draw(drawn: tuple) -> Probe:
+    def draw(drawn: tuple) -> ValidationViews:
         # One window after the other compiles three times faster than all at once, and is run once.
         keys, window, valid = drawn
-        [maps], [crops], [inside] = cut_pairs(keys[:1], window[None], valid[None], options)
-        changed = jax.lax.map(lambda view: augment(*view, stats, options), (keys[1:], crops))
+        [maps], [crops], [inside] = cut_view_pairs(
+            keys[:1], window[None], valid[None], view_options
+        )
+        changed = jax.lax.map(
+            lambda view: augment_view(*view, band_stats, view_options), (keys[1:], crops)
+        )
         changed = jnp.where(inside[..., None], changed, 0)
-        return Probe(jnp.concatenate([changed, crops[:1]]), inside, maps)
+        return ValidationViews(jnp.concatenate([changed, crops[:1]]), inside, maps)
 
     keys = jax.random.split(key, (len(batch.window), 3))
     return jax.lax.map(draw, (keys, batch.window, batch.valid))
 
 
-def look(method: DGC, clusters: int, state: Any, probe: Probe) -> Seen:
+def evaluate_views(
+    algorithm: SegmentationAlgorithm,
+    num_clusters: int,
+    state: Any,
+    validation_views: ValidationViews,
+) -> ViewStatistics:
     """Label the views and count matched points; to be jitted, it changes no state.
 
     Args:
-        method: whose state it is.
-        clusters: number of clusters k.
+        algorithm: whose state it is.
+        num_clusters: number of clusters k.
         state: of the method.
-        probe: from :func:`draw_probe`.
+        validation_views: from :func:`draw_validation_views`.
     """
 
     def one(view: Array) -> tuple:
         # One view after the other: the method is compiled once, for a third of the memory.
-        x = jax.lax.dynamic_index_in_dim(probe.crops, view, axis=1, keepdims=False)
-        valid = jax.lax.dynamic_index_in_dim(probe.valid, view % 2, axis=1, keepdims=False)
-        labels, _ = method.predict(state, x, valid)
-        if method.embed is None:
+        x = jax.lax.dynamic_index_in_dim(validation_views.crops, view, axis=1, keepdims=False)
+        valid = jax.lax.dynamic_index_in_dim(
+            validation_views.valid, view % 2, axis=1, keepdims=False
+        )
+        labels, _ = algorithm.predict(state, x, valid)
+        if algorithm.embed is None:
             return labels, None, None
-        z, centres = method.embed(state, x, valid)
-        return labels, nearest_other(centres), total_variance(z, valid)
+        z, centres = algorithm.embed(state, x, valid)
+        return labels, nearest_centre_distances(centres), embedding_variance(z, valid)
 
     labels, nearest, variance = jax.lax.map(one, jnp.arange(3))
-    return Seen(
-        count_pairs(labels[:2].swapaxes(0, 1), probe.valid, probe.maps, clusters),
+    return ViewStatistics(
+        count_label_pairs(
+            labels[:2].swapaxes(0, 1), validation_views.valid, validation_views.maps, num_clusters
+        ),
         labels[2],
-        None if nearest is None or clusters < 2 else nearest[2],
+        None if nearest is None or num_clusters < 2 else nearest[2],
         None if variance is None else variance[2],
     )
 
 
-def count_pairs(
+def count_label_pairs(
     labels: Int[Array, "n 2 h w"],
     valid: Bool[Array, "n 2 h w"],
     maps: Float[Array, "n 2 2 3"],
-    clusters: int,
+    num_clusters: int,
 ) -> Int[Array, "k k"]:
     """Count the points that both views show by their two labels, on the grids of both views.
 
     Between pixels the other view's label is the one with the largest bilinear weight.
     """
-    votes = jax.nn.one_hot(labels, clusters)
-    seen, both = jax.vmap(matched)(maps, votes, valid)
+    votes = jax.nn.one_hot(labels, num_clusters)
+    seen, both = jax.vmap(match_views)(maps, votes, valid)
     seen = seen.argmax(-1)
     mine_first = jnp.arange(2)[:, None, None] == 0
     first, second = jnp.where(mine_first, labels, seen), jnp.where(mine_first, seen, labels)
     # Points that do not count go to a row that is cut off.
-    first = jnp.where(both, first, clusters)
-    table = jnp.zeros((clusters + 1, clusters), jnp.int32)
-    return table.at[first.reshape(-1), second.reshape(-1)].add(1)[:clusters]
+    first = jnp.where(both, first, num_clusters)
+    table = jnp.zeros((num_clusters + 1, num_clusters), jnp.int32)
+    return table.at[first.reshape(-1), second.reshape(-1)].add(1)[:num_clusters]
 
 
-def nearest_other(centres: Float[Array, "k d"]) -> Float[Array, " k"]:
+def nearest_centre_distances(centres: Float[Array, "k d"]) -> Float[Array, " k"]:
     """Euclidean distance of each centre to the nearest other one, inf where there is none."""
     apart = jnp.square(centres[:, None] - centres).sum(-1)
     return jnp.sqrt(jnp.where(jnp.eye(len(centres), dtype=bool), jnp.inf, apart).min(1))
 
 
-def total_variance(z: Float[Array, "*n d"], valid: Bool[Array, "*n"]) -> Float[Array, ""]:
+def embedding_variance(z: Float[Array, "*n d"], valid: Bool[Array, "*n"]) -> Float[Array, ""]:
     """Mean squared distance of embeddings to their mean, over the valid pixels."""
     weight = valid[..., None] / jnp.maximum(valid.sum(), 1)
     axes = tuple(range(valid.ndim))
@@ -163,23 +178,35 @@ def total_variance(z: Float[Array, "*n d"], valid: Bool[Array, "*n"]) -> Float[A
     return (weight * jnp.square(z - mean)).sum()
 
 
-def describe(seen: Seen, before: Integer[np.ndarray, "n h w"] | None) -> Look:
+def score_views(
+    statistics: ViewStatistics, previous_labels: Integer[np.ndarray, "n h w"] | None
+) -> ViewScores:
     """Figures of a look, on the host.
 
     Args:
-        seen: from :func:`look`, moved to the host.
-        before: clean labels at the last look, or None at the first.
+        statistics: from :func:`evaluate_views`, moved to the host.
+        previous_labels: clean labels at the last look, or None at the first.
     """
-    pairs, clusters = np.asarray(seen.pairs, np.int64), len(seen.pairs)
-    usage = np.bincount(seen.labels[seen.labels >= 0], minlength=clusters)
-    change = None if before is None else metrics.confusion(seen.labels, before, clusters, clusters)
-    return Look(
+    pairs, clusters = np.asarray(statistics.label_pairs, np.int64), len(statistics.label_pairs)
+    usage = np.bincount(statistics.clean_labels[statistics.clean_labels >= 0], minlength=clusters)
+    change = (
+        None
+        if previous_labels is None
+        else metrics.confusion_matrix(statistics.clean_labels, previous_labels, clusters, clusters)
+    )
+    return ViewScores(
         mutual_information=max(metrics.mutual_information(pairs), 0.0),
-        agreement=float(np.trace(pairs) / pairs.sum()) if pairs.any() else None,
+        label_agreement=float(np.trace(pairs) / pairs.sum()) if pairs.any() else None,
         effective_clusters=float(np.exp(metrics.entropy(usage))),
-        nmi=None if change is None else metrics.nmi(change),
+        nmi=None if change is None else metrics.normalised_mutual_information(change),
         vi=None if change is None else metrics.variation_of_information(change),
-        nearest_centre=None if seen.nearest is None else float(np.min(seen.nearest)),
-        mean_nearest_centre=None if seen.nearest is None else float(np.mean(seen.nearest)),
-        variance=None if seen.variance is None else float(seen.variance),
+        nearest_centre=None
+        if statistics.nearest_distances is None
+        else float(np.min(statistics.nearest_distances)),
+        mean_nearest_centre=None
+        if statistics.nearest_distances is None
+        else float(np.mean(statistics.nearest_distances)),
+        embedding_variance=None
+        if statistics.embedding_variance is None
+        else float(statistics.embedding_variance),
     )

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
-from jaxhsi.functional_module import Params, functional
-from jaxhsi.normalisation import BandStats, Normalisation, project_all
+from jaxhsi.functional_module import Params, functional_module
+from jaxhsi.normalisation import BandStats, Normalisation, project_normalised
 
 
 class Encoder(NamedTuple):
@@ -22,7 +22,7 @@ class Encoder(NamedTuple):
             reach into the output; tiles predicted with this margin agree with the whole image.
         full_rows: the encoder also mixes pixels along the flattened row, so that tiles must span
             the full width of the cube.
-        start: ``start(params, spectra (n, c)) -> params`` with the linear path of the encoder
+        fit_linear_path: ``fit_linear_path(params, spectra (n, c)) -> params`` with the linear path of the encoder
             fitted to spectra, where it has such a start.
     """
 
@@ -30,7 +30,7 @@ class Encoder(NamedTuple):
     apply: Callable[..., Float[Array, "b h w d"]]
     halo: int
     full_rows: bool = False
-    start: Callable[[Params, Float[Array, "n c"]], Params] | None = None
+    fit_linear_path: Callable[[Params, Float[Array, "n c"]], Params] | None = None
 
 
 class ResidualBlock(nnx.Module):
@@ -91,7 +91,7 @@ class PatchEncoder(nnx.Module):
         stats: BandStats,
     ) -> Float[Array, "b h w d"]:
         """Embed raw spectra x whose closed-form embedding is v; stats as for the stem."""
-        hidden = project_all(self.kinds, x, self.mix[...], stats) + self.bias[...]
+        hidden = project_normalised(self.kinds, x, self.mix[...], stats) + self.bias[...]
         z = v + self.leave(nnx.gelu(hidden)).astype(v.dtype)
         keep = valid[..., None].astype(v.dtype)
         for i in range(self.depth):
@@ -100,28 +100,37 @@ class PatchEncoder(nnx.Module):
 
 
 def patch_encoder(
-    bands: int,
-    kinds: tuple[Normalisation, ...],
-    dim: int,
+    num_bands: int,
+    normalisations: tuple[Normalisation, ...],
+    embedding_dim: int,
     *,
-    hidden: int = 48,
-    channels: int = 16,
-    depth: int = 2,
+    hidden_width: int = 48,
+    num_channels: int = 16,
+    num_blocks: int = 2,
     dtype: Any = jnp.float32,
 ) -> Encoder:
     """The default encoder; ``apply(params, x, v, valid, stats)``, see :class:`PatchEncoder`.
 
     Args:
-        bands: c of the cubes.
-        kinds: normalisations that the first layer sees.
-        dim: d of the embedding.
-        hidden: width of the per-pixel layer.
-        channels: width of the spatial blocks.
-        depth: number of spatial blocks; each reaches two pixels further.
+        num_bands: c of the cubes.
+        normalisations: normalisations that the first layer sees.
+        embedding_dim: d of the embedding.
+        hidden_width: width of the per-pixel layer.
+        num_channels: width of the spatial blocks.
+        num_blocks: number of spatial blocks; each reaches two pixels further.
         dtype: of the products and convolutions, e.g. ``jnp.bfloat16``; parameters and sums
             between layers stay float32.
     """
-    init, apply = functional(
-        lambda rngs: PatchEncoder(bands, kinds, dim, hidden, channels, depth, dtype, rngs)
+    init, apply = functional_module(
+        lambda rngs: PatchEncoder(
+            num_bands,
+            normalisations,
+            embedding_dim,
+            hidden_width,
+            num_channels,
+            num_blocks,
+            dtype,
+            rngs,
+        )
     )
-    return Encoder(init, apply, halo=2 * depth)
+    return Encoder(init, apply, halo=2 * num_blocks)

@@ -8,34 +8,36 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxhsi.normalisation import BandStats, Normalisation, band_stats, normalise, project_all
+from jaxhsi.normalisation import BandStats, Normalisation, band_stats, normalise, project_normalised
 
 BLOCK_DIMENSIONS = 12
 CLIP_DEVIATIONS = 8.0
-TINY = 1e-30  # under a variance that is zero where all spectra are equal
+MIN_VARIANCE = 1e-30  # under a variance that is zero where all spectra are equal
 
 
-class Stem(NamedTuple):
+class PCAEmbedding(NamedTuple):
     """A frozen map from raw spectra to a small embedding.
 
     v = clip(sum_b normalise_b(x) P_b + offset, +-limit)
 
     Attributes:
-        stats: what the normalisations refer to.
+        band_stats: what the normalisations refer to.
         projection: P_b, one ``(c, d)`` block for each normalisation.
         offset: minus the projected mean, so that v has mean zero.
-        limit: eight deviations of each component. A few glare or dead pixels would otherwise own
+        clip_limit: eight deviations of each component. A few glare or dead pixels would otherwise own
             the covariance of the mixture.
     """
 
-    stats: BandStats
+    band_stats: BandStats
     projection: Float[Array, "blocks c d"]
     offset: Float[Array, " d"]
-    limit: Float[Array, " d"]
+    clip_limit: Float[Array, " d"]
 
 
-def fit_stem(spectra: Float[Array, "n c"], kinds: Sequence[Normalisation], dim: int = 6) -> Stem:
-    """Fit the stem to a sample of spectra, without labels and without iterations.
+def fit_pca_embedding(
+    spectra: Float[Array, "n c"], normalisations: Sequence[Normalisation], dim: int = 6
+) -> PCAEmbedding:
+    """Fit the pca_embedding to a sample of spectra, without labels and without iterations.
 
     Each normalisation is reduced to its 12 leading principal components and divided by the root
     of its total variance, so that none outweighs another; the concatenation is reduced to
@@ -43,7 +45,7 @@ def fit_stem(spectra: Float[Array, "n c"], kinds: Sequence[Normalisation], dim: 
 
     Args:
         spectra: valid spectra drawn at random over the data set, in the units of the data.
-        kinds: the normalisations; ``("snv", "band")`` speaks of shape and of brightness.
+        normalisations: the normalisations; ``("snv", "band")`` speaks of shape and of brightness.
         dim: number of components kept.
 
     Raises:
@@ -52,46 +54,51 @@ def fit_stem(spectra: Float[Array, "n c"], kinds: Sequence[Normalisation], dim: 
     """
     if spectra.shape[0] < 2:
         raise ValueError(f"the start needs at least 2 valid spectra, got {spectra.shape[0]}")
-    stem, variance = _fit(spectra, tuple(kinds), dim)
+    pca_embedding, variance = _fit(spectra, tuple(normalisations), dim)
     if not isinstance(variance, jax.core.Tracer) and not variance > 0:
         raise ValueError(
             "all sampled spectra are equal: there is nothing to segment; "
             "check the data, its no-data value and its units"
         )
-    return stem
+    return pca_embedding
 
 
 @partial(jax.jit, static_argnums=(1, 2))
 def _fit(
     spectra: Float[Array, "n c"], kinds: tuple[Normalisation, ...], dim: int
-) -> tuple[Stem, Float[Array, ""]]:
-    """The stem, and the variance of its first component, which is zero if nothing varies."""
+) -> tuple[PCAEmbedding, Float[Array, ""]]:
+    """The pca_embedding, and the variance of its first component, which is zero if nothing varies."""
     stats = band_stats(spectra)
     blocks = [normalise(kind, spectra, stats) for kind in kinds]
     inner = [_block_basis(block) for block in blocks]
     centred = [(b - b.mean(0)) @ basis for b, basis in zip(blocks, inner, strict=True)]
     outer, variances = _principal_axes(jnp.concatenate(centred, 1), dim)
-    outer = outer / jnp.sqrt(jnp.maximum(variances[0], TINY))
+    outer = outer / jnp.sqrt(jnp.maximum(variances[0], MIN_VARIANCE))
     splits = jnp.split(outer, _ends([basis.shape[1] for basis in inner]))
     projection = jnp.stack([a @ b for a, b in zip(inner, splits, strict=True)])
     means = jnp.stack([b.mean(0) for b in blocks])
     offset = -jnp.einsum("bc,bcd->d", means, projection)
-    stem = Stem(stats, projection, offset, jnp.full_like(offset, jnp.inf))
-    stem = stem._replace(limit=CLIP_DEVIATIONS * embed(stem, kinds, spectra).std(0))
-    return stem, variances[0]
+    pca_embedding = PCAEmbedding(stats, projection, offset, jnp.full_like(offset, jnp.inf))
+    pca_embedding = pca_embedding._replace(
+        clip_limit=CLIP_DEVIATIONS * embed(pca_embedding, kinds, spectra).std(0)
+    )
+    return pca_embedding, variances[0]
 
 
 def embed(
-    stem: Stem, kinds: Sequence[Normalisation], x: Float[Array, "*n c"]
+    pca_embedding: PCAEmbedding, normalisations: Sequence[Normalisation], x: Float[Array, "*n c"]
 ) -> Float[Array, "*n d"]:
-    """Raw spectra to the stem's embedding v; see :class:`Stem`."""
-    v = project_all(kinds, x, stem.projection, stem.stats) + stem.offset
-    return jnp.clip(v, -stem.limit, stem.limit)
+    """Raw spectra to the pca_embedding's embedding v; see :class:`PCAEmbedding`."""
+    v = (
+        project_normalised(normalisations, x, pca_embedding.projection, pca_embedding.band_stats)
+        + pca_embedding.offset
+    )
+    return jnp.clip(v, -pca_embedding.clip_limit, pca_embedding.clip_limit)
 
 
 def _block_basis(block: Float[Array, "n c"]) -> Float[Array, "c m"]:
     basis, variances = _principal_axes(block, min(BLOCK_DIMENSIONS, block.shape[1]))
-    return basis / jnp.sqrt(jnp.maximum(variances.sum(), TINY))
+    return basis / jnp.sqrt(jnp.maximum(variances.sum(), MIN_VARIANCE))
 
 
 def _principal_axes(

@@ -16,42 +16,44 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhsi.dgc.losses import masked_mean
 
-FLOOR = 0.02  # under a share, so that its logarithm is bounded
-SPEED = 10.0  # of the exponent: it goes from 0 to about 1, where other parameters move by 0.1
+SHARE_FLOOR = 0.02  # under a share, so that its logarithm is bounded
+EXPONENT_SCALE = (
+    10.0  # of the exponent: it goes from 0 to about 1, where other parameters move by 0.1
+)
 
 
-class Context(NamedTuple):
+class NeighbourPrior(NamedTuple):
     """Parameters of the prior.
 
     Attributes:
-        near: of the weights softplus(near) of the neighbours; the middle one counts for nothing.
+        neighbour_weights: of the weights softplus(neighbour_weights) of the neighbours; the middle one counts for nothing.
         exponent: a tenth of the trust in them.
     """
 
-    near: Float[Array, "side side"]
+    neighbour_weights: Float[Array, "side side"]
     exponent: Float[Array, ""]
 
 
-class Residuals(NamedTuple):
+class ResidualStatistics(NamedTuple):
     """How the residuals of neighbouring pixels go together; each a mean over pairs.
 
     Attributes:
-        product: of the residuals of two neighbours in one cluster.
-        square: of their own squares.
+        mean_product: of the residuals of two neighbours in one cluster.
+        mean_square: of their own squares.
     """
 
-    product: Float[Array, ""]
-    square: Float[Array, ""]
+    mean_product: Float[Array, ""]
+    mean_square: Float[Array, ""]
 
 
-def fresh_context(radius: int) -> Context:
+def init_neighbour_prior(radius: int) -> NeighbourPrior:
     """Parameters whose prior is uniform; neighbours up to ``radius`` pixels away are looked at."""
     side = 2 * radius + 1
-    return Context(jnp.zeros((side, side)), jnp.zeros(()))
+    return NeighbourPrior(jnp.zeros((side, side)), jnp.zeros(()))
 
 
-def log_prior(
-    context: Context, posterior: Float[Array, "b h w k"], valid: Bool[Array, "b h w"]
+def neighbour_logits(
+    neighbour_prior: NeighbourPrior, posterior: Float[Array, "b h w k"], valid: Bool[Array, "b h w"]
 ) -> Float[Array, "b h w k"]:
     """Uniform, or what the neighbours say: log pi_i = log softmax_k(a log(q_ik + 0.02)).
 
@@ -61,25 +63,25 @@ def log_prior(
     with fresh parameters, pi is uniform.
 
     Args:
-        context: parameters; a = 10 exponent, w = softplus(near).
+        neighbour_prior: parameters; a = 10 exponent, w = softplus(neighbour_weights).
         posterior: p, of the mixture for each pixel by itself.
         valid: pixels that count as neighbours.
     """
-    side, clusters = len(context.near), posterior.shape[-1]
+    side, clusters = len(neighbour_prior.neighbour_weights), posterior.shape[-1]
     if side == 1:
         return jnp.full_like(posterior, -jnp.log(clusters))
-    weights = jax.nn.softplus(context.near).at[side // 2, side // 2].set(0.0)
+    weights = jax.nn.softplus(neighbour_prior.neighbour_weights).at[side // 2, side // 2].set(0.0)
     keep = valid[..., None].astype(posterior.dtype)
     seen = _weighted_sum(jnp.concatenate([posterior * keep, keep], -1), weights)
     total = seen[..., -1:]
     share = seen[..., :-1] / jnp.maximum(total, 1e-6)
-    logits = SPEED * context.exponent * jnp.log(share + FLOOR)
+    logits = EXPONENT_SCALE * neighbour_prior.exponent * jnp.log(share + SHARE_FLOOR)
     return jax.nn.log_softmax(jnp.where(total > 0, logits, 0.0))
 
 
-def surprise(
+def negative_pseudo_likelihood(
     log_prior: Float[Array, "*n k"],
-    evidence: Float[Array, "*n k"],
+    mixture_logits: Float[Array, "*n k"],
     mask: Bool[Array, "*n"] | None = None,
 ) -> Float[Array, ""]:
     """Mean negative log-likelihood of pixels under the priors of their neighbourhoods, in nats.
@@ -89,25 +91,25 @@ def surprise(
 
     Args:
         log_prior: rows normalised.
-        evidence: log-likelihood of the pixel under each cluster, up to a constant of the pixel.
+        mixture_logits: log-likelihood of the pixel under each cluster, up to a constant of the pixel.
         mask: pixels that count.
 
     Source: the pseudo-likelihood of Besag 1975, "Statistical Analysis of Non-Lattice Data".
     """
-    return -masked_mean(logsumexp(log_prior + evidence, axis=-1), mask)
+    return -masked_mean(logsumexp(log_prior + mixture_logits, axis=-1), mask)
 
 
-def no_residuals() -> Residuals:
+def init_residual_statistics() -> ResidualStatistics:
     """Nothing known yet."""
-    return Residuals(jnp.zeros(()), jnp.zeros(()))
+    return ResidualStatistics(jnp.zeros(()), jnp.zeros(()))
 
 
-def residuals(
+def residual_statistics(
     z: Float[Array, "b h w d"],
     posterior: Float[Array, "b h w k"],
     centres: Float[Array, "k d"],
     valid: Bool[Array, "b h w"],
-) -> Residuals:
+) -> ResidualStatistics:
     """Means over pairs of pixels one right or below the other, weighed by sum_k p_ik p_jk."""
     rest = z - posterior @ centres
     keep = valid[..., None] * posterior
@@ -122,10 +124,10 @@ def residuals(
     down = pairs((rest[:, 1:], keep[:, 1:]), (rest[:, :-1], keep[:, :-1]))
     product, square, total = (a + b for a, b in zip(across, down, strict=True))
     total = jnp.maximum(total, 1e-6)
-    return Residuals(product / total, square / total)
+    return ResidualStatistics(product / total, square / total)
 
 
-def independence(found: Residuals) -> Float[Array, ""]:
+def effective_sample_ratio(statistics: ResidualStatistics) -> Float[Array, ""]:
     """What a neighbour adds to what the pixel itself says: ((1 - r) / (1 + r))^2, 0..1.
 
     r is the correlation of the residuals of neighbours. Where their noise is their own, r is 0
@@ -136,8 +138,8 @@ def independence(found: Residuals) -> Float[Array, ""]:
 
     Source: the effective sample size of Bayley & Hammersley 1946, for both axes of an image.
     """
-    r = jnp.clip(found.product / jnp.maximum(found.square, 1e-12), 0.0, 1.0)
-    return jnp.where(found.square > 0, ((1 - r) / (1 + r)) ** 2, 0.0)
+    r = jnp.clip(statistics.mean_product / jnp.maximum(statistics.mean_square, 1e-12), 0.0, 1.0)
+    return jnp.where(statistics.mean_square > 0, ((1 - r) / (1 + r)) ** 2, 0.0)
 
 
 def _weighted_sum(x: Float[Array, "b h w c"], weights: Float[Array, "side side"]) -> Any:

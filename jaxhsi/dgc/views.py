@@ -19,7 +19,7 @@ from jaxhsi.normalisation import BandStats
 
 Affine = Float[Array, "2 3"]
 
-_NOISE_BANK = 1024  # noise spectra drawn a view; see `augment`
+_NOISE_BANK = 1024  # noise spectra drawn a view; see `augment_view`
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def window_size(options: ViewOptions) -> int:
     return math.ceil(options.crop * (turned + apart + 2 * options.shift)) + 2
 
 
-def draw_pair(key: Key[Array, ""], options: ViewOptions) -> Float[Array, "2 2 3"]:
+def draw_view_maps(key: Key[Array, ""], options: ViewOptions) -> Float[Array, "2 2 3"]:
     """Two affine maps whose crops overlap by a share drawn uniformly from ``options.overlap``.
 
     The crops are offset by (dy, dx) with (1 - |dy| / crop) (1 - |dx| / crop) = overlap, in a
@@ -109,27 +109,27 @@ def _affine(angle: Array, scale: Array, centre: Array, crop: int) -> Affine:
     return jnp.concatenate([linear, (centre - linear.sum(1) * (crop - 1) / 2)[:, None]], axis=1)
 
 
-def compose(outer: Affine, inner: Affine) -> Affine:
+def compose_affine(outer: Affine, inner: Affine) -> Affine:
     """The affine map p -> outer(inner(p))."""
     linear = outer[:, :2] @ inner[:, :2]
     return jnp.concatenate([linear, outer[:, :2] @ inner[:, 2:] + outer[:, 2:]], axis=1)
 
 
-def invert(affine: Affine) -> Affine:
+def invert_affine(affine: Affine) -> Affine:
     """The inverse of an affine map."""
     (a, b), (c, d) = affine[:, :2]
     linear = jnp.array([[d, -b], [-c, a]]) / (a * d - b * c)
     return jnp.concatenate([linear, -linear @ affine[:, 2:]], axis=1)
 
 
-def positions(affine: Affine, height: int, width: int) -> Float[Array, "h w 2"]:
+def map_pixels(affine: Affine, height: int, width: int) -> Float[Array, "h w 2"]:
     """Where the affine map sends the pixels of an h x w grid."""
     rows, columns = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
     grid = jnp.stack([rows, columns], axis=-1).astype(affine.dtype)
     return grid @ affine[:, :2].T + affine[:, 2]
 
 
-def sample(
+def sample_bilinear(
     image: Float[Array, "h w c"], valid: Bool[Array, "h w"], at: Float[Array, "a b 2"]
 ) -> tuple[Float[Array, "a b c"], Bool[Array, "a b"]]:
     """Bilinear samples of an image, and whether all of their support is inside and valid.
@@ -158,7 +158,7 @@ def sample(
     return lax.scan(tap, start, jnp.array([(0, 0), (0, 1), (1, 0), (1, 1)]))[0]
 
 
-def nearest(
+def sample_nearest(
     image: Float[Array, "h w c"], valid: Bool[Array, "h w"], at: Float[Array, "a b 2"]
 ) -> tuple[Float[Array, "a b c"], Bool[Array, "a b"]]:
     """The pixel nearest to each position, and whether it is inside and valid.
@@ -173,19 +173,19 @@ def nearest(
     return image[row, column], inside & valid[row, column]
 
 
-def cut(
+def cut_views(
     window: Float[Array, "H W c"],
     valid: Bool[Array, "H W"],
     views: Float[Array, "2 2 3"],
     crop: int,
 ) -> tuple[Float[Array, "2 h w c"], Bool[Array, "2 h w"]]:
     """Cut both views out of a window; invalid pixels are zero in the result."""
-    at = jax.vmap(lambda view: positions(view, crop, crop))(views)
-    values, inside = jax.vmap(nearest, in_axes=(None, None, 0))(window, valid, at)
+    at = jax.vmap(lambda view: map_pixels(view, crop, crop))(views)
+    values, inside = jax.vmap(sample_nearest, in_axes=(None, None, 0))(window, valid, at)
     return jnp.where(inside[..., None], values, 0), inside
 
 
-class Pairs(NamedTuple):
+class ViewPairs(NamedTuple):
     """Pairs of views of a batch of windows.
 
     Attributes:
@@ -199,19 +199,19 @@ class Pairs(NamedTuple):
     valid: Bool[Array, "b 2 h w"]
 
 
-def cut_pairs(
+def cut_view_pairs(
     keys: Key[Array, " b"],
     window: Float[Array, "b H W c"],
     valid: Bool[Array, "b H W"],
     options: ViewOptions,
-) -> Pairs:
+) -> ViewPairs:
     """Draw and cut a pair of views out of each window, one key a window."""
-    maps = jax.vmap(draw_pair, in_axes=(0, None))(keys, options)
-    crops, inside = jax.vmap(cut, in_axes=(0, 0, 0, None))(window, valid, maps, options.crop)
-    return Pairs(maps, crops, inside)
+    maps = jax.vmap(draw_view_maps, in_axes=(0, None))(keys, options)
+    crops, inside = jax.vmap(cut_views, in_axes=(0, 0, 0, None))(window, valid, maps, options.crop)
+    return ViewPairs(maps, crops, inside)
 
 
-def matched(
+def match_views(
     views: Float[Array, "2 2 3"],
     values: Float[Array, "2 h w k"],
     valid: Bool[Array, "2 h w"],
@@ -224,14 +224,14 @@ def matched(
     height, width = values.shape[1:3]
 
     def seen(mine: Array, other: Array, other_values: Array, other_valid: Array) -> tuple:
-        at = positions(compose(invert(other), mine), height, width)
-        return sample(other_values, other_valid, at)
+        at = map_pixels(compose_affine(invert_affine(other), mine), height, width)
+        return sample_bilinear(other_values, other_valid, at)
 
     result, inside = jax.vmap(seen)(views, views[::-1], values[::-1], valid[::-1])
     return result, inside & valid
 
 
-def augment(
+def augment_view(
     key: Key[Array, ""], x: Float[Array, "h w c"], stats: BandStats, options: ViewOptions
 ) -> Float[Array, "h w c"]:
     """Change a view as a sensor and a lamp would: gain, band shift, noise, lost bands.

@@ -36,7 +36,7 @@ from jaxhsi.gmcr.whitening import (
 )
 from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.metrics_writer import MetricsWriter
 
 POOL_SIZES = (
     8,
@@ -80,7 +80,7 @@ def fit_components(
     num_components: int | None = None,
     num_candidates: int | None = None,
     restarts: int | None = None,
-    logbook: Logbook | None = None,
+    logbook: MetricsWriter | None = None,
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
     on_progress: OnProgress = ignore_progress,
@@ -148,7 +148,7 @@ def _fit_linear(
     num_components: int | None,
     num_candidates: int | None,
     restarts: int | None,
-    logbook: Logbook | None,
+    logbook: MetricsWriter | None,
     checkpoints: Checkpoints | None,
     mesh: Mesh,
     on_progress: OnProgress,
@@ -223,7 +223,7 @@ def _restore(
     state: State, ground: WhitenedData, checkpoints: Checkpoints | None, mesh: Mesh
 ) -> tuple[State, WhitenedData]:
     """State and ground of the newest checkpoint, if there is one."""
-    if checkpoints is None or checkpoints.latest() is None:
+    if checkpoints is None or checkpoints.latest_step() is None:
         return state, ground
     bare = checkpoints.restore(with_whitener(state, None))
     ground = rewhiten(mesh, ground, jax.device_get(bare.noise))
@@ -275,14 +275,14 @@ def _run_phases(
     state: State,
     ground: WhitenedData,
     options: Options,
-    logbook: Logbook | None,
+    logbook: MetricsWriter | None,
     checkpoints: Checkpoints | None,
     mesh: Mesh,
     on_progress: OnProgress,
 ) -> tuple[State, WhitenedData]:
     """Phases until one changes nothing, the noise that it leaves included."""
     on_progress(int(state.step))
-    with nullcontext() if logbook is None else logbook.open(bar=False):
+    with nullcontext() if logbook is None else logbook.open(show_bar=False):
         while not converged(state) and int(state.phase) < options.phases:
             for _ in range(options.steps // options.refresh):
                 number = int(state.step)

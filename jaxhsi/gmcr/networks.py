@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from jaxhsi.functional_module import functional
+from jaxhsi.functional_module import functional_module
 
 _TINY = 1e-20
 _SOLVED = 1e-12
@@ -115,6 +115,8 @@ def _dot(a: Float[Array, "n k"], b: Float[Array, "n k"]) -> Float[Array, "n 1"]:
 def networks(count: int, hidden: int, iterations: int) -> dict[str, tuple[Callable, Callable]]:
     """Both networks for this many components, each as ``init(key) -> params`` and ``apply``."""
     return {
-        "gating": functional(lambda rngs: GatingNetwork(count, hidden, rngs)),
-        "concentration": functional(lambda rngs: ConcentrationNetwork(count, iterations, rngs)),
+        "gating": functional_module(lambda rngs: GatingNetwork(count, hidden, rngs)),
+        "concentration": functional_module(
+            lambda rngs: ConcentrationNetwork(count, iterations, rngs)
+        ),
     }

@@ -19,7 +19,7 @@ from jaxhsi.gmcr.noise_covariance import (
 )
 from jaxhsi.gmcr.noise_estimation import estimate_noise, noise_from_residual, residual_from_codes
 from jaxhsi.gmcr.noise_model import noise_scale, residual_law
-from jaxhsi.sharding import replicate, split
+from jaxhsi.sharding import replicate, shard_batch
 
 HostSpectra = Float[np.ndarray, "n c"]
 
@@ -70,10 +70,10 @@ def _whiten(
     exact = jax.tree.map(lambda a: np.asarray(a, np.float64), rounded)
     x, found = filled - exact.offset, noise_whitener(exact, filled.shape[1])
     if found is None:
-        return WhitenedData(rounded, filled, spikes, split(mesh, _float32(x)), None)
+        return WhitenedData(rounded, filled, spikes, shard_batch(mesh, _float32(x)), None)
     single = jax.tree.map(lambda a: a.astype(np.float32), found)
     return WhitenedData(
-        rounded, filled, spikes, split(mesh, _float32(x @ found.whitening_matrix)), single
+        rounded, filled, spikes, shard_batch(mesh, _float32(x @ found.whitening_matrix)), single
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jaxhsi.dgc.stability import Suggestion
+from jaxhsi.dgc.stability import CutSuggestion
 
 MAX_LISTED_CUBES = 6
 """Names of cubes in one line, so that a line stays readable; set by hand."""
@@ -72,7 +72,7 @@ def describe_results(folder: Path, num_active: int | None = None) -> str:
     return f"{active}results are in {folder}"
 
 
-def suggestion_lines(suggested_cuts: Sequence[Suggestion]) -> list[str]:
+def suggestion_lines(suggested_cuts: Sequence[CutSuggestion]) -> list[str]:
     """A line for each suggested cut of the tree.
 
     >>> suggestion_lines([Suggestion(4, "the stable cut with the largest gap")])

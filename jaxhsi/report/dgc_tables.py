@@ -26,7 +26,7 @@ INFORMATION_SCORES = (
 """Scores of clusters without a class, and their titles."""
 
 MATCHING_TITLES = {"hungarian": "Hungarian", "merge": "best merge", "manual": "as named"}
-"""Ways to give each cluster a class, see `jaxhsi.metrics.scores`, and their titles."""
+"""Ways to give each cluster a class, see `jaxhsi.metrics.clustering_scores`, and their titles."""
 
 
 def share_table(

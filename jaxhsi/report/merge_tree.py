@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.tree import Tree as ScreenTree
 
-from jaxhsi.dgc.merge_tree import Tree
+from jaxhsi.dgc.merge_tree import MergeTree
 from jaxhsi.report import label_pictures
 from jaxhsi.report.spectra_plots import save_figure
 
@@ -18,7 +18,7 @@ DISTANCE_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 def format_tree(
-    tree: Tree, pixel_shares: Float[np.ndarray, " k"], cluster_names: Sequence[str]
+    tree: MergeTree, pixel_shares: Float[np.ndarray, " k"], cluster_names: Sequence[str]
 ) -> ScreenTree:
     """The tree from its root down, for `rich`.
 
@@ -30,15 +30,15 @@ def format_tree(
         pixel_shares: share of each cluster, 0 to 1.
         cluster_names: names of the clusters.
     """
-    members = tree.members()
+    members = tree.node_members()
     node_shares = [pixel_shares[each].sum() for each in members]
     root = len(members) - 1
 
     def describe_node(node: int) -> str:
-        if node < tree.clusters:
+        if node < tree.num_clusters:
             return f"{cluster_names[node]}  {node_shares[node]:.2%}"
-        merge_index = node - tree.clusters
-        num_groups = len(tree.pairs) - merge_index
+        merge_index = node - tree.num_clusters
+        num_groups = len(tree.merged_nodes) - merge_index
         together = "in 1 group" if node == root else f"up to {num_groups} groups"
         distance = tree.heights[merge_index]
         return f"{node_shares[node]:.2%}  together {together} (distance {distance:.2f})"
@@ -47,8 +47,8 @@ def format_tree(
     open_branches = [(root, screen_tree)]
     while open_branches:
         node, branch = open_branches.pop()
-        if node >= tree.clusters:
-            children = tree.pairs[node - tree.clusters].tolist()
+        if node >= tree.num_clusters:
+            children = tree.merged_nodes[node - tree.num_clusters].tolist()
             for child in sorted(children, key=lambda each: -node_shares[each]):
                 open_branches.append((child, branch.add(describe_node(child))))
     return screen_tree
@@ -56,7 +56,7 @@ def format_tree(
 
 def draw_tree(
     path: Path,
-    tree: Tree,
+    tree: MergeTree,
     pixel_shares: Float[np.ndarray, " k"],
     cluster_names: Sequence[str],
     marked_cuts: Sequence[int] = (),
@@ -72,7 +72,7 @@ def draw_tree(
         cluster_names: names of the clusters.
         marked_cuts: numbers of groups that a dashed line marks.
     """
-    num_clusters, node_rows = tree.clusters, _node_rows(tree)
+    num_clusters, node_rows = tree.num_clusters, _node_rows(tree)
     node_depth = np.concatenate([np.zeros(num_clusters), np.sqrt(tree.heights)])
     figure = Figure(figsize=(8.5, 1.3 + 0.27 * num_clusters))
     panel = figure.add_subplot()
@@ -103,16 +103,18 @@ def draw_tree(
 
 def _draw_branches(
     panel: Axes,
-    tree: Tree,
+    tree: MergeTree,
     pixel_shares: Float[np.ndarray, " k"],
     node_depth: np.ndarray,
     node_rows: np.ndarray,
 ) -> None:
     """Draw each branch in the colour of the largest cluster under it."""
-    num_clusters = tree.clusters
+    num_clusters = tree.num_clusters
     palette = label_pictures.cluster_colours(num_clusters) / 255
-    largest_leaf = [max(members, key=lambda leaf: pixel_shares[leaf]) for members in tree.members()]
-    for merge_index, pair in enumerate(tree.pairs.tolist()):
+    largest_leaf = [
+        max(members, key=lambda leaf: pixel_shares[leaf]) for members in tree.node_members()
+    ]
+    for merge_index, pair in enumerate(tree.merged_nodes.tolist()):
         node = num_clusters + merge_index
         for child in pair:
             panel.plot(
@@ -127,19 +129,21 @@ def _draw_branches(
     panel.scatter(np.zeros(num_clusters), leaf_rows, c=palette, marker="s", s=70, zorder=3)
 
 
-def _node_rows(tree: Tree) -> np.ndarray:
+def _node_rows(tree: MergeTree) -> np.ndarray:
     """Row of the picture of each node; the clusters are ordered so that no branches cross."""
-    leaf_order = [2 * tree.clusters - 2]  # the root, replaced by its children again and again
-    while any(node >= tree.clusters for node in leaf_order):
+    leaf_order = [2 * tree.num_clusters - 2]  # the root, replaced by its children again and again
+    while any(node >= tree.num_clusters for node in leaf_order):
         leaf_order = [
             child
             for node in leaf_order
             for child in (
-                tree.pairs[node - tree.clusters].tolist() if node >= tree.clusters else [node]
+                tree.merged_nodes[node - tree.num_clusters].tolist()
+                if node >= tree.num_clusters
+                else [node]
             )
         ]
-    node_rows = np.zeros(2 * tree.clusters - 1)
-    node_rows[leaf_order] = np.arange(tree.clusters)
-    for merge_index, pair in enumerate(tree.pairs.tolist()):
-        node_rows[tree.clusters + merge_index] = node_rows[pair].mean()
+    node_rows = np.zeros(2 * tree.num_clusters - 1)
+    node_rows[leaf_order] = np.arange(tree.num_clusters)
+    for merge_index, pair in enumerate(tree.merged_nodes.tolist()):
+        node_rows[tree.num_clusters + merge_index] = node_rows[pair].mean()
     return node_rows

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR, save_figure
-from jaxhsi.training.best_state import PREFIX
+from jaxhsi.training.best_state import METRIC_PREFIX
 
 CURVE_PANELS = (
     ("mutual information of two views' labels (nats)", {"mutual_information": ""}),
@@ -69,7 +69,7 @@ def _read_curves(rows: list[dict[str, Any]], legend_names: dict[str, str]) -> di
     """Points (step, value) of each metric that occurs in the rows, by its name in the legend."""
     curves = {}
     for name, legend_name in legend_names.items():
-        key = name if name == "loss" else f"{PREFIX}/{name}"
+        key = name if name == "loss" else f"{METRIC_PREFIX}/{name}"
         points = [(row["step"], row[key]) for row in rows if key in row]
         if points:
             curves[legend_name] = points

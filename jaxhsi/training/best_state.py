@@ -1,4 +1,4 @@
-"""A run looked at on its way: what it does to a probe, its best state, and when it fell apart."""
+"""The best state of a DGC run, by labels of fixed validation views, and when to stop early."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,165 +12,191 @@ from jax.sharding import Mesh
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.stream import window_stream
 from jaxhsi.data.windows import Reader
-from jaxhsi.dgc.algorithm import DGC, Batch
-from jaxhsi.dgc.monitor import Look, Probe, describe, draw_probe, look
+from jaxhsi.dgc.monitor import (
+    ValidationViews,
+    ViewScores,
+    draw_validation_views,
+    evaluate_views,
+    score_views,
+)
+from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
 from jaxhsi.dgc.views import ViewOptions, window_size
 from jaxhsi.normalisation import band_stats
-from jaxhsi.sharding import compile_look, split
-from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.sharding import compile_evaluation, shard_batch
+from jaxhsi.training.metrics_writer import MetricsWriter
 
-PREFIX = "watch"  # of the names of its figures in the lines of metrics
-_VALUES = 2**24  # numbers in the crops of a probe at most: 64 MiB
-_OTHER_WINDOWS = 2**31  # added to the seed, so that the probe is no batch of the training
+METRIC_PREFIX = "monitor"  # of the names of the scores in the lines of metrics
+MAX_CROP_VALUES = 2**24
+"""Numbers in the crops of the validation views at most: 64 MiB of float32. Set by hand."""
+VALIDATION_SEED_OFFSET = 2**31
+"""Added to the seed of a run, so that the validation windows are no batch of the training."""
 
 
-def read_probe(
-    cubes: Sequence[Cube], views: ViewOptions, batch: int, seed: int, windows: int, read: Reader
-) -> Probe:
-    """Draw the probe of a run: the same for a seed, on whatever devices.
+def read_validation_views(
+    cubes: Sequence[Cube],
+    view_options: ViewOptions,
+    batch: int,
+    seed: int,
+    max_windows: int,
+    read: Reader,
+) -> ValidationViews:
+    """Draw the validation views of a run: the same for a seed, on whatever devices.
 
     Args:
         cubes: that are trained on.
-        views: how pairs of views are drawn and augmented.
-        batch: windows of a training step; the probe has a multiple of it, which splits over
-            devices as a batch does.
+        view_options: how pairs of views are drawn and augmented.
+        batch: windows of a training step; their number is a multiple of it, so that they split
+            over devices as a batch does.
         seed: of the run.
-        windows: about so many; fewer where their crops would hold more than 64 MiB.
+        max_windows: windows, rounded down to a multiple of ``batch`` (at least one batch); fewer
+            where their crops would hold more than 64 MiB.
         read: how windows are read.
     """
-    fitting = _VALUES // (3 * views.crop**2 * cubes[0].shape[2])
-    count = max(1, min(windows, fitting) // batch) * batch
-    other = (seed + _OTHER_WINDOWS) % 2**32
-    stream = window_stream(cubes, window_size(views), count, other, read=read)
+    fitting = MAX_CROP_VALUES // (3 * view_options.crop**2 * cubes[0].shape[2])
+    count = max(1, min(max_windows, fitting) // batch) * batch
+    validation_seed = (seed + VALIDATION_SEED_OFFSET) % 2**32
+    stream = window_stream(cubes, window_size(view_options), count, validation_seed, read=read)
     values, valid = next(stream)
-    draw = jax.jit(draw_probe, static_argnums=3)
-    return draw(
-        jax.random.key(seed), Batch(values, valid), band_stats(jnp.asarray(values[valid])), views
-    )
+    draw = jax.jit(draw_validation_views, static_argnums=3)
+    stats = band_stats(jnp.asarray(values[valid]))
+    return draw(jax.random.key(seed), Batch(values, valid), stats, view_options)
 
 
-class Record:
-    """The best state so far and what is needed to go on looking; kept in checkpoints.
+class BestState:
+    """The best state so far and what the monitor needs to go on; kept in checkpoints.
 
     Attributes:
-        best: the best state of the looks that every run of this kind takes, the start among them.
-        best_step: when that was.
-        best_look: its figures.
-        last_step: of the last look.
-        last_look: its figures.
-        worse: looks in a row that found a state fallen apart.
-        labels: of the clean views at the last look that every run takes.
+        state: the best state of the regular evaluations, the initial one among them.
+        best_step: its step.
+        best_scores: its scores.
+        last_step: of the last evaluation.
+        last_scores: its scores.
+        degraded_evaluations: evaluations in a row that a state was degraded.
+        previous_labels: of the clean views at the last regular evaluation.
     """
 
     def __init__(self):
-        """Before any look."""
-        self.best, self.best_step, self.best_look = None, 0, None
-        self.last_step, self.last_look = 0, None
-        self.worse, self.labels = 0, None
+        """Before any evaluation."""
+        self.state, self.best_step, self.best_scores = None, 0, None
+        self.last_step, self.last_scores = 0, None
+        self.degraded_evaluations, self.previous_labels = 0, None
 
-    def kept_step(self, step: int) -> int:
-        """Step of the best of all states looked at, where ``step`` is the newest."""
-        newest = step == self.last_step and _score(self.last_look) >= _score(self.best_look)
-        return step if newest else self.best_step
+    def chosen_step(self, step: int) -> int:
+        """Step of the best of all evaluated states, where ``step`` is the newest."""
+        is_newest = step == self.last_step
+        return step if is_newest and self._last_is_best() else self.best_step
 
-    def kept(self, state: Any) -> Any:
-        """The best of all states looked at, where ``state`` is the newest."""
+    def chosen_state(self, state: Any) -> Any:
+        """The best of all evaluated states, where ``state`` is the newest."""
         step = int(state.step)
-        return state if self.kept_step(step) == step else self.best
+        return state if self.chosen_step(step) == step else self.state
 
     def get_record(self) -> dict[str, Any]:
         """All but the best state, as JSON."""
         return {
             "best_step": self.best_step,
-            "best_look": list(self.best_look),
+            "best_scores": list(self.best_scores),
             "last_step": self.last_step,
-            "last_look": list(self.last_look),
-            "worse": self.worse,
-            "labels": self.labels.tolist(),
+            "last_scores": list(self.last_scores),
+            "degraded_evaluations": self.degraded_evaluations,
+            "previous_labels": self.previous_labels.tolist(),
         }
 
     def set_record(self, record: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.best_step, self.best_look = record["best_step"], Look(*record["best_look"])
-        self.last_step, self.last_look = record["last_step"], Look(*record["last_look"])
-        self.worse, self.labels = record["worse"], np.asarray(record["labels"], np.int32)
+        """Restore what :meth:`get_record` gave."""
+        self.best_step, self.best_scores = record["best_step"], ViewScores(*record["best_scores"])
+        self.last_step, self.last_scores = record["last_step"], ViewScores(*record["last_scores"])
+        self.degraded_evaluations = record["degraded_evaluations"]
+        self.previous_labels = np.asarray(record["previous_labels"], np.int32)
+
+    def _last_is_best(self) -> bool:
+        return _criterion(self.last_scores) >= _criterion(self.best_scores)
 
 
-def _score(seen: Look) -> float:
-    return seen.mutual_information
+def _criterion(scores: ViewScores) -> float:
+    return scores.mutual_information
 
 
-class Watch:
-    """Looks at states at fixed steps, by the criterion of `jaxhsi.dgc.monitor`.
+class StateMonitor:
+    """Evaluates states at fixed steps, by the criterion of `jaxhsi.dgc.monitor`.
 
     Attributes:
-        record: what it found; with it a resumed run goes on as if it had never ended.
+        best_state: what it has seen; with it a resumed run goes on as an uninterrupted one would.
     """
 
     def __init__(
         self,
         mesh: Mesh,
-        method: DGC,
-        clusters: int,
-        probe: Probe,
+        algorithm: SegmentationAlgorithm,
+        num_clusters: int,
+        validation_views: ValidationViews,
         *,
         every: int,
         patience: int | None,
         margin: float,
     ):
-        """Nothing is looked at yet.
+        """Evaluate nothing yet.
 
         Args:
             mesh: that the states are on.
-            method: that is trained.
-            clusters: number of clusters k.
-            probe: from :func:`read_probe`.
-            every: steps between looks.
-            patience: looks in a row after which a run that fell apart is to end; None for never.
-            margin: share of the best score that a state has lost where it has fallen apart.
+            algorithm: that is trained.
+            num_clusters: number of clusters k.
+            validation_views: from :func:`read_validation_views`.
+            every: steps between evaluations.
+            patience: evaluations in a row after which a degraded run ends; None for never.
+            margin: share of the best criterion that a degraded state has lost.
         """
-        self.record = Record()
-        self._look = compile_look(mesh, partial(look, method, clusters))
-        self._probe = split(mesh, probe)
+        self.best_state = BestState()
+        self._evaluate = compile_evaluation(mesh, partial(evaluate_views, algorithm, num_clusters))
+        self._validation_views = shard_batch(mesh, validation_views)
         self._every, self._patience, self._margin = every, patience, margin
 
-    def look(self, step: int, state: Any, logbook: Logbook, *, last: bool = False) -> None:
-        """Look at a state if its step is a multiple of ``every``, or the last of the run.
+    def evaluate(
+        self, step: int, state: Any, metrics_writer: MetricsWriter, *, is_last: bool = False
+    ) -> None:
+        """Evaluate a state if its step is a multiple of ``every``, or the last of the run.
 
-        What is seen of a last step between two multiples decides which state is kept, and is
+        An evaluation of a last step between two multiples decides which state is chosen, and is
         forgotten when the run goes on: a run of 10 steps and one of 5 and 5 more are the same.
         """
-        regular = step % self._every == 0
-        if not regular and not last:
+        is_regular = step % self._every == 0
+        if not is_regular and not is_last:
             return
-        record, seen = self.record, jax.device_get(self._look(state, self._probe))
-        found = describe(seen, record.labels)
-        known = {name: value for name, value in found._asdict().items() if value is not None}
-        logbook.write(step, {f"{PREFIX}/{name}": value for name, value in known.items()})
-        record.last_step, record.last_look = step, found
-        if not regular:
+        best, statistics = self.best_state, self._statistics(state)
+        scores = score_views(statistics, best.previous_labels)
+        present = {name: value for name, value in scores._asdict().items() if value is not None}
+        metrics_writer.write(
+            step, {f"{METRIC_PREFIX}/{name}": value for name, value in present.items()}
+        )
+        best.last_step, best.last_scores = step, scores
+        if not is_regular:
             return
-        record.labels = seen.labels
-        if record.best is None or _score(found) >= _score(record.best_look):
+        best.previous_labels = statistics.clean_labels
+        if best.state is None or _criterion(scores) >= _criterion(best.best_scores):
             # Of two that are equal the one trained longer; copied, for a step uses its state up.
-            record.best = jax.tree.map(jnp.copy, state)
-            record.best_step, record.best_look = step, found
-        fell = _score(found) < (1 - self._margin) * _score(record.best_look)
-        record.worse = record.worse + 1 if fell else 0
+            best.state = jax.tree.map(jnp.copy, state)
+            best.best_step, best.best_scores = step, scores
+        is_degraded = _criterion(scores) < (1 - self._margin) * _criterion(best.best_scores)
+        best.degraded_evaluations = best.degraded_evaluations + 1 if is_degraded else 0
+
+    def _statistics(self, state: Any) -> Any:
+        return jax.device_get(self._evaluate(state, self._validation_views))
 
     @property
     def degraded(self) -> bool:
         """Whether the run is to end: for so long clusters have merged, or labels are noise."""
-        return self._patience is not None and self.record.worse >= self._patience
+        return self._patience is not None and self.best_state.degraded_evaluations >= self._patience
 
-    def verdict(self) -> str:
-        """What is to be said of a run that is degraded."""
-        best, last = self.record.best_look, self.record.last_look
-        lost = _score(best) - _score(last)
-        merged = np.log(best.effective_clusters / last.effective_clusters)
-        reason = "clusters are merging" if merged > lost / 2 else "labels are turning into noise"
+    def stop_message(self) -> str:
+        """Why a degraded run was stopped, for people."""
+        best, last = self.best_state.best_scores, self.best_state.last_scores
+        lost = _criterion(best) - _criterion(last)
+        lost_entropy = np.log(best.effective_clusters / last.effective_clusters)
+        merging = lost_entropy > lost / 2  # more than half of what was lost is entropy of usage
+        reason = "clusters are merging" if merging else "labels are turning into noise"
+        last_step, best_step = self.best_state.last_step, self.best_state.best_step
         return (
-            f"step {self.record.last_step}: the two views' labels share {_score(last):.2f} nats, "
-            f"{_score(best):.2f} at step {self.record.best_step}: {reason}; stopped, the state of "
-            f"step {self.record.best_step} is kept"
+            f"step {last_step}: the two views' labels share {_criterion(last):.2f} nats, "
+            f"{_criterion(best):.2f} at step {best_step}: {reason}; stopped, the state of "
+            f"step {best_step} is kept"
         )

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import orbax.checkpoint as ocp
 
-from jaxhsi.training.prefetch import Stream
+from jaxhsi.training.prefetch import BatchStream
 
 _MISFIT = (
     "the checkpoint does not fit the options and data given now; number of bands, clusters and "
@@ -15,14 +15,14 @@ _MISFIT = (
 
 
 @runtime_checkable
-class Judge(Protocol):
+class CheckpointedBest(Protocol):
     """Knows the best state of a run so far.
 
     Attributes:
-        best: that state.
+        state: that state.
     """
 
-    best: Any
+    state: Any
 
     def get_record(self) -> Any:
         """All else that it needs to go on, as JSON."""
@@ -40,23 +40,30 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
 
     def save(
-        self, step: int, state: Any, stream: Stream | None = None, judge: Judge | None = None
+        self,
+        step: int,
+        state: Any,
+        stream: BatchStream | None = None,
+        best_state: CheckpointedBest | None = None,
     ) -> None:
         """Save in the background; the state may be used up as soon as this returns."""
         parts = {"state": ocp.args.StandardSave(state)}
         if stream is not None:
             parts["stream"] = ocp.args.JsonSave(stream.get_state())
-        if judge is not None:
-            parts["best"] = ocp.args.StandardSave(judge.best)
-            parts["record"] = ocp.args.JsonSave(judge.get_record())
+        if best_state is not None:
+            parts["best"] = ocp.args.StandardSave(best_state.state)
+            parts["record"] = ocp.args.JsonSave(best_state.get_record())
         self._manager.save(step, args=ocp.args.Composite(**parts))
 
-    def latest(self) -> int | None:
+    def latest_step(self) -> int | None:
         """Step of the newest whole checkpoint, or None."""
         return self._manager.latest_step()
 
     def restore(
-        self, template: Any, stream: Stream | None = None, judge: Judge | None = None
+        self,
+        template: Any,
+        stream: BatchStream | None = None,
+        best_state: CheckpointedBest | None = None,
     ) -> Any:
         """The newest state, placed like ``template``; stream and judge go back to where they were.
 
@@ -67,19 +74,19 @@ class Checkpoints:
         parts = {"state": ocp.args.StandardRestore(template)}
         if stream is not None:
             parts["stream"] = ocp.args.JsonRestore()
-        if judge is not None:
+        if best_state is not None:
             parts |= {"best": parts["state"], "record": ocp.args.JsonRestore()}
         saved = self._read(parts)
         _check_shapes(template, saved["state"], self._manager.directory)
         if stream is not None:
             stream.set_state(saved["stream"])
-        if judge is not None:
-            judge.best = saved["best"]
-            judge.set_record(saved["record"])
+        if best_state is not None:
+            best_state.state = saved["best"]
+            best_state.set_record(saved["record"])
         return saved["state"]
 
     def _read(self, parts: dict[str, Any]) -> Any:
-        step, folder = self.latest(), self._manager.directory
+        step, folder = self.latest_step(), self._manager.directory
         if step is None:
             raise FileNotFoundError(f"no checkpoint in {folder}")
         if missing := [name for name in parts if not (folder / str(step) / name).is_dir()]:

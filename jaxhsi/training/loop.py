@@ -9,29 +9,29 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
-from jaxhsi.dgc.algorithm import Batch
-from jaxhsi.sharding import compile_step, replicate, split
-from jaxhsi.training.best_state import Watch
+from jaxhsi.dgc.state import Batch
+from jaxhsi.sharding import compile_step, replicate, shard_batch
+from jaxhsi.training.best_state import StateMonitor
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import Logbook
-from jaxhsi.training.prefetch import Ahead, Stream
+from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.prefetch import BatchStream, DevicePrefetcher
 
 
-def fit(
+def run_training(
     key: Key[Array, ""],
     state: Any,
     step: Callable[..., tuple[Any, Any]],
-    stream: Stream,
+    stream: BatchStream,
     mesh: Mesh,
-    steps: int,
-    logbook: Logbook,
+    num_steps: int,
+    metrics_writer: MetricsWriter,
     checkpoints: Checkpoints,
-    watch: Watch,
+    monitor: StateMonitor,
     *,
     log_every: int = 10,
     save_every: int = 100,
 ) -> Any:
-    """Take steps until ``state.step`` is ``steps``; returns the last state.
+    """Take steps until ``state.step`` is ``num_steps``; returns the last state.
 
     The watch looks at the start, which is saved too, and at states on the way; a run that it finds
     degraded ends there. The key of a step is folded from its number, so that a resumed run draws
@@ -46,31 +46,31 @@ def fit(
     info = None
 
     def place(batch: tuple) -> Batch:
-        return split(mesh, Batch(*batch))
+        return shard_batch(mesh, Batch(*batch))
 
     def busy() -> bool:  # steps are only begun below: the devices are behind
         return info is not None and not info.loss.is_ready()
 
-    with logbook.open(), Ahead(stream, place, busy=busy) as batches:
+    with metrics_writer.open(), DevicePrefetcher(stream, place, devices_busy=busy) as batches:
         began = time.perf_counter()
-        if watch.record.best is None:  # nothing was restored
-            watch.look(0, state, logbook)
-            checkpoints.save(0, state, batches, watch.record)
-        for number in range(int(state.step) + 1, steps + 1):
-            if watch.degraded:
+        if monitor.best_state.state is None:  # nothing was restored
+            monitor.evaluate(0, state, metrics_writer)
+            checkpoints.save(0, state, batches, monitor.best_state)
+        for number in range(int(state.step) + 1, num_steps + 1):
+            if monitor.degraded:
                 break
             state, info = step(jax.random.fold_in(key, number), state, next(batches))
-            last = number == steps
+            last = number == num_steps
             if last or number % log_every == 0:
                 values = jax.device_get(info)._asdict()
                 _check_finite(number, values["loss"], checkpoints)
-                logbook.write(number, values)
-                share = batches.waited / (time.perf_counter() - began)
-                logbook.time(number, {"data_wait_share": share})
-            watch.look(number, state, logbook, last=last)
-            if last or watch.degraded or number % save_every == 0:
-                checkpoints.save(number, state, batches, watch.record)
-            logbook.advance(number)
+                metrics_writer.write(number, values)
+                share = batches.wait_seconds / (time.perf_counter() - began)
+                metrics_writer.write_timing(number, {"data_wait_share": share})
+            monitor.evaluate(number, state, metrics_writer, last=last)
+            if last or monitor.degraded or number % save_every == 0:
+                checkpoints.save(number, state, batches, monitor.best_state)
+            metrics_writer.advance_bar(number)
     return state
 
 
@@ -78,6 +78,6 @@ def _check_finite(step: int, loss: np.ndarray, checkpoints: Checkpoints) -> None
     if not np.isfinite(loss):
         raise FloatingPointError(
             f"the loss is {loss} at step {step}; the last checkpoint is of step "
-            f"{checkpoints.latest()}. Lower the learning rate, or look at the data for values "
+            f"{checkpoints.latest_step()}. Lower the learning rate, or look at the data for values "
             "far outside of their range"
         )

@@ -18,36 +18,36 @@ from rich.progress import (
 from tensorboardX import SummaryWriter
 
 
-class Logbook:
+class MetricsWriter:
     """Appends the diagnostics of steps to a run folder and shows the latest of them."""
 
     def __init__(
         self,
         folder: Path,
         first_step: int,
-        steps: int | None,
-        summary: str = "loss {loss:.4f}, {active} active clusters",
+        last_step: int | None,
+        summary_format: str = "loss {loss:.4f}, {active_clusters} active clusters",
     ):
         """Go on after ``first_step``: later lines, of a run that was cut, are dropped.
 
         Args:
             folder: of the run.
             first_step: the last step that was taken already.
-            steps: the last step to come, or None where the run ends by itself.
-            summary: format of what stands beside the bar, with diagnostics by their names.
+            last_step: the last step to come, or None where the run ends by itself.
+            summary_format: format of what stands beside the bar, with diagnostics by their names.
         """
         self._path = folder / "metrics.jsonl"
         lines = self._path.read_text().splitlines() if self._path.exists() else []
         kept = [line for line in lines if _step_of(line) <= first_step]
         self._path.write_text("".join(f"{line}\n" for line in kept))
         self._events = SummaryWriter(str(folder / "events"), purge_step=first_step + 1)
-        self._first, self._steps, self._summary = first_step, steps, summary
+        self._first, self._steps, self._summary = first_step, last_step, summary_format
         self._bar: Progress | None = None
 
     @contextmanager
-    def open(self, *, bar: bool = True) -> Iterator["Logbook"]:
+    def open(self, *, show_bar: bool = True) -> Iterator["Logbook"]:
         """Show the progress bar, if asked, during the block, and close the files after it."""
-        if not bar:
+        if not show_bar:
             try:
                 yield self
             finally:
@@ -71,7 +71,7 @@ class Logbook:
             finally:
                 self._events.close()
 
-    def advance(self, step: int) -> None:
+    def advance_bar(self, step: int) -> None:
         """Move the bar."""
         if self._bar is not None:
             self._bar.update(self._task, completed=step)
@@ -86,7 +86,7 @@ class Logbook:
         if self._bar is not None and "loss" in row:  # figures of a look have none
             self._bar.update(self._task, summary=self._summary.format(**row))
 
-    def time(self, step: int, values: dict[str, float]) -> None:
+    def write_timing(self, step: int, values: dict[str, float]) -> None:
         """Write what differs from run to run into the events alone: the lines stay the same."""
         for name, value in values.items():
             self._events.add_scalar(name, value, step)

@@ -11,7 +11,7 @@ _LOOK = 0.001  # seconds between looks at whether the devices are still busy
 
 
 @runtime_checkable
-class Stream(Protocol):
+class BatchStream(Protocol):
     """Batches one after the other from a place that can be kept and gone back to, as Grain's."""
 
     def __next__(self) -> Any:
@@ -24,7 +24,7 @@ class Stream(Protocol):
         """Go on from there."""
 
 
-class Ahead:
+class DevicePrefetcher:
     """A stream whose next batches are on the devices already, and which resumes as exactly.
 
     A thread draws batches and places them, so many ahead. `get_state` is that of the batch that
@@ -32,34 +32,39 @@ class Ahead:
     batch that the next step would have seen. When the block ends the stream itself is moved there.
 
     Attributes:
-        waited: seconds for which a step had to wait for its batch, so far.
+        wait_seconds: seconds for which a step had to wait for its batch, so far.
     """
 
     def __init__(
         self,
-        stream: Stream,
-        place: Callable[[Any], Any],
+        stream: BatchStream,
+        place_batch: Callable[[Any], Any],
         depth: int = 2,
-        busy: Callable[[], bool] = lambda: False,
+        devices_busy: Callable[[], bool] = lambda: False,
     ):
         """Wrap a stream.
 
         Args:
             stream: of batches; nobody else may draw from it meanwhile.
-            place: moves a batch to the devices.
+            place_batch: moves a batch to the devices.
             depth: batches that wait, at least 1; each takes the devices' memory of a batch.
-            busy: whether the devices still work at an earlier step, which no wait holds up.
+            devices_busy: whether the devices still work at an earlier step, which no wait holds up.
 
         Raises:
             ValueError: a depth below 1.
         """
         if depth < 1:
             raise ValueError(f"at least 1 batch must be fetched ahead, got {depth}")
-        self._stream, self._place, self._depth, self._busy = stream, place, depth, busy
+        self._stream, self._place, self._depth, self._busy = (
+            stream,
+            place_batch,
+            depth,
+            devices_busy,
+        )
         self._coming: deque[Future] = deque()
         self._pool = ThreadPoolExecutor(1, "batches")
         self._state = deepcopy(stream.get_state())
-        self.waited = 0.0
+        self.wait_seconds = 0.0
 
     def __iter__(self) -> Iterator:
         return self
@@ -73,7 +78,7 @@ class Ahead:
             wait([future], timeout=_LOOK)
             if self._busy():
                 began = time.perf_counter()
-        self.waited += time.perf_counter() - began
+        self.wait_seconds += time.perf_counter() - began
         batch, self._state = future.result()
         return batch
 

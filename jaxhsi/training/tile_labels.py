@@ -14,11 +14,13 @@ from jaxhsi.data.tiles import Tile, tiles, with_halo
 from jaxhsi.data.windows import Reader, Window, read_window
 from jaxhsi.data.zarr_writer import create_cube
 
-BLOCK = 256  # side of the blocks of a label store: one band fills no file of 64 x 64 pixels
+LABEL_BLOCK_SIZE = (
+    256  # side of the blocks of a label store: one band fills no file of 64 x 64 pixels
+)
 Predict = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
-class Labelled(NamedTuple):
+class LabelledTile(NamedTuple):
     """A labelled tile.
 
     Attributes:
@@ -44,10 +46,10 @@ def label_tiles(
     *,
     halo: int,
     full_rows: bool,
-    tile: int = 128,
+    tile_size: int = 128,
     read: Reader = read_window,
     ahead: int = 1,
-) -> Iterator[Labelled]:
+) -> Iterator[LabelledTile]:
     """Label a cube tile by tile; the labels do not depend on how it is cut.
 
     While one tile is on the device and the one before it is written, a thread reads the next.
@@ -59,17 +61,21 @@ def label_tiles(
         cube: to label.
         halo: margin that the method asks for.
         full_rows: tiles must span the full width; they then have fewer rows, for as many pixels.
-        tile: side of the tiles in pixels, at least 1.
+        tile_size: side of the tiles in pixels, at least 1.
         read: how windows are read.
         ahead: tiles that are read before they are needed; each takes memory.
 
     Raises:
         ValueError: a tile without pixels.
     """
-    if tile < 1:
-        raise ValueError(f"a tile needs at least 1 pixel a side, got {tile}")
+    if tile_size < 1:
+        raise ValueError(f"a tile needs at least 1 pixel a side, got {tile_size}")
     plane = cube.shape[:2]
-    size = (min(tile, max(1, tile**2 // plane[1])), plane[1]) if full_rows else (tile, tile)
+    size = (
+        (min(tile_size, max(1, tile_size**2 // plane[1])), plane[1])
+        if full_rows
+        else (tile_size, tile_size)
+    )
 
     def window(place: Tile) -> tuple[Tile, Tile, Window]:
         outer = with_halo(place, plane, size, halo)
@@ -85,16 +91,16 @@ def label_tiles(
         yield _cut_out(*pending)
 
 
-def _cut_out(place: Tile, outer: Tile, result: tuple) -> Labelled:
+def _cut_out(place: Tile, outer: Tile, result: tuple) -> LabelledTile:
     inside = (0, *place.within(outer))
     labels, confidence = (np.asarray(part)[inside] for part in result)
-    return Labelled(place, labels, confidence)
+    return LabelledTile(place, labels, confidence)
 
 
 @contextmanager
 def label_writer(
-    folder: Path, cube: Cube, notes: Sequence[str]
-) -> Iterator[Callable[[Labelled], None]]:
+    folder: Path, cube: Cube, history_notes: Sequence[str]
+) -> Iterator[Callable[[LabelledTile], None]]:
     """Write a label map as ``<name>.npy``, ``<name>.zarr`` and ``<name>-confidence.zarr``.
 
     int16 labels, -1 where not valid; float16 confidence. All appear when they are whole. The
@@ -103,15 +109,15 @@ def label_writer(
     Args:
         folder: where to; made if it is not there.
         cube: that is labelled.
-        notes: what was done, added to the history of the cube.
+        history_notes: what was done, added to the history of the cube.
     """
     folder.mkdir(parents=True, exist_ok=True)
     height, width = cube.shape[:2]
     shape = (height, width, 1)
     kept = {
-        "history": (*cube.history, *notes),
+        "history": (*cube.history, *history_notes),
         "georeference": cube.georeference,
-        "chunks": (min(BLOCK, height), min(BLOCK, width), 1),
+        "chunks": (min(LABEL_BLOCK_SIZE, height), min(LABEL_BLOCK_SIZE, width), 1),
     }
     partial = folder / f"{cube.name}.npy.partial"
     with ExitStack() as stack:
@@ -123,7 +129,7 @@ def label_writer(
         )
         np.lib.format.open_memmap(partial, mode="w+", dtype=np.int16, shape=shape[:2])
 
-        def write(part: Labelled) -> None:
+        def write(part: LabelledTile) -> None:
             # Mapped anew for each tile: what stays mapped counts as memory of the process.
             np.lib.format.open_memmap(partial, mode="r+")[part.slices] = part.labels
             for store, values in ((labels, part.labels), (confidence, part.confidence)):

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-ENVIRONMENT = "JAXHSI_STALL_SECONDS"
-SECONDS = 120.0
+STALL_VARIABLE = "JAXHSI_STALL_SECONDS"
+DEFAULT_STALL_SECONDS = 120.0
 """Time without work after which a process is said to wait; `JAXHSI_STALL_SECONDS` in its place."""
-BUSY = 0.1
+BUSY_CORE_SHARE = 0.1
 """Share of a core that counts as work: progress bars alone take a few hundredths."""
 _PACKAGES = ("jaxhsi", "jax", "jaxlib", "numpy", "tensorstore")
 
@@ -26,19 +26,19 @@ def stall_seconds() -> float:
     Raises:
         ValueError: the environment holds no number of seconds.
     """
-    given = os.environ.get(ENVIRONMENT, "")
+    given = os.environ.get(STALL_VARIABLE, "")
     try:
-        seconds = float(given or SECONDS)
+        seconds = float(given or DEFAULT_STALL_SECONDS)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{ENVIRONMENT}={given} is no time; give seconds, or 0 for no watchdog")
+        raise ValueError(f"{STALL_VARIABLE}={given} is no time; give seconds, or 0 for no watchdog")
     return seconds
 
 
 @contextmanager
 def stall_watchdog(
-    seconds: float | int = SECONDS, write: Callable[[str], object] | None = None
+    seconds: float | int = DEFAULT_STALL_SECONDS, write: Callable[[str], object] | None = None
 ) -> Iterator[None]:
     """Watch the process during the block; say so where it computes nothing for so many seconds.
 
@@ -76,7 +76,7 @@ def _watch(
     before = time.monotonic()
     while not over.wait(pause):
         now, used = time.monotonic(), time.process_time()
-        if used - busy > BUSY * (now - before):
+        if used - busy > BUSY_CORE_SHARE * (now - before):
             worked, limit = now, seconds
         elif now - worked >= limit:
             write(_message(now - worked, watched))
@@ -90,7 +90,7 @@ def _message(idle: float, watched: int | None) -> str:
         f"nothing has been computed for {idle:.0f} s; waiting {_place(frame)}. A slow disk or "
         "network, or work on a GPU, may be all that it is. If it goes on, end the command with "
         f"Ctrl+C and report it with {_stacks()}, which holds what every thread is doing; "
-        f"{ENVIRONMENT}=0 turns this message off"
+        f"{STALL_VARIABLE}=0 turns this message off"
     )
 
 

@@ -20,8 +20,8 @@ from jaxhsi.data.manifest import manifest_json
 from jaxhsi.dgc.cluster_tree import ClusterTree, build_cluster_tree
 from jaxhsi.label_counts import count_labels
 from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
-from jaxhsi.training.run_folder import CONFIG, CUBES, check_folder, claim_folder
-from jaxhsi.training.tile_labels import Labelled, label_writer
+from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE, check_run_folder, create_run_folder
+from jaxhsi.training.tile_labels import LabelledTile, label_writer
 from jaxhsi.workflows.dgc_inputs import DGCInputs, choose_window_reader
 from jaxhsi.workflows.dgc_training import prepare_training, train
 from jaxhsi.workflows.label_maps import history_note, make_tile_labeller, summarise_counts
@@ -33,7 +33,7 @@ from jaxhsi.workflows.segmentation_model import SegmentationModel, open_segmenta
 class TrainingHistory:
     """What a training would have written into a folder, in memory: metrics and the last state.
 
-    It has the methods of a metrics writer and of checkpoints that `jaxhsi.training.loop.fit` calls.
+    It has the methods of a metrics writer and of checkpoints that `jaxhsi.training.loop.train` calls.
 
     Attributes:
         num_steps: steps of the training, for progress.
@@ -216,8 +216,8 @@ def write_run(segmentation: Any, folder: Path, *, overwrite: bool) -> None:
     Raises:
         FileExistsError: the folder holds a run or other files.
     """
-    check_folder(folder, resume=False, overwrite=overwrite)
-    claim_folder(folder, overwrite=overwrite)
+    check_run_folder(folder, resume=False, overwrite=overwrite)
+    create_run_folder(folder, overwrite=overwrite)
     if segmentation.model.folder is not None:  # a loaded run is complete on disk
         shutil.copytree(segmentation.model.folder, folder, dirs_exist_ok=True)
         return
@@ -225,8 +225,8 @@ def write_run(segmentation: Any, folder: Path, *, overwrite: bool) -> None:
     # Arrays cannot be opened again: the name stands in the place of a path, so that --resume
     # says that there is no such data rather than training on the built-in scenes.
     config = replace(segmentation.model.config, data=cubes[0].url, out=folder)
-    write_config(config, folder / CONFIG)
-    (folder / CUBES).write_text(json.dumps(manifest_json(cubes), indent=1) + "\n")
+    write_config(config, folder / CONFIG_FILE)
+    (folder / CUBES_FILE).write_text(json.dumps(manifest_json(cubes), indent=1) + "\n")
     _write_history(segmentation.history, folder)
     notes = [history_note(config.num_clusters, segmentation.scores["kept_step"])]
     for cube, labels, confidence in zip(
@@ -245,10 +245,10 @@ def write_run(segmentation: Any, folder: Path, *, overwrite: bool) -> None:
 def _write_history(history: TrainingHistory, folder: Path) -> None:
     """Write the metrics and the last checkpoint."""
     from jaxhsi.training.checkpoints import Checkpoints
-    from jaxhsi.training.metrics_writer import Logbook
+    from jaxhsi.training.metrics_writer import MetricsWriter
 
-    logbook = Logbook(folder, 0, history.num_steps)
-    with logbook.open(bar=False):
+    logbook = MetricsWriter(folder, 0, history.num_steps)
+    with logbook.open(show_bar=False):
         for step, values in history.metric_rows:
             logbook.write(step, values)
     with Checkpoints(folder / "checkpoints") as checkpoints:
@@ -265,7 +265,7 @@ def _write_labels(
 
     with label_writer(folder, cube, notes) as write:
         for tile in tiles(labels.shape, (256, 256)):
-            write(Labelled(tile, labels[tile.slices].astype(np.int32), confidence[tile.slices]))
+            write(LabelledTile(tile, labels[tile.slices].astype(np.int32), confidence[tile.slices]))
 
 
 def read_run(folder: Path) -> dict[str, Any]:

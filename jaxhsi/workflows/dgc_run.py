@@ -21,8 +21,14 @@ from jaxhsi.report.cluster_presence import cluster_presence, write_presence_file
 from jaxhsi.report.merge_tree import draw_tree, format_tree
 from jaxhsi.report.training_curves import plot_training_curves
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import Logbook
-from jaxhsi.training.run_folder import CONFIG, CUBES, check_folder, claim_folder, fresh_folder
+from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.run_folder import (
+    CONFIG_FILE,
+    CUBES_FILE,
+    check_run_folder,
+    create_run_folder,
+    next_free_folder,
+)
 from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
 from jaxhsi.workflows.dgc_training import PreparedTraining, prepare_training, train
 from jaxhsi.workflows.label_maps import label_and_score_cubes
@@ -46,19 +52,19 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
             anything is trained, and before anything is deleted.
     """
     console, start_time = Console(), time.perf_counter()
-    folder = config.out or fresh_folder(Path("runs"), "dgc")
-    check_folder(folder, resume=resume, overwrite=overwrite)
+    folder = config.out or next_free_folder(Path("runs"), "dgc")
+    check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
-        check_same_run(config, folder / CONFIG, RESUMABLE_CHANGES)
+        check_same_run(config, folder / CONFIG_FILE, RESUMABLE_CHANGES)
     inputs = open_dgc_inputs(config)
     prepared = prepare_training(config, inputs)
     _print_inputs(console, prepared)
-    claim_folder(folder, overwrite=overwrite)
-    write_config(config, folder / CONFIG)
-    (folder / CUBES).write_text(json.dumps(manifest_json(inputs.train_cubes), indent=1) + "\n")
+    create_run_folder(folder, overwrite=overwrite)
+    write_config(config, folder / CONFIG_FILE)
+    (folder / CUBES_FILE).write_text(json.dumps(manifest_json(inputs.train_cubes), indent=1) + "\n")
 
     with Checkpoints(folder / "checkpoints") as checkpoints:
-        open_logbook = partial(Logbook, folder, steps=config.steps)
+        open_logbook = partial(MetricsWriter, folder, last_step=config.steps)
         trained = train(prepared, open_logbook, checkpoints, resume=resume)
     if trained.stop_reason is not None:
         console.print(trained.stop_reason)

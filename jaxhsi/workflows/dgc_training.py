@@ -10,12 +10,12 @@ from jaxtyping import Array, Float
 
 from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.data.stream import sample_spectra, window_stream
-from jaxhsi.dgc.algorithm import DGC
 from jaxhsi.dgc.cluster_tree import embed_sample
+from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.dgc.views import window_size
 from jaxhsi.sharding import device_mesh, replicate
-from jaxhsi.training.best_state import Watch, read_probe
-from jaxhsi.training.loop import fit
+from jaxhsi.training.best_state import StateMonitor, read_validation_views
+from jaxhsi.training.loop import run_training
 from jaxhsi.workflows.dgc_inputs import DGCInputs
 
 
@@ -36,7 +36,7 @@ class PreparedTraining:
 
     config: DGCConfig
     inputs: DGCInputs
-    method: DGC
+    method: SegmentationAlgorithm
     mesh: Mesh
     initial_state: Any
     sample_embedding: Float[Array, "n d"] | None
@@ -135,9 +135,9 @@ def train(
     watch = _build_monitor(prepared)
     # A step reuses the memory of the state that it is given; the start is needed again later.
     state = jax.tree.map(jnp.copy, prepared.initial_state)
-    if resume and checkpoints.latest() is not None:
-        state = checkpoints.restore(replicate(mesh, state), stream, watch.record)
-    state = fit(
+    if resume and checkpoints.latest_step() is not None:
+        state = checkpoints.restore(replicate(mesh, state), stream, watch.best_state)
+    state = run_training(
         jax.random.key(config.seed),
         state,
         prepared.method.step,
@@ -150,20 +150,20 @@ def train(
         log_every=config.log_every,
         save_every=config.save_every,
     )
-    selected_state = watch.record.kept(state) if config.keep_state == "best" else state
+    selected_state = watch.best_state.chosen_state(state) if config.keep_state == "best" else state
     return TrainedStates(
         last_state=state,
         selected_state=jax.device_get(selected_state),
-        best_step=watch.record.kept_step(int(state.step)),
-        stop_reason=watch.verdict() if watch.degraded else None,
+        best_step=watch.best_state.chosen_step(int(state.step)),
+        stop_reason=watch.stop_message() if watch.degraded else None,
     )
 
 
-def _build_monitor(prepared: PreparedTraining) -> Watch:
+def _build_monitor(prepared: PreparedTraining) -> StateMonitor:
     """Evaluation of states on views drawn from all training cubes, without labels."""
     config, inputs = prepared.config, prepared.inputs
     options = config.monitor
-    probe = read_probe(
+    probe = read_validation_views(
         inputs.train_cubes,
         config.views,
         config.stream.batch_size,
@@ -171,7 +171,7 @@ def _build_monitor(prepared: PreparedTraining) -> Watch:
         options.num_windows,
         inputs.window_reader,
     )
-    return Watch(
+    return StateMonitor(
         prepared.mesh,
         prepared.method,
         config.num_clusters,

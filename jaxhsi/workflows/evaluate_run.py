@@ -28,7 +28,7 @@ from jaxhsi.label_counts import LabelCounts, count_labels, score_counts
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.areas import AREAS_FILE
 from jaxhsi.report.dgc_tables import evaluation_table
-from jaxhsi.training.run_folder import GROUPS
+from jaxhsi.training.run_folder import GROUPS_FILE
 from jaxhsi.workflows.dgc_inputs import GroundTruth, open_ground_truth
 from jaxhsi.workflows.merge_tree_files import choose_grouping
 from jaxhsi.workflows.predict_run import GROUPING_FILE
@@ -145,7 +145,7 @@ def open_label_maps(folder: Path, *, use_saved_groups: bool) -> LabelMaps:
         num_clusters = len(record.get("pixels", ()))
         label_names = tuple(map(default_cluster_name, range(num_clusters)))
         if use_saved_groups and (chosen := choose_grouping(folder, num_clusters)):
-            saved_groups = SavedGroups(folder / GROUPS, chosen[0])
+            saved_groups = SavedGroups(folder / GROUPS_FILE, chosen[0])
             label_names = chosen[0].group_names
     else:
         record, label_names, saved_groups = {}, (), None

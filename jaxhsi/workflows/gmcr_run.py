@@ -16,9 +16,14 @@ from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.tables import component_table, fit_table
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.progress import ProgressBars
-from jaxhsi.training.run_folder import CONFIG, check_folder, claim_folder, fresh_folder
+from jaxhsi.training.run_folder import (
+    CONFIG_FILE,
+    check_run_folder,
+    create_run_folder,
+    next_free_folder,
+)
 from jaxhsi.unmixing import unmix
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.abundance_maps import Unmixer, unmix_cubes
@@ -41,17 +46,17 @@ def run_gmcr(
             is trained, and before anything is deleted.
     """
     console, start_time = Console(), time.perf_counter()
-    folder = config.out or fresh_folder(Path("runs"), "gmcr")
-    check_folder(folder, resume=resume, overwrite=overwrite)
+    folder = config.out or next_free_folder(Path("runs"), "gmcr")
+    check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
-        check_same_run(config, folder / CONFIG, RESUMABLE_CHANGES)
+        check_same_run(config, folder / CONFIG_FILE, RESUMABLE_CHANGES)
     inputs = open_gmcr_inputs(config)
     table = inputs.table
     device_mesh(config.devices, len(table.spectra))  # refuses a number that there is not
     console.print(f"{len(table.spectra):,} spectra of {table.spectra.shape[1]} bands")
     _print_list(console, table.notes)
-    claim_folder(folder, overwrite=overwrite)
-    write_config(config, folder / CONFIG)
+    create_run_folder(folder, overwrite=overwrite)
+    write_config(config, folder / CONFIG_FILE)
 
     if config.method == "upstream":
         result = run_upstream(config, inputs, folder)
@@ -82,7 +87,7 @@ def _unmix_with_checkpoints(
     """`jaxhsi.unmix` with the options of the command; goes on from the newest checkpoint."""
     with Checkpoints(folder / "checkpoints") as checkpoints:
         # Checkpoints are numbered by phase, metrics by step.
-        first_step = (checkpoints.latest() or 0) * config.solver.steps
+        first_step = (checkpoints.latest_step() or 0) * config.solver.steps
         return unmix(
             inputs.table.spectra,
             num_components=config.num_components,
@@ -100,7 +105,7 @@ def _unmix_with_checkpoints(
             axis=inputs.table.axis,
             axis_name=inputs.table.axis_name,
             on_progress=progress_bars,
-            logbook=Logbook(folder, first_step, None, SUMMARY),
+            logbook=MetricsWriter(folder, first_step, None, SUMMARY),
             checkpoints=checkpoints,
         )
 

@@ -14,11 +14,11 @@ from jaxhsi.config.grouping_files import read_grouping, write_grouping
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.clicks import Click, read_clicks
 from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
-from jaxhsi.dgc.merge_tree import Tree, majority_label
+from jaxhsi.dgc.merge_tree import MergeTree, majority_label
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.dgc_tables import group_table, vote_table
 from jaxhsi.report.merge_tree import format_tree
-from jaxhsi.training.run_folder import GROUPS
+from jaxhsi.training.run_folder import GROUPS_FILE
 from jaxhsi.workflows.evaluate_run import (
     LabelMaps,
     count_label_map,
@@ -58,7 +58,7 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> Grouping 
             anything is written.
     """
     console, cluster_tree = Console(), read_cluster_tree(config.run)
-    path, num_clusters = config.run / GROUPS, cluster_tree.tree.clusters
+    path, num_clusters = config.run / GROUPS_FILE, cluster_tree.tree.num_clusters
     if config.given_options and path.is_file() and not overwrite:
         raise FileExistsError(
             f"{path} holds groups already; --overwrite replaces them (look at them first: "
@@ -95,7 +95,7 @@ def _requested_grouping(
     if config.cut is not None:
         return cut_to_grouping(cluster_tree.tree, config.cut)
     if config.groups is not None:
-        return read_grouping(config.groups, cluster_tree.tree.clusters)
+        return read_grouping(config.groups, cluster_tree.tree.num_clusters)
     if config.labels is None and config.points is None:
         return None
     label_maps = open_label_maps(config.run, use_saved_groups=False)
@@ -166,7 +166,7 @@ def _grouping_by_votes(
     class_of_cluster, deciding_nodes = majority_label(tree, vote_counts)
     decisions = [
         (class_names[class_of_cluster[k]], _reason(k, int(deciding_nodes[k]), vote_counts, tree))
-        for k in range(tree.clusters)
+        for k in range(tree.num_clusters)
     ]
     console.print(
         vote_table(
@@ -180,8 +180,8 @@ def _grouping_by_votes(
     vote_lines = sentences.vote_lines(
         num_votes=int(vote_counts.sum()),
         num_voted=int(vote_counts.any(1).sum()),
-        num_clusters=tree.clusters,
-        num_inherited=int((deciding_nodes != np.arange(tree.clusters)).sum()),
+        num_clusters=tree.num_clusters,
+        num_inherited=int((deciding_nodes != np.arange(tree.num_clusters)).sum()),
         num_invalid=class_votes.invalid_votes,
         unused_names=[name for c, name in enumerate(class_names) if c not in class_of_cluster],
     )
@@ -191,18 +191,18 @@ def _grouping_by_votes(
         for c, name in enumerate(class_names)
         if c in class_of_cluster
     }
-    return make_grouping(clusters_by_name, tree.clusters)
+    return make_grouping(clusters_by_name, tree.num_clusters)
 
 
 def _reason(
-    cluster_index: int, deciding_node: int, vote_counts: Int[np.ndarray, "k c"], tree: Tree
+    cluster_index: int, deciding_node: int, vote_counts: Int[np.ndarray, "k c"], tree: MergeTree
 ) -> str:
     """What decided the class of a cluster: its own pixels, or those of its relatives."""
     if deciding_node == cluster_index:
         return "its pixels"
     relatives = [
-        k for k in tree.members()[deciding_node] if k != cluster_index and vote_counts[k].any()
+        k for k in tree.node_members()[deciding_node] if k != cluster_index and vote_counts[k].any()
     ]
-    distance = float(tree.heights[deciding_node - tree.clusters])
+    distance = float(tree.heights[deciding_node - tree.num_clusters])
     is_tie = bool(vote_counts[cluster_index].any())
     return sentences.describe_deciding_votes(relatives, distance, is_tie=is_tie)

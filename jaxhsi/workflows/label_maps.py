@@ -15,7 +15,7 @@ from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.label_map import LabelMap
 from jaxhsi.data.windows import Reader
-from jaxhsi.dgc.algorithm import DGC
+from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.label_counts import (
     LabelCounts,
     count_active_clusters,
@@ -25,7 +25,7 @@ from jaxhsi.label_counts import (
     zero_counts,
 )
 from jaxhsi.report import label_pictures
-from jaxhsi.training.tile_labels import Labelled, label_tiles, label_writer
+from jaxhsi.training.tile_labels import LabelledTile, label_tiles, label_writer
 from jaxhsi.workflows.dgc_inputs import DGCInputs
 
 
@@ -38,7 +38,7 @@ class TileLabeller(Protocol):
         state: Any,
         cube: Cube,
         false_colour: label_pictures.FalseColourPicture | None = None,
-    ) -> Iterator[Labelled]:
+    ) -> Iterator[LabelledTile]:
         """Labelled tiles of a cube; a picture of the cube may be gathered from the same reads."""
 
 
@@ -58,7 +58,9 @@ class LabelledCube(NamedTuple):
     truth_preview: np.ndarray | None
 
 
-def make_tile_labeller(method: DGC, window_reader: Reader, tile_size: int) -> TileLabeller:
+def make_tile_labeller(
+    method: SegmentationAlgorithm, window_reader: Reader, tile_size: int
+) -> TileLabeller:
     """A labeller that compiles ``predict`` once for all states and cubes.
 
     Args:
@@ -70,7 +72,7 @@ def make_tile_labeller(method: DGC, window_reader: Reader, tile_size: int) -> Ti
 
     def label(
         state: Any, cube: Cube, false_colour: label_pictures.FalseColourPicture | None = None
-    ) -> Iterator[Labelled]:
+    ) -> Iterator[LabelledTile]:
         reader = window_reader
         if false_colour is not None:
             reader = false_colour.recording_reader(window_reader)
@@ -80,7 +82,7 @@ def make_tile_labeller(method: DGC, window_reader: Reader, tile_size: int) -> Ti
             cube,
             halo=method.halo,
             full_rows=method.full_rows,
-            tile=tile_size,
+            tile_size=tile_size,
             read=reader,
         )
 
@@ -89,7 +91,7 @@ def make_tile_labeller(method: DGC, window_reader: Reader, tile_size: int) -> Ti
 
 def label_and_score_cubes(
     config: DGCConfig,
-    method: DGC,
+    method: SegmentationAlgorithm,
     inputs: DGCInputs,
     initial_state: Any,
     trained_state: Any,
@@ -193,7 +195,7 @@ def write_label_map(
 
 
 def _count_tile(
-    tile: Labelled, class_map: LabelMap | None, num_clusters: int, num_classes: int
+    tile: LabelledTile, class_map: LabelMap | None, num_clusters: int, num_classes: int
 ) -> LabelCounts:
     true_classes = None if class_map is None else class_map.read(*tile.slices)
     return count_labels(tile.labels, true_classes, num_clusters, num_classes)

@@ -8,9 +8,9 @@ import numpy as np
 from jaxhsi.cluster_groups import Grouping
 from jaxhsi.config.grouping_files import read_grouping
 from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
-from jaxhsi.dgc.merge_tree import Tree, cut
-from jaxhsi.dgc.stability import Suggestion
-from jaxhsi.training.run_folder import GROUPS, TREE
+from jaxhsi.dgc.merge_tree import MergeTree, cut_tree
+from jaxhsi.dgc.stability import CutSuggestion
+from jaxhsi.training.run_folder import GROUPS_FILE, TREE_FILE
 
 
 def write_cluster_tree(folder: Path, cluster_tree: ClusterTree) -> None:
@@ -23,21 +23,21 @@ def write_cluster_tree(folder: Path, cluster_tree: ClusterTree) -> None:
     tree, cut_stability = cluster_tree.tree, cluster_tree.cut_stability
     cuts = {
         str(num_groups): {
-            "groups": cut(tree, num_groups).tolist(),
+            "groups": cut_tree(tree, num_groups).tolist(),
             "stability": None if cut_stability is None else float(cut_stability[num_groups - 1]),
         }
-        for num_groups in range(1, tree.clusters + 1)
+        for num_groups in range(1, tree.num_clusters + 1)
     }
     content = {
-        "clusters": tree.clusters,
-        "pairs": tree.pairs.tolist(),
+        "clusters": tree.num_clusters,
+        "pairs": tree.merged_nodes.tolist(),
         "heights": tree.heights.tolist(),
         "shares": cluster_tree.pixel_shares.tolist(),
         "names": list(cluster_tree.cluster_names),
         "cuts": cuts,
         "suggested": [suggestion._asdict() for suggestion in cluster_tree.suggested_cuts],
     }
-    (folder / TREE).write_text(json.dumps(content, indent=1) + "\n")
+    (folder / TREE_FILE).write_text(json.dumps(content, indent=1) + "\n")
 
 
 def read_cluster_tree(folder: Path) -> ClusterTree:
@@ -49,10 +49,10 @@ def read_cluster_tree(folder: Path) -> ClusterTree:
     Raises:
         FileNotFoundError: the run has no tree.
     """
-    path = folder / TREE
+    path = folder / TREE_FILE
     if not path.is_file():
         raise FileNotFoundError(
-            f"{folder} has no {TREE}, the tree of its clusters: it is no run of dgc, has not come "
+            f"{folder} has no {TREE_FILE}, the tree of its clusters: it is no run of dgc, has not come "
             f"to its end, or was made by an earlier version; python -m jaxhsi.train dgc --out "
             f"{folder} --resume writes it"
         )
@@ -60,11 +60,11 @@ def read_cluster_tree(folder: Path) -> ClusterTree:
     merged_pairs = np.array(content["pairs"], np.int64).reshape(-1, 2)
     cut_stability = [each["stability"] for each in content["cuts"].values()]
     return ClusterTree(
-        tree=Tree(merged_pairs, np.array(content["heights"], np.float64)),
+        tree=MergeTree(merged_pairs, np.array(content["heights"], np.float64)),
         pixel_shares=np.array(content["shares"], np.float64),
         cluster_names=tuple(content["names"]),
         cut_stability=None if None in cut_stability else np.array(cut_stability, np.float64),
-        suggested_cuts=tuple(Suggestion(**each) for each in content["suggested"]),
+        suggested_cuts=tuple(CutSuggestion(**each) for each in content["suggested"]),
     )
 
 
@@ -107,6 +107,6 @@ def choose_grouping(
         return read_grouping(groups, num_clusters), "--groups"
     if cut_groups is not None:
         return cut_to_grouping(read_cluster_tree(folder).tree, cut_groups), f"--cut {cut_groups}"
-    if (folder / GROUPS).is_file():
-        return read_grouping(str(folder / GROUPS), num_clusters), str(folder / GROUPS)
+    if (folder / GROUPS_FILE).is_file():
+        return read_grouping(str(folder / GROUPS_FILE), num_clusters), str(folder / GROUPS_FILE)
     return None

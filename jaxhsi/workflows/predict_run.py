@@ -20,8 +20,8 @@ from jaxhsi.report import label_pictures
 from jaxhsi.report.areas import measure_areas, write_areas
 from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
 from jaxhsi.report.dgc_tables import share_table
-from jaxhsi.training.run_folder import PREDICTED, check_results, claim_folder
-from jaxhsi.training.tile_labels import Labelled
+from jaxhsi.training.run_folder import PREDICT_CONFIG_FILE, check_result_folder, create_run_folder
+from jaxhsi.training.tile_labels import LabelledTile
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
 from jaxhsi.workflows.label_maps import (
     TileLabeller,
@@ -64,15 +64,15 @@ def predict_cubes(
     """
     console, model = Console(), open_segmentation_model(config.run)
     folder = config.out or config.run / "predictions"
-    check_results(folder, PREDICTED, "predictions", overwrite=overwrite)
+    check_result_folder(folder, PREDICT_CONFIG_FILE, "predictions", overwrite=overwrite)
     grouping, source = _choose_groups(config, model, ignore_groups=ignore_groups)
     cubes = _open_cubes(config, model)
     window_reader = choose_window_reader(model.config, cubes)
     tile_size = config.tile_size or model.config.stream.tile_size
     tile_labeller = make_tile_labeller(model.method, window_reader, tile_size)
     state, num_steps = model.restore_state()
-    claim_folder(folder, overwrite=overwrite, mark=PREDICTED)
-    write_config(config, folder / PREDICTED)
+    create_run_folder(folder, overwrite=overwrite, marker_file=PREDICT_CONFIG_FILE)
+    write_config(config, folder / PREDICT_CONFIG_FILE)
     if source is not None:
         write_grouping(grouping, folder / GROUPING_FILE)
         groups_line = sentences.describe_groups(len(grouping.group_names), source)
@@ -140,7 +140,7 @@ def _label_cube(
 
     def label_groups(
         state: Any, cube: Cube, false_colour: label_pictures.FalseColourPicture | None = None
-    ) -> Iterator[Labelled]:
+    ) -> Iterator[LabelledTile]:
         for tile in tile_labeller(state, cube, false_colour):
             yield tile._replace(labels=grouping.apply(tile.labels))
 

@@ -17,10 +17,10 @@ from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.config.files import read_config
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths
-from jaxhsi.dgc.algorithm import DGC
-from jaxhsi.training.best_state import Record
+from jaxhsi.dgc.state import SegmentationAlgorithm
+from jaxhsi.training.best_state import BestState
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.run_folder import CONFIG, CUBES
+from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,7 +37,7 @@ class SegmentationModel:
 
     folder: Path | None
     config: DGCConfig
-    method: DGC
+    method: SegmentationAlgorithm
     num_bands: int
     wavelengths: Float[np.ndarray, " c"] | None
 
@@ -68,9 +68,9 @@ class SegmentationModel:
                 f"no checkpoint in {checkpoint_folder}; the run has not reached one"
             )
         with Checkpoints(checkpoint_folder) as checkpoints:
-            state = checkpoints.restore(template, judge=(record := Record()))
+            state = checkpoints.restore(template, best_state=(record := BestState()))
         if self.config.keep_state == "best":
-            state = record.kept(state)
+            state = record.chosen_state(state)
         return state, int(state.step)
 
     def check_cube_wavelengths(self, cubes: Sequence[Cube], tolerance: float | None = None) -> None:
@@ -98,20 +98,22 @@ def open_segmentation_model(folder: Path) -> SegmentationModel:
         FileNotFoundError: it holds no run.
         ValueError: it holds a run of another command, or of an earlier version.
     """
-    config_file = folder / CONFIG
+    config_file = folder / CONFIG_FILE
     if not config_file.is_file():
-        raise FileNotFoundError(f"{folder} holds no run (no {CONFIG}); name the folder of a run")
+        raise FileNotFoundError(
+            f"{folder} holds no run (no {CONFIG_FILE}); name the folder of a run"
+        )
     options = yaml.safe_load(config_file.read_text())
     if not isinstance(options, dict) or "num_clusters" not in options:
         raise ValueError(f"{folder} holds a run of another command; cubes are labelled by dgc")
-    if not (folder / CUBES).is_file():
+    if not (folder / CUBES_FILE).is_file():
         raise ValueError(
-            f"{folder} has no {CUBES}, which tells the bands that the run was trained on: it was "
+            f"{folder} has no {CUBES_FILE}, which tells the bands that the run was trained on: it was "
             f"made by an earlier version. python -m jaxhsi.train dgc --out {folder} --resume "
             "writes it"
         )
     config = read_config(DGCConfig, config_file)
-    manifest_record = json.loads((folder / CUBES).read_text())
+    manifest_record = json.loads((folder / CUBES_FILE).read_text())
     wavelengths = manifest_record["wavelengths_nm"]
     return SegmentationModel(
         folder=folder,

@@ -19,7 +19,13 @@ from jaxhsi.data.tables.table import Table, check_axis, is_cube, open_table
 from jaxhsi.report.csv_files import write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
 from jaxhsi.report.tables import unmixing_table
-from jaxhsi.training.run_folder import CONFIG, SOLVED, UNMIXED, check_results, claim_folder
+from jaxhsi.training.run_folder import (
+    CONFIG_FILE,
+    SOLUTION_FILE,
+    UNMIX_CONFIG_FILE,
+    check_result_folder,
+    create_run_folder,
+)
 from jaxhsi.workflows.abundance_maps import (
     CONCENTRATIONS,
     Unmixer,
@@ -54,10 +60,10 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     """
     console, model = Console(), load_finished_run(config.run)
     folder = config.out or config.run / "unmixed"
-    check_results(folder, UNMIXED, "concentrations", overwrite=overwrite)
+    check_result_folder(folder, UNMIX_CONFIG_FILE, "concentrations", overwrite=overwrite)
     data = _open_data(config, model)
-    claim_folder(folder, overwrite=overwrite, mark=UNMIXED)
-    write_config(config, folder / UNMIXED)
+    create_run_folder(folder, overwrite=overwrite, marker_file=UNMIX_CONFIG_FILE)
+    write_config(config, folder / UNMIX_CONFIG_FILE)
     for note in _notes(solved, data):
         console.print(f"- {note}", soft_wrap=True)
 
@@ -91,9 +97,11 @@ def load_finished_run(folder: Path) -> UnmixingModel:
         FileNotFoundError: there is no run.
         ValueError: one of another command or method, not finished, or of an earlier version.
     """
-    saved = folder / CONFIG
+    saved = folder / CONFIG_FILE
     if not saved.is_file():
-        raise FileNotFoundError(f"{folder} holds no run (no {CONFIG}); name the folder of a run")
+        raise FileNotFoundError(
+            f"{folder} holds no run (no {CONFIG_FILE}); name the folder of a run"
+        )
     options = yaml.safe_load(saved.read_text())
     if not isinstance(options, dict) or "solver" not in options:
         raise ValueError(
@@ -104,12 +112,12 @@ def load_finished_run(folder: Path) -> UnmixingModel:
             f"{folder} holds a run of --method upstream, whose networks go with its own table; new "
             "spectra are unmixed by runs of --method gated, the default"
         )
-    if not (folder / SOLVED).is_file():
+    if not (folder / SOLUTION_FILE).is_file():
         raise ValueError(
-            f"{folder} has no {SOLVED}: the run is not finished, or was made by an earlier "
+            f"{folder} has no {SOLUTION_FILE}: the run is not finished, or was made by an earlier "
             f"version. python -m jaxhsi.train gmcr --out {folder} --resume writes it"
         )
-    return read_unmixing_model(folder / SOLVED)
+    return read_unmixing_model(folder / SOLUTION_FILE)
 
 
 # Data ---------------------------------------------------------------------------------------------

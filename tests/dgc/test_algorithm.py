@@ -5,27 +5,35 @@ import numpy as np
 import optax
 import pytest
 
-from jaxhsi.dgc.algorithm import DGC, Batch, Options, State, teacher_student
+from jaxhsi.dgc.algorithm import dgc
 from jaxhsi.dgc.gaussian_mixture import posterior
 from jaxhsi.dgc.networks import patch_encoder
+from jaxhsi.dgc.options import DGCOptions
 from jaxhsi.dgc.pca_embedding import embed
+from jaxhsi.dgc.state import Batch, SegmentationAlgorithm, State
 from jaxhsi.dgc.views import ViewOptions, window_size
 from tests.dgc.scene import BANDS, CLASSES, blobs
 
 VIEWS = ViewOptions(crop=12)
 
 
-def method(dtype=jnp.float32, **options) -> DGC:
-    settings = Options(**{"starts": 8} | options)
-    dim = settings.dimensions(CLASSES, BANDS)
+def method(dtype=jnp.float32, **options) -> SegmentationAlgorithm:
+    settings = DGCOptions(**{"mixture_starts": 8} | options)
+    dim = settings.resolved_dim(CLASSES, BANDS)
     encoder = patch_encoder(
-        BANDS, settings.normalisations, dim, hidden=8, channels=6, depth=1, dtype=dtype
+        BANDS,
+        settings.normalisations,
+        dim,
+        hidden_width=8,
+        num_channels=6,
+        num_blocks=1,
+        dtype=dtype,
     )
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(3e-3, weight_decay=1e-4))
-    return teacher_student(encoder, optimizer, CLASSES, settings, VIEWS)
+    return dgc(encoder, optimizer, CLASSES, settings, VIEWS)
 
 
-def first_state(dgc: DGC, seed: int = 0) -> State:
+def first_state(dgc: SegmentationAlgorithm, seed: int = 0) -> State:
     return dgc.init(jax.random.key(seed), jnp.asarray(blobs(0)[0].reshape(-1, BANDS)))
 
 
@@ -43,7 +51,7 @@ def noisy(cube: np.ndarray, noise: float) -> np.ndarray:
     return (cube + noise * cube.std((0, 1)) * more).astype(np.float32)
 
 
-def accuracy(dgc: DGC, state: State, noise: float = 0.0) -> float:
+def accuracy(dgc: SegmentationAlgorithm, state: State, noise: float = 0.0) -> float:
     cube, truth = blobs(3)
     cube = noisy(cube, noise)
     labels, _ = dgc.predict(state, jnp.asarray(cube)[None], jnp.ones((1, *truth.shape), bool))
@@ -52,7 +60,7 @@ def accuracy(dgc: DGC, state: State, noise: float = 0.0) -> float:
     return table.max(0).sum() / truth.size
 
 
-def train(dgc: DGC, state: State, steps: range, noise: float = 0.0) -> tuple:
+def train(dgc: SegmentationAlgorithm, state: State, steps: range, noise: float = 0.0) -> tuple:
     step = jax.jit(dgc.step, donate_argnums=1)
     for number in steps:
         key = jax.random.fold_in(jax.random.key(1), number)
@@ -67,8 +75,8 @@ def test_the_start_is_good_and_training_keeps_every_cluster():
     state, info = train(dgc, state, range(60))
     assert start > 0.95
     assert accuracy(dgc, state) >= start - 0.01
-    assert int(info.active) == CLASSES
-    assert float(info.agreement) > 0.9
+    assert int(info.active_clusters) == CLASSES
+    assert float(info.teacher_agreement) > 0.9
 
 
 def test_training_earns_its_keep_under_noise():
@@ -77,7 +85,7 @@ def test_training_earns_its_keep_under_noise():
     state = dgc.init(jax.random.key(0), jnp.asarray(spectra))
     start = accuracy(dgc, state, noise)
     state, info = train(dgc, state, range(120), noise)
-    assert float(info.independence) > 0.4  # most of the noise of neighbours is their own
+    assert float(info.effective_sample_ratio) > 0.4  # most of the noise of neighbours is their own
     assert accuracy(dgc, state, noise) > start + 0.05
 
 
@@ -86,7 +94,7 @@ def test_the_start_is_the_mixture_alone():
     state = first_state(dgc)
     cube = jnp.asarray(blobs(3)[0])
     labels, _ = dgc.predict(state, cube[None], jnp.ones((1, *cube.shape[:2]), bool))
-    v = embed(state.stem, Options().normalisations, cube.reshape(-1, BANDS))
+    v = embed(state.pca_embedding, DGCOptions().normalisations, cube.reshape(-1, BANDS))
     np.testing.assert_array_equal(labels.ravel(), posterior(v, state.mixture).argmax(-1))
 
 
@@ -95,7 +103,7 @@ def test_the_start_is_the_mixture_alone():
     [(None, 2, 50, 2), (None, 16, 50, 8), (None, 6, 4, 4), (5, 2, 50, 5)],
 )
 def test_as_many_dimensions_as_clusters(asked, clusters, bands, dim):
-    assert Options(dim=asked).dimensions(clusters, bands) == dim
+    assert DGCOptions(embedding_dim=asked).resolved_dim(clusters, bands) == dim
 
 
 def test_the_loss_falls():
@@ -112,7 +120,9 @@ def test_the_loss_falls():
 def test_one_trace_whatever_the_batch():
     dgc = method()
     state = first_state(dgc)
-    step = jax.jit(chex.assert_max_traces(dgc.step, n=1), donate_argnums=1)
+    step = jax.jit(
+        chex.assert_max_traces(lambda *arguments: dgc.step(*arguments), n=1), donate_argnums=1
+    )
     for number in range(3):
         state, _ = step(jax.random.key(number), state, batch(number))
     assert int(state.step) == 3
@@ -175,12 +185,16 @@ def test_relations_start_from_the_sample_and_follow_the_teacher():
     dgc = method()
     first = first_state(dgc)
     np.testing.assert_allclose(
-        first.relations.touch, np.outer(first.relations.usage, first.relations.usage), rtol=1e-5
+        first.cluster_relations.neighbour_pairs,
+        np.outer(first.cluster_relations.usage, first.cluster_relations.usage),
+        rtol=1e-5,
     )
-    np.testing.assert_allclose(first.relations.confusion.sum(0), first.relations.usage, rtol=1e-4)
+    np.testing.assert_allclose(
+        first.cluster_relations.confusion.sum(0), first.cluster_relations.usage, rtol=1e-4
+    )
     after, _ = train(dgc, first, range(60))
-    for part in after.relations:
+    for part in after.cluster_relations:
         assert float(part.sum()) == pytest.approx(1, abs=1e-4)
-    np.testing.assert_allclose(after.relations.usage.sum(), after.usage.sum(), rtol=1e-4)
+    np.testing.assert_allclose(after.cluster_relations.usage.sum(), after.usage.sum(), rtol=1e-4)
     # Blocks of 12 pixels touch along their edges alone.
-    assert float(jnp.trace(after.relations.touch)) > 0.6
+    assert float(jnp.trace(after.cluster_relations.neighbour_pairs)) > 0.6

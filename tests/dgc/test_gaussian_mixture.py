@@ -18,8 +18,8 @@ def three_clouds(seed: int = 0, sizes=(300, 300, 300)) -> tuple[jax.Array, np.nd
 
 
 def labels(v: jax.Array, mixture: Mixture) -> np.ndarray:
-    shape = mixtures.geometry(mixture)
-    return np.asarray(mixtures.logits(v @ shape.whitening, shape.centres).argmax(-1))
+    shape = mixtures.whiten_mixture(mixture)
+    return np.asarray(mixtures.mixture_logits(v @ shape.whitening, shape.centres).argmax(-1))
 
 
 def same_partition(a: np.ndarray, b: np.ndarray) -> float:
@@ -31,18 +31,18 @@ def same_partition(a: np.ndarray, b: np.ndarray) -> float:
 def test_statistics_of_hand_values():
     v = jnp.array([[1.0, 0.0], [3.0, 2.0], [9.0, 9.0]])
     r = jnp.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
-    got = mixtures.statistics(v, r, jnp.array([True, True, False]))
+    got = mixtures.mixture_statistics(v, r, jnp.array([True, True, False]))
     # Over the two valid pixels: shares 1.5 / 2 and 0.5 / 2, and so on.
-    chex.assert_trees_all_close(got.share, jnp.array([0.75, 0.25]))
-    chex.assert_trees_all_close(got.first, jnp.array([[1.25, 0.5], [0.75, 0.5]]))
-    chex.assert_trees_all_close(got.second, jnp.array([[5.0, 3.0], [3.0, 2.0]]))
+    chex.assert_trees_all_close(got.cluster_share, jnp.array([0.75, 0.25]))
+    chex.assert_trees_all_close(got.first_moment, jnp.array([[1.25, 0.5], [0.75, 0.5]]))
+    chex.assert_trees_all_close(got.second_moment, jnp.array([[5.0, 3.0], [3.0, 2.0]]))
 
 
 def test_geometry_whitens_the_shared_covariance():
     v, truth = three_clouds()
-    mixture = mixtures.statistics(v, jax.nn.one_hot(truth, 3))
-    shape = mixtures.geometry(mixture)
-    within = v - mixture.first[truth] / mixture.share[truth][:, None]
+    mixture = mixtures.mixture_statistics(v, jax.nn.one_hot(truth, 3))
+    shape = mixtures.whiten_mixture(mixture)
+    within = v - mixture.first_moment[truth] / mixture.cluster_share[truth][:, None]
     covariance = within.T @ within / len(v)
     ridge = mixtures.SHRINKAGE * jnp.trace(covariance) / 2 * jnp.eye(2)
     whitened = shape.whitening.T @ (covariance + ridge) @ shape.whitening
@@ -53,7 +53,7 @@ def test_geometry_whitens_the_shared_covariance():
 
 def test_logits_are_half_squared_distances():
     z, centres = jnp.array([[1.0, 2.0]]), jnp.array([[1.0, 2.0], [4.0, 6.0]])
-    chex.assert_trees_all_close(mixtures.logits(z, centres), jnp.array([[0.0, -12.5]]))
+    chex.assert_trees_all_close(mixtures.mixture_logits(z, centres), jnp.array([[0.0, -12.5]]))
 
 
 def test_fit_finds_clouds_and_agrees_with_scikit_learn():
@@ -78,13 +78,15 @@ def test_fit_is_deterministic_in_its_key():
 
 def test_more_clusters_than_distinct_pixels_stays_finite():
     v = jnp.repeat(jnp.array([[0.0, 1.0], [1.0, 0.0]]), 5, axis=0)
-    chex.assert_tree_all_finite(mixtures.geometry(mixtures.fit_mixture(jax.random.key(0), v, 4)))
+    chex.assert_tree_all_finite(
+        mixtures.whiten_mixture(mixtures.fit_mixture(jax.random.key(0), v, 4))
+    )
 
 
 def test_one_cluster_is_the_mean():
     v, _ = three_clouds()
     mixture = mixtures.fit_mixture(jax.random.key(0), v, 1)
-    chex.assert_trees_all_close(mixture.first[0], v.mean(0), atol=1e-4)
+    chex.assert_trees_all_close(mixture.first_moment[0], v.mean(0), atol=1e-4)
 
 
 def test_fewer_pixels_than_clusters_is_an_error():

@@ -10,29 +10,29 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from jaxhsi.dgc.monitor import (
-    Seen,
-    count_pairs,
-    describe,
-    draw_probe,
-    look,
-    nearest_other,
-    total_variance,
+    ViewStatistics,
+    count_label_pairs,
+    draw_validation_views,
+    embedding_variance,
+    evaluate_views,
+    nearest_centre_distances,
+    score_views,
 )
-from jaxhsi.dgc.views import draw_pair
+from jaxhsi.dgc.views import draw_view_maps
 from jaxhsi.normalisation import band_stats
-from jaxhsi.sharding import compile_look, device_mesh, replicate, split
+from jaxhsi.sharding import compile_evaluation, device_mesh, replicate, shard_batch
 from tests.dgc.scene import BANDS, CLASSES
 from tests.dgc.test_algorithm import VIEWS, batch, first_state, method
 from tests.upstream.dgc import test_windows
 
 STILL = jnp.broadcast_to(jnp.array([[1.0, 0, 0], [0, 1, 0]]), (1, 2, 2, 3))
-DRAW = jax.jit(draw_probe, static_argnums=3)
-COUNT = jax.jit(count_pairs, static_argnums=3)
+DRAW = jax.jit(draw_validation_views, static_argnums=3)
+COUNT = jax.jit(count_label_pairs, static_argnums=3)
 SIX = settings(max_examples=6, deadline=None)
 
 
-def seen(pairs, labels=((0,),)) -> Seen:
-    return Seen(np.array(pairs, np.int32), np.array([labels], np.int32), None, None)
+def seen(pairs, labels=((0,),)) -> ViewStatistics:
+    return ViewStatistics(np.array(pairs, np.int32), np.array([labels], np.int32), None, None)
 
 
 @cache
@@ -53,25 +53,25 @@ def probe(**views):
     ],
 )
 def test_information_by_hand(pairs, information, agreement):
-    found = describe(seen(pairs), None)
+    found = score_views(seen(pairs), None)
     assert found.mutual_information == pytest.approx(information, abs=1e-12)
-    assert found.agreement == agreement
+    assert found.label_agreement == agreement
 
 
 def test_no_matched_point_tells_nothing():
-    found = describe(seen([[0, 0], [0, 0]]), None)
-    assert (found.mutual_information, found.agreement) == (0.0, None)
+    found = score_views(seen([[0, 0], [0, 0]]), None)
+    assert (found.mutual_information, found.label_agreement) == (0.0, None)
 
 
 def test_usage_and_stability_by_hand():
     labels = [[0, 0, 1, 1, -1]]
-    first = describe(seen([[1, 0], [0, 1]], labels), None)
+    first = score_views(seen([[1, 0], [0, 1]], labels), None)
     assert first.effective_clusters == pytest.approx(2)
     assert (first.nmi, first.vi) == (None, None)
     swapped = np.array([[[1, 1, 0, 0, 0]]], np.int32)
-    again = describe(seen([[1, 0], [0, 1]], labels), swapped)
+    again = score_views(seen([[1, 0], [0, 1]], labels), swapped)
     assert (again.nmi, again.vi) == (pytest.approx(1), pytest.approx(0, abs=1e-12))
-    merged = describe(seen([[1, 0], [0, 0]], [[0, 0, 0, 0, -1]]), swapped)
+    merged = score_views(seen([[1, 0], [0, 0]], [[0, 0, 0, 0, -1]]), swapped)
     assert merged.effective_clusters == pytest.approx(1)
     assert (merged.nmi, merged.vi) == (0, pytest.approx(np.log(2)))
 
@@ -81,7 +81,7 @@ def test_usage_and_stability_by_hand():
 def test_merging_clusters_never_gains(table):
     table[0, 0] += 1
     merge = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    whole, less = (describe(seen(t), None) for t in (table, merge.T @ table @ merge))
+    whole, less = (score_views(seen(t), None) for t in (table, merge.T @ table @ merge))
     assert less.mutual_information <= whole.mutual_information + 1e-9
 
 
@@ -104,7 +104,7 @@ def test_points_are_matched_by_the_maps():
 @SIX
 @given(st.integers(0, 1000))
 def test_rows_are_the_first_view(seed):
-    maps = jax.jit(draw_pair, static_argnums=1)(jax.random.key(seed), VIEWS)[None]
+    maps = jax.jit(draw_view_maps, static_argnums=1)(jax.random.key(seed), VIEWS)[None]
     labels = jnp.stack([jnp.zeros((12, 12), int), jnp.ones((12, 12), int)])[None]
     pairs = COUNT(labels, jnp.ones(labels.shape, bool), maps, 2)
     assert pairs[0, 1] == pairs.sum() > 0
@@ -112,14 +112,14 @@ def test_rows_are_the_first_view(seed):
 
 def test_distances_of_centres_by_hand():
     centres = jnp.array([[0.0, 0], [3, 4], [3, 6]])
-    np.testing.assert_allclose(nearest_other(centres), [5, 2, 2])
-    assert nearest_other(centres[:1])[0] == jnp.inf
+    np.testing.assert_allclose(nearest_centre_distances(centres), [5, 2, 2])
+    assert nearest_centre_distances(centres[:1])[0] == jnp.inf
 
 
 def test_variance_by_hand():
     z = jnp.array([[0.0, 0], [2, 4], [99, 99]])
-    assert float(total_variance(z, jnp.array([True, True, False]))) == 1 + 4
-    assert float(total_variance(z, jnp.zeros(3, bool))) == 0
+    assert float(embedding_variance(z, jnp.array([True, True, False]))) == 1 + 4
+    assert float(embedding_variance(z, jnp.zeros(3, bool))) == 0
 
 
 def test_a_probe_is_two_changed_views_and_one_as_it_is():
@@ -134,28 +134,30 @@ def test_a_probe_is_two_changed_views_and_one_as_it_is():
 def test_a_good_state_tells_more_than_one_whose_clusters_are_one():
     dgc, drawn = method(), probe()
     state = first_state(dgc)
-    found = describe(jax.jit(partial(look, dgc, CLASSES))(state, drawn), None)
+    found = score_views(jax.jit(partial(evaluate_views, dgc, CLASSES))(state, drawn), None)
     assert found.mutual_information > 0.3
-    assert found.agreement > 0.9
+    assert found.label_agreement > 0.9
     assert found.effective_clusters > 1.5
 
     def merged(state, x, valid):
         return jnp.where(valid, 0, -1), jnp.ones(valid.shape)
 
-    spoilt = dgc._replace(predict=merged)
-    found = describe(jax.jit(partial(look, spoilt, CLASSES))(state, drawn), None)
+    spoilt = dataclasses.replace(dgc, predict=merged)
+    found = score_views(jax.jit(partial(evaluate_views, spoilt, CLASSES))(state, drawn), None)
     assert found[:3] == (0.0, 1.0, 1.0)
 
 
 def test_embeddings_are_watched_where_there_are_some():
     dgc, drawn = test_windows.method(), probe()
     state = dgc.init(jax.random.key(0), jnp.zeros((1, BANDS)))
-    found = jax.jit(partial(look, dgc, 3))(state, drawn)
+    found = jax.jit(partial(evaluate_views, dgc, 3))(state, drawn)
     centres = state.params["centroids"]
-    np.testing.assert_allclose(found.nearest, nearest_other(centres), rtol=1e-6)
-    assert 0 < float(found.variance) <= 1  # unit vectors
+    np.testing.assert_allclose(
+        found.nearest_distances, nearest_centre_distances(centres), rtol=1e-6
+    )
+    assert 0 < float(found.embedding_variance) <= 1  # unit vectors
     labels, _ = dgc.predict(state, drawn.crops[:, 2], drawn.valid[:, 0])
-    np.testing.assert_array_equal(found.labels, labels)
+    np.testing.assert_array_equal(found.clean_labels, labels)
 
 
 def test_eight_devices_see_what_one_sees():
@@ -163,11 +165,11 @@ def test_eight_devices_see_what_one_sees():
     state, found = first_state(dgc), []
     for devices in (1, 8):
         mesh = device_mesh(devices, 8)
-        looked = compile_look(mesh, partial(look, dgc, CLASSES))
-        found.append(jax.device_get(looked(replicate(mesh, state), split(mesh, drawn))))
+        looked = compile_evaluation(mesh, partial(evaluate_views, dgc, CLASSES))
+        found.append(jax.device_get(looked(replicate(mesh, state), shard_batch(mesh, drawn))))
     one, eight = found
-    np.testing.assert_array_equal(one.pairs, eight.pairs)
-    np.testing.assert_array_equal(one.labels, eight.labels)
+    np.testing.assert_array_equal(one.label_pairs, eight.label_pairs)
+    np.testing.assert_array_equal(one.clean_labels, eight.clean_labels)
     # Sums over the devices are taken in another order.
-    np.testing.assert_allclose(one.variance, eight.variance, rtol=1e-5)
-    np.testing.assert_allclose(one.nearest, eight.nearest, rtol=1e-5)
+    np.testing.assert_allclose(one.embedding_variance, eight.embedding_variance, rtol=1e-5)
+    np.testing.assert_allclose(one.nearest_distances, eight.nearest_distances, rtol=1e-5)

@@ -11,7 +11,7 @@ BANDS, DIM = 10, 4
 
 @pytest.fixture
 def encoder() -> Encoder:
-    return patch_encoder(BANDS, ("snv", "band"), DIM, hidden=6, channels=5)
+    return patch_encoder(BANDS, ("snv", "band"), DIM, hidden_width=6, num_channels=5)
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_invalid_pixels_do_not_reach_their_neighbours(encoder, inputs):
 
 
 def test_bfloat16_is_close_and_returns_float32(inputs):
-    small = patch_encoder(BANDS, ("snv",), DIM, hidden=6, channels=5, dtype=jnp.bfloat16)
-    exact = patch_encoder(BANDS, ("snv",), DIM, hidden=6, channels=5)
+    small = patch_encoder(BANDS, ("snv",), DIM, hidden_width=6, num_channels=5, dtype=jnp.bfloat16)
+    exact = patch_encoder(BANDS, ("snv",), DIM, hidden_width=6, num_channels=5)
     params = stirred(exact.init(jax.random.key(0)))
     got, expected = small.apply(params, *inputs), exact.apply(params, *inputs)
     assert got.dtype == jnp.float32

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 from sklearn.decomposition import PCA
 
-from jaxhsi.dgc.pca_embedding import CLIP_DEVIATIONS, embed, fit_stem
+from jaxhsi.dgc.pca_embedding import CLIP_DEVIATIONS, embed, fit_pca_embedding
 from jaxhsi.normalisation import band_stats, normalise
 
 
@@ -16,43 +16,45 @@ def mixed_spectra(n: int = 400) -> jax.Array:
 
 def test_one_block_is_scikit_learns_pca():
     x = mixed_spectra()
-    stem = fit_stem(x, ("band",), 3)
+    pca_embedding = fit_pca_embedding(x, ("band",), 3)
     expected = PCA(3).fit_transform(normalise("band", x, band_stats(x)))
-    got = embed(stem._replace(limit=jnp.full(3, jnp.inf)), ("band",), x)
+    got = embed(pca_embedding._replace(clip_limit=jnp.full(3, jnp.inf)), ("band",), x)
     expected = expected / expected[:, :1].std(ddof=1)
     chex.assert_trees_all_close(jnp.abs(got), jnp.abs(expected), atol=2e-3)
 
 
 def test_embedding_is_centred_scaled_and_clipped():
     x = mixed_spectra().at[0].set(1e4)  # one glaring pixel
-    stem = fit_stem(x, ("snv", "band"), 4)
-    v = embed(stem, ("snv", "band"), x)
-    unclipped = embed(stem._replace(limit=jnp.full(4, jnp.inf)), ("snv", "band"), x)
+    pca_embedding = fit_pca_embedding(x, ("snv", "band"), 4)
+    v = embed(pca_embedding, ("snv", "band"), x)
+    unclipped = embed(pca_embedding._replace(clip_limit=jnp.full(4, jnp.inf)), ("snv", "band"), x)
     chex.assert_trees_all_close(unclipped.mean(0), jnp.zeros(4), atol=1e-3)
     assert float(unclipped[:, 0].std()) == pytest.approx(1, abs=0.01)
-    chex.assert_trees_all_close(stem.limit, CLIP_DEVIATIONS * unclipped.std(0), rtol=1e-3)
-    assert bool((jnp.abs(v) <= stem.limit).all())
-    assert bool((jnp.abs(unclipped) > stem.limit).any())
+    chex.assert_trees_all_close(
+        pca_embedding.clip_limit, CLIP_DEVIATIONS * unclipped.std(0), rtol=1e-3
+    )
+    assert bool((jnp.abs(v) <= pca_embedding.clip_limit).all())
+    assert bool((jnp.abs(unclipped) > pca_embedding.clip_limit).any())
 
 
 def test_each_block_has_the_same_say():
-    """A block's scale does not matter: raw values in thousandths give the same stem."""
+    """A block's scale does not matter: raw values in thousandths give the same pca_embedding."""
     x = mixed_spectra()
-    big, small = (fit_stem(scale * x, ("none", "band"), 4) for scale in (1.0, 1e-3))
+    big, small = (fit_pca_embedding(scale * x, ("none", "band"), 4) for scale in (1.0, 1e-3))
     kinds = ("none", "band")
     chex.assert_trees_all_close(embed(big, kinds, x), embed(small, kinds, 1e-3 * x), atol=5e-3)
 
 
 def test_fewer_bands_than_dimensions():
     x = jax.random.normal(jax.random.key(0), (30, 2))
-    assert embed(fit_stem(x, ("band",), 8), ("band",), x).shape == (30, 2)
+    assert embed(fit_pca_embedding(x, ("band",), 8), ("band",), x).shape == (30, 2)
 
 
 def test_equal_spectra_are_an_error():
     with pytest.raises(ValueError, match="all sampled spectra are equal"):
-        fit_stem(jnp.ones((10, 4)), ("band",), 2)
+        fit_pca_embedding(jnp.ones((10, 4)), ("band",), 2)
 
 
 def test_too_few_spectra_are_an_error():
     with pytest.raises(ValueError, match="at least 2 valid spectra, got 1"):
-        fit_stem(jnp.ones((1, 4)), ("band",), 2)
+        fit_pca_embedding(jnp.ones((1, 4)), ("band",), 2)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxhsi.dgc.gaussian_mixture import Mixture, fit_mixture
-from jaxhsi.dgc.merge_tree import Tree
-from jaxhsi.dgc.stability import gaps, stability, suggest
+from jaxhsi.dgc.merge_tree import MergeTree
+from jaxhsi.dgc.stability import cut_gaps, measure_stability, suggest_cuts
 
 # Three groups far apart; the first is two that lie close.
 CENTRES = np.array([[0.0, 0], [2.5, 0], [30, 0], [0, 30]])
@@ -21,8 +21,8 @@ def fitted() -> tuple[jnp.ndarray, Mixture]:
 
 def measured(fitted) -> np.ndarray:
     v, mixture = fitted
-    share = np.asarray(mixture.share)
-    return stability(jax.random.key(1), v, mixture, jnp.asarray(np.outer(share, share)), 2)
+    share = np.asarray(mixture.cluster_share)
+    return measure_stability(jax.random.key(1), v, mixture, jnp.asarray(np.outer(share, share)), 2)
 
 
 def test_cuts_along_true_gaps_are_stable_and_a_cluster_too_many_is_not(fitted):
@@ -38,17 +38,17 @@ def test_cuts_along_true_gaps_are_stable_and_a_cluster_too_many_is_not(fitted):
 def test_halves_too_small_to_cluster_are_refused(fitted):
     v, mixture = fitted
     with pytest.raises(ValueError, match="halves of 9 pixels cannot start 5 clusters"):
-        stability(jax.random.key(0), v[:9], mixture, jnp.eye(5))
+        measure_stability(jax.random.key(0), v[:9], mixture, jnp.eye(5))
 
 
-def chain(heights: list[float]) -> Tree:
+def chain(heights: list[float]) -> MergeTree:
     count = len(heights) + 1
     pairs = [[0, 1], *([i + 1, count + i - 1] for i in range(1, count - 1))]
-    return Tree(np.array(pairs), np.array(heights))
+    return MergeTree(np.array(pairs), np.array(heights))
 
 
 def test_gaps_by_hand():
-    found = gaps(chain([0.0, 1.0, 4.0, 10.0]))
+    found = cut_gaps(chain([0.0, 1.0, 4.0, 10.0]))
     np.testing.assert_allclose(found[1:3], [12 / 6, 6 / 3])
     assert np.isnan(found[[0, 3, 4]]).all()  # one group; one without pixels; all
 
@@ -56,20 +56,20 @@ def test_gaps_by_hand():
 def test_the_largest_gap_of_the_stable_cuts_is_suggested_first():
     tree = chain([1.0, 1.1, 8.0, 10.0])
     scores = np.array([1, 0.95, 0.98, 0.93, 0.5])
-    found = suggest(tree, scores)
-    assert [each.groups for each in found] == [3, 2, 4]
+    found = suggest_cuts(tree, scores)
+    assert [each.num_groups for each in found] == [3, 2, 4]
     assert found[0].reason == (
         "the stable cut with the largest gap (the next merge goes 3.23 times as far); two halves "
         "of the data agree to 0.98"
     )
-    assert [each.groups for each in suggest(tree, scores - 0.04)] == [3, 2]
+    assert [each.num_groups for each in suggest_cuts(tree, scores - 0.04)] == [3, 2]
 
 
 def test_without_a_stable_cut_the_most_stable_is_named_as_such():
-    (found,) = suggest(chain([1.0, 1.1, 8.0, 10.0]), np.array([1, 0.3, 0.4, 0.7, 0.9]))
-    assert found.groups == 4
+    (found,) = suggest_cuts(chain([1.0, 1.1, 8.0, 10.0]), np.array([1, 0.3, 0.4, 0.7, 0.9]))
+    assert found.num_groups == 4
     assert "no cut is stable" in found.reason
 
 
 def test_nothing_to_choose_from_is_no_suggestion():
-    assert suggest(chain([1.0]), np.ones(2)) == ()
+    assert suggest_cuts(chain([1.0]), np.ones(2)) == ()

@@ -16,7 +16,7 @@ from jaxhsi.gmcr.priors import smooth
 from jaxhsi.gmcr.whitening import spectra_whitening, whiten_solution
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.metrics_writer import MetricsWriter
 from tests.gmcr.solved import Made, cosines, made
 
 OPTIONS = Options(most=4, steps=40, refresh=20)
@@ -96,8 +96,8 @@ def test_fewer_components_than_are_asked_for_are_told(mixed, caplog, monkeypatch
 
 def logged(folder, mixed, options: Options = OPTIONS):
     with Checkpoints(folder / "checkpoints") as checkpoints:
-        first = (checkpoints.latest() or 0) * options.steps
-        logbook = Logbook(folder, first, None, "loss {loss:.4g}, {active} components")
+        first = (checkpoints.latest_step() or 0) * options.steps
+        logbook = MetricsWriter(folder, first, None, "loss {loss:.4g}, {active} components")
         return fit_components(KEY, mixed.x, options, logbook=logbook, checkpoints=checkpoints)
 
 
@@ -227,7 +227,7 @@ def test_a_stopped_run_on_coloured_noise_goes_on_bit_for_bit(
         fit_components(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints)
     monkeypatch.setattr(Checkpoints, "save", save)
     with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.latest() == 1
+        assert checkpoints.latest_step() == 1
         chex.assert_trees_all_equal(
             fit_components(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints), coloured
         )

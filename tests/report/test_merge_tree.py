@@ -2,14 +2,14 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from jaxhsi.dgc.merge_tree import Tree
+from jaxhsi.dgc.merge_tree import MergeTree
 from jaxhsi.report.merge_tree import draw_tree, format_tree
 
-TREE = Tree(np.array([[1, 2], [0, 3]]), np.array([1.5, 6.0]))
+TREE = MergeTree(np.array([[1, 2], [0, 3]]), np.array([1.5, 6.0]))
 SHARES, NAMES = np.array([0.7, 0.1, 0.2]), ("ground", "leaf", "lesion")
 
 
-def printed(tree: Tree, shares: np.ndarray, names: tuple[str, ...]) -> list[str]:
+def printed(tree: MergeTree, shares: np.ndarray, names: tuple[str, ...]) -> list[str]:
     console = Console(width=80)
     with console.capture() as capture:
         console.print(format_tree(tree, shares, names))
@@ -27,7 +27,7 @@ def test_the_tree_as_text_largest_first():
 
 
 def test_one_cluster_is_its_own_tree(tmp_path):
-    alone = Tree(np.zeros((0, 2), int), np.zeros(0))
+    alone = MergeTree(np.zeros((0, 2), int), np.zeros(0))
     assert printed(alone, np.ones(1), ("all",)) == ["all  100.00%"]
     draw_tree(tmp_path / "tree.png", alone, np.ones(1), ("all",))
     assert (tmp_path / "tree.png").stat().st_size > 1000

@@ -11,7 +11,7 @@ from tests.report.test_spectra_plots import colours, rgb
 def lines(path, *figures: str):
     rows = [{"step": step, "loss": 1 / (step + 1)} for step in range(10, 60, 10)]
     for step in (0, 25, 50):
-        looked = {f"watch/{name}": 0.1 * step + i for i, name in enumerate(figures)}
+        looked = {f"monitor/{name}": 0.1 * step + i for i, name in enumerate(figures)}
         rows.append({"step": step, **looked})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -31,6 +31,6 @@ def test_panels_are_those_that_have_figures(tmp_path, figures, rows):
 
 def test_a_run_without_steps_has_a_picture(tmp_path):
     metrics = tmp_path / "metrics.jsonl"
-    metrics.write_text('{"step": 0, "watch/mutual_information": 1.0}\n')
+    metrics.write_text('{"step": 0, "monitor/mutual_information": 1.0}\n')
     training_curves.plot_training_curves(tmp_path / "t.png", metrics, 0)
     assert rgb(TRUTH_COLOUR) in colours(tmp_path / "t.png")

@@ -11,15 +11,15 @@ import pytest
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.stream import window_stream
 from jaxhsi.data.windows import read_window
-from jaxhsi.dgc.algorithm import DGC
-from jaxhsi.dgc.monitor import Probe
+from jaxhsi.dgc.monitor import ValidationViews
+from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.dgc.views import window_size
 from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training import best_state as watching
-from jaxhsi.training.best_state import Record, Watch, read_probe
+from jaxhsi.training.best_state import BestState, StateMonitor, read_validation_views
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.loop import fit
-from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.loop import run_training
+from jaxhsi.training.metrics_writer import MetricsWriter
 from tests.data.test_stream import make_cube
 from tests.dgc.scene import BANDS, CLASSES, blobs
 from tests.dgc.test_algorithm import VIEWS
@@ -33,10 +33,10 @@ class State(NamedTuple):
 
 class Info(NamedTuple):
     loss: jax.Array
-    active: jax.Array
+    active_clusters: jax.Array
 
 
-def falling(how: str) -> DGC:
+def falling(how: str) -> SegmentationAlgorithm:
     """Two materials are told apart, until all is one cluster, or labels are noise."""
 
     def step(key, state, batch):
@@ -49,7 +49,9 @@ def falling(how: str) -> DGC:
         labels = jnp.where(state.step < FALL, good, bad)
         return jnp.where(valid, labels, -1).astype(jnp.int32), valid.astype(jnp.float32)
 
-    return DGC(lambda *_: State(jnp.zeros((), jnp.int32)), step, predict, 0, False)
+    return SegmentationAlgorithm(
+        lambda *_: State(jnp.zeros((), jnp.int32)), step, predict, 0, False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +59,25 @@ def cube(tmp_path_factory) -> Cube:
     return make_cube(tmp_path_factory.mktemp("cube"), "blobs", blobs(0)[0])
 
 
-def probe_of(cube: Cube, **options) -> Probe:
-    given = {"views": VIEWS, "batch": 2, "seed": 0, "windows": 8} | options
-    return read_probe([cube], read=read_window, **given)
+def probe_of(cube: Cube, **options) -> ValidationViews:
+    given = {"view_options": VIEWS, "batch": 2, "seed": 0, "max_windows": 8} | options
+    return read_validation_views([cube], read=read_window, **given)
 
 
 @pytest.fixture(scope="module")
-def data(cube) -> tuple[Cube, Probe]:
+def data(cube) -> tuple[Cube, ValidationViews]:
     """The probe is drawn once for all runs."""
     return cube, probe_of(cube)
 
 
 def run(
-    dgc: DGC, data: tuple, folder: Path, steps: int, *, resume: bool = False, patience=3
+    dgc: SegmentationAlgorithm,
+    data: tuple,
+    folder: Path,
+    steps: int,
+    *,
+    resume: bool = False,
+    patience=3,
 ) -> tuple:
     """The last state and the watch, looked at every second step."""
     folder.mkdir(exist_ok=True)
@@ -78,12 +86,12 @@ def run(
     stream = window_stream([cube], window_size(VIEWS), 2, seed=0)
     state = replicate(mesh, dgc.init())
     options = {"every": 2, "patience": patience, "margin": 0.1}
-    watch = Watch(mesh, dgc, CLASSES, probe, **options)
+    watch = StateMonitor(mesh, dgc, CLASSES, probe, **options)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         if resume:
-            state = checkpoints.restore(state, stream, watch.record)
-        logbook, key = Logbook(folder, int(state.step), steps), jax.random.key(3)
-        state = fit(
+            state = checkpoints.restore(state, stream, watch.best_state)
+        logbook, key = MetricsWriter(folder, int(state.step), steps), jax.random.key(3)
+        state = run_training(
             key, state, dgc.step, stream, mesh, steps, logbook, checkpoints, watch, log_every=50
         )
     return jax.device_get(state), watch
@@ -91,7 +99,7 @@ def run(
 
 def looks(folder: Path) -> dict[int, dict]:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return {row["step"]: row for row in rows if "watch/mutual_information" in row}
+    return {row["step"]: row for row in rows if "monitor/mutual_information" in row}
 
 
 @pytest.mark.parametrize(
@@ -105,14 +113,14 @@ def test_a_run_that_falls_apart_is_recognised_stopped_and_its_best_state_kept(
     # The looks at 6, 8 and 10 find it fallen apart: the third in a row ends it.
     assert int(state.step) == 10
     assert watch.degraded
-    record = watch.record
-    assert int(record.kept(state).step) == record.kept_step(10) == record.best_step == 4
+    record = watch.best_state
+    assert int(record.chosen_state(state).step) == record.chosen_step(10) == record.best_step == 4
     seen = looks(tmp_path / "run")
     assert list(seen) == [0, 2, 4, 6, 8, 10]
-    scores = [row["watch/mutual_information"] for row in seen.values()]
+    scores = [row["monitor/mutual_information"] for row in seen.values()]
     assert scores[0] == scores[2] > 0.15
     assert max(scores[3:]) < 0.05
-    assert watch.verdict() == (
+    assert watch.stop_message() == (
         f"step 10: the two views' labels share {scores[-1]:.2f} nats, {scores[2]:.2f} at step 4: "
         f"{reason}; stopped, the state of step 4 is kept"
     )
@@ -125,24 +133,24 @@ def test_a_stopped_run_takes_no_step_more_unless_it_is_told_to(data, tmp_path):
     assert (int(state.step), watch.degraded) == (10, True)
     state, watch = run(dgc, data, tmp_path / "run", 13, resume=True, patience=None)
     assert (int(state.step), watch.degraded) == (13, False)
-    assert watch.record.kept_step(13) == 4
+    assert watch.best_state.chosen_step(13) == 4
 
 
 def test_without_steps_the_start_is_looked_at_and_kept(data, tmp_path):
     run(falling("merge"), data, tmp_path / "run", 0)
     state, watch = run(falling("merge"), data, tmp_path / "run", 0, resume=True)
-    assert int(watch.record.kept(state).step) == 0
+    assert int(watch.best_state.chosen_state(state).step) == 0
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
     with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
-        restored = checkpoints.restore(state, judge=(record := Record()))
-    assert int(record.kept(restored).step) == 0
+        restored = checkpoints.restore(state, best_state=(record := BestState()))
+    assert int(record.chosen_state(restored).step) == 0
 
 
 def test_a_last_step_between_looks_counts(data, tmp_path):
     state, watch = run(falling("merge"), data, tmp_path / "run", 5)
     assert list(looks(tmp_path / "run")) == [0, 2, 4, 5]
-    assert (watch.record.best_step, watch.record.kept_step(5)) == (4, 5)
-    assert int(watch.record.kept(state).step) == 5
+    assert (watch.best_state.best_step, watch.best_state.chosen_step(5)) == (4, 5)
+    assert int(watch.best_state.chosen_state(state).step) == 5
 
 
 def test_looks_do_not_disturb_exact_resume(data, tmp_path):
@@ -151,8 +159,10 @@ def test_looks_do_not_disturb_exact_resume(data, tmp_path):
     run(dgc, data, tmp_path / "parts", 3, patience=None)  # ends between two looks
     parts, again = run(dgc, data, tmp_path / "parts", 8, resume=True, patience=None)
     chex.assert_trees_all_equal(whole, parts)
-    chex.assert_trees_all_equal(jax.device_get(seen.record.best), jax.device_get(again.record.best))
-    assert seen.record.get_record() == again.record.get_record()
+    chex.assert_trees_all_equal(
+        jax.device_get(seen.best_state.state), jax.device_get(again.best_state.state)
+    )
+    assert seen.best_state.get_record() == again.best_state.get_record()
     lines = looks(tmp_path / "parts")
     del lines[3]
     assert lines == looks(tmp_path / "whole")
@@ -161,7 +171,9 @@ def test_looks_do_not_disturb_exact_resume(data, tmp_path):
 def test_the_probe_is_fixed_by_the_seed_and_is_no_batch_of_the_training(cube, monkeypatch):
     probe = probe_of(cube)
     assert len(probe.crops) == 8
-    chex.assert_trees_all_equal(probe, probe_of(cube, windows=9))  # down to a multiple of the batch
+    chex.assert_trees_all_equal(
+        probe, probe_of(cube, max_windows=9)
+    )  # down to a multiple of the batch
     assert np.abs(probe.crops - probe_of(cube, seed=1).crops).max() > 1
     seeds = []
 
@@ -175,7 +187,7 @@ def test_the_probe_is_fixed_by_the_seed_and_is_no_batch_of_the_training(cube, mo
 
 
 def test_the_memory_of_a_probe_is_bounded(cube, monkeypatch):
-    monkeypatch.setattr(watching, "_VALUES", 5 * 3 * 12**2 * BANDS)
+    monkeypatch.setattr(watching, "MAX_CROP_VALUES", 5 * 3 * 12**2 * BANDS)
     assert len(probe_of(cube).crops) == 4
 
 
@@ -187,4 +199,4 @@ def test_a_checkpoint_without_a_best_state_is_an_error(tmp_path):
         Checkpoints(tmp_path / "old") as checkpoints,
         pytest.raises(ValueError, match=r"checkpoint 3 has no best and no record: .* --overwrite"),
     ):
-        checkpoints.restore(state, judge=Record())
+        checkpoints.restore(state, best_state=BestState())

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import chex
@@ -8,13 +9,13 @@ import pytest
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.stream import window_stream
 from jaxhsi.data.windows import read_window
-from jaxhsi.dgc.algorithm import DGC, State
+from jaxhsi.dgc.state import SegmentationAlgorithm, State
 from jaxhsi.dgc.views import window_size
 from jaxhsi.sharding import device_mesh, replicate
-from jaxhsi.training.best_state import Watch, read_probe
+from jaxhsi.training.best_state import StateMonitor, read_validation_views
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.loop import fit
-from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.loop import run_training
+from jaxhsi.training.metrics_writer import MetricsWriter
 from tests.data.test_stream import make_cube
 from tests.dgc.scene import CLASSES, blobs
 from tests.dgc.test_algorithm import VIEWS, first_state, method
@@ -25,24 +26,26 @@ def cube(tmp_path) -> Cube:
     return make_cube(tmp_path, "blobs", blobs(0)[0])
 
 
-def run(dgc: DGC, cube: Cube, folder, steps: int, *, resume: bool = False) -> tuple[State, State]:
+def run(
+    dgc: SegmentationAlgorithm, cube: Cube, folder, steps: int, *, resume: bool = False
+) -> tuple[State, State]:
     """What a run does, without the rest of it: the last state and the best."""
     folder.mkdir(exist_ok=True)
     mesh = device_mesh(2, 2)
-    probe = read_probe([cube], VIEWS, 2, 0, 2, read_window)
-    watch = Watch(mesh, dgc, CLASSES, probe, every=4, patience=10, margin=0.1)
+    probe = read_validation_views([cube], VIEWS, 2, 0, 2, read_window)
+    watch = StateMonitor(mesh, dgc, CLASSES, probe, every=4, patience=10, margin=0.1)
     stream = window_stream([cube], window_size(VIEWS), 2, seed=0)
     state = replicate(mesh, first_state(dgc))
     with Checkpoints(folder / "checkpoints") as checkpoints:
         if resume:
-            state = checkpoints.restore(state, stream, watch.record)
-        logbook = Logbook(folder, int(state.step), steps)
+            state = checkpoints.restore(state, stream, watch.best_state)
+        logbook = MetricsWriter(folder, int(state.step), steps)
         options = {"log_every": 2, "save_every": 5}
         key = jax.random.key(3)
-        state = fit(
+        state = run_training(
             key, state, dgc.step, stream, mesh, steps, logbook, checkpoints, watch, **options
         )
-    return jax.device_get((state, watch.record.best))
+    return jax.device_get((state, watch.best_state.state))
 
 
 def rows(folder) -> list[dict]:
@@ -69,8 +72,15 @@ def test_ten_steps_are_five_and_a_restart_and_five_bit_for_bit(cube, tmp_path):
 def test_the_logbook_names_every_diagnostic(cube, tmp_path):
     run(method(), cube, tmp_path / "run", 2)
     row = rows(tmp_path / "run")[-1]
-    assert {"step", "loss", "active", "agreement", "usage", "gradient_norm"} <= row.keys()
-    assert len(row["usage"]) == 3
+    assert {
+        "step",
+        "loss",
+        "active_clusters",
+        "teacher_agreement",
+        "cluster_usage",
+        "gradient_norm",
+    } <= row.keys()
+    assert len(row["cluster_usage"]) == 3
     assert list((tmp_path / "run" / "events").iterdir())
 
 
@@ -84,15 +94,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(cube, 
     with pytest.raises(
         FloatingPointError, match=r"nan at step 8; the last checkpoint is of step 5"
     ):
-        run(dgc._replace(step=spoilt), cube, tmp_path / "run", 10)
+        run(dataclasses.replace(dgc, step=spoilt), cube, tmp_path / "run", 10)
     with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
-        assert checkpoints.latest() == 5
+        assert checkpoints.latest_step() == 5
 
 
 def test_a_checkpoint_of_another_shape_is_an_error(cube, tmp_path):
     run(method(), cube, tmp_path / "run", 2)
     wider = first_state(method())
-    wider = wider._replace(running_usage=np.zeros(5, np.float32))
+    wider = wider._replace(cluster_usage=np.zeros(5, np.float32))
     folder = tmp_path / "run" / "checkpoints"
     with (
         Checkpoints(folder) as checkpoints,

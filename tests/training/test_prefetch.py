@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxhsi.data.stream import window_stream
-from jaxhsi.sharding import device_mesh, split
-from jaxhsi.training.prefetch import Ahead
+from jaxhsi.sharding import device_mesh, shard_batch
+from jaxhsi.training.prefetch import DevicePrefetcher
 from tests.data.test_stream import make_cube
 
 
@@ -51,20 +51,20 @@ def same(batch: int) -> int:
 
 def test_batches_are_those_of_the_stream_and_lie_on_the_devices(cube):
     mesh = device_mesh(2, 2)
-    with Ahead(stream_of(cube), lambda batch: split(mesh, batch)) as batches:
+    with DevicePrefetcher(stream_of(cube), lambda batch: shard_batch(mesh, batch)) as batches:
         for expected in plain(cube, 6):
             values, valid = next(batches)
             assert isinstance(values, jax.Array)
             assert len(values.sharding.device_set) == 2
             np.testing.assert_array_equal(values, expected)
             assert valid.all()
-        assert batches.waited > 0
+        assert batches.wait_seconds > 0
 
 
 @pytest.mark.parametrize("depth", [1, 4])
 def test_state_is_that_of_the_last_batch_handed_out(cube, depth):
     whole, raw = plain(cube, 9), stream_of(cube)
-    with Ahead(raw, same, depth) as batches:
+    with DevicePrefetcher(raw, same, depth) as batches:
         for _ in range(3):
             next(batches)
         saved = batches.get_state()
@@ -73,7 +73,7 @@ def test_state_is_that_of_the_last_batch_handed_out(cube, depth):
     again.set_state(saved)
     np.testing.assert_array_equal(next(again)[0], whole[3])
     np.testing.assert_array_equal(next(raw)[0], whole[4])  # left where it was used up to
-    with Ahead(again, same, depth) as batches:
+    with DevicePrefetcher(again, same, depth) as batches:
         next(batches)
         batches.set_state(saved)
         assert batches.get_state() == saved
@@ -87,7 +87,7 @@ def test_so_many_are_fetched_and_no_more():
         fetched.release()
         return number
 
-    with Ahead(source, place, 2) as batches:
+    with DevicePrefetcher(source, place, 2) as batches:
         assert source.next == 0  # nothing before it is asked for
         assert next(batches) == 0
         for _ in range(3):
@@ -102,16 +102,16 @@ def test_only_idle_devices_wait():
         time.sleep(0.05)
         return number
 
-    with Ahead(Counted(), slowly, busy=lambda: True) as batches:
+    with DevicePrefetcher(Counted(), slowly, devices_busy=lambda: True) as batches:
         next(batches)
-        assert batches.waited < 0.03
-    with Ahead(Counted(), slowly) as batches:
+        assert batches.wait_seconds < 0.03
+    with DevicePrefetcher(Counted(), slowly) as batches:
         next(batches)
-        assert batches.waited > 0.04
+        assert batches.wait_seconds > 0.04
 
 
 def test_an_error_comes_with_the_batch_that_it_belongs_to():
-    with Ahead(Counted(fails_at=2), same) as batches:
+    with DevicePrefetcher(Counted(fails_at=2), same) as batches:
         assert [next(batches), next(batches)] == [0, 1]
         with pytest.raises(ValueError, match="block 2 is damaged"):
             next(batches)
@@ -120,4 +120,4 @@ def test_an_error_comes_with_the_batch_that_it_belongs_to():
 
 def test_nothing_ahead_is_refused():
     with pytest.raises(ValueError, match="at least 1 batch"):
-        Ahead(Counted(), same, 0)
+        DevicePrefetcher(Counted(), same, 0)

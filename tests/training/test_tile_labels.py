@@ -25,7 +25,7 @@ def setting(tmp_path_factory):
     values[30, 20] = np.nan
     cube = make_cube(tmp_path_factory.mktemp("cube"), "blobs", values)
     state = first_state(dgc)
-    return dgc, state._replace(teacher=stirred(state.teacher)), cube
+    return dgc, state._replace(teacher_params=stirred(state.teacher_params)), cube
 
 
 def whole_map(setting, tile: int, read: Reader = read_window, ahead: int = 1) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_tiles_of_full_rows_hold_no_more_pixels_than_others(setting):
         sizes.append(valid.size)
         return np.zeros(valid.shape, np.int32), np.ones(valid.shape, np.float32)
 
-    for part in label_tiles(predict, state, cube, halo=0, full_rows=True, tile=20):
+    for part in label_tiles(predict, state, cube, halo=0, full_rows=True, tile_size=20):
         assert part.labels.shape[1] == cube.shape[1]
     assert max(sizes) <= 20 * 20
 
@@ -79,7 +79,9 @@ def test_tiles_of_full_rows_hold_no_more_pixels_than_others(setting):
 def test_upstreams_labels_do_not_depend_on_the_tiles_either(setting, tile):
     """Its encoder wraps over the ends of rows: tiles then span the full width."""
     encoder = upstream_encoder(BANDS, 4)
-    prototype = prototype_dgc(encoder, 3, 4, upstream_optimizer(), PrototypeOptions(mean_shift_iterations=2))
+    prototype = prototype_dgc(
+        encoder, 3, 4, upstream_optimizer(), PrototypeOptions(mean_shift_iterations=2)
+    )
     dgc, (_, _, cube) = over_windows(prototype, 3, VIEWS), setting
     assert dgc.full_rows
     read = standardised([cube])
@@ -103,7 +105,7 @@ def test_written_maps_are_whole_and_agree(setting, tmp_path):
     dgc, state, cube = setting
     with label_writer(tmp_path, cube, ["labelled"]) as write:
         for part in label_tiles(
-            jax.jit(dgc.predict), state, cube, halo=dgc.halo, full_rows=False, tile=32
+            jax.jit(dgc.predict), state, cube, halo=dgc.halo, full_rows=False, tile_size=32
         ):
             write(part)
     plain = np.load(tmp_path / "blobs.npy")

@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from jaxhsi.training.progress import ProgressBars
-from jaxhsi.training.watchdog import ENVIRONMENT, SECONDS, stall_seconds, stall_watchdog
+from jaxhsi.training.watchdog import (
+    DEFAULT_STALL_SECONDS,
+    STALL_VARIABLE,
+    stall_seconds,
+    stall_watchdog,
+)
 
 
 def test_a_process_that_waits_is_told_with_where_and_what_to_report(tmp_path, monkeypatch):
@@ -50,11 +55,11 @@ def test_it_can_be_turned_off():
 
 
 def test_the_time_comes_from_the_environment(monkeypatch):
-    monkeypatch.delenv(ENVIRONMENT, raising=False)
-    assert stall_seconds() == SECONDS
-    monkeypatch.setenv(ENVIRONMENT, "7.5")
+    monkeypatch.delenv(STALL_VARIABLE, raising=False)
+    assert stall_seconds() == DEFAULT_STALL_SECONDS
+    monkeypatch.setenv(STALL_VARIABLE, "7.5")
     assert stall_seconds() == 7.5
     for wrong in ("soon", "-1", "nan"):
-        monkeypatch.setenv(ENVIRONMENT, wrong)
+        monkeypatch.setenv(STALL_VARIABLE, wrong)
         with pytest.raises(ValueError, match="is no time"):
             stall_seconds()

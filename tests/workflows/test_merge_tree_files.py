@@ -2,28 +2,28 @@ import numpy as np
 import pytest
 
 from jaxhsi.dgc.cluster_tree import ClusterTree
-from jaxhsi.dgc.merge_tree import Tree
-from jaxhsi.dgc.stability import Suggestion
+from jaxhsi.dgc.merge_tree import MergeTree
+from jaxhsi.dgc.stability import CutSuggestion
 from jaxhsi.workflows.merge_tree_files import (
     choose_grouping,
     read_cluster_tree,
     write_cluster_tree,
 )
 
-TREE = Tree(np.array([[0, 2], [1, 4], [3, 5]]), np.array([1.0, 2.0, 4.0]))
+TREE = MergeTree(np.array([[0, 2], [1, 4], [3, 5]]), np.array([1.0, 2.0, 4.0]))
 CLUSTER_TREE = ClusterTree(
     TREE,
     np.array([0.4, 0.3, 0.2, 0.1]),
     ("cluster 0 leaf", "cluster 1", "cluster 2 leaf", "cluster 3 lesion"),
     np.array([1.0, 0.9, 0.99, 0.7]),
-    (Suggestion(3, "a reason"),),
+    (CutSuggestion(3, "a reason"),),
 )
 
 
 def test_a_written_tree_is_read_back(tmp_path):
     write_cluster_tree(tmp_path, CLUSTER_TREE)
     read_back = read_cluster_tree(tmp_path)
-    np.testing.assert_array_equal(read_back.tree.pairs, TREE.pairs)
+    np.testing.assert_array_equal(read_back.tree.merged_nodes, TREE.merged_nodes)
     np.testing.assert_array_equal(read_back.tree.heights, TREE.heights)
     np.testing.assert_array_equal(read_back.pixel_shares, CLUSTER_TREE.pixel_shares)
     np.testing.assert_array_equal(read_back.cut_stability, CLUSTER_TREE.cut_stability)

@@ -119,7 +119,7 @@ class Info(NamedTuple):
         cluster_bonuses: that the balance pays for each cluster, 0 without a constraint.
         batch_usage: share of the pixels of the batch per cluster.
         running_usage: that of about the last ``horizon`` batches.
-        active: clusters with a share of at least :data:`ACTIVE_SHARE`.
+        active_clusters: clusters with a share of at least :data:`ACTIVE_SHARE`.
         gradient_norm: of the step's gradient, before clipping.
         bandwidth: of the mean-shift.
     """
@@ -130,7 +130,7 @@ class Info(NamedTuple):
     cluster_bonuses: Float[Array, " k"]
     batch_usage: Float[Array, " k"]
     running_usage: Float[Array, " k"]
-    active: Int[Array, ""]
+    active_clusters: Int[Array, ""]
     gradient_norm: Float[Array, ""]
     bandwidth: Float[Array, ""]
 
@@ -275,7 +275,7 @@ def prototype_dgc(
             else weighing.cluster_bonuses,
             batch_usage=batch_usage,
             running_usage=usage,
-            active=(batch_usage >= ACTIVE_SHARE).sum(),
+            active_clusters=(batch_usage >= ACTIVE_SHARE).sum(),
             gradient_norm=optax.tree.norm(gradient),
             bandwidth=bandwidth(params["log_bandwidth"]),
         )

@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxhsi.dgc.networks import Encoder
-from jaxhsi.functional_module import Params, functional
+from jaxhsi.functional_module import Params, functional_module
 from jaxhsi.upstream.dgc.centroids import unit
 
 _SPATIAL = 2  # number of 3x3 convolutions
@@ -105,7 +105,7 @@ def upstream_encoder(
             f"upstream's encoder needs an odd kernel and a layer, not kernel {kernel}, "
             f"layers {layers}"
         )
-    init, apply = functional(
+    init, apply = functional_module(
         lambda rngs: _UpstreamEncoder(bands, embed_dim, layers, kernel, bias, dtype, rngs)
     )
     halo = layers * (kernel // 2) + _SPATIAL

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxhsi.dgc.views import matched
+from jaxhsi.dgc.views import match_views
 from jaxhsi.upstream.dgc import losses
 
 
@@ -124,5 +124,5 @@ def _overlap(p: Float[Array, "2 b h w k"], pair: ViewPair) -> Float[Array, ""]:
     if pair.views is None:
         raise ValueError("the overlap consistency has a weight: give the crops' affine maps, views")
     valid = jnp.ones(p.shape[:-1], bool) if pair.valid is None else pair.valid
-    seen, both = jax.vmap(matched, in_axes=(0, 1, 1), out_axes=1)(pair.views, p, valid)
+    seen, both = jax.vmap(match_views, in_axes=(0, 1, 1), out_axes=1)(pair.views, p, valid)
     return losses.overlap_consistency(p, seen, both)

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxhsi.dgc.algorithm import DGC, Batch
-from jaxhsi.dgc.views import ViewOptions, augment, cut_pairs
+from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
+from jaxhsi.dgc.views import ViewOptions, augment_view, cut_view_pairs
 from jaxhsi.normalisation import BandStats
 from jaxhsi.upstream.dgc.algorithm import Info, PrototypeDGC, State
 from jaxhsi.upstream.dgc.centroids import unit
@@ -15,7 +15,7 @@ from jaxhsi.upstream.dgc.losses import random_balanced_labels
 
 def over_windows(
     method: PrototypeDGC, clusters: int, view_options: ViewOptions, kick: float = 0.05
-) -> DGC:
+) -> SegmentationAlgorithm:
     """Draw what :attr:`PrototypeDGC.update` wants to be given: views, random labels, noise.
 
     Args:
@@ -33,10 +33,10 @@ def over_windows(
     def step(key: Key[Array, ""], state: State, batch: Batch) -> tuple[State, Info]:
         k_views, k_labels, k_kick = jax.random.split(key, 3)
         keys = jax.random.split(k_views, (batch.window.shape[0], 3))
-        pairs = cut_pairs(keys[:, 0], batch.window, batch.valid, view_options)
+        pairs = cut_view_pairs(keys[:, 0], batch.window, batch.valid, view_options)
         stats = _standard(batch.window.shape[-1])
         changed = jax.vmap(
-            jax.vmap(augment, in_axes=(0, 0, None, None)), in_axes=(0, 0, None, None)
+            jax.vmap(augment_view, in_axes=(0, 0, None, None)), in_axes=(0, 0, None, None)
         )
         crops = jnp.where(
             pairs.valid[..., None], changed(keys[:, 1:], pairs.crops, stats, view_options), 0
@@ -57,7 +57,7 @@ def over_windows(
         """What the soft assignment compares: directions after the mean-shift, and centroids."""
         return unit(method.look(state.params, x, valid).shifted), state.params["centroids"]
 
-    return DGC(init, step, method.predict, method.halo, method.full_rows, embed)
+    return SegmentationAlgorithm(init, step, method.predict, method.halo, method.full_rows, embed)
 
 
 def _standard(bands: int) -> BandStats:

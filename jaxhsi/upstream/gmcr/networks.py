@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from jaxhsi.functional_module import Params, functional
+from jaxhsi.functional_module import Params, functional_module
 
 ENERGY_DEVIATION = 0.05
 CONCENTRATION_DEVIATION = 0.01
@@ -47,7 +47,7 @@ class _Perceptron(nnx.Module):
 
 def _perceptron(layer_widths: list[int], activation: Callable, std: float, dtype: Any) -> Network:
     """Weights and biases both start normal: one draw for all, which compiles faster than many."""
-    made, apply = functional(lambda rngs: _Perceptron(layer_widths, activation, dtype, rngs))
+    made, apply = functional_module(lambda rngs: _Perceptron(layer_widths, activation, dtype, rngs))
 
     def init(key: Key[Array, ""]) -> Params:
         leaves, tree = jax.tree.flatten(jax.eval_shape(made, key)["layers"])

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.gmcr.mixing import Unmixed
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.upstream.gmcr import schedules
 from jaxhsi.upstream.gmcr.algorithm import joint
 from jaxhsi.upstream.gmcr.fit_levels import Band, LevelStates
@@ -86,7 +86,7 @@ def train_joint(
     method: Joint,
     spectra: Float[Array, "n c"],
     epochs: int,
-    logbook: Logbook,
+    logbook: MetricsWriter,
     checkpoints: Checkpoints,
     states: LevelStates,
     *,
@@ -111,7 +111,7 @@ def train_joint(
     """
     start, advance = _compiled(method)
     progress = start(key)
-    if checkpoints.latest() is not None:
+    if checkpoints.latest_step() is not None:
         progress = checkpoints.restore(progress)
         states.load(np.asarray(progress.taken), progress.state.params)
     number = int(progress.state.epoch)
@@ -124,7 +124,7 @@ def train_joint(
             for band in np.flatnonzero(taken == number):
                 states.keep(int(band), progress.state.params)
             logbook.write(number, _values(info))
-            logbook.advance(number)
+            logbook.advance_bar(number)
             if number % save_every == 0 or number == epochs or done:
                 states.write(taken)
                 checkpoints.save(number, progress)

@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxhsi.dgc.algorithm import DGC
+from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
 from jaxhsi.upstream.dgc.loss_terms import LossWeights
@@ -12,7 +12,7 @@ from tests.dgc.scene import BANDS
 from tests.dgc.test_algorithm import VIEWS, batch
 
 
-def method(**weights: float) -> DGC:
+def method(**weights: float) -> SegmentationAlgorithm:
     encoder = upstream_encoder(BANDS, 4)
     options = PrototypeOptions(mean_shift_iterations=2, loss_weights=LossWeights(**weights))
     prototype = prototype_dgc(encoder, 3, 4, upstream_optimizer(1e-3), options)

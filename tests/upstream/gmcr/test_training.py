@@ -10,7 +10,7 @@ import pytest
 
 from jaxhsi.gmcr.mixing import Unmixed
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import Logbook
+from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.upstream.gmcr.adamw import zero_moments
 from jaxhsi.upstream.gmcr.fit_levels import LevelStates
 from jaxhsi.upstream.gmcr.options import (
@@ -31,7 +31,7 @@ def fitted(method: Joint, folder, epochs: int, save_every: int = 2) -> JointResu
     folder.mkdir(exist_ok=True)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         summary = "loss {loss:.4f}, {active} components"
-        logbook = Logbook(folder, checkpoints.latest() or 0, epochs, summary)
+        logbook = MetricsWriter(folder, checkpoints.latest_step() or 0, epochs, summary)
         states = LevelStates(folder / "band_states")
         run = (jax.random.key(0), method, jnp.asarray(X), epochs, logbook, checkpoints, states)
         return train_joint(*run, save_every=save_every)

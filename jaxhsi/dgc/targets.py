@@ -1,0 +1,176 @@
+"""What the student of DGC is asked to say: posteriors of the mixture, the neighbours, the teacher.
+
+All of it is computed from clean pixels and without gradient, but :func:`student_logits`.
+"""
+
+from typing import NamedTuple
+
+import jax
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from jaxhsi.dgc import gaussian_mixture
+from jaxhsi.dgc.gaussian_mixture import Mixture, WhitenedMixture
+from jaxhsi.dgc.options import DGCModel
+from jaxhsi.dgc.pca_embedding import embed
+from jaxhsi.dgc.spatial_prior import (
+    ResidualStatistics,
+    effective_sample_ratio,
+    neighbour_logits,
+    residual_statistics,
+)
+from jaxhsi.dgc.state import Batch, State
+from jaxhsi.dgc.views import match_views
+from jaxhsi.functional_module import Params
+
+
+class ClosedForm(NamedTuple):
+    """Pixels in the PCA embedding and the mixture.
+
+    Attributes:
+        embedding: v, of the PCA embedding.
+        whitened: v W, where the clusters have unit covariance.
+        mixture_logits: log posterior of the mixture up to a constant of the pixel.
+    """
+
+    embedding: Float[Array, "n h w d"]
+    whitened: Float[Array, "n h w d"]
+    mixture_logits: Float[Array, "n h w k"]
+
+
+class Targets(NamedTuple):
+    """What the student is asked to say about its views, and where; all without gradient.
+
+    Attributes:
+        mixture: posterior of the mixture and the neighbours.
+        teacher: posterior of the teacher.
+        other_view: posterior of the teacher in the other view, on this view's grid.
+        valid: pixels that count for ``mixture``.
+        matched: pixels that the other view shows as well.
+    """
+
+    mixture: Float[Array, "n h w k"]
+    teacher: Float[Array, "n h w k"]
+    other_view: Float[Array, "n h w k"]
+    valid: Bool[Array, "n h w"]
+    matched: Bool[Array, "n h w"]
+
+
+class CleanWindows(NamedTuple):
+    """Windows as they are in the cube, by their mixture logits."""
+
+    mixture_logits: Float[Array, "b h w k"]
+    valid: Bool[Array, "b h w"]
+
+
+def closed_form(
+    model: DGCModel, state: State, whitened_mixture: WhitenedMixture, x: Float[Array, "n h w c"]
+) -> ClosedForm:
+    """Raw spectra in the PCA embedding and the mixture of a state."""
+    v = embed(state.pca_embedding, model.options.normalisations, x)
+    whitened = v @ whitened_mixture.whitening
+    logits = gaussian_mixture.mixture_logits(whitened, whitened_mixture.centres)
+    return ClosedForm(v, whitened, logits)
+
+
+def encode(
+    model: DGCModel,
+    params: Params,
+    state: State,
+    x: Float[Array, "n h w c"],
+    pixels: ClosedForm,
+    valid: Bool[Array, "n h w"],
+) -> Float[Array, "n h w d"]:
+    """The encoder's whitened embedding z, with the parameters of the student or the teacher."""
+    whitened = pixels.whitened * valid[..., None]
+    band_stats = state.pca_embedding.band_stats
+    return model.encoder.apply(params["encoder"], x, whitened, valid, band_stats)
+
+
+def weighted_neighbour_logits(
+    params: Params, state: State, pixels: ClosedForm, valid: Bool[Array, "n h w"]
+) -> Float[Array, "n h w k"]:
+    """What the neighbours add to the logits: r log pi, without gradient."""
+    log_prior = neighbour_logits(
+        params["neighbour_prior"], jax.nn.softmax(pixels.mixture_logits), valid
+    )
+    # The prior learns from pixels that it does not see, never from the student's own labels.
+    return lax.stop_gradient(effective_sample_ratio(state.residual_statistics) * log_prior)
+
+
+def student_logits(
+    model: DGCModel,
+    params: Params,
+    state: State,
+    whitened_mixture: WhitenedMixture,
+    x: Float[Array, "n h w c"],
+    valid: Bool[Array, "n h w"],
+) -> Float[Array, "n h w k"]:
+    """Logits of pixels by the encoder and their neighbours, with given parameters."""
+    pixels = closed_form(model, state, whitened_mixture, x)
+    z = encode(model, params, state, x, pixels, valid)
+    own_logits = gaussian_mixture.mixture_logits(z, whitened_mixture.centres)
+    return own_logits + weighted_neighbour_logits(params, state, pixels, valid)
+
+
+def make_targets(
+    model: DGCModel,
+    state: State,
+    whitened_mixture: WhitenedMixture,
+    x: Float[Array, "n h w c"],
+    valid: Bool[Array, "n h w"],
+    maps: Float[Array, "b 2 2 3"],
+) -> tuple[Targets, Mixture]:
+    """Targets for the student from clean views, and the views' mixture statistics.
+
+    Args:
+        model: options of the method.
+        state: whose teacher and mixture speak.
+        whitened_mixture: of ``state.mixture``.
+        x: clean views, n = 2 b: both views of a window side by side.
+        valid: their pixels that count.
+        maps: affine maps of the views, see :mod:`jaxhsi.dgc.views`.
+    """
+    pixels = closed_form(model, state, whitened_mixture, x)
+    v, posterior = pixels.embedding, jax.nn.softmax(pixels.mixture_logits)
+    from_neighbours = weighted_neighbour_logits(state.teacher_params, state, pixels, valid)
+    z = encode(model, state.teacher_params, state, x, pixels, valid)
+    mixture_target = jax.nn.softmax(pixels.mixture_logits + from_neighbours)
+    own_logits = gaussian_mixture.mixture_logits(z, whitened_mixture.centres)
+    teacher = jax.nn.softmax(own_logits + from_neighbours)
+    pair_shape = (len(maps), 2)
+    other_view, in_both = jax.vmap(match_views)(
+        maps,
+        teacher.reshape(*pair_shape, *teacher.shape[1:]),
+        valid.reshape(*pair_shape, *valid.shape[1:]),
+    )
+    # The statistics follow the mixture's own posterior: the student cannot move the clusters.
+    statistics = gaussian_mixture.mixture_statistics(
+        v.reshape(-1, v.shape[-1]), posterior.reshape(-1, model.num_clusters), valid.reshape(-1)
+    )
+    targets = Targets(
+        mixture_target,
+        teacher,
+        other_view.reshape(teacher.shape),
+        valid,
+        in_both.reshape(valid.shape),
+    )
+    return targets, statistics
+
+
+def clean_windows(
+    model: DGCModel, state: State, whitened_mixture: WhitenedMixture, batch: Batch
+) -> tuple[CleanWindows, ResidualStatistics]:
+    """The middle of each window as it is in the cube, and its residual statistics.
+
+    Rotated views do not serve here: neighbours that are drawn from one pixel share its noise.
+    """
+    crop_size = model.view_options.crop
+    first = (batch.window.shape[1] - crop_size) // 2
+    middle = slice(first, first + crop_size)
+    valid = batch.valid[:, middle, middle]
+    pixels = closed_form(model, state, whitened_mixture, batch.window[:, middle, middle])
+    statistics = residual_statistics(
+        pixels.whitened, jax.nn.softmax(pixels.mixture_logits), whitened_mixture.centres, valid
+    )
+    return CleanWindows(pixels.mixture_logits, valid), statistics
