@@ -23,7 +23,7 @@ OPTIONS = {
     "devices": 1,
     "log_every": 1,
     "views": ViewOptions(crop=12),
-    "encoder": EncoderOptions(hidden=8, channels=4, depth=1),
+    "encoder": EncoderOptions(hidden_width=8, spatial_channels=4, num_blocks=1),
     "stream": StreamOptions(batch_size=2, tile_size=32),
 }
 
