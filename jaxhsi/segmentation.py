@@ -2,7 +2,11 @@
 
 The numbers are those of ``python -m jaxhsi.train dgc``: both call
 :mod:`jaxhsi.workflows.dgc_training`. Only the command writes files; here a result stays in memory
-until :meth:`Segmentation.save` is called.
+until :meth:`Segmentation.save` is called::
+
+    segmentation = jaxhsi.segment("scene.npy", num_clusters=16)
+    coarse_labels = segmentation.cut(4)
+    other_labels = segmentation.predict("other_scene.npy")
 """
 
 import time
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from jaxhsi.config.dgc import DGCConfig
     from jaxhsi.data.cube import Cube
     from jaxhsi.dgc.cluster_tree import ClusterTree
     from jaxhsi.dgc.merge_tree import MergeTree
@@ -27,12 +30,9 @@ if TYPE_CHECKING:
 
 # What follows imports inside of functions: importing this module loads no JAX.
 
-Cubes = Any
-"""A cube or a sequence of cubes: arrays (H, W, C), paths, URLs or open cubes."""
-
 
 def segment(
-    cubes: Cubes,
+    cubes: Any,
     num_clusters: int = 16,
     *,
     steps: int = 300,
@@ -65,31 +65,28 @@ def segment(
         ValueError: cubes that cannot be used together, or an option out of range.
         FloatingPointError: the loss stopped being finite.
 
-    Example::
-
-        segmentation = jaxhsi.segment("scene.npy", num_clusters=16)
-        coarse_labels = segmentation.cut(4)
     """
     from jaxhsi.config.dgc import DGCConfig
-    from jaxhsi.workflows.dgc_memory_run import run_in_memory
+    from jaxhsi.data.given_cubes import is_single_cube, open_given_cubes
+    from jaxhsi.workflows.dgc_memory_run import reading_options, run_in_memory
 
     if file_options := options.keys() & {"data", "labels", "out"}:
         names = ", ".join(sorted(file_options))
         raise TypeError(f"segment() takes no {names}: cubes are given directly and stay in memory")
     config = DGCConfig(num_clusters=num_clusters, steps=steps, seed=seed, **options)
     start_time = time.perf_counter()
-    opened = open_cubes(cubes, **_reading_options(config))
-    run = run_in_memory(config, opened, on_progress)
+    opened_cubes = open_given_cubes(cubes, **reading_options(config))
+    run = run_in_memory(config, opened_cubes, on_progress)
     return Segmentation(
         model=run.model,
         state=run.state,
-        cubes=opened,
+        cubes=opened_cubes,
         cluster_tree=run.cluster_tree,
-        cube_names=tuple(cube.name for cube in opened),
+        cube_names=tuple(cube.name for cube in opened_cubes),
         cube_labels=run.cube_labels,
         cube_confidence=run.cube_confidence,
         scores=run.scores | {"seconds": time.perf_counter() - start_time},
-        is_single=_is_single(cubes) and len(opened) == 1,
+        is_single=is_single_cube(cubes) and len(opened_cubes) == 1,
         history=run.history,
     )
 
@@ -156,7 +153,7 @@ class Segmentation:
         grouping = cut_to_grouping(self.tree, num_groups)
         return self._one_or_list([grouping.apply(labels) for labels in self.cube_labels])
 
-    def predict(self, cubes: Cubes) -> "np.ndarray | list[np.ndarray]":
+    def predict(self, cubes: Any) -> "np.ndarray | list[np.ndarray]":
         """Label other cubes with the trained state.
 
         Args:
@@ -168,17 +165,19 @@ class Segmentation:
         Raises:
             ValueError: other bands or wavelengths than those of the run.
         """
-        from jaxhsi.workflows.dgc_memory_run import label_in_memory
+        from jaxhsi.data.given_cubes import is_single_cube, open_given_cubes
+        from jaxhsi.workflows.dgc_memory_run import label_in_memory, reading_options
 
-        opened = open_cubes(
+        model = self.model
+        opened_cubes = open_given_cubes(
             cubes,
-            bands={self.model.run_name: self.model.num_bands},
-            **_reading_options(self.model.config),
+            required_bands={model.run_name: model.num_bands},
+            **reading_options(model.config),
         )
-        self.model.check_cube_wavelengths(opened, self.model.config.tolerance)
-        labelled = label_in_memory(self.model, self.state, opened)
-        labels = [labels for labels, _ in labelled]
-        return labels[0] if _is_single(cubes) and len(labels) == 1 else labels
+        model.check_cube_wavelengths(opened_cubes, model.config.tolerance)
+        cube_labels = [labels for labels, _ in label_in_memory(model, self.state, opened_cubes)]
+        is_single = is_single_cube(cubes) and len(cube_labels) == 1
+        return cube_labels[0] if is_single else cube_labels
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write a run folder, which `jaxhsi.load` and the commands read.
@@ -190,7 +189,7 @@ class Segmentation:
         Raises:
             FileExistsError: the folder holds a run or other files.
         """
-        from jaxhsi.workflows.dgc_memory_run import write_run
+        from jaxhsi.workflows.segmentation_files import write_run
 
         write_run(self, Path(folder), overwrite=overwrite)
 
@@ -205,7 +204,7 @@ class Segmentation:
             FileNotFoundError: the folder holds no run, or one that has not come to its end.
             ValueError: it holds a run of another command.
         """
-        from jaxhsi.workflows.dgc_memory_run import read_run
+        from jaxhsi.workflows.segmentation_files import read_run
 
         return Segmentation(**read_run(Path(folder)))
 
@@ -220,88 +219,35 @@ class Segmentation:
         """
         from jaxhsi.report.label_figures import label_map_figure
 
-        label_maps, names = self.cube_labels, self.cluster_tree.cluster_names
+        label_maps, label_names = self.cube_labels, self.cluster_tree.cluster_names
         if num_groups is not None:
             from jaxhsi.dgc.cluster_tree import cut_to_grouping
 
             grouping = cut_to_grouping(self.tree, num_groups)
             label_maps = [grouping.apply(labels) for labels in label_maps]
-            names = grouping.group_names
-        return label_map_figure(label_maps, self.cube_names, names)
+            label_names = grouping.group_names
+        return label_map_figure(label_maps, self.cube_names, label_names)
 
     def _one_or_list(self, values: Sequence[Any]) -> Any:
         return values[0] if self.is_single else list(values)
 
     def __repr__(self) -> str:
         """One line: clusters, cubes and steps."""
-        shapes = ", ".join(f"{h} x {w}" for h, w in (each.shape for each in self.cube_labels[:3]))
-        more = ", ..." if len(self.cube_labels) > 3 else ""
+        first_shapes = [labels.shape for labels in self.cube_labels[:3]]
+        shape_text = ", ".join(f"{height} x {width}" for height, width in first_shapes)
+        more_text = ", ..." if len(self.cube_labels) > 3 else ""
         return (
             f"Segmentation({self.num_clusters} clusters, {self.scores['active_clusters']} active; "
-            f"{len(self.cube_labels)} cube(s) of {shapes}{more} pixels; state of step "
+            f"{len(self.cube_labels)} cube(s) of {shape_text}{more_text} pixels; state of step "
             f"{self.scores['kept_step']} of {self.scores['steps']})"
         )
 
     def _repr_html_(self) -> str:
         """A small table of the clusters, for notebooks."""
-        shares = self.cluster_tree.pixel_shares
-        rows = "".join(
+        pixel_shares = self.cluster_tree.pixel_shares
+        table_rows = "".join(
             f"<tr><td>{escape(name)}</td><td>{share:.2%}</td></tr>"
-            for name, share in zip(self.cluster_tree.cluster_names, shares, strict=True)
+            for name, share in zip(self.cluster_tree.cluster_names, pixel_shares, strict=True)
         )
-        header = "<tr><th>cluster</th><th>share of the pixels</th></tr>"
-        return f"<p>{escape(repr(self))}</p><table>{header}{rows}</table>"
-
-
-# Cubes --------------------------------------------------------------------------------------------
-
-
-def open_cubes(
-    cubes: Cubes, *, bands: Mapping[str, int] | None = None, **reading: Any
-) -> "tuple[Cube, ...]":
-    """Open cubes given as arrays, paths, URLs or open cubes.
-
-    Args:
-        cubes: one or a sequence of them.
-        bands: number of bands that the cubes must have, by what asks for it.
-        **reading: how files are read, see :func:`jaxhsi.data.open.open_sources`.
-
-    Raises:
-        ValueError: no cube, equal names, or cubes that cannot be used together.
-    """
-    from jaxhsi.data.cube import Cube
-    from jaxhsi.data.manifest import check_bands, manifest
-    from jaxhsi.data.memory_cube import cube_from_array
-    from jaxhsi.data.open import open_sources
-
-    given = [cubes] if _is_single(cubes) else list(cubes)
-    if not given:
-        raise ValueError("no cube was given; give an array (H, W, C), a path, or a list of them")
-    opened: list[Cube] = []
-    for index, each in enumerate(given):
-        if isinstance(each, Cube):
-            opened.append(each)
-        elif isinstance(each, str | Path):
-            opened.extend(open_sources(each, **reading))
-        else:
-            name = "array" if _is_single(cubes) else f"array-{index}"
-            opened.append(cube_from_array(each, name))
-    names = [cube.name for cube in opened]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(
-            f"cubes need different names, by which labels are named; {', '.join(repeated)} is the "
-            "name of several"
-        )
-    check_bands(dict(bands or {}) | {cube.url: cube.shape[2] for cube in opened})
-    manifest(opened, tolerance=reading.get("tolerance"))
-    return tuple(opened)
-
-
-def _reading_options(config: "DGCConfig") -> dict[str, Any]:
-    """Options of a run by which files are read."""
-    return {name: getattr(config, name) for name in ("key", "layout", "size", "tolerance")}
-
-
-def _is_single(cubes: Cubes) -> bool:
-    """Whether one cube was given: a path, an open cube, or anything that has a shape."""
-    return isinstance(cubes, str | Path) or hasattr(cubes, "shape")
+        header_row = "<tr><th>cluster</th><th>share of the pixels</th></tr>"
+        return f"<p>{escape(repr(self))}</p><table>{header_row}{table_rows}</table>"

@@ -83,7 +83,8 @@ def choose_grouping(
     Args:
         folder: of the run.
         num_clusters: number of clusters.
-        groups: groups as text or a YAML file, see :func:`jaxhsi.config.grouping_files.read_grouping`.
+        groups: groups as text or a YAML file, see
+            :func:`jaxhsi.config.grouping_files.read_grouping`.
         cut_groups: number of groups to cut the tree into.
         ignore_groups: use the clusters themselves, whatever groups are saved.
 
