@@ -23,7 +23,7 @@ from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
 from jaxhsi.dgc.views import ViewOptions, window_size
 from jaxhsi.normalisation import band_stats
 from jaxhsi.sharding import compile_evaluation, shard_batch
-from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.outputs import MetricsOutput
 
 METRIC_PREFIX = "monitor"  # of the names of the scores in the lines of metrics
 MAX_CROP_VALUES = 2**24
@@ -152,7 +152,7 @@ class StateMonitor:
         self._every, self._patience, self._margin = every, patience, margin
 
     def evaluate(
-        self, step: int, state: Any, metrics_writer: MetricsWriter, *, is_last: bool = False
+        self, step: int, state: Any, metrics_writer: MetricsOutput, *, is_last: bool = False
     ) -> None:
         """Evaluate a state if its step is a multiple of ``every``, or the last of the run.
 

@@ -12,8 +12,7 @@ from jaxtyping import Array, Key
 from jaxhsi.dgc.state import Batch
 from jaxhsi.sharding import compile_step, replicate, shard_batch
 from jaxhsi.training.best_state import StateMonitor
-from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.outputs import MetricsOutput, StateOutput
 from jaxhsi.training.prefetch import BatchStream, DevicePrefetcher
 
 
@@ -24,8 +23,8 @@ def run_training(
     stream: BatchStream,
     mesh: Mesh,
     num_steps: int,
-    metrics_writer: MetricsWriter,
-    checkpoints: Checkpoints,
+    metrics_writer: MetricsOutput,
+    checkpoints: StateOutput,
     monitor: StateMonitor,
     *,
     log_every: int = 10,
@@ -67,14 +66,14 @@ def run_training(
                 metrics_writer.write(number, values)
                 share = batches.wait_seconds / (time.perf_counter() - began)
                 metrics_writer.write_timing(number, {"data_wait_share": share})
-            monitor.evaluate(number, state, metrics_writer, last=last)
+            monitor.evaluate(number, state, metrics_writer, is_last=last)
             if last or monitor.degraded or number % save_every == 0:
                 checkpoints.save(number, state, batches, monitor.best_state)
             metrics_writer.advance_bar(number)
     return state
 
 
-def _check_finite(step: int, loss: np.ndarray, checkpoints: Checkpoints) -> None:
+def _check_finite(step: int, loss: np.ndarray, checkpoints: StateOutput) -> None:
     if not np.isfinite(loss):
         raise FloatingPointError(
             f"the loss is {loss} at step {step}; the last checkpoint is of step "

@@ -1,6 +1,6 @@
 """One run of DGC in memory, for `jaxhsi.segment`: the numbers of `dgc_run`, and no files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,7 @@ class TrainingHistory:
         metric_rows: step and its figures, in their order.
         stream_state: where the stream of windows was at the last checkpoint, as JSON.
         last_state: state after the last step.
-        best_record: the best state and its scores, as checkpoints save them.
+        best_state: the best state and its scores, as checkpoints save them.
     """
 
     num_steps: int
@@ -39,31 +39,31 @@ class TrainingHistory:
     metric_rows: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     stream_state: Any = None
     last_state: Any = None
-    best_record: Any = None
+    best_state: Any = None
 
     @contextmanager
     def open(self) -> Iterator["TrainingHistory"]:
         """Nothing needs to be closed."""
         yield self
 
-    def write(self, step: int, values: Mapping[str, Any]) -> None:
+    def write(self, step: int, values: dict[str, Any]) -> None:
         """Keep the figures of a step."""
         self.metric_rows.append((step, dict(values)))
 
-    def time(self, step: int, values: Mapping[str, float]) -> None:
+    def write_timing(self, step: int, values: dict[str, float]) -> None:
         """Times differ from run to run and are not kept."""
 
-    def advance(self, step: int) -> None:
+    def advance_bar(self, step: int) -> None:
         """Report progress."""
         self.on_progress("training", step, self.num_steps)
 
-    def latest(self) -> int | None:
+    def latest_step(self) -> int | None:
         """No checkpoint to go back to."""
         return None
 
-    def save(self, step: int, state: Any, stream: Any, record: Any) -> None:
+    def save(self, step: int, state: Any, stream: Any, best: Any) -> None:
         """Keep where the stream is; the state is taken once, after the last step."""
-        self.stream_state, self.best_record = stream.get_state(), record
+        self.stream_state, self.best_state = stream.get_state(), best
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

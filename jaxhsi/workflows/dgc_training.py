@@ -1,5 +1,6 @@
 """Training of DGC on open cubes: the same for the command and for :func:`jaxhsi.segment`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from jaxhsi.dgc.views import window_size
 from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training.best_state import StateMonitor, read_validation_views
 from jaxhsi.training.loop import run_training
+from jaxhsi.training.outputs import MetricsOutput, StateOutput
 from jaxhsi.workflows.dgc_inputs import DGCInputs
 
 
@@ -109,14 +111,19 @@ def check_crop_size(config: DGCConfig, inputs: DGCInputs) -> None:
 
 
 def train(
-    prepared: PreparedTraining, logbook: Any, checkpoints: Any, *, resume: bool = False
+    prepared: PreparedTraining,
+    open_metrics: Callable[[int], MetricsOutput],
+    checkpoints: StateOutput,
+    *,
+    resume: bool = False,
 ) -> TrainedStates:
     """Train from the closed-form start, or go on from the newest checkpoint.
 
     Args:
         prepared: from :func:`prepare_training`.
-        logbook: writes metrics, of the form of `jaxhsi.training.metrics_writer`.
-        checkpoints: saves states, of the form of `jaxhsi.training.checkpoints.Checkpoints`.
+        open_metrics: gives the output of metrics, from the last step that was taken already.
+        checkpoints: takes the states; to resume it must be
+            :class:`jaxhsi.training.checkpoints.Checkpoints`.
         resume: go on from the newest checkpoint where there is one.
 
     Raises:
@@ -132,11 +139,11 @@ def train(
         threads=config.stream.num_threads,
         ahead=config.stream.prefetch_windows,
     )
-    watch = _build_monitor(prepared)
+    monitor = _build_monitor(prepared)
     # A step reuses the memory of the state that it is given; the start is needed again later.
     state = jax.tree.map(jnp.copy, prepared.initial_state)
     if resume and checkpoints.latest_step() is not None:
-        state = checkpoints.restore(replicate(mesh, state), stream, watch.best_state)
+        state = checkpoints.restore(replicate(mesh, state), stream, monitor.best_state)
     state = run_training(
         jax.random.key(config.seed),
         state,
@@ -144,39 +151,41 @@ def train(
         stream,
         mesh,
         config.steps,
-        logbook(int(state.step)),
+        open_metrics(int(state.step)),
         checkpoints,
-        watch,
+        monitor,
         log_every=config.log_every,
         save_every=config.save_every,
     )
-    selected_state = watch.best_state.chosen_state(state) if config.keep_state == "best" else state
+    selected_state = (
+        monitor.best_state.chosen_state(state) if config.keep_state == "best" else state
+    )
     return TrainedStates(
         last_state=state,
         selected_state=jax.device_get(selected_state),
-        best_step=watch.best_state.chosen_step(int(state.step)),
-        stop_reason=watch.stop_message() if watch.degraded else None,
+        best_step=monitor.best_state.chosen_step(int(state.step)),
+        stop_reason=monitor.stop_message() if monitor.degraded else None,
     )
 
 
 def _build_monitor(prepared: PreparedTraining) -> StateMonitor:
     """Evaluation of states on views drawn from all training cubes, without labels."""
     config, inputs = prepared.config, prepared.inputs
-    options = config.monitor
-    probe = read_validation_views(
+    monitor_options = config.monitor
+    validation_views = read_validation_views(
         inputs.train_cubes,
         config.views,
         config.stream.batch_size,
         config.seed,
-        options.num_windows,
+        monitor_options.num_windows,
         inputs.window_reader,
     )
     return StateMonitor(
         prepared.mesh,
         prepared.method,
         config.num_clusters,
-        probe,
-        every=options.every,
-        patience=options.patience,
-        margin=options.max_information_loss,
+        validation_views,
+        every=monitor_options.every,
+        patience=monitor_options.patience,
+        margin=monitor_options.max_information_loss,
     )

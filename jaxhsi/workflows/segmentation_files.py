@@ -18,7 +18,7 @@ from jaxhsi.report.cluster_presence import cluster_presence, write_presence_file
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE, check_run_folder, create_run_folder
-from jaxhsi.training.tile_labels import BLOCK, LabelledTile, label_writer
+from jaxhsi.training.tile_labels import LABEL_BLOCK_SIZE, LabelledTile, label_writer
 from jaxhsi.workflows.dgc_memory_run import TrainingHistory
 from jaxhsi.workflows.label_maps import history_note
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree, write_cluster_tree
@@ -92,7 +92,7 @@ def _write_history(history: TrainingHistory, folder: Path) -> None:
     with Checkpoints(folder / "checkpoints") as checkpoints:
         step = int(history.last_state.step)
         stream = StreamPosition(history.stream_state)
-        checkpoints.save(step, history.last_state, stream, history.best_record)
+        checkpoints.save(step, history.last_state, stream, history.best_state)
 
 
 def _write_labels(
@@ -100,7 +100,7 @@ def _write_labels(
 ) -> None:
     """Write the label map of a cube in tiles of the size of its stored blocks."""
     with label_writer(folder, cube, notes) as write:
-        for tile in tiles(labels.shape, (BLOCK, BLOCK)):
+        for tile in tiles(labels.shape, (LABEL_BLOCK_SIZE, LABEL_BLOCK_SIZE)):
             write(LabelledTile(tile, labels[tile.slices].astype(np.int32), confidence[tile.slices]))
 
 
