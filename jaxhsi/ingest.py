@@ -16,9 +16,9 @@ from rich.progress import (
 
 from jaxhsi.command_line import run_command
 from jaxhsi.config.ingest import IngestConfig
-from jaxhsi.data.ingest.pipeline import check_ingest, ingest
+from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
 
-COLUMNS = (
+PROGRESS_COLUMNS = (
     TextColumn("{task.description}"),
     BarColumn(),
     DownloadColumn(),
@@ -38,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors that a user can mend are told in a line, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.ingest"
-    return run_command(prog, IngestConfig, copy_all, arguments, flags=FLAGS)
+    return run_command(prog, IngestConfig, ingest_all, arguments, flags=FLAGS)
 
 
-def pairs(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Each source with its store: the last path itself if it is one .zarr, else inside of it.
 
     Raises:
@@ -67,7 +67,7 @@ def pairs(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     return [(source, destination / f"{source.stem}.zarr") for source in sources]
 
 
-def copy_all(
+def ingest_all(
     config: IngestConfig, *, keep_bad_bands: bool = False, overwrite: bool = False
 ) -> None:
     """Check every source, then copy one after the other.
@@ -80,24 +80,24 @@ def copy_all(
     Raises:
         ValueError, OSError, ImportError: as `ingesting.ingest`.
     """
-    todo = pairs(config.paths)
+    todo = pair_sources(config.paths)
     options = {
         "key": config.key,
         "layout": config.layout,
         "size": config.size,
-        "changes": config.changes(keep_bad_bands),
+        "changes": config.ingest_options(keep_bad_bands),
         "overwrite": overwrite,
     }
     for source, destination in todo:
-        check_ingest(source, destination, **options)
+        plan_ingest(source, destination, **options)
     for source, destination in todo:
-        with Progress(*COLUMNS) as bar:
+        with Progress(*PROGRESS_COLUMNS) as bar:
             task = bar.add_task(source.name, total=None)
 
             def show(done: int, total: int, bar=bar, task=task) -> None:
                 bar.update(task, completed=done, total=total)
 
-            cube = ingest(source, destination, progress=show, **options)
+            cube = ingest(source, destination, on_progress=show, **options)
         print(f"{destination}: {' x '.join(map(str, cube.shape))} {cube.array.dtype.name}")
 
 

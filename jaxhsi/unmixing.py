@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.data.tables.table import negative_note
+from jaxhsi.data.tables.table import describe_negative_values
 from jaxhsi.gmcr.algorithm import Solution
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
 from jaxhsi.gmcr.amortised import Model
@@ -246,7 +246,7 @@ def _checked_spectra(spectra: Spectra, mixing: str, options: Options) -> Float32
     if mixing != "linear" and mixing not in MODELS:
         raise ValueError(f"mixing {mixing!r} is unknown; give linear, {', '.join(MODELS)}")
     if options.non_negative and np.isfinite(table).all():
-        negative_note(table, "spectra", "options.non_negative=False")
+        describe_negative_values(table, "spectra", "options.non_negative=False")
     return table
 
 

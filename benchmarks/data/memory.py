@@ -22,10 +22,10 @@ SIDES, BANDS = (256, 1024, 2048, 4096), 301
 
 def scene(side: int) -> tuple[str, int]:
     """Path and stored bytes of a leaf scene."""
-    from jaxhsi.data.open import default_cache
+    from jaxhsi.data.open import default_cache_folder
     from jaxhsi.data.synthetic.leaf_cubes import leaf_cubes
 
-    (cube,), _ = leaf_cubes(default_cache(), side, [0])
+    (cube,), _ = leaf_cubes(default_cache_folder(), side, [0])
     return cube.url, sum(f.stat().st_size for f in Path(cube.url).rglob("*") if f.is_file())
 
 

@@ -159,7 +159,9 @@ def upstream(config: DGCConfig) -> DGCConfig:
     optimizer = dataclasses.replace(config.optimizer, learning_rate=1e-4, weight_decay=0.01)
     stream = dataclasses.replace(config.stream, standardise_cubes=True)
     monitor = dataclasses.replace(config.monitor, patience=None)
-    return dataclasses.replace(config, views=views, optimizer=optimizer, stream=stream, monitor=monitor)
+    return dataclasses.replace(
+        config, views=views, optimizer=optimizer, stream=stream, monitor=monitor
+    )
 
 
 def rows(case: Case, seed: int, found: dict[str, dict], run: dict | None = None) -> Iterator[dict]:

@@ -40,7 +40,7 @@ Reduce = Callable[[np.ndarray], np.ndarray]  # spectra (..., c) to principal com
 def rivals(config: DGCConfig, task: DGCInputs) -> Iterator[tuple[str, dict]]:
     """Name and scores of each rival that the size of the cubes allows."""
     spectra = sample_spectra(
-        task.train_cubes, config.stream.sample_size, config.seed, read=task.window_reader
+        task.train_cubes, config.stream.sample_size, config.seed, read_window_fn=task.window_reader
     ).spectra
     reducers = {kind: _reducer(kind, spectra, config.seed) for kind in KMEANS}
 

@@ -129,7 +129,7 @@ def curve(
     """Scores at some steps of a run, which goes as `jaxhsi.workflows.dgc_run.run_dgc` does."""
     mesh = device_mesh(config.devices, config.stream.batch_size)
     sample = sample_spectra(
-        task.train_cubes, config.stream.sample_size, config.seed, read=task.window_reader
+        task.train_cubes, config.stream.sample_size, config.seed, read_window_fn=task.window_reader
     )
     key = jax.random.key(config.seed)
     state = replicate(mesh, method.init(key, jnp.asarray(sample.spectra)))
@@ -138,7 +138,7 @@ def curve(
         window_size(config.views),
         config.stream.batch_size,
         config.seed,
-        read=task.window_reader,
+        read_window_fn=task.window_reader,
     )
     began = time.perf_counter()
     for number in range(max(steps) + 1):

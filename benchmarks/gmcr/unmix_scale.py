@@ -66,11 +66,11 @@ def spectra(y: np.ndarray, x: np.ndarray, seed: int) -> np.ndarray:
 
 def write_scene(path: Path, side: int) -> Path:
     """The part of the scene of so many pixels a side, tile by tile."""
-    from jaxhsi.data.tiles import tiles
+    from jaxhsi.data.tiles import split_into_tiles
     from jaxhsi.data.zarr_writer import create_cube
 
     with create_cube(path, (side, side, BANDS), np.float16) as store:
-        for i, tile in enumerate(tiles((side, side), (TILE, TILE))):
+        for i, tile in enumerate(split_into_tiles((side, side), (TILE, TILE))):
             rows, columns = tile.slices
             y, x = (a.ravel() for a in np.mgrid[rows, columns])
             values = spectra(y, x, 10 + i).reshape(tile.height, tile.width, BANDS)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from jaxhsi.config.files import check_at_least
-from jaxhsi.data.ingest.plan import Changes
+from jaxhsi.data.ingest.plan import IngestOptions
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class IngestConfig:
                 f"--wavelengths {list(self.wavelengths)} is no range; give '[LOW,HIGH]' in nm"
             )
 
-    def changes(self, keep_bad_bands: bool = False) -> Changes:
+    def ingest_options(self, keep_bad_bands: bool = False) -> IngestOptions:
         """What is done to the values."""
-        common = {f.name for f in fields(Changes)} & {f.name for f in fields(self)}
+        common = {f.name for f in fields(IngestOptions)} & {f.name for f in fields(self)}
         told = {name: getattr(self, name) for name in common}
-        return Changes(**told, keep_bad_bands=keep_bad_bands)
+        return IngestOptions(**told, keep_bad_bands=keep_bad_bands)

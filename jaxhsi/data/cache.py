@@ -7,12 +7,12 @@ from pathlib import Path
 import platformdirs
 
 
-def default_cache() -> Path:
+def default_cache_folder() -> Path:
     """Folder for what is made once: $JAXHSI_CACHE, or the user's cache folder."""
     chosen = os.environ.get("JAXHSI_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("jaxhsi")
 
 
-def fingerprint(facts: object) -> str:
+def fingerprint(values: object) -> str:
     """Short name of facts that have an exact `repr`: numbers, strings, tuples of them."""
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]

@@ -11,18 +11,18 @@ import tensorstore as ts
 from jaxtyping import Float
 
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.locations import (
-    FORMATS,
-    NAMES,
+from jaxhsi.data.store_url import (
+    STORE_DRIVERS,
+    STORE_FORMAT_NAMES,
     bands_last,
     is_unreachable,
-    located,
-    reason_of,
-    with_endpoint,
+    store_spec,
+    tensorstore_reason,
+    with_s3_endpoint,
 )
 
 FORMAT_VERSION = 1
-DTYPES = (
+CUBE_DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
 )
@@ -33,13 +33,13 @@ os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")
 
 # One bounded cache for every cube of the process: memory does not grow with their number or size.
 # Few retries: a host that is down is an error within seconds, not minutes.
-RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "4s"}
-CONTEXT = ts.Context(
+RETRY_LIMITS = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "4s"}
+TENSORSTORE_CONTEXT = ts.Context(
     {
         "cache_pool": {"total_bytes_limit": 32 * 2**20},
-        "http_request_retries": RETRIES,
-        "s3_request_retries": RETRIES,
-        "gcs_request_retries": RETRIES,
+        "http_request_retries": RETRY_LIMITS,
+        "s3_request_retries": RETRY_LIMITS,
+        "gcs_request_retries": RETRY_LIMITS,
     }
 )
 
@@ -120,17 +120,17 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
 def _name(where: str) -> str:
     """Last part of a path or URL, without .zarr or .n5."""
     path = urlsplit(where).path.split("|")[0] if "://" in where else Path(where).as_posix()
-    return store_name(path.rstrip("/").rsplit("/", 1)[-1])
+    return cube_name_from_folder(path.rstrip("/").rsplit("/", 1)[-1])
 
 
-def store_name(folder: str) -> str:
+def cube_name_from_folder(folder_name: str) -> str:
     """Name of a cube by that of its folder."""
-    return folder.removesuffix(".zarr").removesuffix(".n5")
+    return folder_name.removesuffix(".zarr").removesuffix(".n5")
 
 
 def is_store(path: Path) -> bool:
     """Whether a local folder holds an array in one of the formats."""
-    return any((path / mark).is_file() for mark in FORMATS)
+    return any((path / mark).is_file() for mark in STORE_DRIVERS)
 
 
 def _checked_folder(path: Path) -> str:
@@ -144,7 +144,7 @@ def _checked_folder(path: Path) -> str:
         )
     if not is_store(path):
         raise ValueError(
-            f"{path} is not a {NAMES} store (it holds no {', '.join(FORMATS)}); give the folder "
+            f"{path} is not a {STORE_FORMAT_NAMES} store (it holds no {', '.join(STORE_DRIVERS)}); give the folder "
             "that does, or ingest the file first"
         )
     return str(path.resolve())
@@ -153,50 +153,54 @@ def _checked_folder(path: Path) -> str:
 def _open_array(given: str | dict[str, Any], where: str) -> tuple[ts.TensorStore, dict]:
     """The checked TensorStore and its `jaxhsi` attributes."""
     try:
-        spec = located(given) if isinstance(given, str) else ts.Spec(with_endpoint(given)).to_json()
+        spec = (
+            store_spec(given)
+            if isinstance(given, str)
+            else ts.Spec(with_s3_endpoint(given)).to_json()
+        )
         if spec["driver"] == "auto":
-            found = ts.open(spec, read=True, context=CONTEXT).result()
+            found = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
             spec["driver"] = found.spec().to_json()["driver"]
         # What was cached since opening is trusted: no look at the disk for each read.
         spec["recheck_cached_data"] = "open"
-        array = ts.open(spec, read=True, context=CONTEXT).result()
+        array = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
     except (ValueError, TypeError, OSError) as error:
         raise _unopened(where, error) from error
     attributes = _check_array(array, where)
     if attributes:  # ours are written whole: a chunk that is not there is damage, not zeros
         spec["fill_missing_data_reads"] = False
-        array = ts.open(spec, read=True, context=CONTEXT).result()
+        array = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
     return bands_last(array), attributes
 
 
 def _unopened(where: str, error: Exception) -> Exception:
-    reason = reason_of(error)
+    reason = tensorstore_reason(error)
     if is_unreachable(error):
         return ConnectionError(
             f"{where} does not answer, however often it is asked; check the address and the "
             f"connection ({reason})"
         )
     if "Failed to detect format" in reason:
-        reason = f"there is no {', '.join(FORMATS)}"
-    return ValueError(f"{where} does not open as a {NAMES} array: {reason}")
+        reason = f"there is no {', '.join(STORE_DRIVERS)}"
+    return ValueError(f"{where} does not open as a {STORE_FORMAT_NAMES} array: {reason}")
 
 
-def array_spec(where: str) -> dict[str, Any]:
+def zarr_array_spec(folder: str) -> dict[str, Any]:
     """Spec of a Zarr v3 array at a local path, for what writes one."""
-    return {"driver": "zarr3", "kvstore": {"driver": "file", "path": where}}
+    return {"driver": "zarr3", "kvstore": {"driver": "file", "path": folder}}
 
 
 def _check_array(array: ts.TensorStore, where: str) -> dict[str, Any]:
     stored = array.spec().to_json()
-    if stored["driver"] not in FORMATS.values():
+    if stored["driver"] not in STORE_DRIVERS.values():
         raise ValueError(f"{where} is a {stored['driver']} store; convert it to Zarr v3")
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
             f"{where} holds an array of shape {array.shape}; a cube is (H, W, C), three non-empty "
             "axes with the bands last"
         )
-    if array.dtype.name not in DTYPES:
-        raise ValueError(f"{where} holds {array.dtype.name}; a cube holds one of {DTYPES}")
+    if array.dtype.name not in CUBE_DTYPES:
+        raise ValueError(f"{where} holds {array.dtype.name}; a cube holds one of {CUBE_DTYPES}")
     attributes = stored["metadata"].get("attributes", {}).get("jaxhsi", {})
     if attributes.get("version", FORMAT_VERSION) > FORMAT_VERSION:
         raise ValueError(f"{where} was written by a later jaxhsi; update jaxhsi to read it")

@@ -12,15 +12,21 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Integer, UInt8
 
-from jaxhsi.data.formats.opening import reader_package
+from jaxhsi.data.formats.file_errors import import_reader_package
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.tiles import tiles
+from jaxhsi.data.tiles import split_into_tiles
 
-BLOCK = 256  # pixels; side of the blocks of a GeoTIFF, and rows of ENVI files written together
-CACHE_BYTES = 64 * 2**20  # of GDAL, which otherwise takes a share of the machine's memory
-INVALID = (0, 0, 0)  # black
-UNITS = {1.0: "Meters", 1000.0: "Km", 0.01: "cm", 0.001: "mm", 0.3048: "Feet"}  # by their metres
-UTM = ((32600, "North"), (32700, "South"))  # EPSG codes of WGS 84 / UTM, less the zone
+BLOCK_SIDE = 256  # pixels; side of the blocks of a GeoTIFF, and rows of ENVI files written together
+GDAL_CACHE_BYTES = 64 * 2**20  # of GDAL, which otherwise takes a share of the machine's memory
+INVALID_COLOUR = (0, 0, 0)  # black
+ENVI_UNIT_NAMES = {
+    1.0: "Meters",
+    1000.0: "Km",
+    0.01: "cm",
+    0.001: "mm",
+    0.3048: "Feet",
+}  # by their metres
+UTM_CODE_BASES = ((32600, "North"), (32700, "South"))  # EPSG codes of WGS 84 / UTM, less the zone
 
 
 class ClassMap(NamedTuple):
@@ -28,20 +34,20 @@ class ClassMap(NamedTuple):
 
     Attributes:
         shape: (H, W).
-        read: labels 0..k-1 of a window, -1 where a pixel is not valid.
-        names: of the labels.
-        colours: of the labels.
+        read_labels: labels 0..k-1 of a window, -1 where a pixel is not valid.
+        class_names: of the labels.
+        class_colours: of the labels.
         georeference: where the pixels lie, or None.
     """
 
     shape: tuple[int, int]
-    read: Callable[[slice, slice], Integer[np.ndarray, "h w"]]
-    names: tuple[str, ...]
-    colours: UInt8[np.ndarray, "k 3"]
+    read_labels: Callable[[slice, slice], Integer[np.ndarray, "h w"]]
+    class_names: tuple[str, ...]
+    class_colours: UInt8[np.ndarray, "k 3"]
     georeference: Georeference | None
 
 
-def write_geotiff(path: Path, classes: ClassMap) -> None:
+def write_geotiff(path: Path, class_map: ClassMap) -> None:
     """Write a tiled, compressed GeoTIFF with a colour table.
 
     The values are the labels, the largest of the type (255 or 65,535) is "no data". Names of the
@@ -51,43 +57,52 @@ def write_geotiff(path: Path, classes: ClassMap) -> None:
     Raises:
         ImportError: rasterio is not installed.
     """
-    rasterio = reader_package("rasterio", path, "a TIFF")
-    window = reader_package("rasterio.windows", path, "a TIFF").Window
+    rasterio = import_reader_package("rasterio", path, "a TIFF")
+    window = import_reader_package("rasterio.windows", path, "a TIFF").Window
 
-    kind = _smallest(len(classes.names))
+    kind = _smallest(len(class_map.class_names))
     no_data = np.iinfo(kind).max
     profile = {
-        **{"driver": "GTiff", "width": classes.shape[1], "height": classes.shape[0], "count": 1},
+        **{
+            "driver": "GTiff",
+            "width": class_map.shape[1],
+            "height": class_map.shape[0],
+            "count": 1,
+        },
         **{
             "dtype": kind.name,
             "nodata": int(no_data),
             "compress": "deflate",
             "bigtiff": "IF_SAFER",
         },
-        **{"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK},
+        **{"tiled": True, "blockxsize": BLOCK_SIDE, "blockysize": BLOCK_SIDE},
     }
-    where = classes.georeference
+    where = class_map.georeference
     if where is not None:
         profile["transform"] = rasterio.Affine(*where.transform)
         profile["crs"] = rasterio.CRS.from_user_input(where.crs) if where.crs else None
-    table = {i: (*colour, 255) for i, colour in enumerate(classes.colours.tolist())}
+    table = {i: (*colour, 255) for i, colour in enumerate(class_map.class_colours.tolist())}
     with (
         _whole(path) as partial,
-        rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+        rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
         warnings.catch_warnings(),
     ):
         # Pictures from a bench have no place on the ground; nothing is wrong with them.
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with rasterio.open(partial, "w", **profile) as file:
-            file.write_colormap(1, table | {int(no_data): (*INVALID, 0)})
-            file.update_tags(1, **{f"CLASS_{i}": name for i, name in enumerate(classes.names)})
-            for y0, x0, height, width in tiles(classes.shape, (BLOCK, BLOCK)):
-                labels = classes.read(slice(y0, y0 + height), slice(x0, x0 + width))
+            file.write_colormap(1, table | {int(no_data): (*INVALID_COLOUR, 0)})
+            file.update_tags(
+                1, **{f"CLASS_{i}": name for i, name in enumerate(class_map.class_names)}
+            )
+            for y0, x0, height, width in split_into_tiles(
+                class_map.shape, (BLOCK_SIDE, BLOCK_SIDE)
+            ):
+                labels = class_map.read_labels(slice(y0, y0 + height), slice(x0, x0 + width))
                 values = np.where(labels < 0, np.int64(no_data), labels).astype(kind)
                 file.write(values, 1, window=window(x0, y0, width, height))
 
 
-def write_envi(path: Path, classes: ClassMap) -> None:
+def write_envi_classification(path: Path, class_map: ClassMap) -> None:
     """Write an ENVI classification file: the data at `path`, and `<stem>.hdr` beside it.
 
     As ENVI has it, class 0 is "Unclassified" (pixels that are not valid), and label k is class
@@ -97,40 +112,40 @@ def write_envi(path: Path, classes: ClassMap) -> None:
         ImportError: spectral is not installed, or rasterio where it has to write out the
             coordinate reference system.
     """
-    envi = reader_package("spectral.io.envi", path, "an ENVI")
-    height, width = classes.shape
-    kind = _smallest(len(classes.names)).newbyteorder("<")
-    colours = [*INVALID, *classes.colours.ravel().tolist()]
+    envi = import_reader_package("spectral.io.envi", path, "an ENVI")
+    height, width = class_map.shape
+    kind = _smallest(len(class_map.class_names)).newbyteorder("<")
+    colours = [*INVALID_COLOUR, *class_map.class_colours.ravel().tolist()]
     header = {
         "description": "labels written by jaxhsi",
         **{"samples": width, "lines": height, "bands": 1, "header offset": 0},
         **{"file type": "ENVI Classification", "data type": {1: 1, 2: 12}[kind.itemsize]},
-        **{"interleave": "bsq", "byte order": 0, "classes": len(classes.names) + 1},
+        **{"interleave": "bsq", "byte order": 0, "classes": len(class_map.class_names) + 1},
         "class lookup": colours,
-        "class names": ["Unclassified", *map(_plain, classes.names)],
-        **envi_map_fields(classes.georeference, path),
+        "class names": ["Unclassified", *map(_plain, class_map.class_names)],
+        **envi_map_fields(class_map.georeference, path),
     }
     with _whole(path.with_suffix(".hdr")) as partial_header, _whole(path) as partial:
         with partial.open("wb") as file:
-            for y0, x0, rows, columns in tiles(classes.shape, (BLOCK, width)):
-                labels = classes.read(slice(y0, y0 + rows), slice(x0, x0 + columns))
+            for y0, x0, rows, columns in split_into_tiles(class_map.shape, (BLOCK_SIDE, width)):
+                labels = class_map.read_labels(slice(y0, y0 + rows), slice(x0, x0 + columns))
                 file.write((labels.astype(np.int32) + 1).astype(kind).tobytes())
         envi.write_envi_header(str(partial_header), header)
 
 
-def envi_map_fields(where: Georeference | None, path: Path) -> dict[str, list | str]:
+def envi_map_fields(georeference: Georeference | None, path: Path) -> dict[str, list | str]:
     """Header fields `map info` and `coordinate system string`, as far as they are known.
 
     A grid that is sheared, or whose pixels do not count from the north-west, has no `map info`;
     the log says so.
 
     Args:
-        where: of the map.
+        georeference: of the map.
         path: of the file, for messages.
     """
-    if where is None:
+    if georeference is None:
         return {}
-    a, b, c, d, e, f = where.transform
+    a, b, c, d, e, f = georeference.transform
     width, height, angle = math.hypot(a, b), math.hypot(d, e), math.atan2(b, a)
     turned = math.sin(angle) * height, -math.cos(angle) * height
     if not np.allclose((d, e), turned, rtol=1e-9, atol=1e-9 * height):
@@ -140,17 +155,19 @@ def envi_map_fields(where: Georeference | None, path: Path) -> dict[str, list | 
             path,
         )
         return {}
-    system = _utm(where.crs) or (
-        ["Geographic Lat/Lon"] if where.metres is None and where.crs else ["Arbitrary"]
+    system = _utm(georeference.crs) or (
+        ["Geographic Lat/Lon"]
+        if georeference.metres_per_unit is None and georeference.crs
+        else ["Arbitrary"]
     )
     info = [system[0], 1, 1, *(float(v) for v in (c, f, width, height)), *system[1:]]
-    if where.metres in UNITS:
-        info.append(f"units={UNITS[where.metres]}")
+    if georeference.metres_per_unit in ENVI_UNIT_NAMES:
+        info.append(f"units={ENVI_UNIT_NAMES[georeference.metres_per_unit]}")
     if angle:
         info.append(f"rotation={math.degrees(angle)!r}")
     fields: dict[str, list | str] = {"map info": "{" + ", ".join(map(str, info)) + "}"}
-    if where.crs is not None:
-        fields["coordinate system string"] = "{" + _wkt(where.crs, path) + "}"
+    if georeference.crs is not None:
+        fields["coordinate system string"] = "{" + _wkt(georeference.crs, path) + "}"
     return fields
 
 
@@ -159,7 +176,7 @@ def _utm(crs: str | None) -> list[str] | None:
     code = (crs or "").upper().removeprefix("EPSG:")
     if not code.isdigit():
         return None
-    for base, hemisphere in UTM:
+    for base, hemisphere in UTM_CODE_BASES:
         if 1 <= (zone := int(code) - base) <= 60:
             return ["UTM", str(zone), hemisphere, "WGS-84"]
     return None
@@ -169,7 +186,7 @@ def _wkt(crs: str, path: Path) -> str:
     """In Esri's dialect, as ENVI writes it; text that is WKT already stays."""
     if "[" in crs:
         return crs
-    rasterio = reader_package("rasterio", path, f"a georeferenced ({crs})")
+    rasterio = import_reader_package("rasterio", path, f"a georeferenced ({crs})")
     return rasterio.CRS.from_user_input(crs).to_wkt(version="WKT1_ESRI")
 
 

@@ -12,20 +12,20 @@ class Georeference:
         crs: WKT or an authority code such as "EPSG:32633"; None where only the size is known.
         transform: (a, b, c, d, e, f) with x = a column + b row + c and y = d column + e row + f,
             both of the upper left corner of a pixel: rasterio's order.
-        metres: length of one unit of the system in metres; None where it is an angle or unknown.
+        metres_per_unit: length of one unit of the system in metres; None where it is an angle or unknown.
     """
 
     crs: str | None
     transform: tuple[float, float, float, float, float, float]
-    metres: float | None = None
+    metres_per_unit: float | None = None
 
     @property
     def pixel_area(self) -> float | None:
         """Area of a pixel in square metres, |a e - b d| metres^2, or None where unknown."""
-        if self.metres is None:
+        if self.metres_per_unit is None:
             return None
         a, b, _, d, e, _ = self.transform
-        return abs(a * e - b * d) * self.metres**2
+        return abs(a * e - b * d) * self.metres_per_unit**2
 
     def to_json(self) -> dict[str, Any]:
         """For a store's attributes."""

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.manifest import check_bands, manifest
+from jaxhsi.data.manifest import check_band_counts, manifest
 from jaxhsi.data.memory_cube import cube_from_array
-from jaxhsi.data.open import open_sources
+from jaxhsi.data.open import open_cubes
 
 GivenCubes = Any
 """A cube or a sequence of cubes: arrays (H, W, C), paths, URLs or open cubes."""
@@ -24,7 +24,7 @@ def open_given_cubes(
     Args:
         given_cubes: one or a sequence of them.
         required_bands: number of bands that the cubes must have, by what asks for it.
-        **reading_options: how files are read, see :func:`jaxhsi.data.open.open_sources`.
+        **reading_options: how files are read, see :func:`jaxhsi.data.open.open_cubes`.
 
     Raises:
         ValueError: no cube, equal names, or cubes that cannot be used together.
@@ -37,7 +37,7 @@ def open_given_cubes(
         if isinstance(each, Cube):
             opened.append(each)
         elif isinstance(each, str | Path):
-            opened.extend(open_sources(each, **reading_options))
+            opened.extend(open_cubes(each, **reading_options))
         else:
             name = "array" if is_single_cube(given_cubes) else f"array-{index}"
             opened.append(cube_from_array(each, name))
@@ -47,7 +47,7 @@ def open_given_cubes(
             "cubes need different names, by which labels are named; several are called "
             f"{', '.join(repeated_names)}"
         )
-    check_bands(dict(required_bands or {}) | {cube.url: cube.shape[2] for cube in opened})
+    check_band_counts(dict(required_bands or {}) | {cube.url: cube.shape[2] for cube in opened})
     manifest(opened, tolerance=reading_options.get("tolerance"))
     return tuple(opened)
 

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.statistics import known_statistics
+from jaxhsi.data.statistics import stored_statistics
 
-ONE_BAND = 1.0  # nm that the wavelengths of single bands, which have no spacing, may differ by
+SINGLE_BAND_TOLERANCE = (
+    1.0  # nm that the wavelengths of single bands, which have no spacing, may differ by
+)
 
 
-class Row(NamedTuple):
+class ManifestRow(NamedTuple):
     """What is known of a cube without reading its values.
 
     Attributes:
@@ -41,8 +43,8 @@ class Row(NamedTuple):
 
 
 def manifest(
-    cubes: Sequence[Cube], *, tolerance: float | None = None, cache: Path | None = None
-) -> tuple[Row, ...]:
+    cubes: Sequence[Cube], *, tolerance: float | None = None, cache_folder: Path | None = None
+) -> tuple[ManifestRow, ...]:
     """Look at the cubes of a data set, and refuse those that cannot be used together.
 
     They must have the same number of bands, and the wavelengths of each band must agree, where
@@ -52,14 +54,14 @@ def manifest(
         cubes: at least one.
         tolerance: nm by which the wavelengths of a band may differ; by default half of the
             smallest distance between two bands of the first cube that knows its wavelengths.
-        cache: folder where statistics are kept, `default_cache()` if None.
+        cache_folder: folder where statistics are kept, `default_cache()` if None.
 
     Raises:
         ValueError: other bands or wavelengths, or a cube known to have no valid pixel.
     """
-    rows = tuple(_row(cube, cache) for cube in cubes)
-    check_bands({row.url: row.bands for row in rows})
-    check_wavelengths({cube.url: cube.wavelengths for cube in cubes}, tolerance)
+    rows = tuple(_row(cube, cache_folder) for cube in cubes)
+    check_band_counts({row.url: row.bands for row in rows})
+    check_wavelengths_agree({cube.url: cube.wavelengths for cube in cubes}, tolerance)
     for row in rows:
         if row.masked_share == 1.0:
             raise ValueError(
@@ -76,14 +78,14 @@ def manifest(
 
 
 def manifest_json(
-    cubes: Sequence[Cube], *, tolerance: float | None = None, cache: Path | None = None
+    cubes: Sequence[Cube], *, tolerance: float | None = None, cache_folder: Path | None = None
 ) -> dict[str, Any]:
     """The manifest for a run's folder: bands, their wavelengths, and a dictionary for each cube.
 
     Raises:
         ValueError: as `manifest`.
     """
-    rows = manifest(cubes, tolerance=tolerance, cache=cache)
+    rows = manifest(cubes, tolerance=tolerance, cache_folder=cache_folder)
     known = next((cube.wavelengths for cube in cubes if cube.wavelengths is not None), None)
     return {
         "bands": rows[0].bands,
@@ -92,22 +94,22 @@ def manifest_json(
     }
 
 
-def check_bands(bands: dict[Any, int]) -> None:
+def check_band_counts(band_counts: dict[Any, int]) -> None:
     """Refuse cubes of unequal numbers of bands, given by what names them.
 
     Raises:
         ValueError: names the first cube and one that differs.
     """
-    first, *others = bands
+    first, *others = band_counts
     for source in others:
-        if bands[source] != bands[first]:
+        if band_counts[source] != band_counts[first]:
             raise ValueError(
-                f"all cubes need the same bands, but {first} has {bands[first]} and {source} has "
-                f"{bands[source]}; keep the cubes of one sensor in a folder, or check --layout"
+                f"all cubes need the same bands, but {first} has {band_counts[first]} and {source} has "
+                f"{band_counts[source]}; keep the cubes of one sensor in a folder, or check --layout"
             )
 
 
-def check_wavelengths(
+def check_wavelengths_agree(
     wavelengths: dict[Any, np.ndarray | None], tolerance: float | None = None
 ) -> None:
     """Refuse cubes of as many bands at other wavelengths, given by what names them.
@@ -131,7 +133,7 @@ def check_wavelengths(
     first, *others = known
     if tolerance is None:
         steps = np.abs(np.diff(known[first]))
-        tolerance = float(steps.min()) / 2 if len(steps) else ONE_BAND
+        tolerance = float(steps.min()) / 2 if len(steps) else SINGLE_BAND_TOLERANCE
     for source in others:
         apart = np.abs(known[source] - known[first])
         if (apart > tolerance).any():
@@ -144,10 +146,10 @@ def check_wavelengths(
             )
 
 
-def _row(cube: Cube, cache: Path | None) -> Row:
-    statistics = known_statistics(cube, cache)
+def _row(cube: Cube, cache: Path | None) -> ManifestRow:
+    statistics = stored_statistics(cube, cache)
     waves = cube.wavelengths
-    return Row(
+    return ManifestRow(
         name=cube.name,
         url=cube.url,
         size=cube.shape[:2],

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from jaxhsi.data.cube import DTYPES, Cube
+from jaxhsi.data.cube import CUBE_DTYPES, Cube
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.statistics import statistics_of
+from jaxhsi.data.statistics import cube_statistics
 from jaxhsi.data.windows import Window, read_window
 
 
@@ -44,8 +44,8 @@ def cube_from_array(
             f"{name} has shape {array.shape}; a cube is (H, W, C), three non-empty axes with the "
             "bands last. Give several cubes as a list"
         )
-    if array.dtype.name not in DTYPES:
-        raise ValueError(f"{name} holds {array.dtype.name}; a cube holds one of {DTYPES}")
+    if array.dtype.name not in CUBE_DTYPES:
+        raise ValueError(f"{name} holds {array.dtype.name}; a cube holds one of {CUBE_DTYPES}")
     if wavelengths is not None and len(wavelengths) != array.shape[2]:
         raise ValueError(f"{name} has {array.shape[2]} bands, but {len(wavelengths)} wavelengths")
     fields = {
@@ -59,10 +59,10 @@ def cube_from_array(
     }
     # The statistics are part of the cube: those of cubes on disk are cached by their path, and
     # an array has none.
-    statistics = statistics_of(Cube(**fields), _read_uncached)
+    statistics = cube_statistics(Cube(**fields), _read_uncached)
     return Cube(**fields, statistics=statistics.to_json())
 
 
 def _read_uncached(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
-    """As `read_window`; `statistics_of` caches nothing that another reader than that gives."""
+    """As `read_window`; `cube_statistics` caches nothing that another reader than that gives."""
     return read_window(cube, y0, x0, height, width)

@@ -11,52 +11,52 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxhsi.data.cache import default_cache, fingerprint
+from jaxhsi.data.cache import default_cache_folder, fingerprint
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.read_ahead import read_ahead
-from jaxhsi.data.tiles import tiles
-from jaxhsi.data.windows import Reader, read_window
+from jaxhsi.data.tiles import split_into_tiles
+from jaxhsi.data.windows import WindowReader, read_window
 
-VERSION = 1  # raised when what is measured changes, so that old results are not reused
-BLOCK = 2**16  # values that are taken into float64 at a time, within the cache of a core
-TILE = (64, 64)
-AT_ONCE = 4  # tiles read while one is measured
+STATISTICS_VERSION = 1  # raised when what is measured changes, so that old results are not reused
+BLOCK_VALUES = 2**16  # values that are taken into float64 at a time, within the cache of a core
+TILE_SHAPE = (64, 64)
+TILES_AHEAD = 4  # tiles read while one is measured
 
 
 @dataclass(frozen=True, eq=False)
-class Statistics:
+class BandStatistics:
     """What the valid pixels of a cube are like, band by band.
 
     Attributes:
-        pixels: all pixels.
-        valid: how many of them miss no band.
+        num_pixels: all pixels.
+        num_valid: how many of them miss no band.
         mean: of the valid pixels, (C,); NaN where there is none.
-        deviation: unbiased, (C,); 0 where there is a single pixel, NaN where there is none.
-        low: smallest value, (C,); NaN where there is none.
-        high: largest value, (C,); likewise.
+        standard_deviation: unbiased, (C,); 0 where there is a single pixel, NaN where there is none.
+        minimum: smallest value, (C,); NaN where there is none.
+        maximum: largest value, (C,); likewise.
     """
 
-    pixels: int
-    valid: int
+    num_pixels: int
+    num_valid: int
     mean: Float[np.ndarray, " c"]
-    deviation: Float[np.ndarray, " c"]
-    low: Float[np.ndarray, " c"]
-    high: Float[np.ndarray, " c"]
+    standard_deviation: Float[np.ndarray, " c"]
+    minimum: Float[np.ndarray, " c"]
+    maximum: Float[np.ndarray, " c"]
 
     @property
     def valid_share(self) -> float:
         """Valid pixels of all pixels, 0 to 1."""
-        return self.valid / self.pixels
+        return self.num_valid / self.num_pixels
 
     def to_json(self) -> dict[str, Any]:
         """For a store's attributes or a file; exact, as JSON keeps every digit of a float64."""
         bands = ("mean", "deviation", "low", "high")
-        return {"pixels": self.pixels, "valid": self.valid} | {
-            name: getattr(self, name).tolist() if self.valid else None for name in bands
+        return {"pixels": self.num_pixels, "valid": self.num_valid} | {
+            name: getattr(self, name).tolist() if self.num_valid else None for name in bands
         }
 
     @staticmethod
-    def from_json(stored: dict[str, Any], bands: int) -> "Statistics":
+    def from_json(stored: dict[str, Any], bands: int) -> "BandStatistics":
         """From what `to_json` gave.
 
         Raises:
@@ -69,46 +69,46 @@ class Statistics:
             if vector.shape != (bands,):
                 raise ValueError(f"{name} holds {vector.size} values for {bands} bands")
             vectors[name] = vector
-        return Statistics(int(stored["pixels"]), int(stored["valid"]), **vectors)
+        return BandStatistics(int(stored["pixels"]), int(stored["valid"]), **vectors)
 
 
-class Running:
-    """Gathers `Statistics` block by block, in any order, in memory of a few vectors.
+class RunningStatistics:
+    """Gathers `BandStatistics` block by block, in any order, in memory of a few vectors.
 
     Means and sums of squares are merged in float64 after Chan, Golub and LeVeque (1979), "Updating
     formulae and a pairwise algorithm for computing sample variances": no digits are lost where
     the mean is large beside the deviation.
     """
 
-    def __init__(self, bands: int):
+    def __init__(self, num_bands: int):
         """Begin with no pixel."""
         self._count = 0
-        self._mean, self._squares = np.zeros(bands), np.zeros(bands)
-        self._low, self._high = np.full(bands, np.inf), np.full(bands, -np.inf)
+        self._mean, self._squares = np.zeros(num_bands), np.zeros(num_bands)
+        self._low, self._high = np.full(num_bands, np.inf), np.full(num_bands, -np.inf)
 
     def add(self, values: Shaped[np.ndarray, "n c"]) -> None:
         """Take in valid spectra, of any real type; none at all changes nothing."""
-        rows = max(1, BLOCK // max(1, values.shape[1]))
+        rows = max(1, BLOCK_VALUES // max(1, values.shape[1]))
         for start in range(0, len(values), rows):
             fresh = values[start : start + rows].astype(np.float64)
             mean = fresh.mean(0)
             squares = np.square(fresh - mean).sum(0)
             self._merge(len(fresh), mean, squares, fresh.min(0), fresh.max(0))
 
-    def merge(self, other: "Running") -> None:
+    def merge(self, other: "RunningStatistics") -> None:
         """Take in what another one has gathered of other pixels."""
         if other._count:
             self._merge(other._count, other._mean, other._squares, other._low, other._high)
 
-    def state(self) -> dict[str, Any]:
+    def state_to_json(self) -> dict[str, Any]:
         """All that was gathered, for a file of JSON; exact."""
         vectors = (self._mean, self._squares, self._low, self._high)
         return {"count": self._count, "vectors": [vector.tolist() for vector in vectors]}
 
     @staticmethod
-    def from_state(state: dict[str, Any]) -> "Running":
-        """Go on from what `state` gave."""
-        running = Running(len(state["vectors"][0]))
+    def from_state_json(state: dict[str, Any]) -> "RunningStatistics":
+        """Go on from what `state_to_json` gave."""
+        running = RunningStatistics(len(state["vectors"][0]))
         running._count = state["count"]
         vectors = (np.array(vector) for vector in state["vectors"])
         running._mean, running._squares, running._low, running._high = vectors
@@ -120,19 +120,21 @@ class Running:
         self._mean, self._count = self._mean + shift * count / total, total
         self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
 
-    def result(self, pixels: int) -> Statistics:
+    def result(self, num_pixels: int) -> BandStatistics:
         """The statistics of what was taken in.
 
         Args:
-            pixels: all of the cube, those without a valid spectrum too.
+            num_pixels: all of the cube, those without a valid spectrum too.
         """
         if not self._count:
-            return Statistics(pixels, 0, *np.full((4, len(self._mean)), np.nan))
+            return BandStatistics(num_pixels, 0, *np.full((4, len(self._mean)), np.nan))
         deviation = np.sqrt(self._squares / max(self._count - 1, 1))
-        return Statistics(pixels, self._count, self._mean, deviation, self._low, self._high)
+        return BandStatistics(num_pixels, self._count, self._mean, deviation, self._low, self._high)
 
 
-def statistics_of(cube: Cube, read: Reader = read_window, cache: Path | None = None) -> Statistics:
+def cube_statistics(
+    cube: Cube, read_window_fn: WindowReader = read_window, cache_folder: Path | None = None
+) -> BandStatistics:
     """Statistics of a cube: those that its store keeps, else measured by one pass over it.
 
     What was measured is kept in the cache under a fingerprint of the store, so that one pass is
@@ -140,29 +142,29 @@ def statistics_of(cube: Cube, read: Reader = read_window, cache: Path | None = N
 
     Args:
         cube: to measure.
-        read: how windows are read; what another reader than `read_window` gives is measured each
+        read_window_fn: how windows are read; what another reader than `read_window` gives is measured each
             time, as nothing is known of it.
-        cache: folder for the results, `default_cache()` if None.
+        cache_folder: folder for the results, `default_cache_folder()` if None.
 
     Raises:
         ValueError: a window cannot be read.
     """
-    if read is not read_window:
-        return _measure(cube, read)
-    known = known_statistics(cube, cache)
+    if read_window_fn is not read_window:
+        return _measure(cube, read_window_fn)
+    known = stored_statistics(cube, cache_folder)
     if known is None:
-        known = _measure(cube, read)
-        _keep(known, _cached(cube, cache))
+        known = _measure(cube, read_window_fn)
+        _keep(known, _cached(cube, cache_folder))
     return known
 
 
-def known_statistics(cube: Cube, cache: Path | None = None) -> Statistics | None:
+def stored_statistics(cube: Cube, cache_folder: Path | None = None) -> BandStatistics | None:
     """Statistics that the store or the cache holds already, else None: no pass over the cube."""
     bands = cube.shape[2]
     try:
         if cube.statistics is not None:
-            return Statistics.from_json(cube.statistics, bands)
-        return Statistics.from_json(json.loads(_cached(cube, cache).read_text()), bands)
+            return BandStatistics.from_json(cube.statistics, bands)
+        return BandStatistics.from_json(json.loads(_cached(cube, cache_folder).read_text()), bands)
     except OSError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -171,20 +173,20 @@ def known_statistics(cube: Cube, cache: Path | None = None) -> Statistics | None
         return None
 
 
-def _measure(cube: Cube, read: Reader) -> Statistics:
-    running = Running(cube.shape[2])
-    places = tiles(cube.shape[:2], TILE)
-    for values, valid in read_ahead(lambda t: read(cube, *t), places, AT_ONCE, AT_ONCE):
+def _measure(cube: Cube, read: WindowReader) -> BandStatistics:
+    running = RunningStatistics(cube.shape[2])
+    places = split_into_tiles(cube.shape[:2], TILE_SHAPE)
+    for values, valid in read_ahead(lambda t: read(cube, *t), places, TILES_AHEAD, TILES_AHEAD):
         running.add(values[valid])
     return running.result(cube.shape[0] * cube.shape[1])
 
 
 def _cached(cube: Cube, cache: Path | None) -> Path:
-    folder = default_cache() if cache is None else Path(cache)
+    folder = default_cache_folder() if cache is None else Path(cache)
     return folder / "statistics" / f"{_store_fingerprint(cube)}.json"
 
 
-def _keep(statistics: Statistics, path: Path) -> None:
+def _keep(statistics: BandStatistics, path: Path) -> None:
     """Write a file that is whole or absent; a cache that cannot be written is no reason to stop."""
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
@@ -205,7 +207,7 @@ def _store_fingerprint(cube: Cube) -> str:
         height, width, _ = cube.shape
         places = ((0, 0), (height // 2, width // 2), (height - 1, width - 1))
         state = tuple(cube.array[place].read().result().tobytes() for place in places)
-    return fingerprint((VERSION, cube.url, cube.no_data, metadata, state))
+    return fingerprint((STATISTICS_VERSION, cube.url, cube.no_data, metadata, state))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int, int]]:

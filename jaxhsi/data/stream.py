@@ -8,24 +8,24 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.statistics import statistics_of
-from jaxhsi.data.tiles import tiles
-from jaxhsi.data.windows import Reader, Window, read_window
+from jaxhsi.data.statistics import cube_statistics
+from jaxhsi.data.tiles import split_into_tiles
+from jaxhsi.data.windows import Window, WindowReader, read_window
 
-_FOREVER = 2**40  # windows in a stream: more than any run takes
-_TRIES = 64  # draws for a window that shows anything at all
-_EMPTY_TILES = 16  # times as many tiles may be looked into where most hold nothing
+_STREAM_LENGTH = 2**40  # windows in a stream: more than any run takes
+_MAX_DRAWS = 64  # draws for a window that shows anything at all
+_MAX_TILES_FACTOR = 16  # times as many tiles may be looked into where most hold nothing
 
 
 def window_stream(
     cubes: Sequence[Cube],
-    size: int,
-    batch: int,
+    window_size: int,
+    batch_size: int,
     seed: int,
     *,
-    read: Reader = read_window,
-    threads: int = 4,
-    ahead: int = 8,
+    read_window_fn: WindowReader = read_window,
+    num_threads: int = 4,
+    prefetch_windows: int = 8,
 ) -> grain.DatasetIterator:
     """Endless batches of square windows, each of a random cube about a random pixel of it.
 
@@ -38,12 +38,12 @@ def window_stream(
 
     Args:
         cubes: all with the same bands.
-        size: side of a window in pixels.
-        batch: windows of a batch.
+        window_size: side of a window in pixels.
+        batch_size: windows of a batch.
         seed: of the draws.
-        read: how a window is read.
-        threads: that read concurrently.
-        ahead: windows read before they are asked for; bounds the memory.
+        read_window_fn: how a window is read.
+        num_threads: that read concurrently.
+        prefetch_windows: windows read before they are asked for; bounds the memory.
 
     Returns:
         Iterator over ``(values (b, h, w, c), valid (b, h, w))``.
@@ -51,46 +51,50 @@ def window_stream(
     areas = np.array([cube.shape[0] * cube.shape[1] for cube in cubes], float)
 
     def draw(_: int, rng: np.random.Generator) -> Window:
-        for _ in range(_TRIES):
+        for _ in range(_MAX_DRAWS):
             cube = cubes[rng.choice(len(cubes), p=areas / areas.sum())]
             y, x = rng.integers(cube.shape[0]), rng.integers(cube.shape[1])
-            window = read(cube, int(y) - size // 2, int(x) - size // 2, size, size)
+            window = read_window_fn(
+                cube, int(y) - window_size // 2, int(x) - window_size // 2, window_size, window_size
+            )
             if window[1].any():
                 break
         return window
 
-    stream = grain.MapDataset.range(_FOREVER).seed(seed).random_map(draw)
-    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(ahead, batch))
-    return iter(stream.to_iter_dataset(options).batch(batch))
+    stream = grain.MapDataset.range(_STREAM_LENGTH).seed(seed).random_map(draw)
+    options = grain.ReadOptions(
+        num_threads=num_threads, prefetch_buffer_size=max(prefetch_windows, batch_size)
+    )
+    return iter(stream.to_iter_dataset(options).batch(batch_size))
 
 
-class Sample(NamedTuple):
+class SpectraSample(NamedTuple):
     """Spectra drawn uniformly over a data set, and what was seen on the way.
 
     Attributes:
         spectra: (n, c), valid ones alone, in random order.
-        seen: pixels read.
-        invalid: how many of them were not valid.
+        num_read: pixels read.
+        num_invalid: how many of them were not valid.
     """
 
     spectra: Float32[np.ndarray, "n c"]
-    seen: int
-    invalid: int
+    num_read: int
+    num_invalid: int
 
 
 def sample_spectra(
     cubes: Sequence[Cube],
-    count: int,
+    num_spectra: int,
     seed: int,
     *,
-    read: Reader = read_window,
-    tile: int = 64,
-    most_tiles: int = 256,
-) -> Sample:
-    """Draw ``count`` valid spectra (fewer where there are fewer) by one pass over tiles.
+    read_window_fn: WindowReader = read_window,
+    tile_side: int = 64,
+    max_tiles: int = 256,
+) -> SpectraSample:
+    """Draw ``num_spectra`` valid spectra (fewer where there are fewer) by one pass over tiles.
 
     Every pixel gets a random number, and those with the smallest are kept: a uniform sample
-    without replacement in memory that does not grow with the cubes. At most ``most_tiles`` tiles
+    without replacement in memory that does not grow with the cubes. At most ``max_tiles`` tiles
     with valid pixels are used, themselves drawn at random, so that a start takes seconds on a cube
     of any size; 16 times as many are looked into before a cube that is almost empty is given up.
 
@@ -98,20 +102,24 @@ def sample_spectra(
         ValueError: no valid pixel was found.
     """
     rng = np.random.default_rng(seed)
-    places = [(cube, t) for cube in cubes for t in tiles(cube.shape[:2], (tile, tile))]
+    places = [
+        (cube, t)
+        for cube in cubes
+        for t in split_into_tiles(cube.shape[:2], (tile_side, tile_side))
+    ]
     kept, tickets = np.zeros((0, cubes[0].shape[2]), np.float32), np.zeros(0)
     seen, valid_seen, used = 0, 0, 0
-    for i in rng.permutation(len(places))[: _EMPTY_TILES * most_tiles]:
+    for i in rng.permutation(len(places))[: _MAX_TILES_FACTOR * max_tiles]:
         cube, place = places[i]
-        values, valid = read(cube, *place)
+        values, valid = read_window_fn(cube, *place)
         fresh = values[valid]
         kept = np.concatenate([kept, fresh])
         tickets = np.concatenate([tickets, rng.random(len(fresh))])
-        best = np.argsort(tickets)[:count]
+        best = np.argsort(tickets)[:num_spectra]
         kept, tickets = kept[best], tickets[best]
         seen, valid_seen = seen + valid.size, valid_seen + len(fresh)
         used += len(fresh) > 0
-        if used == most_tiles:
+        if used == max_tiles:
             break
     if not valid_seen:
         names = ", ".join(cube.url for cube in cubes)
@@ -119,29 +127,31 @@ def sample_spectra(
             f"no valid pixel among {seen} read from {names}: every one holds NaN, an infinity or "
             "the no-data value; check the file and its no-data value"
         )
-    return Sample(kept, seen, seen - valid_seen)
+    return SpectraSample(kept, seen, seen - valid_seen)
 
 
-def standardised(cubes: Sequence[Cube], read: Reader = read_window) -> Reader:
+def standardised_reader(
+    cubes: Sequence[Cube], read_window_fn: WindowReader = read_window
+) -> WindowReader:
     """A reader that standardises every band over its own cube, as upstream does.
 
     (x - mean) / (deviation + 1e-6), both over the valid pixels of the cube, from
-    `statistics.statistics_of` (upstream ``normalize_cube``). A cube that was not named is measured
+    `statistics.cube_statistics` (upstream ``normalize_cube``). A cube that was not named is measured
     when it is first read.
     """
-    moments = {cube.url: _moments(cube, read) for cube in cubes}
+    moments = {cube.url: _moments(cube, read_window_fn) for cube in cubes}
 
     def reader(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
         if cube.url not in moments:
-            moments[cube.url] = _moments(cube, read)
+            moments[cube.url] = _moments(cube, read_window_fn)
         mean, deviation = moments[cube.url]
-        values, valid = read(cube, y0, x0, height, width)
+        values, valid = read_window_fn(cube, y0, x0, height, width)
         scaled = (values - mean) / (deviation + 1e-6)
         return np.where(valid[..., None], scaled, 0).astype(np.float32), valid
 
     return reader
 
 
-def _moments(cube: Cube, read: Reader) -> tuple[np.ndarray, np.ndarray]:
-    found = statistics_of(cube, read)
-    return found.mean.astype(np.float32), found.deviation.astype(np.float32)
+def _moments(cube: Cube, read: WindowReader) -> tuple[np.ndarray, np.ndarray]:
+    found = cube_statistics(cube, read)
+    return found.mean.astype(np.float32), found.standard_deviation.astype(np.float32)

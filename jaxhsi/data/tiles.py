@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-Size = tuple[int, int]
+PlaneShape = tuple[int, int]
 
 
 class Tile(NamedTuple):
@@ -24,21 +24,28 @@ class Tile(NamedTuple):
         return self._replace(y0=self.y0 - outer.y0, x0=self.x0 - outer.x0).slices
 
 
-def tiles(plane: Size, size: Size) -> Iterator[Tile]:
+def split_into_tiles(plane_shape: PlaneShape, tile_shape: PlaneShape) -> Iterator[Tile]:
     """Cut a plane into tiles, row by row; the last of a row or column may be smaller."""
-    for y0 in range(0, plane[0], size[0]):
-        for x0 in range(0, plane[1], size[1]):
-            yield Tile(y0, x0, min(size[0], plane[0] - y0), min(size[1], plane[1] - x0))
+    for y0 in range(0, plane_shape[0], tile_shape[0]):
+        for x0 in range(0, plane_shape[1], tile_shape[1]):
+            yield Tile(
+                y0,
+                x0,
+                min(tile_shape[0], plane_shape[0] - y0),
+                min(tile_shape[1], plane_shape[1] - x0),
+            )
 
 
-def with_halo(tile: Tile, plane: Size, size: Size, halo: int) -> Tile:
+def tile_with_halo(tile: Tile, plane_shape: PlaneShape, tile_shape: PlaneShape, halo: int) -> Tile:
     """What to read for a tile: its halo as well, moved inside where that leaves the plane.
 
     Each edge of the result is an edge of the plane or at least ``halo`` pixels away from the
     tile: a network that pads its input sees the same padding as on the whole plane. All tiles of
     a plane get one shape, so that a compiled function serves them all.
     """
-    height, width = (min(n + 2 * halo, full) for n, full in zip(size, plane, strict=True))
-    y0 = min(max(tile.y0 - halo, 0), plane[0] - height)
-    x0 = min(max(tile.x0 - halo, 0), plane[1] - width)
+    height, width = (
+        min(n + 2 * halo, full) for n, full in zip(tile_shape, plane_shape, strict=True)
+    )
+    y0 = min(max(tile.y0 - halo, 0), plane_shape[0] - height)
+    x0 = min(max(tile.x0 - halo, 0), plane_shape[1] - width)
     return Tile(y0, x0, height, width)

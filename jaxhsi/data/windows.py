@@ -6,30 +6,30 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.locations import is_unreachable, reason_of
+from jaxhsi.data.store_url import is_unreachable, tensorstore_reason
 
 Window = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
 """Spectra, and which of them are valid."""
 
-Reader = Callable[[Cube, int, int, int, int], Window]
+WindowReader = Callable[[Cube, int, int, int, int], Window]
 """Of the form of `read_window`."""
 
 
-def mirror(index: Int[np.ndarray, " n"], size: int) -> Int[np.ndarray, " n"]:
+def mirror_index(positions: Int[np.ndarray, " n"], length: int) -> Int[np.ndarray, " n"]:
     """Fold any integer positions into 0..size-1 by mirrors just outside of the edge pixels.
 
     The edge is repeated: ... 1 0 | 0 1 2 3 | 3 2 1 0 | 0 1 ... for size 4, as `numpy.pad` with
     mode "symmetric", at any distance. Windows about uniformly drawn pixels so show every pixel
     equally often, those at the border too.
     """
-    folded = index % (2 * size)
-    return np.minimum(folded, 2 * size - 1 - folded)
+    folded = positions % (2 * length)
+    return np.minimum(folded, 2 * length - 1 - folded)
 
 
 def read_window(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
     """Read the window [y0, y0 + height) x [x0, x0 + width) in one read of its bounding box.
 
-    Positions outside of the cube are filled by mirroring (see `mirror`): they hold real spectra
+    Positions outside of the cube are filled by mirroring (see `mirror_index`): they hold real spectra
     and are valid.
 
     Args:
@@ -50,8 +50,8 @@ def read_window(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window
     """
     if height < 1 or width < 1:
         raise ValueError(f"a window needs at least 1 x 1 pixel; got {height} x {width}")
-    rows = mirror(np.arange(y0, y0 + height), cube.shape[0])
-    columns = mirror(np.arange(x0, x0 + width), cube.shape[1])
+    rows = mirror_index(np.arange(y0, y0 + height), cube.shape[0])
+    columns = mirror_index(np.arange(x0, x0 + width), cube.shape[1])
     top, left = int(rows.min()), int(columns.min())
     bottom, right = int(rows.max()) + 1, int(columns.max()) + 1
     try:
@@ -60,7 +60,7 @@ def read_window(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window
         raise _unreadable(cube, (top, bottom), (left, right), error) from error
     if raw.shape[:2] != (height, width) or y0 != top or x0 != left:
         raw = raw[np.ix_(rows - top, columns - left)]
-    return masked(raw, cube.no_data)
+    return mask_missing(raw, cube.no_data)
 
 
 def _unreadable(
@@ -74,22 +74,22 @@ def _unreadable(
     if is_unreachable(error):
         return ConnectionError(
             f"{where}: the server gives no whole answer, however often it is asked; check the "
-            f"connection and run again ({reason_of(error)})"
+            f"connection and run again ({tensorstore_reason(error)})"
         )
     return ValueError(
         f"{where}, part of the store is missing or damaged; make or copy the cube again "
-        f"({reason_of(error)})"
+        f"({tensorstore_reason(error)})"
     )
 
 
-def masked(
-    raw: Shaped[np.ndarray, "*n c"], no_data: float | None
+def mask_missing(
+    stored_values: Shaped[np.ndarray, "*n c"], no_data: float | None
 ) -> tuple[Float32[np.ndarray, "*n c"], Bool[np.ndarray, "*n"]]:
     """Stored values as float32 with missing ones at 0, and the pixels that miss none."""
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, thus missing
-        values = np.ascontiguousarray(raw, np.float32)
+        values = np.ascontiguousarray(stored_values, np.float32)
         missing = ~np.isfinite(values)
         if no_data is not None:  # in the stored type: float32 merges neighbouring large integers
-            missing |= raw == no_data
+            missing |= stored_values == no_data
     values[missing] = 0.0
     return values, ~missing.any(axis=-1)

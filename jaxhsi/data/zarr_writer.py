@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from jaxhsi.data.cube import CONTEXT, DTYPES, FORMAT_VERSION, array_spec
+from jaxhsi.data.cube import CUBE_DTYPES, FORMAT_VERSION, TENSORSTORE_CONTEXT, zarr_array_spec
 from jaxhsi.data.georeference import Georeference
 
-CHUNK_SIDE, CHUNK_BYTES = 64, 3 * 2**19
-SHARD_BYTES = 64 * 2**20
+MAX_CHUNK_SIDE, MAX_CHUNK_BYTES = 64, 3 * 2**19
+MAX_SHARD_BYTES = 64 * 2**20
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def create_cube(
     wavelengths: Sequence[float] | np.ndarray | None = None,
     no_data: float | int | None = None,
     history: Sequence[str] = (),
-    chunks: tuple[int, int, int] | None = None,
+    chunk_shape: tuple[int, int, int] | None = None,
     georeference: Georeference | None = None,
     units: str | None = None,
 ) -> Iterator[ts.TensorStore]:
@@ -45,7 +45,7 @@ def create_cube(
         wavelengths: centre of each band in nm, (C,).
         no_data: value that marks a missing measurement; NaN and infinities need no mark.
         history: what was done to the data, oldest first.
-        chunks: stored block (h, w, c); by default up to 64 x 64 with all bands, within 1.5 MiB.
+        chunk_shape: stored block (h, w, c); by default up to 64 x 64 with all bands, within 1.5 MiB.
         georeference: where the pixels lie on the ground.
         units: of the values.
 
@@ -66,15 +66,15 @@ def create_cube(
         history=history,
         georeference=georeference,
         units=units,
-        chunks=chunks,
+        chunk_shape=chunk_shape,
     )
     partial = destination.with_name(
         f"{destination.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     )
     try:
-        array = open_partial(partial, metadata)
+        array = open_partial_array(partial, metadata)
         yield array
-        check_whole(partial, array)
+        check_all_chunks_written(partial, array)
         partial.rename(destination)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -91,18 +91,18 @@ def refuse_existing(destination: Path) -> None:
         raise FileExistsError(f"{destination} exists; delete it or choose another path")
 
 
-def open_partial(
-    folder: Path, metadata: dict[str, Any], context: ts.Context = CONTEXT
+def open_partial_array(
+    folder: Path, metadata: dict[str, Any], context: ts.Context = TENSORSTORE_CONTEXT
 ) -> ts.TensorStore:
     """The array in a folder, made with the metadata where it is not there yet."""
-    spec = array_spec(str(folder)) | {
+    spec = zarr_array_spec(str(folder)) | {
         "metadata": metadata,
         "store_data_equal_to_fill_value": True,
     }
     return ts.open(spec, open=True, create=True, context=context).result()
 
 
-def check_whole(folder: Path, array: ts.TensorStore) -> None:
+def check_all_chunks_written(folder: Path, array: ts.TensorStore) -> None:
     """Every file of values must be on disk: a part that was never written is not read as zeros.
 
     Raises:
@@ -128,12 +128,12 @@ def cube_metadata(
     history: Sequence[str] = (),
     georeference: Georeference | None = None,
     units: str | None = None,
-    chunks: tuple[int, int, int] | None = None,
-    shards: tuple[int, int, int] | None = None,
+    chunk_shape: tuple[int, int, int] | None = None,
+    shard_shape: tuple[int, int, int] | None = None,
 ) -> dict[str, Any]:
     """Zarr v3 metadata of a new cube; arguments as `create_cube`.
 
-    `shards` is the part (h, w, C) that one file holds, of whole blocks: these are read singly, but
+    `default_shard_shape` is the part (h, w, C) that one file holds, of whole blocks: these are read singly, but
     the file is written in one piece. By default each block is a file.
 
     Raises:
@@ -142,18 +142,18 @@ def cube_metadata(
     dtype = np.dtype(dtype)
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"a cube has shape (H, W, C), each at least 1; got {tuple(shape)}")
-    if dtype.name not in DTYPES:
-        raise ValueError(f"a cube holds one of {DTYPES}; got {dtype.name}")
-    chunk = list(chunks or block_shape(shape, dtype.itemsize))
+    if dtype.name not in CUBE_DTYPES:
+        raise ValueError(f"a cube holds one of {CUBE_DTYPES}; got {dtype.name}")
+    chunk = list(chunk_shape or default_chunk_shape(shape, dtype.itemsize))
     return {
         "shape": [int(size) for size in shape],
         "data_type": dtype.name,
         "dimension_names": ["y", "x", "band"],
         "chunk_grid": {
             "name": "regular",
-            "configuration": {"chunk_shape": list(shards or chunk)},
+            "configuration": {"chunk_shape": list(shard_shape or chunk)},
         },
-        "codecs": _codecs(dtype.itemsize, chunk if shards else None),
+        "codecs": _codecs(dtype.itemsize, chunk if shard_shape else None),
         "fill_value": 0,
         "attributes": {
             "jaxhsi": {
@@ -198,26 +198,26 @@ def _checked_wavelengths(wavelengths, bands: int) -> list[float] | None:
     return values.tolist()
 
 
-def block_shape(shape: Sequence[int], itemsize: int) -> tuple[int, int, int]:
+def default_chunk_shape(shape: Sequence[int], itemsize: int) -> tuple[int, int, int]:
     """Square blocks with all bands: a window reads whole spectra, and few needless pixels."""
-    side = CHUNK_SIDE
-    while side > 1 and side * side * shape[2] * itemsize > CHUNK_BYTES:
+    side = MAX_CHUNK_SIDE
+    while side > 1 and side * side * shape[2] * itemsize > MAX_CHUNK_BYTES:
         side //= 2
     return min(side, shape[0]), min(side, shape[1]), shape[2]
 
 
-def shard_shape(
-    shape: Sequence[int], block: tuple[int, int, int], pixel_bytes: int
+def default_shard_shape(
+    shape: Sequence[int], chunk_shape: tuple[int, int, int], bytes_per_pixel: int
 ) -> tuple[int, int, int]:
     """Whole blocks within 64 MiB: first as wide as the image, as files are read by lines.
 
     Args:
         shape: (H, W, C) of the cube.
-        block: (h, w, C) within the shard.
-        pixel_bytes: of a pixel in the store or in the file, the larger of the two.
+        chunk_shape: (h, w, C) within the shard.
+        bytes_per_pixel: of a pixel in the store or in the file, the larger of the two.
     """
-    most = max(1, SHARD_BYTES // (block[0] * block[1] * pixel_bytes))
-    columns = -(-shape[1] // block[1])
+    most = max(1, MAX_SHARD_BYTES // (chunk_shape[0] * chunk_shape[1] * bytes_per_pixel))
+    columns = -(-shape[1] // chunk_shape[1])
     wide = -(-columns // -(-columns // most))  # parts of even width
-    high = min(max(1, most // wide), -(-shape[0] // block[0]))
-    return high * block[0], wide * block[1], shape[2]
+    high = min(max(1, most // wide), -(-shape[0] // chunk_shape[0]))
+    return high * chunk_shape[0], wide * chunk_shape[1], shape[2]

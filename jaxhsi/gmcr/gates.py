@@ -10,6 +10,8 @@ from jaxtyping import Array, Float
 
 BETA, LOW, HIGH = 0.66, -0.1, 1.1
 """Temperature and stretch of the hard concrete distribution, from Louizos et al. 2018."""
+
+
 def hard_concrete(
     uniform: Float[Array, "..."],
     logits: Float[Array, "..."],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
-from jaxhsi.data.tables.table import Table
+from jaxhsi.data.tables.table import SpectraTable
 
 MAX_CSV_ROWS = 100_000
 """Rows of a CSV; more go into .npy files. Set by hand: spreadsheets open about a million."""
@@ -22,7 +22,7 @@ def numbered_names(count: int, names: Sequence[str] | None = None) -> list[str]:
 
 
 def write_components(
-    path: Path, components: Float32[np.ndarray, "k c"], table: Table, names: Sequence[str]
+    path: Path, components: Float32[np.ndarray, "k c"], table: SpectraTable, names: Sequence[str]
 ) -> None:
     """A row a component; the first row holds the axis, or numbers of the bands from 1."""
     axis = np.arange(1, components.shape[1] + 1) if table.axis is None else table.axis
@@ -31,7 +31,10 @@ def write_components(
 
 
 def write_concentrations(
-    stem: Path, table: Table, concentrations: Float32[np.ndarray, "n k"], names: Sequence[str]
+    stem: Path,
+    table: SpectraTable,
+    concentrations: Float32[np.ndarray, "n k"],
+    names: Sequence[str],
 ) -> str:
     """A row a sample, under its name or the number of its row in the file; says where.
 
@@ -44,7 +47,7 @@ def write_concentrations(
     if len(concentrations) > MAX_CSV_ROWS:
         np.save(f"{stem}.npy", concentrations)
         return f"{stem.name}.npy (more than {MAX_CSV_ROWS:,} rows)"
-    samples = table.names or [str(row + 1) for row in table.rows]
+    samples = table.sample_names or [str(row + 1) for row in table.row_indices]
     write_csv(Path(f"{stem}.csv"), ["sample", *names], [(samples, concentrations)])
     return f"{stem.name}.csv"
 

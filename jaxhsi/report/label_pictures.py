@@ -9,7 +9,7 @@ from jaxtyping import Integer, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.windows import Reader, Window
+from jaxhsi.data.windows import Window, WindowReader
 
 MAX_PANEL_SIDE = 1024
 """Side of a panel in pixels at most; a small cube is enlarged to about half of it."""
@@ -107,7 +107,7 @@ class FalseColourPicture:
         self._bands, self._has_true_colours = _choose_rgb_bands(cube)
         self._values = SubsampledMap(cube.shape, np.full(3, np.nan, np.float32), max_side)
 
-    def recording_reader(self, window_reader: Reader) -> Reader:
+    def recording_reader(self, window_reader: WindowReader) -> WindowReader:
         """A reader of windows inside of the cube, which this picture takes its pixels from.
 
         Args:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.stream import window_stream
-from jaxhsi.data.windows import Reader
+from jaxhsi.data.windows import WindowReader
 from jaxhsi.dgc.monitor import (
     ValidationViews,
     ViewScores,
@@ -38,7 +38,7 @@ def read_validation_views(
     batch: int,
     seed: int,
     max_windows: int,
-    read: Reader,
+    read: WindowReader,
 ) -> ValidationViews:
     """Draw the validation views of a run: the same for a seed, on whatever devices.
 
@@ -55,7 +55,9 @@ def read_validation_views(
     fitting = MAX_CROP_VALUES // (3 * view_options.crop**2 * cubes[0].shape[2])
     count = max(1, min(max_windows, fitting) // batch) * batch
     validation_seed = (seed + VALIDATION_SEED_OFFSET) % 2**32
-    stream = window_stream(cubes, window_size(view_options), count, validation_seed, read=read)
+    stream = window_stream(
+        cubes, window_size(view_options), count, validation_seed, read_window_fn=read
+    )
     values, valid = next(stream)
     draw = jax.jit(draw_validation_views, static_argnums=3)
     stats = band_stats(jnp.asarray(values[valid]))

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.read_ahead import read_ahead
-from jaxhsi.data.tiles import Tile, tiles, with_halo
-from jaxhsi.data.windows import Reader, Window, read_window
+from jaxhsi.data.tiles import Tile, split_into_tiles, tile_with_halo
+from jaxhsi.data.windows import Window, WindowReader, read_window
 from jaxhsi.data.zarr_writer import create_cube
 
 LABEL_BLOCK_SIZE = (
@@ -47,7 +47,7 @@ def label_tiles(
     halo: int,
     full_rows: bool,
     tile_size: int = 128,
-    read: Reader = read_window,
+    read: WindowReader = read_window,
     ahead: int = 1,
 ) -> Iterator[LabelledTile]:
     """Label a cube tile by tile; the labels do not depend on how it is cut.
@@ -78,11 +78,11 @@ def label_tiles(
     )
 
     def window(place: Tile) -> tuple[Tile, Tile, Window]:
-        outer = with_halo(place, plane, size, halo)
+        outer = tile_with_halo(place, plane, size, halo)
         return place, outer, read(cube, *outer)
 
     pending: tuple | None = None
-    for place, outer, (values, valid) in read_ahead(window, tiles(plane, size), ahead):
+    for place, outer, (values, valid) in read_ahead(window, split_into_tiles(plane, size), ahead):
         following = (place, outer, predict(state, values[None], valid[None]))
         if pending is not None:
             yield _cut_out(*pending)

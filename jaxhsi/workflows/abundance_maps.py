@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32
 
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.read_ahead import read_ahead
-from jaxhsi.data.tiles import Tile, tiles
+from jaxhsi.data.tiles import Tile, split_into_tiles
 from jaxhsi.data.windows import Window, read_window
 from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.gmcr.metrics import FitSums, fit_sums, r2
@@ -251,7 +251,9 @@ def _read_tiles(
     def read_tile(tile: Tile) -> tuple[Tile, Window]:
         return tile, read(cube, *tile)
 
-    for tile, (values, valid) in read_ahead(read_tile, tiles(cube.shape[:2], (tile_side,) * 2)):
+    for tile, (values, valid) in read_ahead(
+        read_tile, split_into_tiles(cube.shape[:2], (tile_side,) * 2)
+    ):
         yield tile, values, valid
 
 

@@ -8,15 +8,20 @@ import numpy as np
 from jaxtyping import Int32
 
 from jaxhsi.config.dgc import DGCConfig
-from jaxhsi.data.cache import default_cache
+from jaxhsi.data.cache import default_cache_folder
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.labels.label_files import encode_classes, find_labels, label_names, open_labels
+from jaxhsi.data.labels.label_files import (
+    encode_classes,
+    find_labels,
+    number_label_classes,
+    open_labels,
+)
 from jaxhsi.data.labels.label_map import LabelMap
 from jaxhsi.data.labels.labelme import BACKGROUND
-from jaxhsi.data.open import open_sources
-from jaxhsi.data.stream import standardised
-from jaxhsi.data.synthetic.leaf_cubes import CLASSES, leaf_cubes
-from jaxhsi.data.windows import Reader, read_window
+from jaxhsi.data.open import open_cubes
+from jaxhsi.data.stream import standardised_reader
+from jaxhsi.data.synthetic.leaf_cubes import CLASS_NAMES, leaf_cubes
+from jaxhsi.data.windows import WindowReader, read_window
 
 GroundTruth = Callable[[Cube], LabelMap | None]
 """Codes of the true classes of a cube, read by windows, -1 where unlabelled; None if unknown."""
@@ -38,7 +43,7 @@ class DGCInputs:
     label_cubes: tuple[Cube, ...]
     ground_truth: GroundTruth
     class_names: tuple[str, ...]
-    window_reader: Reader
+    window_reader: WindowReader
 
 
 def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
@@ -48,12 +53,12 @@ def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
         config: the options; without ``data`` the built-in leaf scenes are opened.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`jaxhsi.data.open.open_sources` and
+        FileNotFoundError, ValueError: see :func:`jaxhsi.data.open.open_cubes` and
             :func:`open_ground_truth`.
     """
     if config.data is None:
         return _open_leaf_scenes(config)
-    cubes = open_sources(
+    cubes = open_cubes(
         config.data,
         key=config.key,
         layout=config.layout,
@@ -68,14 +73,14 @@ def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
     return DGCInputs(cubes, cubes, ground_truth, class_names, choose_window_reader(config, cubes))
 
 
-def choose_window_reader(config: DGCConfig, cubes: Sequence[Cube]) -> Reader:
+def choose_window_reader(config: DGCConfig, cubes: Sequence[Cube]) -> WindowReader:
     """How a run with these options reads windows of cubes.
 
     Args:
         config: the options; with ``stream.standardise_cubes`` each band is standardised by cube.
         cubes: to be read; measured first if they are standardised.
     """
-    return standardised(cubes) if config.stream.standardise_cubes else read_window
+    return standardised_reader(cubes) if config.stream.standardise_cubes else read_window
 
 
 def _open_leaf_scenes(config: DGCConfig) -> DGCInputs:
@@ -84,19 +89,19 @@ def _open_leaf_scenes(config: DGCConfig) -> DGCInputs:
         raise ValueError("--labels was given without --data; the built-in scenes know their truth")
     scenes = config.scenes
     seeds = range(scenes.seed, scenes.seed + scenes.num_train + scenes.num_test)
-    cubes, label_files = leaf_cubes(default_cache(), scenes.image_size, seeds)
+    cubes, label_files = leaf_cubes(default_cache_folder(), scenes.image_size, seeds)
     # With two clusters there is no cluster for lesions: they count as the tissue they are in.
-    class_names = CLASSES if config.num_clusters > 2 else CLASSES[:2]
+    class_names = CLASS_NAMES if config.num_clusters > 2 else CLASS_NAMES[:2]
     last_code = len(class_names) - 1
 
     def ground_truth(cube: Cube) -> LabelMap:
         label_map = open_labels(label_files[cube.name], cube.shape)
 
         def read_codes(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
-            return np.minimum(label_map.read(rows, columns), np.int32(last_code))
+            return np.minimum(label_map.read_labels(rows, columns), np.int32(last_code))
 
-        present_codes = tuple(value for value in label_map.values if value <= last_code)
-        return label_map._replace(read=read_codes, values=present_codes)
+        present_codes = tuple(value for value in label_map.class_values if value <= last_code)
+        return label_map._replace(read_labels=read_codes, class_values=present_codes)
 
     train_cubes, test_cubes = cubes[: scenes.num_train], cubes[scenes.num_train :]
     window_reader = choose_window_reader(config, cubes)
@@ -131,17 +136,17 @@ def open_ground_truth(
             `open_labels`; or every pixel is to be ignored.
     """
     label_files = find_labels(labels_path, cubes)
-    common_names = label_names(label_files.values())
+    common_names = number_label_classes(label_files.values())
     if shapes_only and common_names is not None:
         common_names, ignore_label = common_names | {BACKGROUND: len(common_names)}, 0
     label_maps = {
         cube.name: open_labels(
-            label_files[cube.name], cube.shape, key=array_key, names=common_names
+            label_files[cube.name], cube.shape, key=array_key, class_values=common_names
         )
         for cube in cubes
         if cube.name in label_files
     }
-    present_values = {value for each in label_maps.values() for value in each.values}
+    present_values = {value for each in label_maps.values() for value in each.class_values}
     class_values = sorted(present_values - {ignore_label})
     if not class_values:
         raise ValueError(
@@ -149,7 +154,7 @@ def open_ground_truth(
             "unlabelled; check the labels or drop --ignore_label"
         )
     name_of_value = {
-        value: name for each in label_maps.values() for value, name in each.names.items()
+        value: name for each in label_maps.values() for value, name in each.class_names.items()
     }
     name_of_value |= value_names or {}
 
@@ -165,9 +170,9 @@ def _encode_values(label_map: LabelMap, class_values: list[int]) -> LabelMap:
     """A label map of codes in the place of class values, encoded window by window."""
 
     def read_codes(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
-        return encode_classes(label_map.read(rows, columns), classes=class_values)[0]
+        return encode_classes(label_map.read_labels(rows, columns), class_values=class_values)[0]
 
     present_codes = tuple(
-        code for code, value in enumerate(class_values) if value in label_map.values
+        code for code, value in enumerate(class_values) if value in label_map.class_values
     )
     return LabelMap(label_map.shape, read_codes, present_codes, {})

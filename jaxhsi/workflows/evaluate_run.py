@@ -23,7 +23,7 @@ from jaxhsi.config.grouping_files import read_class_names, read_grouping
 from jaxhsi.config.predict import EvaluateConfig
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.labels.label_map import LabelMap
-from jaxhsi.data.tiles import tiles
+from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.label_counts import LabelCounts, count_labels, score_counts
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.areas import AREAS_FILE
@@ -191,11 +191,11 @@ def count_label_map(
     grouping = None if saved_groups is None else saved_groups.grouping
 
     def window_counts() -> Iterator[LabelCounts]:
-        for tile in tiles(class_map.shape, (WINDOW_SIZE, WINDOW_SIZE)):
+        for tile in split_into_tiles(class_map.shape, (WINDOW_SIZE, WINDOW_SIZE)):
             labels = label_cube.array[tile.slices][..., 0].read().result()
             if grouping is not None:
                 labels = grouping.apply(labels)
-            true_classes = class_map.read(*tile.slices)
+            true_classes = class_map.read_labels(*tile.slices)
             yield count_labels(labels, true_classes, num_clusters, num_classes)
 
     return reduce(add, window_counts())

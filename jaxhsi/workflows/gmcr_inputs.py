@@ -8,8 +8,8 @@ from jaxtyping import Float32
 
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.data.synthetic.mixtures import mixtures
-from jaxhsi.data.tables.table import Table, negative_note, open_table
-from jaxhsi.data.tables.truth import Truth, load_spectra, load_truth
+from jaxhsi.data.tables.table import SpectraTable, describe_negative_values, open_table
+from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_ground_truth
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,8 @@ class GMCRInputs:
         library_names: theirs, or None.
     """
 
-    table: Table
-    truth: Truth | None = None
+    table: SpectraTable
+    truth: GroundTruth | None = None
     library: Float32[np.ndarray, "l c"] | None = None
     library_names: tuple[str, ...] | None = None
 
@@ -33,7 +33,7 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
     """Read and check the data, truth and library that a configuration names.
 
     Raises:
-        FileNotFoundError, ValueError: see `data.tables.open_table`, `data.truth.load_truth`; and
+        FileNotFoundError, ValueError: see `data.tables.open_table`, `data.truth.load_ground_truth`; and
             fewer spectra than ``num_components`` or ``num_candidates``, or negative values that are
             not noise where none are allowed.
     """
@@ -45,17 +45,17 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
         number = getattr(config, name) or 0
         if gated and number >= min(count, bands):
             raise ValueError(
-                f"{table.source}: {count} spectra of {bands} bands cannot tell --{name} {number} "
+                f"{table.source_name}: {count} spectra of {bands} bands cannot tell --{name} {number} "
                 f"components apart; give {min(count, bands) - 1} at most"
             )
     if config.solver.non_negative if gated else config.joint.pool.non_negative:
         option = "--solver.non_negative false" if gated else "--joint.pool.non_negative null"
-        note = negative_note(table.spectra, table.source, option)
+        note = describe_negative_values(table.spectra, table.source_name, option)
         if note:
             inputs = replace(inputs, table=table._replace(notes=(*table.notes, note)))
     if config.library is None:
         return inputs
-    library, names = load_spectra(config.library, table)
+    library, names = load_component_spectra(config.library, table)
     return replace(inputs, library=library, library_names=names)
 
 
@@ -65,18 +65,22 @@ def _built_in(config: GMCRConfig) -> GMCRInputs:
     made = jax.device_get(mixtures(jax.random.key(config.seed), count, options))
     noise = "no noise" if options.snr_db is None else f"{options.snr_db:g} dB"
     note = f"{count} built-in mixtures of {options.num_components} components, {noise}"
-    table = Table(made.data, np.arange(count), source="the built-in mixtures", notes=(note,))
-    return GMCRInputs(table, Truth(made.components, made.concentrations, made.clean))
+    table = SpectraTable(
+        made.data, np.arange(count), source_name="the built-in mixtures", notes=(note,)
+    )
+    return GMCRInputs(table, GroundTruth(made.components, made.concentrations, made.clean))
 
 
 def _from_files(config: GMCRConfig) -> GMCRInputs:
     table = open_table(
         config.data,
-        spectra=config.spectra,
+        orientation=config.spectra,
         key=config.key,
         layout=config.layout,
         size=config.size,
-        pixels=config.num_pixels,
+        max_pixels=config.num_pixels,
         seed=config.seed,
     )
-    return GMCRInputs(table, None if config.truth is None else load_truth(config.truth, table))
+    return GMCRInputs(
+        table, None if config.truth is None else load_ground_truth(config.truth, table)
+    )

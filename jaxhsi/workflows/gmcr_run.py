@@ -10,7 +10,7 @@ from rich.console import Console
 
 from jaxhsi.config.files import check_same_run, write_config
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
-from jaxhsi.data.tables.truth import Truth
+from jaxhsi.data.tables.truth import GroundTruth
 from jaxhsi.report.csv_files import numbered_names, write_components, write_concentrations
 from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.tables import component_table, fit_table
@@ -126,12 +126,12 @@ def _write_results(
 
 
 def _print_tables(
-    console: Console, scores: dict[str, Any], result: UnmixingResult, truth: Truth | None
+    console: Console, scores: dict[str, Any], result: UnmixingResult, truth: GroundTruth | None
 ) -> None:
     matched_names = None
     component_match = match_components(result.components, truth)
     if truth is not None and component_match is not None:
-        true_names = numbered_names(len(truth.components), truth.names)
+        true_names = numbered_names(len(truth.components), truth.component_names)
         labels = ["" if i < 0 else true_names[i] for i in component_match.true_index]
         matched_names = list(zip(labels, component_match.cosine.tolist(), strict=True))
     usage = (result.concentrations != 0).sum(0).tolist()

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxhsi.data.tables.table import Table
-from jaxhsi.data.tables.truth import Truth
+from jaxhsi.data.tables.table import SpectraTable
+from jaxhsi.data.tables.truth import GroundTruth
 from jaxhsi.gmcr.metrics import fit_sums, matched_cosines, nmse, r2, variance_share
 from jaxhsi.report import spectra_plots
 from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
@@ -30,7 +30,7 @@ class ComponentMatch(NamedTuple):
 
 
 def match_components(
-    components: Float[np.ndarray, "k c"], truth: Truth | None
+    components: Float[np.ndarray, "k c"], truth: GroundTruth | None
 ) -> ComponentMatch | None:
     """Pair estimated and true components so that the sum of cosines is largest.
 
@@ -47,7 +47,7 @@ def match_components(
     return component_match
 
 
-def noise_free_spectra(truth: Truth | None) -> Float[np.ndarray, "n c"] | None:
+def noise_free_spectra(truth: GroundTruth | None) -> Float[np.ndarray, "n c"] | None:
     """Noise-free data as given, or as the linear mixture of what is given, or None."""
     if truth is None:
         return None
@@ -60,7 +60,9 @@ def noise_free_spectra(truth: Truth | None) -> Float[np.ndarray, "n c"] | None:
 
 
 def fit_scores(
-    spectra: Float[np.ndarray, "n c"], reconstruction: Float[np.ndarray, "n c"], truth: Truth | None
+    spectra: Float[np.ndarray, "n c"],
+    reconstruction: Float[np.ndarray, "n c"],
+    truth: GroundTruth | None,
 ) -> dict[str, float]:
     """Normalised MSE and R2 of a reconstruction; also against noise-free data where known."""
     sums = fit_sums(jnp.asarray(spectra), jnp.asarray(reconstruction))
@@ -71,7 +73,9 @@ def fit_scores(
     return scores
 
 
-def result_scores(table: Table, result: UnmixingResult, truth: Truth | None) -> dict[str, Any]:
+def result_scores(
+    table: SpectraTable, result: UnmixingResult, truth: GroundTruth | None
+) -> dict[str, Any]:
     """What ``scores.json`` holds of a result, and of the networks on the same spectra."""
     spectra = result.subtract_offset(table.spectra)
     scores = _solver_scores(spectra, result, truth)
@@ -91,7 +95,7 @@ def result_scores(table: Table, result: UnmixingResult, truth: Truth | None) -> 
 
 
 def _solver_scores(
-    spectra: Float[np.ndarray, "n c"], result: UnmixingResult, truth: Truth | None
+    spectra: Float[np.ndarray, "n c"], result: UnmixingResult, truth: GroundTruth | None
 ) -> dict[str, Any]:
     components, concentrations = result.components, result.concentrations
     reconstruction = result.reconstruct(concentrations, with_offset=False)
@@ -116,7 +120,7 @@ def _solver_scores(
     return scores
 
 
-def _noise_scores(table: Table, result: UnmixingResult) -> dict[str, Any]:
+def _noise_scores(table: SpectraTable, result: UnmixingResult) -> dict[str, Any]:
     level, exponent = (float(part) for part in result.noise_level)
     scores = {"level": level, "exponent": exponent, "unit": result.model.data_unit}
     if result.noise_model is None:
@@ -133,7 +137,9 @@ def _r2(x: Float[np.ndarray, "n c"], reconstruction: Float[np.ndarray, "n c"]) -
 # Pictures -----------------------------------------------------------------------------------------
 
 
-def draw_pictures(folder: Path, table: Table, result: UnmixingResult, truth: Truth | None) -> None:
+def draw_pictures(
+    folder: Path, table: SpectraTable, result: UnmixingResult, truth: GroundTruth | None
+) -> None:
     """Pictures of components and their ranges, concentrations, residual, training and count."""
     component_match = match_components(result.components, truth)
     pictures = folder / "pictures"
@@ -171,11 +177,11 @@ def draw_pictures(folder: Path, table: Table, result: UnmixingResult, truth: Tru
         )
 
 
-def _match_title(i: int, truth: Truth, component_match: ComponentMatch) -> str:
+def _match_title(i: int, truth: GroundTruth, component_match: ComponentMatch) -> str:
     true_index = component_match.true_index[i]
     if true_index < 0:
         return "not in the truth"
-    name = truth.names[true_index] if truth.names else f"true {true_index + 1}"
+    name = truth.component_names[true_index] if truth.component_names else f"true {true_index + 1}"
     return f"{name}, cosine {component_match.cosine[i]:.3f}"
 
 

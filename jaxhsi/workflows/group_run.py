@@ -146,13 +146,13 @@ def _label_at(click: Click, cubes: dict[str, Cube]) -> int:
         similar_names = difflib.get_close_matches(click.cube, cubes, 1)
         hint = f"did you mean {similar_names[0]}? " if similar_names else ""
         raise ValueError(
-            f"{click.where}: the run has labelled no cube {click.cube!r}; {hint}"
+            f"{click.file_line}: the run has labelled no cube {click.cube!r}; {hint}"
             f"It has labelled: {', '.join(cubes)}"
         )
     cube = cubes[click.cube]
     if click.row >= cube.shape[0] or click.column >= cube.shape[1]:
         raise ValueError(
-            f"{click.where}: row {click.row}, column {click.column} is outside {click.cube}, which "
+            f"{click.file_line}: row {click.row}, column {click.column} is outside {click.cube}, which "
             f"has {cube.shape[0]} rows and {cube.shape[1]} columns, counted from 0"
         )
     return int(cube.array[click.row, click.column, 0].read().result())

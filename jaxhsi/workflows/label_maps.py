@@ -14,7 +14,7 @@ from jaxhsi import metrics
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.label_map import LabelMap
-from jaxhsi.data.windows import Reader
+from jaxhsi.data.windows import WindowReader
 from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.label_counts import (
     LabelCounts,
@@ -59,7 +59,7 @@ class LabelledCube(NamedTuple):
 
 
 def make_tile_labeller(
-    method: SegmentationAlgorithm, window_reader: Reader, tile_size: int
+    method: SegmentationAlgorithm, window_reader: WindowReader, tile_size: int
 ) -> TileLabeller:
     """A labeller that compiles ``predict`` once for all states and cubes.
 
@@ -185,7 +185,7 @@ def write_label_map(
             label_counts += _count_tile(tile, class_map, num_clusters, num_classes)
             label_preview.add(tile.slices, tile.labels)
             if class_map is not None:
-                truth_preview.add(tile.slices, class_map.read(*tile.slices))
+                truth_preview.add(tile.slices, class_map.read_labels(*tile.slices))
     return LabelledCube(
         label_counts=label_counts,
         false_colour=false_colour.picture(),
@@ -197,7 +197,7 @@ def write_label_map(
 def _count_tile(
     tile: LabelledTile, class_map: LabelMap | None, num_clusters: int, num_classes: int
 ) -> LabelCounts:
-    true_classes = None if class_map is None else class_map.read(*tile.slices)
+    true_classes = None if class_map is None else class_map.read_labels(*tile.slices)
     return count_labels(tile.labels, true_classes, num_clusters, num_classes)
 
 

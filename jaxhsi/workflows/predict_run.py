@@ -12,8 +12,8 @@ from jaxhsi.config.files import write_config
 from jaxhsi.config.grouping_files import write_grouping
 from jaxhsi.config.predict import PredictConfig
 from jaxhsi.data.cube import Cube, open_cube
-from jaxhsi.data.exports import ClassMap, write_envi, write_geotiff
-from jaxhsi.data.open import open_sources
+from jaxhsi.data.exports import ClassMap, write_envi_classification, write_geotiff
+from jaxhsi.data.open import open_cubes
 from jaxhsi.label_counts import LabelCounts
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report import label_pictures
@@ -107,13 +107,13 @@ def _choose_groups(
 
 def _open_cubes(config: PredictConfig, model: SegmentationModel) -> tuple[Cube, ...]:
     """The cubes to label, checked against the bands and wavelengths of the run."""
-    cubes = open_sources(
+    cubes = open_cubes(
         config.cubes,
         key=config.key,
         layout=config.layout,
         size=config.size,
         tolerance=config.tolerance,
-        bands={model.run_name: model.num_bands},
+        expected_band_counts={model.run_name: model.num_bands},
     )
     model.check_cube_wavelengths(cubes, config.tolerance)
     return cubes
@@ -164,7 +164,7 @@ def _export(folder: Path, cube: Cube, grouping: Grouping, *, geotiff: bool, envi
     if geotiff:
         write_geotiff(folder / f"{cube.name}.tif", class_map)
     if envi:
-        write_envi(folder / f"{cube.name}.img", class_map)
+        write_envi_classification(folder / f"{cube.name}.img", class_map)
 
 
 def _write_areas(

@@ -13,7 +13,7 @@ from jaxhsi.cluster_groups import default_cluster_name
 from jaxhsi.config.files import write_config
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.manifest import manifest_json
-from jaxhsi.data.tiles import tiles
+from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
@@ -100,7 +100,7 @@ def _write_labels(
 ) -> None:
     """Write the label map of a cube in tiles of the size of its stored blocks."""
     with label_writer(folder, cube, notes) as write:
-        for tile in tiles(labels.shape, (LABEL_BLOCK_SIZE, LABEL_BLOCK_SIZE)):
+        for tile in split_into_tiles(labels.shape, (LABEL_BLOCK_SIZE, LABEL_BLOCK_SIZE)):
             write(LabelledTile(tile, labels[tile.slices].astype(np.int32), confidence[tile.slices]))
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.config.files import read_config
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.manifest import check_wavelengths
+from jaxhsi.data.manifest import check_wavelengths_agree
 from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.training.best_state import BestState
 from jaxhsi.training.checkpoints import Checkpoints
@@ -85,7 +85,7 @@ class SegmentationModel:
             ValueError: names the run and the cube.
         """
         cube_wavelengths = {cube.url: cube.wavelengths for cube in cubes}
-        check_wavelengths({self.run_name: self.wavelengths} | cube_wavelengths, tolerance)
+        check_wavelengths_agree({self.run_name: self.wavelengths} | cube_wavelengths, tolerance)
 
 
 def open_segmentation_model(folder: Path) -> SegmentationModel:

@@ -13,9 +13,9 @@ from rich.console import Console
 from jaxhsi.config.files import write_config
 from jaxhsi.config.unmix import UnmixConfig
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.manifest import check_wavelengths
-from jaxhsi.data.open import open_sources
-from jaxhsi.data.tables.table import Table, check_axis, is_cube, open_table
+from jaxhsi.data.manifest import check_wavelengths_agree
+from jaxhsi.data.open import open_cubes
+from jaxhsi.data.tables.table import SpectraTable, check_same_axis, is_cube_path, open_table
 from jaxhsi.report.csv_files import write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
 from jaxhsi.report.tables import unmixing_table
@@ -39,7 +39,7 @@ from jaxhsi.workflows.unmixing_model import UnmixingModel, read_unmixing_model
 class NewData(NamedTuple):
     """What to unmix: tables by the stems of their files, or cubes."""
 
-    tables: dict[str, Table]
+    tables: dict[str, SpectraTable]
     cubes: tuple[Cube, ...] = ()
 
 
@@ -124,7 +124,7 @@ def load_finished_run(folder: Path) -> UnmixingModel:
 
 
 def _open_data(config: UnmixConfig, model: UnmixingModel) -> NewData:
-    kinds = {path: is_cube(path, key=config.key, size=config.size) for path in config.data}
+    kinds = {path: is_cube_path(path, key=config.key, size=config.size) for path in config.data}
     if all(kinds.values()):
         return NewData({}, _open_cubes(config, model))
     if any(kinds.values()):
@@ -140,8 +140,8 @@ def _open_data(config: UnmixConfig, model: UnmixingModel) -> NewData:
     return NewData(tables)
 
 
-def _open_table(config: UnmixConfig, path: str, model: UnmixingModel) -> Table:
-    table = open_table(path, spectra=config.spectra, key=config.key, least=1)
+def _open_table(config: UnmixConfig, path: str, model: UnmixingModel) -> SpectraTable:
+    table = open_table(path, orientation=config.spectra, key=config.key, min_spectra=1)
     name = _name(config)
     if table.spectra.shape[1] != model.components.shape[1]:
         raise ValueError(
@@ -149,21 +149,21 @@ def _open_table(config: UnmixConfig, path: str, model: UnmixingModel) -> Table:
             f"{model.components.shape[1]}; give spectra of the same bands (are they in --spectra "
             "columns?)"
         )
-    check_axis(name, model.axis, table, config.tolerance)
+    check_same_axis(name, model.axis, table, config.tolerance)
     return table
 
 
 def _open_cubes(config: UnmixConfig, model: UnmixingModel) -> tuple[Cube, ...]:
     name, bands = _name(config), model.components.shape[1]
-    cubes = open_sources(
+    cubes = open_cubes(
         config.data,
         **{"key": config.key, "layout": config.layout, "size": config.size},
         tolerance=config.tolerance,
-        bands={name: bands},
+        expected_band_counts={name: bands},
     )
     waves = {cube.url: cube.wavelengths for cube in cubes}
     if model.axis is None or _in_nm(model.axis_name):
-        check_wavelengths({name: model.axis} | waves, config.tolerance)
+        check_wavelengths_agree({name: model.axis} | waves, config.tolerance)
     else:
         logging.getLogger(__name__).warning(
             "the axis of %s is %s; wavelengths of cubes are not compared with it",
@@ -184,7 +184,7 @@ def _in_nm(axis_name: str) -> bool:
 
 
 def _unmix_tables(
-    folder: Path, tables: dict[str, Table], unmixer: Unmixer
+    folder: Path, tables: dict[str, SpectraTable], unmixer: Unmixer
 ) -> tuple[str, dict[str, dict[str, Any]]]:
     """``concentrations.csv`` of one table, ``concentrations/<stem>.csv`` of several."""
     scores, written_files = {}, []

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxhsi.data.cube import open_cube
-from jaxhsi.data.windows import mirror, read_window
-from jaxhsi.data.zarr_writer import block_shape, create_cube
+from jaxhsi.data.windows import mirror_index, read_window
+from jaxhsi.data.zarr_writer import create_cube, default_chunk_shape
 
 SHAPE = (11, 7, 5)
 VALUES = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
@@ -49,9 +49,9 @@ def test_round_trip_keeps_type_values_and_metadata(tmp_path, dtype):
 
 
 def test_mirror_by_hand():
-    folded = mirror(np.arange(-7, 10), 4)  # period 8: 0 1 2 3 3 2 1 0
+    folded = mirror_index(np.arange(-7, 10), 4)  # period 8: 0 1 2 3 3 2 1 0
     assert folded.tolist() == [1, 2, 3, 3, 2, 1, 0, 0, 1, 2, 3, 3, 2, 1, 0, 0, 1]
-    assert mirror(np.arange(-3, 3), 1).tolist() == [0] * 6
+    assert mirror_index(np.arange(-3, 3), 1).tolist() == [0] * 6
 
 
 @settings(max_examples=80, deadline=None)
@@ -124,10 +124,10 @@ def test_threads_and_pickled_copies_read_the_same(cubes):
 
 
 def test_default_blocks_are_bounded():
-    assert block_shape((512, 512, 204), 2) == (32, 32, 204)
-    assert block_shape((512, 512, 301), 4) == (32, 32, 301)
-    assert block_shape((512, 512, 900), 4) == (16, 16, 900)
-    assert block_shape((10, 512, 5), 4) == (10, 64, 5)
+    assert default_chunk_shape((512, 512, 204), 2) == (32, 32, 204)
+    assert default_chunk_shape((512, 512, 301), 4) == (32, 32, 301)
+    assert default_chunk_shape((512, 512, 900), 4) == (16, 16, 900)
+    assert default_chunk_shape((10, 512, 5), 4) == (10, 64, 5)
 
 
 def test_blocks_of_zeros_are_data(tmp_path):
@@ -164,7 +164,7 @@ def test_killed_write_is_not_taken_for_a_cube(tmp_path):
 def test_cube_must_be_written_whole(tmp_path):
     with (
         pytest.raises(ValueError, match="2 of 6 blocks"),
-        create_cube(tmp_path / "a.zarr", SHAPE, "float32", chunks=(4, 4, 5)) as array,
+        create_cube(tmp_path / "a.zarr", SHAPE, "float32", chunk_shape=(4, 4, 5)) as array,
     ):
         array[:4].write(VALUES[:4]).result()
     assert list(tmp_path.iterdir()) == []

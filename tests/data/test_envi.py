@@ -16,10 +16,10 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxhsi.data.formats import cube_shape, files_of, format_of
-from jaxhsi.data.formats.bands import stated_wavelengths
+from jaxhsi.data.formats import cube_shape, file_format, readable_files
 from jaxhsi.data.formats.envi import envi_shapes, open_envi
 from jaxhsi.data.formats.envi_map import envi_georeference
+from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
 
 CODES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 AXES = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}
@@ -55,7 +55,7 @@ def save(path: Path, cube=CUBE, interleave="bil", code=12, order=0, offset=0, **
 def read(path: Path, **options) -> np.ndarray:
     """All values as (H, W, C)."""
     with open_envi(path, **options) as volume:
-        return image(volume, volume.read((slice(None),) * 3))
+        return image(volume, volume.read_slab((slice(None),) * 3))
 
 
 def image(volume, values) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_any_window_of_any_arrangement(
     rows, columns, bands = window
     with open_envi(path) as volume:
         first = (bands, rows, columns) if volume.layout == "chw" else (rows, columns, bands)
-        values = volume.read(first)
+        values = volume.read_slab(first)
     expected = cube[rows, columns, bands]
     assert values.dtype.newbyteorder("=") == dtype
     np.testing.assert_array_equal(image(volume, values), expected)
@@ -146,9 +146,9 @@ def test_either_file_finds_the_other(tmp_path, data, header):
     (tmp_path / "scratch.hdr").rename(tmp_path / header)
     for name in (data, header):
         path = tmp_path / name
-        assert format_of(path).shapes(path) == {"": CUBE.shape}
+        assert file_format(path).array_shapes(path) == {"": CUBE.shape}
         np.testing.assert_array_equal(read(path), CUBE)
-    assert files_of(tmp_path) == [tmp_path / data]
+    assert readable_files(tmp_path) == [tmp_path / data]
 
 
 def test_folder_gives_one_file_for_each_pair(tmp_path):
@@ -157,9 +157,9 @@ def test_folder_gives_one_file_for_each_pair(tmp_path):
     for name in ("a.png", "a.json", "dark.raw", ".hidden.hdr", "c.npy"):
         (tmp_path / name).touch()
     (tmp_path / "sub").mkdir()
-    assert [path.name for path in files_of(tmp_path)] == ["a.img", "b.raw", "c.npy"]
+    assert [path.name for path in readable_files(tmp_path)] == ["a.img", "b.raw", "c.npy"]
     with pytest.raises(ValueError, match=r"'\.png'; supported are .*\.hdr.*ENVI header beside it"):
-        format_of(tmp_path / "a.png")
+        file_format(tmp_path / "a.png")
 
 
 def test_partner_that_is_missing_or_not_clear(tmp_path):
@@ -171,7 +171,7 @@ def test_partner_that_is_missing_or_not_clear(tmp_path):
     (tmp_path / "a.img").unlink()
     (tmp_path / "b.hdr").write_text(header_text(CUBE))
     with pytest.raises(FileNotFoundError, match=r"b\.hdr has no data file.*\.img"):
-        files_of(tmp_path)
+        readable_files(tmp_path)
     (tmp_path / "c.raw").touch()
     with pytest.raises(
         FileNotFoundError, match=r"c\.raw has no ENVI header.*c\.raw\.hdr and c\.hdr"
@@ -305,11 +305,11 @@ def test_what_else_the_header_tells(tmp_path):
         np.testing.assert_allclose(volume.wavelengths, [400, 500, 600, 700, 800])
         assert volume.bad_bands.tolist() == [False, True, False, False, True]
         assert volume.no_data == -9999.0
-        assert (volume.scale, volume.units) == (1e-4, "reflectance")
+        assert (volume.scale_factor, volume.value_units) == (1e-4, "reflectance")
         assert volume.notes == ("data gain values of the header not applied",)
     path = save(tmp_path / "b.img", order=None, data_units="radiance", wavelength="{5,4,3,2,1}")
     with open_envi(path) as volume:
-        assert (volume.scale, volume.units, volume.no_data) == (None, "radiance", None)
+        assert (volume.scale_factor, volume.value_units, volume.no_data) == (None, "radiance", None)
         np.testing.assert_allclose(volume.wavelengths, [5000, 4000, 3000, 2000, 1000])
         assert "no byte order" in volume.notes[0]
         assert "wavelengths fall" in volume.notes[1]
@@ -332,7 +332,7 @@ def test_what_else_the_header_tells(tmp_path):
     ],
 )
 def test_units_of_wavelengths(units, values, nm):
-    found, notes = stated_wavelengths(np.array(values), units, "a.hdr: wavelength")
+    found, notes = wavelengths_in_nm(np.array(values), units, "a.hdr: wavelength")
     if nm is None:
         assert found is None
         assert "not kept" in notes[0]
@@ -345,7 +345,7 @@ def test_header_of_another_file_gives_a_reference_its_shape(tmp_path):
     cube = save(tmp_path / "cube.raw")
     white = tmp_path / "white.raw"
     white.write_bytes(cube.read_bytes()[:60])  # two of four lines
-    with open_envi(white, header=tmp_path / "cube.hdr") as volume:
+    with open_envi(white, header_path=tmp_path / "cube.hdr") as volume:
         assert volume.shape == (2, 3, 5)
         assert "2 lines by the length of white.raw, the header says 4" in volume.notes
     np.testing.assert_array_equal(read(white, header=tmp_path / "cube.hdr"), CUBE[:2])
@@ -378,7 +378,7 @@ def test_map_info_agrees_with_gdal(tmp_path, map_info):
         found = volume.georeference
         np.testing.assert_allclose(found.transform, file.transform[:6])
         assert rasterio.CRS.from_string(found.crs) == file.crs
-        assert found.metres == (1.0 if file.crs.is_projected else None)
+        assert found.metres_per_unit == (1.0 if file.crs.is_projected else None)
         assert found.pixel_area == (pytest.approx(200.0) if file.crs.is_projected else None)
 
 
@@ -394,7 +394,7 @@ def test_map_info_by_hand():
     assert (a * 2 + b * 4 + c, d * 2 + e * 4 + f) == pytest.approx((100.0, 200.0))
     assert turned.pixel_area == pytest.approx(4.0)
     found, notes = envi_georeference("Arbitrary, 1, 1, 0, 0, 2, 2, units=Feet")
-    assert (found.crs, found.metres) == (None, 0.3048)
+    assert (found.crs, found.metres_per_unit) == (None, 0.3048)
     assert "only the pixel grid" in notes[0]
     for broken in ("UTM, 1", "UTM, 1, 1, 0, 0, 0, 2, 33, North, WGS-84", "UTM, a, 1, 0, 0, 1, 1"):
         assert envi_georeference(broken)[0] is None
@@ -409,7 +409,7 @@ def test_data_that_shrinks_while_it_is_read(tmp_path):
     with open_envi(path) as volume:
         path.write_bytes(b"")
         with pytest.raises(ValueError, match=r"a\.img changed or vanished"):
-            volume.read((slice(0, 1),) * 3)
+            volume.read_slab((slice(0, 1),) * 3)
 
 
 def test_without_spectral_says_what_to_install(tmp_path, monkeypatch):
@@ -422,12 +422,12 @@ def test_without_spectral_says_what_to_install(tmp_path, monkeypatch):
 def test_maize_kernel_and_its_references(shared_data):
     folder = shared_data / "plantcv_corn"
     header = folder / "corn-kernel-hyperspectral.hdr"
-    assert files_of(folder) == [header.with_suffix(".raw")]
+    assert readable_files(folder) == [header.with_suffix(".raw")]
     with open_envi(header) as volume:
         assert volume.shape == (31, 43, 580)
         assert volume.wavelengths[[0, -1]].tolist() == [366.551, 1048.421]
         assert volume.notes == ("the header states no byte order, 0 (little endian) taken",)
-        kernel = volume.read((slice(None),) * 3).astype(float)
+        kernel = volume.read_slab((slice(None),) * 3).astype(float)
     white = read(folder / "white_reference_crop.raw", header=header).astype(float)
     dark = read(folder / "dark_reference_crop.raw", header=header).astype(float)
     assert white.shape == dark.shape == (31, 43, 580)

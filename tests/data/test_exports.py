@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxhsi.data.exports import ClassMap, envi_map_fields, write_envi, write_geotiff
+from jaxhsi.data.exports import ClassMap, envi_map_fields, write_envi_classification, write_geotiff
 from jaxhsi.data.formats.envi_map import envi_georeference
 from jaxhsi.data.georeference import Georeference
 
@@ -61,14 +61,14 @@ def test_many_classes_take_a_wider_type(tmp_path):
     with rasterio.open(tmp_path / "a.tif") as file:
         assert file.read(1).max() == file.nodata == 65_535
         assert file.read(1)[-1, -1] == 298
-    write_envi(tmp_path / "a.img", many)
+    write_envi_classification(tmp_path / "a.img", many)
     found = envi.open(str(tmp_path / "a.hdr"), str(tmp_path / "a.img"))
     np.testing.assert_array_equal(found.read_band(0), values + 1)
 
 
 def test_envi_files_hold_labels_colours_and_names(tmp_path):
     values = labels()
-    write_envi(tmp_path / "a.img", class_map(values))
+    write_envi_classification(tmp_path / "a.img", class_map(values))
     found = envi.open(str(tmp_path / "a.hdr"), str(tmp_path / "a.img"))
     np.testing.assert_array_equal(found.read_band(0), values + 1)
     assert found.metadata["file type"] == "ENVI Classification"
@@ -95,7 +95,7 @@ TURNED = Georeference(
 
 @pytest.mark.parametrize("where", [NORTH, SOUTH, TURNED], ids=["north", "south", "turned"])
 def test_the_place_comes_back_from_an_envi_header(tmp_path, where):
-    write_envi(tmp_path / "a.img", class_map(labels(4, 5), where))
+    write_envi_classification(tmp_path / "a.img", class_map(labels(4, 5), where))
     header = envi.read_envi_header(str(tmp_path / "a.hdr"))
     found, notes = envi_georeference(header["map info"], header["coordinate system string"])
     assert notes == ()
@@ -103,7 +103,7 @@ def test_the_place_comes_back_from_an_envi_header(tmp_path, where):
     with rasterio.open(tmp_path / "a.img") as file:  # GDAL reads it alike
         assert tuple(file.transform[:6]) == pytest.approx(where.transform)
         assert file.crs.to_epsg() == int(where.crs.removeprefix("EPSG:"))
-    assert found.metres == 1.0
+    assert found.metres_per_unit == 1.0
     assert rasterio.CRS.from_wkt(found.crs).to_epsg() == int(where.crs.removeprefix("EPSG:"))
 
 
@@ -123,7 +123,7 @@ def test_a_grid_that_cannot_be_said_is_left_out_and_told(tmp_path, caplog):
     assert "a.img: its grid is sheared or mirrored" in caplog.text
 
 
-@pytest.mark.parametrize("write", [write_geotiff, write_envi])
+@pytest.mark.parametrize("write", [write_geotiff, write_envi_classification])
 def test_a_file_that_could_not_be_finished_is_not_there(tmp_path, write):
     def broken(rows: slice, columns: slice) -> np.ndarray:
         if rows.start > 0:
@@ -131,12 +131,12 @@ def test_a_file_that_could_not_be_finished_is_not_there(tmp_path, write):
         return labels(256, 270)[:, columns]
 
     with pytest.raises(ConnectionError, match="gone"):
-        write(tmp_path / "a.out", class_map(labels())._replace(read=broken))
+        write(tmp_path / "a.out", class_map(labels())._replace(read_labels=broken))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("module", "write"), [("rasterio", write_geotiff), ("spectral", write_envi)]
+    ("module", "write"), [("rasterio", write_geotiff), ("spectral", write_envi_classification)]
 )
 def test_a_missing_package_is_named(tmp_path, monkeypatch, module, write):
     monkeypatch.setitem(sys.modules, module, None)

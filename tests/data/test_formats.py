@@ -9,7 +9,7 @@ import pytest
 import rasterio
 import scipy.io
 
-from jaxhsi.data.formats import cube_shape, format_of
+from jaxhsi.data.formats import cube_shape, file_format
 from jaxhsi.data.formats.volume import guess_layout
 from jaxhsi.data.ingest import resumable_writer
 from jaxhsi.data.ingest.pipeline import ingest
@@ -99,7 +99,7 @@ def test_round_trip(tmp_path, save, dtype, bands_first):
 @pytest.mark.parametrize("save", WRITERS)
 def test_streams_in_slabs(tmp_path, save, monkeypatch):
     values = np.arange(150 * 70 * 3, dtype=np.float32).reshape(150, 70, 3)
-    monkeypatch.setattr(resumable_writer, "SLAB_BYTES", 1000)
+    monkeypatch.setattr(resumable_writer, "MAX_SLAB_BYTES", 1000)
     source = save(tmp_path / "tall.mat", cube=values.transpose(2, 0, 1))
     read = values_of(source, tmp_path / "out.zarr", layout="chw")
     np.testing.assert_array_equal(read, values)
@@ -283,4 +283,4 @@ def test_jasper_and_samson(shared_data, tmp_path):
 
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(ValueError, match="is a folder; name a file in it"):
-        format_of(tmp_path)
+        file_format(tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from jaxhsi.data.formats import cube_shape, files_of, format_of
+from jaxhsi.data.formats import cube_shape, file_format, readable_files
 from jaxhsi.data.formats.geotiff import geotiff_shapes, open_geotiff
 
 CUBE = np.random.default_rng(4).integers(0, 4000, (5, 70, 41)).astype(np.uint16)  # (C, H, W)
@@ -41,11 +41,11 @@ LAYOUTS = [
 @pytest.mark.parametrize("name", ["a.tif", "a.TIFF"])
 def test_windows_of_any_layout(tmp_path, profile, name):
     path = save(tmp_path / name, **profile)
-    with format_of(path).open(path) as volume:
+    with file_format(path).open_volume(path) as volume:
         assert (volume.shape, volume.layout, volume.path) == (CUBE.shape, "chw", path)
-        np.testing.assert_array_equal(volume.read(WHOLE), CUBE)
+        np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)
         for index in [np.s_[1:4, 13:57, 5:40], np.s_[:, 69:, :], np.s_[-2:, :3, -1:]]:
-            np.testing.assert_array_equal(volume.read(index), CUBE[index])
+            np.testing.assert_array_equal(volume.read_slab(index), CUBE[index])
         assert volume.georeference is None  # and no warning
         assert (volume.wavelengths, volume.no_data, volume.scale, volume.units) == (None,) * 4
     assert cube_shape(path) == (70, 41, 5)
@@ -55,7 +55,7 @@ def test_windows_of_any_layout(tmp_path, profile, name):
 def test_types_are_kept(tmp_path, dtype):
     path = save(tmp_path / "a.tif", (CUBE % 200).astype(dtype), nodata=7)
     with open_geotiff(path) as volume:
-        assert volume.read(np.s_[:1, :1, :1]).dtype == dtype
+        assert volume.read_slab(np.s_[:1, :1, :1]).dtype == dtype
         assert volume.no_data == 7.0
 
 
@@ -70,7 +70,7 @@ def test_place_on_the_ground(tmp_path, crs, metres):
         found = volume.georeference
     assert rasterio.CRS.from_string(found.crs) == rasterio.CRS.from_string(crs)
     assert found.transform == tuple(transform[:6])
-    assert found.metres == pytest.approx(metres)
+    assert found.metres_per_unit == pytest.approx(metres)
     if metres:
         assert found.pixel_area == pytest.approx(202.0 * metres**2)
 
@@ -149,8 +149,8 @@ def set_scales(scales, offsets=(0.0,) * 5):
 def test_scales_and_offsets(tmp_path):
     path = save(tmp_path / "a.tif", edit=set_scales([1e-4] * 5))
     with open_geotiff(path) as volume:
-        assert (volume.scale, volume.units) == (1e-4, "reflectance")
-        np.testing.assert_array_equal(volume.read(WHOLE), CUBE)  # as stored
+        assert (volume.scale_factor, volume.value_units) == (1e-4, "reflectance")
+        np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)  # as stored
     for edit in (set_scales([1e-4] * 4 + [1.0]), set_scales([1.0] * 5, [0.0] * 4 + [3.0])):
         path = save(tmp_path / "b.tif", edit=edit)
         with pytest.raises(ValueError, match=r"b\.tif states offsets, or scales.*-unscale"):
@@ -173,7 +173,7 @@ def test_damage_in_the_middle(tmp_path):
     raw[len(raw) // 2 : len(raw) // 2 + 400] = b"\xff" * 400
     path.write_bytes(raw)
     with open_geotiff(path) as volume, pytest.raises(ValueError, match=r"a\.tif cannot be read"):
-        volume.read(WHOLE)
+        volume.read_slab(WHOLE)
 
 
 def test_other_content_and_options(tmp_path):
@@ -192,7 +192,7 @@ def test_single_bands_are_left_for_labels(tmp_path):
     path = save(tmp_path / "labels.tif", CUBE[:1])
     assert geotiff_shapes(path) == {"": (70, 41)}
     assert geotiff_shapes(save(tmp_path / "cube.tif")) == {"": (5, 70, 41)}
-    assert [path.name for path in files_of(tmp_path)] == ["cube.tif", "labels.tif"]
+    assert [path.name for path in readable_files(tmp_path)] == ["cube.tif", "labels.tif"]
 
 
 def test_without_rasterio_says_what_to_install(tmp_path, monkeypatch):

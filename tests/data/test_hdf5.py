@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxhsi.data.formats import cube_shape, format_of
+from jaxhsi.data.formats import cube_shape, file_format
 from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
 
 CUBE = np.random.default_rng(4).integers(0, 4000, (6, 7, 5)).astype(np.int16)
@@ -18,7 +18,7 @@ WHOLE = (slice(None),) * 3
 
 
 def opened(path: Path, **options):
-    return format_of(path).open(path, **options)
+    return file_format(path).open_volume(path, **options)
 
 
 def save_hdf5(path: Path, arrays: dict, **attributes) -> Path:
@@ -75,9 +75,9 @@ def test_the_only_cube_is_found_in_any_group(tmp_path, suffix):
     path = save_hdf5(tmp_path / f"a{suffix}", arrays)
     with opened(path) as volume:
         assert (volume.key, volume.shape) == ("swath/data/cube", CUBE.shape)
-        assert volume.read(WHOLE).dtype == np.int16
-        np.testing.assert_array_equal(volume.read(WHOLE), CUBE)
-        np.testing.assert_array_equal(volume.read(np.s_[1:3, :, 2:]), CUBE[1:3, :, 2:])
+        assert volume.read_slab(WHOLE).dtype == np.int16
+        np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)
+        np.testing.assert_array_equal(volume.read_slab(np.s_[1:3, :, 2:]), CUBE[1:3, :, 2:])
     assert hdf5_shapes(path) == {"swath/data/cube": CUBE.shape, "swath/flags": CUBE.shape[:2]}
 
 
@@ -87,7 +87,7 @@ def test_key_chooses_among_several(tmp_path):
         opened(path).__enter__()
     for key in ("b/x", "/b/x"):
         with opened(path, key=key) as volume:
-            np.testing.assert_array_equal(volume.read(WHOLE), CUBE + 1)
+            np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE + 1)
     for key, message in (
         ("b", r"no numeric array 'b'; its numeric arrays are: a/x"),
         ("t", r"'t' has shape \(7, 5\); a cube has three"),
@@ -133,11 +133,11 @@ def test_names_of_axes_tell_the_bands(tmp_path, save, bands):
     path = save(tmp_path / "a.nc", stored, axes, NM, units="W m-2", _FillValue=np.int16(-9))
     with opened(path) as volume:
         assert volume.layout == ("chw" if bands == 0 else "hwc")
-        values = volume.read(WHOLE)
+        values = volume.read_slab(WHOLE)
         np.testing.assert_array_equal(np.moveaxis(values, 0, -1) if bands == 0 else values, CUBE)
         first = np.s_[2:4, 1:5, 3:] if bands == 0 else np.s_[1:5, 3:, 2:4]
         window = np.moveaxis(CUBE, -1, 0)[2:4, 1:5, 3:] if bands == 0 else CUBE[1:5, 3:, 2:4]
-        np.testing.assert_array_equal(volume.read(first), window)
+        np.testing.assert_array_equal(volume.read_slab(first), window)
         np.testing.assert_array_equal(volume.wavelengths, NM)
         assert (volume.no_data, volume.units, volume.scale) == (-9.0, "W m-2", None)
     assert cube_shape(path) == CUBE.shape
@@ -148,7 +148,7 @@ def test_scales_and_offsets(tmp_path, save):
     path = save(tmp_path / "a.nc", CUBE, ["y", "x", "band"], scale_factor=1e-4, add_offset=0.0)
     with opened(path) as volume:
         assert volume.scale == pytest.approx(1e-4, rel=1e-6)  # NetCDF 3 keeps it in single
-        np.testing.assert_array_equal(volume.read(WHOLE), CUBE)  # as stored
+        np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)  # as stored
     path = save(tmp_path / "b.nc", CUBE, ["y", "x", "band"], add_offset=2.5, missing_value=np.nan)
     with pytest.raises(ValueError, match=r"b\.nc: 'cube' has add_offset 2\.5"):
         opened(path).__enter__()
@@ -168,7 +168,7 @@ def test_files_do_not_stay_open(tmp_path):
     """Neither as an open file nor mapped, where the system tells."""
     path = save_netcdf3(tmp_path / "a.nc", CUBE, ["y", "x", "band"])
     with opened(path) as volume:
-        kept = volume.read(WHOLE)
+        kept = volume.read_slab(WHOLE)
     process = Path("/proc/self")
     if (process / "fd").is_dir():
         held = {os.path.realpath(entry) for entry in (process / "fd").iterdir()}
@@ -187,9 +187,9 @@ def test_damaged_chunk_and_other_content(tmp_path):
         raw.seek(start)
         raw.write(b"\xff" * 8)
     with open_hdf5(path) as volume:
-        np.testing.assert_array_equal(volume.read(np.s_[:2, :, :]), CUBE[:2])
+        np.testing.assert_array_equal(volume.read_slab(np.s_[:2, :, :]), CUBE[:2])
         with pytest.raises(ValueError, match=r"a\.h5 cannot be read"):
-            volume.read(WHOLE)
+            volume.read_slab(WHOLE)
     path.write_text("this is text, " * 99)
     with pytest.raises(ValueError, match=r"a\.h5 cannot be read as an HDF5 file"):
         opened(path).__enter__()

@@ -11,9 +11,9 @@ import tensorstore as ts
 
 from jaxhsi.data import cube as store
 from jaxhsi.data.cube import open_cube
-from jaxhsi.data.locations import located
-from jaxhsi.data.open import open_sources
-from jaxhsi.data.statistics import statistics_of
+from jaxhsi.data.open import open_cubes
+from jaxhsi.data.statistics import cube_statistics
+from jaxhsi.data.store_url import store_spec
 from jaxhsi.data.windows import read_window
 from tests.data.servers import QUICK, file_server
 from tests.data.test_cube import SHAPE, VALUES, write
@@ -24,7 +24,7 @@ WHOLE = (0, 0, *SHAPE[:2])
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    monkeypatch.setattr(store, "CONTEXT", QUICK)
+    monkeypatch.setattr(store, "TENSORSTORE_CONTEXT", QUICK)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_axes_that_are_named_may_stand_in_any_order(tmp_path):
 
 def test_ours_over_http_keeps_everything(served):
     folder, url, _ = served
-    (cube,) = open_sources(url)
+    (cube,) = open_cubes(url)
     assert (cube.name, cube.url) == ("a", url)
     np.testing.assert_array_equal(cube.wavelengths, open_cube(folder).wavelengths)
     values, _ = read_window(cube, -2, 3, 20, 20)
@@ -206,10 +206,12 @@ def test_ours_from_s3(bucket, tmp_path):
         key = f"days/one/{file.relative_to(tmp_path)}"
         bucket.upload_file(str(file), "scenes", key)
     for url in ("s3://scenes/days/one/a.zarr", "s3://scenes/days/one/a.zarr/|zarr3:"):
-        (cube,) = open_sources(url)
+        (cube,) = open_cubes(url)
         assert (cube.name, cube.shape, cube.wavelengths[0]) == ("a", SHAPE, 400.0)
         np.testing.assert_array_equal(read_window(cube, 1, 2, 3, 4)[0], VALUES[1:4, 2:6])
-    kept, local = (statistics_of(c, cache=tmp_path / "k") for c in (cube, open_cube(folder)))
+    kept, local = (
+        cube_statistics(c, cache_folder=tmp_path / "k") for c in (cube, open_cube(folder))
+    )
     np.testing.assert_array_equal(kept.mean, local.mean)
     with pytest.raises(ValueError, match="does not open"):
         open_cube("s3://scenes/days/two/a.zarr")
@@ -222,10 +224,10 @@ def test_an_endpoint_in_a_spec_is_kept(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://one:1/")
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    found = located("s3://scenes/a.zarr")["kvstore"]
+    found = store_spec("s3://scenes/a.zarr")["kvstore"]
     assert (found["endpoint"], found["aws_region"]) == ("http://one:1", "us-east-1")
     assert found["path"] == "a.zarr/"
     own = {"driver": "s3", "bucket": "scenes", "path": "a/", "endpoint": "http://two:2"}
     assert cube.with_endpoint({"driver": "zarr3", "kvstore": own})["kvstore"] == own
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    assert "endpoint" not in located("s3://scenes/a.zarr")["kvstore"]
+    assert "endpoint" not in store_spec("s3://scenes/a.zarr")["kvstore"]

@@ -10,22 +10,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxhsi.data import statistics
-from jaxhsi.data.statistics import Running, Statistics, known_statistics, statistics_of
+from jaxhsi.data.statistics import (
+    BandStatistics,
+    RunningStatistics,
+    cube_statistics,
+    stored_statistics,
+)
 from jaxhsi.data.windows import read_window
 from tests.data.test_stream import make_cube
 
 VECTORS = ("mean", "deviation", "low", "high")
 
 
-def assert_same(found: Statistics, expected: Statistics, **tolerance) -> None:
-    assert (found.pixels, found.valid) == (expected.pixels, expected.valid)
+def assert_same(found: BandStatistics, expected: BandStatistics, **tolerance) -> None:
+    assert (found.num_pixels, found.num_valid) == (expected.num_pixels, expected.num_valid)
     for name in VECTORS:
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), **tolerance)
 
 
-def expected_of(values: np.ndarray, pixels: int) -> Statistics:
+def expected_of(values: np.ndarray, pixels: int) -> BandStatistics:
     x = values.astype(np.float64)
-    return Statistics(pixels, len(x), x.mean(0), x.std(0, ddof=1), x.min(0), x.max(0))
+    return BandStatistics(pixels, len(x), x.mean(0), x.std(0, ddof=1), x.min(0), x.max(0))
 
 
 @settings(max_examples=40, deadline=None)
@@ -39,12 +44,16 @@ def test_any_blocks_give_what_numpy_does(cuts, level, dtype, block):
     spread = 100.0 if dtype == np.int16 else 1.0
     level = 0.0 if dtype == np.int16 else level
     values = (np.random.default_rng(len(cuts)).normal(level, spread, (50, 3))).astype(dtype)
-    parts, whole, merged = np.split(values, sorted(cuts)), Running(3), Running(3)
+    parts, whole, merged = (
+        np.split(values, sorted(cuts)),
+        RunningStatistics(3),
+        RunningStatistics(3),
+    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "BLOCK", block)
+        patch.setattr(statistics, "BLOCK_VALUES", block)
         for part in parts:
             whole.add(part)
-            other = Running(3)
+            other = RunningStatistics(3)
             other.add(part)
             merged.merge(other)
     for found in (whole, merged):
@@ -53,26 +62,26 @@ def test_any_blocks_give_what_numpy_does(cuts, level, dtype, block):
 
 
 def test_variance_beside_a_large_mean_by_hand():
-    running = Running(1)
+    running = RunningStatistics(1)
     for value in (1e9 + 1, 1e9 + 2, 1e9 + 3):
         running.add(np.array([[value]]))
     found = running.result(3)
-    assert (found.mean[0], found.deviation[0]) == (1e9 + 2, 1.0)
-    assert (found.low[0], found.high[0]) == (1e9 + 1, 1e9 + 3)
+    assert (found.mean[0], found.standard_deviation[0]) == (1e9 + 2, 1.0)
+    assert (found.minimum[0], found.maximum[0]) == (1e9 + 1, 1e9 + 3)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_json_keeps_every_digit(count):
-    running = Running(2)
+    running = RunningStatistics(2)
     running.add(np.random.default_rng(0).normal(size=(count, 2)))
     found = running.result(7)
-    again = Statistics.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)), 2)
+    again = BandStatistics.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)), 2)
     for name in VECTORS:
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
-    assert (again.pixels, again.valid) == (7, count)
+    assert (again.num_pixels, again.num_valid) == (7, count)
     assert np.isnan(found.mean).all() == (count == 0)
     if count == 1:
-        assert (found.deviation == 0).all()
+        assert (found.standard_deviation == 0).all()
 
 
 @pytest.fixture
@@ -84,34 +93,34 @@ def values() -> np.ndarray:
 
 def test_a_cube_is_measured_once(values, tmp_path, monkeypatch):
     cube = make_cube(tmp_path, "c", values)
-    assert known_statistics(cube, tmp_path / "cache") is None
-    found = statistics_of(cube, cache=tmp_path / "cache")
+    assert stored_statistics(cube, tmp_path / "cache") is None
+    found = cube_statistics(cube, cache_folder=tmp_path / "cache")
     valid = np.isfinite(values).all(-1)
     assert_same(found, expected_of(values[valid], valid.size), rtol=1e-12)
     monkeypatch.setattr(statistics, "_measure", None)  # a second pass would fail
-    assert_same(statistics_of(cube, cache=tmp_path / "cache"), found, rtol=0)
+    assert_same(cube_statistics(cube, cache_folder=tmp_path / "cache"), found, rtol=0)
 
 
 def test_a_changed_store_is_measured_anew(values, tmp_path):
     cube = make_cube(tmp_path, "c", values)
     cache = tmp_path / "cache"
-    first = statistics_of(cube, cache=cache)
+    first = cube_statistics(cube, cache_folder=cache)
     block = tmp_path / "c.zarr/c/0/0/0"
     os.utime(block, ns=(0, 12345))
-    assert known_statistics(cube, cache) is None
-    assert_same(statistics_of(cube, cache=cache), first, rtol=0)
-    assert known_statistics(replace(cube, no_data=1.0), cache) is None
+    assert stored_statistics(cube, cache) is None
+    assert_same(cube_statistics(cube, cache_folder=cache), first, rtol=0)
+    assert stored_statistics(replace(cube, no_data=1.0), cache) is None
 
 
 def test_what_the_store_keeps_comes_first(values, tmp_path, caplog):
     cube = make_cube(tmp_path, "c", values)
-    running = Running(3)
+    running = RunningStatistics(3)
     running.add(np.ones((4, 3)))
     kept = replace(cube, statistics=running.result(4).to_json())
-    assert_same(statistics_of(kept, cache=tmp_path), running.result(4), rtol=0)
+    assert_same(cube_statistics(kept, cache_folder=tmp_path), running.result(4), rtol=0)
     assert not (tmp_path / "statistics").exists()
     spoilt = replace(cube, statistics={**kept.statistics, "low": [1.0]})
-    assert statistics_of(spoilt, cache=tmp_path).valid == 70 * 130 - 1
+    assert cube_statistics(spoilt, cache_folder=tmp_path).num_valid == 70 * 130 - 1
     assert "low holds 1 values for 3 bands" in caplog.text
 
 
@@ -122,13 +131,13 @@ def test_another_reader_is_measured_each_time(values, tmp_path):
         read, valid = read_window(*where)
         return 2 * read, valid
 
-    plain = statistics_of(cube, cache=tmp_path)
-    found = statistics_of(cube, doubled, tmp_path)
+    plain = cube_statistics(cube, cache_folder=tmp_path)
+    found = cube_statistics(cube, doubled, tmp_path)
     np.testing.assert_allclose(found.mean, 2 * plain.mean, rtol=1e-6)
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(values, tmp_path, caplog):
     (tmp_path / "file").touch()
     cube = make_cube(tmp_path, "c", values[:4, :4])
-    assert statistics_of(cube, cache=tmp_path / "file").valid == 16
+    assert cube_statistics(cube, cache_folder=tmp_path / "file").num_valid == 16
     assert "statistics are not kept" in caplog.text

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxhsi.data.cube import Cube, open_cube
-from jaxhsi.data.stream import sample_spectra, standardised, window_stream
+from jaxhsi.data.stream import sample_spectra, standardised_reader, window_stream
 from jaxhsi.data.windows import read_window
 from jaxhsi.data.zarr_writer import create_cube
 
@@ -38,7 +38,9 @@ def test_stream_is_its_seed(cubes):
     first = take(window_stream(cubes, 6, 4, seed=1), 5)
     assert first[0][0].shape == (4, 6, 6, 3)
     assert first[0][1].shape == (4, 6, 6)
-    assert same(first, take(window_stream(cubes, 6, 4, seed=1, threads=1, ahead=1), 5))
+    assert same(
+        first, take(window_stream(cubes, 6, 4, seed=1, num_threads=1, prefetch_windows=1), 5)
+    )
     assert not same(first, take(window_stream(cubes, 6, 4, seed=2), 5))
 
 
@@ -94,20 +96,20 @@ def test_sample_looks_on_where_tiles_are_empty(tmp_path):
     values = np.full((40, 40, 1), np.nan, np.float32)
     values[:4, :4], values[20:24, 8:12] = 1, 2
     cube = make_cube(tmp_path, "c", values)
-    sample = sample_spectra([cube], 100, seed=0, tile=4, most_tiles=7)
+    sample = sample_spectra([cube], 100, seed=0, tile_side=4, max_tiles=7)
     assert sorted(sample.spectra[:, 0]) == [1] * 16 + [2] * 16
-    assert sample.seen == 1600
+    assert sample.num_read == 1600
 
 
 def test_sample_is_uniform_without_replacement(tmp_path):
     values = np.arange(400, dtype=np.float32).reshape(20, 20, 1)
     cube = make_cube(tmp_path, "c", values)
-    everything = sample_spectra([cube], 1000, seed=0, tile=7)
+    everything = sample_spectra([cube], 1000, seed=0, tile_side=7)
     assert sorted(everything.spectra[:, 0]) == list(range(400))
-    assert (everything.seen, everything.invalid) == (400, 0)
+    assert (everything.num_read, everything.num_invalid) == (400, 0)
     hits = np.zeros(400)
     for seed in range(60):
-        hits[sample_spectra([cube], 100, seed, tile=7).spectra[:, 0].astype(int)] += 1
+        hits[sample_spectra([cube], 100, seed, tile_side=7).spectra[:, 0].astype(int)] += 1
     assert hits.mean() == 15  # 100 of 400, 60 times
     assert np.abs(hits - 15).max() < 15  # binomial deviation 3.4
     corner, rest = hits.reshape(20, 20)[14:, 14:].mean(), hits.mean()
@@ -119,7 +121,7 @@ def test_sample_leaves_out_invalid_pixels_and_counts_them(tmp_path):
     values[0, 0, 1] = np.nan
     values[5, 5] = np.inf
     sample = sample_spectra([make_cube(tmp_path, "c", values)], 100, seed=0)
-    assert (len(sample.spectra), sample.seen, sample.invalid) == (34, 36, 2)
+    assert (len(sample.spectra), sample.num_read, sample.num_invalid) == (34, 36, 2)
     assert np.isfinite(sample.spectra).all()
 
 
@@ -131,7 +133,7 @@ def test_sample_reads_a_bounded_number_of_tiles(tmp_path):
         reads.append(where)
         return read_window(*where)
 
-    sample = sample_spectra([cube], 10, seed=0, tile=4, most_tiles=5, read=read)
+    sample = sample_spectra([cube], 10, seed=0, tile_side=4, max_tiles=5, read_window_fn=read)
     assert len(reads) == 5
     assert len(sample.spectra) == 10
 
@@ -147,7 +149,7 @@ def test_standardised_reads_bands_of_mean_zero_and_deviation_one(tmp_path):
     values = (rng.normal(size=(70, 90, 3)) * [1, 5, 100] + [3, -50, 4000]).astype(np.float32)
     values[3, 4] = np.nan
     cube = make_cube(tmp_path, "c", values)
-    scaled, valid = standardised([cube])(cube, 0, 0, 70, 90)
+    scaled, valid = standardised_reader([cube])(cube, 0, 0, 70, 90)
     np.testing.assert_allclose(scaled[valid].mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(scaled[valid].std(0, ddof=1), 1, atol=1e-4)
     assert not valid[3, 4]
@@ -155,7 +157,7 @@ def test_standardised_reads_bands_of_mean_zero_and_deviation_one(tmp_path):
 
 
 def test_standardised_measures_each_cube_by_itself(cubes):
-    read = standardised(cubes[:1])
+    read = standardised_reader(cubes[:1])
     for cube in cubes:  # the second one is measured when it is first read
         values, _ = read(cube, 0, 0, 4, 4)
         assert (values == 0).all()

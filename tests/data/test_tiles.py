@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxhsi.data.tiles import Tile, tiles, with_halo
+from jaxhsi.data.tiles import Tile, split_into_tiles, tile_with_halo
 
 planes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 sizes = st.tuples(st.integers(1, 20), st.integers(1, 20))
@@ -11,7 +11,7 @@ sizes = st.tuples(st.integers(1, 20), st.integers(1, 20))
 @given(planes, sizes)
 def test_tiles_cover_every_pixel_once(plane, size):
     seen = np.zeros(plane, int)
-    for y0, x0, height, width in tiles(plane, size):
+    for y0, x0, height, width in split_into_tiles(plane, size):
         seen[y0 : y0 + height, x0 : x0 + width] += 1
     assert (seen == 1).all()
 
@@ -19,8 +19,8 @@ def test_tiles_cover_every_pixel_once(plane, size):
 @given(planes, sizes, st.integers(0, 6))
 def test_a_halo_ends_at_an_edge_or_far_from_the_tile(plane, size, halo):
     shapes = set()
-    for tile in tiles(plane, size):
-        outer = with_halo(tile, plane, size, halo)
+    for tile in split_into_tiles(plane, size):
+        outer = tile_with_halo(tile, plane, size, halo)
         shapes.add(outer[2:])
         for axis in (0, 1):
             start, end = outer[axis], outer[axis] + outer[axis + 2]

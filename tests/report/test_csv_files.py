@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxhsi.data.tables.csv_file import read_csv
-from jaxhsi.data.tables.table import Table
+from jaxhsi.data.tables.table import SpectraTable
 from jaxhsi.report import csv_files
 from jaxhsi.report.tables import component_table, fit_table
 
@@ -11,8 +11,8 @@ RNG = np.random.default_rng(0)
 SPECTRA = RNG.uniform(size=(3, 5)).astype(np.float32)
 
 
-def table(**more) -> Table:
-    return Table(SPECTRA, np.array([0, 2, 3]), **more)
+def table(**more) -> SpectraTable:
+    return SpectraTable(SPECTRA, np.array([0, 2, 3]), **more)
 
 
 def test_components_read_back_to_the_last_bit(tmp_path):
@@ -22,7 +22,7 @@ def test_components_read_back_to_the_last_bit(tmp_path):
     found = read_csv(path)
     np.testing.assert_array_equal(found.values.astype(np.float32), SPECTRA)
     np.testing.assert_array_equal(found.axis, axis)
-    assert found.names == ("a", "b", "c")
+    assert found.sample_names == ("a", "b", "c")
 
 
 def test_samples_go_by_their_names_or_rows(tmp_path):
@@ -32,12 +32,12 @@ def test_samples_go_by_their_names_or_rows(tmp_path):
         == "concentrations.csv"
     )
     found = read_csv(tmp_path / "concentrations.csv")
-    assert found.names == ("1", "3", "4")
+    assert found.sample_names == ("1", "3", "4")
     np.testing.assert_array_equal(found.values.astype(np.float32), amounts)
     csv_files.write_concentrations(
         tmp_path / "concentrations", table(names=("x", "y", "z")), amounts, ["a", "b"]
     )
-    assert read_csv(tmp_path / "concentrations.csv").names == ("x", "y", "z")
+    assert read_csv(tmp_path / "concentrations.csv").sample_names == ("x", "y", "z")
 
 
 def test_long_tables_are_arrays(tmp_path, monkeypatch):

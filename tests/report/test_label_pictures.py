@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.tiles import tiles, with_halo
+from jaxhsi.data.tiles import split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import read_window
 from jaxhsi.report import label_pictures
 from tests.data.test_stream import make_cube
@@ -13,8 +13,8 @@ def seen(cube: Cube, tile: int = 64) -> np.ndarray:
     """The picture of a cube whose tiles were read, with some overlap."""
     colours = label_pictures.FalseColourPicture(cube)
     read = colours.recording_reader(read_window)
-    for place in tiles(cube.shape[:2], (tile, tile)):
-        read(cube, *with_halo(place, cube.shape[:2], (tile, tile), 3))
+    for place in split_into_tiles(cube.shape[:2], (tile, tile)):
+        read(cube, *tile_with_halo(place, cube.shape[:2], (tile, tile), 3))
     return colours.picture()
 
 
@@ -88,6 +88,6 @@ def test_pictures_hold_their_panels_and_legend(tmp_path, clusters):
 def test_a_thinned_map_is_that_of_its_tiles(tile):
     labels = np.random.default_rng(0).integers(-1, 9, (2100, 70))
     thinned = label_pictures.SubsampledMap((2100, 70, 5), np.array(-1))
-    for place in tiles(labels.shape, (tile, tile)):
+    for place in split_into_tiles(labels.shape, (tile, tile)):
         thinned.add(place.slices, labels[place.slices])
     np.testing.assert_array_equal(thinned.values, labels[::3, ::3])

@@ -12,7 +12,7 @@ from tests.data.test_stream import make_cube
 
 
 def stream_of(cube):
-    return window_stream([cube], 3, 2, seed=0, threads=2, ahead=2)
+    return window_stream([cube], 3, 2, seed=0, num_threads=2, prefetch_windows=2)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxhsi.data.cube import open_cube
-from jaxhsi.data.stream import standardised
-from jaxhsi.data.windows import Reader, read_window
+from jaxhsi.data.stream import standardised_reader
+from jaxhsi.data.windows import WindowReader, read_window
 from jaxhsi.training.tile_labels import label_tiles, label_writer
 from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.centroids import from_pixels
@@ -28,7 +28,7 @@ def setting(tmp_path_factory):
     return dgc, state._replace(teacher_params=stirred(state.teacher_params)), cube
 
 
-def whole_map(setting, tile: int, read: Reader = read_window, ahead: int = 1) -> np.ndarray:
+def whole_map(setting, tile: int, read: WindowReader = read_window, ahead: int = 1) -> np.ndarray:
     dgc, state, cube = setting
     labels = np.full(cube.shape[:2], -9)
     predict = jax.jit(dgc.predict)
@@ -84,7 +84,7 @@ def test_upstreams_labels_do_not_depend_on_the_tiles_either(setting, tile):
     )
     dgc, (_, _, cube) = over_windows(prototype, 3, VIEWS), setting
     assert dgc.full_rows
-    read = standardised([cube])
+    read = standardised_reader([cube])
     state = prototype.init(jax.random.key(1))
     z = prototype.look(state.params, jnp.asarray(read(cube, 0, 0, 20, 20)[0])[None]).z
     spread = from_pixels(jax.random.key(0), z.reshape(-1, 4), 3)  # random ones lie far from all

@@ -94,7 +94,7 @@ def test_a_run_scores_what_it_finds(run):
 
 def test_a_run_leaves_all_that_it_promises(run, made):
     found = read_csv(run / "components.csv")
-    assert found.names == ("component 1", "component 2", "component 3")
+    assert found.sample_names == ("component 1", "component 2", "component 3")
     np.testing.assert_allclose(np.linalg.norm(found.values, axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(found.axis, np.arange(1, 41))
     rows = table(run / "concentrations.csv")
@@ -110,7 +110,7 @@ def test_a_run_leaves_all_that_it_promises(run, made):
     assert {"loss", "step"} <= lines[0].keys()
     for name in ("checkpoints", "events"):
         assert list((run / name).iterdir())
-    assert read_unmixing_model(run / "solution.npz").component_names == found.names
+    assert read_unmixing_model(run / "solution.npz").component_names == found.sample_names
 
 
 def test_concentrations_are_in_the_units_of_the_file(run, made):

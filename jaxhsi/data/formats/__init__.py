@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxhsi.data.formats.envi import envi_shapes, open_envi
-from jaxhsi.data.formats.envi_header import SUFFIXES, data_of, is_data
+from jaxhsi.data.formats.envi_header import DATA_SUFFIXES, find_data_file, has_header
 from jaxhsi.data.formats.geotiff import geotiff_shapes, open_geotiff
 from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
 from jaxhsi.data.formats.mat import mat_shapes, open_mat
@@ -15,32 +15,32 @@ from jaxhsi.data.formats.npy import npy_shapes, open_npy
 from jaxhsi.data.formats.volume import Volume, resolve_layout
 
 
-class Format(NamedTuple):
+class FileFormat(NamedTuple):
     """How to look into a file and how to read it.
 
     Attributes:
-        shapes: path -> shapes of its numeric arrays by key.
-        open: (path, *, key, size) -> context of a `Volume`.
+        array_shapes: path -> shapes of its numeric arrays by key.
+        open_volume: (path, *, key, size) -> context of a `Volume`.
     """
 
-    shapes: Callable[[Path], dict[str, tuple[int, ...]]]
-    open: Callable[..., AbstractContextManager[Volume]]
+    array_shapes: Callable[[Path], dict[str, tuple[int, ...]]]
+    open_volume: Callable[..., AbstractContextManager[Volume]]
 
 
-ENVI = Format(envi_shapes, open_envi)
-FORMATS = {
-    ".mat": Format(mat_shapes, open_mat),
-    ".npy": Format(npy_shapes, open_npy),
-    **dict.fromkeys((".tif", ".tiff"), Format(geotiff_shapes, open_geotiff)),
-    **dict.fromkeys((".h5", ".hdf5", ".hdf", ".he5"), Format(hdf5_shapes, open_hdf5)),
-    ".nc": Format(netcdf_shapes, open_netcdf),
+ENVI = FileFormat(envi_shapes, open_envi)
+FORMATS_BY_SUFFIX = {
+    ".mat": FileFormat(mat_shapes, open_mat),
+    ".npy": FileFormat(npy_shapes, open_npy),
+    **dict.fromkeys((".tif", ".tiff"), FileFormat(geotiff_shapes, open_geotiff)),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf", ".he5"), FileFormat(hdf5_shapes, open_hdf5)),
+    ".nc": FileFormat(netcdf_shapes, open_netcdf),
     ".hdr": ENVI,
-    **dict.fromkeys(filter(None, SUFFIXES), ENVI),
+    **dict.fromkeys(filter(None, DATA_SUFFIXES), ENVI),
 }
 """Readers by suffix. ENVI data files may have any other suffix, or none, beside their header."""
 
 
-def format_of(path: Path) -> Format:
+def file_format(path: Path) -> FileFormat:
     """The reader for a file, chosen by its suffix, or by a header beside it.
 
     Raises:
@@ -51,16 +51,16 @@ def format_of(path: Path) -> Format:
         raise ValueError(f"{path} is a folder; name a file in it. A store needs no reader")
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}")
-    found = FORMATS.get(path.suffix.lower()) or (ENVI if is_data(path) else None)
+    found = FORMATS_BY_SUFFIX.get(path.suffix.lower()) or (ENVI if has_header(path) else None)
     if found is None:
         raise ValueError(
             f"{path}: no reader for {path.suffix or 'a name without suffix'!r}; supported are "
-            f"{', '.join(FORMATS)}, any data file with an ENVI header beside it, and Zarr v3 stores"
+            f"{', '.join(FORMATS_BY_SUFFIX)}, any data file with an ENVI header beside it, and Zarr v3 stores"
         )
     return found
 
 
-def files_of(folder: Path) -> list[Path]:
+def readable_files(folder: Path) -> list[Path]:
     """The files of a folder that a reader serves, sorted by name; subfolders are not entered.
 
     An ENVI header and its data are one, named by the data file; a data file without a header is
@@ -74,8 +74,10 @@ def files_of(folder: Path) -> list[Path]:
         entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")
     ]
     headers = [entry for entry in entries if entry.suffix.lower() == ".hdr"]
-    others = [entry for entry in entries if FORMATS.get(entry.suffix.lower(), ENVI) is not ENVI]
-    return sorted({*others, *map(data_of, headers)})
+    others = [
+        entry for entry in entries if FORMATS_BY_SUFFIX.get(entry.suffix.lower(), ENVI) is not ENVI
+    ]
+    return sorted({*others, *map(find_data_file, headers)})
 
 
 def cube_shape(
@@ -90,5 +92,5 @@ def cube_shape(
     Raises:
         FileNotFoundError, ValueError, ImportError: as `ingesting.ingest`.
     """
-    with format_of(source).open(source, key=key, size=size) as volume:
+    with file_format(source).open_volume(source, key=key, size=size) as volume:
         return resolve_layout(volume, layout)[1]

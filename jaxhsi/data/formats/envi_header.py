@@ -9,96 +9,110 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxhsi.data.formats.opening import reader_package
+from jaxhsi.data.formats.file_errors import import_reader_package
 
 INTERLEAVES = ("bsq", "bil", "bip")
-SUFFIXES = ("", ".img", ".raw", ".dat", ".bil", ".bip", ".bsq", ".bin", ".hyspex", ".rfl", ".rad")
+DATA_SUFFIXES = (
+    "",
+    ".img",
+    ".raw",
+    ".dat",
+    ".bil",
+    ".bip",
+    ".bsq",
+    ".bin",
+    ".hyspex",
+    ".rfl",
+    ".rad",
+)
 """Of the data files beside a header of the same stem; any other is found as name.ext.hdr."""
 
-Fields = dict[str, str | list[str]]
+HeaderFields = dict[str, str | list[str]]
 
 
-class Raster(NamedTuple):
+class RasterLayout(NamedTuple):
     """How the values lie in the data file.
 
     Attributes:
-        lines: rows of the image.
-        samples: columns.
-        bands: bands.
+        num_lines: rows of the image.
+        num_samples: columns.
+        num_bands: bands.
         dtype: of a value, with its byte order.
         interleave: "bsq", "bil" or "bip".
-        offset: bytes before the first value.
+        header_bytes: bytes before the first value.
     """
 
-    lines: int
-    samples: int
-    bands: int
+    num_lines: int
+    num_samples: int
+    num_bands: int
     dtype: np.dtype
     interleave: str
-    offset: int
+    header_bytes: int
 
     @property
-    def cells(self) -> int:
+    def num_values(self) -> int:
         """Number of values."""
-        return self.lines * self.samples * self.bands
+        return self.num_lines * self.num_samples * self.num_bands
 
     @property
-    def nbytes(self) -> int:
+    def file_bytes(self) -> int:
         """Length of the file that holds it."""
-        return self.offset + self.cells * self.dtype.itemsize
+        return self.header_bytes + self.num_values * self.dtype.itemsize
 
 
-def header_of(data: Path) -> Path | None:
+def find_header(data_path: Path) -> Path | None:
     """The header of a data file, name.ext.hdr or name.hdr in any case, or None."""
-    beside = {entry.name.lower(): entry for entry in _files(data.parent)}
-    for name in (f"{data.name}.hdr", f"{data.stem}.hdr"):
-        if name.lower() in beside and beside[name.lower()] != data:
+    beside = {entry.name.lower(): entry for entry in _files(data_path.parent)}
+    for name in (f"{data_path.name}.hdr", f"{data_path.stem}.hdr"):
+        if name.lower() in beside and beside[name.lower()] != data_path:
             return beside[name.lower()]
     return None
 
 
-def data_of(header: Path) -> Path:
+def find_data_file(header_path: Path) -> Path:
     """The data file of a header.
 
     Raises:
         FileNotFoundError: none beside it.
         ValueError: several.
     """
-    stem = header.stem.lower()
-    beside = [entry for entry in _files(header.parent) if entry.suffix.lower() != ".hdr"]
+    stem = header_path.stem.lower()
+    beside = [entry for entry in _files(header_path.parent) if entry.suffix.lower() != ".hdr"]
     exact = [entry for entry in beside if entry.name.lower() == stem]
     found = exact or [
-        entry for entry in beside if entry.stem.lower() == stem and entry.suffix.lower() in SUFFIXES
+        entry
+        for entry in beside
+        if entry.stem.lower() == stem and entry.suffix.lower() in DATA_SUFFIXES
     ]
     if not found:
         raise FileNotFoundError(
-            f"{header} has no data file beside it; looked for {header.stem} with "
-            f"{', '.join(SUFFIXES[1:])} or no suffix. Name another one {header.stem}.<suffix> and "
-            f"the header {header.stem}.<suffix>.hdr"
+            f"{header_path} has no data file beside it; looked for {header_path.stem} with "
+            f"{', '.join(DATA_SUFFIXES[1:])} or no suffix. Name another one {header_path.stem}.<suffix> and "
+            f"the header {header_path.stem}.<suffix>.hdr"
         )
     if len(found) > 1:
         names = ", ".join(sorted(entry.name for entry in found))
         raise ValueError(
-            f"{header} stands beside several data files, {names}; give the data file instead, or "
+            f"{header_path} stands beside several data files, {names}; give the data file instead, or "
             "each a header of its own, <name>.<suffix>.hdr"
         )
     return found[0]
 
 
-def is_data(path: Path) -> bool:
+def has_header(path: Path) -> bool:
     """Whether a header stands beside a file that can be its data."""
-    header = header_of(path)
+    header = find_header(path)
     if header is None:
         return False
     named = header.name.lower() == f"{path.name.lower()}.hdr"
-    return named or path.suffix.lower() in SUFFIXES
+    return named or path.suffix.lower() in DATA_SUFFIXES
 
 
 def _files(folder: Path) -> list[Path]:
     return [entry for entry in folder.iterdir() if entry.is_file()]
 
 
-def read_header(path: Path) -> Fields:
+def read_header(path: Path) -> HeaderFields:
     """Fields of a header by their names in lower case; lists for what stands in braces.
 
     Raises:
@@ -135,10 +149,10 @@ def _ascii(raw: bytes) -> bytes:
 
 
 def _spectral(path: Path) -> ModuleType:
-    return reader_package("spectral.io.envi", path, "an ENVI")
+    return import_reader_package("spectral.io.envi", path, "an ENVI")
 
 
-def raster_of(path: Path, fields: Fields) -> tuple[Raster, tuple[str, ...]]:
+def parse_raster_layout(path: Path, fields: HeaderFields) -> tuple[RasterLayout, tuple[str, ...]]:
     """How the header says that the values lie, and notes on what it leaves out.
 
     Raises:
@@ -158,10 +172,10 @@ def raster_of(path: Path, fields: Fields) -> tuple[Raster, tuple[str, ...]]:
         )
     dtype, notes = _dtype(path, fields)
     offset = _whole(path, fields, "header offset", 0) if "header offset" in fields else 0
-    return Raster(*sizes, dtype, interleave, offset), notes
+    return RasterLayout(*sizes, dtype, interleave, offset), notes
 
 
-def _refuse_unsupported(path: Path, fields: Fields) -> None:
+def _refuse_unsupported(path: Path, fields: HeaderFields) -> None:
     kind = str(fields.get("file type", "")).lower()
     if "library" in kind:
         raise ValueError(f"{path} describes a spectral library, not a cube")
@@ -176,7 +190,7 @@ def _refuse_unsupported(path: Path, fields: Fields) -> None:
             )
 
 
-def _dtype(path: Path, fields: Fields) -> tuple[np.dtype, tuple[str, ...]]:
+def _dtype(path: Path, fields: HeaderFields) -> tuple[np.dtype, tuple[str, ...]]:
     codes = {code: np.dtype(kind) for code, kind in _spectral(path).envi_to_dtype.items()}
     real = {code: dtype for code, dtype in codes.items() if dtype.kind != "c"}
     code = str(fields["data type"])
@@ -194,7 +208,7 @@ def _dtype(path: Path, fields: Fields) -> tuple[np.dtype, tuple[str, ...]]:
     return real[code].newbyteorder(">" if order == "1" else "<"), notes
 
 
-def _whole(path: Path, fields: Fields, name: str, least: int) -> int:
+def _whole(path: Path, fields: HeaderFields, name: str, least: int) -> int:
     try:
         value = int(str(fields[name]))
     except ValueError:

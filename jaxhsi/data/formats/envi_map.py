@@ -5,7 +5,7 @@ import re
 
 from jaxhsi.data.georeference import Georeference
 
-METRES = {
+METRES_PER_UNIT = {
     **dict.fromkeys(("meter", "metre", "m"), 1.0),
     **dict.fromkeys(("kilometer", "kilometre", "km"), 1000.0),
     **dict.fromkeys(("centimeter", "centimetre", "cm"), 0.01),
@@ -14,13 +14,13 @@ METRES = {
 }
 """Length of one unit in metres, by its name in lower case and singular."""
 
-NORTH, SOUTH = 32600, 32700  # EPSG code of WGS 84 / UTM, less the zone
+UTM_NORTH_BASE, UTM_SOUTH_BASE = 32600, 32700  # EPSG code of WGS 84 / UTM, less the zone
 
-Field = str | list[str] | None
+HeaderField = str | list[str] | None
 
 
 def envi_georeference(
-    map_info: Field, coordinate_system: Field = None, pixel_size: Field = None
+    map_info: HeaderField, coordinate_system: HeaderField = None, pixel_size: HeaderField = None
 ) -> tuple[Georeference | None, tuple[str, ...]]:
     """Georeference of the fields of the header.
 
@@ -49,7 +49,7 @@ def envi_georeference(
     return None, ()
 
 
-def _parts(field: Field) -> list[str]:
+def _parts(field: HeaderField) -> list[str]:
     if field is None:
         return []
     return [part.strip() for part in (field if isinstance(field, list) else field.split(","))]
@@ -65,7 +65,7 @@ def _options(parts: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def _from_size(parts: list[str]) -> Georeference | None:
     values, options = _options(parts)
-    metres = METRES.get(options.get("units", "").rstrip("s"))
+    metres = METRES_PER_UNIT.get(options.get("units", "").rstrip("s"))
     if metres is None:
         return None
     width, height = (_size(value) for value in values[:2])
@@ -115,7 +115,9 @@ def _code(projection: str, values: list[str]) -> str | None:
     zone = int(values[0])
     if not 1 <= zone <= 60:
         raise ValueError(f"UTM zone {zone}")
-    return f"EPSG:{(SOUTH if values[1].lower().startswith('s') else NORTH) + zone}"
+    return (
+        f"EPSG:{(UTM_SOUTH_BASE if values[1].lower().startswith('s') else UTM_NORTH_BASE) + zone}"
+    )
 
 
 def _metres(projection: str, units: str | None, crs: str | None) -> float | None:
@@ -123,4 +125,4 @@ def _metres(projection: str, units: str | None, crs: str | None) -> float | None
         return None
     if units is None:
         return 1.0 if projection == "utm" else None
-    return METRES.get(units.rstrip("s"))
+    return METRES_PER_UNIT.get(units.rstrip("s"))

@@ -10,27 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from jaxhsi.data.formats.bands import stated_wavelengths
-from jaxhsi.data.formats.opening import readable, reader_package
+from jaxhsi.data.formats.file_errors import import_reader_package, reading_errors
 from jaxhsi.data.formats.volume import Volume
+from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
 from jaxhsi.data.georeference import Georeference
 
-CACHE_BYTES = 256 * 2**20
+GDAL_CACHE_BYTES = 256 * 2**20
 """Of GDAL, which otherwise takes a share of the machine's memory."""
 
-KIND = "a TIFF"
-NUMBER = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
-UNIT = r"(nm|nanomet(?:er|re)s?|um|µm|μm|micromet(?:er|re)s?|microns?)"
-BARE, WITH_UNIT = (
-    re.compile(rf"\s*{NUMBER}\s*"),
-    re.compile(rf"(?:^|[\s(\[=:_]){NUMBER}\s*{UNIT}\b"),
+FILE_KIND = "a TIFF"
+NUMBER_PATTERN = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
+UNIT_PATTERN = r"(nm|nanomet(?:er|re)s?|um|µm|μm|micromet(?:er|re)s?|microns?)"
+BARE_NUMBER, NUMBER_WITH_UNIT = (
+    re.compile(rf"\s*{NUMBER_PATTERN}\s*"),
+    re.compile(rf"(?:^|[\s(\[=:_]){NUMBER_PATTERN}\s*{UNIT_PATTERN}\b"),
 )
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    rasterio = reader_package("rasterio", path, KIND)
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+    rasterio = import_reader_package("rasterio", path, FILE_KIND)
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         with _readable(path), warnings.catch_warnings():
             # Pictures from a bench have no place on the ground; nothing is wrong with them.
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
@@ -41,8 +41,8 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _readable(path: Path) -> AbstractContextManager[None]:
     """Turn GDAL's errors into one that names the file."""
-    errors = reader_package("rasterio.errors", path, KIND).RasterioError
-    return readable(path, KIND, "it may be truncated or still being written", errors)
+    errors = import_reader_package("rasterio.errors", path, FILE_KIND).RasterioError
+    return reading_errors(path, FILE_KIND, "it may be truncated or still being written", errors)
 
 
 def geotiff_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -88,19 +88,21 @@ def open_geotiff(
             )
             chosen = list(range(bands.start + 1, bands.stop + 1))
             with _readable(path):
-                return file.read(chosen, window=tuple((part.start, part.stop) for part in image))
+                return file.read_slab(
+                    chosen, window=tuple((part.start, part.stop) for part in image)
+                )
 
         yield Volume(
             path=path,
             key="",
             shape=(file.count, file.height, file.width),
-            read=read,
+            read_slab=read,
             wavelengths=wavelengths,
             layout="chw",
             no_data=_no_data(file),
             georeference=_georeference(path, file),
-            units=next((unit for unit in file.units if unit), None),
-            scale=_scale(path, file),
+            value_units=next((unit for unit in file.value_units if unit), None),
+            scale_factor=_scale(path, file),
             notes=notes,
         )
 
@@ -179,16 +181,16 @@ def _parsed(
             f"{path} is not consistent: {name} has {len(texts)} values and there are {file.count} "
             "bands; correct or delete that tag"
         )
-    pairs = [WITH_UNIT.search(text) for text in texts]
+    pairs = [NUMBER_WITH_UNIT.search(text) for text in texts]
     if all(pairs):
         values, units = [float(pair[1]) for pair in pairs], pairs[0][2]
         if len({pair[2] for pair in pairs}) > 1:
             return None, (f"{name}: units differ among the bands, not kept",)
     else:
-        bare = [BARE.fullmatch(text) for text in texts]
+        bare = [BARE_NUMBER.fullmatch(text) for text in texts]
         if not all(bare):
             return None, ()
         values = [float(match[1]) for match in bare]
         if values in ([*range(len(values))], [*range(1, len(values) + 1)]):
             return None, ()  # numbers of the bands
-    return stated_wavelengths(np.array(values), units, f"{path}: {name}")
+    return wavelengths_in_nm(np.array(values), units, f"{path}: {name}")

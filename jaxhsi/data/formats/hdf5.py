@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxhsi.data.formats.named_arrays import NamedArray, volume_of
-from jaxhsi.data.formats.opening import hdf5_file, readable
+from jaxhsi.data.formats.file_errors import open_hdf5_file, reading_errors
+from jaxhsi.data.formats.named_arrays import NamedArray, select_cube
 from jaxhsi.data.formats.volume import Volume
 
-KIND = "an HDF5"
-CAUSES = "it may be truncated, still being written, or compressed by a filter that h5py lacks"
+FILE_KIND = "an HDF5"
+LIKELY_CAUSE = "it may be truncated, still being written, or compressed by a filter that h5py lacks"
 
 
 def _arrays(path: Path, file: Any) -> dict[str, NamedArray]:
@@ -26,7 +26,7 @@ def _arrays(path: Path, file: Any) -> dict[str, NamedArray]:
         if hasattr(item, "dtype") and item.dtype.kind in "iuf" and item.shape is not None:
             found[name] = NamedArray(item.shape, _axes(item), _attributes(item))
 
-    with readable(path, KIND, CAUSES):
+    with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
         file.visititems(visit)
     return found
 
@@ -67,7 +67,7 @@ def hdf5_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ValueError: unreadable or truncated.
         ImportError: h5py is not installed.
     """
-    with hdf5_file(path, KIND, CAUSES) as file:
+    with open_hdf5_file(path, FILE_KIND, LIKELY_CAUSE) as file:
         return {name: array.shape for name, array in _arrays(path, file).items()}
 
 
@@ -87,10 +87,10 @@ def open_hdf5(
             or values with an offset.
         ImportError: h5py is not installed.
     """
-    with hdf5_file(path, KIND, CAUSES) as file:
+    with open_hdf5_file(path, FILE_KIND, LIKELY_CAUSE) as file:
 
         def read(name: str, index: tuple[slice, ...]) -> np.ndarray:
-            with readable(path, KIND, CAUSES):
+            with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
                 return file[name][index]
 
-        yield volume_of(path, _arrays(path, file), key, read)
+        yield select_cube(path, _arrays(path, file), key, read)

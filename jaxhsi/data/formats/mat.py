@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-from jaxhsi.data.formats.opening import hdf5_file, readable
-from jaxhsi.data.formats.volume import WAVELENGTH_KEYS, Volume, checked_wavelengths
+from jaxhsi.data.formats.file_errors import open_hdf5_file, reading_errors
+from jaxhsi.data.formats.volume import WAVELENGTH_KEYS, Volume, plausible_wavelengths
 
-KIND, KIND_73 = "a MATLAB", "a MATLAB 7.3"
-NUMERIC = {"double", "single"} | {
+FILE_KIND, FILE_KIND_HDF5 = "a MATLAB", "a MATLAB 7.3"
+NUMERIC_CLASSES = {"double", "single"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
 
@@ -38,10 +38,10 @@ def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ImportError: version 7.3 without h5py.
     """
     if not _is_hdf5(path):
-        with readable(path, KIND):
+        with reading_errors(path, FILE_KIND):
             found = scipy.io.whosmat(path)
-        return {key: tuple(shape) for key, shape, kind in found if kind in NUMERIC}
-    with hdf5_file(path, KIND_73) as file, readable(path, KIND):
+        return {key: tuple(shape) for key, shape, kind in found if kind in NUMERIC_CLASSES}
+    with open_hdf5_file(path, FILE_KIND_HDF5) as file, reading_errors(path, FILE_KIND):
         arrays = {key: item for key, item in file.items() if hasattr(item, "dtype")}
         return {key: item.shape[::-1] for key, item in arrays.items() if _is_number(item)}
 
@@ -61,10 +61,10 @@ def load_mat(path: Path, key: str) -> np.ndarray:
         ImportError: version 7.3 without h5py.
     """
     if not _is_hdf5(path):
-        with readable(path, KIND):
+        with reading_errors(path, FILE_KIND):
             found = scipy.io.loadmat(path, variable_names=[key])
     else:
-        with hdf5_file(path, KIND_73) as file, readable(path, KIND):
+        with open_hdf5_file(path, FILE_KIND_HDF5) as file, reading_errors(path, FILE_KIND):
             found = {key: file[key][()].T} if key in file else {}
     if key not in found:
         raise ValueError(f"{path} has no key {key!r}; {_listing(path)}")
@@ -111,7 +111,7 @@ def open_mat(
             f"or (C, H, W); choose another with --key, {_listing(path)}"
         )
     if _is_hdf5(path):
-        with hdf5_file(path, KIND_73) as file:
+        with open_hdf5_file(path, FILE_KIND_HDF5) as file:
             yield Volume(path, key, shapes[key], _slab_reader(path, file[key]), wavelengths)
     else:
         whole = cache(lambda: load_mat(path, key))
@@ -120,7 +120,7 @@ def open_mat(
 
 def _slab_reader(path: Path, dataset: Any):
     def read(index: tuple[slice, slice, slice]) -> np.ndarray:
-        with readable(path, KIND):
+        with reading_errors(path, FILE_KIND):
             return dataset[index[::-1]].T
 
     return read
@@ -160,4 +160,4 @@ def _table_size(path: Path, key: str, shape: tuple[int, ...], size: tuple[int, i
 
 def _wavelengths(path: Path, shapes: dict[str, tuple[int, ...]]) -> np.ndarray | None:
     named = [key for key in shapes if key.lower() in WAVELENGTH_KEYS]
-    return checked_wavelengths(load_mat(path, named[0])) if named else None
+    return plausible_wavelengths(load_mat(path, named[0])) if named else None

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxhsi.data.formats.bands import stated_wavelengths
 from jaxhsi.data.formats.volume import WAVELENGTH_KEYS, Volume
-from jaxhsi.data.locations import AXES
+from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
+from jaxhsi.data.store_url import AXIS_NAMES
 
 NO_DATA_KEYS = ("_FillValue", "missing_value", "no_data", "nodata")
 
@@ -19,20 +19,22 @@ class NamedArray(NamedTuple):
 
     Attributes:
         shape: lengths of its axes.
-        axes: their names, empty where the file has none.
+        axis_names: their names, empty where the file has none.
         attributes: by name; text as str.
     """
 
     shape: tuple[int, ...]
-    axes: tuple[str, ...]
+    axis_names: tuple[str, ...]
     attributes: dict[str, Any]
 
 
-Read = Callable[[str, tuple[slice, ...]], np.ndarray]
+ArrayReader = Callable[[str, tuple[slice, ...]], np.ndarray]
 """(name, slices of all axes) -> values."""
 
 
-def volume_of(path: Path, arrays: dict[str, NamedArray], key: str | None, read: Read) -> Volume:
+def select_cube(
+    path: Path, arrays: dict[str, NamedArray], key: str | None, read: ArrayReader
+) -> Volume:
     """The 3-D array of a file as a volume.
 
     Args:
@@ -64,12 +66,12 @@ def volume_of(path: Path, arrays: dict[str, NamedArray], key: str | None, read: 
         path=path,
         key=key,
         shape=shape,
-        read=slab,
+        read_slab=slab,
         wavelengths=wavelengths,
         layout=layout,
         no_data=_no_data(array.attributes),
-        units=array.attributes.get("units") or None,
-        scale=None if scale in (None, 1.0) else float(scale),
+        value_units=array.attributes.get("units") or None,
+        scale_factor=None if scale in (None, 1.0) else float(scale),
         notes=notes,
     )
 
@@ -100,7 +102,9 @@ def _layout(array: NamedArray) -> tuple[str | None, tuple[int, ...], tuple[int, 
 
     Bands in the middle, lines of bands, are shown bands last.
     """
-    bands = [axis for axis, name in enumerate(array.axes) if name.lower() in AXES["band"]]
+    bands = [
+        axis for axis, name in enumerate(array.axis_names) if name.lower() in AXIS_NAMES["band"]
+    ]
     if len(bands) != 1:
         return None, array.shape, (0, 1, 2)
     order = {0: (0, 1, 2), 1: (0, 2, 1), 2: (0, 1, 2)}[bands[0]]
@@ -109,7 +113,7 @@ def _layout(array: NamedArray) -> tuple[str | None, tuple[int, ...], tuple[int, 
 
 
 def _wavelengths(
-    path: Path, arrays: dict[str, NamedArray], key: str, read: Read
+    path: Path, arrays: dict[str, NamedArray], key: str, read: ArrayReader
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """The vector named as wavelengths beside the cube, or the only one of the file that fits it."""
     named = [
@@ -126,7 +130,7 @@ def _wavelengths(
         return None, notes
     values = read(found[0], (slice(None),) * len(arrays[found[0]].shape))
     units = arrays[found[0]].attributes.get("units")
-    return stated_wavelengths(values, units, f"{path}: {found[0]}")
+    return wavelengths_in_nm(values, units, f"{path}: {found[0]}")
 
 
 def _scalar(value: Any, default: float | None) -> float | None:

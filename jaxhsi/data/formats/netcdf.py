@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import scipy.io
 
+from jaxhsi.data.formats.file_errors import reading_errors
 from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
-from jaxhsi.data.formats.named_arrays import NamedArray, volume_of
-from jaxhsi.data.formats.opening import readable
+from jaxhsi.data.formats.named_arrays import NamedArray, select_cube
 from jaxhsi.data.formats.volume import Volume
 
 
@@ -22,7 +22,7 @@ def _is_version_3(path: Path) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The file, mapped; what is taken from it must be copied and let go before the end."""
-    with readable(path, "a NetCDF"):
+    with reading_errors(path, "a NetCDF"):
         file = scipy.io.netcdf_file(path, mmap=True)
     with file:
         yield file
@@ -79,4 +79,4 @@ def open_netcdf(
         with _opened(path) as file:
             return np.array(file.variables[name].data[index])
 
-    yield volume_of(path, _arrays(path), key, read)
+    yield select_cube(path, _arrays(path), key, read)

@@ -21,13 +21,13 @@ class Volume:
         path: the file.
         key: name inside of the file, empty where the format has none.
         shape: lengths of the three axes as stored.
-        read: values of three slices.
+        read_slab: values of three slices.
         wavelengths: vector found beside the array, in nm; it may belong to either end.
         layout: order of the axes where the format fixes it, else None.
         no_data: value that marks a missing measurement, or None.
         georeference: where the pixels lie on the ground, or None.
-        units: of the values, or None.
-        scale: the values times this are in `units`; the reader does not apply it.
+        value_units: of the values, or None.
+        scale_factor: the values times this are in `value_units`; the reader does not apply it.
         bad_bands: True for bands that the file itself marks as unusable, (C,), or None.
         notes: what the reader did or found, for the history of the store.
     """
@@ -35,13 +35,13 @@ class Volume:
     path: Path
     key: str
     shape: tuple[int, ...]
-    read: Callable[[tuple[slice, slice, slice]], np.ndarray]
+    read_slab: Callable[[tuple[slice, slice, slice]], np.ndarray]
     wavelengths: np.ndarray | None = None
     layout: str | None = None
     no_data: float | None = None
     georeference: Georeference | None = None
-    units: str | None = None
-    scale: float | None = None
+    value_units: str | None = None
+    scale_factor: float | None = None
     bad_bands: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
@@ -100,16 +100,16 @@ def resolve_layout(volume: Volume, layout: str | None = None) -> tuple[str, tupl
     return layout, (height, width, bands)
 
 
-def read_part(
+def read_image_part(
     volume: Volume, layout: str, rows: slice, columns: slice, bands: slice = slice(None)
 ) -> np.ndarray:
     """Part of the image as (h, w, c), in the file's type."""
     if layout == "hwc":
-        return volume.read((rows, columns, bands))
-    return np.moveaxis(volume.read((bands, rows, columns)), 0, -1)
+        return volume.read_slab((rows, columns, bands))
+    return np.moveaxis(volume.read_slab((bands, rows, columns)), 0, -1)
 
 
-def checked_wavelengths(values: np.ndarray | None) -> np.ndarray | None:
+def plausible_wavelengths(values: np.ndarray | None) -> np.ndarray | None:
     """A vector of wavelengths in nm (micrometres, all under 100, are converted), or None."""
     if values is None or values.dtype.kind not in "iuf" or values.size != max(values.shape):
         return None

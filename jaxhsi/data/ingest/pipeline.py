@@ -11,37 +11,41 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.data.cube import Cube, open_cube
-from jaxhsi.data.formats import format_of
-from jaxhsi.data.formats.volume import Volume, read_part, resolve_layout
-from jaxhsi.data.ingest.plan import Changes, Plan, make_plan
+from jaxhsi.data.formats import file_format
+from jaxhsi.data.formats.volume import Volume, read_image_part, resolve_layout
+from jaxhsi.data.ingest.plan import IngestOptions, IngestPlan, make_ingest_plan
 from jaxhsi.data.ingest.references import read_reference, source_header
-from jaxhsi.data.ingest.reflectance import as_float
-from jaxhsi.data.ingest.resumable_writer import GrowingCube, check_destination, grow_cube
-from jaxhsi.data.statistics import Running
+from jaxhsi.data.ingest.reflectance import to_float32
+from jaxhsi.data.ingest.resumable_writer import (
+    ResumableCube,
+    check_destination,
+    write_resumable_cube,
+)
+from jaxhsi.data.statistics import RunningStatistics
 from jaxhsi.data.tiles import Tile
-from jaxhsi.data.zarr_writer import block_shape, cube_metadata, shard_shape
+from jaxhsi.data.zarr_writer import cube_metadata, default_chunk_shape, default_shard_shape
 
-SHARD_FROM = 2**30  # bytes of a cube above which many blocks share a file
-ROWS = 8  # of a slab that one thread prepares at a time
-THREADS = min(4, os.cpu_count() or 1)
+MIN_SHARDED_BYTES = 2**30  # bytes of a cube above which many blocks share a file
+ROWS_PER_TASK = 8  # of a slab that one thread prepares at a time
+NUM_THREADS = min(4, os.cpu_count() or 1)
 
-Progress = Callable[[int, int], None]
+OnBytesDone = Callable[[int, int], None]
 """Called with the bytes of the file that are done and with all of them."""
 
 
-def check_ingest(
+def plan_ingest(
     source: Path,
     destination: Path,
     *,
     key: str | None = None,
     layout: str | None = None,
     size: tuple[int, int] | None = None,
-    changes: Changes | None = None,
+    options: IngestOptions | None = None,
     overwrite: bool = False,
-) -> Plan:
+) -> IngestPlan:
     """What `ingest` would do, without writing; arguments and errors as there."""
     check_destination(destination, overwrite)
-    with _planned(source, key, layout, size, changes or Changes()) as (_, plan):
+    with _planned(source, key, layout, size, options or IngestOptions()) as (_, plan):
         return plan
 
 
@@ -52,9 +56,9 @@ def ingest(
     key: str | None = None,
     layout: str | None = None,
     size: tuple[int, int] | None = None,
-    changes: Changes | None = None,
+    options: IngestOptions | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda done, total: None,
+    on_progress: OnBytesDone = lambda done, total: None,
 ) -> Cube:
     """Copy the cube in a file into a new Zarr v3 store.
 
@@ -68,10 +72,10 @@ def ingest(
         key: name of the array inside of the file; guessed where there is no choice.
         layout: "hwc" or "chw" where `volume.guess_layout` errs or gives up.
         size: (H, W) of an array (C, H * W), whose pixels run down the columns.
-        changes: to the values; none by default: they keep their type, NaN and infinities too,
+        options: to the values; none by default: they keep their type, NaN and infinities too,
             which are masked when windows are read.
         overwrite: replace the store at `destination`, once the new one is whole.
-        progress: told of every slab.
+        on_progress: told of every slab.
 
     Returns:
         The opened store, bands last; its history says every step.
@@ -84,20 +88,20 @@ def ingest(
             that do not fit the file.
         ImportError: the format needs a package that is not installed.
     """
-    changes = changes or Changes()
+    options = options or IngestOptions()
     check_destination(destination, overwrite)
-    with _planned(source, key, layout, size, changes) as (volume, plan):
+    with _planned(source, key, layout, size, options) as (volume, plan):
         logging.getLogger(__name__).info("%s: %s", source, "; ".join(plan.history))
-        facts = (_states(source, volume.path, changes), key, plan.layout, size, changes)
-        opened = grow_cube(
+        facts = (_states(source, volume.path, options), key, plan.layout, size, options)
+        opened = write_resumable_cube(
             destination,
             _metadata(plan),
             repr(facts),
-            pixel_bytes=plan.pixel_bytes,
+            bytes_per_pixel=plan.pixel_bytes,
             overwrite=overwrite,
         )
         with opened as cube:
-            running = _copy(volume, plan, cube, progress)
+            running = _copy(volume, plan, cube, on_progress)
             pixels = plan.shape[0] * plan.shape[1]
             cube.finish({"statistics": running.result(pixels).to_json()})
     return open_cube(destination)
@@ -109,52 +113,58 @@ def _planned(
     key: str | None,
     layout: str | None,
     size: tuple[int, int] | None,
-    changes: Changes,
-) -> Iterator[tuple[Volume, Plan]]:
+    changes: IngestOptions,
+) -> Iterator[tuple[Volume, IngestPlan]]:
     if changes.dark is not None and changes.white is None:
         raise ValueError(f"--dark {changes.dark} needs --white too; without it there is no scale")
-    with format_of(source).open(source, key=key, size=size) as volume:
+    with file_format(source).open_volume(source, key=key, size=size) as volume:
         reference = None
         if changes.white is not None:
             known, shape = resolve_layout(volume, layout)
             reference = read_reference(changes.white, changes.dark, source, shape, known)
-        yield volume, make_plan(volume, layout, changes, reference)
+        yield volume, make_ingest_plan(volume, layout, changes, reference)
 
 
-def _metadata(plan: Plan) -> dict[str, Any]:
+def _metadata(plan: IngestPlan) -> dict[str, Any]:
     """Of the store, sharded where it is large."""
-    shape, dtype = plan.shape, plan.recipe.dtype
-    block = block_shape(shape, dtype.itemsize)
-    large = np.prod(shape, dtype=np.int64) * dtype.itemsize > SHARD_FROM
+    shape, dtype = plan.shape, plan.conversion.dtype
+    block = default_chunk_shape(shape, dtype.itemsize)
+    large = np.prod(shape, dtype=np.int64) * dtype.itemsize > MIN_SHARDED_BYTES
     return cube_metadata(
         shape,
         dtype,
         wavelengths=plan.wavelengths,
-        no_data=plan.recipe.stored_no_data,
+        no_data=plan.conversion.stored_no_data,
         history=plan.history,
         georeference=plan.georeference,
-        units=plan.units,
-        chunks=block,
-        shards=shard_shape(shape, block, plan.pixel_bytes) if large else None,
+        units=plan.value_units,
+        chunk_shape=block,
+        shard_shape=default_shard_shape(shape, block, plan.bytes_per_pixel) if large else None,
     )
 
 
-def _states(source: Path, data: Path, changes: Changes) -> list[tuple[str, int, int]]:
+def _states(source: Path, data: Path, changes: IngestOptions) -> list[tuple[str, int, int]]:
     """Path, length and time of change of every file that the values depend on."""
     given = (source, data, source_header(source), changes.white, changes.dark)
     states = [(path, path.stat()) for path in given if path is not None]
     return [(str(path.resolve()), state.st_size, state.st_mtime_ns) for path, state in states]
 
 
-def _copy(volume: Volume, plan: Plan, cube: GrowingCube, progress: Progress) -> Running:
+def _copy(
+    volume: Volume, plan: IngestPlan, cube: ResumableCube, progress: OnBytesDone
+) -> RunningStatistics:
     """Write the slabs that are missing, each while the next is read."""
     height, width, bands = plan.source_shape
     line = bands * plan.source_dtype.itemsize
-    running = Running(plan.shape[2]) if cube.state is None else Running.from_state(cube.state)
-    places = cube.places[cube.done :]
-    done = sum(place.height * place.width for place in cube.places[: cube.done])
+    running = (
+        RunningStatistics(plan.shape[2])
+        if cube.resume_state is None
+        else RunningStatistics.from_state_json(cube.resume_state)
+    )
+    places = cube.slab_tiles[cube.num_done :]
+    done = sum(place.height * place.width for place in cube.slab_tiles[: cube.num_done])
     progress(done * line, height * width * line)
-    with ThreadPoolExecutor(THREADS) as workers, ThreadPoolExecutor(1) as reader:
+    with ThreadPoolExecutor(NUM_THREADS) as workers, ThreadPoolExecutor(1) as reader:
         coming = [reader.submit(_slab, volume, plan, place, workers) for place in places[:1]]
         for i, place in enumerate(places):
             slab, seen = coming.pop().result()
@@ -162,7 +172,7 @@ def _copy(volume: Volume, plan: Plan, cube: GrowingCube, progress: Progress) -> 
                 coming.append(reader.submit(_slab, volume, plan, places[i + 1], workers))
             for part in seen:
                 running.merge(part)
-            cube.write(slab, running.state())
+            cube.write_slab(slab, running.state_to_json())
             del slab
             done += place.height * place.width
             progress(done * line, height * width * line)
@@ -170,26 +180,26 @@ def _copy(volume: Volume, plan: Plan, cube: GrowingCube, progress: Progress) -> 
 
 
 def _slab(
-    volume: Volume, plan: Plan, place: Tile, workers: ThreadPoolExecutor
-) -> tuple[np.ndarray, list[Running]]:
+    volume: Volume, plan: IngestPlan, place: Tile, workers: ThreadPoolExecutor
+) -> tuple[np.ndarray, list[RunningStatistics]]:
     """A slab as it is stored, and the statistics of its parts in their order."""
     rows, columns = place.slices
-    values = read_part(volume, plan.layout, rows, columns, plan.recipe.span)
-    slab = np.empty((place.height, place.width, plan.recipe.count), plan.recipe.dtype)
+    values = read_image_part(volume, plan.layout, rows, columns, plan.conversion.band_slice)
+    slab = np.empty((place.height, place.width, plan.conversion.num_bands), plan.conversion.dtype)
 
-    def prepare(top: int) -> Running:
-        seen = Running(plan.recipe.count)
-        for row in range(top, min(top + ROWS, place.height)):  # a row stays in the cache
+    def prepare(top: int) -> RunningStatistics:
+        seen = RunningStatistics(plan.conversion.num_bands)
+        for row in range(top, min(top + ROWS_PER_TASK, place.height)):  # a row stays in the cache
             line = slab[row : row + 1]
-            line[...] = plan.recipe.apply(values[row : row + 1], columns)
-            seen.add(_valid(line, plan.recipe.stored_no_data))
+            line[...] = plan.conversion.apply(values[row : row + 1], columns)
+            seen.add(_valid(line, plan.conversion.stored_no_data))
         return seen
 
-    return slab, list(workers.map(prepare, range(0, place.height, ROWS)))
+    return slab, list(workers.map(prepare, range(0, place.height, ROWS_PER_TASK)))
 
 
 def _valid(values: np.ndarray, no_data: float | None) -> np.ndarray:
     """Spectra (n, c) of (h, w, c) that miss no band, as when windows are read."""
     if values.dtype.kind in "iu" and no_data is None:
         return values.reshape(-1, values.shape[-1])
-    return values[np.isfinite(as_float(values, no_data)).all(axis=-1)]
+    return values[np.isfinite(to_float32(values, no_data)).all(axis=-1)]

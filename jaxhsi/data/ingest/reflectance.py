@@ -6,15 +6,15 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped
 
-from jaxhsi.data.cube import DTYPES
-from jaxhsi.data.ingest.band_selection import ranges
+from jaxhsi.data.cube import CUBE_DTYPES
+from jaxhsi.data.ingest.band_selection import format_band_list
 
-LARGEST_HALF = 65504.0  # of float16
-EXACT_HALF = 2048  # float16 holds every whole number up to here
+FLOAT16_MAX = 65504.0  # of float16
+FLOAT16_MAX_EXACT_INTEGER = 2048  # float16 holds every whole number up to here
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class CameraReference:
     """White and dark reference of a camera, averaged over lines.
 
     Attributes:
@@ -28,48 +28,48 @@ class Reference:
     name: str = "white and dark"
 
     @cached_property
-    def span(self) -> Float32[np.ndarray, "w c"]:
+    def white_minus_dark(self) -> Float32[np.ndarray, "w c"]:
         """White - dark; NaN where that is not above 0 and no reflectance can be told."""
         span = self.white - self.dark
         return np.where(span > 0, span, np.float32(np.nan)).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class ValueConversion:
     """What becomes of the values of one cube, step by step in the order of the attributes.
 
     Attributes:
         dtype: that the values are stored in.
-        bands: those that are kept, ascending indices into the file's.
-        starts: first of the kept bands of each bin, ascending from 0; None if not binned.
+        band_indices: those that are kept, ascending indices into the file's.
+        bin_starts: first of the kept bands of each bin, ascending from 0; None if not binned.
         no_data: value that marks a missing measurement in the file, or None.
         reference: of the kept bands, or None.
-        scale: factor, or None.
-        computed: whether values change at all; else they are copied as they are.
+        scale_factor: factor, or None.
+        is_computed: whether values change at all; else they are copied as they are.
     """
 
     dtype: np.dtype
-    bands: Int[np.ndarray, " c"]
-    starts: Int[np.ndarray, " b"] | None = None
+    band_indices: Int[np.ndarray, " c"]
+    bin_starts: Int[np.ndarray, " b"] | None = None
     no_data: float | None = None
-    reference: Reference | None = None
-    scale: float | None = None
-    computed: bool = False
+    reference: CameraReference | None = None
+    scale_factor: float | None = None
+    is_computed: bool = False
 
     @property
-    def span(self) -> slice:
+    def band_slice(self) -> slice:
         """Bands of the file that must be read."""
-        return slice(int(self.bands[0]), int(self.bands[-1]) + 1)
+        return slice(int(self.band_indices[0]), int(self.band_indices[-1]) + 1)
 
     @property
-    def count(self) -> int:
+    def num_bands(self) -> int:
         """Number of bands of the result."""
-        return len(self.bands) if self.starts is None else len(self.starts)
+        return len(self.band_indices) if self.bin_starts is None else len(self.bin_starts)
 
     @property
     def stored_no_data(self) -> float | None:
         """The mark of missing values in the result: none, that is NaN, where it was computed."""
-        return None if self.computed else self.no_data
+        return None if self.is_computed else self.no_data
 
     def apply(
         self, values: Shaped[np.ndarray, "h w s"], columns: slice
@@ -77,30 +77,30 @@ class Recipe:
         """Carry it out on part of a cube.
 
         Args:
-            values: as in the file, the bands `span` of it.
+            values: as in the file, the bands `band_slice` of it.
             columns: of the cube that `values` are from.
 
         Returns:
-            What is stored, of `dtype` if `computed`, else of the file's type.
+            What is stored, of `dtype` if `is_computed`, else of the file's type.
 
         Raises:
             ValueError: values that float16 cannot hold.
         """
-        if len(self.bands) != values.shape[2]:
-            values = values[..., self.bands - self.bands[0]]
-        if not self.computed:
+        if len(self.band_indices) != values.shape[2]:
+            values = values[..., self.band_indices - self.band_indices[0]]
+        if not self.is_computed:
             return values
-        values = as_float(values, self.no_data)
+        values = to_float32(values, self.no_data)
         if self.reference is not None:
-            values = reflectance(values, self.reference, columns)
-        if self.scale is not None:
-            values = values * np.float32(self.scale)
-        if self.starts is not None:
-            values = bin_bands(values, self.starts)
-        return as_half(values) if self.dtype == np.float16 else values
+            values = to_reflectance(values, self.reference, columns)
+        if self.scale_factor is not None:
+            values = values * np.float32(self.scale_factor)
+        if self.bin_starts is not None:
+            values = bin_bands(values, self.bin_starts)
+        return to_float16(values) if self.dtype == np.float16 else values
 
 
-def as_float(
+def to_float32(
     values: Shaped[np.ndarray, "h w c"], no_data: float | None
 ) -> Float32[np.ndarray, "h w c"]:
     """float32 with NaN where a value is missing; compared in the stored type."""
@@ -111,8 +111,8 @@ def as_float(
     return found
 
 
-def reflectance(
-    values: Float32[np.ndarray, "h w c"], reference: Reference, columns: slice
+def to_reflectance(
+    values: Float32[np.ndarray, "h w c"], reference: CameraReference, columns: slice
 ) -> Float32[np.ndarray, "h w c"]:
     """(x - dark) / (white - dark), by column as a push-broom camera needs it.
 
@@ -125,26 +125,26 @@ def reflectance(
         1 where the values are the white reference, 0 where the dark; NaN where white <= dark.
     """
     part = columns if len(reference.dark) > 1 else slice(None)
-    return (values - reference.dark[part]) / reference.span[part]
+    return (values - reference.dark[part]) / reference.white_minus_dark[part]
 
 
 def bin_bands(
-    values: Float32[np.ndarray, "h w c"], starts: Int[np.ndarray, " b"]
+    values: Float32[np.ndarray, "h w c"], bin_starts: Int[np.ndarray, " b"]
 ) -> Float32[np.ndarray, "h w b"]:
-    """Mean over each run of bands that begins at one of `starts`, of its values that are finite.
+    """Mean over each run of bands that begins at one of `bin_starts`, of its values that are finite.
 
     NaN where a bin has none.
     """
     finite = np.isfinite(values)
-    counts = np.diff([*starts, values.shape[-1]]).astype(np.float32)
+    counts = np.diff([*bin_starts, values.shape[-1]]).astype(np.float32)
     if not finite.all():
-        counts = np.add.reduceat(finite, starts, axis=-1, dtype=np.float32)
+        counts = np.add.reduceat(finite, bin_starts, axis=-1, dtype=np.float32)
         values = np.where(finite, values, np.float32(0))
     with np.errstate(invalid="ignore"):  # 0 / 0
-        return np.add.reduceat(values, starts, axis=-1) / counts
+        return np.add.reduceat(values, bin_starts, axis=-1) / counts
 
 
-def as_half(values: Float32[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w c"]:
+def to_float16(values: Float32[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w c"]:
     """float16, which ends at 65504.
 
     Raises:
@@ -155,21 +155,23 @@ def as_half(values: Float32[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w c"]
     if (np.isinf(half) & np.isfinite(values)).any():
         largest = np.abs(values[np.isfinite(values)]).max()
         raise ValueError(
-            f"values up to {largest:.6g} do not fit into float16, which ends at {LARGEST_HALF:g}; "
+            f"values up to {largest:.6g} do not fit into float16, which ends at {FLOAT16_MAX:g}; "
             f"make them smaller by --scale, such as {1 / largest:.1g}, or give --dtype float32"
         )
     return half
 
 
-def check_reference(
-    reference: Reference, starts: Int[np.ndarray, " b"] | None, bands: Int[np.ndarray, " c"]
+def count_unusable_reference_values(
+    reference: CameraReference,
+    bin_starts: Int[np.ndarray, " b"] | None,
+    band_indices: Int[np.ndarray, " c"],
 ) -> int:
     """Count columns and bands that the reference leaves without data.
 
     Args:
         reference: of the kept bands.
-        starts: of bins, or None.
-        bands: their indices in the file, for messages.
+        bin_starts: of bins, or None.
+        band_indices: their indices in the file, for messages.
 
     Returns:
         How many of the (W, C) values have white <= dark.
@@ -177,30 +179,32 @@ def check_reference(
     Raises:
         ValueError: no column is left whose spectrum is whole, so that no pixel would be valid.
     """
-    dead: Bool[np.ndarray, "w c"] = ~(reference.span > 0)
-    missing = dead if starts is None else np.logical_and.reduceat(dead, starts, axis=1)
+    dead: Bool[np.ndarray, "w c"] = ~(reference.white_minus_dark > 0)
+    missing = dead if bin_starts is None else np.logical_and.reduceat(dead, bin_starts, axis=1)
     if missing.any(axis=1).all():
-        worst = bands[dead.mean(axis=0) == dead.mean(axis=0).max()]
+        worst = band_indices[dead.mean(axis=0) == dead.mean(axis=0).max()]
         raise ValueError(
             f"{reference.name}: white is not above dark in some band of every column, so no pixel "
             f"would have a whole spectrum ({dead.sum()} of {dead.size} values). Check that white "
-            f"and dark are not swapped, or drop bands by --bad_bands '{ranges(worst)}'"
+            f"and dark are not swapped, or drop bands by --bad_bands '{format_band_list(worst)}'"
         )
     return int(dead.sum())
 
 
-def stored_dtype(given: np.dtype, asked: str | None, computed: bool) -> np.dtype:
+def choose_stored_dtype(
+    source_dtype: np.dtype, requested_dtype: str | None, is_computed: bool
+) -> np.dtype:
     """Type of the values in the store.
 
     Args:
-        given: of the file.
-        asked: by the user, or None.
-        computed: whether values change; they are then float32 unless asked otherwise.
+        source_dtype: of the file.
+        requested_dtype: by the user, or None.
+        is_computed: whether values change; they are then float32 unless asked otherwise.
 
     Raises:
         ValueError: values that are no real numbers.
     """
-    given = given.newbyteorder("=")
-    if given.name not in DTYPES:
-        raise ValueError(f"holds {given.name} values; a cube holds one of {DTYPES}")
-    return np.dtype(asked or ("float32" if computed else given))
+    source_dtype = source_dtype.newbyteorder("=")
+    if source_dtype.name not in CUBE_DTYPES:
+        raise ValueError(f"holds {source_dtype.name} values; a cube holds one of {CUBE_DTYPES}")
+    return np.dtype(requested_dtype or ("float32" if is_computed else source_dtype))

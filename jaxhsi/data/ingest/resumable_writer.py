@@ -17,27 +17,27 @@ import tensorstore as ts
 
 from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.cube import is_store
-from jaxhsi.data.locations import reason_of
-from jaxhsi.data.tiles import Tile, tiles
-from jaxhsi.data.zarr_writer import check_whole, open_partial, refuse_existing
+from jaxhsi.data.store_url import tensorstore_reason
+from jaxhsi.data.tiles import Tile, split_into_tiles
+from jaxhsi.data.zarr_writer import check_all_chunks_written, open_partial_array, refuse_existing
 
 try:
     import fcntl
 except ImportError:  # Windows: two writers of one cube are then not kept apart
     fcntl = None
 
-LOCK, PROGRESS = "ingest.lock", "progress.json"
-SLAB_BYTES = 64 * 2**20
+LOCK_FILE, PROGRESS_FILE = "ingest.lock", "progress.json"
+MAX_SLAB_BYTES = 64 * 2**20
 _UNCACHED = ts.Context({"cache_pool": {"total_bytes_limit": 0}})  # nothing is read back
 
 
-class GrowingCube:
+class ResumableCube:
     """A cube of which more and more slabs are on disk.
 
     Attributes:
-        places: the slabs in the order in which they are written, whole files of the store each.
-        done: how many of them were on disk when this process began.
-        state: what was written down with the last of these, None if there is none.
+        slab_tiles: the slabs in the order in which they are written, whole files of the store each.
+        num_done: how many of them were on disk when this process began.
+        resume_state: what was written down with the last of these, None if there is none.
     """
 
     def __init__(self, folder: Path, array: ts.TensorStore, pixel_bytes: int):
@@ -49,24 +49,26 @@ class GrowingCube:
             pixel_bytes: memory of a pixel, by which slabs are bounded.
         """
         self._folder, self._array = folder, array
-        self.places = slabs(array.shape[:2], array.chunk_layout.write_chunk.shape[:2], pixel_bytes)
+        self.slab_tiles = split_into_slabs(
+            array.shape[:2], array.chunk_layout.write_chunk.shape[:2], pixel_bytes
+        )
         kept = _read_progress(folder)
-        self.done, self.state = int(kept.get("slabs", 0)), kept.get("state")
-        self._next = self.done
+        self.num_done, self.resume_state = int(kept.get("slabs", 0)), kept.get("state")
+        self._next = self.num_done
         self._waiting: deque[tuple[ts.Future, dict]] = deque()
 
-    def write(self, values: np.ndarray, state: Any) -> None:
+    def write_slab(self, values: np.ndarray, state: Any) -> None:
         """Write the next slab while the caller prepares the one after it.
 
         Args:
-            values: of the next of `places`, (h, w, C); not to be changed any more.
+            values: of the next of `slab_tiles`, (h, w, C); not to be changed any more.
             state: of JSON, kept with the slab: what the caller needs to go on after it.
 
         Raises:
             OSError: the disk is full, or cannot be written to.
         """
         self._settle(0)
-        rows, columns = self.places[self._next].slices
+        rows, columns = self.slab_tiles[self._next].slices
         transaction = ts.Transaction()  # a shard is written in one piece
         target = self._array.with_transaction(transaction)[rows, columns]
         with _disk_errors(self._folder):
@@ -78,14 +80,14 @@ class GrowingCube:
     def finish(self, attributes: dict[str, Any]) -> None:
         """Wait for the disk and add what is known only now to the store's attributes."""
         self._settle(0)
-        check_whole(self._folder, self._array)
+        check_all_chunks_written(self._folder, self._array)
         path = self._folder / "zarr.json"
         metadata = json.loads(path.read_text())
         metadata["attributes"]["jaxhsi"] |= attributes
         with _disk_errors(self._folder):
             _replace_json(path, metadata)
 
-    def drop(self) -> None:
+    def wait_and_ignore_errors(self) -> None:
         """Let the writes that are under way end, so that nothing is written after the error."""
         with suppress(Exception):
             self._settle(0)
@@ -95,22 +97,22 @@ class GrowingCube:
             commit, progress = self._waiting.popleft()
             with _disk_errors(self._folder):
                 commit.result()
-                _replace_json(self._folder / PROGRESS, progress)
+                _replace_json(self._folder / PROGRESS_FILE, progress)
 
 
 @contextmanager
-def grow_cube(
+def write_resumable_cube(
     path: Path,
     metadata: dict[str, Any],
-    facts: object,
+    inputs: object,
     *,
-    pixel_bytes: int,
+    bytes_per_pixel: int,
     overwrite: bool = False,
-) -> Iterator[GrowingCube]:
+) -> Iterator[ResumableCube]:
     """Write a cube that appears at `path` only when it is whole, and goes on after a kill.
 
     It is written into the sibling folder `<name>.partial-<key>`, which `open_cube` refuses. The
-    key is that of `metadata` and `facts`: the same call later goes on behind the last slab that
+    key is that of `metadata` and `inputs`: the same call later goes on behind the last slab that
     was written down there; another one begins anew and deletes what others left behind, unless
     a process still works there. A second process with the same call waits for the first.
 
@@ -120,24 +122,24 @@ def grow_cube(
     Args:
         path: folder to make.
         metadata: see `writing.cube_metadata`.
-        facts: all else that the values depend on, of exact `repr`.
-        pixel_bytes: memory of a pixel, by which slabs are bounded.
+        inputs: all else that the values depend on, of exact `repr`.
+        bytes_per_pixel: memory of a pixel, by which slabs are bounded.
         overwrite: replace the cube at `path`, once the new one is whole.
 
     Raises:
         FileExistsError: something is at `path` and is not to be replaced, or is no store.
         OSError: the disk is full, or cannot be written to; the part so far is kept.
     """
-    key = fingerprint((json.dumps(metadata, sort_keys=True), facts))[:8]
+    key = fingerprint((json.dumps(metadata, sort_keys=True), inputs))[:8]
     partial = path.with_name(f"{path.name}.partial-{key}")
     with _locked(partial, lambda: check_destination(path, overwrite)):
         _clear_others(path, partial)
         with _disk_errors(partial):
-            cube = GrowingCube(partial, _opened(partial, metadata), pixel_bytes)
+            cube = ResumableCube(partial, _opened(partial, metadata), bytes_per_pixel)
         try:
             yield cube
         except BaseException as error:
-            cube.drop()
+            cube.wait_and_ignore_errors()
             if isinstance(error, ValueError):
                 shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -157,17 +159,23 @@ def check_destination(path: Path, overwrite: bool) -> None:
         raise FileExistsError(f"{path} exists and is no cube, so it is not overwritten; move it")
 
 
-def slabs(plane: tuple[int, int], piece: tuple[int, int], pixel_bytes: int) -> list[Tile]:
+def split_into_slabs(
+    plane_shape: tuple[int, int], chunk_shape: tuple[int, int], bytes_per_pixel: int
+) -> list[Tile]:
     """Slabs of whole pieces within 64 MiB, as wide as the plane where that is possible.
 
     Args:
-        plane: (H, W).
-        piece: (h, w) that one file of the store holds; a larger one than 64 MiB is a slab.
-        pixel_bytes: memory of a pixel.
+        plane_shape: (H, W).
+        chunk_shape: (h, w) that one file of the store holds; a larger one than 64 MiB is a slab.
+        bytes_per_pixel: memory of a pixel.
     """
-    most = max(1, SLAB_BYTES // (piece[0] * piece[1] * pixel_bytes))
-    wide = min(most, -(-plane[1] // piece[1]))
-    return list(tiles(plane, (piece[0] * max(1, most // wide), piece[1] * wide)))
+    most = max(1, MAX_SLAB_BYTES // (chunk_shape[0] * chunk_shape[1] * bytes_per_pixel))
+    wide = min(most, -(-plane_shape[1] // chunk_shape[1]))
+    return list(
+        split_into_tiles(
+            plane_shape, (chunk_shape[0] * max(1, most // wide), chunk_shape[1] * wide)
+        )
+    )
 
 
 @contextmanager
@@ -177,13 +185,13 @@ def _locked(folder: Path, check: Callable[[], None]) -> Iterator[None]:
         check()
         with _disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            file = (folder / LOCK).open("a")
+            file = (folder / LOCK_FILE).open("a")
         with file:
             if not _try_lock(file):
                 message = "another process is writing %s; waiting for it"
                 logging.getLogger(__name__).info(message, folder)
                 fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(file, folder / LOCK):
+            if _is_at(file, folder / LOCK_FILE):
                 yield
                 return
 
@@ -208,9 +216,9 @@ def _try_lock(file: IO[str]) -> bool:
 def _clear_others(path: Path, mine: Path) -> None:
     """Delete what interrupted writes of the same cube left behind, with other options or data."""
     for folder in path.parent.glob(f"{escape(path.name)}.partial-*"):
-        if folder == mine or not (folder / LOCK).is_file():
+        if folder == mine or not (folder / LOCK_FILE).is_file():
             continue
-        with (folder / LOCK).open("a") as file:
+        with (folder / LOCK_FILE).open("a") as file:
             if _try_lock(file):
                 logging.getLogger(__name__).info("deleting %s, of other data or options", folder)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -218,14 +226,14 @@ def _clear_others(path: Path, mine: Path) -> None:
 
 def _opened(partial: Path, metadata: dict[str, Any]) -> ts.TensorStore:
     """The array in a folder, begun anew where nothing says how far it is."""
-    if not (partial / PROGRESS).is_file() or not (partial / "zarr.json").is_file():
+    if not (partial / PROGRESS_FILE).is_file() or not (partial / "zarr.json").is_file():
         shutil.rmtree(partial / "c", ignore_errors=True)
-        _replace_json(partial / PROGRESS, {"slabs": 0, "state": None})
-    return open_partial(partial, metadata, _UNCACHED)
+        _replace_json(partial / PROGRESS_FILE, {"slabs": 0, "state": None})
+    return open_partial_array(partial, metadata, _UNCACHED)
 
 
 def _read_progress(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / PROGRESS).read_text())
+    return json.loads((folder / PROGRESS_FILE).read_text())
 
 
 def _replace_json(path: Path, content: dict[str, Any]) -> None:
@@ -241,7 +249,7 @@ def _appear(partial: Path, path: Path) -> None:
     if path.exists():
         path.rename(old)
     partial.rename(path)
-    for name in (PROGRESS, LOCK):
+    for name in (PROGRESS_FILE, LOCK_FILE):
         (path / name).unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)
 
@@ -255,7 +263,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         code = re.search(r"os_error_code='(\d+)'", str(error))
         if not isinstance(error, OSError) and code is None:
             raise
-        reason = os.strerror(int(code[1])) if code else error.strerror or reason_of(error)
+        reason = os.strerror(int(code[1])) if code else error.strerror or tensorstore_reason(error)
         raise OSError(
             f"{folder} cannot be written: {reason}. What was written there is kept and not taken "
             "for a cube; mend that (make room, or check the rights) and give the same command "

@@ -4,13 +4,13 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-COLUMNS = ("cube", "row", "column", "name")
+CLICK_COLUMNS = ("cube", "row", "column", "name")
 
 
 class Click(NamedTuple):
-    """A named pixel; `where` tells the line of the file, for messages."""
+    """A named pixel; `file_line` tells the line of the file, for messages."""
 
-    where: str
+    file_line: str
     cube: str
     row: int
     column: int
@@ -35,18 +35,22 @@ def read_clicks(path: Path) -> list[Click]:
         raise ValueError(f"{path} cannot be read as CSV; save it again ({error})") from error
     lines = [(number, [cell.strip() for cell in row]) for number, row in lines]
     lines = [(number, row) for number, row in lines if any(row)]
-    if lines and tuple(cell.casefold() for cell in lines[0][1]) == COLUMNS:
+    if lines and tuple(cell.casefold() for cell in lines[0][1]) == CLICK_COLUMNS:
         del lines[0]
     if not lines:
-        raise ValueError(f"{path} holds no line {','.join(COLUMNS)} such as leaf-6,12,40,lesion")
+        raise ValueError(
+            f"{path} holds no line {','.join(CLICK_COLUMNS)} such as leaf-6,12,40,lesion"
+        )
     return [_click(f"{path}: line {number}", row) for number, row in lines]
 
 
 def _click(where: str, row: list[str]) -> Click:
-    whole = len(row) == len(COLUMNS) and all(row) and row[1].isdecimal() and row[2].isdecimal()
+    whole = (
+        len(row) == len(CLICK_COLUMNS) and all(row) and row[1].isdecimal() and row[2].isdecimal()
+    )
     if not whole:
         raise ValueError(
-            f"{where} is {','.join(row)!r}; it should be {','.join(COLUMNS)}, rows and columns "
+            f"{where} is {','.join(row)!r}; it should be {','.join(CLICK_COLUMNS)}, rows and columns "
             "counted from 0, such as leaf-6,12,40,lesion"
         )
     return Click(where, row[0], int(row[1]), int(row[2]), row[3])

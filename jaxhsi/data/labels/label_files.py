@@ -10,25 +10,30 @@ import numpy as np
 from jaxtyping import Int, Int32
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.formats import FORMATS, format_of
+from jaxhsi.data.formats import FORMATS_BY_SUFFIX, file_format
 from jaxhsi.data.formats.mat import load_mat, mat_shapes
 from jaxhsi.data.formats.npy import load_npy
-from jaxhsi.data.labels.label_map import LabelMap, label_map
-from jaxhsi.data.labels.labelme import BACKGROUND, labelme_names, labelme_picture, load_labelme
-from jaxhsi.data.labels.pictures import PICTURES, load_picture, may_be_labels
+from jaxhsi.data.labels.label_map import LabelMap, make_label_map
+from jaxhsi.data.labels.labelme import (
+    BACKGROUND,
+    labelme_picture_name,
+    load_labelme,
+    number_labelme_classes,
+)
+from jaxhsi.data.labels.pictures import PICTURE_SUFFIXES, is_single_band, load_picture
 from jaxhsi.data.labels.torch_file import load_torch
 
 LABEL_SUFFIXES = (".npy", ".mat", ".png", ".tif", ".tiff", ".json", ".pth", ".pt")
-KEYED = (".mat", ".pth", ".pt")  # may hold several arrays by name
-MAPPED = (".npy", ".pth", ".pt")  # stay on disk
+KEYED_SUFFIXES = (".mat", ".pth", ".pt")  # may hold several arrays by name
+MAPPED_SUFFIXES = (".npy", ".pth", ".pt")  # stay on disk
 
 
 def open_labels(
     path: str | Path,
-    shape: Sequence[int],
+    cube_shape: Sequence[int],
     *,
     key: str | None = None,
-    names: dict[str, int] | None = None,
+    class_values: dict[str, int] | None = None,
 ) -> LabelMap:
     """Open the label map of one cube, to be read by windows.
 
@@ -36,12 +41,12 @@ def open_labels(
         path: `.npy` (stays on disk), `.mat`, `.png` or `.tif` (indexed: the palette indices;
             greyscale: the values), LabelMe `.json`, or a `.pth` tensor of PyTorch (stays on disk;
             no code in it is run).
-        shape: (H, W) or (H, W, C) of the cube.
+        cube_shape: (H, W) or (H, W, C) of the cube.
         key: variable of a `.mat` file; by default the only array of shape (H, W). A table
             (k, H * W), such as the abundances `A` of the Jasper Ridge file, gives for each pixel
             the row of its maximum, 0..k-1; its pixels run down the columns of the image. Also the
             entry of a dict in a `.pth` file; by default the only 2-D tensor of whole numbers.
-        names: class name -> class value for LabelMe files (`label_names` numbers the classes of
+        class_values: class name -> class value for LabelMe files (`number_label_classes` numbers the classes of
             several files alike); of other files it only names the values.
 
     Returns:
@@ -52,40 +57,46 @@ def open_labels(
         ValueError: unreadable, unknown suffix or key, not whole numbers, or a shape that is not
             the cube's.
     """
-    path, size = Path(path), (int(shape[0]), int(shape[1]))
+    path, size = Path(path), (int(cube_shape[0]), int(cube_shape[1]))
     if not path.is_file():
         raise FileNotFoundError(f"no label file at {path}")
     suffix = path.suffix.lower()
     if suffix not in LABEL_SUFFIXES:
         raise ValueError(f"{path}: labels are read from {', '.join(LABEL_SUFFIXES)} files")
-    if key is not None and suffix not in KEYED:
+    if key is not None and suffix not in KEYED_SUFFIXES:
         raise ValueError(f"{path} holds one array without a name; drop the key {key!r}")
     if suffix == ".json":
-        names = {**(names or labelme_names([path]))}
-        names.setdefault(BACKGROUND, 0)
-    named = {value: name for name, value in reversed((names or {}).items())}
-    return label_map(
-        lambda: _array(path, size, key, names), size, path, names=named, mapped=suffix in MAPPED
+        class_values = {**(class_values or number_labelme_classes([path]))}
+        class_values.setdefault(BACKGROUND, 0)
+    named = {value: name for name, value in reversed((class_values or {}).items())}
+    return make_label_map(
+        lambda: _array(path, size, key, class_values),
+        size,
+        path,
+        class_names=named,
+        is_memory_mapped=suffix in MAPPED_SUFFIXES,
     )
 
 
 def load_labels(
     path: str | Path,
-    shape: Sequence[int],
+    cube_shape: Sequence[int],
     *,
     key: str | None = None,
-    names: dict[str, int] | None = None,
+    class_values: dict[str, int] | None = None,
 ) -> Int32[np.ndarray, "H W"]:
     """Read the whole label map of one cube; arguments and errors are those of `open_labels`."""
     whole = slice(None)
-    return open_labels(path, shape, key=key, names=names).read(whole, whole)
+    return open_labels(path, cube_shape, key=key, class_values=class_values).read_labels(
+        whole, whole
+    )
 
 
-def label_names(files: Iterable[str | Path]) -> dict[str, int] | None:
+def number_label_classes(files: Iterable[str | Path]) -> dict[str, int] | None:
     """Class name -> class value over all LabelMe files, so that cubes agree; None without any."""
     files = [Path(file) for file in files]
     annotated = [file for file in files if file.suffix.lower() == ".json"]
-    return labelme_names(annotated) if annotated else None
+    return number_labelme_classes(annotated) if annotated else None
 
 
 def _array(
@@ -96,7 +107,7 @@ def _array(
         return _load_mat(path, size, key)
     if suffix == ".json":
         return load_labelme(path, size, names or {})
-    if suffix in PICTURES:
+    if suffix in PICTURE_SUFFIXES:
         return load_picture(path, size)
     return load_npy(path) if suffix == ".npy" else load_torch(path, key)
 
@@ -123,24 +134,24 @@ def _only_map(path: Path, size: tuple[int, int]) -> str:
 
 def encode_classes(
     labels: Int[np.ndarray, "H W"],
-    ignore: int | None = None,
-    classes: Sequence[int] | None = None,
+    ignore_value: int | None = None,
+    class_values: Sequence[int] | None = None,
 ) -> tuple[Int32[np.ndarray, "H W"], list[int]]:
     """Number the class values consecutively, in ascending order.
 
     Args:
         labels: class values.
-        ignore: value that means unlabelled; None where every pixel is labelled, 0 included.
-        classes: the values that count, ascending, to give several maps, or all windows of one,
+        ignore_value: value that means unlabelled; None where every pixel is labelled, 0 included.
+        class_values: the values that count, ascending, to give several maps, or all windows of one,
             one numbering (the windows are then not searched); those in ``labels`` by default.
             Other values are unlabelled.
 
     Returns:
-        codes: index into `classes`, or -1 where unlabelled.
-        classes: the class values, ascending.
+        codes: index into `class_values`, or -1 where unlabelled.
+        class_values: the class values, ascending.
     """
-    values = np.unique(labels) if classes is None else np.asarray(classes)
-    kept = values[values != ignore] if ignore is not None else values
+    values = np.unique(labels) if class_values is None else np.asarray(class_values)
+    kept = values[values != ignore_value] if ignore_value is not None else values
     if not len(kept):
         return np.full(labels.shape, -1, np.int32), []
     codes = np.minimum(np.searchsorted(kept, labels), len(kept) - 1)
@@ -196,19 +207,19 @@ def _label_files(folder: Path, cubes: Sequence[Cube]) -> list[Path]:
 def _is_the_cube(file: Path, size: tuple[int, int] | None) -> bool:
     """Whether a file beside the labels is the cube itself: a 3-D array and none of (H, W)."""
     suffix = file.suffix.lower()
-    if suffix in PICTURES:
-        return suffix != ".png" and not may_be_labels(file)
-    if suffix not in FORMATS:
+    if suffix in PICTURE_SUFFIXES:
+        return suffix != ".png" and not is_single_band(file)
+    if suffix not in FORMATS_BY_SUFFIX:
         return False
-    shapes = format_of(file).shapes(file).values()
+    shapes = file_format(file).array_shapes(file).values()
     return any(len(shape) == 3 for shape in shapes) and size not in shapes
 
 
 def _is_the_picture(file: Path, annotated: Path | None) -> bool:
     """Whether a picture is what the LabelMe file of the same stem was drawn on."""
-    if annotated is None or file.suffix.lower() not in PICTURES:
+    if annotated is None or file.suffix.lower() not in PICTURE_SUFFIXES:
         return False
-    return labelme_picture(annotated) == file.name
+    return labelme_picture_name(annotated) == file.name
 
 
 def _check_unique(files: list[Path], names: list[str]) -> None:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32
 
-BLOCK_PIXELS = 2**20  # looked at together when a map is searched for its classes
-MOST_CLASSES = 2**16
+SEARCH_BLOCK_PIXELS = 2**20  # looked at together when a map is searched for its classes
+MAX_CLASSES = 2**16
 
-Load = Callable[[], np.ndarray]
+ArrayLoader = Callable[[], np.ndarray]
 
 
 class LabelMap(NamedTuple):
@@ -18,58 +18,58 @@ class LabelMap(NamedTuple):
 
     Attributes:
         shape: (H, W).
-        read: class values, as in the file, of a window given by its rows and columns.
-        values: class values that occur, ascending.
-        names: class value -> name, where they are known, else empty.
+        read_labels: class values, as in the file, of a window given by its rows and columns.
+        class_values: class values that occur, ascending.
+        class_names: class value -> name, where they are known, else empty.
     """
 
     shape: tuple[int, int]
-    read: Callable[[slice, slice], Int32[np.ndarray, "h w"]]
-    values: tuple[int, ...]
-    names: dict[int, str]
+    read_labels: Callable[[slice, slice], Int32[np.ndarray, "h w"]]
+    class_values: tuple[int, ...]
+    class_names: dict[int, str]
 
 
-def label_map(
-    load: Load,
-    size: tuple[int, int],
+def make_label_map(
+    load_array: ArrayLoader,
+    image_size: tuple[int, int],
     path: Path,
     *,
-    names: dict[int, str] | None = None,
-    mapped: bool = False,
+    class_names: dict[int, str] | None = None,
+    is_memory_mapped: bool = False,
 ) -> LabelMap:
     """Check an array of class values and find its classes block by block.
 
     Args:
-        load: gives the array, of any numeric type.
-        size: (H, W) of the cube.
+        load_array: gives the array, of any numeric type.
+        image_size: (H, W) of the cube.
         path: the file, for messages.
-        names: class value -> name.
-        mapped: `load` memory-maps a file. It is then called for every window: what a map has read
+        class_names: class value -> name.
+        is_memory_mapped: `load_array` memory-maps a file. It is then called for every window: what a map has read
             counts as memory of the process until it is closed. Else it is called once, and the
             map keeps the array in the smallest integer type that holds its values.
 
     Raises:
         ValueError: another shape, no whole numbers of 32 bits, or more than 65 536 classes.
     """
-    array = load()
-    if array.shape != size:
+    array = load_array()
+    if array.shape != image_size:
         raise ValueError(
-            f"{path} has shape {array.shape}, its cube has {size} pixels; give the labels of "
+            f"{path} has shape {array.shape}, its cube has {image_size} pixels; give the labels of "
             "this cube, one value for each pixel"
         )
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{path} holds {array.dtype.name} values; labels are whole numbers")
     blocks = list(_blocks(array))
-    if mapped:
+    if is_memory_mapped:
         del array
-        return _as_map(load, size, _values(load, blocks, path), names)
+        return _as_map(load_array, image_size, _values(load_array, blocks, path), class_names)
     values = _values(lambda: array, blocks, path)
     kept = array.astype(_smallest_type(values), copy=False)
-    return _as_map(lambda: kept, size, values, names)
+    return _as_map(lambda: kept, image_size, values, class_names)
 
 
 def _as_map(
-    load: Load, size: tuple[int, int], values: tuple[int, ...], names: dict[int, str] | None
+    load: ArrayLoader, size: tuple[int, int], values: tuple[int, ...], names: dict[int, str] | None
 ) -> LabelMap:
     def read(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
         return load()[rows, columns].astype(np.int32)
@@ -82,19 +82,19 @@ def _blocks(array: np.ndarray) -> Iterator[tuple[slice, slice]]:
     height, width = array.shape
     by_rows = abs(array.strides[0]) >= abs(array.strides[1])
     lines, length = (height, width) if by_rows else (width, height)
-    step = max(1, BLOCK_PIXELS // length)
+    step = max(1, SEARCH_BLOCK_PIXELS // length)
     for start in range(0, lines, step):
         part = slice(start, start + step)
         yield (part, slice(None)) if by_rows else (slice(None), part)
 
 
-def _values(load: Load, blocks: list[tuple[slice, slice]], path: Path) -> tuple[int, ...]:
+def _values(load: ArrayLoader, blocks: list[tuple[slice, slice]], path: Path) -> tuple[int, ...]:
     found: set[int] = set()
     for block in blocks:
         found.update(_present(_whole_numbers(load()[block], path)).tolist())
-        if len(found) > MOST_CLASSES:
+        if len(found) > MAX_CLASSES:
             raise ValueError(
-                f"{path} holds more than {MOST_CLASSES} different values; these are measurements, "
+                f"{path} holds more than {MAX_CLASSES} different values; these are measurements, "
                 "not classes. Give a label map"
             )
     return tuple(sorted(found))
@@ -111,7 +111,7 @@ def _whole_numbers(block: np.ndarray, path: Path) -> Int32[np.ndarray, "h w"]:
 def _present(labels: Int32[np.ndarray, "h w"]) -> np.ndarray:
     """Different values; counting them is much faster than sorting where they lie close."""
     low, high = int(labels.min()), int(labels.max())
-    if high - low >= MOST_CLASSES:
+    if high - low >= MAX_CLASSES:
         return np.unique(labels)
     return np.flatnonzero(np.bincount((labels - low).ravel())) + low
 

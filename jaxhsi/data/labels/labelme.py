@@ -18,14 +18,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 BACKGROUND = "background"
-COUNTS = {
+POINTS_NEEDED = {
     "polygon": "3 points or more",
     "rectangle": "2 opposite corners, or 4",
     "circle": "2 points, the centre and one on the rim",
 }
-WITHOUT_AREA = ("line", "linestrip", "point", "points")
-FARTHEST = 10**6  # pixels; what lies further out is a mistake
-LARGEST_RADIUS = 25_000  # pixels; Pillow's ellipses overflow beyond
+KINDS_WITHOUT_AREA = ("line", "linestrip", "point", "points")
+MAX_COORDINATE = 10**6  # pixels; what lies further out is a mistake
+MAX_RADIUS = 25_000  # pixels; Pillow's ellipses overflow beyond
 
 Points = list[tuple[float, float]]
 
@@ -39,7 +39,9 @@ class Shape(NamedTuple):
     points: Points
 
 
-def load_labelme(path: Path, size: tuple[int, int], names: dict[str, int]) -> np.ndarray:
+def load_labelme(
+    path: Path, image_size: tuple[int, int], class_values: dict[str, int]
+) -> np.ndarray:
     """Paint the shapes of a LabelMe file, later ones over earlier ones.
 
     Lines and points have no area and are left out, parts beyond the image too; the log says how
@@ -47,8 +49,8 @@ def load_labelme(path: Path, size: tuple[int, int], names: dict[str, int]) -> np
 
     Args:
         path: the `.json` file.
-        size: (H, W) of the cube, with which the file must agree.
-        names: class name -> class value.
+        image_size: (H, W) of the cube, with which the file must agree.
+        class_values: class name -> class value.
 
     Returns:
         Class values (H, W); 0 where there is no shape.
@@ -59,22 +61,22 @@ def load_labelme(path: Path, size: tuple[int, int], names: dict[str, int]) -> np
     """
     content = _read(path)
     found = content["imageHeight"], content["imageWidth"]
-    if found != size:
+    if found != image_size:
         raise ValueError(
             f"{path} was drawn on a picture of {found} pixels (imageHeight, imageWidth), its cube "
-            f"has {size}; give the annotation of this cube, drawn at its full size"
+            f"has {image_size}; give the annotation of this cube, drawn at its full size"
         )
-    small = all(0 <= value < 256 for value in names.values())
-    canvas = Image.new("L" if small else "I", size[::-1], 0)
+    small = all(0 <= value < 256 for value in class_values.values())
+    canvas = Image.new("L" if small else "I", image_size[::-1], 0)
     shapes, beyond = _shapes(path, content), 0
     for shape in shapes:
-        if shape.kind in COUNTS:
-            beyond += _paint(ImageDraw.Draw(canvas), shape, names, size)
+        if shape.kind in POINTS_NEEDED:
+            beyond += _paint(ImageDraw.Draw(canvas), shape, class_values, image_size)
     _report(path, shapes, beyond)
     return np.asarray(canvas)
 
 
-def labelme_names(paths: Iterable[Path]) -> dict[str, int]:
+def number_labelme_classes(paths: Iterable[Path]) -> dict[str, int]:
     """Number the classes of several LabelMe files together.
 
     Returns:
@@ -84,11 +86,11 @@ def labelme_names(paths: Iterable[Path]) -> dict[str, int]:
         ValueError: as `load_labelme`.
     """
     shapes = [shape for path in paths for shape in _shapes(path, _read(path))]
-    labels = {shape.label for shape in shapes if shape.kind in COUNTS} - {BACKGROUND}
+    labels = {shape.label for shape in shapes if shape.kind in POINTS_NEEDED} - {BACKGROUND}
     return {name: value for value, name in enumerate([BACKGROUND, *sorted(labels)])}
 
 
-def labelme_picture(path: Path) -> str:
+def labelme_picture_name(path: Path) -> str:
     """Name of the picture that a LabelMe file was drawn on, empty where it does not say."""
     picture = _read(path).get("imagePath")
     return picture.replace("\\", "/").rsplit("/", 1)[-1] if isinstance(picture, str) else ""
@@ -125,17 +127,17 @@ def _shape(where: str, entry: Any) -> Shape:
     label, kind = entry["label"], entry.get("shape_type") or "polygon"
     if not isinstance(label, str) or not label:
         raise ValueError(f"{where} has the label {label!r}; a label is the name of a class")
-    if kind not in COUNTS and kind not in WITHOUT_AREA:
+    if kind not in POINTS_NEEDED and kind not in KINDS_WITHOUT_AREA:
         raise ValueError(
-            f"{where} is a {kind!r}; shapes that can be read are {', '.join(COUNTS)}; draw it as "
+            f"{where} is a {kind!r}; shapes that can be read are {', '.join(POINTS_NEEDED)}; draw it as "
             "one of these"
         )
     points = _points(where, entry["points"])
     count = len(points)
     enough = count >= 3 if kind == "polygon" else count == 2 or (kind == "rectangle" and count == 4)
-    if kind in COUNTS and not enough:
+    if kind in POINTS_NEEDED and not enough:
         raise ValueError(
-            f"{where} is a {kind} of {count} point(s); it needs {COUNTS[kind]}; draw it again"
+            f"{where} is a {kind} of {count} point(s); it needs {POINTS_NEEDED[kind]}; draw it again"
         )
     return Shape(where, label, kind, points)
 
@@ -146,7 +148,7 @@ def _points(where: str, values: Any) -> Points:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: its points are not pairs (x, y) of numbers") from error
     for point in points:
-        if not all(math.isfinite(value) and abs(value) <= FARTHEST for value in point):
+        if not all(math.isfinite(value) and abs(value) <= MAX_COORDINATE for value in point):
             raise ValueError(f"{where} has the point {point}, far from any image; draw it again")
     return points
 
@@ -178,17 +180,17 @@ def _paint(
 def _box(circle: Shape) -> Points:
     """Two corners of the square about a circle."""
     (x, y), radius = circle.points[0], math.dist(*circle.points)
-    if radius > LARGEST_RADIUS:
+    if radius > MAX_RADIUS:
         raise ValueError(
             f"{circle.where} is a circle of radius {radius:.0f} pixels, more than the "
-            f"{LARGEST_RADIUS} that can be drawn; draw it as a polygon"
+            f"{MAX_RADIUS} that can be drawn; draw it as a polygon"
         )
     return [(x - radius, y - radius), (x + radius, y + radius)]
 
 
 def _report(path: Path, shapes: list[Shape], beyond: int) -> None:
     log = logging.getLogger(__name__)
-    ignored = Counter(shape.kind for shape in shapes if shape.kind not in COUNTS)
+    ignored = Counter(shape.kind for shape in shapes if shape.kind not in POINTS_NEEDED)
     if ignored:
         listing = ", ".join(f"{count} {kind}" for kind, count in ignored.items())
         log.warning("%s: shapes without an area are ignored: %s", path, listing)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-PICTURES = (".png", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
 # Palette indices, or greyscale of 1 to 32 bits; 32-bit floats are written by some GIS programs.
-MODES = ("1", "L", "P", "I", "I;16", "I;16B", "F")
+SINGLE_BAND_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "F")
 
 
-def load_picture(path: Path, size: tuple[int, int]) -> np.ndarray:
+def load_picture(path: Path, image_size: tuple[int, int]) -> np.ndarray:
     """Values of a picture with one band: palette indices, or grey levels.
 
     Where a TIFF has a position on the ground it is not used. Of several pictures in a file (the
@@ -20,30 +20,30 @@ def load_picture(path: Path, size: tuple[int, int]) -> np.ndarray:
 
     Args:
         path: the file.
-        size: (H, W) that it should have; a picture of another size is not decoded.
+        image_size: (H, W) that it should have; a picture of another size is not decoded.
 
     Raises:
         ValueError: unreadable, more than one band, or another size.
     """
-    with _open(path, size) as image:
-        if image.mode not in MODES:
+    with _open(path, image_size) as image:
+        if image.mode not in SINGLE_BAND_MODES:
             raise ValueError(
                 f"{path} is a {image.mode} picture; labels are greyscale or indexed (palette) "
                 "values, save it in one of these modes"
             )
-        if image.size != size[::-1]:
+        if image.size != image_size[::-1]:
             raise ValueError(
-                f"{path} has shape {image.size[::-1]}, its cube has {size} pixels; give the "
+                f"{path} has shape {image.size[::-1]}, its cube has {image_size} pixels; give the "
                 "labels of this cube, one value for each pixel"
             )
         return np.asarray(image)
 
 
-def may_be_labels(path: Path) -> bool:
+def is_single_band(path: Path) -> bool:
     """Whether a picture has one band, and not the colours or the bands of an image."""
     try:
         with _open(path) as image:
-            return image.mode in MODES
+            return image.mode in SINGLE_BAND_MODES
     except ValueError:
         return False
 

@@ -15,12 +15,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-STORAGES = {
+STORAGE_DTYPES = {
     **{"BoolStorage": "bool", "ByteStorage": "u1", "CharStorage": "i1", "ShortStorage": "i2"},
     **{"IntStorage": "i4", "LongStorage": "i8", "HalfStorage": "f2", "FloatStorage": "f4"},
     **{"DoubleStorage": "f8", "UntypedStorage": "u1"},
 }
-NEW_TYPES = {"uint16": "u2", "uint32": "u4", "uint64": "u8"}  # of storages that are plain bytes
+UNTYPED_DTYPES = {
+    "uint16": "u2",
+    "uint32": "u4",
+    "uint64": "u8",
+}  # of storages that are plain bytes
 
 
 class Storage(NamedTuple):
@@ -44,8 +48,8 @@ class Archive(NamedTuple):
     """Entries by their names, the pickle, and the byte order of the values (little if unsaid)."""
 
     entries: dict[str, zipfile.ZipInfo]
-    description: bytes
-    order: str
+    pickle_bytes: bytes
+    byte_order: str
 
 
 class NumberType(NamedTuple):
@@ -69,7 +73,7 @@ def load_torch(path: Path, key: str | None = None) -> np.ndarray:
             itself, or anything in it but tensors of real numbers: nothing of it is run.
     """
     archive = _archive(path)
-    tensors = _tensors(path, archive.description)
+    tensors = _tensors(path, archive.pickle_bytes)
     if key is None:
         key = _only_map(path, tensors)
     if key not in tensors:
@@ -160,10 +164,10 @@ class _Reader(pickle.Unpickler):
             return OrderedDict
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor_v3"):
             return lambda *values: _tensor(*values)  # a new one: a pickle may set its attributes
-        if module in ("torch", "torch.storage") and name in STORAGES:
-            return NumberType(STORAGES[name])
-        if module == "torch" and name in NEW_TYPES:
-            return NumberType(NEW_TYPES[name])
+        if module in ("torch", "torch.storage") and name in STORAGE_DTYPES:
+            return NumberType(STORAGE_DTYPES[name])
+        if module == "torch" and name in UNTYPED_DTYPES:
+            return NumberType(UNTYPED_DTYPES[name])
         if module == "torch" and (name.endswith("Storage") or name.startswith("float8")):
             raise _RefusedError(
                 f"{self.path} holds numbers of the type {name.removesuffix('Storage')}, which are "
@@ -196,7 +200,7 @@ def _tensor(storage, offset, shape, strides, _requires_grad, _hooks, *rest) -> T
 def _mapped(path: Path, archive: Archive, tensor: Tensor) -> np.ndarray:
     """The values where they lie in the file, checked to lie there."""
     storage, offset, shape, strides = tensor.storage, tensor.offset, tensor.shape, tensor.strides
-    dtype = np.dtype(tensor.dtype).newbyteorder(archive.order)
+    dtype = np.dtype(tensor.dtype).newbyteorder(archive.byte_order)
     entry = archive.entries.get(f"data/{storage.key}")
     if entry is None:
         raise ValueError(f"{path} is damaged: the values of a tensor are missing")

@@ -7,37 +7,37 @@ from pathlib import Path
 import numpy as np
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.open import cached_cube
+from jaxhsi.data.open import open_cached_cube
 from jaxhsi.data.synthetic.leaf_scenes import LeafScene
-from jaxhsi.data.tiles import tiles
+from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.data.zarr_writer import create_cube
 
-CLASSES = ("background", "tissue", "lesion")
-VERSION = 1  # raise when the scenes change, so that cached ones are made anew
+CLASS_NAMES = ("background", "tissue", "lesion")
+SCENES_VERSION = 1  # raise when the scenes change, so that cached ones are made anew
 
 
 def leaf_cubes(
-    cache: Path, size: int, seeds: Iterable[int]
+    cache_folder: Path, image_side: int, seeds: Iterable[int]
 ) -> tuple[tuple[Cube, ...], dict[str, Path]]:
     """Leaf scenes as cubes, and the files of their true labels by name.
 
     Args:
-        cache: folder to keep them in; scenes that are there already are opened as they are.
-        size: side in pixels, 64 to 4096.
+        cache_folder: folder to keep them in; scenes that are there already are opened as they are.
+        image_side: side in pixels, 64 to 4096.
         seeds: one of each scene.
 
     Raises:
         ValueError: the size is out of range.
     """
-    folder = cache / f"leaf-scenes-v{VERSION}-{size}"
+    folder = cache_folder / f"leaf-scenes-v{SCENES_VERSION}-{image_side}"
     folder.mkdir(parents=True, exist_ok=True)
-    cubes = tuple(_leaf_cube(folder, LeafScene(size=size, seed=seed)) for seed in seeds)
+    cubes = tuple(_leaf_cube(folder, LeafScene(size=image_side, seed=seed)) for seed in seeds)
     return cubes, {cube.name: folder / f"{cube.name}.npy" for cube in cubes}
 
 
 def _leaf_cube(folder: Path, scene: LeafScene) -> Cube:
     path = folder / f"leaf-{scene.seed:04d}.zarr"
-    return cached_cube(path, lambda target: _render(scene, target))
+    return open_cached_cube(path, lambda target: _render(scene, target))
 
 
 def _render(scene: LeafScene, path: Path) -> None:
@@ -49,7 +49,7 @@ def _render(scene: LeafScene, path: Path) -> None:
     with create_cube(
         path, scene.shape, np.float16, wavelengths=scene.wavelengths, history=history
     ) as array:
-        for place in tiles(scene.shape[:2], (64, scene.size)):
+        for place in split_into_tiles(scene.shape[:2], (64, scene.size)):
             rows, _ = place.slices
             values, truth[rows] = scene.window(*place)
             array[rows].write(values.astype(np.float16)).result()

@@ -15,10 +15,12 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 BACKGROUND, TISSUE, LESION = 0, 1, 2
-TILE = 64  # pixels; the grid on which everything is drawn
-EDGE = 1.6  # pixels; width over which optics mix two materials
-LOBES = np.array([[2, 0.16], [3, 0.10], [5, 0.06]])  # harmonics and strength of a lesion's outline
-LAYOUT, NOISE, STRIPES = range(3)  # independent random streams of one seed
+TILE_SIDE = 64  # pixels; the grid on which everything is drawn
+EDGE_WIDTH = 1.6  # pixels; width over which optics mix two materials
+LESION_LOBES = np.array(
+    [[2, 0.16], [3, 0.10], [5, 0.06]]
+)  # harmonics and strength of a lesion's outline
+LAYOUT_STREAM, NOISE_STREAM, STRIPES_STREAM = range(3)  # independent random streams of one seed
 
 Map = Float[np.ndarray, "h w"]
 
@@ -29,37 +31,37 @@ class Leaf(NamedTuple):
     y: float
     x: float
     angle: float
-    length: float  # half the blade
-    width: float  # half the blade's width, in half lengths
+    half_length: float  # half the blade
+    half_width: float  # half the blade's width, in half lengths
     bend: float
     skew: float  # > 0: broadest towards the tip
-    veins: float  # pairs of side veins per half length
+    vein_pairs: float  # pairs of side veins per half length
     tilt: float  # how the blade leans to the lamp
-    glare: float  # peak of the specular streak, in reflectance
+    glare_peak: float  # peak of the specular streak, in reflectance
     phase: float
 
 
 class Lesion(NamedTuple):
-    """One necrotic spot with its halo; `halo` is the halo's radius in radii of the spot."""
+    """One necrotic spot with its halo; `halo_ratio` is the halo's radius in radii of the spot."""
 
     y: float
     x: float
     radius: float
-    halo: float
+    halo_ratio: float
     phase: float
 
 
-class Layout(NamedTuple):
+class SceneLayout(NamedTuple):
     """Everything random about a scene but its noise and stripes."""
 
     leaves: list[Leaf]
     lesions: list[Lesion]
     spectra: Float32[np.ndarray, "m c"]  # cloth (2), necrosis (2), then four of each leaf
-    lamp: Float[np.ndarray, "2"]  # gradient of the light over the scene (y, x)
-    sun: Float[np.ndarray, "2"]  # where shadows fall (y, x)
+    lamp_gradient: Float[np.ndarray, "2"]  # gradient of the light over the scene (y, x)
+    shadow_direction: Float[np.ndarray, "2"]  # where shadows fall (y, x)
 
 
-class LeafFrame(NamedTuple):
+class LeafCoordinates(NamedTuple):
     """A blade's own coordinates: along -1..1, across -1..1, distance to the margin (< 0 inside)."""
 
     along: Map
@@ -82,10 +84,10 @@ class LeafScene:
         seed: any integer >= 0; it alone decides what random draws are made.
         lesion_share: necrotic share of the image, 0..0.02. None draws it: a quarter of the seeds
             are healthy (no lesion pixel at all), the others U(0.004, 0.02).
-        noise: scale of shot and read noise; 1 gives about 35 dB in the bright near infrared.
-        stripes: standard deviation of the columns' gains.
-        glare: scale of specular streaks.
-        shadow: part of the light that a leaf takes from the cloth beside it, 0..1.
+        noise_scale: scale of shot and read noise; 1 gives about 35 dB in the bright near infrared.
+        stripe_deviation: standard deviation of the columns' gains.
+        glare_scale: scale of specular streaks.
+        shadow_strength: part of the light that a leaf takes from the cloth beside it, 0..1.
 
     Raises:
         ValueError: an option is out of range.
@@ -94,10 +96,10 @@ class LeafScene:
     size: int = 256
     seed: int = 0
     lesion_share: float | None = None
-    noise: float = 1.0
-    stripes: float = 0.01
-    glare: float = 1.0
-    shadow: float = 0.7
+    noise_scale: float = 1.0
+    stripe_deviation: float = 0.01
+    glare_scale: float = 1.0
+    shadow_strength: float = 0.7
 
     def __post_init__(self):
         if not 64 <= self.size <= 4096:
@@ -109,7 +111,10 @@ class LeafScene:
                 f"lesion_share={self.lesion_share} is out of range; choose 0..0.02, "
                 "or None to draw it from the seed"
             )
-        if min(self.noise, self.stripes, self.glare, self.shadow) < 0 or self.shadow > 1:
+        if (
+            min(self.noise_scale, self.stripe_deviation, self.glare_scale, self.shadow_strength) < 0
+            or self.shadow_strength > 1
+        ):
             raise ValueError(f"{self}: noise, stripes, glare must be >= 0 and shadow in 0..1")
 
     @property
@@ -142,8 +147,8 @@ class LeafScene:
             )
         cube = np.empty((height, width, self.shape[2]), np.float32)
         labels = np.empty((height, width), np.uint8)
-        for top in range(y0 - y0 % TILE, y1, TILE):
-            for left in range(x0 - x0 % TILE, x1, TILE):
+        for top in range(y0 - y0 % TILE_SIDE, y1, TILE_SIDE):
+            for left in range(x0 - x0 % TILE_SIDE, x1, TILE_SIDE):
                 rows, into_rows = _meet(y0, y1, top)
                 columns, into_columns = _meet(x0, x1, left)
                 tile, truth = _tile(self, top, left)
@@ -154,7 +159,7 @@ class LeafScene:
 
 def _meet(start: int, stop: int, tile: int) -> tuple[slice, slice]:
     """Where the tile meets start:stop, counted from the tile and from start."""
-    low, high = max(start, tile), min(stop, tile + TILE)
+    low, high = max(start, tile), min(stop, tile + TILE_SIDE)
     return slice(low - tile, high - tile), slice(low - start, high - start)
 
 
@@ -172,17 +177,17 @@ def _random(seed: int, stream: int, index: int = 0) -> np.random.Generator:
 
 
 @lru_cache(maxsize=64)
-def _layout(scene: LeafScene) -> Layout:
-    rng = _random(scene.seed, LAYOUT)
+def _layout(scene: LeafScene) -> SceneLayout:
+    rng = _random(scene.seed, LAYOUT_STREAM)
     drawn = rng.uniform(0.004, 0.02) * (rng.uniform() > 0.25)
     share = drawn if scene.lesion_share is None else scene.lesion_share
     direction, sun = rng.uniform(0, 2 * np.pi, 2)
     leaves = _leaves(rng)
-    return Layout(
+    return SceneLayout(
         leaves=leaves,
         spectra=_spectra(rng),
-        lamp=rng.uniform(0.4, 0.8) * np.array([np.sin(direction), np.cos(direction)]),
-        sun=rng.uniform(0.025, 0.04) * np.array([np.sin(sun), np.cos(sun)]),
+        lamp_gradient=rng.uniform(0.4, 0.8) * np.array([np.sin(direction), np.cos(direction)]),
+        shadow_direction=rng.uniform(0.025, 0.04) * np.array([np.sin(sun), np.cos(sun)]),
         lesions=_lesions(rng, leaves, share, scene.size) if share else [],
     )
 
@@ -199,13 +204,13 @@ def _leaves(rng: np.random.Generator) -> list[Leaf]:
             Leaf(
                 *(0.5 + turned).tolist(),
                 angle=np.pi / 2 - quarter + rng.normal(0, 0.08) + np.pi * rng.integers(2),
-                length=rng.uniform(0.40, 0.46),
-                width=rng.uniform(0.30, 0.37),
+                half_length=rng.uniform(0.40, 0.46),
+                half_width=rng.uniform(0.30, 0.37),
                 bend=rng.uniform(-0.08, 0.08),
                 skew=rng.uniform(-0.45, -0.05),
-                veins=rng.uniform(4.5, 6.5),
+                vein_pairs=rng.uniform(4.5, 6.5),
                 tilt=rng.choice([-1, 1]) * rng.uniform(0.12, 0.3),
-                glare=rng.uniform(0.12, 0.3),
+                glare_peak=rng.uniform(0.12, 0.3),
                 phase=rng.uniform(0, 2 * np.pi),
             )
         )
@@ -245,7 +250,7 @@ def _lesions(rng: np.random.Generator, leaves: list[Leaf], share: float, size: i
     weights = np.sort(np.exp(rng.normal(0, 0.4, count)))[::-1]
     area = share * weights**2 / (weights**2).sum()
     lesions: list[Lesion] = []
-    for radius in np.sqrt(area / (np.pi * (1 + (LOBES[:, 1] ** 2).sum() / 2))).tolist():
+    for radius in np.sqrt(area / (np.pi * (1 + (LESION_LOBES[:, 1] ** 2).sum() / 2))).tolist():
         y, x = rng.uniform(0.05, 0.95, (2, 1024))
         frames = [_frame(leaf, y[None], x[None]).distance[0] for leaf in leaves]
         distance = np.sort(frames, axis=0)  # the nearest leaf holds the spot, the next is clear
@@ -266,15 +271,19 @@ def _tile(
     scene: LeafScene, top: int, left: int
 ) -> tuple[Float32[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"]]:
     layout = _layout(scene)
-    y = np.broadcast_to((top + 0.5 + np.arange(TILE))[:, None] / scene.size, (TILE, TILE))
-    x = np.broadcast_to((left + 0.5 + np.arange(TILE))[None] / scene.size, (TILE, TILE))
+    y = np.broadcast_to(
+        (top + 0.5 + np.arange(TILE_SIDE))[:, None] / scene.size, (TILE_SIDE, TILE_SIDE)
+    )
+    x = np.broadcast_to(
+        (left + 0.5 + np.arange(TILE_SIDE))[None] / scene.size, (TILE_SIDE, TILE_SIDE)
+    )
     necrosis, halo = _disease(layout.lesions, y, x, scene.size)
     mottle = 0.5 + 0.5 * np.sin(31 * x + 4 * np.sin(17 * y)) * np.sin(29 * y + 4 * np.sin(19 * x))
     clear, living, dead, glare = np.ones_like(x), 0.0, 0.0, 0.0
     leaf_weights, dead_light = [], 0.0
     for leaf in layout.leaves:  # the first lies on top
         frame = _frame(leaf, y, x)
-        cover = clear * np.clip(0.5 - frame.distance * scene.size / EDGE, 0, 1)
+        cover = clear * np.clip(0.5 - frame.distance * scene.size / EDGE_WIDTH, 0, 1)
         clear, living, dead = (
             clear - cover,
             living + cover * (1 - necrosis),
@@ -286,49 +295,51 @@ def _tile(
         dead_light = dead_light + 0.75 * lit * necrosis  # sunken and dull
     cloth = _weave(clear * _shadow(scene, layout, y, x), y, x, scene.size)
     weights = [*cloth, dead_light * mottle, dead_light * (1 - mottle), *leaf_weights]
-    lamp = 1 + layout.lamp[0] * (y - 0.5) + layout.lamp[1] * (x - 0.5)
+    lamp = 1 + layout.lamp_gradient[0] * (y - 0.5) + layout.lamp_gradient[1] * (x - 0.5)
     light = (np.stack(weights, -1) * lamp[..., None]).astype(np.float32)
-    cube = light @ layout.spectra + (scene.glare * lamp * glare).astype(np.float32)[..., None]
+    cube = light @ layout.spectra + (scene.glare_scale * lamp * glare).astype(np.float32)[..., None]
     return _camera(scene, cube, top, left), np.argmax([clear, living, dead], 0).astype(np.uint8)
 
 
-def _frame(leaf: Leaf, y: Map, x: Map) -> LeafFrame:
-    dy, dx = (y - leaf.y) / leaf.length, (x - leaf.x) / leaf.length
+def _frame(leaf: Leaf, y: Map, x: Map) -> LeafCoordinates:
+    dy, dx = (y - leaf.y) / leaf.half_length, (x - leaf.x) / leaf.half_length
     along = np.clip(np.cos(leaf.angle) * dx + np.sin(leaf.angle) * dy, -1.3, 1.3)
     side = np.cos(leaf.angle) * dy - np.sin(leaf.angle) * dx - leaf.bend * (along**2 - 0.4)
-    half = leaf.width * (1 - along**2) * (1 + leaf.skew * along)
+    half = leaf.half_width * (1 - along**2) * (1 + leaf.skew * along)
     half = half * (1 + 0.012 * np.sin(45 * along + leaf.phase))
-    slope = leaf.width * (leaf.skew - 2 * along - 3 * leaf.skew * along**2)
-    distance = (np.abs(side) - half) / np.sqrt(1 + slope**2) * leaf.length
+    slope = leaf.half_width * (leaf.skew - 2 * along - 3 * leaf.skew * along**2)
+    distance = (np.abs(side) - half) / np.sqrt(1 + slope**2) * leaf.half_length
     across = np.clip(side / np.maximum(half, 1e-3), -1, 1)
-    return LeafFrame(along, side, across, distance)
+    return LeafCoordinates(along, side, across, distance)
 
 
-def _shading(leaf: Leaf, frame: LeafFrame) -> Map:
+def _shading(leaf: Leaf, frame: LeafCoordinates) -> Map:
     """Lambert's cosine on a blade that is curved across and folded at the midrib, 0.5..1.1."""
     fold = 0.3 * leaf.tilt * np.tanh(12 * frame.across)
     curve = 0.92 + leaf.tilt * frame.across - 0.22 * frame.across**2
     return np.clip(curve + fold + 0.08 * np.sin(3 * frame.along + leaf.phase), 0.5, 1.1)
 
 
-def _streak(leaf: Leaf, frame: LeafFrame) -> Map:
+def _streak(leaf: Leaf, frame: LeafCoordinates) -> Map:
     """Specular reflection where the blade faces the lamp, broken up by its ripples."""
     crest = np.exp(-(((frame.across - np.sign(leaf.tilt) * 0.45) / 0.13) ** 2))
     ripple = np.sin(7 * frame.along + leaf.phase) + 0.5 * np.sin(
         41 * frame.along + 9 * frame.across
     )
-    return leaf.glare * crest * np.clip(ripple, 0, 1)
+    return leaf.glare_peak * crest * np.clip(ripple, 0, 1)
 
 
-def _tissue(leaf: Leaf, frame: LeafFrame, lit: Map, halo: Map, mottle: Map, size: int) -> list[Map]:
+def _tissue(
+    leaf: Leaf, frame: LeafCoordinates, lit: Map, halo: Map, mottle: Map, size: int
+) -> list[Map]:
     """Weights of dark, light, vein and chlorotic spectra; they add up to `lit`."""
-    pixels = leaf.length * size
+    pixels = leaf.half_length * size
     taper = 1 - 0.35 * (frame.along + 1)
-    midrib = np.clip(0.5 + (0.022 * taper - np.abs(frame.side)) * pixels / EDGE, 0, 1)
-    phase = (frame.along - 0.8 * np.abs(frame.side)) * leaf.veins
-    offset = np.abs(phase - np.round(phase)) / leaf.veins / np.hypot(1, 0.8)
+    midrib = np.clip(0.5 + (0.022 * taper - np.abs(frame.side)) * pixels / EDGE_WIDTH, 0, 1)
+    phase = (frame.along - 0.8 * np.abs(frame.side)) * leaf.vein_pairs
+    offset = np.abs(phase - np.round(phase)) / leaf.vein_pairs / np.hypot(1, 0.8)
     width = 0.010 * taper * (1 - 0.8 * np.abs(frame.across))
-    branch = np.clip(0.5 + (width - offset) * pixels / EDGE, 0, 1)
+    branch = np.clip(0.5 + (width - offset) * pixels / EDGE_WIDTH, 0, 1)
     vein = (1 - halo) * np.maximum(0.9 * midrib, 0.5 * branch)
     blade = 1 - halo - vein
     return [lit * blade * mottle, lit * blade * (1 - mottle), lit * vein, lit * halo]
@@ -341,10 +352,10 @@ def _disease(lesions: list[Lesion], y: Map, x: Map, size: int) -> tuple[Map, Map
         radius, angle = np.hypot(y - spot.y, x - spot.x), np.arctan2(y - spot.y, x - spot.x)
         if radius.min() > 3 * spot.radius:
             continue
-        lobes = sum(part * np.cos(m * angle + m * m * spot.phase) for m, part in LOBES)
+        lobes = sum(part * np.cos(m * angle + m * m * spot.phase) for m, part in LESION_LOBES)
         outline = spot.radius * (1 + lobes)
-        necrosis = np.maximum(necrosis, np.clip(0.5 - (radius - outline) * size / EDGE, 0, 1))
-        fade = (spot.halo * outline - radius) / ((spot.halo - 1) * outline)
+        necrosis = np.maximum(necrosis, np.clip(0.5 - (radius - outline) * size / EDGE_WIDTH, 0, 1))
+        fade = (spot.halo_ratio * outline - radius) / ((spot.halo_ratio - 1) * outline)
         halo = np.maximum(halo, 0.9 * np.clip(1.6 * fade, 0, 1))
     return necrosis, halo
 
@@ -359,12 +370,14 @@ def _weave(lit: Map, y: Map, x: Map, size: int) -> list[Map]:
     return [lit * round_ * worn * on_top, lit * round_ * worn * (1 - on_top)]
 
 
-def _shadow(scene: LeafScene, layout: Layout, y: Map, x: Map) -> Map:
+def _shadow(scene: LeafScene, layout: SceneLayout, y: Map, x: Map) -> Map:
     """Light left on the cloth: the leaves' outlines moved along the sun, with a penumbra."""
     light = np.ones_like(x)
     for leaf in layout.leaves:
-        distance = _frame(leaf, y - layout.sun[0], x - layout.sun[1]).distance
-        light = np.minimum(light, 1 - scene.shadow * np.clip(0.5 - distance / 0.03, 0, 1))
+        distance = _frame(
+            leaf, y - layout.shadow_direction[0], x - layout.shadow_direction[1]
+        ).distance
+        light = np.minimum(light, 1 - scene.shadow_strength * np.clip(0.5 - distance / 0.03, 0, 1))
     return light
 
 
@@ -375,11 +388,11 @@ def _camera(
     nm = scene.wavelengths
     phase = np.linspace(0, np.pi, len(nm))
     smooth = np.stack([np.ones_like(phase), *(np.cos(m * phase) for m in (1, 2, 3))]) / 1.58
-    drawn = _random(scene.seed, STRIPES, left // TILE).standard_normal((TILE, 4))
-    cube *= (1 + scene.stripes * drawn @ smooth).astype(np.float32)
+    drawn = _random(scene.seed, STRIPES_STREAM, left // TILE_SIDE).standard_normal((TILE_SIDE, 4))
+    cube *= (1 + scene.stripe_deviation * drawn @ smooth).astype(np.float32)
     response = (0.25 + 0.75 / (1 + np.exp(-(nm - 520) / 40))) * (1 - 0.5 * ((nm - 400) / 600) ** 4)
-    tile = (top // TILE) * (4096 // TILE) + left // TILE
-    noise = _random(scene.seed, NOISE, tile).standard_normal(cube.shape, np.float32)
+    tile = (top // TILE_SIDE) * (4096 // TILE_SIDE) + left // TILE_SIDE
+    noise = _random(scene.seed, NOISE_STREAM, tile).standard_normal(cube.shape, np.float32)
     noise *= np.sqrt(cube * (1e-4 / response) + (1.5e-3 / response) ** 2)
-    cube += np.float32(scene.noise) * noise
+    cube += np.float32(scene.noise_scale) * noise
     return np.clip(cube, 0, 1.5, out=cube)

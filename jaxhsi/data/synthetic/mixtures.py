@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.gmcr.mixing import generalised_bilinear, pairs_added, read_with_stray_light
 
-FLOOR = 1e-6  # least value of dense non-negative data, as upstream clamps it
+MIN_DENSE_VALUE = 1e-6  # least value of dense non-negative data, as upstream clamps it
 
 
 class Mixtures(NamedTuple):
@@ -61,7 +61,7 @@ class MixtureOptions:
         mixing: linear; saturating as an absorbing detector; bilinear with products of pairs;
             generalised_bilinear, where each pair of each sample has a strength of its own;
             polynomial with squares; stray_light, as absorbance is read with it.
-        strength: of the mixing that is not linear; see `mixed`.
+        strength: of the mixing that is not linear; see `mix_components`.
         correlation: of the noise of neighbouring channels (AR(1)), 0 to below 1.
         channel_spread: standard deviation of the logarithm of the channels' noise deviations.
         drift: size of a smooth baseline of each sample, relative to the sample's root mean square.
@@ -125,7 +125,7 @@ def _within(name: str, value: int | float, least: int | float, most: int | float
 
 def mixtures(
     key: Key[Array, ""],
-    n: int,
+    num_samples: int,
     options: MixtureOptions = MixtureOptions(),
     components: Float[Array, "k c"] | Float[np.ndarray, "k c"] | None = None,
 ) -> Mixtures:
@@ -133,7 +133,7 @@ def mixtures(
 
     Args:
         key: of all draws.
-        n: number of spectra.
+        num_samples: number of spectra.
         options: see `MixtureOptions`.
         components: pure spectra to mix instead of drawn ones; the options about pure spectra then
             say nothing, and data are clamped if all given values are >= 0.
@@ -144,12 +144,12 @@ def mixtures(
     Raises:
         ValueError: n is too small, or max_mixed too large for the components given.
     """
-    _within("n", n, options.rare_samples if options.rare else 1, None)
+    _within("n", num_samples, options.rare_samples if options.rare else 1, None)
     if components is None:
-        return _drawn(key, n, options, options.non_negative)
+        return _drawn(key, num_samples, options, options.non_negative)
     components = np.asarray(components, np.float32)
     _within("max_mixed", options.max_mixed or 1, 1, len(components) - options.rare)
-    return _drawn(key, n, options, bool((components >= 0).all()), jnp.asarray(components))
+    return _drawn(key, num_samples, options, bool((components >= 0).all()), jnp.asarray(components))
 
 
 @partial(jax.jit, static_argnames=("n", "options", "non_negative"))
@@ -163,10 +163,10 @@ def _drawn(
     pure, amounts, spoil = jax.random.split(key, 3)
     spectra = pure_spectra(pure, options) if components is None else components
     concentrations = draw_concentrations(amounts, n, len(spectra), options)
-    clean = mixed(jax.random.fold_in(amounts, 1), concentrations, spectra, options)
-    data = measured(spoil, clean, options)
+    clean = mix_components(jax.random.fold_in(amounts, 1), concentrations, spectra, options)
+    data = add_measurement_errors(spoil, clean, options)
     if non_negative:
-        data = jnp.maximum(data, jnp.where((spectra == 0).any(), 0.0, FLOOR))
+        data = jnp.maximum(data, jnp.where((spectra == 0).any(), 0.0, MIN_DENSE_VALUE))
     return Mixtures(data, clean, concentrations, spectra)
 
 
@@ -185,9 +185,9 @@ def pure_spectra(key: Key[Array, ""], options: MixtureOptions) -> Float[Array, "
         spectra = jax.random.normal(drawn, shape)
     spectra = jnp.abs(spectra) if options.non_negative else spectra
     if options.sparsity > 0:
-        spectra = spectra * sparse_mask(zeros, shape, options.sparsity)
+        spectra = spectra * random_sparse_mask(zeros, shape, options.sparsity)
     if options.twin_cosine is not None:
-        spectra = twins(spectra, options.twin_cosine)
+        spectra = make_near_duplicates(spectra, options.twin_cosine)
     if options.norm is None:
         return spectra
     return spectra / jnp.linalg.norm(spectra, options.norm, axis=1, keepdims=True)
@@ -197,7 +197,7 @@ def peak_spectra(
     key: Key[Array, ""],
     shape: tuple[int, int],
     peaks: int = 4,
-    form: Literal["gaussian", "lorentzian"] = "gaussian",
+    peak_shape: Literal["gaussian", "lorentzian"] = "gaussian",
 ) -> Float[Array, "k c"]:
     """Sums of peaks at random places of the axis 0..1, so that the spectra overlap.
 
@@ -207,11 +207,11 @@ def peak_spectra(
     centres, widths, heights = jax.random.uniform(key, (3, shape[0], peaks, 1))
     axis = jnp.linspace(0, 1, shape[1])
     distance = (axis - centres) / (0.01 * 6**widths)
-    curve = jnp.exp(-(distance**2) / 2) if form == "gaussian" else 1 / (1 + distance**2)
+    curve = jnp.exp(-(distance**2) / 2) if peak_shape == "gaussian" else 1 / (1 + distance**2)
     return ((0.2 + 0.8 * heights) * curve).sum(1)
 
 
-def sparse_mask(
+def random_sparse_mask(
     key: Key[Array, ""], shape: tuple[int, int], sparsity: float
 ) -> Float[Array, "k c"]:
     """int(sparsity k c) zeros at random places among ones; a row left empty gets one 1 back."""
@@ -222,7 +222,7 @@ def sparse_mask(
     return jnp.where(mask.any(1, keepdims=True), mask, one).astype(jnp.float32)
 
 
-def twins(spectra: Float[Array, "k c"], cosine: float) -> Float[Array, "k c"]:
+def make_near_duplicates(spectra: Float[Array, "k c"], cosine: float) -> Float[Array, "k c"]:
     """Turn every second spectrum towards the one before it, until their cosine is as given.
 
     A pair that is closer already stays, so that spectra >= 0 remain so. Rows come out with their
@@ -271,7 +271,7 @@ def _ranks(values: Float[Array, "a b"]) -> Int[Array, "a b"]:
 # Mixing -------------------------------------------------------------------------------------------
 
 
-def mixed(
+def mix_components(
     key: Key[Array, ""],
     concentrations: Float[Array, "n k"],
     components: Float[Array, "k c"],
@@ -330,7 +330,7 @@ def root_mean_square(spectra: Float[Array, "n c"]) -> Float[Array, ""]:
 # What measuring adds ------------------------------------------------------------------------------
 
 
-def measured(
+def add_measurement_errors(
     key: Key[Array, ""], clean: Float[Array, "n c"], options: MixtureOptions
 ) -> Float[Array, "n c"]:
     """Noise-free spectra with noise, baseline, spikes and offset."""

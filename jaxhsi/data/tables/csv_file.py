@@ -13,30 +13,30 @@ import numpy as np
 
 AXIS_WORDS = re.compile(r"wave|shift|freq|cm-?1|cm\^-1|\bnm\b|lambda|energy|axis|\bppm\b", re.I)
 SAMPLE_WORDS = re.compile(r"^(#|id|no\.?|name|sample|spectrum|index|component|unnamed.*)s?$", re.I)
-LEAST_AXIS = 8  # so many rising or falling numbers are an axis, not a spectrum that happens to
+MIN_AXIS_LENGTH = 8  # so many rising or falling numbers are an axis, not a spectrum that happens to
 
 Grid = list[list[str]]
 
 
-class Cells(NamedTuple):
+class CsvTable(NamedTuple):
     """What a text file holds.
 
     Attributes:
         values: one row per spectrum, float64; NaN and infinities as written.
         axis: number of each band, or None.
         axis_name: as the file has it, or empty.
-        names: of the spectra, or None.
-        note: how the table was taken, where the file does not say so itself.
+        sample_names: of the spectra, or None.
+        orientation_note: how the table was taken, where the file does not say so itself.
     """
 
     values: np.ndarray
     axis: np.ndarray | None
     axis_name: str
-    names: tuple[str, ...] | None
-    note: str | None
+    sample_names: tuple[str, ...] | None
+    orientation_note: str | None
 
 
-def read_csv(path: Path, spectra: str | None = None) -> Cells:
+def read_csv(path: Path, spectra: str | None = None) -> CsvTable:
     """Read a table of spectra from text with commas, semicolons or tabs.
 
     Args:
@@ -82,7 +82,7 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _is_axis(cells: list[str], least: int = LEAST_AXIS) -> bool:
+def _is_axis(cells: list[str], least: int = MIN_AXIS_LENGTH) -> bool:
     """Enough numbers, all rising or all falling."""
     numbers = [_number(cell) for cell in cells]
     if len(numbers) < least or None in numbers:
@@ -106,7 +106,7 @@ def _orientation(path: Path, grid: Grid) -> str:
     )
 
 
-def _parse(path: Path, grid: Grid, *, turned: bool) -> Cells:
+def _parse(path: Path, grid: Grid, *, turned: bool) -> CsvTable:
     """Take a grid apart whose rows are spectra; ``turned`` says the file has them as columns."""
     corner, named = grid[0][0], _named(grid)
     names = tuple(row[0] for row in grid) if named else None
@@ -124,7 +124,7 @@ def _parse(path: Path, grid: Grid, *, turned: bool) -> Cells:
         raise ValueError(f"{path} holds a header and no spectra below it")
     values = _values(path, grid[skipped:], (skipped, int(named)), turned)
     is_word = axis is not None and AXIS_WORDS.search(corner)
-    return Cells(values, axis, corner if is_word else "", names and names[skipped:], note)
+    return CsvTable(values, axis, corner if is_word else "", names and names[skipped:], note)
 
 
 def _named(grid: Grid) -> bool:
@@ -141,7 +141,7 @@ def _all_numbers(cells: list[str]) -> bool:
 
 def _lone_axis(grid: Grid, turned: bool) -> bool:
     """A first row of numbers that is an axis: it alone rises or falls steadily."""
-    least = 3 if turned else LEAST_AXIS  # a column that was called the axis need not be long
+    least = 3 if turned else MIN_AXIS_LENGTH  # a column that was called the axis need not be long
     return _is_axis(grid[0], least) and not any(_is_axis(row, least) for row in grid[1:4])
 
 

@@ -15,112 +15,116 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.formats import FORMATS
-from jaxhsi.data.formats.envi_header import is_data
+from jaxhsi.data.formats import FORMATS_BY_SUFFIX
+from jaxhsi.data.formats.envi_header import has_header
 from jaxhsi.data.formats.mat import load_mat, mat_shapes
 from jaxhsi.data.formats.npy import load_npy
-from jaxhsi.data.open import open_sources
+from jaxhsi.data.open import open_cubes
 from jaxhsi.data.stream import sample_spectra
 from jaxhsi.data.tables.csv_file import read_csv
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".npy", ".npz", ".mat")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".npy", ".npz", ".mat")
 DATA_KEYS = ("data", "spectra", "D", "X")
 AXIS_KEYS = (
     *("axis", "wavenumber", "wavenumbers", "wavelength", "wavelengths", "wavelengths_nm"),
     *("wavelength_nm", "wl", "lambda", "shift", "raman_shift", "wn"),
 )
-LEAST_SPECTRA, LEAST_BANDS = 3, 2
-MOST_NEGATIVE = 0.25  # share of the squared values; derivative and centred spectra have about half
+MIN_SPECTRA, MIN_BANDS = 3, 2
+MAX_NEGATIVE_SHARE = (
+    0.25  # share of the squared values; derivative and centred spectra have about half
+)
 
 
-class Table(NamedTuple):
+class SpectraTable(NamedTuple):
     """Spectra to unmix.
 
     Attributes:
         spectra: finite values in the units of the file.
-        rows: which rows of the file these are; some are left out.
+        row_indices: which rows of the file these are; some are left out.
         axis: number of each band, or None.
         axis_name: what the axis is called, or empty.
-        names: of the samples, or None.
-        source: where they came from, for messages.
+        sample_names: of the samples, or None.
+        source_name: where they came from, for messages.
         notes: what a reader of the result should be told.
         cubes: where the spectra are drawn from, if they are pixels; else empty.
     """
 
     spectra: Float32[np.ndarray, "n c"]
-    rows: Int[np.ndarray, " n"]
+    row_indices: Int[np.ndarray, " n"]
     axis: Float[np.ndarray, " c"] | None = None
     axis_name: str = ""
-    names: tuple[str, ...] | None = None
-    source: str = ""
+    sample_names: tuple[str, ...] | None = None
+    source_name: str = ""
     notes: tuple[str, ...] = ()
     cubes: tuple[Cube, ...] = ()
 
 
-class Array(NamedTuple):
-    """A table as a file holds it, spectra in rows; see `Table`."""
+class StoredTable(NamedTuple):
+    """A table as a file holds it, spectra in rows; see `SpectraTable`."""
 
     values: np.ndarray
     axis: np.ndarray | None = None
     axis_name: str = ""
-    names: tuple[str, ...] | None = None
-    note: str | None = None
+    sample_names: tuple[str, ...] | None = None
+    orientation_note: str | None = None
 
 
 def open_table(
     path: str | Path,
     *,
-    spectra: str | None = None,
+    orientation: str | None = None,
     key: str | None = None,
     layout: str | None = None,
     size: tuple[int, int] | None = None,
-    pixels: int = 16384,
+    max_pixels: int = 16384,
     seed: int = 0,
-    least: int = LEAST_SPECTRA,
-) -> Table:
+    min_spectra: int = MIN_SPECTRA,
+) -> SpectraTable:
     """Read the spectra that a path names and check that they can be unmixed.
 
     Args:
         path: .csv, .npy, .npz or .mat file of a table, or a cube (file, folder, store, URL).
-        spectra: "rows" or "columns" of the table; told from the file if None.
+        orientation: "rows" or "columns" of the table; told from the file if None.
         key: array inside a .npz or .mat file.
         layout: "hwc" or "chw" of a cube.
         size: (H, W) of a cube that is kept as a table (C, H * W).
-        pixels: spectra drawn from a cube at most.
+        max_pixels: spectra drawn from a cube at most.
         seed: of that draw.
-        least: spectra that must be usable.
+        min_spectra: spectra that must be usable.
 
     Raises:
         FileNotFoundError: nothing at the path.
-        ValueError: see `read_array` and `checked`.
+        ValueError: see `read_table` and `check_table`.
     """
-    if is_cube(path, key=key, size=size):
-        cubes = open_sources(path, key=key, layout=layout, size=size)
-        return checked(_pixels(cubes, pixels, seed, str(path)))
-    array = read_array(Path(path), spectra=spectra, key=key)
-    notes = () if array.note is None else (array.note,)
+    if is_cube_path(path, key=key, size=size):
+        cubes = open_cubes(path, key=key, layout=layout, size=size)
+        return check_table(_pixels(cubes, max_pixels, seed, str(path)))
+    array = read_table(Path(path), orientation=orientation, key=key)
+    notes = () if array.orientation_note is None else (array.orientation_note,)
     values = _as_float32(array.values, str(path))
     rows = np.arange(len(values))
-    table = Table(values, rows, array.axis, array.axis_name, array.names, str(path), notes)
-    return checked(table, least)
+    table = SpectraTable(
+        values, rows, array.axis, array.axis_name, array.sample_names, str(path), notes
+    )
+    return check_table(table, min_spectra)
 
 
-def _pixels(cubes: tuple[Cube, ...], count: int, seed: int, source: str) -> Table:
+def _pixels(cubes: tuple[Cube, ...], count: int, seed: int, source: str) -> SpectraTable:
     sample = sample_spectra(cubes, count, seed)
     total = sum(cube.shape[0] * cube.shape[1] for cube in cubes)
     notes = [f"{len(sample.spectra):,} spectra drawn from the {total:,} pixels of {source}"]
-    if sample.invalid:
+    if sample.num_invalid:
         notes.append(
-            f"{sample.invalid:,} of {sample.seen:,} pixels read are not valid (NaN, infinite or no "
+            f"{sample.num_invalid:,} of {sample.num_read:,} pixels read are not valid (NaN, infinite or no "
             "data) and are left out"
         )
     waves = cubes[0].wavelengths
     name = "" if waves is None else "wavelength (nm)"
     rows = np.arange(len(sample.spectra))
-    return Table(sample.spectra, rows, waves, name, None, source, tuple(notes), cubes)
+    return SpectraTable(sample.spectra, rows, waves, name, None, source, tuple(notes), cubes)
 
 
-def is_cube(path: str | Path, *, key: str | None = None, size: tuple | None = None) -> bool:
+def is_cube_path(path: str | Path, *, key: str | None = None, size: tuple | None = None) -> bool:
     """Whether a path names cubes rather than a table: a store, a folder, or an array of 3 axes."""
     if "://" in str(path) or Path(path).is_dir():
         return True
@@ -136,26 +140,26 @@ def is_cube(path: str | Path, *, key: str | None = None, size: tuple | None = No
         shapes = {key: shapes[key]} if key in shapes else shapes
         return any(len(shape) == 3 for shape in shapes.values()) or {"nRow", "nCol"} <= set(shapes)
     suffix = path.suffix.lower()
-    return suffix not in SUFFIXES and (suffix in FORMATS or is_data(path))
+    return suffix not in TABLE_SUFFIXES and (suffix in FORMATS_BY_SUFFIX or has_header(path))
 
 
 # Reading ------------------------------------------------------------------------------------------
 
 
-def read_array(
+def read_table(
     path: Path,
     *,
-    spectra: str | None = None,
+    orientation: str | None = None,
     key: str | None = None,
-    keys: tuple[str, ...] = DATA_KEYS,
-) -> Array:
+    default_keys: tuple[str, ...] = DATA_KEYS,
+) -> StoredTable:
     """Read a table without judging its values.
 
     Args:
         path: the file.
-        spectra: see `open_table`.
-        key: the array's name; else the first of ``keys`` that is there, else the only table.
-        keys: names to look for.
+        orientation: see `open_table`.
+        key: the array's name; else the first of ``default_keys`` that is there, else the only table.
+        default_keys: names to look for.
 
     Raises:
         FileNotFoundError: no such file.
@@ -165,42 +169,42 @@ def read_array(
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}")
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in TABLE_SUFFIXES:
         raise ValueError(
-            f"{path}: tables are read from {', '.join(SUFFIXES)}, not from "
+            f"{path}: tables are read from {', '.join(TABLE_SUFFIXES)}, not from "
             f"{suffix or 'a name without suffix'!r}"
         )
-    if spectra not in (None, "rows", "columns"):
-        raise ValueError(f"--spectra {spectra} is unknown; give rows or columns")
+    if orientation not in (None, "rows", "columns"):
+        raise ValueError(f"--spectra {orientation} is unknown; give rows or columns")
     if key is not None and suffix not in (".npz", ".mat"):
         raise ValueError(f"{path} holds one table without a name; drop --key {key}")
     if suffix == ".npy":
-        return _oriented(load_npy(path), None, spectra, path)
+        return _oriented(load_npy(path), None, orientation, path)
     if suffix in (".npz", ".mat"):
-        return _read_named(path, spectra, key, keys)
-    return Array(*read_csv(path, spectra))
+        return _read_named(path, orientation, key, default_keys)
+    return StoredTable(*read_csv(path, orientation))
 
 
-class Named(NamedTuple):
+class ArrayFile(NamedTuple):
     """The numeric arrays of a file that holds several.
 
     Attributes:
-        shapes: by key.
-        load: values of a key.
+        array_shapes: by key.
+        load_array: values of a key.
     """
 
-    shapes: dict[str, tuple[int, ...]]
-    load: Callable[[str], np.ndarray]
+    array_shapes: dict[str, tuple[int, ...]]
+    load_array: Callable[[str], np.ndarray]
 
 
-def named_arrays(path: Path) -> Named:
+def open_array_file(path: Path) -> ArrayFile:
     """Look into a .npz or .mat file.
 
     Raises:
         ValueError: damaged, or holding pickled objects.
     """
     if path.suffix.lower() == ".mat":
-        return Named(mat_shapes(path), lambda key: load_mat(path, key))
+        return ArrayFile(mat_shapes(path), lambda key: load_mat(path, key))
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
@@ -209,45 +213,49 @@ def named_arrays(path: Path) -> Named:
             f"{path} cannot be read as a .npz file of arrays, it may be truncated; write it again "
             f"with numpy.savez ({error})"
         ) from error
-    return Named({key: array.shape for key, array in arrays.items()}, arrays.__getitem__)
+    return ArrayFile({key: array.shape for key, array in arrays.items()}, arrays.__getitem__)
 
 
-def _read_named(path: Path, spectra: str | None, key: str | None, keys: tuple[str, ...]) -> Array:
-    named = named_arrays(path)
+def _read_named(
+    path: Path, spectra: str | None, key: str | None, keys: tuple[str, ...]
+) -> StoredTable:
+    named = open_array_file(path)
     key = key or _find_key(path, named, keys)
-    if key not in named.shapes:
-        raise ValueError(f"{path} has no key {key!r}; {listing(named)}")
-    found = next((name for name in AXIS_KEYS if name in named.shapes), None)
-    axis = None if found is None else np.asarray(named.load(found)).ravel()
-    array = _oriented(named.load(key), axis, spectra, path)
-    samples = named.load("samples").ravel() if "samples" in named.shapes else ()
+    if key not in named.array_shapes:
+        raise ValueError(f"{path} has no key {key!r}; {list_arrays(named)}")
+    found = next((name for name in AXIS_KEYS if name in named.array_shapes), None)
+    axis = None if found is None else np.asarray(named.load_array(found)).ravel()
+    array = _oriented(named.load_array(key), axis, spectra, path)
+    samples = named.load_array("samples").ravel() if "samples" in named.array_shapes else ()
     if len(samples) == len(array.values):
-        array = array._replace(names=tuple(str(name) for name in samples))
+        array = array._replace(sample_names=tuple(str(name) for name in samples))
     return array if array.axis is None else array._replace(axis_name=found)
 
 
-def _find_key(path: Path, named: Named, keys: tuple[str, ...]) -> str:
+def _find_key(path: Path, named: ArrayFile, keys: tuple[str, ...]) -> str:
     for key in keys:
-        if key in named.shapes:
+        if key in named.array_shapes:
             return key
-    tables = [key for key, shape in named.shapes.items() if len(shape) == 2 and min(shape) > 1]
+    tables = [
+        key for key, shape in named.array_shapes.items() if len(shape) == 2 and min(shape) > 1
+    ]
     if len(tables) == 1:
         return tables[0]
     raise ValueError(
         f"{path} does not tell which array holds the spectra: none is called "
-        f"{', '.join(keys)}; name it with --key, {listing(named)}"
+        f"{', '.join(keys)}; name it with --key, {list_arrays(named)}"
     )
 
 
-def listing(named: Named) -> str:
+def list_arrays(array_file: ArrayFile) -> str:
     """What a file holds, for a message."""
-    arrays = ", ".join(f"{key} {shape}" for key, shape in named.shapes.items())
+    arrays = ", ".join(f"{key} {shape}" for key, shape in array_file.array_shapes.items())
     return f"the file holds: {arrays or 'nothing'}"
 
 
 def _oriented(
     values: np.ndarray, axis: np.ndarray | None, spectra: str | None, path: Path
-) -> Array:
+) -> StoredTable:
     """Spectra in rows; turned where that was said, or where the axis fits the columns alone."""
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(
@@ -261,7 +269,9 @@ def _oriented(
         spectra, note = "columns", "the axis is as long as the columns: spectra are columns"
     values = values.T if spectra == "columns" else values
     fits = axis is not None and axis.shape == values.shape[1:] and axis.dtype.kind in "iuf"
-    return Array(np.asarray(values), axis.astype(float) if fits else None, note=note)
+    return StoredTable(
+        np.asarray(values), axis.astype(float) if fits else None, orientation_note=note
+    )
 
 
 # Checking -----------------------------------------------------------------------------------------
@@ -285,39 +295,39 @@ def _as_float32(values: np.ndarray, where: str) -> Float32[np.ndarray, "n c"]:
     return np.ascontiguousarray(values, np.float32)
 
 
-def checked(table: Table, least: int = LEAST_SPECTRA) -> Table:
+def check_table(table: SpectraTable, min_spectra: int = MIN_SPECTRA) -> SpectraTable:
     """Leave out spectra that are zero, and note what else a reader should know.
 
     Noted: zero spectra left out, equal spectra (kept), sizes that differ by a million or more.
 
     Args:
         table: to check.
-        least: spectra that must be left.
+        min_spectra: spectra that must be left.
 
     Raises:
         ValueError: fewer spectra, one band, or nothing but zeros.
     """
     notes, spectra = [], table.spectra
-    if spectra.shape[1] < LEAST_BANDS:
+    if spectra.shape[1] < MIN_BANDS:
         raise ValueError(
-            f"{table.source}: spectra of {spectra.shape[1]} band cannot be told apart; "
+            f"{table.source_name}: spectra of {spectra.shape[1]} band cannot be told apart; "
             "give at least two bands (are spectra in --spectra columns?)"
         )
     sizes = np.sqrt((spectra.astype(np.float64) ** 2).mean(axis=1))
     zero = sizes == 0
     if zero.any():
-        shown = ", ".join(str(row + 1) for row in table.rows[zero][:5])
+        shown = ", ".join(str(row + 1) for row in table.row_indices[zero][:5])
         notes.append(
             f"{zero.sum()} of {len(zero)} spectra are all zero and left out (row {shown}"
             f"{', ...' if zero.sum() > 5 else ''})"
         )
-        table, sizes = keep_rows(table, ~zero), sizes[~zero]
-    if len(table.spectra) < least:
+        table, sizes = select_rows(table, ~zero), sizes[~zero]
+    if len(table.spectra) < min_spectra:
         needed = "one is needed"
-        if least > 1:
-            needed = f"mixtures are taken apart by comparing at least {least} of them"
+        if min_spectra > 1:
+            needed = f"mixtures are taken apart by comparing at least {min_spectra} of them"
         raise ValueError(
-            f"{table.source}: {len(table.spectra)} usable spectra of {len(zero)}; {needed} "
+            f"{table.source_name}: {len(table.spectra)} usable spectra of {len(zero)}; {needed} "
             "(are spectra in --spectra columns?)"
         )
     repeated = len(table.spectra) - len(np.unique(table.spectra, axis=0))
@@ -331,21 +341,25 @@ def checked(table: Table, least: int = LEAST_SPECTRA) -> Table:
     return table._replace(notes=(*table.notes, *notes))
 
 
-def keep_rows(table: Table, kept: np.ndarray) -> Table:
+def select_rows(table: SpectraTable, selected: np.ndarray) -> SpectraTable:
     """The table of some of its spectra, with their names."""
-    names = table.names
+    names = table.sample_names
     if names is not None:
-        names = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
-    return table._replace(spectra=table.spectra[kept], rows=table.rows[kept], names=names)
+        names = tuple(name for name, keep in zip(names, selected, strict=True) if keep)
+    return table._replace(
+        spectra=table.spectra[selected], row_indices=table.row_indices[selected], sample_names=names
+    )
 
 
-def negative_note(spectra: Float32[np.ndarray, "n c"], source: str, option: str) -> str | None:
+def describe_negative_values(
+    spectra: Float32[np.ndarray, "n c"], source_name: str, option_name: str
+) -> str | None:
     """What to say of negative values where components and concentrations are to have none.
 
     Args:
         spectra: the data.
-        source: for the message.
-        option: that switches non-negativity off, for the message.
+        source_name: for the message.
+        option_name: that switches non-negativity off, for the message.
 
     Returns:
         A note, or None where no value is negative.
@@ -362,24 +376,24 @@ def negative_note(spectra: Float32[np.ndarray, "n c"], source: str, option: str)
         f"{below.size:,} of {spectra.size:,} values are negative, down to {below.min():.4g} "
         f"({share:.2%} of the sum of squares)"
     )
-    if share > MOST_NEGATIVE:
+    if share > MAX_NEGATIVE_SHARE:
         raise ValueError(
-            f"{source}: {told}, but components and concentrations are not to be negative; give "
-            f"{option} for derivative or centred spectra, or correct the baseline"
+            f"{source_name}: {told}, but components and concentrations are not to be negative; give "
+            f"{option_name} for derivative or centred spectra, or correct the baseline"
         )
-    return f"{told}; they are taken as noise about zero (else give {option})"
+    return f"{told}; they are taken as noise about zero (else give {option_name})"
 
 
-def check_axis(
-    source: str | Path,
+def check_same_axis(
+    source_name: str | Path,
     axis: Float[np.ndarray, " c"] | None,
-    table: Table,
+    table: SpectraTable,
     tolerance: float | None = None,
 ) -> None:
     """Refuse spectra of another axis than a table's, where both are known.
 
     Args:
-        source: of the axis, for the message.
+        source_name: of the axis, for the message.
         axis: as long as the table's.
         table: with its own.
         tolerance: by which they may differ; half of the smallest distance between two bands of the
@@ -394,7 +408,7 @@ def check_axis(
     if np.abs(axis - table.axis).max() > allowed:
         turned = np.allclose(axis[::-1], table.axis, atol=allowed)
         raise ValueError(
-            f"{source}: its axis runs from {axis[0]:g} to {axis[-1]:g}, that of {table.source} "
+            f"{source_name}: its axis runs from {axis[0]:g} to {axis[-1]:g}, that of {table.source_name} "
             f"from {table.axis[0]:g} to {table.axis[-1]:g}; "
             + ("turn one of them round" if turned else "bring both to the same axis")
         )

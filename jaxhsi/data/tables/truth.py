@@ -6,7 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from jaxhsi.data.tables.table import Table, check_axis, listing, named_arrays, read_array
+from jaxhsi.data.tables.table import (
+    SpectraTable,
+    check_same_axis,
+    list_arrays,
+    open_array_file,
+    read_table,
+)
 
 COMPONENT_KEYS = ("components", "S", "endmembers", "M", "library")
 CONCENTRATION_KEYS = ("concentrations", "C", "abundances", "A")
@@ -14,44 +20,44 @@ CLEAN_KEYS = ("clean",)
 NAME_KEYS = ("component_names", "names")
 
 
-class Truth(NamedTuple):
+class GroundTruth(NamedTuple):
     """True components, and more where it is known.
 
     Attributes:
         components: pure spectra, of any size.
         concentrations: of each of them in each spectrum of the table.
         clean: noise-free spectra.
-        names: of the components.
+        component_names: of the components.
     """
 
     components: Float32[np.ndarray, "k c"]
     concentrations: Float32[np.ndarray, "n k"] | None = None
     clean: Float32[np.ndarray, "n c"] | None = None
-    names: tuple[str, ...] | None = None
+    component_names: tuple[str, ...] | None = None
 
 
-def load_truth(path: Path, table: Table) -> Truth:
+def load_ground_truth(path: Path, table: SpectraTable) -> GroundTruth:
     """Read the truth of a table from .npz or .mat (all of it) or .csv or .npy (components).
 
     Keys: ``components`` (or ``S``) (k, c) or (c, k); ``concentrations`` (or ``C``) (n, k);
     ``clean`` (n, c); ``names`` of the components. n counts the rows of the table's file.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_spectra`, and concentrations or clean data of a
+        FileNotFoundError, ValueError: as `load_component_spectra`, and concentrations or clean data of a
             shape that does not go with the table.
     """
-    components, names = load_spectra(path, table)
-    truth = Truth(components, names=names)
+    components, names = load_component_spectra(path, table)
+    truth = GroundTruth(components, component_names=names)
     if path.suffix.lower() not in (".npz", ".mat") or table.cubes:
         return truth
-    named, count = named_arrays(path), len(components)
+    named, count = open_array_file(path), len(components)
     concentrations = _rows_of(path, named, CONCENTRATION_KEYS, table, count)
     clean = _rows_of(path, named, CLEAN_KEYS, table, table.spectra.shape[1])
     return truth._replace(concentrations=concentrations, clean=clean)
 
 
-def load_spectra(
-    path: Path, table: Table
+def load_component_spectra(
+    path: Path, table: SpectraTable
 ) -> tuple[Float32[np.ndarray, "k c"], tuple[str, ...] | None]:
     """Read pure spectra (a truth or a library) that go with a table, and their names.
 
@@ -67,8 +73,8 @@ def load_spectra(
     spectra, axis = found.values, found.axis
     if not np.isfinite(spectra).all() or not np.any(spectra, axis=1).all():
         raise ValueError(f"{path}: every spectrum needs finite values that are not all zero")
-    check_axis(path, axis, table)
-    return spectra.astype(np.float32), found.names or _names(path, len(spectra))
+    check_same_axis(path, axis, table)
+    return spectra.astype(np.float32), found.sample_names or _names(path, len(spectra))
 
 
 def _oriented(path: Path, bands: int):
@@ -76,7 +82,7 @@ def _oriented(path: Path, bands: int):
     wrong = None
     for way in ("rows", "columns"):
         try:
-            found = read_array(path, spectra=way, keys=COMPONENT_KEYS)
+            found = read_table(path, orientation=way, default_keys=COMPONENT_KEYS)
         except ValueError as error:  # text among the numbers may be names, seen the other way
             wrong = wrong or error
             continue
@@ -94,23 +100,23 @@ def _oriented(path: Path, bands: int):
 def _names(path: Path, count: int) -> tuple[str, ...] | None:
     if path.suffix.lower() != ".npz":
         return None
-    named = named_arrays(path)
+    named = open_array_file(path)
     for key in NAME_KEYS:
-        if named.shapes.get(key) == (count,):
-            return tuple(str(name) for name in named.load(key))
+        if named.array_shapes.get(key) == (count,):
+            return tuple(str(name) for name in named.load_array(key))
     return None
 
 
-def _rows_of(path: Path, named, keys: tuple[str, ...], table: Table, columns: int):
+def _rows_of(path: Path, named, keys: tuple[str, ...], table: SpectraTable, columns: int):
     """An array (n, columns) of a file, for the rows that the table kept; None if not there."""
-    key = next((key for key in keys if key in named.shapes), None)
+    key = next((key for key in keys if key in named.array_shapes), None)
     if key is None:
         return None
-    values = np.asarray(named.load(key), np.float32)
-    rows = int(table.rows.max()) + 1
+    values = np.asarray(named.load_array(key), np.float32)
+    rows = int(table.row_indices.max()) + 1
     if values.ndim != 2 or values.shape[1] != columns or len(values) < rows:
         raise ValueError(
             f"{path}: {key!r} has shape {values.shape}; for these data it is "
-            f"({rows} or more, {columns}); {listing(named)}"
+            f"({rows} or more, {columns}); {list_arrays(named)}"
         )
-    return values[table.rows]
+    return values[table.row_indices]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.ingest import pipeline, resumable_writer
-from jaxhsi.data.ingest.pipeline import check_ingest, ingest
-from jaxhsi.data.ingest.plan import Changes
-from jaxhsi.data.statistics import Statistics
+from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
+from jaxhsi.data.ingest.plan import IngestOptions
+from jaxhsi.data.statistics import BandStatistics
 
 SHAPE = (150, 70, 12)
 WAVES = np.arange(400.0, 520.0, 10.0)
@@ -42,7 +42,7 @@ def save_envi(
 
 
 def values_of(source: Path, target: Path, **changes) -> np.ndarray:
-    return ingest(source, target, changes=Changes(**changes)).array.read().result()
+    return ingest(source, target, options=IngestOptions(**changes)).array.read().result()
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -51,7 +51,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def small_slabs(monkeypatch):
-    monkeypatch.setattr(resumable_writer, "SLAB_BYTES", 1)  # 3 x 2 of one block
+    monkeypatch.setattr(resumable_writer, "MAX_SLAB_BYTES", 1)  # 3 x 2 of one block
 
 
 def stop_after(slabs: int):
@@ -73,26 +73,26 @@ def test_values_type_wavelengths_and_statistics(tmp_path, small_slabs, interleav
     np.testing.assert_array_equal(cube.array.read().result(), VALUES)
     assert cube.array.dtype.name == "uint16"
     np.testing.assert_array_equal(cube.wavelengths, WAVES)
-    found = Statistics.from_json(cube.statistics, SHAPE[2])
+    found = BandStatistics.from_json(cube.statistics, SHAPE[2])
     pixels = VALUES.reshape(-1, SHAPE[2]).astype(float)
-    assert found.pixels == found.valid == len(pixels)
+    assert found.num_pixels == found.num_valid == len(pixels)
     np.testing.assert_allclose(found.mean, pixels.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(found.deviation, pixels.std(0, ddof=1), rtol=1e-12)
-    np.testing.assert_array_equal(found.low, pixels.min(0))
-    np.testing.assert_array_equal(found.high, pixels.max(0))
+    np.testing.assert_allclose(found.standard_deviation, pixels.std(0, ddof=1), rtol=1e-12)
+    np.testing.assert_array_equal(found.minimum, pixels.min(0))
+    np.testing.assert_array_equal(found.maximum, pixels.max(0))
 
 
 @pytest.mark.parametrize("slabs", [0, 1, 3, 6])
 @pytest.mark.parametrize("dtype", [None, "float32"])
 def test_killed_ingest_goes_on_to_the_same_bytes(tmp_path, small_slabs, slabs, dtype):
-    source, changes = save_envi(tmp_path), Changes(dtype=dtype, bin=2 if dtype else 1)
-    ingest(source, tmp_path / "whole.zarr", changes=changes)
+    source, changes = save_envi(tmp_path), IngestOptions(dtype=dtype, bin=2 if dtype else 1)
+    ingest(source, tmp_path / "whole.zarr", options=changes)
     with pytest.raises(KeyboardInterrupt):
-        ingest(source, tmp_path / "a.zarr", changes=changes, progress=stop_after(slabs))
+        ingest(source, tmp_path / "a.zarr", options=changes, on_progress=stop_after(slabs))
     assert not (tmp_path / "a.zarr").exists()
     begun = []
     ingest(
-        source, tmp_path / "a.zarr", changes=changes, progress=lambda done, _: begun.append(done)
+        source, tmp_path / "a.zarr", options=changes, on_progress=lambda done, _: begun.append(done)
     )
     assert (begun[0] > 0) == (slabs > 0)
     assert files(tmp_path / "a.zarr") == files(tmp_path / "whole.zarr")
@@ -101,18 +101,18 @@ def test_killed_ingest_goes_on_to_the_same_bytes(tmp_path, small_slabs, slabs, d
 
 @pytest.mark.parametrize("change", ["options", "file", "header"])
 def test_ingest_of_something_else_begins_anew(tmp_path, small_slabs, change):
-    source, changes = save_envi(tmp_path), Changes()
+    source, changes = save_envi(tmp_path), IngestOptions()
     with pytest.raises(KeyboardInterrupt):
-        ingest(source, tmp_path / "a.zarr", progress=stop_after(3))
+        ingest(source, tmp_path / "a.zarr", on_progress=stop_after(3))
     if change == "options":
-        changes = Changes(bad_bands="3")
+        changes = IngestOptions(bad_bands="3")
     elif change == "file":
         save_envi(tmp_path, VALUES[::-1])
     else:
         source.with_suffix(".hdr").write_text(source.with_suffix(".hdr").read_text() + "\n;\n")
     begun = []
     ingest(
-        source, tmp_path / "a.zarr", changes=changes, progress=lambda done, _: begun.append(done)
+        source, tmp_path / "a.zarr", options=changes, on_progress=lambda done, _: begun.append(done)
     )
     assert begun[0] == 0
     assert not list(tmp_path.glob("*.partial-*"))
@@ -126,14 +126,14 @@ def test_any_size(tmp_path_factory, height, width, slab):
     folder = tmp_path_factory.mktemp("any")
     values = RNG.integers(0, 2**16, (height, width, 3)).astype(np.uint16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resumable_writer, "SLAB_BYTES", slab)
-        patch.setattr(pipeline, "SHARD_FROM", 10**5)  # some of them are sharded
+        patch.setattr(resumable_writer, "MAX_SLAB_BYTES", slab)
+        patch.setattr(pipeline, "MIN_SHARDED_BYTES", 10**5)  # some of them are sharded
         cube = ingest(save_envi(folder, values), folder / "a.zarr")
     np.testing.assert_array_equal(cube.array.read().result(), values)
 
 
 def test_large_cubes_are_sharded(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "SHARD_FROM", 10**5)
+    monkeypatch.setattr(pipeline, "MIN_SHARDED_BYTES", 10**5)
     cube = ingest(save_envi(tmp_path), tmp_path / "a.zarr")
     layout = cube.array.chunk_layout
     assert layout.read_chunk.shape == (64, 64, 12)
@@ -151,7 +151,9 @@ def references(folder: Path) -> tuple[Path, Path, np.ndarray, np.ndarray]:
 
 def test_reflectance_by_column(tmp_path, small_slabs):
     white, dark, bright, dim = references(tmp_path)
-    cube = ingest(save_envi(tmp_path), tmp_path / "a.zarr", changes=Changes(white=white, dark=dark))
+    cube = ingest(
+        save_envi(tmp_path), tmp_path / "a.zarr", options=IngestOptions(white=white, dark=dark)
+    )
     expected = (VALUES - dim) / (bright - dim)
     assert cube.array.dtype.name == "float32"
     np.testing.assert_allclose(cube.array.read().result(), expected, rtol=1e-4)
@@ -170,7 +172,9 @@ def test_dead_columns_are_no_data_and_told(tmp_path):
     white[3, 2] = 0
     np.save(tmp_path / "white.npy", white[None])
     cube = ingest(
-        save_envi(tmp_path), tmp_path / "a.zarr", changes=Changes(white=tmp_path / "white.npy")
+        save_envi(tmp_path),
+        tmp_path / "a.zarr",
+        options=IngestOptions(white=tmp_path / "white.npy"),
     )
     assert np.argwhere(np.isnan(cube.array[0].read().result())).tolist() == [[3, 2]]
     assert cube.statistics["valid"] == 150 * 69
@@ -193,7 +197,7 @@ def test_bands_are_chosen_and_binned(tmp_path, small_slabs):
     cube = ingest(
         source,
         tmp_path / "a.zarr",
-        changes=Changes(wavelengths=(400.0, 505.0), bad_bands="5, 460-475nm", bin=2),
+        options=IngestOptions(wavelengths=(400.0, 505.0), bad_bands="5, 460-475nm", bin=2),
     )
     kept = [[0], [2, 3], [4], [8, 9], [10]]  # 1 and 5..7 are dropped, 11 lies outside
     expected = np.stack([VALUES[..., bands].mean(-1) for bands in kept], axis=-1)
@@ -211,7 +215,7 @@ def test_scale_of_the_file_where_floats_are_asked_for(tmp_path):
     np.testing.assert_array_equal(kept.array.read().result(), VALUES)
     assert kept.units is None
     assert any("scale factor 0.0001 of the file not applied" in line for line in kept.history)
-    scaled = ingest(source, tmp_path / "b.zarr", changes=Changes(dtype="float32"))
+    scaled = ingest(source, tmp_path / "b.zarr", options=IngestOptions(dtype="float32"))
     np.testing.assert_allclose(scaled.array.read().result(), VALUES / 1e4, rtol=1e-6)
     assert (scaled.units, "times 0.0001" in scaled.history) == ("reflectance", True)
     found = values_of(source, tmp_path / "c.zarr", scale=0.5)
@@ -225,10 +229,12 @@ def test_no_data_is_kept_as_a_mark_or_becomes_nan(tmp_path):
     source = save_envi(tmp_path, values, **{"data ignore value": 4095})
     kept = ingest(source, tmp_path / "a.zarr")
     assert (kept.no_data, kept.statistics["valid"]) == (4095, 150 * 70 - 1)
-    computed = ingest(source, tmp_path / "b.zarr", changes=Changes(dtype="float32"))
+    computed = ingest(source, tmp_path / "b.zarr", options=IngestOptions(dtype="float32"))
     assert (computed.no_data, computed.statistics["valid"]) == (None, 150 * 70 - 1)
     assert np.argwhere(np.isnan(computed.array.read().result())).tolist() == [[7, 8, 9]]
-    other = ingest(source, tmp_path / "c.zarr", changes=Changes(no_data=float(VALUES[0, 0, 0])))
+    other = ingest(
+        source, tmp_path / "c.zarr", options=IngestOptions(no_data=float(VALUES[0, 0, 0]))
+    )
     assert other.no_data == VALUES[0, 0, 0]
     assert other.statistics["valid"] < 150 * 70
 
@@ -242,7 +248,7 @@ def test_missing_floats_are_stored_as_they_are(tmp_path):
 
 
 def test_half_floats(tmp_path):
-    cube = ingest(save_envi(tmp_path), tmp_path / "a.zarr", changes=Changes(dtype="float16"))
+    cube = ingest(save_envi(tmp_path), tmp_path / "a.zarr", options=IngestOptions(dtype="float16"))
     np.testing.assert_array_equal(cube.array.read().result(), VALUES.astype(np.float16))
     assert any("above 2048 rounded" in line for line in cube.history)
     large = save_envi(tmp_path, VALUES.astype(np.int32) * 100, "large")
@@ -253,7 +259,7 @@ def test_half_floats(tmp_path):
 
 def test_pixel_size(tmp_path):
     source = save_envi(tmp_path)
-    cube = ingest(source, tmp_path / "a.zarr", changes=Changes(pixel_size=0.002))
+    cube = ingest(source, tmp_path / "a.zarr", options=IngestOptions(pixel_size=0.002))
     assert cube.georeference.pixel_area == pytest.approx(4e-6)
     assert "pixels of 0.002 m on request" in cube.history
     mapped = save_envi(
@@ -277,9 +283,9 @@ def test_pixel_size(tmp_path):
 )
 def test_changes_that_do_not_fit_are_found_before_anything_is_written(tmp_path, changes, message):
     source = save_envi(tmp_path)
-    for attempt in (check_ingest, ingest):
+    for attempt in (plan_ingest, ingest):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
-            attempt(source, tmp_path / "a.zarr", changes=Changes(**changes))
+            attempt(source, tmp_path / "a.zarr", changes=IngestOptions(**changes))
     assert not list(tmp_path.glob("a.zarr*"))
 
 
@@ -287,6 +293,6 @@ def test_overwrite(tmp_path):
     source = save_envi(tmp_path)
     ingest(source, tmp_path / "a.zarr")
     with pytest.raises(FileExistsError, match="exists"):
-        check_ingest(source, tmp_path / "a.zarr")
-    ingest(source, tmp_path / "a.zarr", changes=Changes(bin=12), overwrite=True)
+        plan_ingest(source, tmp_path / "a.zarr")
+    ingest(source, tmp_path / "a.zarr", options=IngestOptions(bin=12), overwrite=True)
     assert open_cube(tmp_path / "a.zarr").shape == (150, 70, 1)

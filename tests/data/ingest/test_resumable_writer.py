@@ -10,9 +10,9 @@ import tensorstore as ts
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.ingest import resumable_writer
-from jaxhsi.data.ingest.resumable_writer import LOCK, grow_cube, slabs
+from jaxhsi.data.ingest.resumable_writer import LOCK_FILE, split_into_slabs, write_resumable_cube
 from jaxhsi.data.tiles import Tile
-from jaxhsi.data.zarr_writer import block_shape, cube_metadata, shard_shape
+from jaxhsi.data.zarr_writer import cube_metadata, default_chunk_shape, default_shard_shape
 
 SHAPE = (150, 70, 3)
 VALUES = np.random.default_rng(0).integers(0, 2**16, SHAPE).astype(np.uint16)
@@ -20,19 +20,21 @@ VALUES = np.random.default_rng(0).integers(0, 2**16, SHAPE).astype(np.uint16)
 
 @pytest.fixture(autouse=True)
 def small_slabs(monkeypatch):
-    monkeypatch.setattr(resumable_writer, "SLAB_BYTES", 1)  # one block each: 3 x 2 slabs
+    monkeypatch.setattr(resumable_writer, "MAX_SLAB_BYTES", 1)  # one block each: 3 x 2 slabs
 
 
 def write(path: Path, facts=(), stop: int | None = None, overwrite=False, **description) -> int:
     """Write up to slab `stop`, and return where it began."""
     metadata = cube_metadata(SHAPE, VALUES.dtype, **description)
-    with grow_cube(path, metadata, facts, pixel_bytes=6, overwrite=overwrite) as cube:
-        for i, place in enumerate(cube.places[cube.done :], cube.done):
+    with write_resumable_cube(
+        path, metadata, facts, bytes_per_pixel=6, overwrite=overwrite
+    ) as cube:
+        for i, place in enumerate(cube.slab_tiles[cube.num_done :], cube.num_done):
             if i == stop:
                 raise KeyboardInterrupt
-            cube.write(VALUES[place.slices], {"after": i})
+            cube.write_slab(VALUES[place.slices], {"after": i})
         cube.finish({"statistics": {"pixels": 1}})
-        return cube.done
+        return cube.num_done
 
 
 def interrupt(path: Path, stop: int, **options) -> None:
@@ -45,14 +47,14 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_slabs_are_whole_pieces_within_the_limit(monkeypatch):
-    monkeypatch.setattr(resumable_writer, "SLAB_BYTES", 2 * 64 * 64 * 12)
-    found = slabs((150, 200), (64, 64), 12)
+    monkeypatch.setattr(resumable_writer, "MAX_SLAB_BYTES", 2 * 64 * 64 * 12)
+    found = split_into_slabs((150, 200), (64, 64), 12)
     assert {(tile.y0, tile.x0) for tile in found} == {
         (row, column) for row in (0, 64, 128) for column in (0, 128)
     }
     assert found[-1] == Tile(128, 128, 22, 72)
-    monkeypatch.setattr(resumable_writer, "SLAB_BYTES", 8 * 64 * 64 * 12)
-    assert len(slabs((150, 200), (64, 64), 12)) == 2
+    monkeypatch.setattr(resumable_writer, "MAX_SLAB_BYTES", 8 * 64 * 64 * 12)
+    assert len(split_into_slabs((150, 200), (64, 64), 12)) == 2
 
 
 @pytest.mark.parametrize("stop", range(6))
@@ -72,10 +74,12 @@ def test_resumed_write_is_the_same_byte_for_byte(tmp_path, stop):
 
 def test_state_comes_back_with_the_slabs(tmp_path):
     interrupt(tmp_path / "a.zarr", 4)
-    with grow_cube(tmp_path / "a.zarr", cube_metadata(SHAPE, "uint16"), (), pixel_bytes=6) as cube:
-        assert (cube.done, cube.state) == (4, {"after": 3})
-        for place in cube.places[4:]:
-            cube.write(VALUES[place.slices], None)
+    with write_resumable_cube(
+        tmp_path / "a.zarr", cube_metadata(SHAPE, "uint16"), (), bytes_per_pixel=6
+    ) as cube:
+        assert (cube.num_done, cube.resume_state) == (4, {"after": 3})
+        for place in cube.slab_tiles[4:]:
+            cube.write_slab(VALUES[place.slices], None)
         cube.finish({})
     np.testing.assert_array_equal(open_cube(tmp_path / "a.zarr").array.read().result(), VALUES)
 
@@ -94,11 +98,11 @@ def test_other_facts_or_metadata_begin_anew_and_clear_what_is_ours(tmp_path):
 
 def overtaken(path: Path) -> None:
     """Write a cube while another one is written to the same place."""
-    with grow_cube(path, cube_metadata(SHAPE, "uint16"), 1, pixel_bytes=6) as slow:
-        slow.write(VALUES[slow.places[0].slices], None)
+    with write_resumable_cube(path, cube_metadata(SHAPE, "uint16"), 1, bytes_per_pixel=6) as slow:
+        slow.write_slab(VALUES[slow.slab_tiles[0].slices], None)
         assert write(path, facts=2) == 0
-        for place in slow.places[1:]:
-            slow.write(VALUES[place.slices] + 1, None)
+        for place in slow.slab_tiles[1:]:
+            slow.write_slab(VALUES[place.slices] + 1, None)
         slow.finish({})
 
 
@@ -118,11 +122,11 @@ def test_second_writer_of_the_same_cube_waits_for_the_first(tmp_path):
         except FileExistsError as error:
             seen.append(error)
 
-    with grow_cube(path, cube_metadata(SHAPE, "uint16"), (), pixel_bytes=6) as cube:
+    with write_resumable_cube(path, cube_metadata(SHAPE, "uint16"), (), bytes_per_pixel=6) as cube:
         thread = threading.Thread(target=second)
         thread.start()
-        for place in cube.places:
-            cube.write(VALUES[place.slices], None)
+        for place in cube.slab_tiles:
+            cube.write_slab(VALUES[place.slices], None)
         cube.finish({})
         assert thread.is_alive()
     thread.join(20)
@@ -131,8 +135,8 @@ def test_second_writer_of_the_same_cube_waits_for_the_first(tmp_path):
 
 
 def write_one_slab(path: Path, error: Exception | None = None) -> None:
-    with grow_cube(path, cube_metadata(SHAPE, "uint16"), (), pixel_bytes=6) as cube:
-        cube.write(VALUES[cube.places[0].slices], None)
+    with write_resumable_cube(path, cube_metadata(SHAPE, "uint16"), (), bytes_per_pixel=6) as cube:
+        cube.write_slab(VALUES[cube.slab_tiles[0].slices], None)
         if error is not None:
             raise error
         cube.finish({})
@@ -199,29 +203,37 @@ def test_power_cut_before_anything_was_noted(tmp_path):
     interrupt(path, 3)
     (partial,) = tmp_path.glob("a.zarr.partial-*")
     (partial / "progress.json").unlink()
-    assert (partial / LOCK).is_file()
+    assert (partial / LOCK_FILE).is_file()
     assert write(path) == 0
     np.testing.assert_array_equal(open_cube(path).array.read().result(), VALUES)
 
 
 def test_shards_hold_whole_blocks_within_the_limit():
-    assert shard_shape((4096, 1024, 301), (64, 64, 301), 602) == (64, 1024, 301)
-    assert shard_shape((4096, 4096, 301), (64, 64, 301), 602) == (64, 1408, 301)  # 3 of even width
-    assert shard_shape((4096, 100, 301), (64, 64, 301), 602) == (832, 128, 301)
-    assert shard_shape((4096, 1024, 29), (64, 64, 29), 1160) == (64, 512, 29)  # of 580 bands read
-    assert shard_shape((64, 64, 5), (64, 64, 5), 10**9) == (64, 64, 5)
+    assert default_shard_shape((4096, 1024, 301), (64, 64, 301), 602) == (64, 1024, 301)
+    assert default_shard_shape((4096, 4096, 301), (64, 64, 301), 602) == (
+        64,
+        1408,
+        301,
+    )  # 3 of even width
+    assert default_shard_shape((4096, 100, 301), (64, 64, 301), 602) == (832, 128, 301)
+    assert default_shard_shape((4096, 1024, 29), (64, 64, 29), 1160) == (
+        64,
+        512,
+        29,
+    )  # of 580 bands read
+    assert default_shard_shape((64, 64, 5), (64, 64, 5), 10**9) == (64, 64, 5)
 
 
 def test_sharded_cube_is_read_by_blocks_and_has_standard_metadata(tmp_path):
-    block = block_shape(SHAPE, 2)
-    metadata = cube_metadata(SHAPE, "uint16", chunks=block, shards=(128, 128, 3))
-    with grow_cube(tmp_path / "a.zarr", metadata, (), pixel_bytes=6) as cube:
-        assert [place.slices for place in cube.places] == [
+    block = default_chunk_shape(SHAPE, 2)
+    metadata = cube_metadata(SHAPE, "uint16", chunk_shape=block, shard_shape=(128, 128, 3))
+    with write_resumable_cube(tmp_path / "a.zarr", metadata, (), bytes_per_pixel=6) as cube:
+        assert [place.slices for place in cube.slab_tiles] == [
             (slice(0, 128), slice(0, 70)),
             (slice(128, 150), slice(0, 70)),
         ]
-        for place in cube.places:
-            cube.write(VALUES[place.slices], None)
+        for place in cube.slab_tiles:
+            cube.write_slab(VALUES[place.slices], None)
         cube.finish({})
     found = open_cube(tmp_path / "a.zarr")
     assert found.array.chunk_layout.read_chunk.shape == block

@@ -8,7 +8,7 @@ def test_lines_with_and_without_a_header(tmp_path):
     path.write_text("a,1,2,leaf\n\n b , 0 ,7, old leaf \n")
     found = read_clicks(path)
     assert [click[1:] for click in found] == [("a", 1, 2, "leaf"), ("b", 0, 7, "old leaf")]
-    assert found[1].where.endswith("clicks.csv: line 3")
+    assert found[1].file_line.endswith("clicks.csv: line 3")
     path.write_text("\ufeffCube,Row,Column,Name\r\na,1,2,leaf\r\n")
     assert [click[1:] for click in read_clicks(path)] == [("a", 1, 2, "leaf")]
 

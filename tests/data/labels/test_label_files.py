@@ -15,7 +15,7 @@ from PIL import Image
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.labels.label_files import encode_classes, find_labels, load_labels, open_labels
-from jaxhsi.data.labels.label_map import BLOCK_PIXELS
+from jaxhsi.data.labels.label_map import SEARCH_BLOCK_PIXELS
 from jaxhsi.data.zarr_writer import create_cube
 
 MAP = np.array([[0, 1, 10], [14, 1, 0]])
@@ -95,12 +95,14 @@ def test_windows_are_parts_of_the_map(tmp_path):
     for name in ("a.npy", "a.mat", "a.tif"):
         labels = open_labels(tmp_path / name, (2, 3, 50))
         assert labels.shape == (2, 3)
-        assert labels.values == (0, 1, 10, 14)
-        assert labels.names == {}
-        window = labels.read(slice(1, 2), slice(0, 2))
+        assert labels.class_values == (0, 1, 10, 14)
+        assert labels.class_names == {}
+        window = labels.read_labels(slice(1, 2), slice(0, 2))
         assert window.tolist() == [[14, 1]]
         assert window.dtype == np.int32
-    assert open_labels(tmp_path / "a.npy", (2, 3), names={"leaf": 1}).names == {1: "leaf"}
+    assert open_labels(tmp_path / "a.npy", (2, 3), class_values={"leaf": 1}).class_names == {
+        1: "leaf"
+    }
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -113,9 +115,11 @@ def test_large_arrays_are_searched_in_constant_memory(tmp_path, order):
     opened = open_labels(tmp_path / "a.npy", (4096, 4096))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert opened.values == (-3, 0, 7, 100_000)
-    assert peak < 20 * BLOCK_PIXELS  # a few copies of one block; the file is 64 bytes a pixel of it
-    assert opened.read(slice(4094, None), slice(4095, None)).tolist() == [[0], [7]]
+    assert opened.class_values == (-3, 0, 7, 100_000)
+    assert (
+        peak < 20 * SEARCH_BLOCK_PIXELS
+    )  # a few copies of one block; the file is 64 bytes a pixel of it
+    assert opened.read_labels(slice(4094, None), slice(4095, None)).tolist() == [[0], [7]]
 
 
 def test_measurements_are_no_classes(tmp_path):
@@ -186,13 +190,13 @@ def test_truncated_png(tmp_path, kept):
 
 
 def test_encode_by_hand():
-    codes, classes = encode_classes(MAP, ignore=0)
+    codes, classes = encode_classes(MAP, ignore_value=0)
     assert codes.tolist() == [[-1, 0, 1], [2, 0, -1]]
     assert classes == [1, 10, 14]
     codes, classes = encode_classes(MAP)  # without being told, 0 is a class
     assert codes.tolist() == [[0, 1, 2], [3, 1, 0]]
     assert classes == [0, 1, 10, 14]
-    assert encode_classes(np.zeros((1, 2), int), ignore=0)[1] == []
+    assert encode_classes(np.zeros((1, 2), int), ignore_value=0)[1] == []
 
 
 @given(
@@ -212,10 +216,10 @@ def test_classes_of_codes_are_the_labels(labels, ignore):
     classes=st.sets(st.integers(-7, 7), min_size=1),
 )
 def test_codes_of_windows_are_those_of_the_map(labels, classes):
-    whole, kept = encode_classes(labels, classes=sorted(classes))
+    whole, kept = encode_classes(labels, class_values=sorted(classes))
     assert kept == sorted(classes)
     half = labels.shape[0] // 2
-    parts = [encode_classes(part, classes=kept)[0] for part in (labels[:half], labels[half:])]
+    parts = [encode_classes(part, class_values=kept)[0] for part in (labels[:half], labels[half:])]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     expected = [[kept.index(v) if v in kept else -1 for v in row] for row in labels.tolist()]
     assert whole.tolist() == expected
@@ -309,7 +313,7 @@ def test_no_match_is_an_error(tmp_path, cubes):
 
 def test_salinas_truth(shared_data):
     labels = load_labels(shared_data / "salinasA/SalinasA_gt.mat", (83, 86, 204))
-    codes, classes = encode_classes(labels, ignore=0)
+    codes, classes = encode_classes(labels, ignore_value=0)
     assert classes == [1, 10, 11, 12, 13, 14]
     assert (codes < 0).sum() == 1790  # unlabelled pixels, from the description of the data
 

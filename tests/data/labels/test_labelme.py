@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from jaxhsi.data.labels.label_files import label_names, load_labels, open_labels
-from jaxhsi.data.labels.labelme import labelme_names, labelme_picture, load_labelme
+from jaxhsi.data.labels.label_files import load_labels, number_label_classes, open_labels
+from jaxhsi.data.labels.labelme import labelme_picture_name, load_labelme, number_labelme_classes
 
 SIZE = (6, 8)
 NAMES = {"background": 0, "leaf": 1, "lesion": 2}
@@ -120,7 +120,7 @@ def test_shapes_are_cut_off_and_counted(tmp_path, caplog):
 def test_shapes_without_an_area_are_counted(tmp_path, caplog):
     lines = [shape("vein", [[0, 0], [5, 5]], "linestrip") for _ in range(2)]
     path = save(tmp_path / "a.json", [*lines, shape("tip", [[1, 1]], "point")])
-    assert labelme_names([path]) == {"background": 0}
+    assert number_labelme_classes([path]) == {"background": 0}
     with caplog.at_level(logging.WARNING):
         assert not load_labelme(path, SIZE, NAMES).any()
     assert "a.json: shapes without an area are ignored: 2 linestrip, 1 point" in caplog.text
@@ -131,33 +131,36 @@ def test_cubes_share_one_numbering(tmp_path):
     second = save(
         tmp_path / "b.json", [shape("leaf", SQUARE), shape("Stem", [[6, 0], [7, 1]], "rectangle")]
     )
-    names = label_names([first, tmp_path / "c.png", second])
+    names = number_label_classes([first, tmp_path / "c.png", second])
     assert names == {"background": 0, "Stem": 1, "leaf": 2, "lesion": 3}
-    assert label_names([tmp_path / "c.png"]) is None
-    opened = open_labels(first, SIZE, names=names)
-    assert opened.values == (0, 3)
-    assert opened.names == {0: "background", 1: "Stem", 2: "leaf", 3: "lesion"}
-    assert opened.read(slice(3, 5), slice(3, 6)).tolist() == [[3, 0, 0], [0, 0, 0]]
+    assert number_label_classes([tmp_path / "c.png"]) is None
+    opened = open_labels(first, SIZE, class_values=names)
+    assert opened.class_values == (0, 3)
+    assert opened.class_names == {0: "background", 1: "Stem", 2: "leaf", 3: "lesion"}
+    assert opened.read_labels(slice(3, 5), slice(3, 6)).tolist() == [[3, 0, 0], [0, 0, 0]]
     alone = open_labels(first, SIZE)
-    assert (alone.values, alone.names) == ((0, 1), {0: "background", 1: "lesion"})
+    assert (alone.class_values, alone.class_names) == ((0, 1), {0: "background", 1: "lesion"})
 
 
 def test_values_by_the_user(tmp_path):
     path = save(
         tmp_path / "a.json", [shape("leaf", SQUARE), shape("leaves", [[7, 5], [7, 5]], "rectangle")]
     )
-    opened = open_labels(path, SIZE, names={"leaf": 4, "leaves": 4})
-    assert opened.values == (0, 4)
-    assert opened.names == {0: "background", 4: "leaf"}
-    assert open_labels(path, SIZE, names={"soil": 0, "leaf": 1, "leaves": 2}).names[0] == "soil"
+    opened = open_labels(path, SIZE, class_values={"leaf": 4, "leaves": 4})
+    assert opened.class_values == (0, 4)
+    assert opened.class_names == {0: "background", 4: "leaf"}
+    assert (
+        open_labels(path, SIZE, class_values={"soil": 0, "leaf": 1, "leaves": 2}).class_names[0]
+        == "soil"
+    )
     with pytest.raises(ValueError, match=r"a\.json: shape 2 of 2 has the label 'leaves', .*leaf, "):
-        load_labels(path, SIZE, names={"leaf": 4})
+        load_labels(path, SIZE, class_values={"leaf": 4})
 
 
 def test_picture_of_a_file(tmp_path):
     path = save(tmp_path / "a.json", [], imagePath="..\\pictures\\a.png")
-    assert labelme_picture(path) == "a.png"
-    assert labelme_picture(save(path, [], imagePath=None)) == ""
+    assert labelme_picture_name(path) == "a.png"
+    assert labelme_picture_name(save(path, [], imagePath=None)) == ""
 
 
 def test_old_files_hold_polygons(tmp_path):

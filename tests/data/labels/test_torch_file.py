@@ -67,8 +67,8 @@ def test_masks():
 def test_labels_of_a_cube():
     np.testing.assert_array_equal(load_labels(golden("whole"), (3, 4, 50)), MAP)
     opened = open_labels(golden("transposed"), (3, 4))
-    assert opened.values == (0, 1, 2, 3, 5, 7, 10, 14, 250)
-    np.testing.assert_array_equal(opened.read(slice(1, 3), slice(2, 9)), MAP[1:, 2:])
+    assert opened.class_values == (0, 1, 2, 3, 5, 7, 10, 14, 250)
+    np.testing.assert_array_equal(opened.read_labels(slice(1, 3), slice(2, 9)), MAP[1:, 2:])
     with pytest.raises(ValueError, match=r"whole\.pth has shape \(3, 4\), its cube has \(4, 3\)"):
         load_labels(golden("whole"), (4, 3))
 

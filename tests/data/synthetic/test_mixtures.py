@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 
 from jaxhsi.data.synthetic.mixtures import (
     MixtureOptions,
+    add_measurement_errors,
     ar1,
     baselines,
     bilinear,
     channel_deviations,
     draw_concentrations,
-    measured,
+    make_near_duplicates,
     mixtures,
     noise_deviation,
     peak_spectra,
     pure_spectra,
+    random_sparse_mask,
     saturating,
-    sparse_mask,
-    twins,
 )
 
 KEY = jax.random.key(0)
@@ -82,7 +82,7 @@ def test_the_norm_is_as_asked(norm, size):
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 2**31), share=st.floats(0, 0.88))
 def test_masks_hold_their_zeros_and_no_empty_row(seed, share):
-    mask = np.asarray(sparse_mask(jax.random.key(seed), (5, 9), share))
+    mask = np.asarray(random_sparse_mask(jax.random.key(seed), (5, 9), share))
     assert set(np.unique(mask)) <= {0.0, 1.0}
     assert mask.any(1).all()
     given_back = int(share * 45) - (mask == 0).sum()
@@ -150,7 +150,7 @@ def test_a_lone_peak_has_the_height_and_width_of_its_form():
 @given(seed=st.integers(0, 2**31), cosine=st.sampled_from([0.9, 0.98, 0.999]))
 def test_twins_have_their_cosine_and_stay_non_negative(seed, cosine):
     spectra = jnp.abs(jax.random.normal(jax.random.key(seed), (5, 12)))
-    turned = twins(spectra, cosine)
+    turned = make_near_duplicates(spectra, cosine)
     unit = turned / jnp.linalg.norm(turned, axis=1, keepdims=True)
     for i in (0, 2):
         before = (
@@ -215,9 +215,9 @@ def test_baselines_are_cubic_curves_of_size_one():
 
 def test_drift_and_offset_have_their_sizes():
     clean = jnp.array([[3.0, 4, 0, 0], [1, 1, 1, 1]])  # RMS 2.5 and 1, of both sqrt(29 / 8)
-    drift = measured(KEY, clean, MixtureOptions(snr_db=None, drift=0.2)) - clean
+    drift = add_measurement_errors(KEY, clean, MixtureOptions(snr_db=None, drift=0.2)) - clean
     np.testing.assert_allclose(jnp.sqrt((drift**2).mean(1)), [0.5, 0.2], rtol=1e-5)
-    shift = measured(KEY, clean, MixtureOptions(snr_db=None, offset=0.3)) - clean
+    shift = add_measurement_errors(KEY, clean, MixtureOptions(snr_db=None, offset=0.3)) - clean
     np.testing.assert_allclose(shift, 0.3 * np.sqrt(29 / 8), rtol=1e-5)
 
 

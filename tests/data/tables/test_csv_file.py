@@ -33,14 +33,14 @@ def test_an_axis_and_names_of_samples(file, delimiter):
     found = read_csv(write(file, *rows, delimiter=delimiter))
     np.testing.assert_array_equal(found.values, VALUES)
     np.testing.assert_array_equal(found.axis, AXIS)
-    assert found.names == tuple(f"s{i}" for i in range(9))
+    assert found.sample_names == tuple(f"s{i}" for i in range(9))
 
 
 def test_a_corner_without_text_and_numbered_samples(file):
     rows = [["", *AXIS], *([i, *row] for i, row in enumerate(VALUES))]
     found = read_csv(write(file, *rows))
     np.testing.assert_array_equal(found.values, VALUES)
-    assert found.names == tuple(str(i) for i in range(9))
+    assert found.sample_names == tuple(str(i) for i in range(9))
     np.testing.assert_array_equal(found.axis, AXIS)
 
 
@@ -48,7 +48,7 @@ def test_an_axis_above_numbers_alone_is_taken_and_said(file):
     found = read_csv(write(file, AXIS, *VALUES))
     np.testing.assert_array_equal(found.axis, AXIS)
     np.testing.assert_array_equal(found.values, VALUES)
-    assert found.note == "the first row was taken as the axis"
+    assert found.orientation_note == "the first row was taken as the axis"
 
 
 def test_a_short_rising_first_row_is_a_spectrum(file):
@@ -79,7 +79,7 @@ def test_columns_under_an_axis_that_says_its_name(file):
     found = read_csv(write(file, *rows))
     np.testing.assert_array_equal(found.values, VALUES[:3])
     np.testing.assert_array_equal(found.axis, AXIS)
-    assert (found.names, found.axis_name) == (("a", "b", "c"), "wavenumber")
+    assert (found.sample_names, found.axis_name) == (("a", "b", "c"), "wavenumber")
 
 
 def test_columns_that_do_not_say_so_must_be_told(file):
@@ -89,7 +89,7 @@ def test_columns_that_do_not_say_so_must_be_told(file):
     turned = read_csv(file, "columns")
     np.testing.assert_array_equal(turned.values, VALUES[:3])
     np.testing.assert_array_equal(turned.axis, AXIS[::-1])
-    assert turned.note == "the first column was taken as the axis"
+    assert turned.orientation_note == "the first column was taken as the axis"
     assert read_csv(file, "rows").values.shape == (10, 4)
 
 

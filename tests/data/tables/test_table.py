@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxhsi.data.tables.table import is_cube, negative_note, open_table
-from jaxhsi.data.tables.truth import load_spectra, load_truth
+from jaxhsi.data.tables.table import describe_negative_values, is_cube_path, open_table
+from jaxhsi.data.tables.truth import load_component_spectra, load_ground_truth
 
 X = np.random.default_rng(0).uniform(0.1, 1, size=(6, 4)).astype(np.float32)
 WAVES = np.array([500.0, 510, 520, 530])
@@ -39,7 +39,7 @@ def npy(folder: Path, values: np.ndarray) -> Path:
 
 def test_npy_rows_and_columns(tmp_path):
     np.testing.assert_array_equal(open_table(npy(tmp_path, X)).spectra, X)
-    np.testing.assert_array_equal(open_table(npy(tmp_path, X.T), spectra="columns").spectra, X)
+    np.testing.assert_array_equal(open_table(npy(tmp_path, X.T), orientation="columns").spectra, X)
 
 
 @pytest.mark.parametrize("name", ["t.npz", "t.mat"])
@@ -59,7 +59,7 @@ def test_an_axis_as_long_as_the_columns_turns_the_table(tmp_path):
 def test_names_of_samples_and_a_key_of_ones_own(tmp_path):
     samples = np.array(list("abcdef"))
     path = saved(tmp_path, "t.npz", mine=X, other=X, samples=samples)
-    assert open_table(path, key="mine").names == tuple("abcdef")
+    assert open_table(path, key="mine").sample_names == tuple("abcdef")
     with pytest.raises(ValueError, match=r"name it with --key, the file holds: mine \(6, 4\)"):
         open_table(path)
     with pytest.raises(ValueError, match=r"no key 'yours'; the file holds: mine \(6, 4\)"):
@@ -70,7 +70,7 @@ def test_csv_names_are_kept(tmp_path):
     rows = ["sample,500,510", "a,1,2", "b,2,1", "c,3,1"]
     (tmp_path / "t.csv").write_text("\n".join(rows))
     table = open_table(tmp_path / "t.csv")
-    assert table.names == ("a", "b", "c")
+    assert table.sample_names == ("a", "b", "c")
     assert table.axis.tolist() == [500, 510]
 
 
@@ -78,7 +78,7 @@ def test_pixels_of_cubes_are_masked_and_drawn(tmp_path):
     cube = np.random.default_rng(0).uniform(size=(9, 8, 5)).astype(np.float32)
     cube[2, 3, 1] = np.nan
     np.save(tmp_path / "c.npy", cube)
-    table = open_table(tmp_path / "c.npy", layout="hwc", pixels=20)
+    table = open_table(tmp_path / "c.npy", layout="hwc", max_pixels=20)
     assert table.spectra.shape == (20, 5)
     assert [c.shape for c in table.cubes] == [(9, 8, 5)]
     assert "20 spectra drawn from the 72 pixels" in table.notes[0]
@@ -134,7 +134,7 @@ def test_zero_rows_are_left_out_and_said(tmp_path):
     zeroed = X.copy()
     zeroed[[1, 4]] = 0
     table = open_table(npy(tmp_path, zeroed))
-    assert table.rows.tolist() == [0, 2, 3, 5]
+    assert table.row_indices.tolist() == [0, 2, 3, 5]
     np.testing.assert_array_equal(table.spectra, X[[0, 2, 3, 5]])
     assert table.notes == ("2 of 6 spectra are all zero and left out (row 2, 5)",)
 
@@ -164,14 +164,14 @@ def test_units_beyond_float32_are_refused(tmp_path, unit):
 
 
 def test_negative_values_are_counted_and_sized():
-    assert negative_note(X, "t", "--off") is None
+    assert describe_negative_values(X, "t", "--off") is None
     below = X.copy()
     below[0, 0] = -0.25
     share = 0.0625 / (below.astype(float) ** 2).sum()
-    told = negative_note(below, "t", "--off")
+    told = describe_negative_values(below, "t", "--off")
     assert told.startswith(f"1 of 24 values are negative, down to -0.25 ({share:.2%} of")
     with pytest.raises(ValueError, match=r"t: 24 of 24 values are negative.*give --off"):
-        negative_note(-X, "t", "--off")
+        describe_negative_values(-X, "t", "--off")
 
 
 # Truth and library --------------------------------------------------------------------------------
@@ -187,44 +187,44 @@ def table(tmp_path):
 @pytest.mark.parametrize("spectra", [S, S.T])
 def test_a_whole_truth_follows_the_rows_that_are_kept(tmp_path, table, spectra):
     names = np.array(["salt", "sugar"])
-    truth = load_truth(saved(tmp_path, "s.npz", S=spectra, C=C, clean=X, names=names), table)
+    truth = load_ground_truth(saved(tmp_path, "s.npz", S=spectra, C=C, clean=X, names=names), table)
     np.testing.assert_array_equal(truth.components, S)
     np.testing.assert_array_equal(truth.concentrations, C[[0, 2, 3, 4, 5]])
     np.testing.assert_array_equal(truth.clean, X[[0, 2, 3, 4, 5]])
-    assert truth.names == ("salt", "sugar")
+    assert truth.component_names == ("salt", "sugar")
 
 
 def test_a_truth_in_columns_of_text(tmp_path, table):
     rows = ["wavenumber,salt,sugar", *(f"{w},{a},{b}" for w, a, b in zip(WAVES, *S, strict=True))]
     (tmp_path / "s.csv").write_text("\n".join(rows))
-    truth = load_truth(tmp_path / "s.csv", table)
+    truth = load_ground_truth(tmp_path / "s.csv", table)
     np.testing.assert_allclose(truth.components, S, rtol=1e-6)
-    assert truth.names == ("salt", "sugar")
+    assert truth.component_names == ("salt", "sugar")
     assert truth.concentrations is None
 
 
 def test_a_library_of_another_length_is_refused(tmp_path, table):
     np.save(tmp_path / "l.npy", np.ones((3, 7)))
     with pytest.raises(ValueError, match=r"l\.npy.*the data have 4 bands"):
-        load_spectra(tmp_path / "l.npy", table)
+        load_component_spectra(tmp_path / "l.npy", table)
 
 
 @pytest.mark.parametrize(("shift", "told"), [(100, "same axis"), (None, "turn one of them round")])
 def test_a_library_on_another_axis_is_refused(tmp_path, table, shift, told):
     waves = WAVES[::-1] if shift is None else WAVES + shift
     with pytest.raises(ValueError, match=told):
-        load_spectra(saved(tmp_path, "l.npz", library=S, wavenumber=waves), table)
+        load_component_spectra(saved(tmp_path, "l.npz", library=S, wavenumber=waves), table)
 
 
 def test_a_library_with_a_zero_spectrum_is_refused(tmp_path, table):
     with pytest.raises(ValueError, match="not all zero"):
-        load_spectra(saved(tmp_path, "l.npz", library=np.zeros((2, 4))), table)
+        load_component_spectra(saved(tmp_path, "l.npz", library=np.zeros((2, 4))), table)
 
 
 @pytest.mark.parametrize("wrong", [{"C": C[:3]}, {"C": C[:, :1]}, {"clean": X[:, :3]}])
 def test_a_truth_of_another_shape_is_refused(tmp_path, table, wrong):
     with pytest.raises(ValueError, match="for these data it is"):
-        load_truth(saved(tmp_path, "s.npz", S=S, **wrong), table)
+        load_ground_truth(saved(tmp_path, "s.npz", S=S, **wrong), table)
 
 
 def test_what_the_readers_of_cubes_know_is_a_cube(tmp_path):
@@ -234,7 +234,7 @@ def test_what_the_readers_of_cubes_know_is_a_cube(tmp_path):
     for name in ("a.raw", "b.txt"):
         X.tofile(tmp_path / name)
         (tmp_path / name).with_suffix(".hdr").write_text(header)
-    assert is_cube(tmp_path / "a.raw")
-    assert is_cube(tmp_path / "a.hdr")
-    assert not is_cube(tmp_path / "b.txt")
+    assert is_cube_path(tmp_path / "a.raw")
+    assert is_cube_path(tmp_path / "a.hdr")
+    assert not is_cube_path(tmp_path / "b.txt")
     np.testing.assert_array_equal(np.sort(open_table(tmp_path / "a.raw").spectra, 0), np.sort(X, 0))

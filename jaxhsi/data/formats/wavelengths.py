@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from jaxhsi.data.formats.volume import checked_wavelengths
+from jaxhsi.data.formats.volume import plausible_wavelengths
 
 _METRES = ("meter", "metre")
-NANOMETRES = {
+NANOMETRES_PER_UNIT = {
     **dict.fromkeys(("nm", *(f"nano{metre}" for metre in _METRES)), 1.0),
     **dict.fromkeys(("um", "micron", *(f"micro{metre}" for metre in _METRES)), 1e3),
     **dict.fromkeys(("mm", *(f"milli{metre}" for metre in _METRES)), 1e6),
@@ -14,18 +14,18 @@ NANOMETRES = {
 }
 """Length of one unit in nm, by its name in lower case and singular."""
 
-UNSTATED = ("", "unknown", "none", "n/a")
+UNSTATED_UNITS = ("", "unknown", "none", "n/a")
 
 
-def stated_wavelengths(
-    values: np.ndarray, units: str | None, where: str
+def wavelengths_in_nm(
+    values: np.ndarray, unit_name: str | None, field_name: str
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Wavelengths of the bands in nm, which must run in one direction.
 
     Args:
         values: one number a band.
-        units: as the file names them; where it does not, values all under 100 are micrometres.
-        where: file and field, for messages.
+        unit_name: as the file names them; where it does not, values all under 100 are micrometres.
+        field_name: file and field, for messages.
 
     Returns:
         wavelengths: (C,) in nm, or None where the values are no lengths.
@@ -34,15 +34,15 @@ def stated_wavelengths(
     Raises:
         ValueError: wavelengths that neither rise nor fall from each band to the next.
     """
-    name = (units or "").strip().lower().replace("µ", "u").replace("μ", "u").rstrip("s")
-    if name not in UNSTATED and name not in NANOMETRES:
-        return None, (f"{where} is in {units!r}, which is no length, and was not kept",)
-    lengths = checked_wavelengths(np.asarray(values))
+    name = (unit_name or "").strip().lower().replace("µ", "u").replace("μ", "u").rstrip("s")
+    if name not in UNSTATED_UNITS and name not in NANOMETRES_PER_UNIT:
+        return None, (f"{field_name} is in {unit_name!r}, which is no length, and was not kept",)
+    lengths = plausible_wavelengths(np.asarray(values))
     if lengths is None:
-        return None, (f"{where} holds values that are no lengths and was not kept",)
-    if name in NANOMETRES:
-        lengths = np.asarray(values, np.float64).ravel() * NANOMETRES[name]
-    return lengths, _order(lengths, where)
+        return None, (f"{field_name} holds values that are no lengths and was not kept",)
+    if name in NANOMETRES_PER_UNIT:
+        lengths = np.asarray(values, np.float64).ravel() * NANOMETRES_PER_UNIT[name]
+    return lengths, _order(lengths, field_name)
 
 
 def _order(lengths: np.ndarray, where: str) -> tuple[str, ...]:

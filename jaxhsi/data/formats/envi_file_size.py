@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from jaxhsi.data.formats.envi_header import INTERLEAVES, Raster
+from jaxhsi.data.formats.envi_header import INTERLEAVES, RasterLayout
 
-CONTAINERS = (
+CONTAINER_MARKS = (
     (0, b"PK\x03\x04", "a zip archive"),
     (0, b"\x1f\x8b\x08", "a gzip archive"),
     (4, b"1AY&SY", "a bzip2 archive"),
@@ -19,40 +19,40 @@ CONTAINERS = (
 """Where files of other formats bear their mark."""
 
 
-def check_data(data: Path, header: Path, raster: Raster) -> None:
+def check_data_file(data_path: Path, header_path: Path, raster: RasterLayout) -> None:
     """Refuse a data file that cannot be what the header describes.
 
     Raises:
         ValueError: an archive, a suffix of another interleave, or another length; the message
             names the changes of one field that would agree with the length.
     """
-    if raster.offset == 0 and (kind := _container(data)):
+    if raster.header_bytes == 0 and (kind := _container(data_path)):
         raise ValueError(
-            f"{data} is {kind}, not the plain values that {header.name} describes; unpack it, or "
+            f"{data_path} is {kind}, not the plain values that {header_path.name} describes; unpack it, or "
             "give it the suffix of its format"
         )
-    suffix = data.suffix.lower().removeprefix(".")
+    suffix = data_path.suffix.lower().removeprefix(".")
     if suffix in INTERLEAVES and suffix != raster.interleave:
         raise ValueError(
-            f"{data} is named as {suffix} and {header.name} says interleave = {raster.interleave}. "
+            f"{data_path} is named as {suffix} and {header_path.name} says interleave = {raster.interleave}. "
             "The length is the same for both, so find out which is right, then rename the file or "
             "correct the header"
         )
-    held, expected = data.stat().st_size, raster.nbytes
+    held, expected = data_path.stat().st_size, raster.file_bytes
     if held == expected:
         return
     what = (
-        f"{header} asks for {expected} bytes: {raster.lines} lines x {raster.samples} samples x "
-        f"{raster.bands} bands x {raster.dtype.itemsize} bytes"
-        + (f" after an offset of {raster.offset}" if raster.offset else "")
+        f"{header_path} asks for {expected} bytes: {raster.num_lines} lines x {raster.num_samples} samples x "
+        f"{raster.num_bands} bands x {raster.dtype.itemsize} bytes"
+        + (f" after an offset of {raster.header_bytes}" if raster.header_bytes else "")
     )
     if held < expected:
         raise ValueError(
-            f"{data} is truncated, holds {held} of {expected} bytes. {what}. Copy the file again, "
+            f"{data_path} is truncated, holds {held} of {expected} bytes. {what}. Copy the file again, "
             f"wait until it is written, or correct the header{_remedies(held, raster)}"
         )
     raise ValueError(
-        f"{data} holds {held} bytes, {held - expected} more than its header says. {what}. The "
+        f"{data_path} holds {held} bytes, {held - expected} more than its header says. {what}. The "
         f"header may be that of another file, or miss an offset{_remedies(held, raster)}"
     )
 
@@ -61,20 +61,20 @@ def _container(data: Path) -> str | None:
     """What a file of another format is, by its mark."""
     with data.open("rb") as file:
         head = file.read(512)
-    marks = (kind for start, mark, kind in CONTAINERS if head[start:].startswith(mark))
+    marks = (kind for start, mark, kind in CONTAINER_MARKS if head[start:].startswith(mark))
     return next(marks, None)
 
 
-def _remedies(held: int, raster: Raster) -> str:
+def _remedies(held: int, raster: RasterLayout) -> str:
     """The single changes to the header that would agree with the length of the file."""
     found, itemsize = [], raster.dtype.itemsize
-    body = held - raster.offset
-    if (offset := held - raster.cells * itemsize) >= 0:
+    body = held - raster.header_bytes
+    if (offset := held - raster.num_values * itemsize) >= 0:
         found.append(f"header offset = {offset}")
     for name in ("lines", "samples", "bands"):
-        others = raster.cells // getattr(raster, name) * itemsize
+        others = raster.num_values // getattr(raster, name) * itemsize
         if body > 0 and body % others == 0:
             found.append(f"{name} = {body // others}")
-    if body > 0 and body % raster.cells == 0 and body // raster.cells in (1, 2, 4, 8):
-        found.append(f"a data type of {body // raster.cells} bytes")
+    if body > 0 and body % raster.num_values == 0 and body // raster.num_values in (1, 2, 4, 8):
+        found.append(f"a data type of {body // raster.num_values} bytes")
     return f"; with the length would agree {' or '.join(found)}" if found else ""

@@ -8,54 +8,56 @@ from types import ModuleType
 from typing import Any
 
 
-def reader_package(name: str, path: Path, kind: str) -> ModuleType:
+def import_reader_package(package_name: str, path: Path, file_kind: str) -> ModuleType:
     """Import an optional package that reads a kind of file, such as "a TIFF".
 
     Raises:
         ImportError: it is not installed; says how to.
     """
     try:
-        return import_module(name)
+        return import_module(package_name)
     except ImportError as error:
         raise ImportError(
-            f"{path} is {kind} file, which needs {name.split('.')[0]}: pip install 'jaxhsi[io]'"
+            f"{path} is {file_kind} file, which needs {package_name.split('.')[0]}: pip install 'jaxhsi[io]'"
         ) from error
 
 
 @contextmanager
-def readable(
+def reading_errors(
     path: Path,
-    kind: str,
-    causes: str = "it may be truncated",
-    errors: type[Exception] = Exception,
+    file_kind: str,
+    likely_cause: str = "it may be truncated",
+    error_types: type[Exception] = Exception,
 ) -> Iterator[None]:
     """Turn the many errors of damaged files into one that names the file.
 
     Raises:
-        ValueError: reading failed with one of ``errors``.
+        ValueError: reading failed with one of ``error_types``.
     """
     try:
         yield
     except MemoryError:
         raise
-    except errors as error:
+    except error_types as error:
         cause = error.__cause__ or error
         raise ValueError(
-            f"{path} cannot be read as {kind} file: {causes}; copy or save it again "
+            f"{path} cannot be read as {file_kind} file: {likely_cause}; copy or save it again "
             f"({type(cause).__name__}: {cause})"
         ) from error
 
 
 @contextmanager
-def hdf5_file(path: Path, kind: str, causes: str = "it may be truncated") -> Iterator[Any]:
+def open_hdf5_file(
+    path: Path, file_kind: str, likely_cause: str = "it may be truncated"
+) -> Iterator[Any]:
     """An open h5py file.
 
     Raises:
         ValueError: unreadable.
         ImportError: h5py is not installed.
     """
-    h5py = reader_package("h5py", path, kind)
-    with readable(path, kind, causes):
+    h5py = import_reader_package("h5py", path, file_kind)
+    with reading_errors(path, file_kind, likely_cause):
         file = h5py.File(path, "r")
     with file:
         yield file

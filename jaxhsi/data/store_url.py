@@ -5,15 +5,15 @@ from typing import Any
 
 import tensorstore as ts
 
-FORMATS = {"zarr.json": "zarr3", ".zarray": "zarr", "attributes.json": "n5"}
+STORE_DRIVERS = {"zarr.json": "zarr3", ".zarray": "zarr", "attributes.json": "n5"}
 """TensorStore's driver for the file that marks a store of it."""
 
-NAMES = "Zarr v3, Zarr v2 or N5"
+STORE_FORMAT_NAMES = "Zarr v3, Zarr v2 or N5"
 
 # What TensorStore says of requests that got no whole answer, however often they were repeated.
 _UNREACHABLE = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "retry attempts failed")
 
-AXES = {
+AXIS_NAMES = {
     "y": ("y", "row", "rows", "line", "lines", "height", "lat", "latitude", "northing"),
     "x": ("x", "column", "columns", "sample", "samples", "width", "lon", "longitude", "easting"),
     "band": ("band", "bands", "channel", "channels", "c", "wavelength", "wavelengths", "spectral"),
@@ -21,30 +21,30 @@ AXES = {
 """Names by which stores call the axes of a cube."""
 
 
-def located(where: str) -> dict[str, Any]:
+def store_spec(location: str) -> dict[str, Any]:
     """TensorStore spec of the array at a local folder or URL.
 
     TensorStore looks for the format itself, unless a pipeline such as `s3://bucket/a/|zarr2:`
     tells it.
 
     Args:
-        where: full local path or URL.
+        location: full local path or URL.
 
     Raises:
         ValueError: a URL that TensorStore does not know.
     """
-    if "|" in where:
-        return with_endpoint(ts.Spec(where).to_json())
-    if "://" not in where:
-        kvstore = {"driver": "file", "path": where}
+    if "|" in location:
+        return with_s3_endpoint(ts.Spec(location).to_json())
+    if "://" not in location:
+        kvstore = {"driver": "file", "path": location}
     else:
-        kvstore = ts.KvStore.Spec(where).to_json()
+        kvstore = ts.KvStore.Spec(location).to_json()
     if path := kvstore.get("path", "").rstrip("/"):
         kvstore["path"] = f"{path}/"  # a folder, not one file
-    return with_endpoint({"driver": "auto", "kvstore": kvstore})
+    return with_s3_endpoint({"driver": "auto", "kvstore": kvstore})
 
 
-def with_endpoint(spec: dict[str, Any]) -> dict[str, Any]:
+def with_s3_endpoint(spec: dict[str, Any]) -> dict[str, Any]:
     """A spec whose S3 store is asked at $AWS_ENDPOINT_URL, as other tools for S3 do.
 
     Region and credentials come from the usual variables and files; a spec that names an endpoint
@@ -68,15 +68,15 @@ def bands_last(array: ts.TensorStore) -> ts.TensorStore:
     `dimensions` in attributes.json.
     """
     names = [
-        next((axis for axis, known in AXES.items() if label.lower() in known), "")
+        next((axis for axis, known in AXIS_NAMES.items() if label.lower() in known), "")
         for label in array.domain.labels
     ]
-    if sorted(names) != sorted(AXES):
+    if sorted(names) != sorted(AXIS_NAMES):
         return array
-    return array.transpose([names.index(axis) for axis in AXES])
+    return array.transpose([names.index(axis) for axis in AXIS_NAMES])
 
 
-def reason_of(error: Exception) -> str:
+def tensorstore_reason(error: Exception) -> str:
     """TensorStore's message without its account of the source lines and the spec."""
     return str(error).split(" [tensorstore_spec")[0].split(" [source")[0]
 
