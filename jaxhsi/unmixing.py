@@ -6,7 +6,7 @@ numbers, bit for bit.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +22,11 @@ from jaxhsi.gmcr.amortised import Options as NetworkOptions
 from jaxhsi.gmcr.amortised_training import train_amortised
 from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.component_ranges import rotational_ambiguity
+from jaxhsi.gmcr.data_scale import data_scale, spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.mixing import MODELS, Forward, in_units, linear
-from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale
+from jaxhsi.gmcr.noise_model import NoiseLaw
 from jaxhsi.gmcr.nonlinear import PriorFactory, goodness_of_fit, linearised
 from jaxhsi.gmcr.priors import Prior
 from jaxhsi.gmcr.whitening import whiten_solution
@@ -102,22 +103,19 @@ def unmix(
 
     Source: EB-gMCR, arXiv 2507.23600; differences from it in `jaxhsi.gmcr.algorithm`.
     """
-    spectra_raw = _checked_spectra(spectra, mixing, options)
-    key, unit = jax.random.key(seed), data_scale(spectra_raw)
-    spectra_scaled = spectra_raw / np.float32(unit)
-    model = linear if mixing == "linear" else MODELS[mixing]()
-    forward = in_units(model, unit) if isinstance(model, Forward) else model
+    data = _scale_data(spectra, mixing, options)
+    key = jax.random.key(seed)
     solution = fit_components(
         key,
-        jnp.asarray(spectra_scaled),
+        jnp.asarray(data.spectra_scaled),
         options,
-        mixing=forward,
+        mixing=data.scaled_forward,
         priors=priors,
         library=None if library is None else np.asarray(library, np.float32),
         num_components=num_components,
         num_candidates=num_candidates,
         restarts=restarts,
-        mesh=device_mesh(devices, len(spectra_raw)),
+        mesh=device_mesh(devices, len(data.spectra_scaled)),
         on_progress=on_progress,
         **fit_callbacks,
     )
@@ -126,27 +124,22 @@ def unmix(
             "no component stands out of the noise; look at the data, or lower the solver's "
             "evidence factor"
         )
-    fit_statistics = goodness_of_fit(spectra_scaled, solution, forward)
     normalised, norms = _unit_components(solution)
-    linearised_spectra = np.asarray(linearised(spectra_scaled, solution, forward))
-    networks_key_options = replace(network_options, non_negative=options.non_negative)
-    networks = _train_networks(
-        key, normalised, linearised_spectra, networks_key_options, on_progress
-    )
-    fixes_scale = any(isinstance(prior, Prior) and prior.total is not None for prior in priors)
-    shared = isinstance(model, Forward) and not model.local
-    unmixing_model = UnmixingModel(
+    linearised_spectra = np.asarray(linearised(data.spectra_scaled, solution, data.scaled_forward))
+    network_options = replace(network_options, non_negative=options.non_negative)
+    networks = _train_networks(key, normalised, linearised_spectra, network_options, on_progress)
+    model = UnmixingModel(
         components=normalised.components,
         component_names=library_component_names(
             normalised.components, np.asarray(solution.fixed), library, library_names
         ),
-        data_unit=unit,
-        component_norms=norms * np.float32(unit) if fixes_scale else np.ones_like(norms),
+        data_unit=data.data_unit,
+        component_norms=_reported_norms(norms, data.data_unit, priors),
         noise_model=solution.departures._replace(spike_mask=None),
         networks=networks,
-        network_options=networks_key_options,
+        network_options=network_options,
         mixing=mixing,
-        mixing_parameters=solution.parameters if shared else (),
+        mixing_parameters=solution.parameters if data.has_shared_mixing else (),
         axis=axis,
         axis_name=axis_name,
     )
@@ -154,65 +147,52 @@ def unmix(
     diagnostics = assess_confidence(normalised, linearised_spectra, options, seed=seed)
     boundaries = None
     if ranges:
-        signs = options.non_negative
+        signs = {"non_negative": options.non_negative}
         boundaries = rotational_ambiguity(
-            normalised, linearised_spectra, non_negative=signs, on_progress=on_progress
+            normalised, linearised_spectra, **signs, on_progress=on_progress
         )
-    components, concentrations = reported_scale(unmixing_model, normalised.concentrations)
+    components, concentrations = _in_reported_units(model, normalised.concentrations)
+    noise_level = NoiseLaw(*solution.noise)
     return UnmixingResult(
-        model=unmixing_model,
+        model=model,
         components=components,
         concentrations=concentrations,
-        noise_deviation=spectrum_noise(spectra_scaled, NoiseLaw(*solution.noise), unit),
-        noise_level=NoiseLaw(*solution.noise),
+        noise_deviation=spectrum_noise(data.spectra_scaled, noise_level, data.data_unit),
+        noise_level=noise_level,
         noise_model=solution.departures,
         converged=bool(solution.converged),
         mixing_parameters=solution.parameters,
-        goodness_of_fit=fit_statistics,
+        goodness_of_fit=goodness_of_fit(data.spectra_scaled, solution, data.scaled_forward),
         diagnostics=diagnostics,
         restarts=solution.opinions,
         ranges=boundaries,
     )
 
 
-def data_scale(spectra: Float32[np.ndarray, "n c"]) -> float:
-    """Root mean square of the data, rounded to a power of two: dividing by it changes no digit.
+class ScaledData(NamedTuple):
+    """Spectra divided by a number near their size, and the mixing model for them.
 
-    >>> data_scale(np.full((3, 2), 900.0, np.float32))
-    1024.0
+    Attributes:
+        spectra_scaled: what the solver sees.
+        data_unit: that the spectra were divided by.
+        scaled_forward: mixing of scaled concentrations to scaled spectra.
+        has_shared_mixing: the mixing is not linear, and its parameters are the same for all
+            spectra, new ones included.
     """
-    mean_square = (spectra.astype(np.float64) ** 2).mean()
-    if not np.isfinite(mean_square) or mean_square == 0:
-        return 1.0  # such data are refused by the solver, which says why
-    return float(2.0 ** np.round(np.log2(np.sqrt(mean_square))))
+
+    spectra_scaled: Float32[np.ndarray, "n c"]
+    data_unit: float
+    scaled_forward: Any
+    has_shared_mixing: bool
 
 
-def spectrum_noise(
-    spectra_scaled: Float32[np.ndarray, "n c"], noise_level: NoiseLaw, data_unit: float
-) -> Float32[np.ndarray, " n"]:
-    """Standard deviation of the noise of each spectrum, in the units of the data.
-
-    Args:
-        spectra_scaled: data divided by ``data_unit``.
-        noise_level: of the scaled data.
-        data_unit: that they were divided by.
-    """
-    mean_squares = jnp.asarray((spectra_scaled**2).mean(1))
-    return np.asarray(noise_scale(noise_level, mean_squares)) * np.float32(data_unit)
-
-
-def reported_scale(
-    model: UnmixingModel, concentrations_scaled: Float32[np.ndarray, "n k"]
-) -> tuple[Float32[np.ndarray, "k c"], Float32[np.ndarray, "n k"]]:
-    """Components and concentrations in the units of the data, on the scale that is reported.
-
-    Args:
-        model: with the norms of the reported components.
-        concentrations_scaled: of unit rows, for data divided by the model's unit.
-    """
-    concentrations = concentrations_scaled * np.float32(model.data_unit)
-    norms = model.component_norms
-    return model.components * norms[:, None], concentrations / norms
+def _scale_data(spectra: Spectra, mixing: str, options: Options) -> ScaledData:
+    table = _checked_spectra(spectra, mixing, options)
+    unit = data_scale(table)
+    forward = linear if mixing == "linear" else MODELS[mixing]()
+    if not isinstance(forward, Forward):
+        return ScaledData(table / np.float32(unit), unit, forward, False)
+    return ScaledData(table / np.float32(unit), unit, in_units(forward, unit), not forward.local)
 
 
 def library_component_names(
@@ -281,3 +261,20 @@ def _train_networks(
 
     _, state = train_amortised(key, solution_white, spectra_white, options, report)
     return state.params
+
+
+def _reported_norms(
+    norms: Float32[np.ndarray, " k"], data_unit: float, priors: Sequence[PriorFactory]
+) -> Float32[np.ndarray, " k"]:
+    """Norms of the reported components: 1, or their own where a prior fixes the concentrations."""
+    fixes_scale = any(isinstance(prior, Prior) and prior.total is not None for prior in priors)
+    return norms * np.float32(data_unit) if fixes_scale else np.ones_like(norms)
+
+
+def _in_reported_units(
+    model: UnmixingModel, concentrations_scaled: Float32[np.ndarray, "n k"]
+) -> tuple[Float32[np.ndarray, "k c"], Float32[np.ndarray, "n k"]]:
+    """Components and concentrations in the units of the data, with the norms that are reported."""
+    concentrations = concentrations_scaled * np.float32(model.data_unit)
+    norms = model.component_norms
+    return model.components * norms[:, None], concentrations / norms

@@ -1,11 +1,10 @@
 """What unmixing a table of spectra gives: components, concentrations, and how sure they are."""
 
 import html
-import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import jax
 import numpy as np
@@ -19,14 +18,13 @@ from jaxhsi.gmcr.model_confidence import CountInterval
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import NoiseLaw
 from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries
+from jaxhsi.workflows.npz_files import add_arrays, tree_of_arrays, write_npz
 from jaxhsi.workflows.unmixing_model import (
     FitEvaluation,
     UnmixingModel,
     mixed_spectra,
-    read_unmixing_model,
-    write_npz,
-    write_unmixing_model,
 )
+from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -172,7 +170,7 @@ class UnmixingResult:
         write_unmixing_model(folder / MODEL_FILE, self.model)
         arrays: dict[str, np.ndarray] = {}
         for field in _saved_fields():
-            _flatten(field, getattr(self, field), arrays)
+            add_arrays(field, getattr(self, field), arrays)
         write_npz(folder / RESULT_FILE, **arrays)
 
     @classmethod
@@ -190,7 +188,7 @@ class UnmixingResult:
         with np.load(folder / RESULT_FILE, allow_pickle=False) as file:
             arrays = dict(file)
         kinds = get_type_hints(cls)
-        values = {name: _unflatten(kinds[name], name, arrays) for name in _saved_fields()}
+        values = {name: tree_of_arrays(kinds[name], name, arrays) for name in _saved_fields()}
         num_spectra = len(values["concentrations"])
         values["mixing_parameters"] = _mixing_parameters(model, num_spectra, arrays)
         values["converged"] = bool(values["converged"])
@@ -248,48 +246,9 @@ class UnmixingResult:
         )
 
 
-# Trees of NamedTuples in a .npz file: an array a leaf, named by the path to it --------------------
-
-
 def _saved_fields() -> list[str]:
     apart = ("model", "transform_function")
     return [field.name for field in fields(UnmixingResult) if field.name not in apart]
-
-
-def _flatten(path: str, value: Any, arrays: dict[str, np.ndarray]) -> None:
-    """Add the leaves of a tree of NamedTuples and dataclasses to ``arrays``; None adds nothing."""
-    if value is None:
-        return
-    names = _field_names(type(value))
-    if names is not None:
-        for name in names:
-            _flatten(f"{path}.{name}", getattr(value, name), arrays)
-    elif isinstance(value, dict | tuple | list):
-        for key, leaf in jax.tree.leaves_with_path(value):
-            arrays[f"{path}{jax.tree_util.keystr(key)}"] = np.asarray(leaf)
-    else:
-        arrays[path] = np.asarray(value)
-
-
-def _unflatten(kind: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
-    """The tree that `_flatten` took apart, of the type that a field is annotated with."""
-    if get_origin(kind) in (Union, types.UnionType):
-        if not any(name == path or name.startswith(f"{path}.") for name in arrays):
-            return None
-        kind = next(
-            (each for each in get_args(kind) if _field_names(each) is not None), get_args(kind)[0]
-        )
-    names = _field_names(kind)
-    if names is None:
-        return arrays[path][()] if path in arrays else None
-    hints = get_type_hints(kind)
-    return kind(**{name: _unflatten(hints[name], f"{path}.{name}", arrays) for name in names})
-
-
-def _field_names(kind: Any) -> tuple[str, ...] | None:
-    if is_dataclass(kind):
-        return tuple(field.name for field in fields(kind))
-    return getattr(kind, "_fields", None) if isinstance(kind, type) else None
 
 
 def _mixing_parameters(
@@ -299,5 +258,5 @@ def _mixing_parameters(
         return ()
     template = MODELS[model.mixing]().begin(num_spectra, len(model.components))
     saved: dict[str, np.ndarray] = {}
-    _flatten("mixing_parameters", template, saved)
+    add_arrays("mixing_parameters", template, saved)
     return jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in saved])

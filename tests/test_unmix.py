@@ -15,7 +15,7 @@ from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
 from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.train import main as train
 from jaxhsi.unmix import main
-from jaxhsi.workflows.unmixing_model import read_unmixing_model, write_unmixing_model
+from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
 from tests.workflows.test_gmcr_run import TINY
 
 OPTIONS = MixtureOptions(num_components=3, bands=40, max_mixed=2, snr_db=30.0)

@@ -72,11 +72,11 @@ def solve_case(row: dict, case: Case) -> Found:
 
     from jaxhsi.config.gmcr import PriorOptions
     from jaxhsi.gmcr.component_pool import Options
+    from jaxhsi.gmcr.data_scale import data_scale
     from jaxhsi.gmcr.fit import fit_components
     from jaxhsi.gmcr.mixing import Forward
     from jaxhsi.gmcr.noise_model import noise_scale
     from jaxhsi.gmcr.nonlinear import goodness_of_fit
-    from jaxhsi.unmixing import data_scale
 
     spectra = case.data.astype(np.float32)
     unit = data_scale(spectra)
@@ -140,7 +140,7 @@ def new_spectra(seed: int, case: Case, found: Found, new: Case) -> dict:
     import jax
 
     from jaxhsi.gmcr.amortised_training import train_amortised, unmix_stream
-    from jaxhsi.unmixing import data_scale
+    from jaxhsi.gmcr.data_scale import data_scale
 
     unit = np.float32(data_scale(case.data.astype(np.float32)))
     start = time.perf_counter()

@@ -98,7 +98,7 @@ def judge(run: Path, outs: dict[int, Path], scene: Path, sample: int) -> dict:
     """Errors of a sample of pixels, beside those of exact solutions."""
     from jaxhsi.data.cube import open_cube
     from jaxhsi.gmcr.metrics import matched_cosines
-    from jaxhsi.workflows.unmixing_model import read_unmixing_model
+    from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
 
     rows = read_unmixing_model(run / "solution.npz").components
     matched, side = matched_cosines(rows, components()), open_cube(scene).shape[0]

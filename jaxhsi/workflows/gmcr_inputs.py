@@ -1,4 +1,4 @@
-"""What an unmixing run takes apart, opened from a configuration."""
+"""The spectra, truth and library of an unmixing run, opened from its options."""
 
 from dataclasses import dataclass, replace
 
@@ -14,13 +14,13 @@ from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_g
 
 @dataclass(frozen=True, eq=False)
 class GMCRInputs:
-    """Spectra to take apart and what is known about them.
+    """Spectra to unmix and what is known about them.
 
     Attributes:
         table: the spectra.
-        truth: to score against, or None.
-        library: spectra to look for, (l, c), or None.
-        library_names: theirs, or None.
+        truth: true components to score against, or None.
+        library: known spectra to look for, (l, c), or None.
+        library_names: their names, or None.
     """
 
     table: SpectraTable
@@ -39,34 +39,35 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
     """
     inputs = _built_in(config) if config.data is None else _from_files(config)
     table = inputs.table
-    count, bands = table.spectra.shape
-    gated = config.method == "gated"
+    num_spectra, num_bands = table.spectra.shape
+    max_components = min(num_spectra, num_bands) - 1
+    is_gated = config.method == "gated"
     for name in ("num_components", "num_candidates"):
         number = getattr(config, name) or 0
-        if gated and number >= min(count, bands):
+        if is_gated and number > max_components:
             raise ValueError(
-                f"{table.source_name}: {count} spectra of {bands} bands cannot tell --{name} {number} "
-                f"components apart; give {min(count, bands) - 1} at most"
+                f"{table.source_name}: {num_spectra} spectra of {num_bands} bands cannot tell "
+                f"--{name} {number} components apart; give {max_components} at most"
             )
-    if config.solver.non_negative if gated else config.joint.pool.non_negative:
-        option = "--solver.non_negative false" if gated else "--joint.pool.non_negative null"
-        note = describe_negative_values(table.spectra, table.source_name, option)
-        if note:
-            inputs = replace(inputs, table=table._replace(notes=(*table.notes, note)))
+    if config.solver.non_negative if is_gated else config.joint.pool.non_negative:
+        option = "--solver.non_negative false" if is_gated else "--joint.pool.non_negative null"
+        negative_values = describe_negative_values(table.spectra, table.source_name, option)
+        if negative_values:
+            inputs = replace(inputs, table=table._replace(notes=(*table.notes, negative_values)))
     if config.library is None:
         return inputs
-    library, names = load_component_spectra(config.library, table)
-    return replace(inputs, library=library, library_names=names)
+    library, library_names = load_component_spectra(config.library, table)
+    return replace(inputs, library=library, library_names=library_names)
 
 
 def _built_in(config: GMCRConfig) -> GMCRInputs:
     options = config.mixture
-    count = config.num_samples or 4 * options.num_components
-    made = jax.device_get(mixtures(jax.random.key(config.seed), count, options))
-    noise = "no noise" if options.snr_db is None else f"{options.snr_db:g} dB"
-    note = f"{count} built-in mixtures of {options.num_components} components, {noise}"
+    num_samples = config.num_samples or 4 * options.num_components
+    made = jax.device_get(mixtures(jax.random.key(config.seed), num_samples, options))
+    noise_text = "no noise" if options.snr_db is None else f"{options.snr_db:g} dB"
+    note = f"{num_samples} built-in mixtures of {options.num_components} components, {noise_text}"
     table = SpectraTable(
-        made.data, np.arange(count), source_name="the built-in mixtures", notes=(note,)
+        made.data, np.arange(num_samples), source_name="the built-in mixtures", notes=(note,)
     )
     return GMCRInputs(table, GroundTruth(made.components, made.concentrations, made.clean))
 

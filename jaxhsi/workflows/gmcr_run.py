@@ -13,7 +13,7 @@ from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.data.tables.truth import GroundTruth
 from jaxhsi.report.csv_files import numbered_names, write_components, write_concentrations
 from jaxhsi.report.gmcr_sentences import result_sentences
-from jaxhsi.report.tables import component_table, fit_table
+from jaxhsi.report.gmcr_tables import component_table, fit_table
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
@@ -117,8 +117,8 @@ def _write_results(
     table, names = inputs.table, result.component_names
     write_components(folder / "components.csv", result.components, table, names)
     if not table.cubes:
-        stem = folder / "concentrations"
-        return write_concentrations(stem, table, result.concentrations, names), {}
+        path_stem = folder / "concentrations"
+        return write_concentrations(path_stem, table, result.concentrations, names), {}
     sizes = np.linalg.norm(result.components, axis=1)
     unmixer = Unmixer(names, sizes, result.transform, result.evaluate)
     history = f"unmixed by EB-gMCR into {result.num_components} components"
@@ -134,10 +134,14 @@ def _print_tables(
         true_names = numbered_names(len(truth.components), truth.component_names)
         labels = ["" if i < 0 else true_names[i] for i in component_match.true_index]
         matched_names = list(zip(labels, component_match.cosine.tolist(), strict=True))
-    usage = (result.concentrations != 0).sum(0).tolist()
+    sample_counts = (result.concentrations != 0).sum(0).tolist()
     confidence = scores.get("diagnostics", {}).get("confidence")
-    shares = scores["variance_share"]
-    console.print(component_table(result.component_names, shares, usage, matched_names, confidence))
+    variance_shares = scores["variance_share"]
+    console.print(
+        component_table(
+            result.component_names, variance_shares, sample_counts, matched_names, confidence
+        )
+    )
     console.print(fit_table(scores, scores["networks"]))
 
 

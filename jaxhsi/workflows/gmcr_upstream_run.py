@@ -12,11 +12,12 @@ from jaxhsi.gmcr.amortised import Model
 from jaxhsi.gmcr.amortised import Options as AmortisedOptions
 from jaxhsi.gmcr.amortised_data import dictionary
 from jaxhsi.gmcr.amortised_training import unmix_stream
+from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.noise_covariance import white_noise
 from jaxhsi.gmcr.noise_model import residual_law
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
-from jaxhsi.unmixing import library_component_names, spectrum_noise
+from jaxhsi.unmixing import library_component_names
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.upstream.gmcr.fit_levels import LevelStates, write_fit_levels
 from jaxhsi.upstream.gmcr.training import joint_method, train_joint
@@ -41,7 +42,7 @@ def run_upstream(config: GMCRConfig, inputs: GMCRInputs, folder: Path) -> Unmixi
     )
     key = jax.random.key(config.seed)
     with Checkpoints(folder / "checkpoints") as checkpoints:
-        logbook = MetricsWriter(folder, checkpoints.latest_step() or 0, config.epochs, SUMMARY)
+        logbook = MetricsWriter(folder, checkpoints.latest() or 0, config.epochs, SUMMARY)
         states = LevelStates(folder / "band_states")
         joined = train_joint(key, method, spectra, config.epochs, logbook, checkpoints, states)
     write_fit_levels(folder / "bands", method.options, joined.bands)

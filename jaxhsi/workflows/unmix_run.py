@@ -18,7 +18,7 @@ from jaxhsi.data.open import open_cubes
 from jaxhsi.data.tables.table import SpectraTable, check_same_axis, is_cube_path, open_table
 from jaxhsi.report.csv_files import write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
-from jaxhsi.report.tables import unmixing_table
+from jaxhsi.report.gmcr_tables import unmixing_table
 from jaxhsi.training.run_folder import (
     CONFIG_FILE,
     SOLUTION_FILE,
@@ -33,7 +33,8 @@ from jaxhsi.workflows.abundance_maps import (
     count_spectra,
     unmix_cubes,
 )
-from jaxhsi.workflows.unmixing_model import UnmixingModel, read_unmixing_model
+from jaxhsi.workflows.unmixing_model import UnmixingModel
+from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
 
 
 class NewData(NamedTuple):
@@ -64,7 +65,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     data = _open_data(config, model)
     create_run_folder(folder, overwrite=overwrite, marker_file=UNMIX_CONFIG_FILE)
     write_config(config, folder / UNMIX_CONFIG_FILE)
-    for note in _notes(solved, data):
+    for note in _notes(model, data):
         console.print(f"- {note}", soft_wrap=True)
 
     unmixer = Unmixer(
@@ -77,14 +78,14 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     scores: dict[str, Any] = {"components": names, "refine_steps": config.refine_steps}
     if data.cubes:
         history = f"unmixed by EB-gMCR into {len(names)} components, {config.refine_steps} steps"
-        location, rows = unmix_cubes(folder, data.cubes, unmixer, [history], config.tile)
-        scores["cubes"] = rows
+        location, fit_rows = unmix_cubes(folder, data.cubes, unmixer, [history], config.tile)
+        scores["cubes"] = fit_rows
     else:
-        location, rows = _unmix_tables(folder, data.tables, unmixer)
-        scores["tables"] = rows
+        location, fit_rows = _unmix_tables(folder, data.tables, unmixer)
+        scores["tables"] = fit_rows
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
-    console.print(unmixing_table(rows))
-    for sentence in poor_fit_sentences(rows, config.refine_steps):
+    console.print(unmixing_table(fit_rows))
+    for sentence in poor_fit_sentences(fit_rows, config.refine_steps):
         console.print(f"- {sentence}", soft_wrap=True)
     console.print(f"concentrations are in {location}, all in {folder}", soft_wrap=True)
     return scores
@@ -97,17 +98,17 @@ def load_finished_run(folder: Path) -> UnmixingModel:
         FileNotFoundError: there is no run.
         ValueError: one of another command or method, not finished, or of an earlier version.
     """
-    saved = folder / CONFIG_FILE
-    if not saved.is_file():
+    config_path = folder / CONFIG_FILE
+    if not config_path.is_file():
         raise FileNotFoundError(
             f"{folder} holds no run (no {CONFIG_FILE}); name the folder of a run"
         )
-    options = yaml.safe_load(saved.read_text())
-    if not isinstance(options, dict) or "solver" not in options:
+    run_options = yaml.safe_load(config_path.read_text())
+    if not isinstance(run_options, dict) or "solver" not in run_options:
         raise ValueError(
             f"{folder} holds a run of another command; spectra are unmixed by runs of train gmcr"
         )
-    if options.get("method") == "upstream":
+    if run_options.get("method") == "upstream":
         raise ValueError(
             f"{folder} holds a run of --method upstream, whose networks go with its own table; new "
             "spectra are unmixed by runs of --method gated, the default"
@@ -124,59 +125,64 @@ def load_finished_run(folder: Path) -> UnmixingModel:
 
 
 def _open_data(config: UnmixConfig, model: UnmixingModel) -> NewData:
-    kinds = {path: is_cube_path(path, key=config.key, size=config.size) for path in config.data}
-    if all(kinds.values()):
+    path_is_cube = {
+        path: is_cube_path(path, key=config.key, size=config.size) for path in config.data
+    }
+    if all(path_is_cube.values()):
         return NewData({}, _open_cubes(config, model))
-    if any(kinds.values()):
-        first = {kind: path for path, kind in kinds.items()}
+    if any(path_is_cube.values()):
+        example_paths = {kind: path for path, kind in path_is_cube.items()}
         raise ValueError(
-            f"{first[False]} is a table and {first[True]} a cube; unmix one kind a time"
+            f"{example_paths[False]} is a table and {example_paths[True]} a cube; "
+            "unmix one kind a time"
         )
     tables = {}
     for path in config.data:
-        if (stem := Path(path).stem) in tables:
-            raise ValueError(f"two tables have the stem {stem}, which results are named by: {path}")
-        tables[stem] = _open_table(config, path, model)
+        if (file_stem := Path(path).stem) in tables:
+            raise ValueError(
+                f"two tables have the stem {file_stem}, which results are named by: {path}"
+            )
+        tables[file_stem] = _open_table(config, path, model)
     return NewData(tables)
 
 
 def _open_table(config: UnmixConfig, path: str, model: UnmixingModel) -> SpectraTable:
     table = open_table(path, orientation=config.spectra, key=config.key, min_spectra=1)
-    name = _name(config)
+    run_name = _run_name(config)
     if table.spectra.shape[1] != model.components.shape[1]:
         raise ValueError(
-            f"{path}: its spectra have {table.spectra.shape[1]} bands, those of {name} "
+            f"{path}: its spectra have {table.spectra.shape[1]} bands, those of {run_name} "
             f"{model.components.shape[1]}; give spectra of the same bands (are they in --spectra "
             "columns?)"
         )
-    check_same_axis(name, model.axis, table, config.tolerance)
+    check_same_axis(run_name, model.axis, table, config.tolerance)
     return table
 
 
 def _open_cubes(config: UnmixConfig, model: UnmixingModel) -> tuple[Cube, ...]:
-    name, bands = _name(config), model.components.shape[1]
+    run_name, num_bands = _run_name(config), model.components.shape[1]
     cubes = open_cubes(
         config.data,
         **{"key": config.key, "layout": config.layout, "size": config.size},
         tolerance=config.tolerance,
-        expected_band_counts={name: bands},
+        expected_band_counts={run_name: num_bands},
     )
-    waves = {cube.url: cube.wavelengths for cube in cubes}
-    if model.axis is None or _in_nm(model.axis_name):
-        check_wavelengths_agree({name: model.axis} | waves, config.tolerance)
+    cube_wavelengths = {cube.url: cube.wavelengths for cube in cubes}
+    if model.axis is None or _is_wavelength(model.axis_name):
+        check_wavelengths_agree({run_name: model.axis} | cube_wavelengths, config.tolerance)
     else:
         logging.getLogger(__name__).warning(
             "the axis of %s is %s; wavelengths of cubes are not compared with it",
-            *(name, model.axis_name or "without a name"),
+            *(run_name, model.axis_name or "without a name"),
         )
     return cubes
 
 
-def _name(config: UnmixConfig) -> str:
+def _run_name(config: UnmixConfig) -> str:
     return f"the run {config.run}"
 
 
-def _in_nm(axis_name: str) -> bool:
+def _is_wavelength(axis_name: str) -> bool:
     return "wavelength" in axis_name.lower() or axis_name.lower() in ("wl", "lambda")
 
 
@@ -188,8 +194,8 @@ def _unmix_tables(
 ) -> tuple[str, dict[str, dict[str, Any]]]:
     """``concentrations.csv`` of one table, ``concentrations/<stem>.csv`` of several."""
     scores, written_files = {}, []
-    single = len(tables) == 1
-    if not single:
+    is_single = len(tables) == 1
+    if not is_single:
         (folder / CONCENTRATIONS).mkdir()
     for name, table in tables.items():
         start_time = time.perf_counter()
@@ -198,11 +204,11 @@ def _unmix_tables(
         seconds = time.perf_counter() - start_time
         counts = count_spectra(evaluation, concentrations, unmixer.component_sizes)
         scores[name] = count_scores(counts, seconds, "spectra")
-        stem = folder / CONCENTRATIONS if single else folder / CONCENTRATIONS / name
+        path_stem = folder / CONCENTRATIONS if is_single else folder / CONCENTRATIONS / name
         written_files.append(
-            write_concentrations(stem, table, concentrations, unmixer.component_names)
+            write_concentrations(path_stem, table, concentrations, unmixer.component_names)
         )
-    return written_files[0] if single else f"{CONCENTRATIONS}/", scores
+    return written_files[0] if is_single else f"{CONCENTRATIONS}/", scores
 
 
 def _notes(model: UnmixingModel, data: NewData) -> list[str]:

@@ -5,7 +5,7 @@ import numpy as np
 from jaxhsi.data.tables.csv_file import read_csv
 from jaxhsi.data.tables.table import SpectraTable
 from jaxhsi.report import csv_files
-from jaxhsi.report.tables import component_table, fit_table
+from jaxhsi.report.gmcr_tables import component_table, fit_table
 
 RNG = np.random.default_rng(0)
 SPECTRA = RNG.uniform(size=(3, 5)).astype(np.float32)

@@ -13,7 +13,7 @@ from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
 from jaxhsi.data.tables.csv_file import read_csv
 from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
 from jaxhsi.train import main
-from jaxhsi.workflows.unmixing_model import read_unmixing_model
+from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
 
 TINY = (
     *("gmcr", "--devices", "1", "--restarts", "2"),

@@ -12,11 +12,8 @@ from jaxhsi.gmcr.amortised_training import train_amortised
 from jaxhsi.gmcr.mixing import MODELS
 from jaxhsi.gmcr.noise_covariance import white_noise
 from jaxhsi.gmcr.noise_model import NoiseLaw
-from jaxhsi.workflows.unmixing_model import (
-    UnmixingModel,
-    read_unmixing_model,
-    write_unmixing_model,
-)
+from jaxhsi.workflows.unmixing_model import UnmixingModel
+from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
 from tests.gmcr.solved import made
 
 OPTIONS = Options(hidden=4, batch=16, steps=2, steps_per_call=2, iterations=3)

@@ -1,0 +1,107 @@
+"""The file of an `UnmixingModel`: all that unmixes new spectra, in one .npz file."""
+
+import json
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxhsi.gmcr.amortised import Options, amortised
+from jaxhsi.gmcr.mixing import MODELS
+from jaxhsi.gmcr.noise_covariance import NoiseModel
+from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.workflows.npz_files import write_npz
+from jaxhsi.workflows.unmixing_model import UnmixingModel
+
+FILE_VERSION = 2
+"""Of the layout of the file. Files of other versions are refused."""
+
+
+def write_unmixing_model(path: Path, model: UnmixingModel) -> None:
+    """Write to a .npz file, which takes the place of an earlier one when it is complete."""
+    settings = {
+        "version": FILE_VERSION,
+        "data_unit": model.data_unit,
+        "mixing": model.mixing,
+        "axis_name": model.axis_name,
+        "network_options": asdict(model.network_options),
+    }
+    arrays = {
+        "components": model.components,
+        "component_norms": model.component_norms,
+        "component_names": list(model.component_names),
+    }
+    if model.axis is not None:
+        arrays["axis"] = model.axis
+    trees = {name: getattr(model, name) for name in _TREES}
+    write_npz(path, settings=json.dumps(settings), **arrays, **_leaves(trees))
+
+
+def read_unmixing_model(path: Path) -> UnmixingModel:
+    """Read what `write_unmixing_model` wrote; its functions give the same results, bit for bit.
+
+    Raises:
+        ValueError: the file is damaged, or was written by another version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        settings = json.loads(str(arrays["settings"]))
+        if settings["version"] != FILE_VERSION:
+            raise ValueError(f"version {settings['version']}, this is version {FILE_VERSION}")
+        return _model_of(settings, arrays)
+    except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} cannot be read, it is damaged or of another version: python -m jaxhsi.train "
+            f"gmcr --out {path.parent} --resume writes it anew ({error})"
+        ) from error
+
+
+_TREES = ("noise_model", "networks", "mixing_parameters")
+
+
+def _model_of(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> UnmixingModel:
+    components, options = arrays["components"], Options(**settings["network_options"])
+    mixing, count = settings["mixing"], len(components)
+    law = NoiseLaw(*np.zeros(2, np.float32))
+    codes = np.ones((1, count), np.float32)
+    state = jax.eval_shape(amortised(options).init, jax.random.key(0), components, codes, law)
+    forward = None if mixing == "linear" else MODELS[mixing]()
+    shared = forward is not None and not forward.local
+    # Arrays are found by their paths in trees of the same structure.
+    templates = {
+        "noise_model": NoiseModel(*NoiseModel._fields[:-1]),
+        "networks": state.params,
+        "mixing_parameters": forward.begin(1, count) if shared else (),
+    }
+    trees = jax.tree.map_with_path(lambda path, _: arrays[_key(path)], templates)
+    pairs = zip(*map(jax.tree.leaves, (trees["networks"], state.params)), strict=True)
+    for leaf, expected in pairs:
+        if leaf.shape != expected.shape:
+            raise ValueError(f"it holds an array {leaf.shape}, expected {expected.shape}")
+    return UnmixingModel(
+        components=components,
+        component_names=tuple(map(str, arrays["component_names"])),
+        data_unit=float(settings["data_unit"]),
+        component_norms=arrays["component_norms"],
+        noise_model=trees["noise_model"],
+        networks=jax.tree.map(jnp.asarray, trees["networks"]),
+        network_options=options,
+        mixing=mixing,
+        mixing_parameters=trees["mixing_parameters"],
+        axis=arrays.get("axis"),
+        axis_name=settings["axis_name"],
+    )
+
+
+def _leaves(tree: Any) -> dict[str, np.ndarray]:
+    """Arrays of a tree by their paths, such as ``networks.dictionary.gram``."""
+    return {_key(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def _key(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")

@@ -1,0 +1,145 @@
+"""The function `jaxhsi.unmix` and the command give the same numbers; results print and save."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxhsi
+from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
+from jaxhsi.data.tables.csv_file import read_csv
+from jaxhsi.gmcr.amortised import Options as NetworkOptions
+from jaxhsi.gmcr.data_scale import data_scale
+from jaxhsi.train import main
+from jaxhsi.unmixing import library_component_names
+from jaxhsi.unmixing_result import UnmixingResult
+from tests.workflows.test_gmcr_run import TINY
+
+NETWORK_OPTIONS = NetworkOptions(steps=100, batch=32, steps_per_call=100, hidden=8)
+CASES = ("white", "coloured", "library", "num_components", "bilinear")
+
+
+@pytest.fixture(scope="module")
+def made() -> Mixtures:
+    """White noise; the same table in all cases but those of other noise or mixing."""
+    options = MixtureOptions(num_components=3, bands=40, max_mixed=2, snr_db=30.0)
+    return jax.device_get(mixtures(jax.random.key(0), 32, options))
+
+
+def with_coloured_noise(made: Mixtures) -> np.ndarray:
+    """Noise averaged over five bands, an offset, and numbers of thousands."""
+    white = np.random.default_rng(0).normal(size=(32, 44))
+    noise = np.mean([white[:, i : i + 40] for i in range(5)], axis=0)
+    spectra = made.clean + 0.5 + 0.05 * made.clean.mean() * noise
+    return (1000 * spectra).astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=CASES)
+def pair(request, made, tmp_path_factory) -> tuple[Path, UnmixingResult]:
+    """The folder of the command, and the result of the function, on the same spectra."""
+    folder, case = tmp_path_factory.mktemp("unmixing"), request.param
+    spectra, options, arguments = made.data, {}, []
+    if case == "coloured":
+        spectra = with_coloured_noise(made)
+    elif case == "library":
+        library = made.components[:2] * 5
+        np.savez(folder / "library.npz", library=library, names=["salt", "sugar"])
+        options = {"library": library, "library_names": ("salt", "sugar")}
+        arguments = ["--library", str(folder / "library.npz")]
+    elif case == "num_components":
+        options, arguments = {"num_components": 4}, ["--num_components", "4"]
+    elif case == "bilinear":
+        options, arguments = {"mixing": "bilinear"}, ["--mixing", "bilinear"]
+    np.save(folder / "spectra.npy", spectra)
+    data = ["--data", str(folder / "spectra.npy"), "--out", str(folder / "run")]
+    assert main([*TINY, *data, *arguments]) == 0
+    shared = {"restarts": 2, "network_options": NETWORK_OPTIONS, "devices": 1}
+    return folder / "run", jaxhsi.unmix(spectra, **shared, **options)
+
+
+def assert_equal(first: UnmixingResult, second: UnmixingResult) -> None:
+    """All arrays of both results are equal, bit for bit."""
+    for one, two in ((first, second), (first.model, second.model)):
+        for field in fields(one):
+            if field.name == "model":
+                continue
+            a, b = getattr(one, field.name), getattr(two, field.name)
+            assert jax.tree.structure(a) == jax.tree.structure(b), field.name
+            for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+                np.testing.assert_array_equal(x, y, err_msg=field.name)
+
+
+def test_files_of_the_command_hold_the_numbers_of_the_function(pair, tmp_path):
+    folder, result = pair
+    loaded = jaxhsi.load(folder)
+    assert_equal(loaded, result)
+    components = read_csv(folder / "components.csv")
+    assert components.sample_names == result.component_names
+    np.testing.assert_array_equal(components.values.astype(np.float32), result.components)
+    concentrations = read_csv(folder / "concentrations.csv").values.astype(np.float32)
+    np.testing.assert_array_equal(concentrations, result.concentrations)
+    scores = json.loads((folder / "scores.json").read_text())
+    assert scores["num_components"] == result.num_components
+    assert tuple(scores["diagnostics"]["plausible_counts"]) == tuple(result.plausible_counts)
+    np.testing.assert_allclose(scores["diagnostics"]["confidence"], result.confidence, atol=1e-4)
+    # New spectra: the function's result, the loaded run and a saved copy agree.
+    spectra = np.load(folder.parent / "spectra.npy")
+    np.testing.assert_array_equal(loaded.transform(spectra, 2), result.transform(spectra, 2))
+    result.save(tmp_path / "copy")
+    assert_equal(jaxhsi.load(tmp_path / "copy"), result)
+
+
+def test_spectra_are_reconstructed_in_their_own_units(pair):
+    """The residual is noise: offset, scale and mixing are all in the reconstruction."""
+    folder, result = pair
+    spectra = np.load(folder.parent / "spectra.npy")
+    residual = spectra - result.reconstruct(result.concentrations)
+    assert (residual**2).sum() < 0.01 * (spectra**2).sum()
+    rms = np.sqrt((residual**2).mean())
+    assert 0.5 < rms / result.noise_deviation.mean() < 2
+    evaluation = result.evaluate(spectra, result.transform(spectra))
+    np.testing.assert_array_equal(evaluation.spectra, result.subtract_offset(spectra))
+
+
+def test_a_result_is_shown_as_a_table_and_as_a_figure(pair):
+    _, result = pair
+    text, page = repr(result), result._repr_html_()
+    for name in result.component_names:
+        assert name in text
+        assert f"<td>{name}</td>" in page
+    assert f"{result.num_components} components of 32 spectra, 40 bands" in text
+    assert "confidence" in text
+    figure = result.plot()
+    assert len(figure.axes) == result.num_components
+    np.testing.assert_allclose(result.signal_shares.sum(), 1)
+
+
+def test_wrong_arguments_are_refused(made, tmp_path):
+    with pytest.raises(ValueError, match=r"shape \(40,\); give a table"):
+        jaxhsi.unmix(made.data[0])
+    with pytest.raises(ValueError, match="mixing 'cubic' is unknown; give linear, "):
+        jaxhsi.unmix(made.data, mixing="cubic")
+    with pytest.raises(ValueError, match=r"options\.non_negative=False"):
+        jaxhsi.unmix(np.diff(made.data, axis=1))
+    with pytest.raises(ValueError, match="32 components cannot be told apart"):
+        jaxhsi.unmix(made.data, num_components=32)
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        jaxhsi.load(tmp_path / "nowhere")
+
+
+def test_the_scale_is_a_power_of_two_near_the_root_mean_square():
+    spectra = np.random.default_rng(0).uniform(1, 3, (5, 4)).astype(np.float32)
+    assert data_scale(spectra) == 2
+    np.testing.assert_array_equal(data_scale(spectra * 1024), 2048)
+    assert data_scale(np.zeros((2, 2), np.float32)) == 1
+
+
+def test_components_without_a_library_are_numbered():
+    none_fixed = np.zeros(2, bool)
+    eye = np.eye(2, dtype=np.float32)
+    assert library_component_names(eye, none_fixed, None) == ("component 1", "component 2")
+    all_fixed = library_component_names(eye, ~none_fixed, 3 * eye)
+    assert all_fixed == ("library 1", "library 2")
