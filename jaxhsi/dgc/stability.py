@@ -72,7 +72,7 @@ def measure_stability(
     Raises:
         ValueError: fewer than two pixels for each cluster.
     """
-    clusters, half = len(mixture.share), min(len(v) // 2, MAX_HALF_SIZE)
+    clusters, half = len(mixture.cluster_share), min(len(v) // 2, MAX_HALF_SIZE)
     if half < clusters:
         raise ValueError(f"halves of {len(v)} pixels cannot start {clusters} clusters each")
     found = np.empty((repeats, clusters))
