@@ -1,4 +1,4 @@
-"""What every command does around its work: options, messages in a line, an exit code."""
+"""What every command does around its work: options, one-line messages, an exit code."""
 
 import ctypes
 import logging
@@ -7,13 +7,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jsonargparse import Namespace
-
-from jaxhsi.config.files import config_parser, parsed_config
+from jaxhsi.config.parser import chosen_method, config_parser, parsed_config
 from jaxhsi.training.watchdog import stall_seconds, stall_watchdog
 
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
-"""Errors that a user can do something about."""
+"""Errors that a user can do something about; all others are faults of the program."""
 
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 
@@ -25,10 +23,10 @@ def run_command(
     arguments: Sequence[str],
     *,
     flags: Mapping[str, str] | None = None,
-    first: Callable[[Namespace], Sequence[str]] | None = None,
-    arenas: int = 4,
+    leading_arguments: Callable[[Sequence[str]], Sequence[str]] | None = None,
+    malloc_arenas: int = 4,
 ) -> int:
-    """Parse the options, act, and tell what went wrong in a line, without a traceback.
+    """Parse the options, act, and print an error of the user in one line, without a traceback.
 
     Args:
         prog: how the command is called, such as "python -m jaxhsi.ingest".
@@ -37,25 +35,24 @@ def run_command(
         action: called with the config and with a keyword for each flag.
         arguments: of the command line.
         flags: name -> help of switches that are not part of the config.
-        first: gives, from what was parsed, arguments to parse again in front of the others; for
-            options that come from a file named by another option.
-        arenas: places that all threads take memory from. Few keep the memory small; compiling,
-            which many threads do at once, waits for them: with 1 it takes 40 % longer.
+        leading_arguments: gives, from ``arguments``, others to parse in front of them; for options
+            that come from a file named by another option.
+        malloc_arenas: heaps of glibc that all threads allocate from. Few keep the memory small;
+            compiling, which many threads do at once, waits for them: with 1 it takes 40 % longer.
 
     Returns:
-        0, or 1 after an error that the user can mend, which is told on standard error. Unknown
-        options end the process with 2, as argparse does.
+        0, or 1 after one of `USER_ERRORS`, whose message is on standard error. Unknown options end
+        the process with 2, as argparse does.
     """
-    _share_memory(arenas)
+    _limit_malloc_arenas(malloc_arenas)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("jaxhsi").setLevel(logging.INFO)
-    parser = config_parser(config, prog=prog)
-    for name, text in (flags or {}).items():
-        parser.add_argument(f"--{name}", action="store_true", help=text)
-    parsed = parser.parse_args(list(arguments))
-    if first is not None and (more := first(parsed)):
-        parsed = parser.parse_args([*more, *arguments])
+    if leading_arguments is not None:
+        arguments = [*leading_arguments(arguments), *arguments]
     try:
+        method = chosen_method(config, arguments)
+        parser = config_parser(config, method=method, flags=dict(flags or {}), prog=prog)
+        parsed = parser.parse_args(list(arguments))
         options = parsed_config(config, parser, parsed)
         with stall_watchdog(stall_seconds()):
             action(options, **{name: parsed[name] for name in flags or {}})
@@ -67,8 +64,8 @@ def run_command(
     return 0
 
 
-def _share_memory(arenas: int) -> None:
-    """Let all threads take memory from a few places.
+def _limit_malloc_arenas(malloc_arenas: int) -> None:
+    """Let all threads allocate from a few heaps.
 
     glibc gives each thread that unpacks blocks a heap of its own, which keeps what it has freed:
     on a cube of 2048 x 2048 pixels they held 280 MiB, more the longer it went on. Other C
@@ -76,4 +73,4 @@ def _share_memory(arenas: int) -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
-        mallopt(_ARENA_MAX, arenas)
+        mallopt(_ARENA_MAX, malloc_arenas)

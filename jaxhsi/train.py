@@ -2,14 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
-
-from jsonargparse import Namespace
 
 from jaxhsi.command_line import run_command
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.config.gmcr import GMCRConfig
-from jaxhsi.training.run_folder import CONFIG_FILE
+from jaxhsi.config.parser import option_value
 from jaxhsi.workflows.dgc_run import run_dgc
 from jaxhsi.workflows.gmcr_run import run_gmcr
 
@@ -45,7 +44,7 @@ FLAGS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; errors that a user can mend are told in a line, without a traceback."""
+    """Run a command; errors of the user are one line, without a traceback."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] not in COMMANDS:
         asked = arguments[:1] in (["-h"], ["--help"])
@@ -58,13 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         COMMANDS[name].run,
         arguments[1:],
         flags=FLAGS,
-        first=_saved_options,
+        leading_arguments=_saved_options,
     )
 
 
-def _saved_options(parsed: Namespace) -> list[str]:
-    """The options of the run that is gone on with; others given now come after them."""
-    if parsed.resume and parsed.out is not None and (saved := parsed.out / CONFIG_FILE).is_file():
+def _saved_options(arguments: Sequence[str]) -> list[str]:
+    """The options of the run that is resumed; others given now come after them."""
+    folder = option_value(arguments, "out")
+    if "--resume" in arguments and folder and (saved := Path(folder) / CONFIG).is_file():
         return ["--config", str(saved)]
     return []
 

@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.unmix"
     # Little is compiled here, and much unpacked.
-    return run_command(prog, UnmixConfig, unmix_new_data, arguments, flags=FLAGS, arenas=1)
+    return run_command(prog, UnmixConfig, unmix_new_data, arguments, flags=FLAGS, malloc_arenas=1)
 
 
 if __name__ == "__main__":

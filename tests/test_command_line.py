@@ -55,7 +55,7 @@ def test_help_explains_positional_options(capsys):
 def test_options_can_be_put_in_front(tmp_path):
     seen = []
     (tmp_path / "saved.yaml").write_text("times: 7\n")
-    first = {"first": lambda parsed: ["--config", str(tmp_path / "saved.yaml")]}
+    first = {"leading_arguments": lambda arguments: ["--config", str(tmp_path / "saved.yaml")]}
     assert run(["a", "c"], seen.append, **first) == 0
     assert run(["a", "c", "--times", "2"], seen.append, **first) == 0
     assert [options.times for options in seen] == [7, 2]

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from jaxhsi.config.dgc import DGCConfig, MonitorOptions, StreamOptions
-from jaxhsi.config.files import check_same_run, config_parser, parsed_config, write_config
+from jaxhsi.config.files import check_same_run, read_config, saved_command, write_config
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
+from jaxhsi.config.parser import chosen_method, config_parser, parsed_config
 from jaxhsi.data.synthetic.mixtures import MixtureOptions
 from jaxhsi.dgc.views import ViewOptions
 from jaxhsi.upstream.dgc.balance import BalanceOptions
@@ -16,7 +17,8 @@ GMCR_CONFIGS = sorted(FOLDER.glob("gmcr*.yaml"))
 
 
 def parse(*arguments: str) -> DGCConfig:
-    parser = config_parser(DGCConfig, prog="dgc")
+    method = chosen_method(DGCConfig, arguments)
+    parser = config_parser(DGCConfig, method=method, prog="dgc")
     return parsed_config(DGCConfig, parser, parser.parse_args(list(arguments)))
 
 
@@ -136,11 +138,68 @@ def test_help_speaks_of_every_fixed_option(capsys):
     assert "built-in leaf" in text
 
 
+def printed_help(capsys, parse_arguments, *arguments: str) -> str:
+    with pytest.raises(SystemExit, match="0"):
+        parse_arguments(*arguments)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "method", "shown", "hidden"),
+    [
+        ("dgc", "teacher_student", "--teacher_student.", "--prototype."),
+        ("dgc", "upstream", "--prototype.", "--teacher_student."),
+        ("gmcr", "gated", "--solver.", "--joint."),
+        ("gmcr", "upstream", "--joint.", "--solver."),
+    ],
+)
+def test_help_has_the_options_of_one_method_on_two_screens(capsys, command, method, shown, hidden):
+    parse_arguments = {"dgc": parse, "gmcr": parse_gmcr}[command]
+    text = printed_help(capsys, parse_arguments, "--method", method, "--help")
+    assert shown in text
+    assert hidden not in text
+    assert len(text.splitlines()) <= 90
+    assert max(map(len, text.splitlines())) <= 100
+    full_text = printed_help(capsys, parse_arguments, "--method", method, "--help_all")
+    assert "(type: int" in full_text
+    assert hidden not in full_text
+
+
+def test_a_file_chooses_the_method_and_later_arguments_win(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("method: upstream\nprototype:\n  all_pairs: true\n")
+    config = parse("--config", str(path), "--prototype.zero_padding", "false")
+    assert (config.method, config.prototype.all_pairs) == ("upstream", True)
+    assert chosen_method(DGCConfig, ["--config", str(path)]) == "upstream"
+    arguments = [f"--config={path}", "--method=teacher_student"]
+    assert chosen_method(DGCConfig, arguments) == "teacher_student"
+
+
+def test_options_of_another_method_are_refused(capsys):
+    message = refusal(capsys, "--prototype.all_pairs", "true")
+    assert "--prototype.all_pairs belongs to --method upstream" in message
+
+
+def test_a_file_says_its_command_and_holds_one_method(tmp_path):
+    path = tmp_path / "config.yaml"
+    write_config(DGCConfig(method="upstream"), path)
+    assert path.read_text().startswith("command: dgc\n")
+    assert "teacher_student:" not in path.read_text()
+    assert read_config(DGCConfig, path) == DGCConfig(method="upstream")
+    assert saved_command(path) == "dgc"
+    with pytest.raises(ValueError, match="holds options of the command dgc, not of gmcr"):
+        parse_gmcr("--config", str(path), "--method", "gated")
+    path.write_text("steps: 3\n")
+    with pytest.raises(ValueError, match="does not say which command"):
+        saved_command(path)
+
+
 # gmcr ---------------------------------------------------------------------------------------------
 
 
 def parse_gmcr(*arguments: str) -> GMCRConfig:
-    parser = config_parser(GMCRConfig, prog="gmcr")
+    method = chosen_method(GMCRConfig, arguments)
+    parser = config_parser(GMCRConfig, method=method, prog="gmcr")
     return parsed_config(GMCRConfig, parser, parser.parse_args(list(arguments)))
 
 
@@ -152,12 +211,11 @@ def test_gmcr_options_of_every_group():
     config = parse_gmcr(
         *("--num_candidates", "7", "--solver.margin", "1.5", "--amortised.steps", "10"),
         *("--mixture.snr_db", "null", "--mixture.max_mixed", "null", "--truth", "t.npz"),
-        *("--data", "d.csv", "--spectra", "columns", "--joint.pool.non_negative", "softplus"),
+        *("--data", "d.csv", "--spectra", "columns"),
     )
     assert (config.num_candidates, config.solver.margin, config.amortised.steps) == (7, 1.5, 10)
     assert config.mixture == MixtureOptions(snr_db=None, max_mixed=None)
     assert (config.data, config.truth, config.spectra) == ("d.csv", Path("t.npz"), "columns")
-    assert config.joint.pool.non_negative == "softplus"
 
 
 def test_a_written_gmcr_configuration_reads_back_and_knows_what_may_change(tmp_path):

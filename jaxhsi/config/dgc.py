@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 import optax
@@ -164,6 +164,8 @@ class DGCConfig:
         scenes: the built-in data.
     """
 
+    command: ClassVar[str] = "dgc"
+
     data: str | None = None
     labels: Path | None = None
     ignore_label: int | None = None
@@ -181,15 +183,23 @@ class DGCConfig:
     log_every: int = 10
     save_every: int = 100
     keep_state: Literal["best", "last"] = "best"
-    teacher_student: DGCOptions = field(default_factory=DGCOptions)
-    encoder: EncoderOptions = field(default_factory=EncoderOptions)
-    prototype: PrototypeOptions = field(default_factory=PrototypeOptions)
-    upstream_encoder: UpstreamEncoderOptions = field(default_factory=UpstreamEncoderOptions)
+    teacher_student: DGCOptions = field(
+        default_factory=DGCOptions, metadata={"method": "teacher_student"}
+    )
+    encoder: EncoderOptions = field(
+        default_factory=EncoderOptions, metadata={"method": "teacher_student"}
+    )
+    prototype: PrototypeOptions = field(
+        default_factory=PrototypeOptions, metadata={"method": "upstream"}
+    )
+    upstream_encoder: UpstreamEncoderOptions = field(
+        default_factory=UpstreamEncoderOptions, metadata={"method": "upstream"}
+    )
     views: ViewOptions = field(default_factory=ViewOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     stream: StreamOptions = field(default_factory=StreamOptions)
     monitor: MonitorOptions = field(default_factory=MonitorOptions)
-    scenes: SceneOptions = field(default_factory=SceneOptions)
+    scenes: SceneOptions = field(default_factory=SceneOptions, metadata={"brief": True})
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least
 from jaxhsi.data.synthetic.mixtures import MixtureOptions
@@ -87,6 +87,8 @@ class GMCRConfig:
         mixture: the built-in data.
     """
 
+    command: ClassVar[str] = "gmcr"
+
     data: str | None = None
     spectra: Literal["rows", "columns"] | None = None
     truth: Path | None = None
@@ -106,13 +108,15 @@ class GMCRConfig:
     mixing: Literal[
         "linear", "bilinear", "generalised_bilinear", "polynomial", "levelling", "stray_light"
     ] = "linear"
-    priors: PriorOptions = field(default_factory=PriorOptions)
+    priors: PriorOptions = field(default_factory=PriorOptions, metadata={"method": "gated"})
     method: Literal["gated", "upstream"] = "gated"
-    epochs: int = 1000
-    solver: Options = field(default_factory=Options)
-    amortised: AmortisedOptions = field(default_factory=AmortisedOptions)
-    joint: JointOptions = field(default_factory=JointOptions)
-    mixture: MixtureOptions = field(default_factory=MixtureOptions)
+    epochs: int = field(default=1000, metadata={"method": "upstream"})
+    solver: Options = field(default_factory=Options, metadata={"method": "gated"})
+    amortised: AmortisedOptions = field(
+        default_factory=AmortisedOptions, metadata={"method": "gated", "brief": True}
+    )
+    joint: JointOptions = field(default_factory=JointOptions, metadata={"method": "upstream"})
+    mixture: MixtureOptions = field(default_factory=MixtureOptions, metadata={"brief": True})
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""

@@ -9,12 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import yaml
 from jax.sharding import SingleDeviceSharding
 from jaxtyping import Float
 
 from jaxhsi.config.dgc import DGCConfig, build_method
-from jaxhsi.config.files import read_config
+from jaxhsi.config.files import read_config, saved_command
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
 from jaxhsi.dgc.state import SegmentationAlgorithm
@@ -103,8 +102,7 @@ def open_segmentation_model(folder: Path) -> SegmentationModel:
         raise FileNotFoundError(
             f"{folder} holds no run (no {CONFIG_FILE}); name the folder of a run"
         )
-    options = yaml.safe_load(config_file.read_text())
-    if not isinstance(options, dict) or "num_clusters" not in options:
+    if saved_command(config_file) != "dgc":
         raise ValueError(f"{folder} holds a run of another command; cubes are labelled by dgc")
     if not (folder / CUBES_FILE).is_file():
         raise ValueError(

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from rich.console import Console
 
-from jaxhsi.config.files import write_config
+from jaxhsi.config.files import read_config, saved_command, write_config
+from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.config.unmix import UnmixConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
@@ -103,12 +103,11 @@ def load_finished_run(folder: Path) -> UnmixingModel:
         raise FileNotFoundError(
             f"{folder} holds no run (no {CONFIG_FILE}); name the folder of a run"
         )
-    run_options = yaml.safe_load(config_path.read_text())
-    if not isinstance(run_options, dict) or "solver" not in run_options:
+    if saved_command(config_path) != "gmcr":
         raise ValueError(
             f"{folder} holds a run of another command; spectra are unmixed by runs of train gmcr"
         )
-    if run_options.get("method") == "upstream":
+    if read_config(GMCRConfig, config_path).method == "upstream":
         raise ValueError(
             f"{folder} holds a run of --method upstream, whose networks go with its own table; new "
             "spectra are unmixed by runs of --method gated, the default"

@@ -1,0 +1,206 @@
+"""Options of a command line and of YAML files, parsed into a frozen dataclass.
+
+A field of a configuration class may say in its metadata which method it belongs to,
+``field(..., metadata={"method": "upstream"})``. The parser then has the options of one method
+alone, and so have its help and the file that a run writes.
+"""
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+import yaml
+from docstring_parser import parse
+from jsonargparse import ArgumentParser, Namespace
+
+from jaxhsi.config.help_text import brief_help
+
+Config = TypeVar("Config")
+
+
+class CommandParser(ArgumentParser):
+    """A parser with a brief help, which names the valid options where one is unknown.
+
+    Attributes:
+        brief: text of ``--help``.
+        other_options: option or group -> the method that it belongs to, where that is not the one
+            that the parser is for.
+    """
+
+    brief: str = ""
+    other_options: dict[str, str] = {}  # noqa: RUF012 (replaced, never changed)
+
+    def format_help(self) -> str:
+        """The brief help."""
+        return self.brief or super().format_help()
+
+    def error(self, message: str, *args: Any, **kwargs: Any) -> None:
+        """Add the valid names to a complaint about an unknown one."""
+        if re.search("not accept|unrecognized", message):
+            defaults = self.get_defaults(skip_validation=True).keys()
+            valid_names = sorted(set(defaults) - {"command", "help_all"})
+            words = re.findall(r"[\w.]+", message.replace("--", ""))
+            for word in words:
+                if method := self.other_options.get(word.split(".")[0]):
+                    super().error(f"--{word} belongs to --method {method}", *args, **kwargs)
+            close = [c for word in words for c in difflib.get_close_matches(word, valid_names, 1)]
+            hint = f"did you mean --{close[-1]}? " if close else ""
+            message = f"{message}\n{hint}Valid options: {', '.join(valid_names)}"
+        super().error(message, *args, **kwargs)
+
+
+class _FullHelp(argparse.Action):
+    """Prints all options with their types and whole descriptions."""
+
+    def __call__(self, parser: Any, *_: Any) -> None:
+        parser.brief = ""
+        parser.print_help()
+        parser.exit()
+
+
+def method_fields(config_class: type, method: str | None) -> list[Field]:
+    """Fields of a configuration class but for those of other methods; all where it has none."""
+    return [
+        f
+        for f in fields(config_class)
+        if method is None or f.metadata.get("method", method) == method
+    ]
+
+
+def default_method(config_class: type) -> str | None:
+    """The default of the field ``method``, None for a class without one."""
+    return next((f.default for f in fields(config_class) if f.name == "method"), None)
+
+
+def chosen_method(config_class: type, arguments: Sequence[str]) -> str | None:
+    """The method that arguments ask for: the last ``--method``, or that of a ``--config`` file.
+
+    Args:
+        config_class: its default method is taken where nothing asks for one.
+        arguments: of a command line.
+
+    Raises:
+        ValueError: a file holds the options of another command.
+
+    >>> from jaxhsi.config.dgc import DGCConfig
+    >>> chosen_method(DGCConfig, ["--steps", "3", "--method", "upstream"])
+    'upstream'
+    """
+    method = default_method(config_class)
+    if method is None:
+        return None
+    for option, value in _option_values(arguments, ("--method", "--config")):
+        if option == "--method":
+            method = value
+        elif isinstance(options := _read_yaml(Path(value)), dict):
+            method = options.get("method", method)
+            _check_command(config_class, Path(value), options)
+    [field_] = [f for f in fields(config_class) if f.name == "method"]
+    # An unknown method is refused by the parser, which lists those that there are.
+    return method if method in get_args(field_.type) else default_method(config_class)
+
+
+def option_value(arguments: Sequence[str], name: str) -> str | None:
+    """Value of an option on a command line, else in the files that it names by ``--config``."""
+    value = None
+    for option, text in _option_values(arguments, (f"--{name}", "--config")):
+        if option == f"--{name}":
+            value = text
+        elif isinstance(options := _read_yaml(Path(text)), dict):
+            value = options.get(name, value)
+    return value
+
+
+def config_parser(
+    config_class: type,
+    *,
+    method: str | None = None,
+    flags: dict[str, str] | None = None,
+    **kwargs: Any,
+) -> CommandParser:
+    """Parser of the options and files of a configuration class.
+
+    Fields without a default are positional, in their order; of one that is `tuple[X, ...]` the
+    command line takes one or more. Their descriptions are in the class's docstring.
+
+    Args:
+        config_class: frozen dataclass of the options.
+        method: whose options the parser has; the default one if not given.
+        flags: name -> help of switches that are not part of the configuration.
+        **kwargs: of `ArgumentParser`.
+    """
+    method = method or default_method(config_class)
+    chosen = {f.name for f in method_fields(config_class, method)}
+    positional = [f for f in fields(config_class) if f.default is f.default_factory is MISSING]
+    shown = "".join(f" {f.name.upper()}{' ...' * _is_several(f)}" for f in positional)
+    parser = CommandParser(
+        usage=f"%(prog)s{shown} [--config FILE] [--option VALUE ...]",
+        description=(config_class.__doc__ or "").splitlines()[0],
+        allow_abbrev=False,
+        **kwargs,
+    )
+    helps = {p.arg_name: p.description for p in parse(config_class.__doc__ or "").params}
+    for f in positional:
+        several = {"nargs": "+"} if _is_several(f) else {}
+        type_ = get_args(f.type)[0] if several else f.type
+        parser.add_argument(f.name, type=type_, help=helps.get(f.name), **several)
+    parser.add_argument("--config", action="config", help="a YAML file with any of these options")
+    parser.add_argument("--help_all", nargs=0, action=_FullHelp, help="show all options in full")
+    for name, text in (flags or {}).items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
+    if hasattr(config_class, "command"):
+        parser.add_argument("--command", default=config_class.command, help=argparse.SUPPRESS)
+    hidden = {f.name: f.metadata["method"] for f in fields(config_class) if f.name not in chosen}
+    parser.add_class_arguments(config_class, skip={f.name for f in positional} | set(hidden))
+    parser.other_options = hidden
+    if method is not None:
+        parser.set_defaults(method=method)
+    parser.brief = brief_help(
+        parser.format_usage(), config_class, method_fields(config_class, method), flags or {}
+    )
+    return parser
+
+
+def parsed_config(config_class: type[Config], parser: ArgumentParser, parsed: Namespace) -> Config:
+    """The configuration in the result of ``parser.parse_args``.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    values = vars(parser.instantiate(parsed))
+    given = {f.name: values[f.name] for f in fields(config_class) if f.name in values}
+    return config_class(**{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()})
+
+
+def _check_command(config_class: type, path: Path, options: dict[str, Any]) -> None:
+    command = getattr(config_class, "command", None)
+    if options.get("command", command) != command:
+        raise ValueError(
+            f"{path} holds options of the command {options['command']}, not of {command}"
+        )
+
+
+def _is_several(f: Field) -> bool:
+    return get_origin(f.type) is tuple and get_args(f.type)[-1] is Ellipsis
+
+
+def _option_values(arguments: Sequence[str], names: Sequence[str]) -> list[tuple[str, str]]:
+    """Options of these names with their values, in their order; ``--a b`` or ``--a=b``."""
+    pairs = []
+    for i, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name in names and (equals or i + 1 < len(arguments)):
+            pairs.append((name, value if equals else arguments[i + 1]))
+    return pairs
+
+
+def _read_yaml(path: Path) -> Any:
+    """Contents of a file; None where it cannot be read, which the parser then says."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
