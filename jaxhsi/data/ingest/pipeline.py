@@ -97,7 +97,7 @@ def ingest(
             destination,
             _metadata(plan),
             repr(facts),
-            bytes_per_pixel=plan.pixel_bytes,
+            bytes_per_pixel=plan.bytes_per_pixel,
             overwrite=overwrite,
         )
         with opened as cube:
