@@ -50,7 +50,7 @@ class BandStatistics:
 
     def to_json(self) -> dict[str, Any]:
         """For a store's attributes or a file; exact, as JSON keeps every digit of a float64."""
-        bands = ("mean", "deviation", "low", "high")
+        bands = ("mean", "standard_deviation", "minimum", "maximum")
         return {"pixels": self.num_pixels, "valid": self.num_valid} | {
             name: getattr(self, name).tolist() if self.num_valid else None for name in bands
         }
@@ -63,7 +63,7 @@ class BandStatistics:
             ValueError: a vector that is not as long as there are bands.
         """
         vectors = {}
-        for name in ("mean", "deviation", "low", "high"):
+        for name in ("mean", "standard_deviation", "minimum", "maximum"):
             values = stored[name]
             vector = np.full(bands, np.nan) if values is None else np.asarray(values, np.float64)
             if vector.shape != (bands,):
