@@ -15,20 +15,20 @@ from jaxtyping import Array, Bool, Float, Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.data.tables.table import describe_negative_values
-from jaxhsi.gmcr.algorithm import Solution
+from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
-from jaxhsi.gmcr.amortised import Model
-from jaxhsi.gmcr.amortised import Options as NetworkOptions
 from jaxhsi.gmcr.amortised_training import train_amortised
-from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.component_ranges import rotational_ambiguity
 from jaxhsi.gmcr.data_scale import data_scale, spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
-from jaxhsi.gmcr.mixing import MODELS, Forward, in_units, linear
-from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, linear, rescale_model
+from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.nonlinear import PriorFactory, goodness_of_fit, linearised
+from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
+from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.priors import Prior
+from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.whitening import whiten_solution
 from jaxhsi.sharding import device_mesh
 from jaxhsi.unmixing_result import UnmixingResult
@@ -47,7 +47,7 @@ def unmix(
     library_names: Sequence[str] | None = None,
     mixing: str = "linear",
     priors: Sequence[PriorFactory] = (),
-    options: Options = Options(),  # noqa: B008 -- frozen
+    options: SolverOptions = SolverOptions(),  # noqa: B008 -- frozen
     network_options: NetworkOptions = NetworkOptions(),  # noqa: B008 -- frozen
     ranges: bool = True,
     seed: int = 0,
@@ -131,15 +131,15 @@ def unmix(
     model = UnmixingModel(
         components=normalised.components,
         component_names=library_component_names(
-            normalised.components, np.asarray(solution.fixed), library, library_names
+            normalised.components, np.asarray(solution.in_library), library, library_names
         ),
         data_unit=data.data_unit,
         component_norms=_reported_norms(norms, data.data_unit, priors),
-        noise_model=solution.departures._replace(spike_mask=None),
+        noise_model=solution.noise_model._replace(spike_mask=None),
         networks=networks,
         network_options=network_options,
         mixing=mixing,
-        mixing_parameters=solution.parameters if data.has_shared_mixing else (),
+        mixing_parameters=solution.mixing_parameters if data.has_shared_mixing else (),
         axis=axis,
         axis_name=axis_name,
     )
@@ -152,19 +152,19 @@ def unmix(
             normalised, linearised_spectra, **signs, on_progress=on_progress
         )
     components, concentrations = _in_reported_units(model, normalised.concentrations)
-    noise_level = NoiseLaw(*solution.noise)
+    noise_level = SignalDependentNoise(*solution.noise_level)
     return UnmixingResult(
         model=model,
         components=components,
         concentrations=concentrations,
         noise_deviation=spectrum_noise(data.spectra_scaled, noise_level, data.data_unit),
         noise_level=noise_level,
-        noise_model=solution.departures,
+        noise_model=solution.noise_model,
         converged=bool(solution.converged),
-        mixing_parameters=solution.parameters,
+        mixing_parameters=solution.mixing_parameters,
         goodness_of_fit=goodness_of_fit(data.spectra_scaled, solution, data.scaled_forward),
         diagnostics=diagnostics,
-        restarts=solution.opinions,
+        restarts=solution.restart_vote,
         ranges=boundaries,
     )
 
@@ -186,13 +186,15 @@ class ScaledData(NamedTuple):
     has_shared_mixing: bool
 
 
-def _scale_data(spectra: Spectra, mixing: str, options: Options) -> ScaledData:
+def _scale_data(spectra: Spectra, mixing: str, options: SolverOptions) -> ScaledData:
     table = _checked_spectra(spectra, mixing, options)
     unit = data_scale(table)
-    forward = linear if mixing == "linear" else MODELS[mixing]()
-    if not isinstance(forward, Forward):
+    forward = linear if mixing == "linear" else FORWARD_MODELS[mixing]()
+    if not isinstance(forward, ForwardModel):
         return ScaledData(table / np.float32(unit), unit, forward, False)
-    return ScaledData(table / np.float32(unit), unit, in_units(forward, unit), not forward.local)
+    return ScaledData(
+        table / np.float32(unit), unit, rescale_model(forward, unit), not forward.per_spectrum
+    )
 
 
 def library_component_names(
@@ -219,12 +221,14 @@ def library_component_names(
     )
 
 
-def _checked_spectra(spectra: Spectra, mixing: str, options: Options) -> Float32[np.ndarray, "n c"]:
+def _checked_spectra(
+    spectra: Spectra, mixing: str, options: SolverOptions
+) -> Float32[np.ndarray, "n c"]:
     table = np.asarray(spectra, np.float32)
     if table.ndim != 2:
         raise ValueError(f"spectra have the shape {table.shape}; give a table (spectra, bands)")
-    if mixing != "linear" and mixing not in MODELS:
-        raise ValueError(f"mixing {mixing!r} is unknown; give linear, {', '.join(MODELS)}")
+    if mixing != "linear" and mixing not in FORWARD_MODELS:
+        raise ValueError(f"mixing {mixing!r} is unknown; give linear, {', '.join(FORWARD_MODELS)}")
     if options.non_negative and np.isfinite(table).all():
         describe_negative_values(table, "spectra", "options.non_negative=False")
     return table
@@ -251,13 +255,13 @@ def _train_networks(
     linearised: Float32[np.ndarray, "n c"],
     options: NetworkOptions,
     on_progress: OnProgress,
-) -> Model:
+) -> AmortisedParams:
     """Networks that unmix whitened spectra; they know linear mixtures of unit rows alone."""
     solution_white, spectra_white = whiten_solution(solution, linearised)
-    on_progress("networks", 0, options.steps)
+    on_progress("networks", 0, options.training_steps)
 
     def report(step: int, info: NetworkInfo) -> None:
-        on_progress("networks", step, options.steps, f"loss {info.loss:.4g}")
+        on_progress("networks", step, options.training_steps, f"loss {info.loss:.4g}")
 
     _, state = train_amortised(key, solution_white, spectra_white, options, report)
     return state.params
@@ -267,7 +271,9 @@ def _reported_norms(
     norms: Float32[np.ndarray, " k"], data_unit: float, priors: Sequence[PriorFactory]
 ) -> Float32[np.ndarray, " k"]:
     """Norms of the reported components: 1, or their own where a prior fixes the concentrations."""
-    fixes_scale = any(isinstance(prior, Prior) and prior.total is not None for prior in priors)
+    fixes_scale = any(
+        isinstance(prior, Prior) and prior.concentration_sum is not None for prior in priors
+    )
     return norms * np.float32(data_unit) if fixes_scale else np.ones_like(norms)
 
 

@@ -10,14 +10,14 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
-from jaxhsi.gmcr.algorithm import Opinions
 from jaxhsi.gmcr.diagnostics import ModelConfidence
 from jaxhsi.gmcr.goodness_of_fit import GoodnessOfFit
-from jaxhsi.gmcr.mixing import MODELS
+from jaxhsi.gmcr.mixing import FORWARD_MODELS
 from jaxhsi.gmcr.model_confidence import CountInterval
 from jaxhsi.gmcr.noise_covariance import NoiseModel
-from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries
+from jaxhsi.gmcr.solution import RestartVote
 from jaxhsi.workflows.npz_files import add_arrays, tree_of_arrays, write_npz
 from jaxhsi.workflows.unmixing_model import (
     FitEvaluation,
@@ -73,13 +73,13 @@ class UnmixingResult:
     components: Float32[np.ndarray, "k c"]
     concentrations: Float32[np.ndarray, "n k"]
     noise_deviation: Float32[np.ndarray, " n"]
-    noise_level: NoiseLaw
+    noise_level: SignalDependentNoise
     noise_model: NoiseModel | None = None
     converged: bool = True
     mixing_parameters: Any = ()
     goodness_of_fit: GoodnessOfFit | None = None
     diagnostics: ModelConfidence | None = None
-    restarts: Opinions | None = None
+    restarts: RestartVote | None = None
     ranges: BandBoundaries | None = None
     transform_function: Callable[[np.ndarray], np.ndarray] | None = None
 
@@ -148,7 +148,7 @@ class UnmixingResult:
         if self.model.mixing == "linear":
             mixed = concentrations @ self.components
         else:
-            forward, model = MODELS[self.model.mixing](), self.model
+            forward, model = FORWARD_MODELS[self.model.mixing](), self.model
             scaled = concentrations * model.component_norms
             mixed = mixed_spectra(forward, self.mixing_parameters, model.components, scaled)
         return mixed + self.offset if with_offset and self.offset.any() else mixed
@@ -256,7 +256,7 @@ def _mixing_parameters(
 ) -> Any:
     if model.mixing == "linear":
         return ()
-    template = MODELS[model.mixing]().begin(num_spectra, len(model.components))
+    template = FORWARD_MODELS[model.mixing]().initial_parameters(num_spectra, len(model.components))
     saved: dict[str, np.ndarray] = {}
     add_arrays("mixing_parameters", template, saved)
     return jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in saved])

@@ -209,11 +209,22 @@ def test_gmcr_defaults_are_the_dataclass():
 
 def test_gmcr_options_of_every_group():
     config = parse_gmcr(
-        *("--num_candidates", "7", "--solver.margin", "1.5", "--amortised.steps", "10"),
+        *(
+            "--num_candidates",
+            "7",
+            "--solver.evidence_factor",
+            "1.5",
+            "--amortised.training_steps",
+            "10",
+        ),
         *("--mixture.snr_db", "null", "--mixture.max_mixed", "null", "--truth", "t.npz"),
         *("--data", "d.csv", "--spectra", "columns"),
     )
-    assert (config.num_candidates, config.solver.margin, config.amortised.steps) == (7, 1.5, 10)
+    assert (
+        config.num_candidates,
+        config.solver.evidence_factor,
+        config.amortised.training_steps,
+    ) == (7, 1.5, 10)
     assert config.mixture == MixtureOptions(snr_db=None, max_mixed=None)
     assert (config.data, config.truth, config.spectra) == ("d.csv", Path("t.npz"), "columns")
 
@@ -223,9 +234,9 @@ def test_a_written_gmcr_configuration_reads_back_and_knows_what_may_change(tmp_p
     config = GMCRConfig(data="t.csv", num_candidates=5, mixture=MixtureOptions(bands=64))
     write_config(config, path)
     assert parse_gmcr("--config", str(path)) == config
-    other = parse_gmcr("--config", str(path), "--amortised.steps", "5", "--truth", "t.npz")
+    other = parse_gmcr("--config", str(path), "--amortised.training_steps", "5", "--truth", "t.npz")
     check_same_run(other, path, RESUMABLE_CHANGES)
-    other = parse_gmcr("--config", str(path), "--solver.margin", "1.5")
+    other = parse_gmcr("--config", str(path), "--solver.evidence_factor", "1.5")
     with pytest.raises(ValueError, match=r"--solver\.margin 1\.5 \(was"):
         check_same_run(other, path, RESUMABLE_CHANGES)
 

@@ -158,7 +158,7 @@ def test_cubes_and_options_that_cannot_be_used_are_refused(cubes, options, error
 
 
 def test_importing_the_module_loads_nothing_heavy():
-    heavy = "jax orbax tensorboardX rich matplotlib jsonargparse grain".split()
+    heavy = ["jax", "orbax", "tensorboardX", "rich", "matplotlib", "jsonargparse", "grain"]
     code = f"import sys, jaxhsi.segmentation; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,14 +11,16 @@ import pytest
 import jaxhsi
 from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
 from jaxhsi.data.tables.csv_file import read_csv
-from jaxhsi.gmcr.amortised import Options as NetworkOptions
 from jaxhsi.gmcr.data_scale import data_scale
+from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.train import main
 from jaxhsi.unmixing import library_component_names
 from jaxhsi.unmixing_result import UnmixingResult
 from tests.workflows.test_gmcr_run import TINY
 
-NETWORK_OPTIONS = NetworkOptions(steps=100, batch=32, steps_per_call=100, hidden=8)
+NETWORK_OPTIONS = NetworkOptions(
+    training_steps=100, batch_size=32, steps_per_call=100, hidden_width=8
+)
 CASES = ("white", "coloured", "library", "num_components", "bilinear")
 
 

@@ -42,7 +42,7 @@ KINDS: dict[str, dict] = {
     "rare, 10 dB": {"rare": 2, "rare_samples": 3, "snr_db": 10.0},
     "twins": {"twin_cosine": 0.95},
     "bilinear": {"mixing": "bilinear", "strength": 0.3},
-    "saturating": {"mixing": "saturating", "strength": 0.3},
+    "detector_saturation": {"mixing": "detector_saturation", "strength": 0.3},
     "peaks": {"spectra": "peaks"},
 }
 

@@ -41,7 +41,7 @@ CURVE_SEEDS = 3
 
 MIXINGS = {
     "bilinear": "bilinear",
-    "saturating": "levelling",
+    "detector_saturation": "detector_saturation",
     "polynomial": "polynomial",
     "stray_light": "stray_light",
     "generalised_bilinear": "generalised_bilinear",

@@ -54,7 +54,7 @@ def solved(row: dict, case: Case) -> Iterator[dict]:
     measured = found.cost | found.judgement | scores(case, found.answer)
     if case.library is not None:
         components = unit_length(found.answer)[0]
-        measured |= library_scores(case, components, np.asarray(found.solution.fixed))
+        measured |= library_scores(case, components, np.asarray(found.solution.in_library))
     if case.analytes is not None:
         measured |= analyte_scores(case, found.answer.concentrations)
     if case.offset:
@@ -71,17 +71,17 @@ def solve_case(row: dict, case: Case) -> Found:
     import jax
 
     from jaxhsi.config.gmcr import PriorOptions
-    from jaxhsi.gmcr.component_pool import Options
     from jaxhsi.gmcr.data_scale import data_scale
     from jaxhsi.gmcr.fit import fit_components
-    from jaxhsi.gmcr.mixing import Forward
-    from jaxhsi.gmcr.noise_model import noise_scale
+    from jaxhsi.gmcr.mixing import ForwardModel
+    from jaxhsi.gmcr.noise_model import noise_deviation
     from jaxhsi.gmcr.nonlinear import goodness_of_fit
+    from jaxhsi.gmcr.options import SolverOptions
 
     spectra = case.data.astype(np.float32)
     unit = data_scale(spectra)
     x, forward, steps = spectra / np.float32(unit), forward_model(row, unit), Steps()
-    options = Options(**{"non_negative": not case.signed} | row.get("solver", {}))
+    options = SolverOptions(**{"non_negative": not case.signed} | row.get("solver", {}))
     priors = PriorOptions(**row.get("priors", {}))
     library = None if case.library is None else case.library.astype(np.float32)
     start = time.perf_counter()
@@ -105,17 +105,19 @@ def solve_case(row: dict, case: Case) -> Found:
     }
     components, codes = (np.asarray(part, float) for part in solution[:2])
     fit = None
-    if isinstance(forward, Forward):
-        mixed = forward.spectra(solution.parameters, solution.concentrations, solution.components)
+    if isinstance(forward, ForwardModel):
+        mixed = forward.mix(
+            solution.mixing_parameters, solution.concentrations, solution.components
+        )
         fit = np.asarray(mixed, float) * unit
-    offset = np.asarray(solution.departures.offset, float) * unit
+    offset = np.asarray(solution.noise_model.offset, float) * unit
     answer = Answer(components, codes * unit, fit, offset, False)
     if priors.closure:  # fractions as they are, components of the data's size
         answer = Answer(components * unit, codes, fit, offset, True)
     judgement = {}
     if len(components):
         told = goodness_of_fit(x, solution, forward)
-        noise = noise_scale(solution.noise, (x**2).mean(1))
+        noise = noise_deviation(solution.noise_level, (x**2).mean(1))
         judgement = {
             "curvature": float(told.nonlinearity_score),
             "misfit": float(told.reduced_chi2),
@@ -126,13 +128,13 @@ def solve_case(row: dict, case: Case) -> Found:
 
 def forward_model(row: dict, unit: float):
     """The forward model of a row, its parameters in the units of the data."""
-    from jaxhsi.gmcr.mixing import MODELS, in_units, linear
+    from jaxhsi.gmcr.mixing import FORWARD_MODELS, linear, rescale_model
 
     name = row.get("mixing", "linear")
     if name == "linear":
         return linear
-    model = MODELS[name](WIDE) if name == "generalised_bilinear" else MODELS[name]()
-    return in_units(model, unit)
+    model = FORWARD_MODELS[name](WIDE) if name == "generalised_bilinear" else FORWARD_MODELS[name]()
+    return rescale_model(model, unit)
 
 
 def new_spectra(seed: int, case: Case, found: Found, new: Case) -> dict:
@@ -148,8 +150,8 @@ def new_spectra(seed: int, case: Case, found: Found, new: Case) -> dict:
     method, state = train_amortised(jax.random.key(seed), found.solution, x)
     jax.block_until_ready(state)
     seconds = time.perf_counter() - start
-    unmix, x = jax.jit(method.unmix), new.data.astype(np.float32) / unit
-    parts = list(unmix_stream(unmix, state.params, np.split(x, len(x) // BLOCK)))
+    unmix, x = jax.jit(method.predict), new.data.astype(np.float32) / unit
+    parts = list(unmix_stream(unmix, state, np.split(x, len(x) // BLOCK)))
     codes = np.concatenate([part.concentrations for part in parts]).astype(float) * float(unit)
     components = found.answer.components
     return (

@@ -6,9 +6,8 @@ from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least
 from jaxhsi.data.synthetic.mixtures import MixtureOptions
-from jaxhsi.gmcr.amortised import Options as AmortisedOptions
-from jaxhsi.gmcr.component_pool import Options
-from jaxhsi.gmcr.priors import Prior, closure, minimum_volume, one_peak, smooth, sparse
+from jaxhsi.gmcr.options import AmortisedOptions, SolverOptions
+from jaxhsi.gmcr.priors import Prior, closure, minimum_volume, smoothness, sparsity, unimodality
 from jaxhsi.upstream.gmcr.algorithm import JointOptions
 
 
@@ -40,11 +39,11 @@ class PriorOptions:
 
     def chosen(self) -> tuple[Prior, ...]:
         """The priors that are asked for; what must hold exactly comes last."""
-        weights = {smooth: self.smoothness, sparse: self.sparsity}
+        weights = {smoothness: self.smoothness, sparsity: self.sparsity}
         made = [prior(weight) for prior, weight in weights.items() if weight]
         if self.minimum_volume:
-            made.append(minimum_volume(self.minimum_volume, unit=not self.closure))
-        exact = [one_peak()] * self.unimodal + [closure()] * self.closure
+            made.append(minimum_volume(self.minimum_volume, unit_rows=not self.closure))
+        exact = [unimodality()] * self.unimodal + [closure()] * self.closure
         return (*made, *exact)
 
 
@@ -76,7 +75,7 @@ class GMCRConfig:
         num_pixels: spectra drawn from cubes to find the components; all pixels are then unmixed.
         num_samples: spectra of the built-in mixtures; four times the components if not given.
         mixing: how components mix. Known forward models, whose parameters are fitted: bilinear
-            (Fan), generalised_bilinear (each pair of each spectrum), polynomial, levelling (a
+            (Fan), generalised_bilinear (each pair of each spectrum), polynomial, detector_saturation (a
             saturated detector), stray_light (absorbance by Beer and Lambert).
         priors: what else is known of components and concentrations.
         method: the gated solver, or upstream's joint training for comparison.
@@ -106,12 +105,17 @@ class GMCRConfig:
     num_pixels: int = 4096
     num_samples: int | None = None
     mixing: Literal[
-        "linear", "bilinear", "generalised_bilinear", "polynomial", "levelling", "stray_light"
+        "linear",
+        "bilinear",
+        "generalised_bilinear",
+        "polynomial",
+        "detector_saturation",
+        "stray_light",
     ] = "linear"
     priors: PriorOptions = field(default_factory=PriorOptions, metadata={"method": "gated"})
     method: Literal["gated", "upstream"] = "gated"
     epochs: int = field(default=1000, metadata={"method": "upstream"})
-    solver: Options = field(default_factory=Options, metadata={"method": "gated"})
+    solver: SolverOptions = field(default_factory=SolverOptions, metadata={"method": "gated"})
     amortised: AmortisedOptions = field(
         default_factory=AmortisedOptions, metadata={"method": "gated", "brief": True}
     )

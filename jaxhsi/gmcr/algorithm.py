@@ -1,328 +1,297 @@
-"""The default solver: a redundant pool of spectra whose gates close until the needed ones stay.
+"""EB-gMCR, the default solver: the smallest set of components that explains mixed spectra.
 
-A component must lower the squared residual, in noise units, by more than noise alone could: its
-*price*. What it really gains is known in closed form, and log(gain / price) is what moves its
-hard-concrete gate; the pathwise gradient through the reconstruction would leave redundant gates
-open. Phases of sampled gates under falling pressure alternate with `settle`, which drops what is
-closed, fits and prunes what is left, and adds what the residual still holds. A phase that describes
-the data less shortly than the one before leaves nothing behind. It ends when a phase changes
-nothing.
+Objective
+---------
+The description length of the data, in units of chi-squared, to be minimised over the number k of
+components, the components S and the concentrations C:
+
+    L(k, S, C) = sum_i ||x_i - c_i S||^2 / sigma_i^2  +  lambda nnz(C)  +  m sum_j pi_j
+
+======  ===================  ====================================================================
+symbol  shape                meaning
+======  ===================  ====================================================================
+X       (n, c)               spectra x_i, whitened if the noise is not white
+S       (k, c)               components, unit rows, non-negative by default
+C       (n, k)               concentrations c_i, sparse; "codes" are C / sigma, in noise units
+k                            number of components; at most p, the slots of the pool
+sigma   (n,)                 noise deviation of each spectrum, `noise_model.SignalDependentNoise`
+lambda                       coefficient penalty 2 (log(k + 1) + 2), `sparse_coding`
+u       (k,)                 number of spectra that use each component
+pi      (k,)                 component penalty (sqrt(u_j) + sqrt(c))^2, `component_pool`; lambda for
+                             a given spectrum of a library
+m                            evidence factor, `SolverOptions.evidence_factor`
+z       (p,)                 gates in [0, 1], hard-concrete samples with logits alpha
+g       (p,)                 gain: rise of the squared residual without a component, closed form
+e       (p,)                 log-evidence log((g_j - lambda u_j) / pi_j)
+======  ===================  ====================================================================
+
+The solver begins with more components than there can be, each behind a gate. A gate step draws
+gates z, finds sparse codes of the open components, moves each logit by
+
+    alpha_j += gate_rate * clip(e_j - log m, -1, 1)        where z_j is open,
+
+and moves the components by a damped Newton step on the squared residual. The evidence is used in
+closed form because the pathwise gradient of the reconstruction with respect to z leaves redundant
+gates open. A phase is a number of gate steps with a falling m; `end_phase` then removes the closed
+components, fits and prunes the others (`model_selection.prune`) and adds components that the
+residual still holds. If a phase increases the description length, its result is discarded. The
+solver has converged when a phase changes nothing.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxhsi.base import Algorithm
 from jaxhsi.gmcr.component_pool import (
-    Candidates,
-    Options,
-    coefficient_cost,
+    ComponentPool,
+    coefficient_penalty,
     encode,
-    evidence,
-    shape,
+    log_evidence,
+    normalise_components,
 )
 from jaxhsi.gmcr.gates import hard_concrete, open_probability
-from jaxhsi.gmcr.initialisation import Survey, successive_projection
-from jaxhsi.gmcr.mixing import Parameters
-from jaxhsi.gmcr.model_selection import (
-    Fit,
-    fit,
-    grow,
-    purest,
-    refit,
-    shorter,
-    smallest,
-    thorough,
-    with_number,
-)
-from jaxhsi.gmcr.noise_covariance import NoiseModel, NoiseWhitener
-from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale, residual_law
-from jaxhsi.gmcr.sparse_coding import CLOSED, used
-from jaxhsi.gmcr.spectral_library import with_library
+from jaxhsi.gmcr.initialisation import RankEstimate, estimate_rank, successive_projection
+from jaxhsi.gmcr.model_selection import add_components, prune
+from jaxhsi.gmcr.noise_covariance import NoiseWhitener
+from jaxhsi.gmcr.noise_model import divide_by_noise, residual_noise_level, spectrum_deviations
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.pool_fit import PoolFit, better_of, refit_pool
+from jaxhsi.gmcr.sparse_coding import CLOSED_THRESHOLD, count_usage
+from jaxhsi.gmcr.state import Info, State
 from jaxhsi.linear_algebra import solve
 
-_SHUT, _WIDE = -3.0, 5.0  # limits of the logits, so that no gate is beyond return
-_ANNEALED = 0.7  # share of a phase after which the pressure is the margin
-_LESS = 1.0  # chi-squared that a description must be shorter by
-_LAWS = 3  # times that a given number of components and the noise that they leave are fitted
-_STILL = 0.05  # change of the noise variance that is none
-
-
-class State(NamedTuple):
-    """All that a checkpoint needs.
-
-    Attributes:
-        step: steps taken.
-        phase: phases finished.
-        pool: the candidates.
-        kept: those that the last phase ended with, before it added any; without the frame.
-        logits: of their gates.
-        law: of the noise.
-        settled: law at the end of the last phase.
-        counts: components after the last phase and the one before it; -1 for none.
-        grown: components that the last phase added.
-        drift: by how much it moved the logarithm of the noise variance, mean over spectra, from its
-            beginning to its end; what the gates' draws leave in between does not count.
-        noise: what is known of it beside the law, which is that in the frame where it is white;
-            kept for whoever brings the spectra into that frame.
-    """
-
-    step: Int[Array, ""]
-    phase: Int[Array, ""]
-    pool: Candidates
-    kept: Candidates
-    logits: Float[Array, " p"]
-    law: NoiseLaw
-    settled: NoiseLaw
-    counts: Int[Array, "2"]
-    grown: Int[Array, ""]
-    drift: Float[Array, ""]
-    noise: NoiseModel | None = None
-
-
-class Info(NamedTuple):
-    """Diagnostics of a step.
-
-    Attributes:
-        loss: half the mean squared residual of a value in noise units, about 1/2 in the end.
-        active: components more likely open than not.
-        uncertain: gates whose probability to be open lies between 0.1 and 0.95.
-        codes: components of a spectrum, mean.
-        pressure: multiple of its price that a component has to gain.
-    """
-
-    loss: Float[Array, ""]
-    active: Int[Array, ""]
-    uncertain: Int[Array, ""]
-    codes: Float[Array, ""]
-    pressure: Float[Array, ""]
-
-
-class Solver(NamedTuple):
-    """The solver as pure functions; x (n, c) is the whole table in the units of the data.
-
-    `epoch` and `settle` may be mapped over keys and states by ``vmap``: an ensemble of restarts.
-
-    Attributes:
-        init: ``init(x, survey, tried, slots, frame=None) -> State``: a pool of ``slots`` slots, of
-            which ``tried`` hold spectra of the data; x is in the frame, if there is one.
-        step: ``step(key, state, x) -> (State, Info)``: gates and components move.
-        epoch: ``epoch(key, state, x) -> (State, Info)``: ``options.refresh`` steps in one scan,
-            then the noise law is fitted anew.
-        settle: ``settle(state, x) -> State``: the end of a phase.
-        corner: ``corner(state, x) -> State``: after the last phase, the fit that begins at the
-            purest spectra, if it describes the data more shortly. Not for mixing that is not
-            linear: what it adds looks like components there.
-        numbered: ``numbered(state, x, number) -> State``: after the last phase, so many components,
-            or fewer where the data do not hold as many; the noise is what these leave.
-        identify: ``identify(state, x, library) -> State``: after the last phase, components that
-            are in a library (l, c) become its spectra, fixed; weaker ones of it are added.
-        unmix: ``unmix(state, x) -> (n, p)``: concentrations in the units of the data.
-        describe: ``describe(state, x) -> Fit``: the state's pool refitted under its noise law, with
-            the length of the description; states on the same x and law may be compared by it.
-    """
-
-    init: Callable[..., State]
-    step: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
-    epoch: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
-    settle: Callable[[State, Array], State]
-    corner: Callable[[State, Array], State]
-    numbered: Callable[[State, Array, Array], State]
-    identify: Callable[[State, Array, Array], State]
-    unmix: Callable[[State, Array], Float[Array, "n p"]]
-    describe: Callable[[State, Array], Fit]
-
-
-class Opinions(NamedTuple):
-    """What restarts say, the one that became the answer among them.
-
-    Attributes:
-        counts: components that each found.
-        lengths: of the descriptions, beyond that of the answer, in the units of chi-squared.
-        agreement: share of the restarts that hold each component of the answer, up to noise.
-    """
-
-    counts: Int[np.ndarray, " r"]
-    lengths: Float[np.ndarray, " r"]
-    agreement: Float[np.ndarray, " k"]
-
-
-class Solution(NamedTuple):
-    """The answer.
-
-    Attributes:
-        components: unit rows.
-        concentrations: in the units of the data.
-        noise: law of the noise, offset and spikes apart.
-        gates: probability that each component is open.
-        fixed: components of the library.
-        converged: whether the last phase changed nothing.
-        departures: how the noise is not white.
-        parameters: of the forward model, where it has some.
-        opinions: of the restarts that it was chosen from.
-    """
-
-    components: Float[Array, "k c"]
-    concentrations: Float[Array, "n k"]
-    noise: NoiseLaw
-    gates: Float[Array, " k"]
-    fixed: Bool[Array, " k"]
-    converged: bool
-    departures: NoiseModel
-    parameters: Parameters = ()
-    opinions: Opinions | None = None
+MIN_GATE_LOGIT, MAX_GATE_LOGIT = -3.0, 5.0
+"""Range of the gate logits: within it a gate is open with a probability of 0.19 to 0.999, so that
+each still gets samples of both kinds and can change back. Set by hand."""
+_ANNEALING_SHARE = 0.7
+"""Share of a phase after which the evidence factor has fallen to its final value. Set by hand."""
+_MAX_NOISE_DRIFT = 0.05
+"""Mean change of the log noise variance over a phase below which the noise counts as unchanged."""
+_NEWTON_DAMPING = 0.02
+"""Damping of the Newton step relative to the mean power of a component. Set by hand."""
+_MIN_UNIFORM = 1e-5
+"""Uniform draws of the gates stay this far from 0 and 1, where their logit is infinite."""
 
 
 def converged(state: State) -> Bool[Array, ""]:
-    """Whether the last phase changed nothing: number of components and noise are as before it."""
-    same = (state.counts[0] == state.counts[1]) & (state.grown == 0)
-    return (state.phase >= 2) & same & (state.drift < _STILL)
+    """Whether the last phase changed neither the number of components nor the noise level."""
+    is_same = (state.component_counts[0] == state.component_counts[1]) & (state.num_added == 0)
+    return (state.phase >= 2) & is_same & (state.noise_drift < _MAX_NOISE_DRIFT)
 
 
-def solver(options: Options = Options()) -> Solver:  # noqa: B008 -- frozen
-    """The solver under these options."""
+def init(
+    options: SolverOptions,
+    x: Float[Array, "n c"],
+    rank_estimate: RankEstimate,
+    num_candidates: Int[Array, ""] | int,
+    num_slots: int,
+    whitener: NoiseWhitener | None = None,
+) -> State:
+    """State with a pool of the purest spectra of the data.
 
-    def init(
-        x: Float[Array, "n c"],
-        survey: Survey,
-        tried: Int[Array, ""] | int,
-        slots: int,
-        frame: NoiseWhitener | None = None,
+    Args:
+        options: of the solver.
+        x: the whole table, whitened if there is a whitener.
+        rank_estimate: of the table, see `initialisation.estimate_rank`.
+        num_candidates: components to begin with.
+        num_slots: slots of the pool, at least ``num_candidates``; free ones can be filled later.
+        whitener: that was applied to x.
+
+    Returns:
+        The state before the first phase.
+    """
+    x_noise_units = divide_by_noise(x, rank_estimate.noise_level)
+    slot = jnp.arange(num_slots)
+    is_signal = jnp.arange(len(rank_estimate.singular_vectors)) < num_candidates
+    basis = rank_estimate.singular_vectors
+    denoised = (x_noise_units @ basis.T * is_signal) @ basis
+    purest = denoised[successive_projection(denoised, num_slots)]
+    rows = normalise_components(purest, options, whitener)
+    pool = ComponentPool(rows, slot < num_slots, slot < 0, whitener)
+    pool = pool.keep_only(slot < num_candidates)
+    penalty = coefficient_penalty(pool)
+    codes = encode(x_noise_units, pool, options, penalty)
+    zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
+    return State(
+        step=zero,
+        phase=zero,
+        pool=pool,
+        previous_pool=jax.tree.map(jnp.zeros_like, pool._replace(whitener=None)),
+        gate_logits=initial_gate_logits(log_evidence(codes, pool, penalty)),
+        noise_level=rank_estimate.noise_level,
+        phase_noise_level=rank_estimate.noise_level,
+        component_counts=jnp.full(2, -1, jnp.int32),
+        num_added=zero,
+        noise_drift=never,
+    )
+
+
+def annealed_evidence_factor(options: SolverOptions, state: State) -> Float[Array, ""]:
+    """Evidence factor m of the next gate step: it falls geometrically during a phase."""
+    step_in_phase = state.step % options.steps_per_phase + 1
+    start = jnp.where(
+        state.phase == 0, options.evidence_factor_start, options.later_evidence_factor_start
+    )
+    share_left = jnp.maximum(0.0, 1 - step_in_phase / (_ANNEALING_SHARE * options.steps_per_phase))
+    return options.evidence_factor * (start / options.evidence_factor) ** share_left
+
+
+def step(
+    options: SolverOptions, key: Key[Array, ""], state: State, x: Float[Array, "n c"]
+) -> tuple[State, Info]:
+    """One gate step on the whole table x: draw gates, encode, move gate logits and components.
+
+    ``key`` is that of the gates' draws. Returns the next state, and diagnostics.
+    """
+    x_noise_units, pool = divide_by_noise(x, state.noise_level), state.pool
+    factor = annealed_evidence_factor(options, state)
+    uniform = jax.random.uniform(
+        key, state.gate_logits.shape, minval=_MIN_UNIFORM, maxval=1 - _MIN_UNIFORM
+    )
+    gates = hard_concrete(uniform, state.gate_logits) * pool.active
+    is_open = gates > CLOSED_THRESHOLD
+    penalty = coefficient_penalty(pool) * factor / options.evidence_factor
+    codes = encode(x_noise_units, pool, options, penalty, gates)
+    evidence = log_evidence(codes, pool, penalty, is_open)
+    ascent = jnp.clip(evidence - jnp.log(factor), -1, 1)
+    # A closed gate has no evidence in this draw: its logit stays.
+    logits = state.gate_logits + jnp.where(is_open, options.gate_rate * ascent, 0.0)
+    logits = jnp.clip(logits, MIN_GATE_LOGIT, MAX_GATE_LOGIT)
+    residual = x_noise_units - codes @ pool.components
+    rows = pool.components + _newton_step(options, codes, residual)
+    probability = open_probability(logits) * pool.active
+    info = Info(
+        loss=0.5 * jnp.mean(residual**2),
+        num_active=jnp.sum(probability > 0.5),
+        uncertain_gates=jnp.sum((probability > 0.1) & (probability < 0.95)),
+        components_per_spectrum=jnp.sum(count_usage(codes)) / len(x),
+        evidence_factor=factor,
+    )
+    moved = pool.replace_components(rows, options)
+    return state._replace(step=state.step + 1, pool=moved, gate_logits=logits), info
+
+
+def _newton_step(options: SolverOptions, codes: Array, residual: Array) -> Float[Array, "p c"]:
+    """Gradient of the squared residual, preconditioned by the damped Gram matrix of the codes."""
+    gram = codes.T @ codes
+    damping = _NEWTON_DAMPING * jnp.mean(jnp.diagonal(gram)) + 1e-6
+    move = solve(gram + damping * jnp.eye(len(gram)), codes.T @ residual)
+    is_used = (count_usage(codes) > 0)[:, None]
+    return options.newton_step_size * jnp.where(is_used, move, 0.0)
+
+
+def epoch(
+    options: SolverOptions, key: Key[Array, ""], state: State, x: Float[Array, "n c"]
+) -> tuple[State, Info]:
+    """``noise_refit_every`` gate steps in one scan, then a fit of the noise level.
+
+    It may be mapped over keys and states by ``vmap``.
+
+    Args:
+        options: of the solver.
+        key: step i uses ``fold_in(key, i)``.
+        state: before.
+        x: the whole table.
+
+    Returns:
+        The state after it, and diagnostics of the last step.
+    """
+
+    def body(state: State, i: Array) -> tuple[State, Info]:
+        return step(options, jax.random.fold_in(key, i), state, x)
+
+    state, infos = jax.lax.scan(body, state, jnp.arange(options.noise_refit_every))
+    return _refit_noise_level(options, state, x), jax.tree.map(lambda a: a[-1], infos)
+
+
+def _refit_noise_level(options: SolverOptions, state: State, x: Array) -> State:
+    """The state with the noise level of the residual of the open components."""
+    scale, open_pool = spectrum_deviations(x, state.noise_level), _open_components(state)
+    codes = scale * encode(x / scale, open_pool, options, coefficient_penalty(state.pool))
+    return state._replace(noise_level=residual_noise_level(x, codes, open_pool.components))
+
+
+def _open_components(state: State) -> ComponentPool:
+    """Components whose gate is more likely open than closed, or the likeliest one alone."""
+    probability = jnp.where(state.pool.active, open_probability(state.gate_logits), -1.0)
+    return state.pool.keep_only((probability > 0.5) | (probability == jnp.max(probability)))
+
+
+def end_phase(options: SolverOptions, state: State, x: Float[Array, "n c"]) -> State:
+    """End of a phase: prune the open components, discard a worse result, add missing components.
+
+    It may be mapped over states by ``vmap``.
+
+    Args:
+        options: of the solver.
+        state: after the gate steps of the phase.
+        x: the whole table.
+
+    Returns:
+        The state before the next phase.
+    """
+    scale = spectrum_deviations(x, state.noise_level)
+    x_noise_units = x / scale
+    previous_pool = state.previous_pool._replace(whitener=state.pool.whitener)
+    # Refitted under the present noise level, so that both description lengths are comparable.
+    previous = refit_pool(x_noise_units, previous_pool, options)
+    fitted = better_of(prune(x_noise_units, _open_components(state), options), previous)
+    pool = add_components(x_noise_units, fitted, options)
+    noise_level = residual_noise_level(x, scale * fitted.codes, fitted.pool.components)
+    count = jnp.sum(fitted.pool.active)
+    num_added = jnp.sum(pool.active & ~fitted.pool.active)
+    ratio = spectrum_deviations(x, noise_level) / spectrum_deviations(x, state.phase_noise_level)
+    evidence = jnp.where(fitted.pool.active, fitted.log_evidence, 0.0)
+    counts = jnp.stack([count, state.component_counts[0]])
+    return state._replace(
+        phase=state.phase + 1,
+        pool=pool,
+        previous_pool=fitted.pool._replace(whitener=None),
+        gate_logits=initial_gate_logits(evidence),
+        component_counts=counts.astype(jnp.int32),
+        num_added=num_added.astype(jnp.int32),
+        noise_level=noise_level,
+        phase_noise_level=noise_level,
+        noise_drift=jnp.mean(jnp.abs(2 * jnp.log(ratio))),
+    )
+
+
+def predict(options: SolverOptions, state: State, x: Float[Array, "n c"]) -> Float[Array, "n p"]:
+    """Concentrations of spectra in the state's pool, in the units of the data.
+
+    The spectra need not be those of the fit. Returns one column per slot of the pool.
+    """
+    scale = spectrum_deviations(x, state.noise_level)
+    return scale * encode(x / scale, state.pool, options, coefficient_penalty(state.pool))
+
+
+def describe(options: SolverOptions, state: State, x: Float[Array, "n c"]) -> PoolFit:
+    """The state's pool refitted under its noise level, with its description length.
+
+    States of the same spectra and noise level may be compared by their description lengths.
+    """
+    return refit_pool(divide_by_noise(x, state.noise_level), state.pool, options)
+
+
+def initial_gate_logits(evidence: Float[Array, " p"]) -> Float[Array, " p"]:
+    """Gate logits at the beginning of a phase: open, the more so the higher the log-evidence."""
+    return jnp.clip(2 + evidence, 0.5, MAX_GATE_LOGIT)
+
+
+def gated(options: SolverOptions = SolverOptions()) -> Algorithm:  # noqa: B008 -- frozen
+    """The solver under these options, as an `Algorithm`; a batch is the whole table.
+
+    >>> gated().step.func.__name__
+    'step'
+    """
+
+    def init_from_table(
+        key: Key[Array, ""], x: Float[Array, "n c"], num_candidates: int, num_slots: int
     ) -> State:
-        xw, place = _whiten(x, survey.law), jnp.arange(slots)
-        signal = jnp.arange(len(survey.basis)) < tried
-        denoised = (xw @ survey.basis.T * signal) @ survey.basis
-        rows = shape(denoised[successive_projection(denoised, slots)], options, frame)
-        pool = Candidates(rows, place < slots, place < 0, frame).keep(place < tried)
-        cost = coefficient_cost(pool)
-        worth = evidence(encode(xw, pool, options, cost), pool, cost)
-        zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
-        counts = jnp.full(2, -1, jnp.int32)
-        law, none = survey.law, jax.tree.map(jnp.zeros_like, pool._replace(frame=None))
-        return State(zero, zero, pool, none, _opened(worth), law, law, counts, zero, never)
+        del key  # nothing is random
+        return init(options, x, estimate_rank(x), num_candidates, num_slots)
 
-    def pressure(state: State) -> Array:
-        within = state.step % options.steps + 1
-        first = jnp.where(state.phase == 0, options.pressure, options.later_pressure)
-        left = jnp.maximum(0.0, 1 - within / (_ANNEALED * options.steps))
-        return options.margin * (first / options.margin) ** left
-
-    def step(key: Key[Array, ""], state: State, x: Array) -> tuple[State, Info]:
-        xw, push, pool = _whiten(x, state.law), pressure(state), state.pool
-        uniform = jax.random.uniform(key, state.logits.shape, minval=1e-5, maxval=1 - 1e-5)
-        gates = hard_concrete(uniform, state.logits) * pool.alive
-        is_open = gates > CLOSED
-        cost = coefficient_cost(pool) * push / options.margin
-        codes = encode(xw, pool, options, cost, gates)
-        climb = jnp.clip(evidence(codes, pool, cost, is_open) - jnp.log(push), -1, 1)
-        logits = state.logits + jnp.where(is_open, options.rate * climb, 0.0)
-        logits = jnp.clip(logits, _SHUT, _WIDE)
-        residual = xw - codes @ pool.components
-        moved = pool.update(pool.components + _newton(codes, residual), options)
-        chance = open_probability(logits) * pool.alive
-        info = Info(
-            0.5 * jnp.mean(residual**2),
-            jnp.sum(chance > 0.5),
-            jnp.sum((chance > 0.1) & (chance < 0.95)),
-            jnp.sum(used(codes)) / len(x),
-            push,
-        )
-        return state._replace(step=state.step + 1, pool=moved, logits=logits), info
-
-    def _newton(codes: Array, residual: Array) -> Array:
-        """The gradient of the squared residual, preconditioned by the codes' Gram matrix."""
-        gram = codes.T @ codes
-        damping = 0.02 * jnp.mean(jnp.diagonal(gram)) + 1e-6
-        move = solve(gram + damping * jnp.eye(len(gram)), codes.T @ residual)
-        return options.newton * jnp.where((used(codes) > 0)[:, None], move, 0.0)
-
-    def _open(state: State) -> Candidates:
-        """Components more likely open than not, or the likeliest alone."""
-        chance = jnp.where(state.pool.alive, open_probability(state.logits), -1.0)
-        return state.pool.keep((chance > 0.5) | (chance == jnp.max(chance)))
-
-    def epoch(key: Key[Array, ""], state: State, x: Array) -> tuple[State, Info]:
-        def one(state: State, i: Array) -> tuple[State, Info]:
-            return step(jax.random.fold_in(key, i), state, x)
-
-        state, infos = jax.lax.scan(one, state, jnp.arange(options.refresh))
-        return _refresh(state, x), jax.tree.map(lambda a: a[-1], infos)
-
-    def _refresh(state: State, x: Array) -> State:
-        """The noise law from what the open components leave."""
-        scale, kept = _scale(x, state.law), _open(state)
-        codes = scale * encode(x / scale, kept, options, coefficient_cost(state.pool))
-        return state._replace(law=residual_law(x, codes, kept.components))
-
-    def settle(state: State, x: Array) -> State:
-        scale = _scale(x, state.law)
-        xw = x / scale
-        before = refit(xw, state.kept._replace(frame=state.pool.frame), options)
-        fitted = shorter(smallest(xw, _open(state), options), before)
-        pool = grow(xw, fitted, options)
-        law = residual_law(x, scale * fitted.codes, fitted.pool.components)
-        count, grown = jnp.sum(fitted.pool.alive), jnp.sum(pool.alive & ~fitted.pool.alive)
-        return state._replace(
-            phase=state.phase + 1,
-            pool=pool,
-            kept=fitted.pool._replace(frame=None),
-            logits=_opened(jnp.where(fitted.pool.alive, fitted.worth, 0.0)),
-            counts=jnp.stack([count, state.counts[0]]).astype(jnp.int32),
-            grown=grown.astype(jnp.int32),
-            law=law,
-            settled=law,
-            drift=jnp.mean(jnp.abs(2 * jnp.log(_scale(x, law) / _scale(x, state.settled)))),
-        )
-
-    def corner(state: State, x: Array) -> State:
-        scale = _scale(x, state.law)
-        own = refit(x / scale, state.pool, options)
-        pure = refit(x / scale, purest(own, options), options)
-        law = residual_law(x, scale * pure.codes, pure.pool.components)
-        moved = state._replace(pool=pure.pool, law=law)
-        wins = pure.length < own.length - _LESS
-        return jax.tree.map(lambda new, old: jnp.where(wins, new, old), moved, state)
-
-    def numbered(state: State, x: Array, number: Array) -> State:
-        def once(_: Array, state: State) -> State:
-            scale = _scale(x, state.law)
-            start = with_number(x / scale, refit(x / scale, state.pool, options), number, options)
-            best = thorough(x / scale, start.pool, options)
-            lost = jnp.sum(best.pool.alive) < jnp.sum(start.pool.alive)
-            fitted = jax.tree.map(lambda new, old: jnp.where(lost, old, new), best, start)
-            law = residual_law(x, scale * fitted.codes, fitted.pool.components)
-            return state._replace(pool=fitted.pool, law=law, logits=_opened(fitted.worth))
-
-        return jax.lax.fori_loop(0, _LAWS, once, state)
-
-    def identify(state: State, x: Array, library: Float[Array, "l c"]) -> State:
-        xw = _whiten(x, state.law)
-        known = with_library(fit(xw, state.pool, options, 0, 1.0), library, options)
-        fitted = smallest(xw, known, options)
-        return state._replace(pool=fitted.pool, logits=_opened(fitted.worth))
-
-    def unmix(state: State, x: Array) -> Float[Array, "n p"]:
-        scale = _scale(x, state.law)
-        return scale * encode(x / scale, state.pool, options, coefficient_cost(state.pool))
-
-    def describe(state: State, x: Array) -> Fit:
-        return refit(_whiten(x, state.law), state.pool, options)
-
-    return Solver(init, step, epoch, settle, corner, numbered, identify, unmix, describe)
-
-
-def _opened(worth: Float[Array, " p"]) -> Float[Array, " p"]:
-    """Logits to begin a phase with: gates open, the wider the more their component is worth."""
-    return jnp.clip(2 + worth, 0.5, _WIDE)
-
-
-def _scale(x: Float[Array, "n c"], law: NoiseLaw) -> Float[Array, "n 1"]:
-    return noise_scale(law, jnp.mean(x**2, axis=1))[:, None]
-
-
-def _whiten(x: Float[Array, "n c"], law: NoiseLaw) -> Float[Array, "n c"]:
-    return x / _scale(x, law)
+    return Algorithm(init_from_table, partial(step, options), partial(predict, options))

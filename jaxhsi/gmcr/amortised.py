@@ -1,25 +1,30 @@
 """Gating and concentration networks that unmix new spectra in one forward pass.
 
-They are trained on the answer of a solver: its own codes of real spectra, and mixtures drawn
-without end from its components, whose concentrations are those of its codes, also in combinations
-that it has not seen. All is in noise units, x / sigma(x) with sigma from the noise law, and all
-but two products happen in the space of the k components: with the dictionary D (k, c), G = D D',
+They are trained on the result of a solver: its codes of real spectra, and an unlimited number of
+mixtures drawn from its components with the concentrations of its codes, also in combinations that
+do not occur in the data. Everything is in noise units, x / sigma(x) with sigma from the noise
+level, and all but two products happen in the space of the k components: with the dictionary D
+(k, c) and G = D D',
 
-    b = D x / sigma                    what each component matches
-    u = (G + lambda I)^-1 b            linear least mean square estimate
+    b = D x / sigma                    correlation with each component
+    u = (G + lambda I)^-1 b            linear estimate of least mean square error
 
 so that a training mixture needs no spectrum either: b = (G a + G^1/2 e) / sigma.
 
-The *gating network* looks twice, first at u in units of its deviation; then at what is left in
-favour of each component once those that stood out are fitted. Its logits are tied to the pool
-(evidence above a threshold of its own, for every component) plus a small MLP that begins at zero.
-The *concentration network* fits the components behind open gates: conjugate gradients unrolled
-on the gated normal equations, then a gain and an offset per component, learnt. Unrolling a solver
-into a network is due to Gregor & LeCun, Learning Fast Approximations of Sparse Coding, ICML 2010.
+The *gating network* sees the evidence for each component twice: first u in units of its deviation;
+then what remains for each component once those that stood out are fitted. Its logits are the
+evidence above a learnt threshold for every component, plus a small MLP that begins at zero. The
+*concentration network* fits the components behind open gates by conjugate gradients unrolled on the
+gated normal equations, followed by a learnt gain and offset per component.
+
+Loss of a batch: mean log(1 + squared reconstruction error in noise units) + mean binary
+cross-entropy of both logits with the support of the target.
+
+Source: unrolling a solver into a network, Gregor and LeCun, Learning Fast Approximations of Sparse
+Coding, ICML 2010.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -27,57 +32,31 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from jaxhsi.base import Algorithm
 from jaxhsi.functional_module import Params
 from jaxhsi.gmcr.amortised_data import (
-    Bank,
+    Batch,
     Dictionary,
-    dictionary,
-    draw_known,
-    draw_mixtures,
-    make_bank,
-    matched_filter,
-    product,
+    MixtureBank,
+    build_mixture_bank,
+    correlate,
+    draw_batch,
+    make_dictionary,
+    matrix_product,
 )
 from jaxhsi.gmcr.gates import expected_gate, hard_concrete
-from jaxhsi.gmcr.mixing import Unmixed
-from jaxhsi.gmcr.networks import networks
-from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.gmcr.mixing import UnmixedSpectra
+from jaxhsi.gmcr.networks import build_networks
+from jaxhsi.gmcr.noise_model import SignalDependentNoise
+from jaxhsi.gmcr.options import AmortisedOptions
 
 _TINY = 1e-20
+"""Guards the square root of a component of length zero."""
+_MIN_UNIFORM = 1e-6
+"""Uniform draws of the gates stay this far from 0 and 1, where their logit is infinite."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a user may set.
-
-    Attributes:
-        hidden: width of the gating network's MLP.
-        iterations: conjugate gradient steps of a fit; exact from as many as gates are open.
-        non_negative: concentrations are not negative.
-        batch: mixtures of a training step.
-        steps_per_call: steps of one compiled call of `epoch`.
-        learning_rate: of Adam at its start; it falls to 0 over `steps`.
-        steps: of the whole training.
-        unseen: share of the mixtures whose concentrations are moved to random components.
-        jitter: deviation of the logarithm of the factor on every concentration.
-        real: share of the batch taken from real spectra, where there are any.
-        dtype: of the two products with spectra, e.g. "bfloat16"; sums stay float32.
-    """
-
-    hidden: int = 64
-    iterations: int = 4
-    non_negative: bool = True
-    batch: int = 512
-    steps_per_call: int = 100
-    learning_rate: float = 3e-3
-    steps: int = 200
-    unseen: float = 0.5
-    jitter: float = 0.3
-    real: float = 0.25
-    dtype: str = "float32"
-
-
-class Model(NamedTuple):
+class AmortisedParams(NamedTuple):
     """All that unmixing needs: the ``params`` of `unmix`."""
 
     dictionary: Dictionary
@@ -85,12 +64,12 @@ class Model(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that a checkpoint needs."""
+    """State of the training: all that a checkpoint needs."""
 
     step: Int[Array, ""]
-    params: Model
-    optimizer: Any
-    bank: Bank
+    params: AmortisedParams
+    optimizer_state: Any
+    mixture_bank: MixtureBank
 
 
 class Info(NamedTuple):
@@ -98,102 +77,61 @@ class Info(NamedTuple):
 
     Attributes:
         loss: what is minimised.
-        error: squared error of the reconstruction in noise units, per spectrum; the fit of a
-            known support leaves about as many as it has components.
-        missed: components of the target per spectrum whose gate is closed (logit < 0).
-        extra: open gates per spectrum that the target does not have.
+        reconstruction_error: squared error of the reconstruction in noise units, per spectrum; the
+            fit of a given support leaves about as many as it has components.
+        missed_components: components of the target per spectrum whose gate is closed (logit < 0).
+        extra_components: open gates per spectrum that the target does not have.
     """
 
     loss: Float[Array, ""]
-    error: Float[Array, ""]
-    missed: Float[Array, ""]
-    extra: Float[Array, ""]
+    reconstruction_error: Float[Array, ""]
+    missed_components: Float[Array, ""]
+    extra_components: Float[Array, ""]
 
 
-class Amortised(NamedTuple):
-    """The method as pure functions.
-
-    Attributes:
-        init: ``init(key, components, concentrations, noise, spectra=None) -> State``; spectra
-            are the real ones that the concentrations belong to.
-        step: ``step(key, state) -> (State, Info)``.
-        epoch: the same for `steps_per_call` steps in one scan.
-        unmix: ``unmix(state.params, x) -> Unmixed``.
-    """
-
-    init: Callable[..., State]
-    step: Callable[[Key[Array, ""], State], tuple[State, Info]]
-    epoch: Callable[[Key[Array, ""], State], tuple[State, Info]]
-    unmix: Callable[[Model, Float[Array, "n c"]], Unmixed]
+def optimizer(options: AmortisedOptions) -> optax.GradientTransformation:
+    """Adam with a learning rate that falls to 0 by a cosine over the training."""
+    schedule = optax.cosine_decay_schedule(options.learning_rate, options.training_steps)
+    return optax.adam(schedule)
 
 
-def amortised(options: Options) -> Amortised:
-    """Networks that learn a solver's answer; see the module's docstring.
+def init(
+    options: AmortisedOptions,
+    key: Key[Array, ""],
+    components: Float[Array, "k c"],
+    concentrations: Float[Array, "n k"],
+    noise_level: SignalDependentNoise,
+    spectra: Float[Array, "n c"] | None = None,
+) -> State:
+    """State before the training.
+
+    Args:
+        options: of the method.
+        key: of weights and permutations.
+        components: of the solver.
+        concentrations: of the solver.
+        noise_level: of the solver.
+        spectra: real spectra that the concentrations belong to; without, only drawn mixtures are
+            learnt.
+
+    Returns:
+        The state.
 
     Raises:
-        ValueError: from ``init``: no component, no spectrum, or shapes that do not belong
-            together.
+        ValueError: no component, no spectrum, or shapes that do not belong together.
     """
-    optimizer = optax.adam(optax.cosine_decay_schedule(options.learning_rate, options.steps))
-
-    def init(
-        key: Key[Array, ""],
-        components: Float[Array, "k c"],
-        concentrations: Float[Array, "n k"],
-        noise: NoiseLaw,
-        spectra: Float[Array, "n c"] | None = None,
-    ) -> State:
-        _check_solution(components, concentrations)
-        k_gating, k_concentration, k_orders = jax.random.split(key, 3)
-        book = dictionary(components, concentrations, noise)
-        parts = networks(len(components), options.hidden, options.iterations)
-        weights = {
-            "gating": parts["gating"][0](k_gating),
-            "concentration": parts["concentration"][0](k_concentration),
-        }
-        bank = make_bank(k_orders, book, concentrations, spectra)
-        return State(jnp.zeros((), jnp.int32), Model(book, weights), optimizer.init(weights), bank)
-
-    def loss(weights: Params, key: Key[Array, ""], state: State) -> tuple[Array, Info]:
-        k_batch, k_gate = jax.random.split(key)
-        book = state.params.dictionary
-        matched, target = _batch(k_batch, book, state.bank, options)
-        model = Model(book, weights)
-        first, second = _logits(model, matched, options)
-        uniform = jax.random.uniform(k_gate, second.shape, minval=1e-6, maxval=1 - 1e-6)
-        codes = _codes(model, matched, hard_concrete(uniform, second), options)
-        miss = codes - target
-        error = jnp.sum(miss @ book.gram * miss, axis=1)
-        wanted = (target != 0).astype(jnp.float32)
-        gate_loss = optax.sigmoid_binary_cross_entropy(jnp.stack([first, second]), wanted)
-        total = jnp.mean(jnp.log1p(error)) + jnp.mean(jnp.sum(gate_loss, axis=(0, 2)))
-        shut = (second < 0).astype(jnp.float32)
-        missed, extra = jnp.sum(wanted * shut, axis=1), jnp.sum((1 - wanted) * (1 - shut), axis=1)
-        return total, Info(total, jnp.mean(error), jnp.mean(missed), jnp.mean(extra))
-
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        gradient, info = jax.grad(loss, has_aux=True)(state.params.networks, key, state)
-        updates, moments = optimizer.update(gradient, state.optimizer)
-        weights = optax.apply_updates(state.params.networks, updates)
-        params = state.params._replace(networks=weights)
-        return state._replace(step=state.step + 1, params=params, optimizer=moments), info
-
-    def epoch(key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        def body(state: State, key: Key[Array, ""]) -> tuple[State, Info]:
-            return step(key, state)
-
-        state, infos = jax.lax.scan(body, state, jax.random.split(key, options.steps_per_call))
-        return state, jax.tree.map(jnp.mean, infos)
-
-    def unmix(params: Model, x: Float[Array, "n c"]) -> Unmixed:
-        book = params.dictionary
-        matched, scale = matched_filter(book, x, options.dtype)
-        gates = (_logits(params, matched, options)[1] > 0).astype(jnp.float32)
-        codes = _codes(params, matched, gates, options) * scale[:, None]
-        reconstruction = product(codes, book.components, options.dtype)
-        return Unmixed(reconstruction, codes, book.components, gates)
-
-    return Amortised(init, step, epoch, unmix)
+    _check_solution(components, concentrations)
+    k_gating, k_concentration, k_permutations = jax.random.split(key, 3)
+    dictionary = make_dictionary(components, concentrations, noise_level)
+    networks = build_networks(len(components), options.hidden_width, options.fit_iterations)
+    weights = {
+        "gating": networks["gating"][0](k_gating),
+        "concentration": networks["concentration"][0](k_concentration),
+    }
+    bank = build_mixture_bank(k_permutations, dictionary, concentrations, spectra)
+    optimizer_state = optimizer(options).init(weights)
+    params = AmortisedParams(dictionary, weights)
+    return State(jnp.zeros((), jnp.int32), params, optimizer_state, bank)
 
 
 def _check_solution(components: Array, concentrations: Array) -> None:
@@ -206,38 +144,138 @@ def _check_solution(components: Array, concentrations: Array) -> None:
         raise ValueError("no concentrations to learn from: give those of one spectrum at least")
 
 
-def _logits(
-    model: Model, matched: Float[Array, "n k"], options: Options
+def loss_fn(
+    weights: Params,
+    options: AmortisedOptions,
+    key: Key[Array, ""],
+    dictionary: Dictionary,
+    batch: Batch,
+) -> tuple[Float[Array, ""], Info]:
+    """Loss of a batch, see the module's docstring, and diagnostics.
+
+    Args:
+        weights: of both networks; the loss is differentiable in these.
+        options: of the method.
+        key: of the gates' draws.
+        dictionary: of the solution.
+        batch: training data.
+
+    Returns:
+        The loss and the diagnostics.
+    """
+    params = AmortisedParams(dictionary, weights)
+    first, second = _gate_logits(params, batch.correlations, options)
+    uniform = jax.random.uniform(key, second.shape, minval=_MIN_UNIFORM, maxval=1 - _MIN_UNIFORM)
+    codes = _fit_codes(params, batch.correlations, hard_concrete(uniform, second), options)
+    difference = codes - batch.codes
+    error = jnp.sum(difference @ dictionary.gram * difference, axis=1)
+    is_present = (batch.codes != 0).astype(jnp.float32)
+    both_logits = jnp.stack([first, second])
+    gate_loss = optax.sigmoid_binary_cross_entropy(both_logits, is_present)
+    loss = jnp.mean(jnp.log1p(error)) + jnp.mean(jnp.sum(gate_loss, axis=(0, 2)))
+    is_closed = (second < 0).astype(jnp.float32)
+    missed = jnp.sum(is_present * is_closed, axis=1)
+    extra = jnp.sum((1 - is_present) * (1 - is_closed), axis=1)
+    return loss, Info(loss, jnp.mean(error), jnp.mean(missed), jnp.mean(extra))
+
+
+def step(
+    options: AmortisedOptions, key: Key[Array, ""], state: State, batch: Batch
+) -> tuple[State, Info]:
+    """One training step.
+
+    Args:
+        options: of the method.
+        key: of the gates' draws.
+        state: before.
+        batch: of `amortised_data.draw_batch`.
+
+    Returns:
+        The state after it, and diagnostics.
+    """
+    weights, dictionary = state.params.networks, state.params.dictionary
+    gradient, info = jax.grad(loss_fn, has_aux=True)(weights, options, key, dictionary, batch)
+    updates, optimizer_state = optimizer(options).update(gradient, state.optimizer_state)
+    params = state.params._replace(networks=optax.apply_updates(weights, updates))
+    state = state._replace(step=state.step + 1, params=params, optimizer_state=optimizer_state)
+    return state, info
+
+
+def epoch(options: AmortisedOptions, key: Key[Array, ""], state: State) -> tuple[State, Info]:
+    """``steps_per_call`` training steps in one scan, and the means of their diagnostics."""
+
+    def body(state: State, key: Key[Array, ""]) -> tuple[State, Info]:
+        k_batch, k_gates = jax.random.split(key)
+        batch = draw_batch(options, k_batch, state.params.dictionary, state.mixture_bank)
+        return step(options, k_gates, state, batch)
+
+    state, infos = jax.lax.scan(body, state, jax.random.split(key, options.steps_per_call))
+    return state, jax.tree.map(jnp.mean, infos)
+
+
+def unmix(
+    options: AmortisedOptions, params: AmortisedParams, x: Float[Array, "n c"]
+) -> UnmixedSpectra:
+    """Concentrations and gates of spectra, and their reconstruction.
+
+    Args:
+        options: of the method.
+        params: ``state.params``.
+        x: spectra, whitened if those of the training were.
+
+    Returns:
+        The parts of the spectra, in the units of x.
+    """
+    dictionary = params.dictionary
+    correlations, deviations = correlate(dictionary, x, options.product_dtype)
+    gates = (_gate_logits(params, correlations, options)[1] > 0).astype(jnp.float32)
+    codes = _fit_codes(params, correlations, gates, options) * deviations[:, None]
+    reconstruction = matrix_product(codes, dictionary.components, options.product_dtype)
+    return UnmixedSpectra(reconstruction, codes, dictionary.components, gates)
+
+
+def predict(options: AmortisedOptions, state: State, x: Float[Array, "n c"]) -> UnmixedSpectra:
+    """`unmix` with the parameters of a state."""
+    return unmix(options, state.params, x)
+
+
+def amortised(options: AmortisedOptions) -> Algorithm:
+    """The method under these options, as an `Algorithm`."""
+    return Algorithm(partial(init, options), partial(step, options), partial(predict, options))
+
+
+def _gate_logits(
+    params: AmortisedParams, correlations: Float[Array, "n k"], options: AmortisedOptions
 ) -> tuple[Float[Array, "n k"], Float[Array, "n k"]]:
-    """Logits of both looks; no gradient runs from the second one to the first."""
-    book, count = model.dictionary, matched.shape[1]
-    gating = networks(count, options.hidden, options.iterations)["gating"][1]
-    size = (lambda a: a) if options.non_negative else jnp.abs
-    before = size(matched @ book.inverse / jnp.sqrt(jnp.diag(book.inverse)))
-    first = gating(model.networks["gating"], before)
-    codes = jax.lax.stop_gradient(_codes(model, matched, expected_gate(first), options))
-    norm = jnp.sqrt(jnp.maximum(jnp.diag(book.gram), _TINY))
-    now = size(codes * norm + (matched - codes @ book.gram) / norm)
-    return first, gating(model.networks["gating"], before, now)
+    """Logits of both estimates; no gradient runs from the second one to the first."""
+    dictionary, num_components = params.dictionary, correlations.shape[1]
+    networks = build_networks(num_components, options.hidden_width, options.fit_iterations)
+    gating, weights = networks["gating"][1], params.networks["gating"]
+    ridge_inverse, gram = dictionary.ridge_inverse, dictionary.gram
+
+    def magnitude(a: Array) -> Array:
+        return a if options.non_negative else jnp.abs(a)
+
+    deviations = jnp.sqrt(jnp.diag(ridge_inverse))
+    first_evidence = magnitude(correlations @ ridge_inverse / deviations)
+    first = gating(weights, first_evidence)
+    codes = _fit_codes(params, correlations, expected_gate(first), options)
+    codes = jax.lax.stop_gradient(codes)
+    norms = jnp.sqrt(jnp.maximum(jnp.diag(gram), _TINY))
+    # A component's own part plus what the residual still holds of it.
+    second_evidence = magnitude(codes * norms + (correlations - codes @ gram) / norms)
+    return first, gating(weights, first_evidence, second_evidence)
 
 
-def _codes(model: Model, matched: Array, gates: Array, options: Options) -> Float[Array, "n k"]:
+def _fit_codes(
+    params: AmortisedParams, correlations: Array, gates: Array, options: AmortisedOptions
+) -> Float[Array, "n k"]:
     """Concentrations behind these gates, in noise units."""
-    parts = networks(matched.shape[1], options.hidden, options.iterations)
-    book, start = model.dictionary, matched @ model.dictionary.inverse
-    weights = model.networks["concentration"]
-    codes = parts["concentration"][1](weights, book.gram, matched, start, gates)
+    num_components = correlations.shape[1]
+    networks = build_networks(num_components, options.hidden_width, options.fit_iterations)
+    dictionary = params.dictionary
+    initial = correlations @ dictionary.ridge_inverse
+    weights = params.networks["concentration"]
+    apply = networks["concentration"][1]
+    codes = apply(weights, dictionary.gram, correlations, initial, gates)
     return jnp.maximum(codes, 0) if options.non_negative else codes
-
-
-def _batch(
-    key: Key[Array, ""], book: Dictionary, bank: Bank, options: Options
-) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
-    """Matched filters and target codes: drawn mixtures, and some real spectra if there are any."""
-    real = 0 if bank.matched is None else round(options.real * options.batch)
-    k_drawn, k_real = jax.random.split(key)
-    drawn = draw_mixtures(k_drawn, book, bank, options.batch - real, options.unseen, options.jitter)
-    if not real:
-        return drawn
-    matched, target = map(jnp.concatenate, zip(drawn, draw_known(k_real, bank, real), strict=True))
-    return matched, target

@@ -1,6 +1,6 @@
-"""What `amortised` trains on: a solver's components, its codes, and mixtures drawn from them.
+"""Training data of the amortised networks: a solver's components, its codes, and new mixtures.
 
-All is in noise units and in the space of the k components: b = D x / sigma, G = D D'.
+Everything is in noise units and in the space of the k components: b = D x / sigma, G = D D'.
 """
 
 from typing import NamedTuple
@@ -9,11 +9,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale
+from jaxhsi.gmcr.noise_model import SignalDependentNoise, noise_deviation
+from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.linear_algebra import inverse
 
 _TINY = 1e-20
-_PERMUTATIONS = 1024
+"""Guards logarithms and divisions of spectra of zeros."""
+_NUM_PERMUTATIONS = 1024
+"""Permutations of the components that mixtures are drawn with; drawing them once is cheaper than a
+permutation per mixture. Set by hand."""
+_GRAM_RIDGE = 1e-6
+"""Ridge relative to the mean diagonal of the Gram matrix, for nearly equal components."""
 
 
 class Dictionary(NamedTuple):
@@ -22,114 +28,206 @@ class Dictionary(NamedTuple):
     Attributes:
         components: D, of any norm.
         gram: G = D D'.
-        inverse: (G + lambda I)^-1.
-        noise: law of the noise deviation.
+        ridge_inverse: (G + lambda I)^-1.
+        noise_level: noise variance of the spectra.
     """
 
     components: Float[Array, "k c"]
     gram: Float[Array, "k k"]
-    inverse: Float[Array, "k k"]
-    noise: NoiseLaw
+    ridge_inverse: Float[Array, "k k"]
+    noise_level: SignalDependentNoise
 
 
-class Bank(NamedTuple):
-    """What training draws from.
+class MixtureBank(NamedTuple):
+    """Source of the training mixtures.
 
     Attributes:
         codes: the solver's concentrations, in data units.
-        orders: permutations of the components.
-        root: symmetric square root of G.
-        matched: b of the real spectra that belong to `codes`; None without.
-        scale: noise deviation of these.
+        permutations: of the components.
+        gram_root: symmetric square root of G.
+        correlations: b of the real spectra that belong to `codes`; None without.
+        noise_deviations: of these spectra; None without.
     """
 
     codes: Float[Array, "n k"]
-    orders: Int[Array, "m k"]
-    root: Float[Array, "k k"]
-    matched: Float[Array, "n k"] | None
-    scale: Float[Array, " n"] | None
+    permutations: Int[Array, "m k"]
+    gram_root: Float[Array, "k k"]
+    correlations: Float[Array, "n k"] | None
+    noise_deviations: Float[Array, " n"] | None
 
 
-def dictionary(
-    components: Float[Array, "k c"], concentrations: Float[Array, "n k"], noise: NoiseLaw
+class Batch(NamedTuple):
+    """Training data of a step.
+
+    Attributes:
+        correlations: of spectra with the components, in noise units.
+        codes: target concentrations, in noise units.
+    """
+
+    correlations: Float[Array, "b k"]
+    codes: Float[Array, "b k"]
+
+
+def make_dictionary(
+    components: Float[Array, "k c"],
+    concentrations: Float[Array, "n k"],
+    noise_level: SignalDependentNoise,
 ) -> Dictionary:
-    """What `unmix` needs of a solution.
+    """Dictionary of a solution.
 
     lambda = 1 / mean of (concentration / noise deviation)^2: the linear estimate of least mean
     square error for uncorrelated concentrations of that size.
+
+    Args:
+        components: D.
+        concentrations: of the solution, in data units.
+        noise_level: of the solution.
+
+    Returns:
+        The dictionary.
     """
     gram = components @ components.T
-    scale = _mixture_scale(concentrations, gram, noise, components.shape[1])
-    size = jnp.mean((concentrations / scale[:, None]) ** 2)
-    ridge = 1 / jnp.maximum(size, _TINY) + 1e-6 * jnp.trace(gram) / len(gram)
-    filter = inverse(gram + ridge * jnp.eye(len(gram)))
-    return Dictionary(components, gram, (filter + filter.T) / 2, noise)
+    scale = _mixture_deviations(concentrations, gram, noise_level, components.shape[1])
+    mean_power = jnp.mean((concentrations / scale[:, None]) ** 2)
+    ridge = 1 / jnp.maximum(mean_power, _TINY) + _GRAM_RIDGE * jnp.trace(gram) / len(gram)
+    ridge_inverse = inverse(gram + ridge * jnp.eye(len(gram)))
+    symmetric_inverse = (ridge_inverse + ridge_inverse.T) / 2
+    return Dictionary(components, gram, symmetric_inverse, noise_level)
 
 
-def _mixture_scale(codes: Array, gram: Array, noise: NoiseLaw, bands: int) -> Float[Array, " n"]:
+def _mixture_deviations(
+    codes: Array, gram: Array, noise_level: SignalDependentNoise, num_bands: int
+) -> Float[Array, " n"]:
     """Noise deviation of the mixtures of these codes, from their noise-free mean square."""
-    return noise_scale(noise, jnp.maximum(jnp.sum(codes @ gram * codes, axis=1) / bands, _TINY))
+    mean_square = jnp.sum(codes @ gram * codes, axis=1) / num_bands
+    return noise_deviation(noise_level, jnp.maximum(mean_square, _TINY))
 
 
-def make_bank(key: Key[Array, ""], book: Dictionary, codes: Array, spectra: Array | None) -> Bank:
-    """What training draws from; spectra are those of the codes, if they are at hand."""
-    values, vectors = jnp.linalg.eigh(book.gram)
-    root = (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
-    count = len(book.gram)
-    order = jnp.broadcast_to(jnp.arange(count), (_PERMUTATIONS, count))
-    orders = jax.random.permutation(key, order, axis=1, independent=True)
-    used = jnp.any(codes != 0, axis=1)  # an empty code teaches nothing but closed gates
-    row = jnp.where(used, jnp.arange(len(codes)), jnp.argmax(used))
+def build_mixture_bank(
+    key: Key[Array, ""], dictionary: Dictionary, codes: Array, spectra: Array | None
+) -> MixtureBank:
+    """Source of training mixtures.
+
+    Args:
+        key: of the permutations.
+        dictionary: of the solution.
+        codes: concentrations of the solution, in data units.
+        spectra: that the codes belong to, if they are at hand.
+
+    Returns:
+        The bank.
+    """
+    values, vectors = jnp.linalg.eigh(dictionary.gram)
+    gram_root = (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
+    count = len(dictionary.gram)
+    identity = jnp.broadcast_to(jnp.arange(count), (_NUM_PERMUTATIONS, count))
+    permutations = jax.random.permutation(key, identity, axis=1, independent=True)
+    # An empty code teaches nothing but closed gates: the first other one takes its place.
+    is_used = jnp.any(codes != 0, axis=1)
+    row = jnp.where(is_used, jnp.arange(len(codes)), jnp.argmax(is_used))
     if spectra is None:
-        return Bank(codes[row], orders, root, None, None)
-    matched, scale = matched_filter(book, spectra[row], "float32")
-    return Bank(codes[row], orders, root, matched, scale)
+        return MixtureBank(codes[row], permutations, gram_root, None, None)
+    correlations, deviations = correlate(dictionary, spectra[row], "float32")
+    return MixtureBank(codes[row], permutations, gram_root, correlations, deviations)
 
 
-def product(a: Array, b: Array, dtype: str) -> Array:
-    """A matrix product of operands cast to `dtype`, summed in float32."""
+def matrix_product(a: Array, b: Array, dtype: str) -> Array:
+    """A matrix product of operands cast to `dtype`, summed in float32.
+
+    >>> import jax.numpy as jnp
+    >>> matrix_product(jnp.ones((1, 2)), jnp.ones((2, 1)), "bfloat16").tolist()
+    [[2.0]]
+    """
     return jnp.matmul(a.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
 
 
-def matched_filter(
-    book: Dictionary, x: Float[Array, "n c"], dtype: str
+def correlate(
+    dictionary: Dictionary, x: Float[Array, "n c"], dtype: str
 ) -> tuple[Float[Array, "n k"], Float[Array, " n"]]:
-    """Matched filter b of spectra, and their noise deviation."""
-    scale = noise_scale(book.noise, jnp.maximum(jnp.mean(x**2, axis=1), _TINY))
-    return product(x, book.components.T, dtype) / scale[:, None], scale
+    """Correlations b = D x / sigma of spectra with the components, and their noise deviation."""
+    mean_square = jnp.maximum(jnp.mean(x**2, axis=1), _TINY)
+    deviations = noise_deviation(dictionary.noise_level, mean_square)
+    return matrix_product(x, dictionary.components.T, dtype) / deviations[:, None], deviations
 
 
 def draw_mixtures(
-    key: Key[Array, ""], book: Dictionary, bank: Bank, count: int, unseen: float, jitter: float
+    key: Key[Array, ""],
+    dictionary: Dictionary,
+    bank: MixtureBank,
+    num_mixtures: int,
+    permuted_share: float,
+    concentration_jitter: float,
 ) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
-    """Matched filters and codes, in noise units, of mixtures drawn from the solver's codes.
+    """Correlations and codes, in noise units, of mixtures drawn from the solver's codes.
+
+    b = (G a + G^1/2 e) / sigma for codes a and white noise e needs no spectra.
 
     Args:
         key: of the draws.
-        book: of the solution.
-        bank: of the same.
-        count: number b of mixtures.
-        unseen: share whose concentrations are moved to random components.
-        jitter: deviation of the logarithm of the factor on every concentration.
+        dictionary: of the solution.
+        bank: of the same solution.
+        num_mixtures: number b of mixtures.
+        permuted_share: share whose concentrations are assigned to random components.
+        concentration_jitter: standard deviation of the logarithm of the factor on every
+            concentration.
+
+    Returns:
+        Correlations and codes.
     """
     k_choice, k_change = jax.random.split(key)
-    row, order, move = jax.random.uniform(k_choice, (3, count))
-    order = bank.orders[(order * _PERMUTATIONS).astype(jnp.int32)]
-    place = jnp.where(move[:, None] < unseen, order, jnp.arange(len(book.gram)))
-    codes = jnp.take_along_axis(bank.codes[_index(row, bank)], place, axis=1)
-    change, noise = jax.random.normal(k_change, (2, *codes.shape))
-    codes *= jnp.exp(jitter * change)
-    codes /= _mixture_scale(codes, book.gram, book.noise, book.components.shape[1])[:, None]
-    return codes @ book.gram + noise @ bank.root, codes
+    row, order, move = jax.random.uniform(k_choice, (3, num_mixtures))
+    permutation = bank.permutations[(order * _NUM_PERMUTATIONS).astype(jnp.int32)]
+    is_permuted = move[:, None] < permuted_share
+    place = jnp.where(is_permuted, permutation, jnp.arange(len(dictionary.gram)))
+    codes = jnp.take_along_axis(bank.codes[_row_index(row, bank)], place, axis=1)
+    log_factor, noise = jax.random.normal(k_change, (2, *codes.shape))
+    codes *= jnp.exp(concentration_jitter * log_factor)
+    num_bands = dictionary.components.shape[1]
+    noise_level = dictionary.noise_level
+    codes /= _mixture_deviations(codes, dictionary.gram, noise_level, num_bands)[:, None]
+    return codes @ dictionary.gram + noise @ bank.gram_root, codes
 
 
-def draw_known(
-    key: Key[Array, ""], bank: Bank, count: int
+def draw_real_spectra(
+    key: Key[Array, ""], bank: MixtureBank, num_spectra: int
 ) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
-    """The same for real spectra and the solver's codes of them."""
-    row = _index(jax.random.uniform(key, (count,)), bank)
-    return bank.matched[row], bank.codes[row] / bank.scale[row, None]
+    """Correlations of real spectra, and the solver's codes of them, in noise units."""
+    row = _row_index(jax.random.uniform(key, (num_spectra,)), bank)
+    return bank.correlations[row], bank.codes[row] / bank.noise_deviations[row, None]
 
 
-def _index(uniform: Float[Array, " b"], bank: Bank) -> Int[Array, " b"]:
+def draw_batch(
+    options: AmortisedOptions, key: Key[Array, ""], dictionary: Dictionary, bank: MixtureBank
+) -> Batch:
+    """Training data of a step: drawn mixtures, and some real spectra if there are any.
+
+    Args:
+        options: of the method.
+        key: of the draws.
+        dictionary: of the solution.
+        bank: of the same solution.
+
+    Returns:
+        ``options.batch_size`` rows.
+    """
+    num_real = 0
+    if bank.correlations is not None:
+        num_real = round(options.real_share * options.batch_size)
+    k_drawn, k_real = jax.random.split(key)
+    drawn = draw_mixtures(
+        k_drawn,
+        dictionary,
+        bank,
+        options.batch_size - num_real,
+        options.permuted_share,
+        options.concentration_jitter,
+    )
+    if not num_real:
+        return Batch(*drawn)
+    real = draw_real_spectra(k_real, bank, num_real)
+    return Batch(*map(jnp.concatenate, zip(drawn, real, strict=True)))
+
+
+def _row_index(uniform: Float[Array, " b"], bank: MixtureBank) -> Int[Array, " b"]:
+    """Rows of the bank for uniform draws; a draw that rounds to 1 is the last row."""
     return jnp.minimum((uniform * len(bank.codes)).astype(jnp.int32), len(bank.codes) - 1)

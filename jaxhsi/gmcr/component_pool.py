@@ -1,191 +1,217 @@
-"""Candidate components, what they cost, and what the data say for each of them.
+"""Pool of components: penalties, gains and log-evidence of each component.
 
-Everything is in noise units: spectra divided by their noise deviation.
+Everything is in noise units: spectra divided by their noise deviation, so that the fall of the
+squared residual by a useless parameter is chi-squared of one degree of freedom.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxhsi.gmcr.noise_covariance import NoiseWhitener
-from jaxhsi.gmcr.sparse_coding import coefficient_price, sparse_codes, used
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.sparse_coding import count_usage, sparse_codes, sparsity_penalty
 from jaxhsi.linear_algebra import inverse
 
-
-@dataclass(frozen=True)
-class Options:
-    """What a user may set; the defaults serve all data shown.
-
-    Attributes:
-        non_negative: components and concentrations have no negative values.
-        most: components of one spectrum at most.
-        margin: a component must gain this many times what noise could.
-        pressure: the same at the beginning of the first phase; it falls to `margin`.
-        later_pressure: at the beginning of later phases.
-        steps: of a phase.
-        refresh: steps after which the noise law is fitted anew; divides `steps`.
-        rate: how fast gates move.
-        newton: share of the Newton step that components take.
-        ridge: how strongly a half-closed gate damps its component.
-        rounds: of alternating codes and least-squares spectra that end a phase.
-        strictness: multiple of the coefficients' price in the first of these rounds; it falls to 1.
-        dearest: share of a spectrum's square that coefficients cost at first where the rounds are
-            gone through again; 0 to leave that out.
-        doubted: the weakest components, which are left out one at a time to see if they are
-            needed.
-        phases: of gates at most; the run says so where it had not converged by then.
-    """
-
-    non_negative: bool = True
-    most: int = 12
-    margin: float = 1.2
-    pressure: float = 4.0
-    later_pressure: float = 2.0
-    steps: int = 80
-    refresh: int = 20
-    rate: float = 0.25
-    newton: float = 0.8
-    ridge: float = 0.1
-    rounds: int = 10
-    strictness: float = 30.0
-    dearest: float = 0.006
-    doubted: int = 3
-    phases: int = 8
-
-    def __post_init__(self):
-        """Refuse values that cannot work."""
-        for name in ("most", "steps", "refresh", "rounds", "doubted"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is out of range; give 1 or more")
-        if self.strictness < 1:
-            raise ValueError(f"strictness {self.strictness} is out of range; give 1 or more")
-        if not 0 <= self.dearest < 1:
-            raise ValueError(f"dearest {self.dearest} is no share; give 0 or more, below 1")
-        if self.phases < 2:
-            raise ValueError(f"phases {self.phases} cannot show convergence; give 2 or more")
-        if self.steps % self.refresh:
-            raise ValueError(f"refresh {self.refresh} does not divide steps {self.steps}")
-        if min(self.pressure, self.later_pressure) < self.margin or self.margin <= 0:
-            raise ValueError(
-                f"pressure {self.pressure} and later_pressure {self.later_pressure} fall to margin "
-                f"{self.margin}; they must not be smaller, and it is above 0"
-            )
+_MIN_NORM = 1e-9
+"""Rows below this length are taken as zero; it only guards a division."""
+_UNUSED_RIDGE = 1e-5
+"""Ridge on the Gram matrix of the codes, relative to its mean: codes may be nearly dependent in
+float32. Set by hand; it changes gains by less than 1e-5 of themselves."""
+_COSINE_RIDGE = 1e-4
+"""Ridge on the Gram matrix of unit components, for components that are nearly the same. Set by
+hand; at a cosine of 0.9999 the gain comes out twice as large, below 0.999 it is
+less than 10 % too large."""
 
 
-class Candidates(NamedTuple):
-    """Candidate components; a slot that is not alive holds nothing.
+class ComponentPool(NamedTuple):
+    """Components in slots of a fixed number; a slot that is not active holds nothing.
+
+    The shape never changes, so that functions compile once; a component is removed by its mask.
 
     Attributes:
-        components: unit rows, zero where not alive.
-        alive: slots that hold a component.
-        fixed: given components, which do not change.
-        frame: where the noise is white, if that is not the space of the spectra: components are in
-            it then.
+        components: unit rows, zero where not active.
+        active: slots that hold a component.
+        fixed: given components (of a library), which do not change.
+        whitener: transform that makes the noise white, if the noise of the spectra is not;
+            components are then in whitened coordinates.
+
+    >>> import jax.numpy as jnp
+    >>> pool = ComponentPool(jnp.eye(2), jnp.ones(2, bool), jnp.zeros(2, bool))
+    >>> pool.keep_only(jnp.array([True, False])).components.tolist()
+    [[1.0, 0.0], [0.0, 0.0]]
     """
 
     components: Float[Array, "p c"]
-    alive: Bool[Array, " p"]
+    active: Bool[Array, " p"]
     fixed: Bool[Array, " p"]
-    frame: NoiseWhitener | None = None
+    whitener: NoiseWhitener | None = None
 
-    def keep(self, alive: Bool[Array, " p"]) -> "Candidates":
-        """Without what is not in ``alive``."""
-        alive = self.alive & alive
-        return self._replace(components=self.components * alive[:, None], alive=alive)
+    def keep_only(self, mask: Bool[Array, " p"]) -> "ComponentPool":
+        """The pool without the components outside of ``mask``."""
+        active = self.active & mask
+        return self._replace(components=self.components * active[:, None], active=active)
 
-    def update(self, rows: Float[Array, "p c"], options: Options) -> "Candidates":
-        """With new spectra, brought into shape; those that are fixed or not alive stay."""
-        changed = (self.alive & ~self.fixed)[:, None]
-        new = shape(rows, options, self.frame)
-        return self._replace(components=jnp.where(changed, new, self.components))
+    def replace_components(
+        self, rows: Float[Array, "p c"], options: SolverOptions
+    ) -> "ComponentPool":
+        """The pool with new spectra, normalised; fixed components and empty slots stay."""
+        changed = (self.active & ~self.fixed)[:, None]
+        unit_rows = normalise_components(rows, options, self.whitener)
+        return self._replace(components=jnp.where(changed, unit_rows, self.components))
 
 
-def shape(
-    rows: Float[Array, "p c"], options: Options, frame: NoiseWhitener | None = None
+def normalise_components(
+    rows: Float[Array, "p c"], options: SolverOptions, whitener: NoiseWhitener | None = None
 ) -> Float[Array, "p c"]:
-    """Rows of unit length, non-negative where that is asked; zero rows stay.
+    """Rows of unit length, non-negative where that is asked; zero rows stay zero.
 
-    In a frame, it is the spectra behind the rows that are not negative.
+    Args:
+        rows: spectra, in whitened coordinates if there is a whitener.
+        options: ``non_negative`` says whether negative values become 0.
+        whitener: with one, the non-negativity holds for the spectra before whitening.
+
+    Returns:
+        The rows, each of length 1 or 0.
+
+    >>> import jax.numpy as jnp
+    >>> normalise_components(jnp.array([[3.0, -4.0]]), SolverOptions()).tolist()
+    [[1.0, 0.0]]
     """
-    if options.non_negative and frame is not None:
-        rows = jnp.maximum(rows @ frame.colouring_matrix, 0) @ frame.whitening_matrix
+    if options.non_negative and whitener is not None:
+        # Whitening mixes bands: only in the original coordinates has the sign a meaning.
+        rows = jnp.maximum(rows @ whitener.colouring_matrix, 0) @ whitener.whitening_matrix
     elif options.non_negative:
         rows = jnp.maximum(rows, 0)
-    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), _MIN_NORM)
 
 
-def coefficient_cost(pool: Candidates) -> Float[Array, ""]:
-    """Price of a coefficient, see `coding.coefficient_price`."""
-    return coefficient_price(jnp.sum(pool.alive).astype(jnp.float32))
+def coefficient_penalty(pool: ComponentPool) -> Float[Array, ""]:
+    """Penalty of one coefficient in this pool, see `sparse_coding.sparsity_penalty`."""
+    return sparsity_penalty(jnp.sum(pool.active).astype(jnp.float32))
 
 
 def encode(
     x: Float[Array, "n c"],
-    pool: Candidates,
-    options: Options,
-    cost: Float[Array, ""],
+    pool: ComponentPool,
+    options: SolverOptions,
+    penalty: Float[Array, ""],
     gates: Float[Array, " p"] | None = None,
 ) -> Float[Array, "n p"]:
-    """Sparse codes of spectra in the pool, with all gates open if none are given."""
-    gates = pool.alive.astype(x.dtype) if gates is None else gates * pool.alive
+    """Sparse codes (concentrations in noise units) of spectra in the pool.
+
+    Args:
+        x: spectra in noise units.
+        pool: components.
+        options: ``max_active``, ``gate_ridge`` and ``non_negative`` are used.
+        penalty: of a coefficient, see `coefficient_penalty`.
+        gates: of the components, in [0, 1]; all open if not given.
+
+    Returns:
+        Codes, zero for inactive components.
+    """
+    gates = pool.active.astype(x.dtype) if gates is None else gates * pool.active
     return sparse_codes(
         x,
         pool.components,
         gates,
-        cost,
-        most=options.most,
-        ridge=options.ridge,
+        penalty,
+        max_active=options.max_active,
+        gate_ridge=options.gate_ridge,
         non_negative=options.non_negative,
     )
 
 
-def free_price(users: Float[Array, "*p"], bands: int) -> Float[Array, "*p"]:
-    """What a spectrum free to adapt must gain at least, given how many spectra n use it.
+def free_component_penalty(usage_counts: Float[Array, "*p"], num_bands: int) -> Float[Array, "*p"]:
+    """Penalty of a component whose spectrum is fitted: (sqrt(u) + sqrt(c))^2.
 
-    (sqrt(n) + sqrt(c))^2, the square of the largest singular value of n x c white noise: what the
-    best new spectrum gains on noise alone.
+    It is the square of the largest singular value of u x c white noise: the most that one
+    additional component gains on noise alone. Source: the edge of the Marchenko-Pastur law.
+
+    Args:
+        usage_counts: u, the number of spectra that use the component; at least 1 is assumed.
+        num_bands: c.
+
+    Returns:
+        The penalties, in units of chi-squared.
+
+    >>> import jax.numpy as jnp
+    >>> float(free_component_penalty(jnp.array(9.0), 16))
+    49.0
     """
-    return (jnp.sqrt(jnp.maximum(users, 1.0)) + bands**0.5) ** 2
+    return (jnp.sqrt(jnp.maximum(usage_counts, 1.0)) + num_bands**0.5) ** 2
 
 
-def price(users: Float[Array, " p"], pool: Candidates) -> Float[Array, " p"]:
-    """What each component must gain at least, given how many spectra use it.
+def component_penalties(
+    usage_counts: Float[Array, " p"], pool: ComponentPool
+) -> Float[Array, " p"]:
+    """Penalty of each component: the least gain that it must have.
 
-    That of `free_price`; a fixed spectrum cannot adapt to noise, it pays for being chosen among
-    p, 2 (log(p + 1) + 2).
+    For a fitted spectrum it is `free_component_penalty`. A fixed spectrum cannot adapt to noise; it
+    only pays for being chosen among p, 2 (log(p + 1) + 2).
+
+    Args:
+        usage_counts: number of spectra that use each component.
+        pool: components.
+
+    Returns:
+        Penalties in units of chi-squared, for every slot.
     """
-    free = free_price(users, pool.components.shape[1])
-    return jnp.where(pool.fixed, coefficient_cost(pool), free)
+    free_penalties = free_component_penalty(usage_counts, pool.components.shape[1])
+    return jnp.where(pool.fixed, coefficient_penalty(pool), free_penalties)
 
 
-def gains(
+def component_gains(
     codes: Float[Array, "n p"], components: Float[Array, "p c"], is_open: Bool[Array, " p"]
 ) -> Float[Array, " p"]:
-    """By how much the squared residual would grow at most without each component.
+    """Upper bound of the rise of the squared residual if one component were removed.
 
     The smaller of two closed forms: with all other spectra refitted, 1 / [(C'C)^-1]_jj for unit
-    components; with all other concentrations refitted, sum c_j^2 / [(S S')^-1]_jj. Both refitted
-    together would make up for more.
+    components; with all other concentrations refitted, sum_n c_nj^2 / [(S S')^-1]_jj. Refitting
+    both together would compensate for more, hence "upper bound".
+
+    Args:
+        codes: C, in noise units.
+        components: S, unit rows.
+        is_open: components that take part.
+
+    Returns:
+        The gains, in units of chi-squared.
+
+    >>> import jax.numpy as jnp
+    >>> component_gains(jnp.eye(2) * 3, jnp.eye(2), jnp.ones(2, bool)).round(1).tolist()
+    [9.0, 9.0]
     """
     gram = codes.T @ codes
-    scale = jnp.maximum(jnp.trace(gram) / jnp.maximum(jnp.sum(is_open), 1), 1e-9)
-    idle = jnp.where(used(codes) > 0, 1e-5 * scale, scale)  # codes may be all but dependent
-    spectra = 1 / jnp.diagonal(inverse(gram + jnp.diag(idle)))
-    shown = components * is_open[:, None]
-    mixes = 1 / jnp.diagonal(inverse(shown @ shown.T + jnp.diag(jnp.where(is_open, 1e-4, 1.0))))
-    return jnp.minimum(spectra, jnp.sum(codes**2, axis=0) * mixes)
+    mean_power = jnp.maximum(jnp.trace(gram) / jnp.maximum(jnp.sum(is_open), 1), 1e-9)
+    ridge = jnp.where(count_usage(codes) > 0, _UNUSED_RIDGE * mean_power, mean_power)
+    refitted_spectra = 1 / jnp.diagonal(inverse(gram + jnp.diag(ridge)))
+    open_components = components * is_open[:, None]
+    cosine_ridge = jnp.diag(jnp.where(is_open, _COSINE_RIDGE, 1.0))
+    cosine_gram = open_components @ open_components.T
+    refitted_codes = 1 / jnp.diagonal(inverse(cosine_gram + cosine_ridge))
+    return jnp.minimum(refitted_spectra, jnp.sum(codes**2, axis=0) * refitted_codes)
 
 
-def evidence(
+def log_evidence(
     codes: Float[Array, "n p"],
-    pool: Candidates,
-    cost: Float[Array, ""],
+    pool: ComponentPool,
+    penalty: Float[Array, ""],
     is_open: Bool[Array, " p"] | None = None,
 ) -> Float[Array, " p"]:
-    """log(gain / price) of each component, what its codes cost taken off the gain."""
-    users = used(codes)
-    is_open = pool.alive if is_open is None else is_open
-    gain = gains(codes, pool.components, is_open) - cost * users
-    return jnp.log(jnp.maximum(gain, 1.0) / price(users, pool))
+    """log((gain - penalties of its coefficients) / component penalty) of each component.
+
+    Args:
+        codes: in noise units.
+        pool: components.
+        penalty: of a coefficient.
+        is_open: components that take part; all active ones if not given.
+
+    Returns:
+        Above 0 where a component gains more than noise alone could.
+    """
+    usage_counts = count_usage(codes)
+    is_open = pool.active if is_open is None else is_open
+    net_gains = component_gains(codes, pool.components, is_open) - penalty * usage_counts
+    return jnp.log(jnp.maximum(net_gains, 1.0) / component_penalties(usage_counts, pool))

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.gmcr.algorithm import Solution
 from jaxhsi.gmcr.nonlinear import whiten_for_diagnostics
 from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries, FittedMixture, band_boundaries
+from jaxhsi.gmcr.solution import Solution
 
 MAX_AMBIGUITY_COMPONENTS = 24
 """Components; the search takes as many times as long as there are, and each step longer."""
@@ -39,6 +39,6 @@ def rotational_ambiguity(
         jnp.asarray(solution.components),
         jnp.asarray(framed.components),
         jnp.asarray(solution.concentrations != 0),
-        jnp.asarray(solution.fixed),
+        jnp.asarray(solution.in_library),
     )
     return jax.device_get(band_boundaries(mixture, non_negative, partial(on_progress, "ranges")))

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
-from jaxhsi.gmcr.noise_model import NoiseLaw, noise_scale
+from jaxhsi.gmcr.noise_model import SignalDependentNoise, noise_deviation
 
 
 def data_scale(spectra: Float32[np.ndarray, "n c"]) -> float:
@@ -20,7 +20,7 @@ def data_scale(spectra: Float32[np.ndarray, "n c"]) -> float:
 
 
 def spectrum_noise(
-    spectra_scaled: Float32[np.ndarray, "n c"], noise_level: NoiseLaw, data_unit: float
+    spectra_scaled: Float32[np.ndarray, "n c"], noise_level: SignalDependentNoise, data_unit: float
 ) -> Float32[np.ndarray, " n"]:
     """Standard deviation of the noise of each spectrum, in the units of the data.
 
@@ -30,4 +30,4 @@ def spectrum_noise(
         data_unit: that they were divided by.
     """
     mean_squares = jnp.asarray((spectra_scaled**2).mean(1))
-    return np.asarray(noise_scale(noise_level, mean_squares)) * np.float32(data_unit)
+    return np.asarray(noise_deviation(noise_level, mean_squares)) * np.float32(data_unit)

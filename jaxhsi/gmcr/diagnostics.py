@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxhsi.gmcr.algorithm import Solution
-from jaxhsi.gmcr.component_pool import Candidates, Options
+from jaxhsi.gmcr.component_pool import ComponentPool
 from jaxhsi.gmcr.model_confidence import (
     CountCurve,
     CountInterval,
@@ -16,9 +15,12 @@ from jaxhsi.gmcr.model_confidence import (
     component_confidence,
     plausible_interval,
 )
-from jaxhsi.gmcr.model_selection import Fit, one_more, refit, without_one
+from jaxhsi.gmcr.model_selection import forward_step, remove_component
 from jaxhsi.gmcr.nonlinear import whiten_for_diagnostics
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.pool_fit import PoolFit, refit_pool
 from jaxhsi.gmcr.restarts import counts_within_tolerance, default_num_restarts
+from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.whitening import solution_whitener, unit_rows
 
 DEFAULT_COUNT_RADIUS = 3  # numbers on either side of the answer
@@ -43,7 +45,7 @@ class ModelConfidence(NamedTuple):
 def assess_confidence(
     solution: Solution,
     spectra: Float[np.ndarray | Array, "n c"],
-    options: Options = Options(),  # noqa: B008 -- frozen
+    options: SolverOptions = SolverOptions(),  # noqa: B008 -- frozen
     *,
     count_radius: int | None = None,
     seed: int = 0,
@@ -72,37 +74,39 @@ def assess_confidence(
     low, high = plausible_interval(curve, _number(start), x.shape[1], options)
     low, high = min(low, count), max(high, count)
     agreement = np.ones(count, np.float32)
-    if solution.opinions is not None:
-        agreement = solution.opinions.agreement
-    if solution.opinions is not None and not solution.fixed.any():  # they knew no library
-        voted = counts_within_tolerance(solution.opinions, x.shape[1])
+    if solution.restart_vote is not None:
+        agreement = solution.restart_vote.agreement
+    if solution.restart_vote is not None and not solution.in_library.any():  # they knew no library
+        voted = counts_within_tolerance(solution.restart_vote, x.shape[1])
         low, high = min(low, voted.min()), max(high, voted.max())
-    sure = component_confidence(start._replace(worth=start.worth[:count]), jnp.asarray(agreement))
+    sure = component_confidence(
+        start._replace(log_evidence=start.log_evidence[:count]), jnp.asarray(agreement)
+    )
     return ModelConfidence(
         CountInterval(int(low), int(high)),
         np.asarray(sure),
-        np.exp(np.asarray(start.worth[:count])),
+        np.exp(np.asarray(start.log_evidence[:count])),
         curve,
     )
 
 
 _refit, _less, _more, _held_out = (
     jax.jit(step, static_argnames="options")
-    for step in (refit, without_one, one_more, bi_cross_validation_error)
+    for step in (refit_pool, remove_component, forward_step, bi_cross_validation_error)
 )
 
 
-def _pool(solution: Solution, rows: Float[np.ndarray, "k c"], slots: int) -> Candidates:
+def _pool(solution: Solution, rows: Float[np.ndarray, "k c"], slots: int) -> ComponentPool:
     """The components, where noise is white, with room for others."""
     free = slots - len(rows)
     unit = np.pad(unit_rows(rows)[0], ((0, free), (0, 0))).astype(np.float32)
     alive = np.arange(slots) < len(rows)
-    fixed = np.pad(np.asarray(solution.fixed), (0, free))
+    fixed = np.pad(np.asarray(solution.in_library), (0, free))
     frame = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), solution_whitener(solution))
-    return Candidates(jnp.asarray(unit), jnp.asarray(alive), jnp.asarray(fixed), frame)
+    return ComponentPool(jnp.asarray(unit), jnp.asarray(alive), jnp.asarray(fixed), frame)
 
 
-def _path(x: Array, start: Fit, around: int, options: Options) -> list[Fit]:
+def _path(x: Array, start: PoolFit, around: int, options: SolverOptions) -> list[PoolFit]:
     """Fits of ascending numbers of components around that of the answer."""
     fits, count = [start], _number(start)
     for _ in range(min(around, count - 1)):
@@ -115,17 +119,21 @@ def _path(x: Array, start: Fit, around: int, options: Options) -> list[Fit]:
     return fits
 
 
-def _number(fitted: Fit) -> int:
-    return int(fitted.pool.alive.sum())
+def _number(fitted: PoolFit) -> int:
+    return int(fitted.pool.active.sum())
 
 
 def _curve(
-    x: Array, fits: list[Fit], answer: Fit, draw: np.random.Generator, options: Options
+    x: Array,
+    fits: list[PoolFit],
+    answer: PoolFit,
+    draw: np.random.Generator,
+    options: SolverOptions,
 ) -> CountCurve:
     halves = np.split(draw.permutation(len(x))[: len(x) // 2 * 2], 2)
     bands = jnp.asarray(draw.permutation(x.shape[1]) < x.shape[1] // 2)
 
-    def errors(fitted: Fit) -> Float[np.ndarray, " n"]:
+    def errors(fitted: PoolFit) -> Float[np.ndarray, " n"]:
         """Of every spectrum, both halves of its bands being held out in turn."""
         found = []
         for given, hidden in (halves, halves[::-1]):
@@ -144,5 +152,5 @@ def _curve(
         np.array([float(jnp.mean((x - f.codes @ f.pool.components) ** 2)) for f in fits]),
         hidden.mean(1),
         apart.std(1) / np.sqrt(apart.shape[1]),
-        np.array([float(fitted.length - answer.length) for fitted in fits]),
+        np.array([float(fitted.description_length - answer.description_length) for fitted in fits]),
     )

@@ -1,7 +1,10 @@
 """Components and concentrations refined under a forward model and priors.
 
-Minimises half the squared residual in noise units plus the priors' penalties, by proximal gradient
-steps on concentrations, components and the forward model's own parameters.
+Minimises half the squared residual in noise units plus the priors' penalties,
+
+    ||(x - f(C, S)) W / sigma||^2 / 2 + penalties(C, S),
+
+over concentrations C, components S and the parameters of the forward model f.
 """
 
 from collections.abc import Callable
@@ -12,240 +15,235 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxhsi.gmcr.mixing import Forward, Parameters, linear
-from jaxhsi.gmcr.priors import Around, Factors, Prior
-from jaxhsi.linear_algebra import inverse
+from jaxhsi.gmcr.gauss_newton import gauss_newton_step
+from jaxhsi.gmcr.mixing import ForwardModel, MixingParameters
+from jaxhsi.gmcr.priors import Factors, Prior, ProximalContext
+from jaxhsi.gmcr.refinement_problem import Problem, RefinedFactors, in_noise_units
 
-_POWER = 12  # power iterations for the size of a step
-_SAFETY = 1.2  # they come from below
-_STEPS = 20  # proximal steps of a sweep
-_FLAT = 1.0  # steps are at most this many times as long as in linear mixing
-_RIDGE = 1e-6
-_DAMPING = 1e-3
-_CONJUGATE = 40  # iterations of a joint step
-
-
-class Refined(NamedTuple):
-    """Factors, and the parameters of the forward model."""
-
-    factors: Factors
-    parameters: Parameters
+_POWER_ITERATIONS = 12
+"""Power iterations for the largest curvature, which determines a step size."""
+_SAFETY_FACTOR = 1.2
+"""Factor on that curvature: power iterations approach it from below."""
+_STEPS_PER_SWEEP = 20
+"""Proximal steps between two determinations of the step sizes. Set by hand."""
+_MAX_STEP_RATIO = 1.0
+"""Longest step relative to that of linear mixing: where a forward model saturates, the curvature is
+nearly 0 and a step by it would leave the data. Set by hand."""
 
 
 class _Block(NamedTuple):
-    """One of the three blocks: its value now, the one before, and its momentum's age."""
+    """One block of unknowns: its value now, the one before, and the age of its momentum."""
 
     now: Array
     before: Array
     age: Float[Array, ""]
 
 
-@partial(jax.jit, static_argnames=("forward", "prior", "sweeps"))
-def refined(
+@partial(jax.jit, static_argnames=("forward_model", "prior", "num_sweeps"))
+def refine_factors(
     x: Float[Array, "n c"],
-    noise: Float[Array, "n #c"],
-    start: Refined,
-    forward: Forward,
+    noise_deviations: Float[Array, "n #c"],
+    initial: RefinedFactors,
+    forward_model: ForwardModel,
     prior: Prior,
-    sweeps: int = 10,
-    whiten: Float[Array, "c c"] | None = None,
-) -> Refined:
-    """The nearest minimum of ||(x - f(C, S)) W / noise||^2 / 2 + penalties.
+    num_sweeps: int = 10,
+    whitening_matrix: Float[Array, "c c"] | None = None,
+) -> RefinedFactors:
+    """The nearest minimum of ||(x - f(C, S)) W / sigma||^2 / 2 + penalties.
 
-    Concentrations that are 0 at the start stay 0. Where the model has shared parameters, each
-    sweep begins with a Gauss-Newton step of all together. Then come accelerated steps on C, S and
-    local parameters in turn, restarted where they turn back.
-    Components leave with unit length, their size in the concentrations, unless a prior fixes the
-    scale; f must then be a function of all c_i s_i.
+    Concentrations that are 0 at the start stay 0. Where the model has shared parameters, each sweep
+    begins with a Gauss-Newton step of all unknowns together. Then follow accelerated proximal steps
+    on C, S and local parameters in turn, whose momentum is reset where a step turns back.
+    Components are returned with unit length, their size in the concentrations, unless a prior fixes
+    the scale; f must then be a function of all c_i s_i.
 
     Args:
         x: spectra.
-        noise: deviation of each spectrum's values, after W.
-        start: where to begin.
-        forward: f.
-        prior: all that is known, see `priors.combine`.
-        sweeps: of twenty steps each.
-        whiten: W, a map of spectra to where their noise is white; none if it is so already.
+        noise_deviations: sigma, of each spectrum's values after whitening.
+        initial: where to begin.
+        forward_model: f.
+        prior: all priors, see `priors.combine_priors`.
+        num_sweeps: sweeps of twenty steps each.
+        whitening_matrix: W, a map of spectra to where their noise is white; None if it is so
+            already.
+
+    Returns:
+        The refined factors and parameters.
 
     Source: proximal alternating linearised minimisation, Bolte, Sabach and Teboulle 2014 (Math.
     Program. 146, 459); its momentum, Pock and Sabach 2016; restarts, O'Donoghue and Candes 2015.
     """
-    support = start.factors.concentrations != 0
+    support = initial.factors.concentrations != 0
+    target = in_noise_units(x, noise_deviations, whitening_matrix)
+    problem = Problem(target, noise_deviations, whitening_matrix, forward_model, prior, support)
 
-    def seen(spectra: Array) -> Array:
-        return (spectra if whiten is None else spectra @ whiten) / noise
+    def sweep(refined: RefinedFactors, _: None) -> tuple[RefinedFactors, None]:
+        if jax.tree.leaves(refined.parameters) and not forward_model.per_spectrum:
+            refined = gauss_newton_step(problem, refined)
+        return _proximal_sweep(problem, refined), None
 
-    def weighted(parameters: Parameters, factors: Factors) -> Array:
-        return seen(forward.spectra(parameters, *factors))
-
-    def plain(_: Parameters, factors: Factors) -> Array:
-        return seen(linear(*factors))
-
-    def loss(held: Refined) -> Array:
-        residual = seen(x) - weighted(held.parameters, held.factors)
-        return 0.5 * jnp.sum(residual**2) + prior.penalty(held.factors)
-
-    def sweep(held: Refined, _: None) -> tuple[Refined, None]:
-        if jax.tree.leaves(held.parameters) and not forward.local:
-            held = _together(noise, loss, weighted, held, support, forward, prior)
-        return _steps(seen(x), (weighted, plain), held, support, forward, prior), None
-
-    return jax.lax.scan(sweep, start, None, length=sweeps)[0]
+    return jax.lax.scan(sweep, initial, None, length=num_sweeps)[0]
 
 
-def _together(
-    noise: Float[Array, "n #c"],
-    loss: Callable[[Refined], Array],
-    weighted: Callable[[Parameters, Factors], Array],
-    held: Refined,
-    support: Array,
-    forward: Forward,
-    prior: Prior,
-) -> Refined:
-    """A Gauss-Newton step of factors and shared parameters at once, as far as it helps.
+def tangent_complement(
+    factors: Factors, noise_deviations: Float[Array, "n #c"]
+) -> Callable[[Array], Array]:
+    """(I - P_C) q (I - P_S): the part of q that no change of C or S can produce.
 
-    By conjugate gradients, preconditioned by what the linear model's blocks would be. Values at 0
-    stay there.
+    Args:
+        factors: C and S.
+        noise_deviations: of each spectrum.
+
+    Returns:
+        The projection, a function of q (n, c) in noise units.
     """
-    (c, s), _ = held
-    free = Refined(Factors(support, s != 0), jax.tree.map(lambda a: a == a, held.parameters))
-    mean = jnp.sqrt(jnp.mean(noise**2, axis=1, keepdims=True))
-    among = inverse(s @ s.T + _DAMPING * jnp.mean(jnp.sum(s**2, 1)) * jnp.eye(len(s)))
-    gram = (c / mean).T @ (c / mean)
-    across = inverse(gram + _DAMPING * jnp.trace(gram) / len(gram) * jnp.eye(len(gram)))
+    scale = jnp.sqrt(jnp.mean(noise_deviations**2, axis=1, keepdims=True))
+    row_basis = _orthonormal_basis(factors.concentrations / scale)
+    band_basis = _orthonormal_basis(factors.components.T)
 
-    def model(at: Refined) -> Array:
-        return weighted(at.parameters, at.factors)
+    def project(q: Float[Array, "n c"]) -> Float[Array, "n c"]:
+        q = q - row_basis @ (row_basis.T @ q)
+        return q - (q @ band_basis) @ band_basis.T
 
-    def open_only(move: Refined) -> Refined:
-        return jax.tree.map(lambda m, f: jnp.where(f, m, 0.0), move, free)
-
-    slopes = jax.jacfwd(lambda p: weighted(p, held.factors))(held.parameters)
-    sizes = jax.tree.map(
-        lambda d: 1 / (jnp.sum(d**2, axis=(0, 1)) + _RIDGE * jnp.sum(model(held) ** 2)), slopes
-    )
-
-    def eased(move: Refined) -> Refined:
-        factors = Factors(mean**2 * (move.factors.concentrations @ among), across @ move.factors[1])
-        return open_only(Refined(factors, jax.tree.map(jnp.multiply, sizes, move.parameters)))
-
-    forth, pull = jax.linearize(model, held)[1], jax.vjp(model, held)[1]
-
-    def normal(move: Refined) -> Refined:
-        move = open_only(move)
-        return open_only(jax.tree.map(lambda a, m: a + _RIDGE * m, pull(forth(move))[0], move))
-
-    downhill = open_only(jax.tree.map(jnp.negative, jax.grad(loss)(held)))
-    move = jax.scipy.sparse.linalg.cg(normal, downhill, M=eased, maxiter=_CONJUGATE, tol=1e-3)[0]
-    still = Around(Factors(jnp.zeros(()), jnp.zeros(())), support)
-
-    def moved(share: Array) -> Refined:
-        new = jax.tree.map(lambda a, m: a + share * m, held, move)
-        return Refined(prior.prox(new.factors, still), forward.allowed(new.parameters))
-
-    shares = jnp.array([0.0, 0.1, 0.3, 1.0])
-    losses = jax.lax.map(lambda share: loss(moved(share)), shares)
-    best = shares[jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))]
-    return jax.tree.map(lambda a, b: jnp.where(best > 0, a, b), moved(best), held)
+    return project
 
 
-def off_tangent(factors: Factors, noise: Float[Array, "n #c"]) -> Callable[[Array], Array]:
-    """(I - P_C) q (I - P_S): what no change of components or concentrations can bring about."""
-    scale = jnp.sqrt(jnp.mean(noise**2, axis=1, keepdims=True))
-    rows = _basis(factors.concentrations / scale)
-    bands = _basis(factors.components.T)
-
-    def outside(q: Float[Array, "n c"]) -> Float[Array, "n c"]:
-        q = q - rows @ (rows.T @ q)
-        return q - (q @ bands) @ bands.T
-
-    return outside
+def _orthonormal_basis(columns: Float[Array, "a p"]) -> Float[Array, "a q"]:
+    """Basis of the columns' span; directions below the rounding of float32 are zero columns."""
+    left, singular_values, _ = jnp.linalg.svd(columns, full_matrices=False)
+    return left * (singular_values > 1e-5 * singular_values[0])
 
 
-def _basis(columns: Float[Array, "a p"]) -> Float[Array, "a q"]:
-    left, singular, _ = jnp.linalg.svd(columns, full_matrices=False)
-    return left * (singular > 1e-5 * singular[0])
+# One sweep of proximal steps. Blocks are numbered 0, 1, 2: parameters, concentrations, components.
 
 
-def _steps(
-    target: Float[Array, "n c"],
-    models: tuple[Callable[[Parameters, Factors], Array], ...],
-    held: Refined,
-    support: Array,
-    forward: Forward,
-    prior: Prior,
-) -> Refined:
-    """One sweep of accelerated steps; ``models`` are the forward and the linear one."""
-    weighted, plain = models
-
-    def smooth(parameters: Parameters, c: Array, s: Array) -> Array:
-        factors = Factors(c, s)
-        residual = target - weighted(parameters, factors)
-        return 0.5 * jnp.sum(residual**2) + prior.penalty(factors)
-
-    def curvature(block: int, at: tuple, mix: Callable) -> Callable[[Array], Array]:
-        """(J'J + H) v of one block, as a function of v: J of the model, H of the penalties."""
-
-        def model(value: Array) -> Array:
-            parts = (*at[:block], value, *at[block + 1 :])
-            return mix(parts[0], Factors(*parts[1:]))
-
-        def penalty(value: Array) -> Array:
-            parts = (*at[:block], value, *at[block + 1 :])
-            return prior.penalty(Factors(*parts[1:]))
-
-        pull, slope = jax.vjp(model, at[block])[1], jax.grad(penalty)
-
-        def product(v: Array) -> Array:
-            forth = jax.jvp(model, (at[block],), (v,))[1]
-            return pull(forth)[0] + jax.jvp(slope, (at[block],), (v,))[1]
-
-        return product
-
-    (c, s), parameters = held
+def _proximal_sweep(problem: Problem, refined: RefinedFactors) -> RefinedFactors:
+    """Accelerated proximal steps on each block in turn, with step sizes of its curvature."""
+    prior, per_spectrum = problem.prior, problem.forward_model.per_spectrum
+    (c, s), parameters = refined
     at = (parameters, c, s)
+    support = jnp.where(problem.support, 1.0, 0.0)
+    context = ProximalContext(
+        Factors(
+            _capped_step_sizes(problem, 1, at, support, not prior.couples_spectra),
+            _capped_step_sizes(problem, 2, at, jnp.ones_like(s), False),
+        ),
+        problem.support,
+    )
+    parameter_steps = None
+    if per_spectrum:
+        curvature = _curvature(problem, problem.model, 0, at)
+        parameter_steps = _step_sizes(curvature, jnp.ones_like(parameters), True)
 
-    def steps(block: int, shown: Array, by_row: bool) -> Array:
-        """Not far above the linear model's: where mixing levels off it is all but flat."""
-        own = _step_sizes(curvature(block, at, weighted), shown, by_row)
-        return jnp.minimum(own, _FLAT * _step_sizes(curvature(block, at, plain), shown, by_row))
-
-    own = steps(1, jnp.where(support, 1.0, 0.0), not prior.coupled)
-    around = Around(Factors(own, steps(2, jnp.ones_like(s), False)), support)
-    own_parameters = None
-    if forward.local:
-        shown = jnp.ones_like(parameters)
-        own_parameters = _step_sizes(curvature(0, at, weighted), shown, True)
-
-    def once(_: Array, blocks: tuple) -> tuple:
+    def step(_: Array, blocks: tuple) -> tuple:
         inner, outer, local = blocks
-
-        def shift_c(value: Array) -> Array:
-            moved = value - own * jax.grad(smooth, 1)(local.now, value, outer.now)
-            moved = prior.prox(Factors(jnp.where(support, moved, 0.0), outer.now), around)
-            return jnp.where(support, moved.concentrations, 0.0)
-
-        def shift_s(value: Array) -> Array:
-            step = around.steps.components
-            moved = value - step * jax.grad(smooth, 2)(local.now, inner.now, value)
-            return prior.prox(Factors(inner.now, moved), around).components
-
-        def shift_parameters(value: Array) -> Array:
-            slope = jax.grad(smooth, 0)(value, inner.now, outer.now)
-            return forward.allowed(value - own_parameters * slope)
-
-        inner, outer = _accelerated(inner, shift_c), _accelerated(outer, shift_s)
-        if not prior.scaled:
-            inner, outer = _unit_rows(inner, outer)
-        return inner, outer, _accelerated(local, shift_parameters) if forward.local else local
+        move_c = partial(_move_concentrations, problem, context, local.now, outer.now)
+        move_s = partial(_move_components, problem, context, local.now, inner.now)
+        move_parameters = partial(_move_parameters, problem, parameter_steps, inner.now, outer.now)
+        inner, outer = _accelerated(inner, move_c), _accelerated(outer, move_s)
+        if not prior.fixes_scale:
+            inner, outer = _with_unit_rows(inner, outer)
+        return inner, outer, _accelerated(local, move_parameters) if per_spectrum else local
 
     one = jnp.ones(())
     blocks = (_Block(c, c, one), _Block(s, s, one), _Block(parameters, parameters, one))
-    (c, *_), (s, *_), (parameters, *_) = jax.lax.fori_loop(0, _STEPS, once, blocks)
-    return Refined(Factors(c, s), parameters)
+    (c, *_), (s, *_), (parameters, *_) = jax.lax.fori_loop(0, _STEPS_PER_SWEEP, step, blocks)
+    return RefinedFactors(Factors(c, s), parameters)
 
 
-def _unit_rows(inner: _Block, outer: _Block) -> tuple[_Block, _Block]:
+def _smooth_loss(problem: Problem, parameters: MixingParameters, c: Array, s: Array) -> Array:
+    """The loss as a function of the three blocks."""
+    return problem.loss(RefinedFactors(Factors(c, s), parameters))
+
+
+def _move_concentrations(
+    problem: Problem, context: ProximalContext, parameters: MixingParameters, s: Array, c: Array
+) -> Array:
+    """A proximal gradient step of C on its support."""
+    gradient = jax.grad(_smooth_loss, 2)(problem, parameters, c, s)
+    moved = c - context.step_sizes.concentrations * gradient
+    moved = Factors(jnp.where(problem.support, moved, 0.0), s)
+    projected = problem.prior.proximal_step(moved, context)
+    return jnp.where(problem.support, projected.concentrations, 0.0)
+
+
+def _move_components(
+    problem: Problem, context: ProximalContext, parameters: MixingParameters, c: Array, s: Array
+) -> Array:
+    """A proximal gradient step of S."""
+    gradient = jax.grad(_smooth_loss, 3)(problem, parameters, c, s)
+    moved = s - context.step_sizes.components * gradient
+    return problem.prior.proximal_step(Factors(c, moved), context).components
+
+
+def _move_parameters(
+    problem: Problem, step_sizes: Array, c: Array, s: Array, parameters: MixingParameters
+) -> MixingParameters:
+    """A projected gradient step of the parameters of single spectra."""
+    gradient = jax.grad(_smooth_loss, 1)(problem, parameters, c, s)
+    return problem.forward_model.project_parameters(parameters - step_sizes * gradient)
+
+
+def _capped_step_sizes(
+    problem: Problem, block: int, at: tuple, shape: Array, by_row: bool
+) -> Array:
+    """Step sizes of a block, not above those of linear mixing."""
+    own = _step_sizes(_curvature(problem, problem.model, block, at), shape, by_row)
+    of_linear = _step_sizes(_curvature(problem, problem.linear_model, block, at), shape, by_row)
+    return jnp.minimum(own, _MAX_STEP_RATIO * of_linear)
+
+
+def _curvature(
+    problem: Problem, model: Callable, block: int, at: tuple
+) -> Callable[[Array], Array]:
+    """(J'J + H) v of one block, as a function of v: J of the model, H of the penalties."""
+
+    def with_block(value: Array) -> tuple:
+        return (*at[:block], value, *at[block + 1 :])
+
+    def block_model(value: Array) -> Array:
+        parts = with_block(value)
+        return model(parts[0], Factors(*parts[1:]))
+
+    def block_penalty(value: Array) -> Array:
+        return problem.prior.penalty(Factors(*with_block(value)[1:]))
+
+    pullback, gradient = jax.vjp(block_model, at[block])[1], jax.grad(block_penalty)
+
+    def product(v: Array) -> Array:
+        pushed = jax.jvp(block_model, (at[block],), (v,))[1]
+        return pullback(pushed)[0] + jax.jvp(gradient, (at[block],), (v,))[1]
+
+    return product
+
+
+def _step_sizes(product: Callable[[Array], Array], start: Array, by_row: bool) -> Array:
+    """Reciprocal of the largest curvature, for all or for each row, by power iterations."""
+    axes = tuple(range(1 if by_row else 0, start.ndim))
+
+    def norm(v: Array) -> Array:
+        return jnp.sqrt(jnp.sum(v**2, axis=axes, keepdims=True))
+
+    def power(_: Array, v: Array) -> Array:
+        image = product(v / jnp.maximum(norm(v), 1e-30)) * (start != 0)
+        return jnp.where(jnp.isfinite(image), image, 0.0)
+
+    # Not a constant vector: that may be orthogonal to the direction of the largest curvature.
+    tilted = start * (1 + 0.3 * jnp.cos(jnp.arange(start.size).reshape(start.shape)))
+    largest = norm(jax.lax.fori_loop(0, _POWER_ITERATIONS, power, tilted))
+    return jnp.where(largest > 0, 1 / (_SAFETY_FACTOR * jnp.maximum(largest, 1e-30)), 0.0)
+
+
+def _accelerated(block: _Block, move: Callable[[Array], Array]) -> _Block:
+    """A step from beyond the present value; the momentum is reset where the step turns back."""
+    now, before, age = block
+    ahead = now + (age - 1) / (age + 2) * (now - before)
+    new = move(ahead)
+    turns_back = jnp.sum((ahead - new) * (new - now)) > 0
+    return _Block(new, now, jnp.where(turns_back, 1.0, age + 1))
+
+
+def _with_unit_rows(inner: _Block, outer: _Block) -> tuple[_Block, _Block]:
     """Components of unit length, their size in the concentrations, now and a step before."""
     sizes = jnp.linalg.norm(outer.now, axis=1)
     sizes = jnp.where(sizes > 0, sizes, 1.0)
@@ -253,28 +251,3 @@ def _unit_rows(inner: _Block, outer: _Block) -> tuple[_Block, _Block]:
         inner._replace(now=inner.now * sizes, before=inner.before * sizes),
         outer._replace(now=outer.now / sizes[:, None], before=outer.before / sizes[:, None]),
     )
-
-
-def _accelerated(block: _Block, step: Callable[[Array], Array]) -> _Block:
-    """A step from beyond the present value; the momentum starts anew where the step turns back."""
-    now, before, age = block
-    ahead = now + (age - 1) / (age + 2) * (now - before)
-    new = step(ahead)
-    turns = jnp.sum((ahead - new) * (new - now)) > 0
-    return _Block(new, now, jnp.where(turns, 1.0, age + 1))
-
-
-def _step_sizes(product: Callable[[Array], Array], start: Array, by_row: bool) -> Array:
-    """Reciprocal of the largest curvature, for all or for each row, by power iterations."""
-    axes = tuple(range(1 if by_row else 0, start.ndim))
-
-    def size(v: Array) -> Array:
-        return jnp.sqrt(jnp.sum(v**2, axis=axes, keepdims=True))
-
-    def power(_: Array, v: Array) -> Array:
-        new = product(v / jnp.maximum(size(v), 1e-30)) * (start != 0)
-        return jnp.where(jnp.isfinite(new), new, 0.0)
-
-    tilted = start * (1 + 0.3 * jnp.cos(jnp.arange(start.size).reshape(start.shape)))
-    largest = size(jax.lax.fori_loop(0, _POWER, power, tilted))
-    return jnp.where(largest > 0, 1 / (_SAFETY * jnp.maximum(largest, 1e-30)), 0.0)

@@ -15,14 +15,16 @@ from jaxtyping import Array, Float, Key
 from threadpoolctl import threadpool_limits
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.gmcr.algorithm import Opinions, Solution, Solver, State, converged, solver
-from jaxhsi.gmcr.component_pool import Options
+from jaxhsi.gmcr.algorithm import State, converged
 from jaxhsi.gmcr.gates import open_probability
-from jaxhsi.gmcr.initialisation import Survey, survey
-from jaxhsi.gmcr.mixing import Aggregate, Forward, linear
-from jaxhsi.gmcr.noise_model import residual_law
+from jaxhsi.gmcr.initialisation import RankEstimate, estimate_rank
+from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear
+from jaxhsi.gmcr.noise_model import residual_noise_level
 from jaxhsi.gmcr.nonlinear import PriorFactory, fit_nonlinear
+from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.restarts import default_num_restarts, restart_agreement, select_restart
+from jaxhsi.gmcr.solution import RestartVote, Solution
+from jaxhsi.gmcr.solver import Solver, solver
 from jaxhsi.gmcr.whitening import (
     WhitenedData,
     assume_white_noise,
@@ -72,9 +74,9 @@ Spectra = Float[np.ndarray | Array, "n c"]
 def fit_components(
     key: Key[Array, ""],
     spectra: Spectra,
-    options: Options = Options(),  # noqa: B008 -- frozen
+    options: SolverOptions = SolverOptions(),  # noqa: B008 -- frozen
     *,
-    mixing: Forward | Aggregate = linear,
+    mixing: ForwardModel | MixingFunction = linear,
     priors: Sequence[PriorFactory] = (),
     library: Float[np.ndarray | Array, "l m"] | None = None,
     num_components: int | None = None,
@@ -143,7 +145,7 @@ def fit_components(
 def _fit_linear(
     key: Array,
     ground: WhitenedData,
-    options: Options,
+    options: SolverOptions,
     library: Any,
     num_components: int | None,
     num_candidates: int | None,
@@ -159,7 +161,7 @@ def _fit_linear(
     # other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
         begun = replicate(mesh, _initial_state(run, ground, num_components, num_candidates))
-        restarts = restarts or default_num_restarts(len(ground.x_white), len(begun.logits))
+        restarts = restarts or default_num_restarts(len(ground.x_white), len(begun.gate_logits))
         first = _restore(jax.tree.map(jnp.copy, begun), ground, checkpoints, mesh)
         named = [partial(on_progress, _restart_stage(turn, restarts)) for turn in range(restarts)]
         found = [_run_phases(run, key, *first, options, logbook, checkpoints, mesh, named[0])]
@@ -171,7 +173,7 @@ def _fit_linear(
             )
         if not ground.noise_is_fixed:
             on_progress("comparison of restarts", 0)
-            found = [(run.corner(state, its.x_white), its) for state, its in found]
+            found = [(run.pure_pixel_restart(state, its.x_white), its) for state, its in found]
         best, counts, lengths = select_restart(run.describe, found)
         if num_components is not None and num_components in counts:
             best = int(np.argmin(np.where(counts == num_components, lengths, np.inf)))
@@ -182,10 +184,12 @@ def _fit_linear(
         if library is not None:
             on_progress("library", 0)
             known = to_white(jnp.asarray(library, jnp.float32), ground.whitener)
-            state = run.identify(state, ground.x_white, known)
+            state = run.identify_library(state, ground.x_white, known)
         others = found[:best] + found[best + 1 :]
         shared = restart_agreement(run.describe, (state, ground), others, options)
-        answer = _as_solution(run, state, ground, Opinions(counts, lengths - lengths[best], shared))
+        answer = _as_solution(
+            run, state, ground, RestartVote(counts, lengths - lengths[best], shared)
+        )
     number = len(answer.components)
     if num_components is not None and number < num_components:
         logging.getLogger(__name__).warning(
@@ -200,23 +204,29 @@ def _with_given_number(run: Solver, state: State, ground: WhitenedData, number: 
     Where the data hold far more components than are asked for, as images do, the weakest of them
     are not what is to be left out.
     """
-    count = int(state.pool.alive.sum())
+    count = int(state.pool.active.sum())
     if count == number:
         return state
     tried = [state] if count <= _MAX_COUNT_RATIO * number else []
     made = [
-        run.numbered(start, ground.x_white, number)
+        run.set_num_components(start, ground.x_white, number)
         for start in (
             *tried,
-            _purest_spectra_state(run, ground, _survey(ground.x_white), number, len(state.logits)),
+            _purest_spectra_state(
+                run, ground, _survey(ground.x_white), number, len(state.gate_logits)
+            ),
         )
     ]
 
     def length(each: State) -> float:
-        return float(run.describe(state._replace(pool=each.pool), ground.x_white).length)
+        return float(
+            run.describe(state._replace(pool=each.pool), ground.x_white).description_length
+        )
 
     best = min(made, key=length) if len(made) > 1 else made[0]
-    return state._replace(pool=best.pool, law=best.law, logits=best.logits)
+    return state._replace(
+        pool=best.pool, noise_level=best.noise_level, gate_logits=best.gate_logits
+    )
 
 
 def _restore(
@@ -226,28 +236,28 @@ def _restore(
     if checkpoints is None or checkpoints.latest_step() is None:
         return state, ground
     bare = checkpoints.restore(with_whitener(state, None))
-    ground = rewhiten(mesh, ground, jax.device_get(bare.noise))
+    ground = rewhiten(mesh, ground, jax.device_get(bare.noise_model))
     return with_whitener(bare, ground.whitener), ground
 
 
 @cache
-def _compiled_solver(options: Options) -> Solver:
+def _compiled_solver(options: SolverOptions) -> Solver:
     """The solver's functions under jit, kept for further calls."""
     made = solver(options)
     return Solver(
         jax.jit(made.init, static_argnums=3),
         jax.jit(made.step),
         jax.jit(made.epoch, donate_argnums=1),
-        jax.jit(made.settle),
-        jax.jit(made.corner),
-        jax.jit(made.numbered),
-        jax.jit(made.identify),
-        jax.jit(made.unmix),
+        jax.jit(made.end_phase),
+        jax.jit(made.pure_pixel_restart),
+        jax.jit(made.set_num_components),
+        jax.jit(made.identify_library),
+        jax.jit(made.predict),
         jax.jit(made.describe),
     )
 
 
-_survey = jax.jit(survey)
+_survey = jax.jit(estimate_rank)
 
 
 def _initial_state(
@@ -262,11 +272,11 @@ def _initial_state(
 
 
 def _purest_spectra_state(
-    run: Solver, ground: WhitenedData, found: Survey, tried: int, slots: int
+    run: Solver, ground: WhitenedData, found: RankEstimate, tried: int, slots: int
 ) -> State:
     """A pool of the purest spectra of the data."""
     begun = run.init(ground.x_white, found, tried, slots, ground.whitener)
-    return begun._replace(noise=jax.tree.map(jnp.array, ground.noise_model))
+    return begun._replace(noise_model=jax.tree.map(jnp.array, ground.noise_model))
 
 
 def _run_phases(
@@ -274,7 +284,7 @@ def _run_phases(
     key: Array,
     state: State,
     ground: WhitenedData,
-    options: Options,
+    options: SolverOptions,
     logbook: MetricsWriter | None,
     checkpoints: Checkpoints | None,
     mesh: Mesh,
@@ -283,19 +293,19 @@ def _run_phases(
     """Phases until one changes nothing, the noise that it leaves included."""
     on_progress(int(state.step))
     with nullcontext() if logbook is None else logbook.open(show_bar=False):
-        while not converged(state) and int(state.phase) < options.phases:
-            for _ in range(options.steps // options.refresh):
+        while not converged(state) and int(state.phase) < options.max_phases:
+            for _ in range(options.steps_per_phase // options.noise_refit_every):
                 number = int(state.step)
                 state, info = run.epoch(jax.random.fold_in(key, number), state, ground.x_white)
-                number += options.refresh
+                number += options.noise_refit_every
                 info = jax.device_get(info)
                 if logbook is not None:
                     logbook.write(number, info._asdict())
-                note = f"loss {info.loss:.4g}, {info.active} components"
+                note = f"loss {info.loss:.4g}, {info.num_active} components"
                 on_progress(number, None, note)
-            state = run.settle(state, ground.x_white)
+            state = run.end_phase(state, ground.x_white)
             if converged(state):
-                codes = np.asarray(run.unmix(state, ground.x_white), np.float64)
+                codes = np.asarray(run.predict(state, ground.x_white), np.float64)
                 state, ground = update_noise(mesh, ground, state, codes)
             if checkpoints is not None:
                 checkpoints.save(int(state.phase), with_whitener(state, None))
@@ -310,16 +320,18 @@ def _report_refinement(on_progress: OnProgress, turn: int, stage: str, *progress
     on_progress(f"round {turn + 1}: {stage}", *progress)
 
 
-def _as_solution(run: Solver, state: State, ground: WhitenedData, opinions: Opinions) -> Solution:
-    codes = np.asarray(run.unmix(state, ground.x_white))
-    pool, chance = jax.device_get((state.pool, open_probability(state.logits)))
-    components, law = pool.components, state.law
+def _as_solution(
+    run: Solver, state: State, ground: WhitenedData, opinions: RestartVote
+) -> Solution:
+    codes = np.asarray(run.predict(state, ground.x_white))
+    pool, chance = jax.device_get((state.pool, open_probability(state.gate_logits)))
+    components, law = pool.components, state.noise_level
     if ground.whitener is not None:
-        components, sizes = unit_rows(to_scaled(components, pool.frame))
+        components, sizes = unit_rows(to_scaled(components, pool.whitener))
         codes = codes * sizes
         data = jnp.asarray(ground.filled_scaled - ground.noise_model.offset, jnp.float32)
-        law = residual_law(data, jnp.asarray(codes), jnp.asarray(components))
-    kept = np.flatnonzero(pool.alive & (codes != 0).any(0))
+        law = residual_noise_level(data, jnp.asarray(codes), jnp.asarray(components))
+    kept = np.flatnonzero(pool.active & (codes != 0).any(0))
     kept = kept[np.argsort(-(codes[:, kept] ** 2).sum(0), kind="stable")]
     done = bool(converged(state))
     if not done:
@@ -336,7 +348,7 @@ def _as_solution(run: Solver, state: State, ground: WhitenedData, opinions: Opin
         pool.fixed[kept],
         done,
         ground.noise_model._replace(spike_mask=ground.spike_mask),
-        opinions=opinions._replace(agreement=opinions.agreement[kept]),
+        restart_vote=opinions._replace(agreement=opinions.agreement[kept]),
     )
 
 

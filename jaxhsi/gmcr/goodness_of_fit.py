@@ -8,9 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxhsi.gmcr.factor_refinement import Refined, off_tangent
-from jaxhsi.gmcr.mixing import Forward, linear
-from jaxhsi.gmcr.noise_model import NoiseLaw, degrees_of_freedom, noise_scale
+from jaxhsi.gmcr.factor_refinement import RefinedFactors, tangent_complement
+from jaxhsi.gmcr.mixing import ForwardModel, linear
+from jaxhsi.gmcr.noise_model import (
+    SignalDependentNoise,
+    noise_deviation,
+    residual_degrees_of_freedom,
+)
 
 ArrayLike = Array | np.ndarray
 NONLINEARITY_THRESHOLD = 6.0
@@ -42,8 +46,8 @@ class GoodnessOfFit(NamedTuple):
 def residual_statistics(
     x: Float[Array, "n c"],
     noise_deviation: Float[Array, "n #c"],
-    refined_fit: Refined,
-    forward: Forward,
+    refined_fit: RefinedFactors,
+    forward: ForwardModel,
 ) -> GoodnessOfFit:
     """Residuals against the noise, by spectrum and by band, and a test of the forward model.
 
@@ -56,11 +60,11 @@ def residual_statistics(
     Source: score test, Rao 1948; for non-linear mixing Altmann et al. 2013 (IEEE TIP 22, 1267).
     """
     (c, s), parameters = refined_fit
-    residual = (x - forward.spectra(parameters, c, s)) / noise_deviation
+    residual = (x - forward.mix(parameters, c, s)) / noise_deviation
     bands = x.shape[1]
     deviation = jnp.mean(jnp.broadcast_to(noise_deviation, x.shape), axis=1)
     # Only ratios of deviations matter; near 1 they keep the sums in float32's range.
-    free = degrees_of_freedom(c, deviation / jnp.min(deviation), bands)
+    free = residual_degrees_of_freedom(c, deviation / jnp.min(deviation), bands)
     squares = residual**2
     total = jnp.sum(squares) / jnp.sum(free)
     return GoodnessOfFit(
@@ -75,7 +79,7 @@ def spectrum_reduced_chi2(
     x: Float[Array, "n c"],
     concentrations: Float[Array, "n k"],
     components: Float[Array, "k c"],
-    noise_law: NoiseLaw,
+    noise_law: SignalDependentNoise,
 ) -> Float[Array, " n"]:
     """Squared residual over what the noise law expects, per degree of freedom, of new spectra.
 
@@ -88,19 +92,19 @@ def spectrum_reduced_chi2(
         components: S, likewise.
         noise_law: of the noise there.
     """
-    scale = noise_scale(noise_law, jnp.maximum(jnp.mean(x**2, axis=1), _MIN_MEAN_SQUARE))
+    scale = noise_deviation(noise_law, jnp.maximum(jnp.mean(x**2, axis=1), _MIN_MEAN_SQUARE))
     free = jnp.maximum(x.shape[1] - jnp.sum(concentrations != 0, axis=1), 1)
     return jnp.sum((x - linear(concentrations, components)) ** 2, axis=1) / scale**2 / free
 
 
 def _nonlinearity_score(
-    residual: Float[Array, "n c"], noise: Float[Array, "n #c"], found: Refined
+    residual: Float[Array, "n c"], noise: Float[Array, "n #c"], found: RefinedFactors
 ) -> Float[Array, ""]:
     c, s = found.factors
     mixed = linear(c, s)
     directions = jnp.stack([mixed**2, mixed**3, linear(c**2, s**2)])
     scaled = directions / jnp.max(jnp.abs(directions), axis=(1, 2), keepdims=True) / noise
-    outside = off_tangent(found.factors, noise)
+    outside = tangent_complement(found.factors, noise)
     slopes = jax.vmap(outside)(scaled).reshape(3, -1)
     basis = jnp.linalg.qr(slopes.T)[0]
     return jnp.sum((basis.T @ outside(residual).ravel()) ** 2) / 3

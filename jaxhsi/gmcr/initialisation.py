@@ -1,4 +1,4 @@
-"""Where the solver starts: the noise, the number of spectra worth trying, and these spectra."""
+"""Initial estimates of the solver: noise level, rank, and the purest spectra of a table."""
 
 from typing import NamedTuple
 
@@ -6,79 +6,133 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxhsi.gmcr.noise_model import NoiseLaw, edge_rank, fit_law, noise_scale
+from jaxhsi.gmcr.noise_model import (
+    SignalDependentNoise,
+    fit_noise_level,
+    noise_deviation,
+    noise_edge_rank,
+)
 
-_ROUNDS = 8
-_STILL = 0.1  # change of the exponent that is none
+_MAX_ITERATIONS = 8
+"""Decompositions at most. Each costs an SVD of the table; three are usually enough."""
+_EXPONENT_TOLERANCE = 0.1
+"""Change of the noise exponent below which the iteration stops. Set by hand: 0.1 changes relative
+weights of spectra that differ tenfold in power by 12 %."""
+_MAX_LEVERAGE = 0.8
+"""Spectra of higher leverage determine a singular vector themselves: they are left out."""
+_MIN_RESIDUAL_SHARE = 0.05
+"""Least value of 1 - leverage; guards a division."""
+_NEGLIGIBLE_WEIGHT = 1e-6
+"""Weight of spectra of high leverage: above zero, so that there is always an estimate."""
+
+_Svd = tuple[Float[Array, "n q"], Float[Array, " q"], Float[Array, "q c"]]
 
 
-class Survey(NamedTuple):
-    """What the singular values of a table of spectra say.
+class RankEstimate(NamedTuple):
+    """Noise level and rank of a table of spectra, from its singular values.
 
     Attributes:
-        law: first estimate of the noise.
-        rank: directions that stand above it.
-        basis: right singular vectors, falling.
+        noise_level: first estimate of the noise variance.
+        rank: number of singular values above those of white noise.
+        singular_vectors: right singular vectors, by falling singular value.
     """
 
-    law: NoiseLaw
+    noise_level: SignalDependentNoise
     rank: Int[Array, ""]
-    basis: Float[Array, "q c"]
+    singular_vectors: Float[Array, "q c"]
 
 
-def survey(x: Float[Array, "n c"]) -> Survey:
-    """Noise law and rank of a table of spectra.
+class _Iteration(NamedTuple):
+    """State of the iteration of `estimate_rank`."""
 
-    Spectra are scaled to unit mean square first, as if noise grew with the signal; the residual
-    beyond the rank then tells how it really grows, and the scaling by that law gives rank and
-    residual anew, until the law stays: noise that does not grow with the signal looks like many
-    components in spectra that were scaled up.
+    number: Int[Array, ""]
+    exponent: Float[Array, ""]
+    change: Float[Array, ""]
+    svd: _Svd
+
+
+def estimate_rank(x: Float[Array, "n c"]) -> RankEstimate:
+    """Noise level and rank of a table of spectra.
+
+    Spectra are scaled to unit mean square first, as if noise grew with the signal. The residual
+    beyond the rank then shows how the noise really grows, and scaling by that law gives rank and
+    residual anew, until the exponent of the law stays. Without this, noise that does not grow with
+    the signal looks like many components in the weak spectra that were scaled up.
+
+    Args:
+        x: spectra, none of them zero.
+
+    Returns:
+        The estimate.
     """
-    rows, bands = x.shape
     mean_square = jnp.mean(x**2, axis=1)
 
-    def decompose(exponent: Array) -> tuple[Array, Array, Array]:
-        scale = noise_scale(NoiseLaw(jnp.zeros(()), exponent), mean_square)
-        return jnp.linalg.svd(x / scale[:, None], full_matrices=False)
+    def refine(state: _Iteration) -> _Iteration:
+        exponent = _residual_exponent(mean_square, state.exponent, state.svd)
+        change = jnp.abs(exponent - state.exponent)
+        return _Iteration(state.number + 1, exponent, change, _scaled_svd(x, mean_square, exponent))
 
-    def refit(exponent: Array, svd: tuple[Array, Array, Array]) -> Array:
-        left, singular, right = svd
-        rank, _ = edge_rank(singular, rows, bands)
-        signal = jnp.arange(len(singular)) < rank
-        leverage = jnp.sum(left**2 * signal, axis=1)
-        freedom = (bands - rank) * jnp.maximum(1 - leverage, 0.05)
-        square = jnp.sum(((left * (singular * ~signal)) @ right) ** 2, axis=1)
-        variance = mean_square**exponent * square / freedom
-        trusted = jnp.where(leverage < 0.8, freedom, 1e-6)
-        return fit_law(mean_square, variance, trusted).exponent
-
-    def again(held: tuple) -> tuple:
-        number, exponent, _, svd = held
-        fitted = refit(exponent, svd)
-        return number + 1, fitted, jnp.abs(fitted - exponent), decompose(fitted)
-
-    def moves(held: tuple) -> Array:
-        return (held[0] < _ROUNDS) & (held[2] > _STILL)
+    def is_unfinished(state: _Iteration) -> Array:
+        return (state.number < _MAX_ITERATIONS) & (state.change > _EXPONENT_TOLERANCE)
 
     unit = jnp.ones(())
-    held = jnp.zeros((), jnp.int32), unit, jnp.full((), jnp.inf), decompose(unit)
-    _, exponent, _, (_, singular, right) = jax.lax.while_loop(moves, again, held)
-    rank, deviation = edge_rank(singular, rows, bands)
-    return Survey(NoiseLaw(2 * jnp.log(deviation), exponent), rank, right)
+    zero, infinite = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf)
+    initial = _Iteration(zero, unit, infinite, _scaled_svd(x, mean_square, unit))
+    final = jax.lax.while_loop(is_unfinished, refine, initial)
+    _, singular_values, right = final.svd
+    rank, deviation = noise_edge_rank(singular_values, *x.shape)
+    noise_level = SignalDependentNoise(2 * jnp.log(deviation), final.exponent)
+    return RankEstimate(noise_level, rank, right)
 
 
-def successive_projection(x: Float[Array, "n c"], count: int) -> Int[Array, " count"]:
-    """Rows of x that span the most: each is the longest after those before it are projected out.
+def _scaled_svd(x: Float[Array, "n c"], mean_square: Array, exponent: Array) -> _Svd:
+    """SVD of spectra divided by the noise deviation of a law of this exponent and level 1."""
+    scale = noise_deviation(SignalDependentNoise(jnp.zeros(()), exponent), mean_square)
+    return jnp.linalg.svd(x / scale[:, None], full_matrices=False)
 
-    Rows are brought to unit length first. Source: the successive projection algorithm, Araujo et
-    al. 2001; for non-negative factorisation Gillis and Vavasis 2014.
+
+def _residual_exponent(
+    mean_square: Float[Array, " n"], exponent: Float[Array, ""], svd: _Svd
+) -> Float[Array, ""]:
+    """Exponent of the noise law that fits what the directions above the noise leave over."""
+    left, singular_values, right = svd
+    num_rows, num_bands = len(left), right.shape[1]
+    rank, _ = noise_edge_rank(singular_values, num_rows, num_bands)
+    is_signal = jnp.arange(len(singular_values)) < rank
+    leverage = jnp.sum(left**2 * is_signal, axis=1)
+    freedom = (num_bands - rank) * jnp.maximum(1 - leverage, _MIN_RESIDUAL_SHARE)
+    residual = (left * (singular_values * ~is_signal)) @ right
+    variance = mean_square**exponent * jnp.sum(residual**2, axis=1) / freedom
+    weight = jnp.where(leverage < _MAX_LEVERAGE, freedom, _NEGLIGIBLE_WEIGHT)
+    return fit_noise_level(mean_square, variance, weight).exponent
+
+
+def successive_projection(x: Float[Array, "n c"], num_rows: int) -> Int[Array, " r"]:
+    """Indices of the purest rows of x: each is the longest after projecting out those before it.
+
+    Rows are brought to unit length first.
+
+    Args:
+        x: spectra.
+        num_rows: number r of rows to choose.
+
+    Returns:
+        Their indices, the purest first.
+
+    Source: the successive projection algorithm, Araujo et al. 2001 (Chemom. Intell. Lab. Syst. 57,
+    65); for non-negative factorisation Gillis and Vavasis 2014 (IEEE TPAMI 36, 698).
+
+    >>> import jax.numpy as jnp
+    >>> successive_projection(jnp.array([[2.0, 0.0], [1.0, 1.0], [0.0, 3.0]]), 2).tolist()
+    [0, 2]
     """
-    unit = x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    unit_rows = x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return jax.lax.scan(_project_longest, unit_rows, None, length=num_rows)[1]
 
-    def pick(left: Array, _: None) -> tuple[Array, Array]:
-        lengths = jnp.sum(left**2, axis=1)
-        best = jnp.argmax(lengths)
-        direction = left[best] / jnp.maximum(jnp.sqrt(lengths[best]), 1e-12)
-        return left - jnp.outer(left @ direction, direction), best
 
-    return jax.lax.scan(pick, unit, None, length=count)[1]
+def _project_longest(residual: Float[Array, "n c"], _: None) -> tuple[Array, Array]:
+    """The rows with the direction of the longest one projected out, and the index of that one."""
+    square_norms = jnp.sum(residual**2, axis=1)
+    best = jnp.argmax(square_norms)
+    direction = residual[best] / jnp.maximum(jnp.sqrt(square_norms[best]), 1e-12)
+    return residual - jnp.outer(residual @ direction, direction), best

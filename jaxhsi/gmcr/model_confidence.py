@@ -10,8 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxhsi.gmcr.component_pool import Candidates, Options, coefficient_cost, encode, free_price
-from jaxhsi.gmcr.model_selection import Fit, refit
+from jaxhsi.gmcr.component_pool import (
+    ComponentPool,
+    coefficient_penalty,
+    encode,
+    free_component_penalty,
+)
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.pool_fit import PoolFit, refit_pool
 
 UNCERTAIN_GAIN_FACTOR = 2.0
 """Times its price: what a component may save and yet be none, where noise is not quite as taken."""
@@ -53,8 +59,8 @@ def bi_cross_validation_error(
     training_spectra: Float[Array, "m c"],
     test_spectra: Float[Array, "n c"],
     coded_bands: Bool[Array, " c"],
-    pool: Candidates,
-    options: Options,
+    pool: ComponentPool,
+    options: SolverOptions,
 ) -> Float[Array, " n"]:
     """Mean squared error, for each hidden spectrum, of the bands that were not seen.
 
@@ -71,17 +77,17 @@ def bi_cross_validation_error(
 
     Source: Owen and Perry 2009 (Ann. Appl. Stat. 3, 564).
     """
-    fitted = refit(training_spectra, pool, options).pool
+    fitted = refit_pool(training_spectra, pool, options).pool
     part = fitted.components * coded_bands
     size = jnp.maximum(jnp.linalg.norm(part, axis=1), 1e-6)
     shown = fitted._replace(components=part / size[:, None])
-    codes = encode(test_spectra * coded_bands, shown, options, coefficient_cost(fitted)) / size
+    codes = encode(test_spectra * coded_bands, shown, options, coefficient_penalty(fitted)) / size
     left = jnp.where(coded_bands, 0.0, test_spectra - codes @ fitted.components)
     return jnp.sum(left**2, axis=1) / jnp.sum(~coded_bands)
 
 
 def plausible_interval(
-    curve: CountCurve, num_components: int, num_bands: int, options: Options
+    curve: CountCurve, num_components: int, num_bands: int, options: SolverOptions
 ) -> CountInterval:
     """Numbers next to the answer that describe the data nearly as well.
 
@@ -89,7 +95,7 @@ def plausible_interval(
     own, or where held-out entries are no worse without it; one more, where the next would gain more
     than `CHANCE_GAIN_FACTOR` times its price, which noise seldom does.
     """
-    price = float(free_price(jnp.ones(()), num_bands))
+    price = float(free_component_penalty(jnp.ones(()), num_bands))
     at = {int(number): i for i, number in enumerate(curve.component_counts)}
     low = high = num_components
     while low - 1 in at:
@@ -100,13 +106,13 @@ def plausible_interval(
         low -= 1
     while high + 1 in at:
         longer = curve.description_lengths[at[high + 1]] - curve.description_lengths[at[high]]
-        if longer > (options.margin - CHANCE_GAIN_FACTOR) * price:
+        if longer > (options.evidence_factor - CHANCE_GAIN_FACTOR) * price:
             break
         high += 1
     return CountInterval(low, high)
 
 
-def component_confidence(fitted: Fit, agreement: Float[Array, " p"]) -> Float[Array, " p"]:
+def component_confidence(fitted: PoolFit, agreement: Float[Array, " p"]) -> Float[Array, " p"]:
     """How sure each component is, 0 to 1: what restarts say, times what its evidence does.
 
     Evidence is the logarithm of what it gains over what noise would; of it a logistic curve is
@@ -114,4 +120,4 @@ def component_confidence(fitted: Fit, agreement: Float[Array, " p"]) -> Float[Ar
     components that `benchmarks/gmcr/confidence.py` finds in 120 tables under fifteen kinds of noise
     and mixing, of which two are false, of evidence 0.39 and 0.98: true to their sum, and no more.
     """
-    return agreement / (1 + jnp.exp(-_LOGISTIC_SLOPE * (fitted.worth - _LOGISTIC_MIDPOINT)))
+    return agreement / (1 + jnp.exp(-_LOGISTIC_SLOPE * (fitted.log_evidence - _LOGISTIC_MIDPOINT)))

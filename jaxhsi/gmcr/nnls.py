@@ -1,71 +1,111 @@
-"""Concentrations of single spectra brought to their least squares by projected gradient steps."""
+"""Non-negative least squares on a given support, by accelerated projected gradient steps."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 _TINY = 1e-20
+"""Guards the division by the Lipschitz constant of an empty support."""
+_EIGENVALUE_MARGIN = 1e-5
+"""Relative error of the largest eigenvalue in float32, which must not be underestimated."""
 
 
-def projected_steps(
-    start: Float[Array, "n k"],
-    matched: Float[Array, "n k"],
+class _Momentum(NamedTuple):
+    """State of the accelerated steps.
+
+    Attributes:
+        codes: c.
+        image: c G.
+        ahead: y, the point from which the next step is taken.
+        ahead_image: y G.
+        age: t of the momentum.
+    """
+
+    codes: Float[Array, "n k"]
+    image: Float[Array, "n k"]
+    ahead: Float[Array, "n k"]
+    ahead_image: Float[Array, "n k"]
+    age: Float[Array, "n 1"]
+
+
+def nonnegative_least_squares(
+    initial: Float[Array, "n k"],
+    correlations: Float[Array, "n k"],
     gram: Float[Array, "k k"],
     support: Float[Array, "n k"],
-    steps: int,
+    num_steps: int,
     *,
     non_negative: bool = True,
 ) -> Float[Array, "n k"]:
-    """So many accelerated steps towards min_c ||x - c S||^2 over c >= 0 on a support.
+    """Accelerated steps towards min_c ||x - c S||^2 over c >= 0 on a support.
 
     With G = S S', b = x S' and f(c) = c G c' / 2 - b c', every row by itself: the gradient at a
-    point y that momentum t carries beyond c,
+    point y that the momentum carries beyond c,
 
         z = max(y - (y G - b) / L, 0) on the support,    L >= largest eigenvalue of G on it,
 
-    and c = z if f(z) <= f(c); else c stays and the momentum begins anew, so that the next step is
-    a plain one, which cannot rise. No spectrum's residual is thus larger than where it began. L is
-    the least of two bounds, the largest eigenvalue of G and the largest sum of a row of |G| on
-    the support. A step is one product (n, k) x (k, k): spectra are not needed, nor are their
-    bands. For spectra in a frame where noise is white, S and x are those in the frame.
+    and c = z if f(z) <= f(c); else c stays and the momentum is reset, so that the next step is a
+    plain one, which cannot raise f. No spectrum's residual is thus larger than at the beginning. L
+    is the smaller of two bounds, the largest eigenvalue of G and the largest row sum of |G| on the
+    support. A step is one product (n, k) x (k, k): it needs neither the spectra nor their bands.
+    For whitened spectra, S and x are the whitened ones.
 
     Args:
-        start: concentrations to begin with; negative ones and those off the support become 0.
-        matched: b.
+        initial: concentrations to begin with; negative ones and those off the support become 0.
+        correlations: b, of each spectrum with each component.
         gram: G.
         support: 1 where a component may take part, 0 elsewhere.
-        steps: how many; 0 gives `start` on the support.
-        non_negative: concentrations are not negative; else they are only kept on the support.
+        num_steps: number of steps; 0 gives `initial` on the support.
+        non_negative: concentrations are not negative; otherwise they are only kept on the support.
+
+    Returns:
+        Concentrations.
 
     Source: Beck and Teboulle 2009 (SIAM J. Imaging Sciences 2, 183), FISTA; restarts by function
     values as in O'Donoghue and Candes 2015 (Foundations of Computational Mathematics 15, 715).
+
+    >>> import jax.numpy as jnp
+    >>> b = jnp.array([[2.0, -1.0]])
+    >>> nonnegative_least_squares(jnp.zeros((1, 2)), b, jnp.eye(2), jnp.ones((1, 2)), 5).tolist()
+    [[2.0, 0.0]]
     """
-    length = 1 / _lipschitz(gram, support)
+    step_size = 1 / _lipschitz_bound(gram, support)
 
     def project(c: Array) -> Array:
         return (jnp.maximum(c, 0.0) if non_negative else c) * support
 
-    def step(held: tuple, _: None) -> tuple[tuple, None]:
-        c, image, ahead, ahead_image, t = held
-        z = project(ahead - length * (ahead_image - matched))
+    def step(state: _Momentum, _: None) -> tuple[_Momentum, None]:
+        z = project(state.ahead - step_size * (state.ahead_image - correlations))
         z_image = jnp.matmul(z, gram, precision="highest")
-        # f(z) - f(c) from the difference itself: that of two values would drown in rounding.
-        rise = jnp.sum((z - c) * (0.5 * (z_image + image) - matched), axis=1, keepdims=True)
-        falls = rise <= 0
-        later = (1 + jnp.sqrt(1 + 4 * t**2)) / 2
-        carry = jnp.where(falls, (t - 1) / later, 0.0)
-        kept, kept_image = jnp.where(falls, z, c), jnp.where(falls, z_image, image)
-        ahead, ahead_image = kept + carry * (kept - c), kept_image + carry * (kept_image - image)
-        return (kept, kept_image, ahead, ahead_image, jnp.where(falls, later, 1.0)), None
+        return _accept_or_reset(state, z, z_image, correlations), None
 
-    c = project(start)
+    c = project(initial)
     image = jnp.matmul(c, gram, precision="highest")
-    held = (c, image, c, image, jnp.ones((len(c), 1), c.dtype))
-    return jax.lax.scan(step, held, length=steps)[0][0]
+    first = _Momentum(c, image, c, image, jnp.ones((len(c), 1), c.dtype))
+    return jax.lax.scan(step, first, length=num_steps)[0].codes
 
 
-def _lipschitz(gram: Float[Array, "k k"], support: Float[Array, "n k"]) -> Float[Array, "n 1"]:
+def _accept_or_reset(state: _Momentum, z: Array, z_image: Array, correlations: Array) -> _Momentum:
+    """Rows of z where f falls, with their momentum; the rows before, without, elsewhere."""
+    c, image, _, _, age = state
+    # f(z) - f(c) from the difference itself: that of two values would be lost in rounding.
+    mean_gradient = 0.5 * (z_image + image) - correlations
+    rise = jnp.sum((z - c) * mean_gradient, axis=1, keepdims=True)
+    falls = rise <= 0
+    next_age = (1 + jnp.sqrt(1 + 4 * age**2)) / 2
+    momentum = jnp.where(falls, (age - 1) / next_age, 0.0)
+    new, new_image = jnp.where(falls, z, c), jnp.where(falls, z_image, image)
+    ahead, ahead_image = new + momentum * (new - c), new_image + momentum * (new_image - image)
+    return _Momentum(new, new_image, ahead, ahead_image, jnp.where(falls, next_age, 1.0))
+
+
+def _lipschitz_bound(
+    gram: Float[Array, "k k"], support: Float[Array, "n k"]
+) -> Float[Array, "n 1"]:
     """A bound of the largest eigenvalue of G on each support."""
-    rows = support * (support @ jnp.abs(gram))
-    largest = jnp.linalg.eigvalsh(gram)[-1] * (1 + 1e-5)  # which float32 may miss by a little
-    return jnp.maximum(jnp.minimum(jnp.max(rows, axis=1, keepdims=True), largest), _TINY)
+    row_sums = support * (support @ jnp.abs(gram))
+    largest_eigenvalue = jnp.linalg.eigvalsh(gram)[-1] * (1 + _EIGENVALUE_MARGIN)
+    largest_sum = jnp.max(row_sums, axis=1, keepdims=True)
+    return jnp.maximum(jnp.minimum(largest_sum, largest_eigenvalue), _TINY)

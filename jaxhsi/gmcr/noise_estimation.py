@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.linalg import toeplitz
 
-from jaxhsi.gmcr.component_pool import free_price
-from jaxhsi.gmcr.initialisation import survey
+from jaxhsi.gmcr.component_pool import free_component_penalty
+from jaxhsi.gmcr.initialisation import estimate_rank
 from jaxhsi.gmcr.noise_covariance import (
     NoiseModel,
     NoiseWhitener,
@@ -27,7 +27,7 @@ from jaxhsi.gmcr.noise_covariance import (
     noise_whitener,
     white_noise,
 )
-from jaxhsi.gmcr.noise_model import noise_scale
+from jaxhsi.gmcr.noise_model import noise_deviation
 
 _MAX_PASSES, _MAX_SPIKE_ROUNDS = 12, 6
 _CHANGE_TOLERANCE = 0.02  # relative change of what was found that is none
@@ -58,7 +58,7 @@ _LEAKAGE_TOLERANCE = (
 _LEAKAGE_BIAS = 0.5  # share of the curves' leak that may be the same in all spectra
 _OFFSET_STANDARD_ERRORS = 5.0  # standard errors of an offset's polynomials
 
-_survey = jax.jit(survey)
+_survey = jax.jit(estimate_rank)
 
 
 class MixingResidual(NamedTuple):
@@ -214,9 +214,9 @@ def _singular_vector_residual(x: np.ndarray, noise: NoiseModel) -> MixingResidua
     seen = seen - (seen @ smooth.T) @ smooth
     found = _survey(jnp.asarray(seen, jnp.float32))
     mean_square = jnp.asarray(np.mean(seen**2, axis=1), jnp.float32)
-    scale = np.asarray(noise_scale(found.law, mean_square), np.float64)
+    scale = np.asarray(noise_deviation(found.noise_level, mean_square), np.float64)
     rank = min(int(found.rank), rows // 2, 3 * bands // 4)
-    seen, right = seen / scale[:, None], np.asarray(found.basis[:rank], np.float64)
+    seen, right = seen / scale[:, None], np.asarray(found.singular_vectors[:rank], np.float64)
     scores = seen @ right.T
     kept = ~_is_narrow(scores, right)
     right = right[kept]
@@ -360,4 +360,4 @@ def _summaries_agree(a: np.ndarray, b: np.ndarray) -> bool:
 
 def _min_chi2_gain(x: np.ndarray) -> float:
     """Squared residual, in noise units, that a departure from white noise must explain."""
-    return _MIN_GAIN_SHARE * float(free_price(jnp.float32(len(x)), x.shape[1]))
+    return _MIN_GAIN_SHARE * float(free_component_penalty(jnp.float32(len(x)), x.shape[1]))

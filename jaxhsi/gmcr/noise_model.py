@@ -1,4 +1,4 @@
-"""How strong the noise of a spectrum is, told from the spectra alone."""
+"""Noise variance of a spectrum as a power law of its mean square, and its estimates."""
 
 from typing import NamedTuple
 
@@ -8,115 +8,190 @@ from jaxtyping import Array, Float, Int
 
 from jaxhsi.linear_algebra import solve
 
-_MARGIN = 1.01
-_LEAST = 1e-4
-_ROUNDS = 50
+_EDGE_FACTOR = 1.01
+"""Factor on the largest singular value of white noise. The edge is reached in the mean; its
+fluctuation, of relative size (min(n, c))^(-2/3), is covered by 1 %. Set by hand."""
+_MIN_RELATIVE_DEVIATION = 1e-4
+"""Least noise deviation relative to the root mean square of a spectrum, 80 dB: rounding errors of
+sums in float32 look like noise of that size."""
+_MAX_RANK_ITERATIONS = 50
+"""Iterations of the rank; each finds at least one further direction or the last is repeated."""
+_MAX_EXPONENT = 2.0
+"""Largest exponent of the power law: beyond it the signal-to-noise ratio would fall with signal."""
+_MIN_LOG_SPREAD = 1e-4
+"""Least variance of the log mean squares from which on an exponent is estimated, a spread of 1 %."""
+_MIN_LEVERAGE_SHARE = 0.2
+"""Spectra with less than this share of their bands as degrees of freedom determine a component
+themselves; they get next to no weight. Set by hand."""
+_NEGLIGIBLE_WEIGHT = 1e-6
+"""Weight of such spectra: above zero, so that a table of only such spectra has an estimate."""
 
 
-class NoiseLaw(NamedTuple):
-    """Noise variance of a spectrum as a power of its mean square m: exp(level) m^exponent.
+class SignalDependentNoise(NamedTuple):
+    """Noise variance of a spectrum as a power of its mean square m: exp(log_variance) m^exponent.
 
-    An exponent of 0 is additive noise of one deviation for all spectra, of 1 a fixed
+    An exponent of 0 is additive noise of one deviation for all spectra, an exponent of 1 a fixed
     signal-to-noise ratio.
 
     Attributes:
-        level: logarithm of the variance where m = 1.
+        log_variance: logarithm of the variance where m = 1.
         exponent: in 0..2.
     """
 
-    level: Float[Array, ""]
+    log_variance: Float[Array, ""]
     exponent: Float[Array, ""]
 
 
-def noise_scale(law: NoiseLaw, mean_square: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Noise deviation of spectra of these mean squares (> 0), in the units of the spectra.
+def noise_deviation(
+    noise_level: SignalDependentNoise, mean_square: Float[Array, " n"]
+) -> Float[Array, " n"]:
+    """Noise deviation of spectra of these mean squares, in the units of the spectra.
 
-    Not below 1e-4 of their root mean square, 80 dB: of spectra without noise, sums in float32
-    leave some.
+    It is at least 1e-4 of the root mean square (80 dB).
+
+    Args:
+        noise_level: power law of the variance.
+        mean_square: of each spectrum, above 0.
+
+    Returns:
+        Standard deviation of each spectrum's noise.
+
+    >>> import jax.numpy as jnp
+    >>> additive = SignalDependentNoise(jnp.log(4.0), jnp.array(0.0))
+    >>> noise_deviation(additive, jnp.array([1.0, 100.0])).tolist()
+    [2.0, 2.0]
     """
-    deviation = jnp.exp(0.5 * (law.level + law.exponent * jnp.log(mean_square)))
-    return jnp.maximum(deviation, _LEAST * jnp.sqrt(mean_square))
+    log_variance = noise_level.log_variance + noise_level.exponent * jnp.log(mean_square)
+    deviation = jnp.exp(0.5 * log_variance)
+    return jnp.maximum(deviation, _MIN_RELATIVE_DEVIATION * jnp.sqrt(mean_square))
 
 
-def fit_law(
+def spectrum_deviations(
+    x: Float[Array, "n c"], noise_level: SignalDependentNoise
+) -> Float[Array, "n 1"]:
+    """Noise deviation of each spectrum, as a column."""
+    return noise_deviation(noise_level, jnp.mean(x**2, axis=1))[:, None]
+
+
+def divide_by_noise(
+    x: Float[Array, "n c"], noise_level: SignalDependentNoise
+) -> Float[Array, "n c"]:
+    """Spectra in noise units."""
+    return x / spectrum_deviations(x, noise_level)
+
+
+def fit_noise_level(
     mean_square: Float[Array, " n"], variance: Float[Array, " n"], weight: Float[Array, " n"]
-) -> NoiseLaw:
-    """The law that fits noise variances measured per spectrum, by weighted least squares of logs.
+) -> SignalDependentNoise:
+    """Power law of noise variances measured per spectrum, by weighted least squares of logarithms.
 
     Where all spectra are equally strong the exponent is 0.
+
+    Args:
+        mean_square: of each spectrum, above 0.
+        variance: noise variance measured on each spectrum.
+        weight: of each spectrum, e.g. its degrees of freedom.
+
+    Returns:
+        The law; the level preserves the weighted mean of variance m^-exponent.
+
+    >>> import jax.numpy as jnp
+    >>> m = jnp.array([1.0, 4.0])
+    >>> float(fit_noise_level(m, 0.01 * m, jnp.ones(2)).exponent.round(3))
+    1.0
     """
     total = jnp.maximum(jnp.sum(weight), 1e-12)
     x, y = jnp.log(mean_square), jnp.log(jnp.maximum(variance, 1e-30))
     x_mean, y_mean = jnp.sum(weight * x) / total, jnp.sum(weight * y) / total
     spread = jnp.sum(weight * (x - x_mean) ** 2) / total
     slope = jnp.sum(weight * (x - x_mean) * (y - y_mean)) / total / jnp.maximum(spread, 1e-9)
-    slope = jnp.where(spread > 1e-4, jnp.clip(slope, 0.0, 2.0), 0.0)
-    level = jnp.log(jnp.sum(weight * variance * jnp.exp(-slope * x)) / total)
-    return NoiseLaw(level, slope)
+    slope = jnp.where(spread > _MIN_LOG_SPREAD, jnp.clip(slope, 0.0, _MAX_EXPONENT), 0.0)
+    log_variance = jnp.log(jnp.sum(weight * variance * jnp.exp(-slope * x)) / total)
+    return SignalDependentNoise(log_variance, slope)
 
 
-def edge_rank(
-    singular: Float[Array, " q"], rows: int, columns: int
+def noise_edge_rank(
+    singular_values: Float[Array, " q"], num_rows: int, num_columns: int
 ) -> tuple[Int[Array, ""], Float[Array, ""]]:
-    """How many singular values stand above those of white noise, and the noise's deviation.
+    """Number of singular values above those of white noise, and the noise's deviation.
 
     The largest singular value of (n, c) white noise of deviation sigma is close to
-    sigma (sqrt(n) + sqrt(c)); what lies below is noise and gives sigma anew, until nothing
-    changes. Sigma is not taken to be less than 1e-4 of the data's root mean square, as in
-    `noise_scale`. Source: the edge of the Marchenko-Pastur law.
+    sigma (sqrt(n) + sqrt(c)). What lies below is noise and gives sigma anew, until nothing changes.
+    Sigma is at least 1e-4 of the data's root mean square, as in `noise_deviation`.
 
     Args:
-        singular: of the data, falling.
-        rows: n.
-        columns: c.
+        singular_values: of the data, falling.
+        num_rows: n.
+        num_columns: c.
+
+    Returns:
+        The rank, and sigma.
+
+    Source: the edge of the Marchenko-Pastur law.
+
+    >>> import jax.numpy as jnp
+    >>> rank, _ = noise_edge_rank(jnp.array([100.0] + [1.0] * 9), 10, 10)
+    >>> int(rank)
+    1
     """
-    place = jnp.arange(len(singular))
-    least = _LEAST * jnp.sqrt(jnp.sum(singular**2) / (rows * columns))
+    place = jnp.arange(len(singular_values))
+    root_mean_square = jnp.sqrt(jnp.sum(singular_values**2) / (num_rows * num_columns))
+    least_deviation = _MIN_RELATIVE_DEVIATION * root_mean_square
 
     def deviation(rank: Array) -> Array:
-        tail = jnp.sum(jnp.where(place >= rank, singular, 0.0) ** 2)
-        return jnp.maximum(jnp.sqrt(tail / ((rows - rank) * (columns - rank))), least)
+        tail = jnp.sum(jnp.where(place >= rank, singular_values, 0.0) ** 2)
+        mean_square = tail / ((num_rows - rank) * (num_columns - rank))
+        return jnp.maximum(jnp.sqrt(mean_square), least_deviation)
 
     def enlarge(_: Array, rank: Array) -> Array:
-        edge = _MARGIN * deviation(rank) * (rows**0.5 + columns**0.5)
-        found = jnp.sum(singular > edge)
-        return jnp.where(found < len(singular) - 1, jnp.maximum(rank, found), rank)
+        edge = _EDGE_FACTOR * deviation(rank) * (num_rows**0.5 + num_columns**0.5)
+        num_above = jnp.sum(singular_values > edge)
+        # Without a single value left below the edge there is nothing to estimate sigma from.
+        return jnp.where(num_above < len(singular_values) - 1, jnp.maximum(rank, num_above), rank)
 
-    rank = jax.lax.fori_loop(0, _ROUNDS, enlarge, jnp.zeros((), jnp.int32))
+    rank = jax.lax.fori_loop(0, _MAX_RANK_ITERATIONS, enlarge, jnp.zeros((), jnp.int32))
     return rank, deviation(rank)
 
 
-def residual_law(
+def residual_noise_level(
     x: Float[Array, "n c"], codes: Float[Array, "n p"], components: Float[Array, "p c"]
-) -> NoiseLaw:
-    """The law of what codes and components leave over, corrected for what they swallowed.
-
-    A spectrum's residual has c (1 - h) - nnz degrees of freedom, with h its leverage in the fit
-    of the components. Spectra that mostly determine a component themselves count little.
+) -> SignalDependentNoise:
+    """Noise law of the residual x - codes @ components, corrected for degrees of freedom.
 
     Args:
-        x: in the units of the data.
-        codes: likewise.
+        x: spectra.
+        codes: concentrations, in the units of the spectra.
         components: unit rows; those that no code uses do not matter.
+
+    Returns:
+        The law of `fit_noise_level`, spectra weighted by their degrees of freedom.
     """
     mean_square = jnp.mean(x**2, axis=1)
-    bands = x.shape[1]
-    freedom = degrees_of_freedom(codes, jnp.sqrt(mean_square), bands)
+    num_bands = x.shape[1]
+    freedom = residual_degrees_of_freedom(codes, jnp.sqrt(mean_square), num_bands)
     variance = jnp.sum((x - codes @ components) ** 2, axis=1) / freedom
-    return fit_law(mean_square, variance, jnp.where(freedom > 0.2 * bands, freedom, 1e-6))
+    is_informative = freedom > _MIN_LEVERAGE_SHARE * num_bands
+    weight = jnp.where(is_informative, freedom, _NEGLIGIBLE_WEIGHT)
+    return fit_noise_level(mean_square, variance, weight)
 
 
-def degrees_of_freedom(
-    codes: Float[Array, "n p"], scale: Float[Array, " n"], bands: int
+def residual_degrees_of_freedom(
+    codes: Float[Array, "n p"], scale: Float[Array, " n"], num_bands: int
 ) -> Float[Array, " n"]:
-    """Of the residual of each spectrum: c (1 - h) - nnz, h its leverage; at least 1.
+    """Degrees of freedom of each spectrum's residual: c (1 - h) - nnz, at least 1.
+
+    h is the leverage of the spectrum in the least-squares fit of the components, and nnz the number
+    of its concentrations.
 
     Args:
-        codes: in the units of the data.
-        scale: of each spectrum, or of its noise, by which it counts in the fit of the components.
-        bands: c.
+        codes: concentrations, in the units of the data.
+        scale: size of each spectrum, or of its noise: 1 / weight in the fit of the components.
+        num_bands: c.
+
+    Returns:
+        Degrees of freedom, at least 1.
     """
-    relative = codes / scale[:, None]
-    gram = relative.T @ relative + 1e-6 * jnp.eye(codes.shape[1])
-    leverage = jnp.sum(relative * solve(gram, relative.T).T, axis=1)
-    return jnp.maximum(bands * (1 - leverage) - jnp.sum(codes != 0, axis=1), 1.0)
+    relative_codes = codes / scale[:, None]
+    gram = relative_codes.T @ relative_codes + 1e-6 * jnp.eye(codes.shape[1])
+    leverage = jnp.sum(relative_codes * solve(gram, relative_codes.T).T, axis=1)
+    return jnp.maximum(num_bands * (1 - leverage) - jnp.sum(codes != 0, axis=1), 1.0)

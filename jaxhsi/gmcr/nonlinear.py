@@ -8,19 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxhsi.gmcr.algorithm import Solution
-from jaxhsi.gmcr.component_pool import Options
-from jaxhsi.gmcr.factor_refinement import Refined, refined
+from jaxhsi.gmcr.factor_refinement import RefinedFactors, refine_factors
 from jaxhsi.gmcr.goodness_of_fit import (
     NONLINEARITY_THRESHOLD,
     REDUCED_CHI2_THRESHOLD,
     GoodnessOfFit,
     residual_statistics,
 )
-from jaxhsi.gmcr.mixing import Aggregate, Forward, excess, linear, without_parameters
-from jaxhsi.gmcr.noise_model import noise_scale
-from jaxhsi.gmcr.priors import Factors, Prior, combine, known, non_negative, scaled_to
-from jaxhsi.gmcr.sparse_coding import coefficient_price
+from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear, nonlinear_part, parameter_free
+from jaxhsi.gmcr.noise_model import noise_deviation
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.priors import (
+    Factors,
+    Prior,
+    combine_priors,
+    equality,
+    non_negativity,
+    scale_to_sum,
+)
+from jaxhsi.gmcr.solution import Solution
+from jaxhsi.gmcr.sparse_coding import sparsity_penalty
 from jaxhsi.gmcr.whitening import replace_spikes, whiten_solution, whitening_matrix
 from jaxhsi.linear_algebra import inverse
 
@@ -35,9 +42,9 @@ PriorFactory = Prior | Callable[[Solution], Prior]
 def fit_nonlinear(
     fit_linear: LinearFit,
     x: Float[Array, "n c"],
-    mixing: Forward | Aggregate,
+    mixing: ForwardModel | MixingFunction,
     priors: Sequence[PriorFactory],
-    options: Options,
+    options: SolverOptions,
 ) -> Solution:
     """Components under a forward model and priors, and their number.
 
@@ -63,13 +70,13 @@ def fit_nonlinear(
         if not len(found.components):
             return found
         clean, noise = _without_spikes_and_offset(x, straight, found)
-        prior = combine(*_all_priors(found, priors, options))
+        prior = combine_priors(*_all_priors(found, priors, options))
         start = _refinement_start(found, forward, begun, prior)
         if mixing is not linear:
             start = start._replace(factors=_keep_certain_concentrations(start.factors, noise))
         whiten = whitening_matrix(found)
-        fitted = refined(clean, noise, start, forward, prior, whiten=whiten)
-        flattened = x - excess(forward, fitted.parameters, *fitted.factors)
+        fitted = refine_factors(clean, noise, start, forward, prior, whitening_matrix=whiten)
+        flattened = x - nonlinear_part(forward, fitted.parameters, *fitted.factors)
         moved = float(jnp.sqrt(jnp.mean(((flattened - straight) / noise) ** 2)))
         still = mixing is linear or (len(found.components) == count and moved < _CHANGE_TOLERANCE)
         straight, begun, count = flattened, fitted.parameters, len(found.components)
@@ -84,10 +91,13 @@ def fit_nonlinear(
         )
     if mixing is not linear:
         last = _refinement_start(found, forward, begun, prior)
-        fitted = refined(x, noise, last, forward, prior)
+        fitted = refine_factors(x, noise, last, forward, prior)
     (c, s), parameters = jax.device_get(fitted)
     return found._replace(
-        components=s, concentrations=c, parameters=parameters, converged=found.converged and still
+        components=s,
+        concentrations=c,
+        mixing_parameters=parameters,
+        converged=found.converged and still,
     )
 
 
@@ -101,13 +111,15 @@ def _keep_certain_concentrations(factors: Factors, noise: Float[Array, "n 1"]) -
     c, s = factors
     alone = 1 / jnp.diagonal(inverse(s @ s.T + 1e-6 * jnp.eye(len(s))))
     gain = c**2 * alone / noise**2
-    sure = gain > _CERTAIN_GAIN_FACTOR * coefficient_price(jnp.asarray(len(s), jnp.float32))
+    sure = gain > _CERTAIN_GAIN_FACTOR * sparsity_penalty(jnp.asarray(len(s), jnp.float32))
     sure |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))
     return Factors(jnp.where(sure, c, 0.0), s)
 
 
 def goodness_of_fit(
-    x: Float[Array | np.ndarray, "n c"], solution: Solution, mixing: Forward | Aggregate = linear
+    x: Float[Array | np.ndarray, "n c"],
+    solution: Solution,
+    mixing: ForwardModel | MixingFunction = linear,
 ) -> GoodnessOfFit:
     """How well a solution explains the data, and whether another mixing would do better.
 
@@ -120,11 +132,11 @@ def goodness_of_fit(
 
 
 def linearised(
-    x: Float[Array | np.ndarray, "n c"], solution: Solution, mixing: Forward | Aggregate
+    x: Float[Array | np.ndarray, "n c"], solution: Solution, mixing: ForwardModel | MixingFunction
 ) -> Float[Array, "n c"]:
     """The data without what the mixing adds to linear mixing."""
     fitted = _as_refined(solution)
-    return jnp.asarray(x) - excess(_forward(mixing), fitted.parameters, *fitted.factors)
+    return jnp.asarray(x) - nonlinear_part(_forward(mixing), fitted.parameters, *fitted.factors)
 
 
 def _without_spikes_and_offset(
@@ -132,7 +144,7 @@ def _without_spikes_and_offset(
 ) -> tuple[Float[Array, "n c"], Float[Array, "n 1"]]:
     """The data without spikes and offset, and their noise where it is white."""
     noise = whiten_for_diagnostics(found, straight)[2]
-    clean = replace_spikes(found, np.asarray(x)) - found.departures.offset
+    clean = replace_spikes(found, np.asarray(x)) - found.noise_model.offset
     return jnp.asarray(clean, jnp.float32), noise
 
 
@@ -142,16 +154,16 @@ def whiten_for_diagnostics(
     """Solution and linear mixtures in the frame where noise is white, and its deviations there."""
     framed, seen = whiten_solution(solution, replace_spikes(solution, np.asarray(spectra)))
     seen = jnp.asarray(seen)
-    return framed, seen, noise_scale(framed.noise, jnp.mean(seen**2, axis=1))[:, None]
+    return framed, seen, noise_deviation(framed.noise_level, jnp.mean(seen**2, axis=1))[:, None]
 
 
-def _forward(mixing: Forward | Aggregate) -> Forward:
-    return mixing if isinstance(mixing, Forward) else without_parameters(mixing)
+def _forward(mixing: ForwardModel | MixingFunction) -> ForwardModel:
+    return mixing if isinstance(mixing, ForwardModel) else parameter_free(mixing)
 
 
-def _as_refined(found: Solution) -> Refined:
+def _as_refined(found: Solution) -> RefinedFactors:
     factors = Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
-    return Refined(factors, jax.tree.map(jnp.asarray, found.parameters))
+    return RefinedFactors(factors, jax.tree.map(jnp.asarray, found.mixing_parameters))
 
 
 def fit_warning(fit_statistics: GoodnessOfFit, mixing_name: str) -> str | None:
@@ -167,25 +179,29 @@ def fit_warning(fit_statistics: GoodnessOfFit, mixing_name: str) -> str | None:
     )
 
 
-def _all_priors(found: Solution, priors: Sequence[PriorFactory], options: Options) -> list[Prior]:
+def _all_priors(
+    found: Solution, priors: Sequence[PriorFactory], options: SolverOptions
+) -> list[Prior]:
     """Those given, what the solver's options say, and known spectra last: they hold exactly."""
     own = []
     if options.non_negative:
-        own = [non_negative("concentrations"), non_negative("components")]
+        own = [non_negativity("concentrations"), non_negativity("components")]
     made = [*own, *(prior if isinstance(prior, Prior) else prior(found) for prior in priors)]
-    fixed = np.asarray(found.fixed)
+    fixed = np.asarray(found.in_library)
     if not fixed.any():
         return made
     rows = jnp.where(fixed[:, None], jnp.asarray(found.components), jnp.nan)
     # Of unit length, so that they leave the scale of the others as it is.
-    return [*made, known(components=rows)._replace(scaled=False)]
+    return [*made, equality(components=rows)._replace(fixes_scale=False)]
 
 
-def _refinement_start(found: Solution, forward: Forward, begun: object, prior: Prior) -> Refined:
+def _refinement_start(
+    found: Solution, forward: ForwardModel, begun: object, prior: Prior
+) -> RefinedFactors:
     """The linear solver's factors, and the parameters of the round before, where they fit."""
     factors = _as_refined(found).factors
-    if forward.local or begun is None:
-        begun = forward.begin(len(factors.concentrations), len(factors.components))
-    if prior.total is not None:
-        factors = scaled_to(factors, prior.total)
-    return Refined(factors, begun)
+    if forward.per_spectrum or begun is None:
+        begun = forward.initial_parameters(len(factors.concentrations), len(factors.components))
+    if prior.concentration_sum is not None:
+        factors = scale_to_sum(factors, prior.concentration_sum)
+    return RefinedFactors(factors, begun)

@@ -1,7 +1,8 @@
-"""What is known of components and concentrations beside the data, as plug-ins.
+"""Prior knowledge of components and concentrations, as constraints that can be combined.
 
 A `Prior` is a smooth penalty, a proximal step (a projection where something must hold exactly), or
-both; `combine` puts several together, and `refine.refined` minimises the residual under them.
+both. `combine_priors` puts several together; `factor_refinement.refine_factors` minimises the
+residual under them. To add a prior, write a function here that returns a `Prior`.
 """
 
 from collections.abc import Callable
@@ -13,29 +14,34 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
-from jaxhsi.gmcr.unimodality import unimodal
+from jaxhsi.gmcr.unimodality import unimodal_regression
 from jaxhsi.linear_algebra import solve
 
-Factor = Literal["components", "concentrations"]
-_OFF = -1e6  # far below any concentration: the simplex projection makes it 0
+FactorName = Literal["components", "concentrations"]
+_OFF_SUPPORT = -1e6
+"""Far below any concentration: the simplex projection makes it 0."""
+_SCALE_DAMPING = 1e-6
+"""Relative damping of the scales of `scale_to_sum`, for components that are nearly dependent."""
+_MIN_RELATIVE_SCALE = 0.1
+"""Least scale of a component relative to the median: one that hardly occurs has no estimate."""
 
 
 class Factors(NamedTuple):
-    """Concentrations and components, or what belongs to each of them."""
+    """Concentrations and components, or what belongs to each of them (steps, masks)."""
 
     concentrations: Float[Array, "#n #p"]
     components: Float[Array, "#p #c"]
 
 
-class Around(NamedTuple):
-    """What a proximal step may need to know.
+class ProximalContext(NamedTuple):
+    """What a proximal step may need beside the factors.
 
     Attributes:
-        steps: sizes of the gradient steps before it, (n, 1) and (1, 1) or scalars.
+        step_sizes: of the gradient steps before it, (n, 1) and (1, 1) or scalars.
         support: concentrations that may differ from 0.
     """
 
-    steps: Factors
+    step_sizes: Factors
     support: Bool[Array, "n p"]
 
 
@@ -44,177 +50,251 @@ class Prior(NamedTuple):
 
     Attributes:
         penalty: ``penalty(factors) -> scalar``, smooth, in the units of half a chi-square.
-        prox: ``prox(factors, around) -> factors`` after each gradient step.
-        scaled: says how large components are, so that they are not brought to unit length.
-        total: that concentrations of a spectrum sum to, if they must.
-        coupled: ties spectra to each other, so that all take steps of one size.
+        proximal_step: ``proximal_step(factors, context) -> factors`` after each gradient step.
+        fixes_scale: determines the size of components, so that they are not brought to unit length.
+        concentration_sum: sum of a spectrum's concentrations, if it is given.
+        couples_spectra: ties spectra to each other, so that all take steps of one size.
     """
 
     penalty: Callable[[Factors], Array] = lambda factors: jnp.zeros(())
-    prox: Callable[[Factors, Around], Factors] = lambda factors, around: factors
-    scaled: bool = False
-    total: float | None = None
-    coupled: bool = False
+    proximal_step: Callable[[Factors, ProximalContext], Factors] = lambda factors, context: factors
+    fixes_scale: bool = False
+    concentration_sum: float | None = None
+    couples_spectra: bool = False
 
 
-@cache  # what is compiled for the same priors can then be used again
-def combine(*priors: Prior) -> Prior:
-    """All of them: penalties are added, proximal steps taken one after the other.
+@cache  # the same object for the same priors, so that what was compiled for it is used again
+def combine_priors(*priors: Prior) -> Prior:
+    """All of the priors: penalties are added, proximal steps taken one after the other.
 
     Where projections do not commute only the last one holds exactly; give the strictest last.
+
+    Args:
+        priors: in the order of their proximal steps.
+
+    Returns:
+        The combined prior; without arguments one that does nothing.
+
+    >>> combine_priors(closure(), smoothness(1.0)).concentration_sum
+    1.0
     """
 
     def penalty(factors: Factors) -> Array:
         return sum((prior.penalty(factors) for prior in priors), jnp.zeros(()))
 
-    def prox(factors: Factors, around: Around) -> Factors:
+    def proximal_step(factors: Factors, context: ProximalContext) -> Factors:
         for prior in priors:
-            factors = prior.prox(factors, around)
+            factors = prior.proximal_step(factors, context)
         return factors
 
+    sums = (prior.concentration_sum for prior in priors if prior.concentration_sum is not None)
     return Prior(
         penalty,
-        prox,
-        scaled=any(prior.scaled for prior in priors),
-        total=next((prior.total for prior in priors if prior.total is not None), None),
-        coupled=any(prior.coupled for prior in priors),
+        proximal_step,
+        fixes_scale=any(prior.fixes_scale for prior in priors),
+        concentration_sum=next(sums, None),
+        couples_spectra=any(prior.couples_spectra for prior in priors),
     )
 
 
-def _on(of: Factor, change: Callable[[Array], Array]) -> Callable[[Factors, Around], Factors]:
-    return lambda factors, _: factors._replace(**{of: change(getattr(factors, of))})
+def _step_on(
+    factor_name: FactorName, project: Callable[[Array], Array]
+) -> Callable[[Factors, ProximalContext], Factors]:
+    """Proximal step that changes one factor by a function of that factor alone."""
+
+    def proximal_step(factors: Factors, _: ProximalContext) -> Factors:
+        return factors._replace(**{factor_name: project(getattr(factors, factor_name))})
+
+    return proximal_step
 
 
 @cache
-def non_negative(of: Factor) -> Prior:
+def non_negativity(factor_name: FactorName) -> Prior:
     """No negative values: max(v, 0)."""
-    return Prior(prox=_on(of, optax.projections.projection_non_negative))
+    project = optax.projections.projection_non_negative
+    return Prior(proximal_step=_step_on(factor_name, project))
 
 
-def closure(total: float = 1.0) -> Prior:
-    """Concentrations of each spectrum are >= 0 and sum to ``total``, by projection on the simplex.
+def closure(concentration_sum: float = 1.0) -> Prior:
+    """Concentrations of each spectrum are >= 0 and have a given sum: projection on the simplex.
 
-    It holds exactly, and gives components of their own size. It does not choose among simplices
-    that hold the data: one larger than the smallest, which the linear solver may leave where
+    It holds exactly, and determines the size of the components. It does not choose among simplices
+    that contain the data: one larger than the smallest, which the linear solver may leave where
     concentrations are not sparse, stays (`minimum_volume` shrinks it).
+
+    Args:
+        concentration_sum: of each spectrum, above 0.
+
+    Returns:
+        The prior.
 
     Source: Duchi et al. 2008 (ICML), Efficient projections onto the l1-ball.
     """
 
-    def prox(factors: Factors, around: Around) -> Factors:
-        rows = jnp.where(around.support, factors.concentrations, _OFF)
-        simplex = jax.vmap(lambda row: optax.projections.projection_simplex(row, total))
-        return factors._replace(concentrations=simplex(rows))
+    def proximal_step(factors: Factors, context: ProximalContext) -> Factors:
+        rows = jnp.where(context.support, factors.concentrations, _OFF_SUPPORT)
+        project = jax.vmap(lambda row: optax.projections.projection_simplex(row, concentration_sum))
+        return factors._replace(concentrations=project(rows))
 
-    return Prior(prox=prox, scaled=True, total=total)
+    return Prior(proximal_step=proximal_step, fixes_scale=True, concentration_sum=concentration_sum)
 
 
-def scaled_to(factors: Factors, total: float) -> Factors:
-    """The same mixture, components scaled so that concentrations sum to ``total`` on the average.
+def scale_to_sum(factors: Factors, concentration_sum: float) -> Factors:
+    """The same mixture with components scaled so that concentrations have a given mean sum.
 
-    Scales d > 0 solve C d = total by least squares: c_i becomes d_i c_i, and s_i becomes s_i / d_i.
+    Scales d > 0 solve C d = sum by least squares: c_i becomes d_i c_i, and s_i becomes s_i / d_i.
+
+    Args:
+        factors: C and S.
+        concentration_sum: wanted sum of each spectrum's concentrations.
+
+    Returns:
+        The scaled factors.
+
+    >>> import jax.numpy as jnp
+    >>> scaled = scale_to_sum(Factors(jnp.eye(2) * 4, jnp.eye(2)), 1.0)
+    >>> scaled.concentrations.round(3).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     c, s = factors
     gram = c.T @ c
-    damping = 1e-6 * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
-    scales = solve(gram + damping, total * jnp.sum(c, axis=0)[:, None])[:, 0]
-    least = 0.1 * jnp.median(scales)  # a component that is hardly there has a scale nonetheless
-    scales = jnp.maximum(scales, jnp.maximum(least, 1e-12))
+    damping = _SCALE_DAMPING * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
+    scales = solve(gram + damping, concentration_sum * jnp.sum(c, axis=0)[:, None])[:, 0]
+    least_scale = _MIN_RELATIVE_SCALE * jnp.median(scales)
+    scales = jnp.maximum(scales, jnp.maximum(least_scale, 1e-12))
     return Factors(c * scales, s / scales[:, None])
 
 
-def one_peak(of: Factor = "components") -> Prior:
+def unimodality(factor_name: FactorName = "components") -> Prior:
     """Each component has one peak along the axis, or each column of concentrations along samples.
 
-    The nearest such curve, see `unimodality.unimodal`.
+    The projection on the nearest such curve, see `unimodality.unimodal_regression`.
     """
-    if of == "components":
-        return Prior(prox=_on(of, lambda rows: jax.lax.map(unimodal, rows)))
-    return Prior(prox=_on(of, lambda rows: jax.lax.map(unimodal, rows.T).T), coupled=True)
+    is_component = factor_name == "components"
+
+    def project(values: Array) -> Array:
+        curves = jax.lax.map(unimodal_regression, values if is_component else values.T)
+        return curves if is_component else curves.T
+
+    step = _step_on(factor_name, project)
+    return Prior(proximal_step=step, couples_spectra=not is_component)
 
 
-def smooth(weight: float, of: Factor = "components") -> Prior:
+def smoothness(weight: float, factor_name: FactorName = "components") -> Prior:
     """Penalty weight / 2 sum (v_{i-1} - 2 v_i + v_{i+1})^2 along the axis, or along the samples.
 
+    Args:
+        weight: of the penalty, >= 0.
+        factor_name: which factor is smooth.
+
+    Returns:
+        The prior.
+
     Source: Whittaker 1923; Eilers 2003 (Anal. Chem. 75, 3631).
+
+    >>> import jax.numpy as jnp
+    >>> float(smoothness(2.0).penalty(Factors(jnp.ones((1, 1)), jnp.array([[0.0, 1.0, 0.0]]))))
+    4.0
     """
 
     def penalty(factors: Factors) -> Array:
-        values = factors.components if of == "components" else factors.concentrations.T
+        is_component = factor_name == "components"
+        values = factors.components if is_component else factors.concentrations.T
         return 0.5 * weight * jnp.sum(jnp.diff(values, 2, axis=1) ** 2)
 
-    return Prior(penalty=penalty, coupled=of == "concentrations")
+    return Prior(penalty=penalty, couples_spectra=factor_name == "concentrations")
 
 
-def sparse(weight: float, of: Factor = "components") -> Prior:
-    """Penalty weight sum |v|: the soft threshold sign(v) max(|v| - step weight, 0).
+def sparsity(weight: float, factor_name: FactorName = "components") -> Prior:
+    """Penalty weight sum |v|, by the soft threshold sign(v) max(|v| - step weight, 0).
+
+    Args:
+        weight: of the penalty, >= 0.
+        factor_name: which factor is sparse.
+
+    Returns:
+        The prior.
 
     Source: Tibshirani 1996; Beck and Teboulle 2009 (SIAM J. Imaging Sci. 2, 183).
     """
 
-    def prox(factors: Factors, around: Around) -> Factors:
-        values, step = getattr(factors, of), getattr(around.steps, of)
-        shrunk = jnp.sign(values) * jnp.maximum(jnp.abs(values) - step * weight, 0.0)
-        return factors._replace(**{of: shrunk})
+    def proximal_step(factors: Factors, context: ProximalContext) -> Factors:
+        values, step_size = (getattr(a, factor_name) for a in (factors, context.step_sizes))
+        shrunk = jnp.sign(values) * jnp.maximum(jnp.abs(values) - step_size * weight, 0.0)
+        return factors._replace(**{factor_name: shrunk})
 
-    return Prior(prox=prox)
+    return Prior(proximal_step=proximal_step)
 
 
-def zero_regions(
+def selectivity(
     concentrations: Bool[Array, "n p"] | None = None,
     components: Bool[Array, "p c"] | None = None,
 ) -> Prior:
-    """Zero where the masks say so: selectivity, as of a sample without a component.
+    """Zero where the masks say so, as of a sample that is known to lack a component.
+
+    Args:
+        concentrations: mask of the zeros, none if not given.
+        components: likewise.
+
+    Returns:
+        The prior.
 
     Source: Manne 1995 (Chemom. Intell. Lab. Syst. 27, 89), on the resolution theorems.
     """
 
-    def prox(factors: Factors, around: Around) -> Factors:
+    def proximal_step(factors: Factors, _: ProximalContext) -> Factors:
         c, s = factors
         c = c if concentrations is None else jnp.where(concentrations, 0.0, c)
         return Factors(c, s if components is None else jnp.where(components, 0.0, s))
 
-    return Prior(prox=prox)
+    return Prior(proximal_step=proximal_step)
 
 
-def known(
+def equality(
     concentrations: Float[Array, "n p"] | None = None,
     components: Float[Array, "p c"] | None = None,
 ) -> Prior:
-    """Values that are given, such as the spectrum of a component or a sample's concentrations.
+    """Given values, such as the spectrum of a component or the concentrations of a sample.
 
     Args:
-        concentrations: in the scale that components come out in; NaN where they are not known.
+        concentrations: in the scale of the result; NaN where they are not known.
         components: likewise.
+
+    Returns:
+        The prior.
 
     Source: equality constraints of MCR-ALS, Tauler 1995 (Chemom. Intell. Lab. Syst. 30, 133).
     """
 
-    def given(values: Array | None, current: Array) -> Array:
+    def fill_in(values: Array | None, current: Array) -> Array:
         return current if values is None else jnp.where(jnp.isnan(values), current, values)
 
-    def prox(factors: Factors, around: Around) -> Factors:
+    def proximal_step(factors: Factors, _: ProximalContext) -> Factors:
         c, s = factors
-        return Factors(given(concentrations, c), given(components, s))
+        return Factors(fill_in(concentrations, c), fill_in(components, s))
 
-    return Prior(prox=prox, scaled=True)
+    return Prior(proximal_step=proximal_step, fixes_scale=True)
 
 
-def minimum_volume(weight: float, eps: float = 1e-3, unit: bool = True) -> Prior:
+def minimum_volume(weight: float, eps: float = 1e-3, unit_rows: bool = True) -> Prior:
     """Penalty weight / 2 log det(S S' + eps I): components close together rather than far apart.
 
     Args:
         weight: of the penalty.
         eps: keeps it finite where components are dependent.
-        unit: of rows brought to unit length, so that it says nothing of scale; false beside
-            `closure`, which fixes the scale.
+        unit_rows: of components brought to unit length, so that it does not depend on their scale;
+            false beside `closure`, which determines the scale.
+
+    Returns:
+        The prior.
 
     Source: Fu, Huang, Yang, Ma and Sidiropoulos 2016 (IEEE TSP 64, 6254).
     """
 
     def penalty(factors: Factors) -> Array:
         s = factors.components
-        s = s / jnp.maximum(jnp.linalg.norm(s, axis=1, keepdims=True), 1e-9) if unit else s
+        if unit_rows:
+            s = s / jnp.maximum(jnp.linalg.norm(s, axis=1, keepdims=True), 1e-9)
         return 0.5 * weight * jnp.linalg.slogdet(s @ s.T + eps * jnp.eye(len(s)))[1]
 
     return Prior(penalty=penalty)

@@ -1,131 +1,194 @@
 """Sparse concentrations of spectra in a given pool, by backward elimination.
 
-Everything here is in noise units: spectra divided by their noise deviation, so that the gain of
-a coefficient, the fall of the squared residual, is chi-squared of one degree where it is noise.
+Everything is in noise units: spectra divided by their noise deviation, so that the gain of a
+coefficient, the fall of the squared residual, is chi-squared of one degree of freedom where the
+coefficient only fits noise.
 """
+
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxhsi.linear_algebra import inverse_small, solve
 
-CLOSED = 1e-3
-"""Gates up to this are closed: their spectra take no part."""
-_RIDGE = 0.02
-_JITTER = 1e-4  # less loses the inverse in float32 where components are nearly the same
+CLOSED_THRESHOLD = 1e-3
+"""A gate up to this value is closed: its component takes no part. Set by hand; it only has to be
+above 0, because the ridge of a gate z is proportional to 1 / z."""
+_DENSE_RIDGE = 0.02
+"""Ridge of the dense solution by which the first pass ranks components, relative to the unit
+diagonal of the Gram matrix. Set by hand; it changes the ranking only among similar components."""
+_JITTER = 1e-4
+"""Ridge of the small restricted systems. Smaller values lose the inverse in float32 where
+components are nearly the same."""
 _NEVER = -1e30
+"""Score of a component that must not be chosen."""
+_NEGATIVE_OFFSET = 1e3
+"""Subtracted from the gain of a negative coefficient, so that it is removed before all others."""
 
 
-def coefficient_price(slots: Float[Array, ""]) -> Float[Array, ""]:
-    """Least gain of a coefficient that is kept, 2 (log(p + 1) + 2) for p open spectra.
+class _Elimination(NamedTuple):
+    """State of the backward elimination, m components per spectrum.
 
-    The best of p coefficients of pure noise gains about 2 log p; the margin keeps the false ones
-    below one in a few spectra.
+    Attributes:
+        inverse_gram: inverse of the Gram matrix of the active components.
+        codes: least-squares coefficients of the active components.
+        active: components that are not removed.
     """
-    return 2 * (jnp.log(slots + 1.0) + 2)
+
+    inverse_gram: Float[Array, "n m m"]
+    codes: Float[Array, "n m"]
+    active: Bool[Array, "n m"]
+
+
+def sparsity_penalty(num_components: Float[Array, ""]) -> Float[Array, ""]:
+    """Least gain of a coefficient that is kept, 2 (log(p + 1) + 2) for p open components.
+
+    The best of p coefficients of pure noise gains about 2 log p (a maximum of p chi-squared
+    variables); the additional 4, set by hand, keeps false coefficients below one in a few spectra.
+
+    >>> import jax.numpy as jnp
+    >>> float(sparsity_penalty(jnp.array(0.0)))
+    4.0
+    """
+    return 2 * (jnp.log(num_components + 1.0) + 2)
 
 
 def sparse_codes(
     x: Float[Array, "n c"],
     components: Float[Array, "p c"],
     gates: Float[Array, " p"],
-    price: Float[Array, ""],
+    penalty: Float[Array, ""],
     *,
-    most: int = 12,
-    ridge: float = 0.1,
+    max_active: int = 12,
+    gate_ridge: float = 0.1,
     non_negative: bool = True,
 ) -> Float[Array, "n p"]:
-    """Concentrations C of few components per spectrum, small in ||x - C S||^2 + price nnz(C).
+    """Concentrations C with few components per spectrum, small in ||x - C S||^2 + penalty nnz(C).
 
-    Two rounds of: choose the ``most`` most promising components of each spectrum, solve for them,
-    drop the least useful until each that is left gains at least ``price``. The first round
-    chooses by the ridge solution (G + diag(ridge (1 / z - 1) + 0.02))^-1, which fades components
-    whose gate z closes; the second keeps what was found and adds the best correlations with the
-    residual.
+    Two passes of: choose the ``max_active`` most promising components of each spectrum, solve the
+    least-squares problem restricted to them, and remove the least useful one until each that is
+    left gains at least ``penalty``. The first pass ranks components by the ridge solution
+    x S' (G + diag(ridge (1 / z - 1) + 0.02))^-1, which shrinks components whose gate z closes; the
+    second keeps the components of the first and adds those that correlate best with the residual.
 
     Args:
         x: spectra in noise units.
-        components: unit rows, or zero where there is none.
-        gates: in [0, 1]; those up to 1e-3 are closed.
-        price: least gain of a coefficient.
-        most: components of a spectrum at most.
-        ridge: how strongly a half-closed gate damps its component.
+        components: S, unit rows, or zero where there is none.
+        gates: z in [0, 1]; a gate up to 1e-3 is closed.
+        penalty: least gain of a coefficient.
+        max_active: largest number of components of a spectrum.
+        gate_ridge: ridge penalty of a half-closed gate.
         non_negative: no negative concentrations.
-    """
-    is_open = gates > CLOSED
-    s = components * is_open[:, None]
-    damping = jnp.where(is_open, ridge * (1 / jnp.maximum(gates, CLOSED) - 1), 0.0)
-    gram, match = s @ s.T, x @ s.T
-    dense = solve(gram + jnp.diag(damping + jnp.where(is_open, _RIDGE, 1.0)), match.T).T
-    most = min(most, components.shape[0])
 
-    def size(values: Array) -> Array:
+    Returns:
+        C, exactly 0 for components that are not used.
+
+    Source: backward elimination by the inverse of the active Gram matrix, as in Efroymson 1960
+    (stepwise regression).
+    """
+    is_open = gates > CLOSED_THRESHOLD
+    s = components * is_open[:, None]
+    gate_damping = gate_ridge * (1 / jnp.maximum(gates, CLOSED_THRESHOLD) - 1)
+    damping = jnp.where(is_open, gate_damping, 0.0)
+    gram, correlations = s @ s.T, x @ s.T
+    dense_ridge = damping + jnp.where(is_open, _DENSE_RIDGE, 1.0)
+    dense_codes = solve(gram + jnp.diag(dense_ridge), correlations.T).T
+    max_active = min(max_active, components.shape[0])
+
+    def magnitude(values: Array) -> Array:
         return values if non_negative else jnp.abs(values)
 
-    def once(_: Array, held: tuple) -> tuple:
-        score, _ = held
-        score = jnp.where(is_open, score, _NEVER)
-        codes = _eliminate(gram, match, damping, score, price, most, non_negative)
-        left = size(match - codes @ gram) - 0.5 * jnp.sqrt(price)
-        return jnp.where(codes != 0, -_NEVER, left), codes
+    def one_pass(_: Array, carry: tuple) -> tuple:
+        scores, _ = carry
+        scores = jnp.where(is_open, scores, _NEVER)
+        codes = _eliminate(gram, correlations, damping, scores, penalty, max_active, non_negative)
+        # A unit component gains the square of its correlation with the residual: worth a try from
+        # half the penalty's root on.
+        residual_scores = magnitude(correlations - codes @ gram) - 0.5 * jnp.sqrt(penalty)
+        return jnp.where(codes != 0, -_NEVER, residual_scores), codes
 
-    return jax.lax.fori_loop(0, 2, once, (size(dense), jnp.zeros_like(dense)))[1]
+    initial = magnitude(dense_codes), jnp.zeros_like(dense_codes)
+    return jax.lax.fori_loop(0, 2, one_pass, initial)[1]
 
 
 def _eliminate(
     gram: Float[Array, "p p"],
-    match: Float[Array, "n p"],
+    correlations: Float[Array, "n p"],
     damping: Float[Array, " p"],
-    score: Float[Array, "n p"],
-    price: Float[Array, ""],
-    most: int,
+    scores: Float[Array, "n p"],
+    penalty: Float[Array, ""],
+    max_active: int,
     non_negative: bool,
 ) -> Float[Array, "n p"]:
-    """Solve for the best scored components of each spectrum; drop the least useful one by one.
-
-    With A = inverse of the active Gram matrix, dropping j raises the squared residual by
-    c_j^2 / A_jj and leaves c - A_j c_j / A_jj and A - A_j A_j' / A_jj.
-    """
-    top, chosen = jax.lax.top_k(score, most)
-    active = top > 0
+    """Solve for the components of highest score; remove the least useful ones one by one."""
+    top_scores, chosen = jax.lax.top_k(scores, max_active)
+    active = top_scores > 0
     pairs = active[:, :, None] & active[:, None, :]
-    small = jnp.where(pairs, gram[chosen[:, :, None], chosen[:, None, :]], 0.0)
+    small_gram = jnp.where(pairs, gram[chosen[:, :, None], chosen[:, None, :]], 0.0)
     diagonal = jnp.where(active, damping[chosen] + _JITTER, 1.0)
-    small = small + diagonal[:, :, None] * jnp.eye(most)
-    inverted = inverse_small(small)
-    # No diagonal of an inverse is less than the reciprocal of the matrix's own; rounding errors
-    # are, where components are nearly the same.
-    least_own = 1 / jnp.diagonal(small, axis1=1, axis2=2)
-    targets = jnp.take_along_axis(match, chosen, 1) * active
-    codes = jnp.einsum("nij,nj->ni", inverted, targets)
+    small_gram = small_gram + diagonal[:, :, None] * jnp.eye(max_active)
+    inverse_gram = inverse_small(small_gram)
+    # No diagonal element of an inverse is below the reciprocal of the matrix's own element;
+    # rounding errors violate this bound where components are nearly the same.
+    least_diagonal = 1 / jnp.diagonal(small_gram, axis1=1, axis2=2)
+    targets = jnp.take_along_axis(correlations, chosen, 1) * active
+    codes = jnp.einsum("nij,nj->ni", inverse_gram, targets)
     # One step of iterative refinement: at high signal-to-noise ratios the rounding of the inverse
     # alone would exceed the noise.
-    residual = targets - jnp.einsum("nij,nj->ni", small, codes, precision="highest")
-    codes = codes + jnp.einsum("nij,nj->ni", inverted, residual)
-
-    def drop(_: Array, held: tuple) -> tuple:
-        inverted, codes, active = held
-        own = jnp.maximum(jnp.diagonal(inverted, axis1=1, axis2=2), least_own)
-        gain = codes**2 / own
-        if non_negative:  # negatives go first, the most negative before the others
-            gain = jnp.where(codes > 0, gain, codes - 1e3)
-        gain = jnp.where(active, gain, jnp.inf)
-        least = jnp.argmin(gain, axis=1)[:, None]
-        dropped = jnp.take_along_axis(gain, least, 1) < price
-        column = jnp.take_along_axis(inverted, least[:, :, None], 2)[:, :, 0]
-        own = jnp.take_along_axis(own, least, 1)
-        step = jnp.where(dropped, jnp.take_along_axis(codes, least, 1) / own, 0.0)
-        gone = (jnp.arange(most) == least) & dropped
-        scaled = jnp.where(dropped, column / own, 0.0)
-        inverted = inverted - scaled[:, :, None] * column[:, None, :]
-        return inverted, jnp.where(gone, 0.0, codes - step * column), active & ~gone
-
-    _, codes, active = jax.lax.fori_loop(0, most, drop, (inverted, codes, active))
+    residual = targets - jnp.einsum("nij,nj->ni", small_gram, codes, precision="highest")
+    codes = codes + jnp.einsum("nij,nj->ni", inverse_gram, residual)
+    remove = partial(_remove_least_useful, least_diagonal, penalty, non_negative)
+    initial = _Elimination(inverse_gram, codes, active)
+    _, codes, active = jax.lax.fori_loop(0, max_active, remove, initial)
     codes = jnp.where(active, jnp.maximum(codes, 0) if non_negative else codes, 0.0)
-    return jnp.zeros_like(match).at[jnp.arange(len(match))[:, None], chosen].set(codes)
+    return _scatter(codes, chosen, jnp.zeros_like(correlations))
 
 
-def used(codes: Float[Array, "n p"]) -> Float[Array, " p"]:
-    """Number of spectra that use each component."""
+def _remove_least_useful(
+    least_diagonal: Float[Array, "n m"],
+    penalty: Float[Array, ""],
+    non_negative: bool,
+    _: Array,
+    state: _Elimination,
+) -> _Elimination:
+    """Remove from each spectrum the coefficient of least gain, if that is below the penalty.
+
+    With A the inverse of the active Gram matrix, removing j raises the squared residual by
+    c_j^2 / A_jj and leaves c - A_j c_j / A_jj and A - A_j A_j' / A_jj.
+    """
+    inverse_gram, codes, active = state
+    own = jnp.maximum(jnp.diagonal(inverse_gram, axis1=1, axis2=2), least_diagonal)
+    gain = codes**2 / own
+    if non_negative:  # negative coefficients go first, the most negative before the others
+        gain = jnp.where(codes > 0, gain, codes - _NEGATIVE_OFFSET)
+    gain = jnp.where(active, gain, jnp.inf)
+    least = jnp.argmin(gain, axis=1)[:, None]
+    is_removed = jnp.take_along_axis(gain, least, 1) < penalty
+    column = jnp.take_along_axis(inverse_gram, least[:, :, None], 2)[:, :, 0]
+    own = jnp.take_along_axis(own, least, 1)
+    step = jnp.where(is_removed, jnp.take_along_axis(codes, least, 1) / own, 0.0)
+    removed = (jnp.arange(codes.shape[1]) == least) & is_removed
+    scaled_column = jnp.where(is_removed, column / own, 0.0)
+    inverse_gram = inverse_gram - scaled_column[:, :, None] * column[:, None, :]
+    codes = jnp.where(removed, 0.0, codes - step * column)
+    return _Elimination(inverse_gram, codes, active & ~removed)
+
+
+def _scatter(
+    values: Float[Array, "n m"], places: Int[Array, "n m"], target: Float[Array, "n p"]
+) -> Float[Array, "n p"]:
+    """Each row's values at its places."""
+    return target.at[jnp.arange(len(target))[:, None], places].set(values)
+
+
+def count_usage(codes: Float[Array, "n p"]) -> Float[Array, " p"]:
+    """Number of spectra that use each component.
+
+    >>> import jax.numpy as jnp
+    >>> count_usage(jnp.array([[1.0, 0.0], [2.0, 3.0]])).tolist()
+    [2.0, 1.0]
+    """
     return jnp.sum(codes != 0, axis=0, dtype=jnp.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float
 
-from jaxhsi.gmcr.algorithm import Solution, State
+from jaxhsi.gmcr.algorithm import State
 from jaxhsi.gmcr.noise_covariance import (
     NoiseModel,
     NoiseWhitener,
@@ -18,7 +18,8 @@ from jaxhsi.gmcr.noise_covariance import (
     white_noise,
 )
 from jaxhsi.gmcr.noise_estimation import estimate_noise, noise_from_residual, residual_from_codes
-from jaxhsi.gmcr.noise_model import noise_scale, residual_law
+from jaxhsi.gmcr.noise_model import noise_deviation, residual_noise_level
+from jaxhsi.gmcr.solution import Solution
 from jaxhsi.sharding import replicate, shard_batch
 
 HostSpectra = Float[np.ndarray, "n c"]
@@ -83,7 +84,7 @@ def _float32(a: np.ndarray) -> Array:
 
 def with_whitener(state: State, whitener: NoiseWhitener | None) -> State:
     """The state with a copy of a frame, or, for a checkpoint, none; components stay as they are."""
-    return state._replace(pool=state.pool._replace(frame=jax.tree.map(jnp.array, whitener)))
+    return state._replace(pool=state.pool._replace(whitener=jax.tree.map(jnp.array, whitener)))
 
 
 def update_noise(
@@ -102,7 +103,7 @@ def update_noise(
     pool = state.pool
     rows = np.asarray(to_scaled(np.asarray(pool.components), data.whitener), np.float64)
     used = (codes != 0).any(0)
-    scale = noise_scale(state.law, jnp.mean(data.x_white**2, axis=1))
+    scale = noise_deviation(state.noise_level, jnp.mean(data.x_white**2, axis=1))
     exact = jax.tree.map(lambda a: np.asarray(a, np.float64), data.noise_model)
     left = residual_from_codes(
         data.filled_scaled, exact, codes[:, used], rows[used], np.asarray(scale, float)
@@ -112,16 +113,18 @@ def update_noise(
         return state, data
     data = rewhiten(mesh, data, noise)
     unit, sizes = unit_rows(to_white(rows, data.whitener))
-    law = residual_law(data.x_white, _float32(codes * sizes), _float32(unit))
+    law = residual_noise_level(data.x_white, _float32(codes * sizes), _float32(unit))
     pool = pool._replace(components=_float32(unit))
     never = jnp.full((), jnp.inf, jnp.float32)
     state = state._replace(
         pool=pool,
-        kept=jax.tree.map(jnp.array, pool._replace(frame=None)),  # steps use up the pool
-        law=law,
-        settled=jax.tree.map(jnp.array, law),
-        drift=never,
-        noise=jax.tree.map(jnp.array, data.noise_model),
+        previous_pool=jax.tree.map(
+            jnp.array, pool._replace(whitener=None)
+        ),  # steps use up the pool
+        noise_level=law,
+        phase_noise_level=jax.tree.map(jnp.array, law),
+        noise_drift=never,
+        noise_model=jax.tree.map(jnp.array, data.noise_model),
     )
     return replicate(mesh, with_whitener(state, data.whitener)), data
 
@@ -152,9 +155,11 @@ def whiten_solution(solution: Solution, spectra: HostSpectra) -> tuple[Solution,
         return solution, spectra
     whiten = np.eye(spectra.shape[1]) if found is None else found.whitening_matrix
     components = (solution.components @ whiten).astype(np.float32)
-    x = spectra_whitening(solution.departures)(spectra)
-    law = residual_law(jnp.asarray(x), _float32(solution.concentrations), _float32(components))
-    return solution._replace(components=components, noise=jax.device_get(law)), x
+    x = spectra_whitening(solution.noise_model)(spectra)
+    law = residual_noise_level(
+        jnp.asarray(x), _float32(solution.concentrations), _float32(components)
+    )
+    return solution._replace(components=components, noise_level=jax.device_get(law)), x
 
 
 def spectra_whitening(noise_model: NoiseModel) -> Callable[[HostSpectra], HostSpectra]:
@@ -169,7 +174,7 @@ def spectra_whitening(noise_model: NoiseModel) -> Callable[[HostSpectra], HostSp
 
 def replace_spikes(solution: Solution, spectra: HostSpectra) -> HostSpectra:
     """The spectra with what the solution gives in the place of spikes."""
-    offset, spikes = solution.departures.offset, solution.departures.spike_mask
+    offset, spikes = solution.noise_model.offset, solution.noise_model.spike_mask
     if spikes is None:
         return spectra
     fit = solution.concentrations @ solution.components + offset
@@ -189,4 +194,4 @@ def solution_whitener(solution: Solution) -> NoiseWhitener | None:
 
 
 def _noise_in_float64(solution: Solution) -> NoiseModel:
-    return jax.tree.map(lambda a: np.asarray(a, np.float64), solution.departures)
+    return jax.tree.map(lambda a: np.asarray(a, np.float64), solution.noise_model)

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxhsi.gmcr.algorithm import Opinions
 from jaxhsi.gmcr.diagnostics import ModelConfidence
+from jaxhsi.gmcr.solution import RestartVote
 from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR, integer_ticks, save_figure
 
 
-def diagnostic_scores(diagnostics: ModelConfidence, restarts: Opinions | None) -> dict[str, Any]:
+def diagnostic_scores(diagnostics: ModelConfidence, restarts: RestartVote | None) -> dict[str, Any]:
     """Plausible numbers of components, confidence of each, and the curve over their number."""
     curve = diagnostics.count_curve._asdict().items()
     scores = {
@@ -21,7 +21,7 @@ def diagnostic_scores(diagnostics: ModelConfidence, restarts: Opinions | None) -
         "curve": {name: np.asarray(part).tolist() for name, part in curve},
     }
     if restarts is not None:
-        scores["restarts"] = restarts.counts.tolist()
+        scores["restarts"] = restarts.component_counts.tolist()
     return scores
 
 

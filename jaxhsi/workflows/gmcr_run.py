@@ -87,7 +87,7 @@ def _unmix_with_checkpoints(
     """`jaxhsi.unmix` with the options of the command; goes on from the newest checkpoint."""
     with Checkpoints(folder / "checkpoints") as checkpoints:
         # Checkpoints are numbered by phase, metrics by step.
-        first_step = (checkpoints.latest_step() or 0) * config.solver.steps
+        first_step = (checkpoints.latest_step() or 0) * config.solver.steps_per_phase
         return unmix(
             inputs.table.spectra,
             num_components=config.num_components,

@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxhsi.config.gmcr import GMCRConfig
-from jaxhsi.gmcr.amortised import Model
-from jaxhsi.gmcr.amortised import Options as AmortisedOptions
-from jaxhsi.gmcr.amortised_data import dictionary
+from jaxhsi.gmcr.amortised import AmortisedParams
+from jaxhsi.gmcr.amortised_data import make_dictionary
 from jaxhsi.gmcr.amortised_training import unmix_stream
 from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.noise_covariance import white_noise
-from jaxhsi.gmcr.noise_model import residual_law
+from jaxhsi.gmcr.noise_model import residual_noise_level
+from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.unmixing import library_component_names
@@ -24,7 +24,7 @@ from jaxhsi.upstream.gmcr.training import joint_method, train_joint
 from jaxhsi.workflows.gmcr_inputs import GMCRInputs
 from jaxhsi.workflows.unmixing_model import UnmixingModel, padded_blocks
 
-SUMMARY = "loss {loss:.4g}, {active} components"
+SUMMARY = "loss {loss:.4g}, {num_active} components"
 """Format of what stands beside the progress bar."""
 
 
@@ -54,19 +54,21 @@ def run_upstream(config: GMCRConfig, inputs: GMCRInputs, folder: Path) -> Unmixi
         )
     sizes = np.linalg.norm(every.components, axis=1, keepdims=True)  # unit rows, as the solver's
     components, concentrations = every.components / sizes, every.concentrations * sizes.T
-    noise_level = residual_law(spectra, jnp.asarray(concentrations), jnp.asarray(components))
+    noise_level = residual_noise_level(
+        spectra, jnp.asarray(concentrations), jnp.asarray(components)
+    )
     num_library = 0 if inputs.library is None else len(inputs.library)
     from_library = np.flatnonzero(joined.used) < num_library
     names = library_component_names(components, from_library, inputs.library, inputs.library_names)
     # Fits of new spectra are judged as those of a gated run are.
-    book = dictionary(*map(jnp.asarray, (components, concentrations)), noise_level)
+    book = make_dictionary(*map(jnp.asarray, (components, concentrations)), noise_level)
     model = UnmixingModel(
         components=components,
         component_names=names,
         data_unit=1.0,
         component_norms=np.ones(len(components), np.float32),
         noise_model=white_noise(components.shape[1]),
-        networks=Model(book, {}),
+        networks=AmortisedParams(book, {}),
         network_options=AmortisedOptions(),
     )
     unmix, params = jax.jit(joined.unmix), joined.params

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
-from jaxhsi.gmcr.amortised import Model, Options, amortised
+from jaxhsi.gmcr.amortised import AmortisedParams, unmix
 from jaxhsi.gmcr.amortised_training import unmix_stream
 from jaxhsi.gmcr.goodness_of_fit import spectrum_reduced_chi2
-from jaxhsi.gmcr.mixing import MODELS, Forward, Unmixed
-from jaxhsi.gmcr.nnls import projected_steps
+from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, UnmixedSpectra
+from jaxhsi.gmcr.nnls import nonnegative_least_squares
 from jaxhsi.gmcr.noise_covariance import NoiseModel
+from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.gmcr.whitening import spectra_whitening
 
 BLOCK_ROWS = 4096
@@ -67,8 +68,8 @@ class UnmixingModel:
     data_unit: float
     component_norms: Float32[np.ndarray, " k"]
     noise_model: NoiseModel
-    networks: Model
-    network_options: Options
+    networks: AmortisedParams
+    network_options: AmortisedOptions
     mixing: str = "linear"
     mixing_parameters: Any = ()
     axis: Float[np.ndarray, " c"] | None = None
@@ -80,10 +81,10 @@ class UnmixingModel:
         return spectra_whitening(self.noise_model)
 
     @cached_property
-    def shared_mixing(self) -> Forward | None:
+    def shared_mixing(self) -> ForwardModel | None:
         """The mixing model if it is not linear and its parameters hold for new spectra, or None."""
-        model = None if self.mixing == "linear" else MODELS[self.mixing]()
-        return None if model is None or model.local else model
+        model = None if self.mixing == "linear" else FORWARD_MODELS[self.mixing]()
+        return None if model is None or model.per_spectrum else model
 
     @property
     def offset(self) -> Float32[np.ndarray, " c"]:
@@ -131,7 +132,9 @@ class UnmixingModel:
             linearised = spectra - (mixed - linear)
         blocks = zip(padded_blocks(linearised), padded_blocks(concentrations), strict=True)
         reduced_chi2 = [
-            _reduced_chi2(self._whiten(x / unit), c / unit, dictionary.components, dictionary.noise)
+            _reduced_chi2(
+                self._whiten(x / unit), c / unit, dictionary.components, dictionary.noise_level
+            )
             for x, c in blocks
         ]
         without_offset = spectra - self.offset if self.offset.any() else spectra
@@ -157,7 +160,7 @@ class UnmixingModel:
 
 
 def mixed_spectra(
-    forward: Forward,
+    forward: ForwardModel,
     mixing_parameters: Any,
     components: Float32[np.ndarray, "k c"],
     concentrations: Float32[np.ndarray, "n k"],
@@ -168,19 +171,22 @@ def mixed_spectra(
 
 
 @partial(jax.jit, static_argnames="forward")
-def _forward_spectra(forward: Forward, mixing_parameters: Any, c: Array, s: Array) -> Array:
-    return forward.spectra(mixing_parameters, c, s)
+def _forward_spectra(forward: ForwardModel, mixing_parameters: Any, c: Array, s: Array) -> Array:
+    return forward.mix(mixing_parameters, c, s)
 
 
 @partial(jax.jit, static_argnames=("network_options", "refine_steps"))
 def _network_unmix(
-    network_options: Options, refine_steps: int, networks: Model, x: Float[Array, "n c"]
-) -> Unmixed:
+    network_options: AmortisedOptions,
+    refine_steps: int,
+    networks: AmortisedParams,
+    x: Float[Array, "n c"],
+) -> UnmixedSpectra:
     """What the networks say of whitened spectra, and projected gradient steps from there."""
-    unmixed, dictionary = amortised(network_options).unmix(networks, x), networks.dictionary
+    unmixed, dictionary = unmix(network_options, networks, x), networks.dictionary
     if not refine_steps:
         return unmixed
-    concentrations = projected_steps(
+    concentrations = nonnegative_least_squares(
         unmixed.concentrations,
         jnp.matmul(x, dictionary.components.T, precision="highest"),
         dictionary.gram,

@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxhsi.gmcr.amortised import Options, amortised
-from jaxhsi.gmcr.mixing import MODELS
+from jaxhsi.gmcr.amortised import amortised
+from jaxhsi.gmcr.mixing import FORWARD_MODELS
 from jaxhsi.gmcr.noise_covariance import NoiseModel
-from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.gmcr.noise_model import SignalDependentNoise
+from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.workflows.npz_files import write_npz
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 
@@ -65,18 +66,18 @@ _TREES = ("noise_model", "networks", "mixing_parameters")
 
 
 def _model_of(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> UnmixingModel:
-    components, options = arrays["components"], Options(**settings["network_options"])
+    components, options = arrays["components"], AmortisedOptions(**settings["network_options"])
     mixing, count = settings["mixing"], len(components)
-    law = NoiseLaw(*np.zeros(2, np.float32))
+    law = SignalDependentNoise(*np.zeros(2, np.float32))
     codes = np.ones((1, count), np.float32)
     state = jax.eval_shape(amortised(options).init, jax.random.key(0), components, codes, law)
-    forward = None if mixing == "linear" else MODELS[mixing]()
-    shared = forward is not None and not forward.local
+    forward = None if mixing == "linear" else FORWARD_MODELS[mixing]()
+    shared = forward is not None and not forward.per_spectrum
     # Arrays are found by their paths in trees of the same structure.
     templates = {
         "noise_model": NoiseModel(*NoiseModel._fields[:-1]),
         "networks": state.params,
-        "mixing_parameters": forward.begin(1, count) if shared else (),
+        "mixing_parameters": forward.initial_parameters(1, count) if shared else (),
     }
     trees = jax.tree.map_with_path(lambda path, _: arrays[_key(path)], templates)
     pairs = zip(*map(jax.tree.leaves, (trees["networks"], state.params)), strict=True)

@@ -1,5 +1,6 @@
 """Networks that learn a solver's answer, against least squares and against the truth."""
 
+from functools import partial
 from typing import NamedTuple
 
 import chex
@@ -8,16 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.amortised import Options, amortised
-from jaxhsi.gmcr.amortised_data import dictionary
-from jaxhsi.gmcr.networks import gated_fit
-from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.gmcr.amortised import amortised, epoch, unmix
+from jaxhsi.gmcr.amortised_data import make_dictionary
+from jaxhsi.gmcr.networks import gated_least_squares
+from jaxhsi.gmcr.noise_model import SignalDependentNoise
+from jaxhsi.gmcr.options import AmortisedOptions
 
 BANDS, COUNT = 32, 6
-LAW = NoiseLaw(jnp.log(jnp.float32(0.01)), jnp.float32(1.0))  # a hundredth of the mean square
-OPTIONS = Options(hidden=8, batch=64, steps=40, steps_per_call=20, learning_rate=1e-2)
+LAW = SignalDependentNoise(
+    jnp.log(jnp.float32(0.01)), jnp.float32(1.0)
+)  # a hundredth of the mean square
+OPTIONS = AmortisedOptions(
+    hidden_width=8, batch_size=64, training_steps=40, steps_per_call=20, learning_rate=1e-2
+)
 METHOD = amortised(OPTIONS)
-UNMIX = jax.jit(METHOD.unmix)
+UNMIX = jax.jit(partial(unmix, OPTIONS))
 
 
 class Case(NamedTuple):
@@ -56,15 +62,15 @@ def start(known):
 
 
 @pytest.fixture(scope="module")
-def epoch():
-    return jax.jit(chex.assert_max_traces(METHOD.epoch, n=1))
+def compiled_epoch():
+    return jax.jit(chex.assert_max_traces(partial(epoch, OPTIONS), n=1))
 
 
 @pytest.fixture(scope="module")
-def trained(start, epoch):
+def trained(start, compiled_epoch):
     state, infos = start, []
     for call in range(2):
-        state, info = epoch(jax.random.key(call), state)
+        state, info = compiled_epoch(jax.random.key(call), state)
         infos.append(info)
     return state, infos
 
@@ -85,7 +91,7 @@ def test_training_lowers_the_loss_and_counts_its_steps(trained, epoch):
     state, infos = trained
     _, again = epoch(jax.random.key(0), state)
     assert again.loss < infos[0].loss
-    assert int(state.step) == OPTIONS.steps
+    assert int(state.step) == OPTIONS.training_steps
 
 
 def test_parts_of_the_answer_belong_together(trained, known):
@@ -127,10 +133,10 @@ def test_any_number_of_components(count):
     random = np.random.default_rng(count)
     components = jnp.asarray(np.abs(random.normal(size=(count, BANDS))), jnp.float32)
     codes = jnp.zeros((5, count)).at[:, 0].set(jnp.arange(1.0, 6.0))
-    method = amortised(Options(hidden=2, batch=8))
-    init, unmix = jax.jit(method.init), jax.jit(method.unmix)
+    method = amortised(AmortisedOptions(hidden_width=2, batch_size=8))
+    init, predict = jax.jit(method.init), jax.jit(method.predict)
     state = init(jax.random.key(0), components, codes, LAW, codes @ components)
-    found = unmix(state.params, codes @ components)
+    found = predict(state, codes @ components)
     assert found.concentrations.shape == (5, count)
     chex.assert_tree_all_finite(found)
     if count < BANDS:
@@ -138,19 +144,19 @@ def test_any_number_of_components(count):
 
 
 def test_half_precision_products_stay_close(trained, known):
-    half = amortised(Options(hidden=8, dtype="bfloat16"))
+    half = amortised(AmortisedOptions(hidden_width=8, product_dtype="bfloat16"))
     new = case(2, 100, known.components)
     a = UNMIX(trained[0].params, new.x).reconstruction
-    b = jax.jit(half.unmix)(trained[0].params, new.x).reconstruction
+    b = jax.jit(half.predict)(trained[0], new.x).reconstruction
     assert b.dtype == jnp.float32
     assert error(b, np.asarray(a)) < 0.1 * error(new.x, new.clean)
 
 
 def test_negative_concentrations_where_they_are_wanted(known):
-    method = amortised(Options(hidden=8, non_negative=False))
+    method = amortised(AmortisedOptions(hidden_width=8, non_negative=False))
     codes = known.concentrations * np.random.default_rng(0).choice([-1, 1], (len(known.x), COUNT))
     state = jax.jit(method.init)(jax.random.key(0), known.components, codes, LAW)
-    found = np.asarray(jax.jit(method.unmix)(state.params, codes @ known.components).concentrations)
+    found = np.asarray(jax.jit(method.predict)(state, codes @ known.components).concentrations)
     assert (found < 0).any()
     np.testing.assert_allclose(found, codes, atol=0.1)
 
@@ -173,7 +179,7 @@ def test_fit_behind_open_gates_is_least_squares(known):
     gates = jnp.asarray([[1.0, 0, 1, 1, 0, 0]])
     gram = jnp.asarray(known.components @ known.components.T)
     matched = jnp.asarray(known.x[:1] @ known.components.T)
-    found = gated_fit(gram, matched, jnp.full((1, COUNT), 2.0), gates, 3)
+    found = gated_least_squares(gram, matched, jnp.full((1, COUNT), 2.0), gates, 3)
     expected = np.zeros(COUNT)
     expected[[0, 2, 3]] = np.linalg.lstsq(known.components[jnp.asarray([0, 2, 3])].T, known.x[0])[0]
     np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-3)
@@ -182,7 +188,7 @@ def test_fit_behind_open_gates_is_least_squares(known):
 def test_fit_by_hand():
     """One component, G = 4, b = 8: a = 2; half open 1.75 y = 4, a = y / 2."""
     gram, matched = jnp.full((1, 1), 4.0), jnp.full((2, 1), 8.0)
-    found = gated_fit(gram, matched, jnp.zeros((2, 1)), jnp.asarray([[1.0], [0.5]]), 2)
+    found = gated_least_squares(gram, matched, jnp.zeros((2, 1)), jnp.asarray([[1.0], [0.5]]), 2)
     np.testing.assert_allclose(found[:, 0], [2.0, 2 / 1.75], rtol=1e-5)
 
 
@@ -192,17 +198,19 @@ def test_gradient_of_the_fit(known):
     gates = jnp.asarray(np.random.default_rng(0).uniform(0.3, 0.9, (3, COUNT)), jnp.float32)
 
     def total(gates):
-        return jnp.sum(gated_fit(gram, matched, matched, gates, COUNT))
+        return jnp.sum(gated_least_squares(gram, matched, matched, gates, COUNT))
 
     slope, way = jax.grad(total)(gates), jnp.ones_like(gates)
     numeric = (total(gates + 5e-3 * way) - total(gates - 5e-3 * way)) / 1e-2
     np.testing.assert_allclose(jnp.sum(slope * way), numeric, rtol=2e-2)
-    solved = jax.grad(lambda g: jnp.sum(gated_fit(gram, 0 * matched, matched * 0, g, 3)))(gates)
+    solved = jax.grad(lambda g: jnp.sum(gated_least_squares(gram, 0 * matched, matched * 0, g, 3)))(
+        gates
+    )
     assert np.all(np.isfinite(solved))  # nothing to fit: 0 / 0 in no gradient
 
 
 def test_ridge_is_the_reciprocal_of_the_mean_square_concentration():
     """Orthogonal unit components, concentrations 3 and 0, noise deviation 1: lambda = 1 / 4.5."""
-    law = NoiseLaw(jnp.float32(0.0), jnp.float32(0.0))
-    book = dictionary(jnp.eye(2, 4), jnp.asarray([[3.0, 0.0], [0.0, 3.0]]), law)
-    np.testing.assert_allclose(book.inverse, np.eye(2) / (1 + 1 / 4.5), rtol=1e-5)
+    law = SignalDependentNoise(jnp.float32(0.0), jnp.float32(0.0))
+    book = make_dictionary(jnp.eye(2, 4), jnp.asarray([[3.0, 0.0], [0.0, 3.0]]), law)
+    np.testing.assert_allclose(book.ridge_inverse, np.eye(2) / (1 + 1 / 4.5), rtol=1e-5)

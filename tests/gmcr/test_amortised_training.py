@@ -8,19 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.amortised import Info, Options, amortised
+from jaxhsi.gmcr.amortised import Info
 from jaxhsi.gmcr.amortised_training import train_amortised, unmix_stream
-from jaxhsi.gmcr.mixing import Unmixed
-from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.gmcr.mixing import UnmixedSpectra
+from jaxhsi.gmcr.noise_model import SignalDependentNoise
+from jaxhsi.gmcr.options import AmortisedOptions
 
-LAW = NoiseLaw(np.log(0.01), 1.0)
-OPTIONS = Options(hidden=4, batch=16, steps=4, steps_per_call=2)
+LAW = SignalDependentNoise(np.log(0.01), 1.0)
+OPTIONS = AmortisedOptions(hidden_width=4, batch_size=16, training_steps=4, steps_per_call=2)
 
 
 class Solution(NamedTuple):
     components: np.ndarray
     concentrations: np.ndarray
-    noise: NoiseLaw
+    noise: SignalDependentNoise
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def trained(solution):
 
 def total(params, x):
     """A stand-in whose answer shows the rows that it saw."""
-    return Unmixed(x * params, x.sum(1, keepdims=True), jnp.ones((1, x.shape[1])), x[:, :1])
+    return UnmixedSpectra(x * params, x.sum(1, keepdims=True), jnp.ones((1, x.shape[1])), x[:, :1])
 
 
 def test_training_reports_and_counts(trained):
@@ -55,10 +56,10 @@ def test_training_reports_and_counts(trained):
 def test_stream_is_the_whole_at_once(trained, solution):
     method, state, _ = trained
     x = np.abs(np.random.default_rng(1).normal(size=(11, 16))).astype(np.float32)
-    unmix = jax.jit(chex.assert_max_traces(method.unmix, n=1))
-    parts = list(unmix_stream(unmix, state.params, [x[:5], x[5:10], x[10:]]))
+    unmix = jax.jit(chex.assert_max_traces(method.predict, n=1))
+    parts = list(unmix_stream(unmix, state, [x[:5], x[5:10], x[10:]]))
     assert [len(part.concentrations) for part in parts] == [5, 5, 1]
-    whole = method.unmix(state.params, jnp.asarray(x))
+    whole = method.predict(state, jnp.asarray(x))
     for name in ("reconstruction", "concentrations", "gates"):
         joined = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_allclose(joined, getattr(whole, name), rtol=1e-4, atol=1e-4)
@@ -118,12 +119,9 @@ def test_solutions_that_cannot_be_learnt(solution):
 
 
 def test_a_loss_that_is_not_finite_stops(solution, monkeypatch):
-    def diverged(key, state):
+    def diverged(options, key, state):
         return state, Info(*np.full(4, np.nan))
 
-    def fake(options):
-        return amortised(options)._replace(epoch=diverged)
-
-    monkeypatch.setattr("jaxhsi.gmcr.amortised_training.amortised", fake)
+    monkeypatch.setattr("jaxhsi.gmcr.amortised_training.epoch", diverged)
     with pytest.raises(FloatingPointError, match="after 2 steps"):
         train_amortised(jax.random.key(0), solution, None, OPTIONS)

@@ -4,16 +4,16 @@ import jax
 import numpy as np
 
 from jaxhsi.gmcr import component_ranges as module
-from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.component_ranges import rotational_ambiguity
 from jaxhsi.gmcr.fit import fit_components
-from tests.gmcr.solved import made
+from jaxhsi.gmcr.options import SolverOptions
+from tests.gmcr.solved import make_mixture
 
-OPTIONS = Options(most=4, steps=40, refresh=20)
+OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 
 
 def test_sparse_mixtures_are_settled():
-    mixed = made(2)
+    mixed = make_mixture(2)
     solution = fit_components(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
     found = rotational_ambiguity(solution, mixed.x)
     assert found.signal_share.shape == (3, 2)
@@ -28,7 +28,7 @@ def test_sparse_mixtures_are_settled():
 
 
 def test_many_components_are_left_out(monkeypatch):
-    mixed = made(2)
+    mixed = make_mixture(2)
     solution = fit_components(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
     monkeypatch.setattr(module, "MAX_AMBIGUITY_COMPONENTS", 2)
     assert rotational_ambiguity(solution, mixed.x) is None

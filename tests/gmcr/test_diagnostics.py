@@ -4,18 +4,18 @@ import jax
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
-from tests.gmcr.solved import Made, made
+from jaxhsi.gmcr.options import SolverOptions
+from tests.gmcr.solved import SyntheticMixture, make_mixture
 
-OPTIONS = Options(most=4, steps=40, refresh=20)
+OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 KEY = jax.random.key(0)
 
 
 @pytest.fixture(scope="module")
-def mixed() -> Made:
-    return made(2)
+def mixed() -> SyntheticMixture:
+    return make_mixture(2)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def test_a_plain_answer_is_sure(solution, mixed):
     assert found.plausible_counts == (3, 3)
     assert (found.component_confidence > 0.99).all()
     assert (found.evidence_ratio > 10).all()
-    assert (solution.opinions.counts == 3).all()
-    assert (solution.opinions.agreement == 1).all()
+    assert (solution.restart_vote.component_counts == 3).all()
+    assert (solution.restart_vote.agreement == 1).all()
 
 
 def test_the_curve(solution, mixed):
@@ -50,10 +50,12 @@ def test_a_spectrum_split_in_two_is_doubted(mixed, solution):
     four = solution._replace(
         components=rows,
         concentrations=codes,
-        gates=np.ones(4, np.float32),
-        fixed=np.zeros(4, bool),
-        opinions=solution.opinions._replace(
-            counts=np.array([4, 3]), lengths=np.zeros(2), agreement=np.array([1, 1, 0.5, 0.5])
+        gate_probabilities=np.ones(4, np.float32),
+        in_library=np.zeros(4, bool),
+        restart_vote=solution.restart_vote._replace(
+            component_counts=np.array([4, 3]),
+            description_lengths=np.zeros(2),
+            agreement=np.array([1, 1, 0.5, 0.5]),
         ),
     )
     found = assess_confidence(four, mixed.x, OPTIONS, count_radius=1)
@@ -76,8 +78,8 @@ def test_a_library_leaves_the_count_to_what_is_in_it(mixed):
     library = np.asarray(mixed.components[:2])
     found = fit_components(KEY, mixed.x, OPTIONS, library=library)
     sure = assess_confidence(found, mixed.x, OPTIONS)
-    assert len(found.opinions.agreement) == len(found.components) == 3
-    assert (found.opinions.agreement == 1).all()
+    assert len(found.restart_vote.agreement) == len(found.components) == 3
+    assert (found.restart_vote.agreement == 1).all()
     assert sure.plausible_counts.low <= 3 <= sure.plausible_counts.high
     assert (sure.component_confidence > 0.99).all()
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr import mixing, priors
-from jaxhsi.gmcr.factor_refinement import Refined, off_tangent, refined
+from jaxhsi.gmcr.factor_refinement import RefinedFactors, refine_factors, tangent_complement
 from jaxhsi.gmcr.goodness_of_fit import residual_statistics
 from jaxhsi.gmcr.priors import Factors
 
-LINEAR = mixing.without_parameters(mixing.linear)
+LINEAR = mixing.parameter_free(mixing.linear)
 NOISE = 0.01
-PLAIN = priors.combine(priors.non_negative("concentrations"), priors.non_negative("components"))
+PLAIN = priors.combine_priors(
+    priors.non_negativity("concentrations"), priors.non_negativity("components")
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,9 @@ def noise() -> jnp.ndarray:
 
 
 def fit(x, start: Factors, *given, sweeps: int = 10) -> Factors:
-    prior = priors.combine(PLAIN, *given)
-    held = Refined(start, ())
-    return refined(x, jnp.full((len(x), 1), NOISE), held, LINEAR, prior, sweeps).factors
+    prior = priors.combine_priors(PLAIN, *given)
+    held = RefinedFactors(start, ())
+    return refine_factors(x, jnp.full((len(x), 1), NOISE), held, LINEAR, prior, sweeps).factors
 
 
 def test_linear_mixing_ends_where_no_change_helps(truth, noise):
@@ -59,30 +61,34 @@ def test_linear_mixing_ends_where_no_change_helps(truth, noise):
 
 def test_parameters_and_factors_are_found_together(truth, noise):
     model = mixing.bilinear()
-    x = mixing.pairs_added(0.5, *truth) + noise
-    start = Refined(truth._replace(components=truth.components + 0.03), model.begin(30, 3))
+    x = mixing.bilinear_mixing(0.5, *truth) + noise
+    start = RefinedFactors(
+        truth._replace(components=truth.components + 0.03), model.initial_parameters(30, 3)
+    )
     sigma = jnp.full((30, 1), NOISE)
-    found = refined(x, sigma, start, model, PLAIN)
+    found = refine_factors(x, sigma, start, model, PLAIN)
     assert found.parameters == pytest.approx(0.5, rel=0.15)
     judged = residual_statistics(x, sigma, found, model)
     assert judged.reduced_chi2 == pytest.approx(1, abs=0.15)
     assert judged.spectrum_chi2.shape == (30,)
     assert np.mean(judged.band_chi2) == pytest.approx(float(judged.reduced_chi2), rel=1e-4)
     assert judged.nonlinearity_score < 6
-    wrong = residual_statistics(x, sigma, Refined(fit(x, truth), ()), LINEAR)
+    wrong = residual_statistics(x, sigma, RefinedFactors(fit(x, truth), ()), LINEAR)
     assert wrong.nonlinearity_score > 20
     assert wrong.reduced_chi2 > judged.reduced_chi2
 
 
-PARAMETERS = {"polynomial": jnp.array([0.3]), "levelling": 0.3, "stray_light": 0.03}
+PARAMETERS = {"polynomial": jnp.array([0.3]), "detector_saturation": 0.3, "stray_light": 0.03}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_every_model_is_fitted_down_to_the_noise(truth, noise, name):
-    model, sigma = mixing.MODELS[name](), jnp.full((30, 1), NOISE)
-    x = model.spectra(jnp.asarray(PARAMETERS[name]), *truth) + noise
-    start = Refined(truth._replace(components=truth.components + 0.02), model.begin(30, 3))
-    judged = residual_statistics(x, sigma, refined(x, sigma, start, model, PLAIN), model)
+    model, sigma = mixing.FORWARD_MODELS[name](), jnp.full((30, 1), NOISE)
+    x = model.mix(jnp.asarray(PARAMETERS[name]), *truth) + noise
+    start = RefinedFactors(
+        truth._replace(components=truth.components + 0.02), model.initial_parameters(30, 3)
+    )
+    judged = residual_statistics(x, sigma, refine_factors(x, sigma, start, model, PLAIN), model)
     assert judged.reduced_chi2 == pytest.approx(1, abs=0.2)
     assert judged.nonlinearity_score < 6
 
@@ -93,13 +99,15 @@ def test_noise_alone_has_no_curvature(truth):
     for seed in range(8):
         x = mixing.linear(*truth) + NOISE * jax.random.normal(jax.random.key(seed), (30, 40))
         curvatures.append(
-            float(residual_statistics(x, sigma, Refined(truth, ()), LINEAR).nonlinearity_score)
+            float(
+                residual_statistics(x, sigma, RefinedFactors(truth, ()), LINEAR).nonlinearity_score
+            )
         )
     assert 0.3 < np.mean(curvatures) < 2.2
 
 
 def test_off_tangent_takes_away_all_that_the_factors_can_do(truth):
-    outside = off_tangent(truth, jnp.ones((30, 1)))
+    outside = tangent_complement(truth, jnp.ones((30, 1)))
     random = np.random.default_rng(2)
     moved_c = jnp.asarray(random.normal(size=(30, 3)), jnp.float32) @ truth.components
     moved_s = truth.concentrations @ jnp.asarray(random.normal(size=(3, 40)), jnp.float32)
@@ -115,15 +123,15 @@ def test_each_prior_changes_the_answer_in_its_way(truth, noise):
     def roughness(s):
         return float((jnp.diff(s, 2, axis=1) ** 2).sum())
 
-    smooth = fit(x, truth, priors.smooth(1e6)).components
+    smooth = fit(x, truth, priors.smoothness(1e6)).components
     assert roughness(smooth) < 0.3 * roughness(free.components)
-    sparse = fit(x, truth, priors.sparse(2e4)).components
+    sparse = fit(x, truth, priors.sparsity(2e4)).components
     assert (sparse == 0).sum() > (free.components == 0).sum() + 10
-    peaks = fit(x, truth, priors.one_peak()).components
+    peaks = fit(x, truth, priors.unimodality()).components
     turns = [np.diff(np.sign(d[np.abs(d) > 1e-5])) for d in np.diff(np.asarray(peaks), axis=1)]
     assert all((t <= 0).all() for t in turns)
     given = jnp.full((30, 3), jnp.nan).at[0].set(truth.concentrations[0])
-    held = fit(x, truth, priors.known(concentrations=given)).concentrations
+    held = fit(x, truth, priors.equality(concentrations=given)).concentrations
     np.testing.assert_allclose(held[0], truth.concentrations[0], rtol=1e-5)
     error = [float(((s - truth.components) ** 2).sum()) for s in (free.components, smooth, peaks)]
     assert error[1] < error[0]
@@ -146,7 +154,7 @@ def test_residuals_count_where_their_noise_is_white(truth):
     drawn = np.random.default_rng(4).multivariate_normal(np.zeros(40), covariance, 30)
     x = mixing.linear(*truth) + NOISE * jnp.asarray(drawn, jnp.float32)
     sigma = jnp.full((30, 1), NOISE)
-    (c, s), _ = refined(x, sigma, Refined(truth, ()), LINEAR, PLAIN, 40, whiten)
+    (c, s), _ = refine_factors(x, sigma, RefinedFactors(truth, ()), LINEAR, PLAIN, 40, whiten)
     inside = np.asarray(c > 0)
 
     def slope(metric) -> float:

@@ -9,23 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.nonlinear import goodness_of_fit
-from jaxhsi.gmcr.priors import smooth
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.priors import smoothness
 from jaxhsi.gmcr.whitening import spectra_whitening, whiten_solution
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
-from tests.gmcr.solved import Made, cosines, made
+from tests.gmcr.solved import SyntheticMixture, best_cosines, make_mixture
 
-OPTIONS = Options(most=4, steps=40, refresh=20)
+OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 KEY = jax.random.key(0)
 
 
 @pytest.fixture(scope="module")
-def mixed() -> Made:
-    return made(2)
+def mixed() -> SyntheticMixture:
+    return make_mixture(2)
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,12 @@ def solution(mixed):
 
 def test_the_number_the_spectra_and_the_amounts(solution, mixed):
     assert solution.components.shape == (3, 50)
-    assert cosines(solution.components, mixed.components).min() > 0.999
+    assert best_cosines(solution.components, mixed.components).min() > 0.999
     order = np.argmax(np.asarray(mixed.components) @ solution.components.T, axis=1)
     np.testing.assert_allclose(solution.concentrations[:, order], mixed.codes, atol=5)
     assert solution.converged
-    assert (solution.gates > 0.9).all()
-    assert not solution.fixed.any()
+    assert (solution.gate_probabilities > 0.9).all()
+    assert not solution.in_library.any()
 
 
 def test_the_most_frequent_component_comes_first(solution):
@@ -53,10 +53,10 @@ def test_components_of_a_library_are_named_and_an_unknown_one_is_found(mixed):
     absent = np.abs(np.random.default_rng(9).normal(size=(3, 50)))
     library = np.concatenate([3 * np.asarray(mixed.components[:2]), absent.astype(np.float32)])
     found = fit_components(KEY, mixed.x, OPTIONS, library=library, restarts=1)
-    assert sorted(found.fixed.tolist()) == [False, True, True]
-    known = found.components[found.fixed]
-    np.testing.assert_allclose(cosines(known, mixed.components[:2]), 1, atol=1e-5)
-    assert cosines(found.components[~found.fixed], mixed.components[2:])[0] > 0.999
+    assert sorted(found.in_library.tolist()) == [False, True, True]
+    known = found.components[found.in_library]
+    np.testing.assert_allclose(best_cosines(known, mixed.components[:2]), 1, atol=1e-5)
+    assert best_cosines(found.components[~found.in_library], mixed.components[2:])[0] > 0.999
 
 
 @pytest.mark.parametrize("number", [2, 3, 5])
@@ -64,8 +64,8 @@ def test_as_many_components_as_are_asked_for(mixed, solution, number):
     """What was found on their own is told; where it is that number, it is the answer."""
     found = fit_components(KEY, mixed.x, OPTIONS, num_components=number, restarts=2)
     assert len(found.components) == number
-    assert found.opinions.counts.tolist() == [3, 3]
-    closest = np.sort(cosines(found.components, mixed.components))[::-1]
+    assert found.restart_vote.component_counts.tolist() == [3, 3]
+    closest = np.sort(best_cosines(found.components, mixed.components))[::-1]
     assert (closest[: min(number, 3)] > 0.9).all()
     if number == 3:
         np.testing.assert_allclose(found.components, solution.components, atol=1e-2)
@@ -79,10 +79,10 @@ def test_an_image_of_far_more_components_than_are_asked_for_begins_at_pure_spect
     light = random.uniform(0.5, 1.5, (40, 1)) ** np.linspace(0, 1, 50)
     x = (shares @ pure * light + 0.002 * random.normal(size=(40, 50))).astype(np.float32)
     found = fit_components(KEY, x, OPTIONS, num_components=3, restarts=1)
-    assert found.opinions.counts[0] > 6
+    assert found.restart_vote.component_counts[0] > 6
     assert len(found.components) == 3
     size = np.linalg.norm(pure, axis=1, keepdims=True)
-    assert cosines(found.components, (pure / size).astype(np.float32)).min() > 0.96
+    assert best_cosines(found.components, (pure / size).astype(np.float32)).min() > 0.96
 
 
 def test_fewer_components_than_are_asked_for_are_told(mixed, caplog, monkeypatch):
@@ -94,10 +94,10 @@ def test_fewer_components_than_are_asked_for_are_told(mixed, caplog, monkeypatch
     assert "3 components in the place of 5" in caplog.text
 
 
-def logged(folder, mixed, options: Options = OPTIONS):
+def logged(folder, mixed, options: SolverOptions = OPTIONS):
     with Checkpoints(folder / "checkpoints") as checkpoints:
-        first = (checkpoints.latest_step() or 0) * options.steps
-        logbook = MetricsWriter(folder, first, None, "loss {loss:.4g}, {active} components")
+        first = (checkpoints.latest_step() or 0) * options.steps_per_phase
+        logbook = MetricsWriter(folder, first, None, "loss {loss:.4g}, {num_active} components")
         return fit_components(KEY, mixed.x, options, logbook=logbook, checkpoints=checkpoints)
 
 
@@ -130,7 +130,10 @@ def test_an_end_without_convergence_is_told(mixed, caplog, monkeypatch):
     monkeypatch.setattr("jaxhsi.gmcr.fit.converged", lambda state: jnp.array(False))
     with caplog.at_level(logging.WARNING):
         found = fit_components(
-            KEY, mixed.x, Options(most=4, steps=40, refresh=20, phases=2), restarts=1
+            KEY,
+            mixed.x,
+            SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20, max_phases=2),
+            restarts=1,
         )
     assert not found.converged
     assert "still changed after 2 phases" in caplog.text
@@ -174,7 +177,10 @@ def test_repeated_spectra_without_noise_break_nothing():
     """Five spectra four times each: five components, though most candidates are the same."""
     rows = np.random.default_rng(0).random((5, 60)).astype(np.float32)
     found = fit_components(
-        KEY, np.repeat(rows, 4, axis=0), Options(steps=40, refresh=20, phases=2), restarts=1
+        KEY,
+        np.repeat(rows, 4, axis=0),
+        SolverOptions(steps_per_phase=40, noise_refit_every=20, max_phases=2),
+        restarts=1,
     )
     assert len(found.components) == 5
     fit = found.concentrations @ found.components
@@ -182,9 +188,9 @@ def test_repeated_spectra_without_noise_break_nothing():
 
 
 @pytest.fixture(scope="module")
-def spoiled() -> tuple[np.ndarray, Made]:
+def spoiled() -> tuple[np.ndarray, SyntheticMixture]:
     """Correlated noise, an offset, and a baseline of every spectrum, on top of the mixtures."""
-    clean, random = made(3, rows=48, bands=96), np.random.default_rng(3)
+    clean, random = make_mixture(3, rows=48, bands=96), np.random.default_rng(3)
     noise = random.normal(size=(48, 96 + 50))
     for band in range(1, noise.shape[1]):
         noise[:, band] += 0.7 * noise[:, band - 1]
@@ -201,12 +207,12 @@ def coloured(spoiled):
 def test_noise_that_is_not_white_is_told_and_makes_no_components(spoiled, coloured):
     clean, found = spoiled[1], coloured
     assert len(found.components) == 3
-    assert cosines(found.components, clean.components).min() > 0.995
+    assert best_cosines(found.components, clean.components).min() > 0.995
     np.testing.assert_allclose(np.linalg.norm(found.components, axis=1), 1, rtol=1e-5)
     assert (found.components >= -1e-5).all()
     order = np.argmax(np.asarray(clean.components) @ found.components.T, axis=1)
     np.testing.assert_allclose(found.concentrations[:, order], clean.codes, atol=12)
-    told = found.departures
+    told = found.noise_model
     np.testing.assert_allclose(told.ar_coefficients[0], 0.7, atol=0.15)
     np.testing.assert_allclose(told.offset.mean(), 5, atol=1)
     assert told.drift_deviations[1] > 5
@@ -237,12 +243,12 @@ def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, sol
     """Whitened mixtures are the concentrations times the whitened components."""
     x, found = spoiled[0], coloured
     framed, seen = whiten_solution(found, x)
-    prepare = spectra_whitening(found.departures)
-    fit = found.concentrations @ found.components + found.departures.offset
+    prepare = spectra_whitening(found.noise_model)
+    fit = found.concentrations @ found.components + found.noise_model.offset
     mixture = found.concentrations @ framed.components
     np.testing.assert_allclose(prepare(fit), mixture, atol=1e-3 * np.abs(mixture).max())
     np.testing.assert_array_equal(seen, prepare(x))
-    assert np.std(seen - mixture) < 0.6 * np.std(x - fit + found.departures.offset)
+    assert np.std(seen - mixture) < 0.6 * np.std(x - fit + found.noise_model.offset)
     same, table = whiten_solution(solution, np.asarray(mixed.x))
     assert same is solution
     np.testing.assert_array_equal(table, mixed.x)
@@ -251,8 +257,8 @@ def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, sol
 def test_priors_see_the_data_where_their_noise_is_white(spoiled, coloured):
     """Without prior knowledge to add, the refinement stays at the answer that it began with."""
     x, clean = spoiled
-    found = fit_components(KEY, x, OPTIONS, restarts=1, priors=[smooth(1e-6)])
-    assert found.departures.drift_deviations[1] == coloured.departures.drift_deviations[1]
-    np.testing.assert_allclose(cosines(found.components, coloured.components), 1, atol=2e-3)
-    assert cosines(found.components, clean.components).min() > 0.995
+    found = fit_components(KEY, x, OPTIONS, restarts=1, priors=[smoothness(1e-6)])
+    assert found.noise_model.drift_deviations[1] == coloured.noise_model.drift_deviations[1]
+    np.testing.assert_allclose(best_cosines(found.components, coloured.components), 1, atol=2e-3)
+    assert best_cosines(found.components, clean.components).min() > 0.995
     assert 0.7 < goodness_of_fit(x, found).reduced_chi2 < 1.4

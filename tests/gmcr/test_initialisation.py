@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.initialisation import successive_projection, survey
+from jaxhsi.gmcr.initialisation import estimate_rank, successive_projection
 
-SURVEY, PICK = jax.jit(survey), jax.jit(successive_projection, static_argnums=1)
+SURVEY, PICK = jax.jit(estimate_rank), jax.jit(successive_projection, static_argnums=1)
 
 
 def test_the_purest_spectra_are_picked():
@@ -42,8 +42,8 @@ def test_rank_and_noise_of_a_table(rank, exponent):
     clean, x = noisy(rank, rank, exponent)
     found = SURVEY(jnp.asarray(x, jnp.float32))
     assert rank <= found.rank <= rank + (0 if exponent else 3)
-    np.testing.assert_allclose(found.law.exponent, exponent, atol=0.25)
-    gone = clean - clean @ found.basis[:rank].T @ found.basis[:rank]
+    np.testing.assert_allclose(found.noise_level.exponent, exponent, atol=0.25)
+    gone = clean - clean @ found.singular_vectors[:rank].T @ found.singular_vectors[:rank]
     assert (gone**2).sum() < 1e-3 * (clean**2).sum()
 
 
@@ -51,4 +51,4 @@ def test_rank_does_not_depend_on_the_unit():
     _, x = noisy(3, 4, 1.0)
     small, large = (SURVEY(jnp.asarray(x * unit, jnp.float32)) for unit in (1e-3, 1e3))
     assert small.rank == large.rank == 4
-    np.testing.assert_allclose(small.law.exponent, large.law.exponent, atol=1e-3)
+    np.testing.assert_allclose(small.noise_level.exponent, large.noise_level.exponent, atol=1e-3)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxhsi.gmcr.component_pool import Options, free_price
+from jaxhsi.gmcr.component_pool import free_component_penalty
 from jaxhsi.gmcr.model_confidence import (
     CHANCE_GAIN_FACTOR,
     UNCERTAIN_GAIN_FACTOR,
@@ -16,13 +16,17 @@ from jaxhsi.gmcr.model_confidence import (
     component_confidence,
     plausible_interval,
 )
-from jaxhsi.gmcr.model_selection import Fit, refit
-from tests.gmcr.solved import made, pool_of
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.pool_fit import PoolFit, refit_pool
+from tests.gmcr.solved import make_mixture, pool_from_rows
 
-OPTIONS = Options(most=4)
+OPTIONS = SolverOptions(max_active=4)
 BANDS = 50
-PRICE = float(free_price(jnp.ones(()), BANDS))
-SURE, NOISE = 2 * UNCERTAIN_GAIN_FACTOR * PRICE, (OPTIONS.margin - CHANCE_GAIN_FACTOR) * PRICE
+PRICE = float(free_component_penalty(jnp.ones(()), BANDS))
+SURE, NOISE = (
+    2 * UNCERTAIN_GAIN_FACTOR * PRICE,
+    (OPTIONS.evidence_factor - CHANCE_GAIN_FACTOR) * PRICE,
+)
 
 
 def curve(lengths, held_out=None) -> CountCurve:
@@ -50,14 +54,14 @@ def test_numbers_next_to_the_answer(lengths, held, expected):
 @pytest.fixture(scope="module")
 def errors():
     """Of held-out entries, with 1, 2, 3 of three true components, and a fourth of noise."""
-    mixed = made(3, rows=60)
+    mixed = make_mixture(3, rows=60)
     seen = jnp.arange(BANDS) % 2 == 0
     noise = jnp.abs(jnp.asarray(np.random.default_rng(1).normal(size=(1, BANDS)), jnp.float32))
     rows = jnp.concatenate([mixed.components, noise])
     hidden = jax.jit(bi_cross_validation_error, static_argnums=4)
 
     def error(count: int) -> float:
-        pool = pool_of(rows[:count], 4)
+        pool = pool_from_rows(rows[:count], 4)
         return float(jnp.mean(hidden(mixed.x[:30], mixed.x[30:], seen, pool, OPTIONS)))
 
     return [error(count) for count in (1, 2, 3, 4)]
@@ -74,9 +78,9 @@ def test_held_out_entries_are_predicted_nearly_to_the_noise(errors):
 
 
 def test_hidden_bands_are_not_looked_at():
-    mixed = made(4)
+    mixed = make_mixture(4)
     seen = jnp.arange(BANDS) < 25
-    pool = pool_of(mixed.components, 3)
+    pool = pool_from_rows(mixed.components, 3)
     shifted = mixed.x[20:] + jnp.where(seen, 0.0, 1000.0)
     plain = bi_cross_validation_error(mixed.x[:20], mixed.x[20:], seen, pool, OPTIONS)
     moved = bi_cross_validation_error(mixed.x[:20], shifted, seen, pool, OPTIONS)
@@ -88,13 +92,13 @@ def test_hidden_bands_are_not_looked_at():
 @settings(deadline=None)  # the first call compiles
 @given(st.floats(-3, 5), st.floats(0.01, 3), st.floats(0, 1))
 def test_confidence_rises_with_evidence_and_never_exceeds_agreement(worth, more, share):
-    pool = pool_of(jnp.eye(2, 5), 2)
-    fitted = Fit(pool, jnp.zeros((3, 2)), jnp.zeros(()), jnp.array([worth, worth + more]))
+    pool = pool_from_rows(jnp.eye(2, 5), 2)
+    fitted = PoolFit(pool, jnp.zeros((3, 2)), jnp.zeros(()), jnp.array([worth, worth + more]))
     low, high = component_confidence(fitted, jnp.full(2, share, jnp.float32))
     assert 0 <= low <= high <= share + 1e-6
 
 
 def test_what_the_refit_of_the_truth_is_worth_is_beyond_doubt():
-    mixed = made(5)
-    fitted = refit(mixed.x, pool_of(mixed.components, 3), OPTIONS)
+    mixed = make_mixture(5)
+    fitted = refit_pool(mixed.x, pool_from_rows(mixed.components, 3), OPTIONS)
     assert component_confidence(fitted, jnp.ones(3)).min() > 0.99

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from jaxhsi.gmcr.nnls import projected_steps
+from jaxhsi.gmcr.nnls import nonnegative_least_squares
 
 
 def problem(seed: int, n: int = 20, k: int = 5, bands: int = 30) -> tuple[np.ndarray, ...]:
@@ -26,7 +26,9 @@ def problem(seed: int, n: int = 20, k: int = 5, bands: int = 30) -> tuple[np.nda
 def run(x, rows, support, start, steps: int, **options) -> np.ndarray:
     gram, matched = jnp.asarray(rows @ rows.T), jnp.asarray(x @ rows.T)
     return np.asarray(
-        projected_steps(jnp.asarray(start), matched, gram, jnp.asarray(support), steps, **options)
+        nonnegative_least_squares(
+            jnp.asarray(start), matched, gram, jnp.asarray(support), steps, **options
+        )
     )
 
 
@@ -37,18 +39,18 @@ def residual(x, rows, codes) -> np.ndarray:
 def test_one_step_by_hand():
     """One component of length 2: L = 4 and a step from 0 is the least-squares answer, b / 4."""
     one = jnp.ones((1, 1))
-    found = projected_steps(jnp.zeros((1, 1)), 6 * one, 4 * one, one, 1)
+    found = nonnegative_least_squares(jnp.zeros((1, 1)), 6 * one, 4 * one, one, 1)
     np.testing.assert_allclose(found, [[1.5]], rtol=1e-5)
-    below = projected_steps(one, -6 * one, 4 * one, one, 1)
+    below = nonnegative_least_squares(one, -6 * one, 4 * one, one, 1)
     np.testing.assert_array_equal(below, [[0.0]])
-    free = projected_steps(one, -6 * one, 4 * one, one, 1, non_negative=False)
+    free = nonnegative_least_squares(one, -6 * one, 4 * one, one, 1, non_negative=False)
     np.testing.assert_allclose(free, [[-1.5]], rtol=1e-5)
 
 
 def test_no_step_is_the_start_on_the_support():
     start = jnp.asarray([[1.0, -2.0, 3.0]])
     support = jnp.asarray([[1.0, 1.0, 0.0]])
-    found = projected_steps(start, jnp.ones((1, 3)), jnp.eye(3), support, 0)
+    found = nonnegative_least_squares(start, jnp.ones((1, 3)), jnp.eye(3), support, 0)
     np.testing.assert_array_equal(found, [[1.0, 0.0, 0.0]])
 
 
@@ -87,7 +89,7 @@ def test_rows_are_by_themselves_and_it_can_be_mapped(steps):
     gram, matched = jnp.asarray(rows @ rows.T), jnp.asarray(x @ rows.T)
 
     def single(start, matched, support):
-        return projected_steps(start[None], matched[None], gram, support[None], steps)[0]
+        return nonnegative_least_squares(start[None], matched[None], gram, support[None], steps)[0]
 
     alone = jax.vmap(single)(start, matched, support)
     np.testing.assert_allclose(alone, together, atol=1e-5)

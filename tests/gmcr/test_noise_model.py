@@ -8,44 +8,50 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxhsi.gmcr.noise_model import (
-    NoiseLaw,
-    degrees_of_freedom,
-    edge_rank,
-    fit_law,
-    noise_scale,
-    residual_law,
+    SignalDependentNoise,
+    fit_noise_level,
+    noise_deviation,
+    noise_edge_rank,
+    residual_degrees_of_freedom,
+    residual_noise_level,
 )
 
-FIT, EDGE, RESIDUAL = jax.jit(fit_law), jax.jit(edge_rank, static_argnums=(1, 2)), residual_law
+FIT, EDGE, RESIDUAL = (
+    jax.jit(fit_noise_level),
+    jax.jit(noise_edge_rank, static_argnums=(1, 2)),
+    residual_noise_level,
+)
 
 
-def law(level: float, exponent: float) -> NoiseLaw:
-    return NoiseLaw(jnp.float32(level), jnp.float32(exponent))
+def law(level: float, exponent: float) -> SignalDependentNoise:
+    return SignalDependentNoise(jnp.float32(level), jnp.float32(exponent))
 
 
 def test_scale_by_hand():
     """Variance 4 m^0.5: at m = 1 and 16 deviations of 2 and sqrt(16)."""
-    scale = noise_scale(law(np.log(4.0), 0.5), jnp.array([1.0, 16.0]))
+    scale = noise_deviation(law(np.log(4.0), 0.5), jnp.array([1.0, 16.0]))
     np.testing.assert_allclose(scale, [2.0, 4.0], rtol=1e-6)
 
 
 def test_noise_is_never_less_than_80_db_below():
-    np.testing.assert_allclose(noise_scale(law(-40.0, 1.0), jnp.array([4.0])), [2e-4], rtol=1e-6)
+    np.testing.assert_allclose(
+        noise_deviation(law(-40.0, 1.0), jnp.array([4.0])), [2e-4], rtol=1e-6
+    )
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(-8, 8, width=32), st.floats(0, 2, width=32))
 def test_a_law_is_found_again_from_its_variances(level, exponent):
     mean_square = jnp.geomspace(0.1, 100.0, 12)
-    found = FIT(mean_square, noise_scale(law(level, exponent), mean_square) ** 2, jnp.ones(12))
+    found = FIT(mean_square, noise_deviation(law(level, exponent), mean_square) ** 2, jnp.ones(12))
     np.testing.assert_allclose(found.exponent, exponent, atol=1e-4)
-    np.testing.assert_allclose(found.level, level, atol=1e-3)
+    np.testing.assert_allclose(found.log_variance, level, atol=1e-3)
 
 
 def test_equally_strong_spectra_say_nothing_of_the_exponent():
     found = FIT(jnp.full(4, 2.0), jnp.array([0.9, 1.1, 1.0, 1.0]), jnp.ones(4))
     assert found.exponent == 0
-    np.testing.assert_allclose(found.level, 0.0, atol=1e-6)
+    np.testing.assert_allclose(found.log_variance, 0.0, atol=1e-6)
 
 
 def test_exponents_stay_within_what_noise_does():
@@ -79,19 +85,21 @@ def test_the_law_of_a_residual(exponent):
     codes = random.uniform(1, 30, (80, 3)) * random.uniform(0.1, 1, (80, 1))
     clean = codes @ components
     truth = law(np.log(0.01), exponent)
-    scale = np.asarray(noise_scale(truth, jnp.asarray((clean**2).mean(1), jnp.float32)))
+    scale = np.asarray(noise_deviation(truth, jnp.asarray((clean**2).mean(1), jnp.float32)))
     x = clean + scale[:, None] * random.normal(size=clean.shape)
     fitted_codes = x @ components.T
-    found = residual_law(*(jnp.asarray(a, jnp.float32) for a in (x, fitted_codes, components)))
+    found = residual_noise_level(
+        *(jnp.asarray(a, jnp.float32) for a in (x, fitted_codes, components))
+    )
     np.testing.assert_allclose(found.exponent, exponent, atol=0.08)
-    fitted = noise_scale(found, jnp.asarray((clean**2).mean(1), jnp.float32))
+    fitted = noise_deviation(found, jnp.asarray((clean**2).mean(1), jnp.float32))
     np.testing.assert_allclose(np.median(fitted / scale), 1.0, atol=0.02)
 
 
 def test_degrees_of_freedom_by_hand():
     """Four spectra of one component share it, 8 (1 - 1 / 4) - 1; a fifth without it has all 8."""
     codes = jnp.array([[2.0], [2.0], [2.0], [2.0], [0.0]])
-    free = degrees_of_freedom(codes, jnp.ones(5), 8)
+    free = residual_degrees_of_freedom(codes, jnp.ones(5), 8)
     np.testing.assert_allclose(free, [5, 5, 5, 5, 8], rtol=1e-5)
-    alone = degrees_of_freedom(codes[3:], jnp.ones(2), 8)
+    alone = residual_degrees_of_freedom(codes[3:], jnp.ones(2), 8)
     np.testing.assert_allclose(alone, [1, 8], rtol=1e-5)

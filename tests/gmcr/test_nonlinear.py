@@ -8,16 +8,16 @@ from jaxtyping import Array
 
 from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
 from jaxhsi.gmcr import mixing, priors
-from jaxhsi.gmcr.algorithm import Solution
-from jaxhsi.gmcr.component_pool import Options
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
 from jaxhsi.gmcr.noise_covariance import white_noise
-from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.nonlinear import fit_nonlinear, fit_warning, goodness_of_fit, linearised
-from tests.gmcr.solved import cosines
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.solution import Solution
+from tests.gmcr.solved import best_cosines
 
-OPTIONS = Options(most=4, steps=40, refresh=20)
+OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 CANDIDATES = 8  # one size of pool, whatever the rank, so that less is compiled
 KEY = jax.random.key(0)
 BILINEAR = mixing.bilinear()
@@ -53,19 +53,19 @@ def own(concentrations, components):
 
 OWN = 0.15
 
-SATURATING = mixing.levelling()
+SATURATING = mixing.detector_saturation()
 
 
-def check_found(found: Solution, truth: Mixtures, model: mixing.Forward):
+def check_found(found: Solution, truth: Mixtures, model: mixing.ForwardModel):
     """Number, spectra, strength, residual, and what is left of the curvature."""
     linear_part = truth.concentrations @ truth.components
     size = float(jnp.sqrt(jnp.mean(linear_part**2)))
     assert found.components.shape == (4, 64)
-    assert cosines(found.components, truth.components).min() > 0.997
+    assert best_cosines(found.components, truth.components).min() > 0.997
     judgement = goodness_of_fit(truth.data, found, model)
     assert judgement.nonlinearity_score < NONLINEARITY_THRESHOLD
     assert 0.8 < judgement.reduced_chi2 < 1.3
-    assert found.parameters == pytest.approx(0.4 / size, rel=0.15)
+    assert found.mixing_parameters == pytest.approx(0.4 / size, rel=0.15)
     straight = linearised(truth.data, found, model)
     bent = ((truth.data - linear_part) ** 2).sum()
     assert ((straight - linear_part) ** 2).sum() < 0.1 * bent
@@ -76,7 +76,7 @@ def test_number_and_spectra_are_found_where_pairs_interact(pairs, right):
 
 
 def test_number_and_spectra_are_found_where_a_detector_saturates():
-    truth = made("saturating")
+    truth = made("detector_saturation")
     check_found(solved(truth.data, mixing=SATURATING), truth, SATURATING)
 
 
@@ -86,8 +86,8 @@ def test_a_function_of_the_user_is_a_model():
     noise = 0.01 * jax.random.normal(KEY, clean.shape)
     found = solved(clean + noise, mixing=own)
     assert found.components.shape == (4, 64)
-    assert cosines(found.components, drawn.components).min() > 0.998
-    assert found.parameters == ()
+    assert best_cosines(found.components, drawn.components).min() > 0.998
+    assert found.mixing_parameters == ()
     assert goodness_of_fit(clean + noise, found, own).nonlinearity_score < NONLINEARITY_THRESHOLD
 
 
@@ -102,8 +102,8 @@ def test_the_wrong_model_is_recognised_by_its_residual(pairs, right):
         > 3 * NONLINEARITY_THRESHOLD
     )
     assert fit_warning(goodness_of_fit(pairs.data, right, BILINEAR), "bilinear") is None
-    assert cosines(right.components, pairs.components).min() > (
-        cosines(linear.components, pairs.components).min()
+    assert best_cosines(right.components, pairs.components).min() > (
+        best_cosines(linear.components, pairs.components).min()
     )
 
 
@@ -121,7 +121,10 @@ def shares_of_four() -> tuple[Array, Array, Array]:
 
 def closed(data, shares, components, *given) -> Solution:
     """The answer under closure where the linear solver has come to these."""
-    size, law = jnp.linalg.norm(components, axis=1), NoiseLaw(2 * jnp.log(NOISE), jnp.zeros(()))
+    size, law = (
+        jnp.linalg.norm(components, axis=1),
+        SignalDependentNoise(2 * jnp.log(NOISE), jnp.zeros(())),
+    )
     gates, fixed, white = jnp.ones(4), jnp.zeros(4, bool), white_noise(64)
     rows, codes = components / size[:, None], shares * size
     answer = Solution(rows, codes, law, gates, fixed, True, white)
@@ -153,7 +156,7 @@ def test_closure_leaves_a_simplex_as_large_as_it_was_and_minimum_volume_does_not
 
     alone = error(closed(data, moved, beyond))
     assert alone > 0.5 * float(jnp.abs(beyond[2] - pure[2]).max())
-    volume = priors.minimum_volume(1e4, unit=False)
+    volume = priors.minimum_volume(1e4, unit_rows=False)
     assert error(closed(data, moved, beyond, volume)) < 0.6 * alone
 
 
@@ -169,11 +172,11 @@ def test_known_spectra_stay_and_priors_may_depend_on_the_answer():
 
     def without_last_band(solution):
         masked = np.zeros(solution.components.shape, bool)
-        masked[~solution.fixed, -1] = True
-        return priors.zero_regions(components=jnp.asarray(masked))
+        masked[~solution.in_library, -1] = True
+        return priors.selectivity(components=jnp.asarray(masked))
 
     found = solved(drawn.data, library=known, priors=[without_last_band])
-    assert found.fixed.sum() == 1
-    np.testing.assert_allclose(found.components[found.fixed], known, atol=1e-5)
-    assert (found.components[~found.fixed, -1] == 0).all()
-    assert cosines(found.components, drawn.components).min() > 0.98
+    assert found.in_library.sum() == 1
+    np.testing.assert_allclose(found.components[found.in_library], known, atol=1e-5)
+    assert (found.components[~found.in_library, -1] == 0).all()
+    assert best_cosines(found.components, drawn.components).min() > 0.98

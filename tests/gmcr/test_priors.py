@@ -9,22 +9,24 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from jaxhsi.gmcr import priors
-from jaxhsi.gmcr.priors import Around, Factors
+from jaxhsi.gmcr.priors import Factors, ProximalContext
 
 C = jnp.array([[1.0, -2.0], [0.5, 0.0], [0.2, 0.3]])
 S = jnp.array([[1.0, -1.0, 2.0, 0.0], [0.0, 3.0, 1.0, 2.0]])
-AROUND = Around(Factors(jnp.full((3, 1), 0.1), jnp.full((1, 1), 0.1)), jnp.ones((3, 2), bool))
+AROUND = ProximalContext(
+    Factors(jnp.full((3, 1), 0.1), jnp.full((1, 1), 0.1)), jnp.ones((3, 2), bool)
+)
 
 
 def prox(prior, c=C, s=S, around=AROUND) -> Factors:
-    return prior.prox(Factors(c, s), around)
+    return prior.proximal_step(Factors(c, s), around)
 
 
 def test_no_negative_values_in_the_factor_that_is_named():
-    c, s = prox(priors.non_negative("concentrations"))
+    c, s = prox(priors.non_negativity("concentrations"))
     assert c.tolist() == jnp.maximum(C, 0).tolist()
     assert s is S
-    assert prox(priors.non_negative("components")).components.min() == 0
+    assert prox(priors.non_negativity("components")).components.min() == 0
 
 
 def test_concentrations_sum_to_one_on_their_support():
@@ -39,41 +41,41 @@ def test_concentrations_sum_to_one_on_their_support():
 def test_components_take_the_size_that_makes_concentrations_sum_to_one():
     shares = jnp.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]])
     given_ = Factors(shares * jnp.array([2.0, 5.0]), S)
-    c, s = priors.scaled_to(given_, 1.0)
+    c, s = priors.scale_to_sum(given_, 1.0)
     np.testing.assert_allclose(c, shares, atol=1e-4)
     np.testing.assert_allclose(c @ s, given_.concentrations @ S, atol=1e-4)
 
 
 def test_one_peak_along_axis_or_samples():
     rows = jnp.array([[0.0, 5.0, 1.0, 3.0], [3.0, 2.0, 1.0, 0.0]])
-    _, s = prox(priors.one_peak(), s=rows)
+    _, s = prox(priors.unimodality(), s=rows)
     np.testing.assert_allclose(s, [[0, 5, 2, 2], [3, 2, 1, 0]], atol=1e-5)
-    prior = priors.one_peak("concentrations")
+    prior = priors.unimodality("concentrations")
     c, _ = prox(prior, c=jnp.array([[2.0, 0], [0.0, 1], [1.0, 0]]))
     np.testing.assert_allclose(c, [[2, 0], [0.5, 1], [0.5, 0]], atol=1e-5)
-    assert prior.coupled
+    assert prior.couples_spectra
 
 
 def test_small_values_become_zero_and_the_others_shrink():
-    _, s = prox(priors.sparse(5.0))
+    _, s = prox(priors.sparsity(5.0))
     np.testing.assert_allclose(s, [[0.5, -0.5, 1.5, 0], [0, 2.5, 0.5, 1.5]], atol=1e-6)
 
 
 def test_zero_regions_and_known_values():
-    c, s = prox(priors.zero_regions(components=S > 1.5))
+    c, s = prox(priors.selectivity(components=S > 1.5))
     assert s.tolist() == [[1, -1, 0, 0], [0, 0, 1, 0]]
     assert c is C
     nan = jnp.nan
     values = jnp.array([[nan, nan], [0.25, 0.75], [nan, nan]])
-    c, s = prox(priors.known(concentrations=values))
+    c, s = prox(priors.equality(concentrations=values))
     assert c.tolist() == [C[0].tolist(), [0.25, 0.75], C[2].tolist()]
-    assert priors.known(components=S).scaled
+    assert priors.equality(components=S).fixes_scale
 
 
 def test_penalties_by_hand():
     # Second differences of the rows: 5, -5 and -5, 3.
-    assert float(priors.smooth(2.0).penalty(Factors(C, S))) == pytest.approx(84)
-    prior = priors.minimum_volume(2.0, eps=0.5, unit=False)
+    assert float(priors.smoothness(2.0).penalty(Factors(C, S))) == pytest.approx(84)
+    prior = priors.minimum_volume(2.0, eps=0.5, unit_rows=False)
     assert float(prior.penalty(Factors(C, jnp.eye(2)))) == pytest.approx(2 * np.log(1.5))
     scaled = priors.minimum_volume(1.0)
     close = Factors(C, jnp.array([[1.0, 0.0], [1.0, 0.1]]))
@@ -85,7 +87,7 @@ def test_penalties_by_hand():
 
 @pytest.mark.parametrize(
     "prior",
-    [priors.smooth(1.5), priors.smooth(1.5, "concentrations"), priors.minimum_volume(0.7)],
+    [priors.smoothness(1.5), priors.smoothness(1.5, "concentrations"), priors.minimum_volume(0.7)],
     ids=["smooth components", "smooth concentrations", "volume"],
 )
 def test_penalties_have_gradients(prior):
@@ -101,28 +103,30 @@ def test_penalties_have_gradients(prior):
 
 
 def test_together_penalties_add_and_steps_follow_each_other():
-    both = priors.combine(priors.smooth(2.0), priors.minimum_volume(1.0), priors.closure())
-    parts = priors.smooth(2.0).penalty, priors.minimum_volume(1.0).penalty
+    both = priors.combine_priors(
+        priors.smoothness(2.0), priors.minimum_volume(1.0), priors.closure()
+    )
+    parts = priors.smoothness(2.0).penalty, priors.minimum_volume(1.0).penalty
     f = Factors(C, S)
     np.testing.assert_allclose(both.penalty(f), sum(part(f) for part in parts), rtol=1e-6)
-    assert both.scaled
-    assert both.total == 1.0
-    assert not both.coupled
-    rows = priors.combine(priors.sparse(5.0), priors.non_negative("components"))
+    assert both.fixes_scale
+    assert both.concentration_sum == 1.0
+    assert not both.couples_spectra
+    rows = priors.combine_priors(priors.sparsity(5.0), priors.non_negativity("components"))
     assert prox(rows).components.tolist() == [[0.5, 0, 1.5, 0], [0, 2.5, 0.5, 1.5]]
-    none = priors.combine()
+    none = priors.combine_priors()
     assert none.penalty(f) == 0
-    assert none.prox(f, AROUND) is f
+    assert none.proximal_step(f, AROUND) is f
 
 
 PROJECTIONS = {
-    "non_negative": priors.non_negative("components"),
+    "non_negative": priors.non_negativity("components"),
     "closure": priors.closure(),
-    "one_peak": priors.one_peak(),
-    "zero_regions": priors.zero_regions(components=S > 1),
-    "known": priors.known(components=jnp.where(S > 1, S, jnp.nan)),
+    "one_peak": priors.unimodality(),
+    "zero_regions": priors.selectivity(components=S > 1),
+    "known": priors.equality(components=jnp.where(S > 1, S, jnp.nan)),
 }
-COMPILED = {name: jax.jit(prior.prox) for name, prior in PROJECTIONS.items()}
+COMPILED = {name: jax.jit(prior.proximal_step) for name, prior in PROJECTIONS.items()}
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)

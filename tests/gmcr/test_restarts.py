@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxhsi.gmcr.algorithm import Opinions
 from jaxhsi.gmcr.restarts import (
     MAX_RESTARTS,
     counts_within_tolerance,
@@ -13,6 +12,7 @@ from jaxhsi.gmcr.restarts import (
     length_tolerance,
     majority_restart,
 )
+from jaxhsi.gmcr.solution import RestartVote
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_winner_is_near_the_shortest(answers):
 
 def test_numbers_that_are_near():
     far = length_tolerance(50)
-    opinions = Opinions(np.array([3, 4, 5]), np.array([0.0, -0.5 * far, far]), np.ones(3))
+    opinions = RestartVote(np.array([3, 4, 5]), np.array([0.0, -0.5 * far, far]), np.ones(3))
     assert counts_within_tolerance(opinions, 50).tolist() == [3, 4]
 
 

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from jaxhsi.gmcr.sparse_coding import coefficient_price, sparse_codes, used
+from jaxhsi.gmcr.sparse_coding import count_usage, sparse_codes, sparsity_penalty
 
 OPEN = jnp.ones(4)
-CODE = jax.jit(sparse_codes, static_argnames=("most", "ridge", "non_negative"))
+CODE = jax.jit(sparse_codes, static_argnames=("max_active", "gate_ridge", "non_negative"))
 
 
 def test_price_by_hand():
     """Seven open spectra: 2 (log 8 + 2)."""
-    np.testing.assert_allclose(coefficient_price(jnp.float32(7.0)), 2 * (np.log(8) + 2), rtol=1e-6)
+    np.testing.assert_allclose(sparsity_penalty(jnp.float32(7.0)), 2 * (np.log(8) + 2), rtol=1e-6)
 
 
 def test_orthogonal_components_are_thresholded():
@@ -94,12 +94,12 @@ def test_no_coefficient_is_negative_or_cheaper_than_its_price(seed, price):
 
 def test_no_more_than_the_most():
     x = jnp.array([[9.0, 8.0, 7.0, 6.0]])
-    found = CODE(x, jnp.eye(4), OPEN, jnp.float32(1.0), most=2)
+    found = CODE(x, jnp.eye(4), OPEN, jnp.float32(1.0), max_active=2)
     np.testing.assert_allclose(found, [[9, 8, 0, 0]], atol=1e-3)
 
 
 def test_used_counts_spectra():
-    assert used(jnp.array([[1.0, 0.0], [2.0, 0.0], [0.0, -1.0]])).tolist() == [2, 1]
+    assert count_usage(jnp.array([[1.0, 0.0], [2.0, 0.0], [0.0, -1.0]])).tolist() == [2, 1]
 
 
 def test_components_that_are_nearly_the_same_break_nothing():

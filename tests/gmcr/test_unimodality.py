@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxhsi.gmcr.unimodality import rising, unimodal
+from jaxhsi.gmcr.unimodality import isotonic_regression, unimodal_regression
 
 values = st.lists(st.integers(-8, 8), min_size=7, max_size=7)
-one = jax.jit(unimodal)
+one = jax.jit(unimodal_regression)
 
 
 def is_unimodal(curve) -> bool:
@@ -31,10 +31,12 @@ def by_search(x) -> float:
 
 
 def test_neighbours_that_fall_become_their_mean():
-    curve, errors = rising(jnp.array([1.0, 3.0, 2.0, 4.0, 1.0]), 5)
+    curve, errors = isotonic_regression(jnp.array([1.0, 3.0, 2.0, 4.0, 1.0]), 5)
     np.testing.assert_allclose(curve, [1, 2.5, 2.5, 2.5, 2.5], atol=1e-6)
     np.testing.assert_allclose(errors, [0, 0, 0.5, 0.5, 5], atol=1e-5)
-    np.testing.assert_allclose(rising(jnp.array([1.0, 3.0, 2.0, 4.0]), 3)[0], [1, 2.5, 2.5, 2.5])
+    np.testing.assert_allclose(
+        isotonic_regression(jnp.array([1.0, 3.0, 2.0, 4.0]), 3)[0], [1, 2.5, 2.5, 2.5]
+    )
 
 
 def test_a_second_peak_is_levelled_by_hand():

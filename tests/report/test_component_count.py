@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.algorithm import Opinions
 from jaxhsi.gmcr.diagnostics import ModelConfidence
 from jaxhsi.gmcr.model_confidence import CountCurve, CountInterval
+from jaxhsi.gmcr.solution import RestartVote
 from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
 from jaxhsi.report.gmcr_sentences import component_count_sentence
 from jaxhsi.report.spectra_plots import TRUTH_COLOUR
@@ -23,7 +23,7 @@ CURVE = CountCurve(
 DIAGNOSTICS = ModelConfidence(
     CountInterval(3, 4), np.array([0.99, 0.98, 0.4]), np.array([9.0, 8.0, 2.0]), CURVE
 )
-RESTARTS = Opinions(np.array([3, 4]), np.zeros(2), np.ones(3))
+RESTARTS = RestartVote(np.array([3, 4]), np.zeros(2), np.ones(3))
 
 
 def test_scores_are_json_and_hold_all():

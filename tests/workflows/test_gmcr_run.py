@@ -17,8 +17,8 @@ from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
 
 TINY = (
     *("gmcr", "--devices", "1", "--restarts", "2"),
-    *("--amortised.steps", "100", "--amortised.batch", "32"),
-    *("--amortised.steps_per_call", "100", "--amortised.hidden", "8"),
+    *("--amortised.training_steps", "100", "--amortised.batch_size", "32"),
+    *("--amortised.steps_per_call", "100", "--amortised.hidden_width", "8"),
 )
 BUILT_IN = (
     *("--mixture.num_components", "3", "--mixture.bands", "40", "--mixture.max_mixed", "2"),

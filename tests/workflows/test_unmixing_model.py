@@ -7,16 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.amortised import Options
 from jaxhsi.gmcr.amortised_training import train_amortised
-from jaxhsi.gmcr.mixing import MODELS
+from jaxhsi.gmcr.mixing import FORWARD_MODELS
 from jaxhsi.gmcr.noise_covariance import white_noise
-from jaxhsi.gmcr.noise_model import NoiseLaw
+from jaxhsi.gmcr.noise_model import SignalDependentNoise
+from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
-from tests.gmcr.solved import made
+from tests.gmcr.solved import make_mixture
 
-OPTIONS = Options(hidden=4, batch=16, steps=2, steps_per_call=2, iterations=3)
+OPTIONS = AmortisedOptions(
+    hidden_width=4, batch_size=16, training_steps=2, steps_per_call=2, fit_iterations=3
+)
 SCALE = np.float32(64)
 
 
@@ -25,18 +27,18 @@ class Answer:
 
     def __init__(self, components, concentrations):
         self.components, self.concentrations = components, concentrations
-        self.noise = NoiseLaw(jnp.zeros(()), jnp.zeros(()))
+        self.noise_level = SignalDependentNoise(jnp.zeros(()), jnp.zeros(()))
 
 
 @pytest.fixture(scope="module")
 def spectra() -> np.ndarray:
-    return np.asarray(made().x) * SCALE
+    return np.asarray(make_mixture().x) * SCALE
 
 
 @pytest.fixture(scope="module")
 def model() -> UnmixingModel:
     """Networks of two steps on data in units of 64."""
-    data = made()
+    data = make_mixture()
     _, state = train_amortised(
         jax.random.key(0), Answer(data.components, data.codes), np.asarray(data.x), OPTIONS
     )
@@ -94,17 +96,21 @@ def test_a_saved_model_gives_the_same_numbers(tmp_path, coloured_model, spectra,
 
 @pytest.mark.parametrize("mixing", ["bilinear", "polynomial", "generalised_bilinear"])
 def test_parameters_of_the_mixing_are_saved(tmp_path, model, spectra, mixing):
-    forward = MODELS[mixing]()
-    parameters = () if forward.local else jax.tree.map(lambda a: a + 1e-3, forward.begin(1, 3))
+    forward = FORWARD_MODELS[mixing]()
+    parameters = (
+        ()
+        if forward.per_spectrum
+        else jax.tree.map(lambda a: a + 1e-3, forward.initial_parameters(1, 3))
+    )
     mixed_model = replace(model, mixing=mixing, mixing_parameters=parameters)
     loaded = saved(tmp_path, mixed_model)
     assert_same(loaded, mixed_model)
-    assert (loaded.shared_mixing is None) == forward.local
+    assert (loaded.shared_mixing is None) == forward.per_spectrum
     np.testing.assert_array_equal(loaded.transform(spectra), mixed_model.transform(spectra))
 
 
 def test_residuals_of_the_true_mixture_are_noise_in_the_units_of_the_data(model, spectra):
-    data = made()
+    data = make_mixture()
     evaluation = model.evaluate(spectra, np.asarray(data.codes) * SCALE)
     np.testing.assert_array_equal(evaluation.spectra, spectra)
     np.testing.assert_allclose(
@@ -143,6 +149,6 @@ def test_damaged_files_are_named(tmp_path, model):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"solution\.npz cannot be read.*--resume"):
         read_unmixing_model(path)
-    write_unmixing_model(path, replace(model, network_options=Options(hidden=5)))
+    write_unmixing_model(path, replace(model, network_options=AmortisedOptions(hidden_width=5)))
     with pytest.raises(ValueError, match="expected"):
         read_unmixing_model(path)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxhsi.gmcr.mixing import generalised_bilinear, pairs_added, read_with_stray_light
+from jaxhsi.gmcr.mixing import absorbance_with_stray_light, bilinear_mixing, generalised_bilinear
 
 MIN_DENSE_VALUE = 1e-6  # least value of dense non-negative data, as upstream clamps it
 
@@ -87,7 +87,12 @@ class MixtureOptions:
     rare: int = 0
     rare_samples: int = 2
     mixing: Literal[
-        "linear", "saturating", "bilinear", "generalised_bilinear", "polynomial", "stray_light"
+        "linear",
+        "detector_saturation",
+        "bilinear",
+        "generalised_bilinear",
+        "polynomial",
+        "stray_light",
     ] = "linear"
     strength: float = 0.1
     correlation: float = 0.0
@@ -286,22 +291,22 @@ def mix_components(
     """
     linear = concentrations @ components
     scale = root_mean_square(linear)
-    if options.mixing == "saturating":
-        return saturating(linear, options.strength)
+    if options.mixing == "detector_saturation":
+        return detector_saturation(linear, options.strength)
     if options.mixing == "bilinear":
         return bilinear(concentrations, components, options.strength)
     if options.mixing == "generalised_bilinear":
         shape = (*concentrations.shape, len(components))
         pairs = jax.random.uniform(key, shape, maxval=2 * options.strength) / scale
-        return generalised_bilinear().spectra(pairs, concentrations, components)
+        return generalised_bilinear().mix(pairs, concentrations, components)
     if options.mixing == "polynomial":
         return linear + options.strength / scale * linear**2
     if options.mixing == "stray_light":
-        return scale * read_with_stray_light(options.strength, linear / scale)
+        return scale * absorbance_with_stray_light(options.strength, linear / scale)
     return linear
 
 
-def saturating(spectra: Float[Array, "n c"], strength: float) -> Float[Array, "n c"]:
+def detector_saturation(spectra: Float[Array, "n c"], strength: float) -> Float[Array, "n c"]:
     """Detector that levels off: m (1 - exp(-strength x / m)) / strength, m the RMS of all x.
 
     Linear for a small strength; at strength 1 a channel of the size m is 37 % too low.
@@ -319,7 +324,7 @@ def bilinear(
     J. Remote Sensing 30, 2951), here by 2 sum_{i<j} u_i u_j = (sum u)^2 - sum u^2.
     """
     scale = root_mean_square(concentrations @ components)
-    return pairs_added(strength / scale, concentrations, components)
+    return bilinear_mixing(strength / scale, concentrations, components)
 
 
 def root_mean_square(spectra: Float[Array, "n c"]) -> Float[Array, ""]:

@@ -38,7 +38,7 @@ def joint(
     bands: int,
     options: JointOptions = JointOptions(),  # noqa: B008 (frozen)
     libraries: Sequence[Float[Array, "p c"] | None] | None = None,
-    aggregate: mixing.Aggregate = mixing.linear,
+    aggregate: mixing.MixingFunction = mixing.linear,
 ) -> Joint:
     """Upstream's joint training.
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxhsi.gmcr import metrics
-from jaxhsi.gmcr.mixing import Unmixed
+from jaxhsi.gmcr.mixing import UnmixedSpectra
 from jaxhsi.upstream.gmcr.generator import PoolModel, PoolNoise, PoolOutput
 from jaxhsi.upstream.gmcr.options import Evaluation, JointOptions, PoolParams
 from jaxhsi.upstream.gmcr.pool import components
@@ -22,7 +22,7 @@ class Evaluator(NamedTuple):
 
     evaluate: Callable[[Key[Array, ""], PoolParams, Array], Evaluation]
     assess: Callable[[tuple[PoolNoise, ...], PoolParams, Array], Evaluation]
-    unmix: Callable[..., Unmixed]
+    unmix: Callable[..., UnmixedSpectra]
 
 
 def looks(
@@ -75,12 +75,14 @@ def evaluator(
     def assess(noise: tuple, params: PoolParams, x: Float[Array, "n c"]) -> Evaluation:
         return _evaluation(*sums(params, x, _row_weights(len(x), options.batch_size), noise))
 
-    def unmix(params: PoolParams, x: Float[Array, "n c"], noise: tuple | None = None) -> Unmixed:
+    def unmix(
+        params: PoolParams, x: Float[Array, "n c"], noise: tuple | None = None
+    ) -> UnmixedSpectra:
         if noise is None:
             shapes = jax.eval_shape(lambda: draw(jax.random.key(0), len(x), False))
             noise = jax.tree.map(lambda a: jnp.zeros(a.shape), shapes)
         found = seen(params, x, noise)
-        return Unmixed(
+        return UnmixedSpectra(
             sum(look.reconstruction for look in found),
             jnp.concatenate([look.concentrations * look.gates for look in found], 1),
             jnp.concatenate([components(p["pool"], options.pool) for p in params]),

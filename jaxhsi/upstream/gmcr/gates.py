@@ -62,7 +62,7 @@ def gated_mixture(
     concentrations: Float[Array, "n p"],
     gates: Float[Array, "n p"] | Float[Array, " p"],
     components: mixing.Components,
-    aggregate: mixing.Aggregate = mixing.linear,
+    aggregate: mixing.MixingFunction = mixing.linear,
 ) -> Float[Array, "n c"]:
     """Mixture of the components whose gates are open, aggregate(C z^2, S).
 

@@ -84,7 +84,7 @@ def pool_model(
     options: PoolOptions,
     langevin: LangevinOptions,
     threshold: float,
-    aggregate: mixing.Aggregate,
+    aggregate: mixing.MixingFunction,
     *,
     elements: bool,
 ) -> PoolModel:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.functional_module import Params
-from jaxhsi.gmcr.mixing import Unmixed
+from jaxhsi.gmcr.mixing import UnmixedSpectra
 from jaxhsi.upstream.gmcr.adamw import AdamWOptions, Moments
 from jaxhsi.upstream.gmcr.generator import LangevinOptions, PoolModel, PoolNoise
 from jaxhsi.upstream.gmcr.pool import PoolOptions
@@ -189,6 +189,6 @@ class Joint(NamedTuple):
     epoch: Callable[[Key[Array, ""], State, Array], tuple[State, EpochInfo]]
     evaluate: Callable[[Key[Array, ""], PoolParams, Array], Evaluation]
     assess: Callable[[tuple[PoolNoise, ...], PoolParams, Array], Evaluation]
-    unmix: Callable[..., Unmixed]
+    unmix: Callable[..., UnmixedSpectra]
     pools: tuple[PoolModel, ...]
     options: JointOptions

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxhsi.gmcr.mixing import Unmixed
+from jaxhsi.gmcr.mixing import UnmixedSpectra
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.upstream.gmcr import schedules
@@ -31,7 +31,7 @@ class JointResult(NamedTuple):
     """
 
     used: Bool[np.ndarray, " p"]
-    unmix: Callable[..., Unmixed]
+    unmix: Callable[..., UnmixedSpectra]
     params: tuple
     converged: bool
     bands: tuple[Band, ...]
@@ -208,9 +208,9 @@ def _result(
     [slots] = np.nonzero(used)
 
     @jax.jit
-    def unmix(params: tuple, x: Float[Array, "m c"]) -> Unmixed:
+    def unmix(params: tuple, x: Float[Array, "m c"]) -> UnmixedSpectra:
         every = method.unmix(params, x)
-        return Unmixed(
+        return UnmixedSpectra(
             every.reconstruction,
             every.concentrations[:, slots],
             every.components[slots],

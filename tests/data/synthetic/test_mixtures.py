@@ -14,6 +14,7 @@ from jaxhsi.data.synthetic.mixtures import (
     baselines,
     bilinear,
     channel_deviations,
+    detector_saturation,
     draw_concentrations,
     make_near_duplicates,
     mixtures,
@@ -21,7 +22,6 @@ from jaxhsi.data.synthetic.mixtures import (
     peak_spectra,
     pure_spectra,
     random_sparse_mask,
-    saturating,
 )
 
 KEY = jax.random.key(0)
@@ -171,10 +171,10 @@ def test_twins_have_their_cosine_and_stay_non_negative(seed, cosine):
 
 def test_saturation_is_linear_for_small_strength_and_levels_off():
     x = jnp.linspace(0.1, 2, 12).reshape(2, 6)
-    np.testing.assert_allclose(saturating(x, 1e-4), x, rtol=5e-4)
-    assert saturating(100 * x, 1.0).max() < 100 * jnp.sqrt((x**2).mean())
+    np.testing.assert_allclose(detector_saturation(x, 1e-4), x, rtol=5e-4)
+    assert detector_saturation(100 * x, 1.0).max() < 100 * jnp.sqrt((x**2).mean())
     flat = jnp.ones((1, 3))  # RMS 1, so 1 - exp(-1) of it is left at strength 1
-    np.testing.assert_allclose(saturating(flat, 1.0), 1 - np.exp(-1), rtol=1e-6)
+    np.testing.assert_allclose(detector_saturation(flat, 1.0), 1 - np.exp(-1), rtol=1e-6)
 
 
 def test_bilinear_mixing_adds_the_products_of_pairs():
@@ -230,7 +230,7 @@ def test_every_hard_option_at_once():
         sparsity=0.1,
         twin_cosine=0.95,
         rare=1,
-        mixing="saturating",
+        mixing="detector_saturation",
         correlation=0.5,
         channel_spread=0.3,
         drift=0.1,

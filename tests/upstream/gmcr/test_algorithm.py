@@ -319,12 +319,12 @@ def test_pools_of_different_sizes_and_a_library_are_trained():
     assert np.array_equal(state.params[1]["pool"], library)
     assert not np.array_equal(state.params[0]["pool"], begun.params[0]["pool"])
     assert jnp.isfinite(info.loss)
-    assert jax.eval_shape(made.unmix, state.params, X).components.shape == (7, 5)
+    assert jax.eval_shape(made.predict, state.params, X).components.shape == (7, 5)
 
 
 def test_bfloat16_products_train_float32_parameters():
     options = JointOptions(pool_sizes=(3,), bfloat16=True, hidden_layers=1)
-    made = joint(5, options, aggregate=mixing.saturating())
+    made = joint(5, options, aggregate=mixing.fixed_stray_light())
     step = quick(lambda key: made.step(made.draw(key, len(X)), made.init(key), X))
     state, info = step(jax.random.key(0))
     assert {a.dtype for a in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
@@ -337,4 +337,4 @@ def test_contradictory_options_are_refused():
     with pytest.raises(ValueError, match=r"library 0 has shape \(3, 4\)"):
         joint(5, TINY, [jnp.ones((3, 4))])
     with pytest.raises(ValueError, match="mixes linearly"):
-        joint(5, JointOptions(sparse_components=True), aggregate=mixing.saturating())
+        joint(5, JointOptions(sparse_components=True), aggregate=mixing.fixed_stray_light())

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.mixing import Unmixed
+from jaxhsi.gmcr.mixing import UnmixedSpectra
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.upstream.gmcr.adamw import zero_moments
@@ -82,7 +82,7 @@ def scripted(rows: list[tuple[float, float, float, int]], **options) -> Joint:
         )
 
     def unmix(params, x):
-        return Unmixed(x, x[:, :1], params[0]["pool"], x[:, :1])
+        return UnmixedSpectra(x, x[:, :1], params[0]["pool"], x[:, :1])
 
     nothing = dict.fromkeys(("draw", "loss", "step", "evaluate", "assess"))
     made = JointOptions(pool_sizes=(1,), hidden_width_factor=None, **options)

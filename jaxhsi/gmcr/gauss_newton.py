@@ -1,0 +1,107 @@
+"""A Gauss-Newton step of factors and shared parameters of a forward model at once.
+
+Alternating steps are slow along directions in which parameters and factors compensate each other.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxhsi.gmcr.priors import Factors, ProximalContext
+from jaxhsi.gmcr.refinement_problem import Problem, RefinedFactors
+from jaxhsi.linear_algebra import inverse
+
+_RIDGE = 1e-6
+"""Ridge of the normal equations in noise units: mixtures have directions without curvature."""
+_BLOCK_DAMPING = 1e-3
+"""Damping of the preconditioner's blocks relative to their mean diagonal. Set by hand."""
+_MAX_CG_ITERATIONS = 40
+"""Conjugate gradient iterations of a step. Set by hand: the step need not be exact."""
+_CG_TOLERANCE = 1e-3
+"""Relative residual at which the conjugate gradients stop."""
+_STEP_SHARES = (0.0, 0.1, 0.3, 1.0)
+"""Shares of the step that are tried; the one of least loss is taken."""
+
+
+def gauss_newton_step(problem: Problem, at: RefinedFactors) -> RefinedFactors:
+    """A Gauss-Newton step by preconditioned conjugate gradients, as far as it lowers the loss.
+
+    Values that are 0 stay 0. The preconditioner consists of the blocks of the linear model.
+
+    Args:
+        problem: data, forward model and prior.
+        at: present factors and parameters.
+
+    Returns:
+        Factors and parameters after the step, or ``at`` if no share of it lowers the loss.
+    """
+    prior, forward_model = problem.prior, problem.forward_model
+    factors_are_free = Factors(problem.support, at.factors.components != 0)
+    is_free = at._replace(
+        factors=factors_are_free, parameters=jax.tree.map(lambda a: a == a, at.parameters)
+    )
+
+    def model(point: RefinedFactors) -> Array:
+        return problem.model(point.parameters, point.factors)
+
+    def restrict(move: RefinedFactors) -> RefinedFactors:
+        return jax.tree.map(lambda m, free: jnp.where(free, m, 0.0), move, is_free)
+
+    precondition = _preconditioner(problem, at)
+    push, pull = jax.linearize(model, at)[1], jax.vjp(model, at)[1]
+
+    def normal_product(move: RefinedFactors) -> RefinedFactors:
+        move = restrict(move)
+        product = pull(push(move))[0]
+        return restrict(jax.tree.map(lambda a, m: a + _RIDGE * m, product, move))
+
+    descent = restrict(jax.tree.map(jnp.negative, jax.grad(problem.loss)(at)))
+    move = jax.scipy.sparse.linalg.cg(
+        normal_product,
+        descent,
+        M=lambda v: restrict(precondition(v)),
+        maxiter=_MAX_CG_ITERATIONS,
+        tol=_CG_TOLERANCE,
+    )[0]
+    no_steps = ProximalContext(Factors(jnp.zeros(()), jnp.zeros(())), problem.support)
+
+    def moved(share: Array) -> RefinedFactors:
+        new = jax.tree.map(lambda a, m: a + share * m, at, move)
+        return at._replace(
+            factors=prior.proximal_step(new.factors, no_steps),
+            parameters=forward_model.project_parameters(new.parameters),
+        )
+
+    shares = jnp.array(_STEP_SHARES)
+    losses = jax.lax.map(lambda share: problem.loss(moved(share)), shares)
+    best = shares[jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))]
+    return jax.tree.map(lambda a, b: jnp.where(best > 0, a, b), moved(best), at)
+
+
+def _preconditioner(
+    problem: Problem, at: RefinedFactors
+) -> Callable[[RefinedFactors], RefinedFactors]:
+    """Inverse of the blocks of the linear model: (C, S, each parameter by itself)."""
+    c, s = at.factors
+    mean_deviation = jnp.sqrt(jnp.mean(problem.noise_deviations**2, axis=1, keepdims=True))
+    component_damping = _BLOCK_DAMPING * jnp.mean(jnp.sum(s**2, 1))
+    component_block = inverse(s @ s.T + component_damping * jnp.eye(len(s)))
+    gram = (c / mean_deviation).T @ (c / mean_deviation)
+    gram_damping = _BLOCK_DAMPING * jnp.trace(gram) / len(gram)
+    code_block = inverse(gram + gram_damping * jnp.eye(len(gram)))
+    slopes = jax.jacfwd(lambda p: problem.model(p, at.factors))(at.parameters)
+    power = jnp.sum(problem.model(at.parameters, at.factors) ** 2)
+    sizes = jax.tree.map(
+        lambda slope: 1 / (jnp.sum(slope**2, axis=(0, 1)) + _RIDGE * power), slopes
+    )
+
+    def precondition(move: RefinedFactors) -> RefinedFactors:
+        move_c, move_s = move.factors
+        factors = Factors(mean_deviation**2 * (move_c @ component_block), code_block @ move_s)
+        return move._replace(
+            factors=factors, parameters=jax.tree.map(jnp.multiply, sizes, move.parameters)
+        )
+
+    return precondition
