@@ -1,10 +1,11 @@
 """Normalisations of spectra, and their linear projections without the normalised copy."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 Normalisation = Literal["none", "band", "l2", "snv", "log"]
@@ -144,3 +145,18 @@ def _length(x: Array, stats: BandStats) -> Array:
 def _snv_deviation(x: Array, stats: BandStats) -> Array:
     # The tiny term keeps the gradient of the root finite on a flat spectrum.
     return jnp.sqrt(x.var(-1, keepdims=True) + 1e-30) + _SNV_FLOOR * stats.overall_deviation
+
+
+def unit_rows(rows: Float[Any, "*n c"], min_length: float = 1e-12) -> Float[Any, "*n c"]:
+    """Rows of Euclidean length 1: x / max(||x||, min_length). NumPy in, NumPy out; JAX likewise.
+
+    Args:
+        rows: vectors along the last axis.
+        min_length: smallest divisor, so that a row of zeros stays one.
+
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    namespace = jnp if isinstance(rows, jax.Array) else np
+    lengths = namespace.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows / namespace.maximum(lengths, min_length)

@@ -61,7 +61,7 @@ def test_labels_and_tree_are_those_of_the_command(run, segmentation):
         np.testing.assert_array_equal(confidence, store[..., 0].read().result())
     assert segmentation.labels[0][2, 3] == -1
     tree = json.loads((run / "tree.json").read_text())
-    np.testing.assert_array_equal(segmentation.tree.pairs, tree["pairs"])
+    np.testing.assert_array_equal(segmentation.tree.merged_nodes, tree["pairs"])
     np.testing.assert_array_equal(segmentation.tree.heights, tree["heights"])
     stability = [each["stability"] for each in tree["cuts"].values()]
     np.testing.assert_array_equal(segmentation.cluster_tree.cut_stability, stability)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxhsi.normalisation import unit_rows
+
 MOST = 8  # components of a spectrum
 ENOUGH = 1.15  # a spectrum is explained where its residual is this many times the noise
 
@@ -42,7 +44,7 @@ def edge_count(x: np.ndarray, *, scaled: bool = True, rounds: int = 50) -> tuple
 
 def successive_projection(x: np.ndarray, count: int) -> list[int]:
     """Rows that differ most: each is the longest after those before it are projected out."""
-    rest, found = _unit(x), []
+    rest, found = unit_rows(x), []
     for _ in range(count):
         length = np.sum(rest**2, axis=1)
         found.append(int(np.argmax(length)))
@@ -87,13 +89,13 @@ def _fit(gram: np.ndarray, b: np.ndarray, active: list[int]) -> tuple[list[int],
 def classical(x: np.ndarray, *, scaled: bool = True, rounds: int = 30) -> Classical:
     """The whole route; components that hardly any spectrum uses are replaced by residuals."""
     count, deviation = edge_count(x, scaled=scaled)
-    components = _unit(x[successive_projection(x, count)])
+    components = unit_rows(x[successive_projection(x, count)])
     for number in range(rounds):
         codes = matching_pursuit(x, components, deviation)
         residual = x - codes @ components
         square = codes.T @ codes + 1e-3 * np.eye(count)
         updated = np.linalg.solve(square, codes.T @ x + 1e-3 * components)
-        components = _unit(np.maximum(updated, 0))
+        components = unit_rows(np.maximum(updated, 0))
         if number < 2 * rounds // 3:
             _replace_unused(components, codes, residual, deviation)
     return Classical(components, matching_pursuit(x, components, deviation))
@@ -107,8 +109,6 @@ def _replace_unused(
     unused = np.flatnonzero(np.sum(codes > 0, axis=0) < 2)
     for slot, row in zip(unused, np.argsort(-excess), strict=False):
         if excess[row] > 1.5:
-            components[slot] = _unit(np.maximum(residual[row], 0)[None])[0]
+            components[slot] = unit_rows(np.maximum(residual[row], 0)[None])[0]
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

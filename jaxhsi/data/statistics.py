@@ -13,7 +13,7 @@ from jaxtyping import Float, Shaped
 
 from jaxhsi.data.cache import default_cache_folder, fingerprint
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.read_ahead import read_ahead
+from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.data.windows import WindowReader, read_window
 
@@ -176,7 +176,7 @@ def stored_statistics(cube: Cube, cache_folder: Path | None = None) -> BandStati
 def _measure(cube: Cube, read: WindowReader) -> BandStatistics:
     running = RunningStatistics(cube.shape[2])
     places = split_into_tiles(cube.shape[:2], TILE_SHAPE)
-    for values, valid in read_ahead(lambda t: read(cube, *t), places, TILES_AHEAD, TILES_AHEAD):
+    for values, valid in prefetch(lambda t: read(cube, *t), places, TILES_AHEAD, TILES_AHEAD):
         running.add(values[valid])
     return running.result(cube.shape[0] * cube.shape[1])
 

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 
+from jaxhsi.normalisation import unit_rows
+
 ArrayLike = Array | np.ndarray
 
 
@@ -114,8 +116,7 @@ def matched_cosines(
 
 def _unit(rows: ArrayLike) -> Float[np.ndarray, "k c"]:
     rows = np.asarray(rows, np.float64)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1.0)
+    return unit_rows(rows, np.finfo(np.float64).smallest_subnormal)
 
 
 def variance_share(

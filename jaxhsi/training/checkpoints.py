@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import orbax.checkpoint as ocp
 
-from jaxhsi.training.prefetch import BatchStream
+from jaxhsi.data.prefetch import BatchStream
 
 _MISFIT = (
     "the checkpoint does not fit the options and data given now; number of bands, clusters and "

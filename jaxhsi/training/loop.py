@@ -9,11 +9,11 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
+from jaxhsi.data.prefetch import BatchStream, DevicePrefetcher
 from jaxhsi.dgc.state import Batch
 from jaxhsi.sharding import compile_step, replicate, shard_batch
 from jaxhsi.training.best_state import StateMonitor
 from jaxhsi.training.outputs import MetricsOutput, StateOutput
-from jaxhsi.training.prefetch import BatchStream, DevicePrefetcher
 
 
 def run_training(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.read_ahead import read_ahead
+from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import Window, WindowReader, read_window
 from jaxhsi.data.zarr_writer import create_cube
@@ -82,7 +82,7 @@ def label_tiles(
         return place, outer, read(cube, *outer)
 
     pending: tuple | None = None
-    for place, outer, (values, valid) in read_ahead(window, split_into_tiles(plane, size), ahead):
+    for place, outer, (values, valid) in prefetch(window, split_into_tiles(plane, size), ahead):
         following = (place, outer, predict(state, values[None], valid[None]))
         if pending is not None:
             yield _cut_out(*pending)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from jaxhsi.data.cube import Cube, open_cube
-from jaxhsi.data.read_ahead import read_ahead
+from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles
 from jaxhsi.data.windows import Window, read_window
 from jaxhsi.data.zarr_writer import create_cube
@@ -251,7 +251,7 @@ def _read_tiles(
     def read_tile(tile: Tile) -> tuple[Tile, Window]:
         return tile, read(cube, *tile)
 
-    for tile, (values, valid) in read_ahead(
+    for tile, (values, valid) in prefetch(
         read_tile, split_into_tiles(cube.shape[:2], (tile_side,) * 2)
     ):
         yield tile, values, valid

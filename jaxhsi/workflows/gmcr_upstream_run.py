@@ -42,7 +42,7 @@ def run_upstream(config: GMCRConfig, inputs: GMCRInputs, folder: Path) -> Unmixi
     )
     key = jax.random.key(config.seed)
     with Checkpoints(folder / "checkpoints") as checkpoints:
-        logbook = MetricsWriter(folder, checkpoints.latest() or 0, config.epochs, SUMMARY)
+        logbook = MetricsWriter(folder, checkpoints.latest_step() or 0, config.epochs, SUMMARY)
         states = LevelStates(folder / "band_states")
         joined = train_joint(key, method, spectra, config.epochs, logbook, checkpoints, states)
     write_fit_levels(folder / "bands", method.options, joined.bands)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ from jaxhsi.data.stream import standardised_reader
 from jaxhsi.data.windows import WindowReader, read_window
 from jaxhsi.training.tile_labels import label_tiles, label_writer
 from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
-from jaxhsi.upstream.dgc.centroids import from_pixels
+from jaxhsi.upstream.dgc.centroids import kmeans_centroids
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
 from jaxhsi.upstream.dgc.windows import over_windows
 from tests.data.test_stream import make_cube
@@ -32,7 +34,7 @@ def whole_map(setting, tile: int, read: WindowReader = read_window, ahead: int =
     dgc, state, cube = setting
     labels = np.full(cube.shape[:2], -9)
     predict = jax.jit(dgc.predict)
-    cut = {"halo": dgc.halo, "full_rows": dgc.full_rows, "tile": tile}
+    cut = {"halo": dgc.halo, "full_rows": dgc.full_rows, "tile_size": tile}
     for part in label_tiles(predict, state, cube, **cut, read=read, ahead=ahead):
         labels[part.slices] = part.labels
     return labels
@@ -87,7 +89,9 @@ def test_upstreams_labels_do_not_depend_on_the_tiles_either(setting, tile):
     read = standardised_reader([cube])
     state = prototype.init(jax.random.key(1))
     z = prototype.look(state.params, jnp.asarray(read(cube, 0, 0, 20, 20)[0])[None]).z
-    spread = from_pixels(jax.random.key(0), z.reshape(-1, 4), 3)  # random ones lie far from all
+    spread = kmeans_centroids(
+        jax.random.key(0), z.reshape(-1, 4), 3
+    )  # random ones lie far from all
     case = (dgc, state._replace(params=state.params | {"centroids": spread}), cube)
     whole = whole_map(case, 1000, read)
     assert len(np.unique(whole)) > 2
@@ -97,7 +101,7 @@ def test_upstreams_labels_do_not_depend_on_the_tiles_either(setting, tile):
 def test_a_halo_that_is_too_small_shows(setting):
     """The test above can fail: without the halo the seams are wrong."""
     dgc, state, cube = setting
-    cut = whole_map((dgc._replace(halo=0), state, cube), 7)
+    cut = whole_map((dataclasses.replace(dgc, halo=0), state, cube), 7)
     assert (cut != whole_map(setting, 1000)).any()
 
 

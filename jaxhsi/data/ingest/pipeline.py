@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.data.cube import Cube, open_cube
+from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.formats import file_format
 from jaxhsi.data.formats.volume import Volume, read_image_part, resolve_layout
 from jaxhsi.data.ingest.plan import IngestOptions, IngestPlan, make_ingest_plan
@@ -164,12 +166,12 @@ def _copy(
     places = cube.slab_tiles[cube.num_done :]
     done = sum(place.height * place.width for place in cube.slab_tiles[: cube.num_done])
     progress(done * line, height * width * line)
-    with ThreadPoolExecutor(NUM_THREADS) as workers, ThreadPoolExecutor(1) as reader:
-        coming = [reader.submit(_slab, volume, plan, place, workers) for place in places[:1]]
-        for i, place in enumerate(places):
-            slab, seen = coming.pop().result()
-            if i + 1 < len(places):
-                coming.append(reader.submit(_slab, volume, plan, places[i + 1], workers))
+    with (
+        ThreadPoolExecutor(NUM_THREADS) as workers,
+        closing(prefetch(lambda place: _slab(volume, plan, place, workers), places)) as slabs,
+    ):
+        for place in places:
+            slab, seen = next(slabs)
             for part in seen:
                 running.merge(part)
             cube.write_slab(slab, running.state_to_json())

@@ -5,9 +5,9 @@ import jax
 import numpy as np
 import pytest
 
+from jaxhsi.data.prefetch import DevicePrefetcher, prefetch
 from jaxhsi.data.stream import window_stream
 from jaxhsi.sharding import device_mesh, shard_batch
-from jaxhsi.training.prefetch import DevicePrefetcher
 from tests.data.test_stream import make_cube
 
 
@@ -121,3 +121,44 @@ def test_an_error_comes_with_the_batch_that_it_belongs_to():
 def test_nothing_ahead_is_refused():
     with pytest.raises(ValueError, match="at least 1 batch"):
         DevicePrefetcher(Counted(), same, 0)
+
+
+@pytest.mark.parametrize(("ahead", "threads"), [(0, 1), (1, 1), (3, 2), (9, 2)])
+def test_results_come_in_order(ahead, threads):
+    assert list(prefetch(lambda i: i * i, range(7), ahead, threads)) == [i * i for i in range(7)]
+    assert list(prefetch(abs, [], ahead, threads)) == []
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_no_more_are_read_than_said(ahead):
+    begun = []
+    for used, _ in enumerate(prefetch(begun.append, range(20), ahead), 1):
+        assert len(begun) <= used + ahead
+
+
+def test_the_next_is_read_while_one_is_used():
+    begun = threading.Event()
+    reads = prefetch(lambda i: begun.set() if i else None, range(2), 1)
+    next(reads)
+    assert begun.wait(5)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2])
+def test_errors_come_where_their_result_would(ahead):
+    def read(i: int) -> int:
+        if i == 2:
+            raise ConnectionError("gone")
+        return i
+
+    reads = prefetch(read, range(5), ahead)
+    assert [next(reads), next(reads)] == [0, 1]
+    with pytest.raises(ConnectionError, match="gone"):
+        next(reads)
+
+
+def test_a_loop_that_is_left_ends_its_thread():
+    before = threading.active_count()
+    reads = prefetch(abs, range(100), 2)
+    next(reads)
+    reads.close()
+    assert threading.active_count() == before
