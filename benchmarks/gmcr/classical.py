@@ -110,5 +110,3 @@ def _replace_unused(
     for slot, row in zip(unused, np.argsort(-excess), strict=False):
         if excess[row] > 1.5:
             components[slot] = unit_rows(np.maximum(residual[row], 0)[None])[0]
-
-
