@@ -4,15 +4,13 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxhsi.data.cube import Cube, open_cube
-from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.formats import file_format
 from jaxhsi.data.formats.volume import Volume, read_image_part, resolve_layout
 from jaxhsi.data.ingest.plan import IngestOptions, IngestPlan, make_ingest_plan
@@ -23,6 +21,7 @@ from jaxhsi.data.ingest.resumable_writer import (
     check_destination,
     write_resumable_cube,
 )
+from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.statistics import RunningStatistics
 from jaxhsi.data.tiles import Tile
 from jaxhsi.data.zarr_writer import cube_metadata, default_chunk_shape, default_shard_shape
