@@ -77,7 +77,7 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
     mesh = device_mesh(config.devices, config.stream.batch_size)
     method = build_method(config, inputs.train_cubes[0].shape[2])
     sample = sample_spectra(
-        inputs.train_cubes, config.stream.sample_size, config.seed, read=inputs.window_reader
+        inputs.train_cubes, config.stream.sample_size, config.seed, read_window_fn=inputs.window_reader
     )
     spectra = jnp.asarray(sample.spectra)
     initial_state = method.init(jax.random.key(config.seed), spectra)
@@ -135,9 +135,9 @@ def train(
         window_size(config.views),
         config.stream.batch_size,
         config.seed,
-        read=inputs.window_reader,
-        threads=config.stream.num_threads,
-        ahead=config.stream.prefetch_windows,
+        read_window_fn=inputs.window_reader,
+        num_threads=config.stream.num_threads,
+        prefetch_windows=config.stream.prefetch_windows,
     )
     monitor = _build_monitor(prepared)
     # A step reuses the memory of the state that it is given; the start is needed again later.
