@@ -90,8 +90,8 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
         mesh=mesh,
         initial_state=initial_state,
         sample_embedding=embedding,
-        pixels_read=sample.seen,
-        pixels_invalid=sample.invalid,
+        pixels_read=sample.num_read,
+        pixels_invalid=sample.num_invalid,
     )
 
 
