@@ -117,7 +117,7 @@ def label_writer(
     kept = {
         "history": (*cube.history, *history_notes),
         "georeference": cube.georeference,
-        "chunks": (min(LABEL_BLOCK_SIZE, height), min(LABEL_BLOCK_SIZE, width), 1),
+        "chunk_shape": (min(LABEL_BLOCK_SIZE, height), min(LABEL_BLOCK_SIZE, width), 1),
     }
     partial = folder / f"{cube.name}.npy.partial"
     with ExitStack() as stack:
