@@ -33,7 +33,7 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
     """Read and check the data, truth and library that a configuration names.
 
     Raises:
-        FileNotFoundError, ValueError: see `data.tables.open_table`, `data.truth.load_ground_truth`; and
+        FileNotFoundError, ValueError: see `jaxhsi.data.tables`; and
             fewer spectra than ``num_components`` or ``num_candidates``, or negative values that are
             not noise where none are allowed.
     """

@@ -1,5 +1,6 @@
 """Upstream's joint training of gMCR, from a table to a result."""
 
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -20,11 +21,11 @@ from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.unmixing import library_component_names
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.upstream.gmcr.fit_levels import LevelStates, write_fit_levels
-from jaxhsi.upstream.gmcr.training import joint_method, train_joint
+from jaxhsi.upstream.gmcr.training import JointResult, joint_method, train_joint
 from jaxhsi.workflows.gmcr_inputs import GMCRInputs
 from jaxhsi.workflows.unmixing_model import UnmixingModel, padded_blocks
 
-SUMMARY = "loss {loss:.4g}, {num_active} components"
+SUMMARY = "loss {loss:.4g}, {active} components"
 """Format of what stands beside the progress bar."""
 
 
@@ -42,48 +43,67 @@ def run_upstream(config: GMCRConfig, inputs: GMCRInputs, folder: Path) -> Unmixi
     )
     key = jax.random.key(config.seed)
     with Checkpoints(folder / "checkpoints") as checkpoints:
-        logbook = MetricsWriter(folder, checkpoints.latest_step() or 0, config.epochs, SUMMARY)
-        states = LevelStates(folder / "band_states")
-        joined = train_joint(key, method, spectra, config.epochs, logbook, checkpoints, states)
-    write_fit_levels(folder / "bands", method.options, joined.bands)
-    every = jax.device_get(joined.unmix(joined.params, spectra))
-    if not len(every.components):
+        metrics_writer = MetricsWriter(
+            folder, checkpoints.latest_step() or 0, config.epochs, SUMMARY
+        )
+        level_states = LevelStates(folder / "band_states")
+        train_result = train_joint(
+            key, method, spectra, config.epochs, metrics_writer, checkpoints, level_states
+        )
+    write_fit_levels(folder / "bands", method.options, train_result.bands)
+    return _as_result(inputs, train_result)
+
+
+def _as_result(inputs: GMCRInputs, train_result: JointResult) -> UnmixingResult:
+    """Unit rows and their concentrations, as the gated solver gives them."""
+    spectra = jnp.asarray(inputs.table.spectra)
+    unmixed = jax.device_get(train_result.unmix(train_result.params, spectra))
+    if not len(unmixed.components):
         raise ValueError(
             "no component stands out of the noise; look at the data, or take more --epochs: every "
             "gate is closed"
         )
-    sizes = np.linalg.norm(every.components, axis=1, keepdims=True)  # unit rows, as the solver's
-    components, concentrations = every.components / sizes, every.concentrations * sizes.T
+    row_norms = np.linalg.norm(unmixed.components, axis=1, keepdims=True)
+    components = unmixed.components / row_norms
+    concentrations = unmixed.concentrations * row_norms.T
     noise_level = residual_noise_level(
         spectra, jnp.asarray(concentrations), jnp.asarray(components)
     )
     num_library = 0 if inputs.library is None else len(inputs.library)
-    from_library = np.flatnonzero(joined.used) < num_library
-    names = library_component_names(components, from_library, inputs.library, inputs.library_names)
-    # Fits of new spectra are judged as those of a gated run are.
-    book = make_dictionary(*map(jnp.asarray, (components, concentrations)), noise_level)
+    from_library = np.flatnonzero(train_result.used) < num_library
+    # The dictionary is what fits of spectra are evaluated by; upstream's networks do not use it.
+    evaluation_dictionary = make_dictionary(
+        *map(jnp.asarray, (components, concentrations)), noise_level
+    )
     model = UnmixingModel(
         components=components,
-        component_names=names,
+        component_names=library_component_names(
+            components, from_library, inputs.library, inputs.library_names
+        ),
         data_unit=1.0,
         component_norms=np.ones(len(components), np.float32),
         noise_model=white_noise(components.shape[1]),
-        networks=AmortisedParams(book, {}),
+        networks=AmortisedParams(evaluation_dictionary, {}),
         network_options=AmortisedOptions(),
     )
-    unmix, params = jax.jit(joined.unmix), joined.params
-
-    def transform(new_spectra: Float32[np.ndarray, "m c"]) -> Float32[np.ndarray, "m k"]:
-        blocks = unmix_stream(unmix, params, padded_blocks(new_spectra))
-        parts = [block.concentrations for block in blocks]
-        return np.concatenate(parts)[: len(new_spectra)] * sizes.T
-
     return UnmixingResult(
         model=model,
         components=components,
         concentrations=concentrations,
         noise_deviation=spectrum_noise(np.asarray(spectra), noise_level, 1.0),
         noise_level=noise_level,
-        converged=joined.converged,
-        transform_function=transform,
+        converged=train_result.converged,
+        transform_function=partial(_transform, train_result, row_norms),
     )
+
+
+def _transform(
+    train_result: JointResult,
+    row_norms: Float32[np.ndarray, "k 1"],
+    new_spectra: Float32[np.ndarray, "m c"],
+) -> Float32[np.ndarray, "m k"]:
+    """Concentrations of unit rows by upstream's networks, block by block."""
+    unmix = jax.jit(train_result.unmix)
+    blocks = unmix_stream(unmix, train_result.params, padded_blocks(new_spectra))
+    parts = [block.concentrations for block in blocks]
+    return np.concatenate(parts)[: len(new_spectra)] * row_norms.T

@@ -4,7 +4,7 @@ import os
 import types
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin
 
 import jax
 import numpy as np
@@ -13,39 +13,66 @@ import numpy as np
 def write_npz(path: Path, **arrays: Any) -> None:
     """Write arrays to a file of another name first: an interrupted run leaves no half of it."""
     partial_path = path.with_name(f"{path.name}.partial")
-    with partial_path.open("wb") as file:
-        np.savez(file, **arrays)
+    with partial_path.open("wb") as npz_file:
+        np.savez(npz_file, **arrays)
     os.replace(partial_path, path)
 
 
-def add_arrays(path: str, value: Any, arrays: dict[str, np.ndarray]) -> None:
-    """Add the leaves of a tree of NamedTuples and dataclasses to ``arrays``; None adds nothing."""
-    if value is None:
+def add_arrays(tree_path: str, tree: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Add the leaves of a tree of NamedTuples and dataclasses to ``arrays``; None adds nothing.
+
+    Args:
+        tree_path: name of the tree, to which the paths of its leaves are joined by dots.
+        tree: NamedTuples, dataclasses, tuples, lists and dicts of arrays and numbers.
+        arrays: by their paths.
+
+    >>> from typing import NamedTuple
+    >>> class Line(NamedTuple):
+    ...     slope: float
+    ...     offset: float | None = None
+    >>> arrays = {}
+    >>> add_arrays("line", Line(2.0), arrays)
+    >>> arrays
+    {'line.slope': array(2.)}
+    """
+    if tree is None:
         return
-    names = _field_names(type(value))
-    if names is not None:
-        for name in names:
-            add_arrays(f"{path}.{name}", getattr(value, name), arrays)
-    elif isinstance(value, dict | tuple | list):
-        for key, leaf in jax.tree.leaves_with_path(value):
-            arrays[f"{path}{jax.tree_util.keystr(key)}"] = np.asarray(leaf)
+    field_names = _field_names(type(tree))
+    if field_names is not None:
+        for name in field_names:
+            add_arrays(f"{tree_path}.{name}", getattr(tree, name), arrays)
+    elif isinstance(tree, dict | tuple | list):
+        for leaf_path, leaf in jax.tree.leaves_with_path(tree):
+            arrays[f"{tree_path}{jax.tree_util.keystr(leaf_path)}"] = np.asarray(leaf)
     else:
-        arrays[path] = np.asarray(value)
+        arrays[tree_path] = np.asarray(tree)
 
 
-def tree_of_arrays(kind: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
-    """The tree that `add_arrays` took apart, of the type that a field is annotated with."""
-    if get_origin(kind) in (Union, types.UnionType):
-        if not any(name == path or name.startswith(f"{path}.") for name in arrays):
+def tree_of_arrays(tree_type: Any, tree_path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """The tree that `add_arrays` took apart, of the type that a field is annotated with.
+
+    Args:
+        tree_type: a NamedTuple or dataclass, that or None, or the type of an array.
+        tree_path: as it was given to `add_arrays`.
+        arrays: by their paths.
+    """
+    if get_origin(tree_type) in (Union, types.UnionType):
+        if not any(name == tree_path or name.startswith(f"{tree_path}.") for name in arrays):
             return None
-        kind = next(
-            (each for each in get_args(kind) if _field_names(each) is not None), get_args(kind)[0]
+        tree_type = next(
+            (each for each in get_args(tree_type) if _field_names(each) is not None),
+            get_args(tree_type)[0],
         )
-    names = _field_names(kind)
-    if names is None:
-        return arrays[path][()] if path in arrays else None
-    hints = get_type_hints(kind)
-    return kind(**{name: tree_of_arrays(hints[name], f"{path}.{name}", arrays) for name in names})
+    field_names = _field_names(tree_type)
+    if field_names is None:
+        return arrays[tree_path][()] if tree_path in arrays else None
+    field_types = get_type_field_types(tree_type)
+    return tree_type(
+        **{
+            name: tree_of_arrays(field_types[name], f"{tree_path}.{name}", arrays)
+            for name in field_names
+        }
+    )
 
 
 def _field_names(kind: Any) -> tuple[str, ...] | None:

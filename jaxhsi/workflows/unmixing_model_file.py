@@ -18,8 +18,11 @@ from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.workflows.npz_files import write_npz
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 
+_TREE_FIELDS = ("noise_model", "networks", "mixing_parameters")
+"""Fields that are trees of arrays."""
+
 FILE_VERSION = 2
-"""Of the layout of the file. Files of other versions are refused."""
+"""Version of the layout of the file. Files of other versions are refused."""
 
 
 def write_unmixing_model(path: Path, model: UnmixingModel) -> None:
@@ -38,7 +41,7 @@ def write_unmixing_model(path: Path, model: UnmixingModel) -> None:
     }
     if model.axis is not None:
         arrays["axis"] = model.axis
-    trees = {name: getattr(model, name) for name in _TREES}
+    trees = {name: getattr(model, name) for name in _TREE_FIELDS}
     write_npz(path, settings=json.dumps(settings), **arrays, **_leaves(trees))
 
 
@@ -49,8 +52,8 @@ def read_unmixing_model(path: Path) -> UnmixingModel:
         ValueError: the file is damaged, or was written by another version.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        with np.load(path, allow_pickle=False) as npz_file:
+            arrays = dict(npz_file)
         settings = json.loads(str(arrays["settings"]))
         if settings["version"] != FILE_VERSION:
             raise ValueError(f"version {settings['version']}, this is version {FILE_VERSION}")
@@ -62,26 +65,28 @@ def read_unmixing_model(path: Path) -> UnmixingModel:
         ) from error
 
 
-_TREES = ("noise_model", "networks", "mixing_parameters")
-
-
 def _model_of(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> UnmixingModel:
-    components, options = arrays["components"], AmortisedOptions(**settings["network_options"])
-    mixing, count = settings["mixing"], len(components)
-    law = SignalDependentNoise(*np.zeros(2, np.float32))
-    codes = np.ones((1, count), np.float32)
-    state = jax.eval_shape(amortised(options).init, jax.random.key(0), components, codes, law)
+    components, network_options = (
+        arrays["components"],
+        AmortisedOptions(**settings["network_options"]),
+    )
+    mixing, num_components = settings["mixing"], len(components)
+    # Shapes of the networks, of any concentrations and noise.
+    noise_level = SignalDependentNoise(*np.zeros(2, np.float32))
+    concentrations = np.ones((1, num_components), np.float32)
+    example = jax.random.key(0), components, concentrations, noise_level
+    network_state = jax.eval_shape(amortised(network_options).init, *example)
     forward = None if mixing == "linear" else FORWARD_MODELS[mixing]()
-    shared = forward is not None and not forward.per_spectrum
+    is_shared = forward is not None and not forward.per_spectrum
     # Arrays are found by their paths in trees of the same structure.
     templates = {
         "noise_model": NoiseModel(*NoiseModel._fields[:-1]),
-        "networks": state.params,
-        "mixing_parameters": forward.initial_parameters(1, count) if shared else (),
+        "networks": network_state.params,
+        "mixing_parameters": forward.initial_parameters(1, num_components) if is_shared else (),
     }
     trees = jax.tree.map_with_path(lambda path, _: arrays[_key(path)], templates)
-    pairs = zip(*map(jax.tree.leaves, (trees["networks"], state.params)), strict=True)
-    for leaf, expected in pairs:
+    saved_leaves, template_leaves = map(jax.tree.leaves, (trees["networks"], network_state.params))
+    for leaf, expected in zip(saved_leaves, template_leaves, strict=True):
         if leaf.shape != expected.shape:
             raise ValueError(f"it holds an array {leaf.shape}, expected {expected.shape}")
     return UnmixingModel(
@@ -91,7 +96,7 @@ def _model_of(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Unmixi
         component_norms=arrays["component_norms"],
         noise_model=trees["noise_model"],
         networks=jax.tree.map(jnp.asarray, trees["networks"]),
-        network_options=options,
+        network_options=network_options,
         mixing=mixing,
         mixing_parameters=trees["mixing_parameters"],
         axis=arrays.get("axis"),
