@@ -59,14 +59,12 @@ def tree_of_arrays(tree_type: Any, tree_path: str, arrays: dict[str, np.ndarray]
     if get_origin(tree_type) in (Union, types.UnionType):
         if not any(name == tree_path or name.startswith(f"{tree_path}.") for name in arrays):
             return None
-        tree_type = next(
-            (each for each in get_args(tree_type) if _field_names(each) is not None),
-            get_args(tree_type)[0],
-        )
+        choices = get_args(tree_type)
+        tree_type = next((each for each in choices if _field_names(each)), choices[0])
     field_names = _field_names(tree_type)
     if field_names is None:
         return arrays[tree_path][()] if tree_path in arrays else None
-    field_types = get_type_field_types(tree_type)
+    field_types = get_type_hints(tree_type)
     return tree_type(
         **{
             name: tree_of_arrays(field_types[name], f"{tree_path}.{name}", arrays)
