@@ -9,6 +9,7 @@ from jaxhsi.command_line import run_command
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.config.parser import option_value
+from jaxhsi.training.run_folder import CONFIG_FILE
 from jaxhsi.workflows.dgc_run import run_dgc
 from jaxhsi.workflows.gmcr_run import run_gmcr
 
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _saved_options(arguments: Sequence[str]) -> list[str]:
     """The options of the run that is resumed; others given now come after them."""
     folder = option_value(arguments, "out")
-    if "--resume" in arguments and folder and (saved := Path(folder) / CONFIG).is_file():
+    if "--resume" in arguments and folder and (saved := Path(folder) / CONFIG_FILE).is_file():
         return ["--config", str(saved)]
     return []
 

@@ -45,7 +45,7 @@ class MetricsWriter:
         self._bar: Progress | None = None
 
     @contextmanager
-    def open(self, *, show_bar: bool = True) -> Iterator["Logbook"]:
+    def open(self, *, show_bar: bool = True) -> Iterator["MetricsWriter"]:
         """Show the progress bar, if asked, during the block, and close the files after it."""
         if not show_bar:
             try:
