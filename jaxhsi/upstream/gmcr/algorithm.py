@@ -127,7 +127,7 @@ def joint(
         mean_energy = infos.mean_energy[-1]
         temperature = _temperature(options, state.epoch)
         coefficient = _coefficient(options, state.count_weight, evaluation, mean_energy)
-        state = state._replace(epoch=state.epoch + 1, count_weight=count_weight)
+        state = state._replace(epoch=state.epoch + 1, count_weight=coefficient)
         mean = jax.tree.map(jnp.mean, infos)
         return state, EpochInfo(
             evaluation, mean_energy, coefficient, temperature, mean.loss, mean.terms
