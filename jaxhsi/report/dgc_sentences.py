@@ -78,7 +78,7 @@ def suggestion_lines(suggested_cuts: Sequence[CutSuggestion]) -> list[str]:
     >>> suggestion_lines([Suggestion(4, "the stable cut with the largest gap")])
     ['4: the stable cut with the largest gap']
     """
-    return [f"{suggestion.groups}: {suggestion.reason}" for suggestion in suggested_cuts]
+    return [f"{suggestion.num_groups}: {suggestion.reason}" for suggestion in suggested_cuts]
 
 
 def partial_presence_lines(presence_record: Mapping[str, Any]) -> list[str]:

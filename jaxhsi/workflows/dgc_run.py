@@ -116,7 +116,7 @@ def _write_tree(
         cluster_tree.tree,
         cluster_tree.pixel_shares,
         cluster_tree.cluster_names,
-        [suggestion.groups for suggestion in cluster_tree.suggested_cuts],
+        [suggestion.num_groups for suggestion in cluster_tree.suggested_cuts],
     )
     if class_names:
         scores["cuts"] = score_cuts(cluster_tree.tree, np.asarray(scores["confusion"]))
