@@ -97,7 +97,7 @@ def unmix(
 
     Examples:
         >>> import numpy as np
-        >>> unmix(np.ones((2, 5)))
+        >>> unmix(np.ones((2, 5)))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ValueError: 2 spectra of 5 bands cannot be unmixed; ...
 

@@ -35,7 +35,7 @@ def match_components(
     """Pair estimated and true components so that the sum of cosines is largest.
 
     >>> true_components = np.eye(3)[:2]
-    >>> match_components(np.eye(3)[::-1], Truth(true_components)).true_index
+    >>> match_components(np.eye(3)[::-1], GroundTruth(true_components)).true_index
     array([-1,  1,  0])
     """
     if truth is None:

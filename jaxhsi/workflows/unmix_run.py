@@ -99,6 +99,8 @@ def load_finished_run(folder: Path) -> UnmixingModel:
         ValueError: one of another command or method, not finished, or of an earlier version.
     """
     config_path = folder / CONFIG_FILE
+    if not config_path.is_file() and (folder / SOLUTION_FILE).is_file():
+        return read_unmixing_model(folder / SOLUTION_FILE)  # written by UnmixingResult.save
     if not config_path.is_file():
         raise FileNotFoundError(
             f"{folder} holds no run (no {CONFIG_FILE}); name the folder of a run"
