@@ -67,10 +67,11 @@ def parity(task: str, reference: str) -> Callable[[], None]:
     import jax
     import jax.numpy as jnp
 
-    from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
+    from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
     from jaxhsi.upstream.dgc.encoder import upstream_encoder
     from jaxhsi.upstream.dgc.loss_terms import ViewPair
     from jaxhsi.upstream.dgc.losses import random_balanced_labels
+    from jaxhsi.upstream.dgc.options import PrototypeOptions
 
     key = jax.random.key(0)
     encoder = upstream_encoder(BANDS, DIM)
@@ -105,7 +106,7 @@ def default(task: str, reference: str) -> Callable[[], None]:
     from jaxhsi.dgc.views import ViewOptions, window_size
 
     key, views = jax.random.key(0), ViewOptions(crop=CROP)
-    dgc = build_method(DGCConfig(num_clusters=CLUSTERS, views=views), BANDS)
+    dgc = build_method(DGCConfig(num_clusters=CLUSTERS, affine_maps=views), BANDS)
     state = dgc.init(key, jax.random.normal(key, (4096, BANDS)))
     if task == "inference":
         cube, valid = (

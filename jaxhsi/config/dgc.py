@@ -13,9 +13,9 @@ from jaxhsi.dgc.networks import patch_encoder
 from jaxhsi.dgc.options import DGCOptions
 from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc
+from jaxhsi.upstream.dgc.algorithm import prototype_dgc
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
-from jaxhsi.upstream.dgc.windows import over_windows
+from jaxhsi.upstream.dgc.options import PrototypeOptions
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,6 @@ def _upstream_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm
         jnp.dtype(size.dtype),
     )
     optimizer = build_optimizer(config.optimizer)
-    method = prototype_dgc(
-        encoder, config.num_clusters, size.embed_dim, optimizer, config.prototype
+    return prototype_dgc(
+        encoder, config.num_clusters, size.embed_dim, optimizer, config.prototype, config.views
     )
-    return over_windows(method, config.num_clusters, config.views)

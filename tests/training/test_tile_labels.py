@@ -9,10 +9,10 @@ from jaxhsi.data.cube import open_cube
 from jaxhsi.data.stream import standardised_reader
 from jaxhsi.data.windows import WindowReader, read_window
 from jaxhsi.training.tile_labels import label_tiles, label_writer
-from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
+from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.centroids import kmeans_centroids
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
-from jaxhsi.upstream.dgc.windows import over_windows
+from jaxhsi.upstream.dgc.options import PrototypeOptions
 from tests.data.test_stream import make_cube
 from tests.dgc.scene import BANDS, blobs
 from tests.dgc.test_algorithm import VIEWS, first_state, method
@@ -81,17 +81,15 @@ def test_tiles_of_full_rows_hold_no_more_pixels_than_others(setting):
 def test_upstreams_labels_do_not_depend_on_the_tiles_either(setting, tile):
     """Its encoder wraps over the ends of rows: tiles then span the full width."""
     encoder = upstream_encoder(BANDS, 4)
-    prototype = prototype_dgc(
-        encoder, 3, 4, upstream_optimizer(), PrototypeOptions(mean_shift_iterations=2)
-    )
-    dgc, (_, _, cube) = over_windows(prototype, 3, VIEWS), setting
+    options = PrototypeOptions(mean_shift_iterations=2)
+    dgc = prototype_dgc(encoder, 3, 4, upstream_optimizer(), options, VIEWS)
+    _, _, cube = setting
     assert dgc.full_rows
     read = standardised_reader([cube])
-    state = prototype.init(jax.random.key(1))
-    z = prototype.look(state.params, jnp.asarray(read(cube, 0, 0, 20, 20)[0])[None]).z
-    spread = kmeans_centroids(
-        jax.random.key(0), z.reshape(-1, 4), 3
-    )  # random ones lie far from all
+    state = dgc.init(jax.random.key(1))
+    z = dgc.forward(state.params, jnp.asarray(read(cube, 0, 0, 20, 20)[0])[None]).embeddings
+    # Random ones lie far from all pixels.
+    spread = kmeans_centroids(jax.random.key(0), z.reshape(-1, 4), 3)
     case = (dgc, state._replace(params=state.params | {"centroids": spread}), cube)
     whole = whole_map(case, 1000, read)
     assert len(np.unique(whole)) > 2

@@ -109,7 +109,7 @@ def upstream_encoder(
         lambda rngs: _UpstreamEncoder(bands, embed_dim, layers, kernel, bias, dtype, rngs)
     )
     halo = layers * (kernel // 2) + _SPATIAL
-    return Encoder(init, apply, halo, full_rows=True, start=principal_component_start)
+    return Encoder(init, apply, halo, full_rows=True, fit_linear_path=principal_component_start)
 
 
 @jax.jit

@@ -54,25 +54,25 @@ class ViewPair(NamedTuple):
 
     Attributes:
         crops: both views of each window.
-        labels: random labels for `losses.uniform_assignment`, from `losses.random_balanced_labels`.
-        kick: noise for dead centroids, normal of deviation 0.05 losses.
+        random_labels: random labels for `losses.uniform_assignment`, from `losses.random_balanced_labels`.
+        centroid_noise: noise for dead centroids, normal of deviation 0.05 losses.
         valid: pixels that count; None for all.
-        views: affine maps of the crops, for the overlap consistency; None if it has no weight.
+        affine_maps: affine maps of the crops, for the overlap consistency; None if it has no weight.
     """
 
     crops: Float[Array, "2 b h w c"]
-    labels: Int[Array, "2 n"]
-    kick: Float[Array, "k d"]
+    random_labels: Int[Array, "2 n"]
+    centroid_noise: Float[Array, "k d"]
     valid: Bool[Array, "2 b h w"] | None = None
-    views: Float[Array, "b 2 2 3"] | None = None
+    affine_maps: Float[Array, "b 2 2 3"] | None = None
 
 
 class ModelOutput(NamedTuple):
-    """What the model sees in some images."""
+    """Output of the model for some images."""
 
-    z: Float[Array, "*n d"]
-    shifted: Float[Array, "*n d"]
-    p: Float[Array, "*n k"]
+    embeddings: Float[Array, "*n d"]
+    shifted_embeddings: Float[Array, "*n d"]
+    probabilities: Float[Array, "*n k"]
 
 
 def loss_terms(
@@ -89,40 +89,44 @@ def loss_terms(
         return losses.compactness(z, p, centroids, mask)
 
     if weights.compactness:
-        mean["compactness"] = 2 * each(compactness, views.z, views.p, masks)
+        mean["compactness"] = 2 * each(compactness, views.embeddings, views.probabilities, masks)
     if weights.orthogonality:
         mean["orthogonality"] = losses.orthogonality(centroids)
     if weights.usage_entropy:
-        mean["usage_entropy"] = each(losses.minimised_usage_entropy, views.p, masks)
+        mean["usage_entropy"] = each(losses.minimised_usage_entropy, views.probabilities, masks)
     if weights.uniform_assignment:
-        mean["uniform_assignment"] = each(losses.uniform_assignment, views.p, pair.labels, masks)
+        mean["uniform_assignment"] = each(
+            losses.uniform_assignment, views.probabilities, pair.random_labels, masks
+        )
     if weights.grid_consistency:
         mask = None if pair.valid is None else pair.valid.all(0)
-        mean["grid_consistency"] = losses.grid_consistency(*views.p, mask)
+        mean["grid_consistency"] = losses.grid_consistency(*views.probabilities, mask)
     if weights.overlap_consistency:
-        mean["overlap_consistency"] = _overlap(views.p, pair)
+        mean["overlap_consistency"] = _overlap(views.probabilities, pair)
     if weights.assignment_entropy:
-        mean["assignment_entropy"] = each(losses.assignment_entropy, views.p, masks)
+        mean["assignment_entropy"] = each(losses.assignment_entropy, views.probabilities, masks)
     return LossTerms(**mean)
 
 
-def terms_with_weight(weights: LossWeights, terms: LossTerms, clusters: int) -> list[Array]:
+def terms_with_weight(weights: LossWeights, terms: LossTerms, num_clusters: int) -> list[Array]:
     """The terms that have a weight, none below zero, for the sum of them by weights above zero.
 
     Where the usage has a weight below zero, its entropy H becomes log k - H.
     """
-    kept = []
+    weighted = []
     for name, weight in weights._asdict().items():
         if weight:
             term = getattr(terms, name)
-            kept.append(term if weight > 0 else jnp.log(clusters) - term)
-    return kept
+            weighted.append(term if weight > 0 else jnp.log(num_clusters) - term)
+    return weighted
 
 
 def _overlap(p: Float[Array, "2 b h w k"], pair: ViewPair) -> Float[Array, ""]:
     """Consistency of each view with the other at the same points of the scene."""
-    if pair.views is None:
-        raise ValueError("the overlap consistency has a weight: give the crops' affine maps, views")
+    if pair.affine_maps is None:
+        raise ValueError("the overlap consistency has a weight: give the crops' affine maps")
     valid = jnp.ones(p.shape[:-1], bool) if pair.valid is None else pair.valid
-    seen, both = jax.vmap(match_views, in_axes=(0, 1, 1), out_axes=1)(pair.views, p, valid)
-    return losses.overlap_consistency(p, seen, both)
+    matched_p, in_both = jax.vmap(match_views, in_axes=(0, 1, 1), out_axes=1)(
+        pair.affine_maps, p, valid
+    )
+    return losses.overlap_consistency(p, matched_p, in_both)

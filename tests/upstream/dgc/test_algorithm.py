@@ -1,5 +1,6 @@
 """Parity with the PyTorch reference, replayed from `tests/golden/make_dgc.py`, and the variants."""
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import optax
 import pytest
 
 from jaxhsi.dgc.networks import patch_encoder
-from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
+from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.balance import BalanceOptions
 from jaxhsi.upstream.dgc.checkpoint import from_state_dict, to_state_dict, upstream_settings
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
 from jaxhsi.upstream.dgc.loss_terms import LossWeights, ViewPair
 from jaxhsi.upstream.dgc.losses import random_balanced_labels
+from jaxhsi.upstream.dgc.options import PrototypeOptions
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 BANDS, DIM, CLUSTERS = 11, 8, 4
@@ -59,8 +61,12 @@ def method(bias=False, rate=1e-4, **options):
     )
     names = ("init", "loss", "predict")
     chex.clear_trace_counter()  # it takes two methods' functions for the same one
-    update = jax.jit(chex.assert_max_traces(dgc.update, n=1), donate_argnums=0)
-    return dgc._replace(update=update, **{name: jax.jit(getattr(dgc, name)) for name in names})
+    update = jax.jit(
+        chex.assert_max_traces(lambda *inputs: dgc.update(*inputs), n=1), donate_argnums=0
+    )
+    return dataclasses.replace(
+        dgc, update=update, **{name: jax.jit(getattr(dgc, name)) for name in names}
+    )
 
 
 def first_state():
@@ -92,10 +98,10 @@ def forward():
 
 def test_embeddings_shifts_probabilities_and_labels_are_the_references(forward):
     arrays, (_, (_, look, _)), _ = forward
-    close(look.z[0], np.moveaxis(arrays["approx/z"], 1, -1))
-    close(look.shifted[0], np.moveaxis(arrays["approx/shifted"], 1, -1))
-    close(look.p[0], arrays["approx/p"])
-    assert np.array_equal(look.p[0].argmax(-1), arrays["approx/labels"])
+    close(look.embeddings[0], np.moveaxis(arrays["approx/z"], 1, -1))
+    close(look.shifted_embeddings[0], np.moveaxis(arrays["approx/shifted"], 1, -1))
+    close(look.probabilities[0], arrays["approx/p"])
+    assert np.array_equal(look.probabilities[0].argmax(-1), arrays["approx/labels"])
 
 
 def test_each_loss_term_is_the_references(forward):
@@ -182,10 +188,10 @@ def test_terms_without_weight_are_not_computed_and_others_are():
     dgc = method(loss_weights=REPAIRED, zero_padding=False, scrambled_pixels=False)
     params = first_state().params
     views = jnp.tile(jnp.eye(2, 3), (2, 2, 1, 1))
-    _, (terms, look, _) = dgc.loss(params, labelled(scene(jax.random.key(1)), views=views))
+    _, (terms, look, _) = dgc.loss(params, labelled(scene(jax.random.key(1)), affine_maps=views))
     assert terms.uniform_assignment == terms.grid_consistency == 0
     # Identical maps: the overlap is the whole grid, the term upstream's own.
-    p = look.p + 1e-6
+    p = look.probabilities + 1e-6
     divergence = ((p[0] - p[1]) * jnp.log(p[0] / p[1])).sum(-1).mean() / 2
     assert terms.overlap_consistency == pytest.approx(float(divergence), rel=1e-4)
     assert terms.assignment_entropy > 0
@@ -204,7 +210,7 @@ def test_invalid_pixels_leave_terms_usage_and_labels():
     valid = jnp.ones(crops.shape[:-1], bool).at[:, :, :, 5:].set(False)
     pair = labelled(crops, valid=valid)
     _, (terms, look, _) = dgc.loss(state.params, pair)
-    kept = look.p[:, :, :, :5]
+    kept = look.probabilities[:, :, :, :5]
     entropy = [-(u * jnp.log(u)).sum() for u in kept.mean((1, 2, 3)) + 1e-6]
     assert terms.usage_entropy == pytest.approx(float(sum(entropy)) / 2, rel=1e-5)
     divergence = ((kept[0] - kept[1]) * jnp.log((kept[0] + 1e-6) / (kept[1] + 1e-6))).sum(-1) / 2
@@ -302,13 +308,13 @@ def test_a_start_from_data_embeds_principal_components_and_uses_every_cluster():
     dgc = method(mean_shift_iterations=0, data_initialisation=True)
     state = first_state_of(dgc, spectra=spectra)
     pixels = spectra[:64].reshape(64, 1, 1, BANDS)
-    look = dgc.look(state.params, pixels)
+    look = dgc.forward(state.params, pixels)
     _, axes = np.linalg.eigh(np.cov(spectra, rowvar=False))
     parts = spectra[:64] @ axes[:, ::-1][:, : DIM // 2]
     z = np.maximum(np.concatenate([parts, -parts], 1), 0)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
-    np.testing.assert_allclose(look.z[:, 0, 0], z, atol=1e-4)
-    assert np.bincount(look.p[:, 0, 0].argmax(-1), minlength=CLUSTERS).min() > 0
+    np.testing.assert_allclose(look.embeddings[:, 0, 0], z, atol=1e-4)
+    assert np.bincount(look.probabilities[:, 0, 0].argmax(-1), minlength=CLUSTERS).min() > 0
     again = first_state_of(dgc, spectra=spectra)
     chex.assert_trees_all_equal(state, again)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
+from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.checkpoint import (
     from_state_dict,
     load_upstream_checkpoint,
@@ -17,6 +17,7 @@ from jaxhsi.upstream.dgc.checkpoint import (
     upstream_settings,
 )
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
+from jaxhsi.upstream.dgc.options import PrototypeOptions
 
 SETTINGS = upstream_settings(
     5,

@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import pytest
 
 from jaxhsi.dgc.state import SegmentationAlgorithm
-from jaxhsi.upstream.dgc.algorithm import PrototypeOptions, prototype_dgc, upstream_optimizer
+from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
 from jaxhsi.upstream.dgc.loss_terms import LossWeights
-from jaxhsi.upstream.dgc.windows import over_windows
+from jaxhsi.upstream.dgc.options import PrototypeOptions
 from tests.dgc.scene import BANDS
 from tests.dgc.test_algorithm import VIEWS, batch
 
@@ -15,8 +15,7 @@ from tests.dgc.test_algorithm import VIEWS, batch
 def method(**weights: float) -> SegmentationAlgorithm:
     encoder = upstream_encoder(BANDS, 4)
     options = PrototypeOptions(mean_shift_iterations=2, loss_weights=LossWeights(**weights))
-    prototype = prototype_dgc(encoder, 3, 4, upstream_optimizer(1e-3), options)
-    return over_windows(prototype, 3, VIEWS)
+    return prototype_dgc(encoder, 3, 4, upstream_optimizer(1e-3), options, VIEWS)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def standard():
 def test_upstreams_method_steps_once_compiled(standard):
     dgc = method()
     state = dgc.init(jax.random.key(0), standard.window.reshape(-1, BANDS))
-    step = jax.jit(chex.assert_max_traces(dgc.step, n=1), donate_argnums=1)
+    step = jax.jit(chex.assert_max_traces(lambda *inputs: dgc.step(*inputs), n=1), donate_argnums=1)
     for number in range(3):
         state, info = step(jax.random.key(number), state, standard)
     chex.clear_trace_counter()
