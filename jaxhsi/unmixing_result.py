@@ -111,9 +111,9 @@ class UnmixingResult:
     @property
     def signal_shares(self) -> Float32[np.ndarray, " k"]:
         """Share of each component in the sum of the sizes of all contributions."""
-        norms = np.linalg.norm(self.components, axis=1)
-        signal = np.abs(self.concentrations).sum(0, dtype=np.float64) * norms
-        return signal / max(signal.sum(), np.finfo(float).tiny)
+        component_norms = np.linalg.norm(self.components, axis=1)
+        component_signal = np.abs(self.concentrations).sum(0, dtype=np.float64) * component_norms
+        return component_signal / max(component_signal.sum(), np.finfo(float).tiny)
 
     def transform(
         self, spectra: Float32[np.ndarray, "m c"], refine_steps: int = 0
@@ -185,53 +185,61 @@ class UnmixingResult:
         if not (folder / RESULT_FILE).is_file():
             raise FileNotFoundError(f"{folder} holds no {RESULT_FILE}; name the folder of a result")
         model = read_unmixing_model(folder / MODEL_FILE)
-        with np.load(folder / RESULT_FILE, allow_pickle=False) as file:
-            arrays = dict(file)
-        kinds = get_type_hints(cls)
-        values = {name: tree_of_arrays(kinds[name], name, arrays) for name in _saved_fields()}
-        num_spectra = len(values["concentrations"])
-        values["mixing_parameters"] = _mixing_parameters(model, num_spectra, arrays)
-        values["converged"] = bool(values["converged"])
-        return cls(model=model, **values)
+        with np.load(folder / RESULT_FILE, allow_pickle=False) as npz_file:
+            arrays = dict(npz_file)
+        field_types = get_type_hints(cls)
+        field_values = {
+            name: tree_of_arrays(field_types[name], name, arrays) for name in _saved_fields()
+        }
+        num_spectra = len(field_values["concentrations"])
+        field_values["mixing_parameters"] = _mixing_parameters(model, num_spectra, arrays)
+        field_values["converged"] = bool(field_values["converged"])
+        return cls(model=model, **field_values)
 
     def __repr__(self) -> str:
         """A table of the components, in text."""
-        header, *rows = self._summary_rows()
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (header, *rows)
+        header, *component_rows = self._summary_rows()
+        column_widths = [
+            max(map(len, column)) for column in zip(header, *component_rows, strict=True)
         ]
-        return "\n".join([f"UnmixingResult: {self._summary_line()}", *lines])
+        text_lines = [
+            "  ".join(
+                cell.ljust(width) for cell, width in zip(row, column_widths, strict=True)
+            ).rstrip()
+            for row in (header, *component_rows)
+        ]
+        return "\n".join([f"UnmixingResult: {self._summary_line()}", *text_lines])
 
     def _repr_html_(self) -> str:
         """The same table for notebooks."""
-        header, *rows = self._summary_rows()
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+        header, *component_rows = self._summary_rows()
+        header_cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+        body_rows = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>"
+            for row in component_rows
         )
-        return f"<p>{html.escape(self._summary_line())}</p><table><tr>{head}</tr>{body}</table>"
+        table = f"<table><tr>{header_cells}</tr>{body_rows}</table>"
+        return f"<p>{html.escape(self._summary_line())}</p>{table}"
 
     def _summary_line(self) -> str:
-        count, bands = self.components.shape
-        line = f"{count} components of {len(self.concentrations):,} spectra, {bands} bands"
+        count, num_bands = self.components.shape
+        summary = f"{count} components of {len(self.concentrations):,} spectra, {num_bands} bands"
         if self.plausible_counts is not None:
             low, high = self.plausible_counts
-            line += f"; plausible: {low}" + f" to {high}" * (high > low)
-        return line if self.converged else f"{line}; not converged"
+            summary += f"; plausible: {low}" + f" to {high}" * (high > low)
+        return summary if self.converged else f"{summary}; not converged"
 
     def _summary_rows(self) -> list[list[str]]:
         header = ["component", "share of signal", "in spectra"]
-        columns: list[Sequence[str]] = [
+        table_columns: list[Sequence[str]] = [
             self.component_names,
             [f"{share:.1%}" for share in self.signal_shares],
             [f"{used:,}" for used in (self.concentrations != 0).sum(0)],
         ]
         if self.confidence is not None:
             header.append("confidence")
-            columns.append([f"{each:.2f}" for each in self.confidence])
-        return [header, *map(list, zip(*columns, strict=True))]
+            table_columns.append([f"{each:.2f}" for each in self.confidence])
+        return [header, *map(list, zip(*table_columns, strict=True))]
 
     def plot(self) -> "Figure":
         """A matplotlib figure of the components, with their ranges where these are known."""

@@ -13,12 +13,12 @@ from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR, integer_t
 
 def diagnostic_scores(diagnostics: ModelConfidence, restarts: RestartVote | None) -> dict[str, Any]:
     """Plausible numbers of components, confidence of each, and the curve over their number."""
-    curve = diagnostics.count_curve._asdict().items()
+    curve_parts = diagnostics.count_curve._asdict().items()
     scores = {
         "plausible_counts": list(diagnostics.plausible_counts),
         "confidence": diagnostics.component_confidence.astype(float).round(4).tolist(),
         "evidence": diagnostics.evidence_ratio.astype(float).tolist(),
-        "curve": {name: np.asarray(part).tolist() for name, part in curve},
+        "curve": {name: np.asarray(part).tolist() for name, part in curve_parts},
     }
     if restarts is not None:
         scores["restarts"] = restarts.component_counts.tolist()
@@ -36,28 +36,28 @@ def plot_component_count(
         num_components: of the result.
         true_count: the true number where it is known.
     """
-    curve, (low, high) = diagnostics.count_curve, diagnostics.plausible_counts
+    count_curve, (low, high) = diagnostics.count_curve, diagnostics.plausible_counts
     figure = Figure(figsize=(10, 3.6))
-    titles = "squared error of a value, 1 is noise", "description length, beyond the result's"
-    for i, title in enumerate(titles):
+    axis_labels = "squared error of a value, 1 is noise", "description length, beyond the result's"
+    for i, axis_label in enumerate(axis_labels):
         panel = figure.add_subplot(1, 2, i + 1)
         panel.axvspan(low - 0.4, high + 0.4, color="grey", alpha=0.2, label="plausible")
         if true_count is not None:
             panel.axvline(true_count, color=TRUTH_COLOUR, linestyle="--", linewidth=2, label="true")
         panel.axvline(num_components, color="black", linewidth=0.8, label="result")
-        panel.set(xlabel="number of components", ylabel=title)
+        panel.set(xlabel="number of components", ylabel=axis_label)
         if i == 0:
             panel.plot(
-                curve.component_counts,
-                curve.mean_square_residual,
+                count_curve.component_counts,
+                count_curve.mean_square_residual,
                 ".-",
                 color="grey",
                 label="all entries",
             )
             panel.errorbar(
-                curve.component_counts,
-                curve.held_out_error,
-                curve.held_out_standard_error,
+                count_curve.component_counts,
+                count_curve.held_out_error,
+                count_curve.held_out_standard_error,
                 color=ESTIMATE_COLOUR,
                 marker="o",
                 capsize=3,
@@ -67,7 +67,10 @@ def plot_component_count(
             panel.legend(fontsize=7)
         else:
             panel.plot(
-                curve.component_counts, curve.description_lengths, "o-", color=ESTIMATE_COLOUR
+                count_curve.component_counts,
+                count_curve.description_lengths,
+                "o-",
+                color=ESTIMATE_COLOUR,
             )
             panel.set_yscale("symlog", linthresh=100)
         integer_ticks(panel.xaxis)

@@ -30,7 +30,7 @@ class ComponentMatch(NamedTuple):
 
 
 def match_components(
-    components: Float[np.ndarray, "k c"], truth: GroundTruth | None
+    components: Float[np.ndarray, "k c"], ground_truth: GroundTruth | None
 ) -> ComponentMatch | None:
     """Pair estimated and true components so that the sum of cosines is largest.
 
@@ -38,22 +38,22 @@ def match_components(
     >>> match_components(np.eye(3)[::-1], GroundTruth(true_components)).true_index
     array([-1,  1,  0])
     """
-    if truth is None:
+    if ground_truth is None:
         return None
-    cosines, rows, true_rows = matched_cosines(components, truth.components)
+    cosines, rows, true_rows = matched_cosines(components, ground_truth.components)
     count = len(components)
     component_match = ComponentMatch(np.full(count, -1), np.full(count, np.nan))
     component_match.true_index[rows], component_match.cosine[rows] = true_rows, cosines
     return component_match
 
 
-def noise_free_spectra(truth: GroundTruth | None) -> Float[np.ndarray, "n c"] | None:
+def noise_free_spectra(ground_truth: GroundTruth | None) -> Float[np.ndarray, "n c"] | None:
     """Noise-free data as given, or as the linear mixture of what is given, or None."""
-    if truth is None:
+    if ground_truth is None:
         return None
-    if truth.clean is None and truth.concentrations is not None:
-        return truth.concentrations @ truth.components
-    return truth.clean
+    if ground_truth.clean is None and ground_truth.concentrations is not None:
+        return ground_truth.concentrations @ ground_truth.components
+    return ground_truth.clean
 
 
 # Scores -------------------------------------------------------------------------------------------
@@ -62,71 +62,73 @@ def noise_free_spectra(truth: GroundTruth | None) -> Float[np.ndarray, "n c"] | 
 def fit_scores(
     spectra: Float[np.ndarray, "n c"],
     reconstruction: Float[np.ndarray, "n c"],
-    truth: GroundTruth | None,
+    ground_truth: GroundTruth | None,
 ) -> dict[str, float]:
     """Normalised MSE and R2 of a reconstruction; also against noise-free data where known."""
-    sums = fit_sums(jnp.asarray(spectra), jnp.asarray(reconstruction))
-    scores = {"r2": float(r2(sums)), "nmse": float(nmse(sums))}
-    clean_spectra = noise_free_spectra(truth)
+    squared_sums = fit_sums(jnp.asarray(spectra), jnp.asarray(reconstruction))
+    scores = {"r2": float(r2(squared_sums)), "nmse": float(nmse(squared_sums))}
+    clean_spectra = noise_free_spectra(ground_truth)
     if clean_spectra is not None:
         scores["r2_noise_free"] = _r2(clean_spectra, reconstruction)
     return scores
 
 
 def result_scores(
-    table: SpectraTable, result: UnmixingResult, truth: GroundTruth | None
+    table: SpectraTable, result: UnmixingResult, ground_truth: GroundTruth | None
 ) -> dict[str, Any]:
     """What ``scores.json`` holds of a result, and of the networks on the same spectra."""
     spectra = result.subtract_offset(table.spectra)
-    scores = _solver_scores(spectra, result, truth)
+    scores = _solver_scores(spectra, result, ground_truth)
     network_concentrations = result.transform(table.spectra)
     reconstruction = result.reconstruct(network_concentrations, with_offset=False)
     scores["converged"] = result.converged
-    scores["networks"] = fit_scores(spectra, reconstruction, truth)
+    scores["networks"] = fit_scores(spectra, reconstruction, ground_truth)
     scores["noise"] = _noise_scores(table, result)
     if result.diagnostics is not None:
         scores["diagnostics"] = diagnostic_scores(result.diagnostics, result.restarts)
     if result.ranges is not None:
         scores["ranges"] = range_scores(result.ranges)
     if result.goodness_of_fit is not None:
-        parts = result.goodness_of_fit._asdict().items()
-        scores["goodness_of_fit"] = {name: np.asarray(part).tolist() for name, part in parts}
+        fit_statistics = result.goodness_of_fit._asdict().items()
+        scores["goodness_of_fit"] = {
+            name: np.asarray(part).tolist() for name, part in fit_statistics
+        }
     return scores
 
 
 def _solver_scores(
-    spectra: Float[np.ndarray, "n c"], result: UnmixingResult, truth: GroundTruth | None
+    spectra: Float[np.ndarray, "n c"], result: UnmixingResult, ground_truth: GroundTruth | None
 ) -> dict[str, Any]:
     components, concentrations = result.components, result.concentrations
     reconstruction = result.reconstruct(concentrations, with_offset=False)
     scores = {
         "num_components": result.num_components,
-        **fit_scores(spectra, reconstruction, truth),
+        **fit_scores(spectra, reconstruction, ground_truth),
         "variance_share": variance_share(spectra, concentrations, components).tolist(),
     }
-    component_match = match_components(components, truth)
-    if truth is None or component_match is None:
+    component_match = match_components(components, ground_truth)
+    if ground_truth is None or component_match is None:
         return scores
-    matched_cosines_ = component_match.cosine[component_match.true_index >= 0]
+    pair_cosines = component_match.cosine[component_match.true_index >= 0]
     scores |= {
-        "true_components": len(truth.components),
-        "matched_cosine_mean": float(matched_cosines_.mean()),
-        "matched_cosine_min": float(matched_cosines_.min()),
+        "true_components": len(ground_truth.components),
+        "matched_cosine_mean": float(pair_cosines.mean()),
+        "matched_cosine_min": float(pair_cosines.min()),
         "matched": component_match.true_index.tolist(),
     }
-    clean_spectra = noise_free_spectra(truth)
+    clean_spectra = noise_free_spectra(ground_truth)
     if clean_spectra is not None:  # a fit above this score has fitted noise
         scores["r2_of_truth"] = _r2(spectra, clean_spectra)
     return scores
 
 
 def _noise_scores(table: SpectraTable, result: UnmixingResult) -> dict[str, Any]:
-    level, exponent = (float(part) for part in result.noise_level)
-    scores = {"level": level, "exponent": exponent, "unit": result.model.data_unit}
+    noise_level, noise_exponent = (float(part) for part in result.noise_level)
+    scores = {"level": noise_level, "exponent": noise_exponent, "unit": result.model.data_unit}
     if result.noise_model is None:
         return scores
-    signal = np.sqrt(np.mean(table.spectra.astype(np.float64) ** 2, axis=1))
-    noise_share = float(np.median(result.noise_deviation / signal))
+    signal_rms = np.sqrt(np.mean(table.spectra.astype(np.float64) ** 2, axis=1))
+    noise_share = float(np.median(result.noise_deviation / signal_rms))
     return scores | noise_scores(result.noise_model, noise_share, result.model.data_unit)
 
 
@@ -138,22 +140,27 @@ def _r2(x: Float[np.ndarray, "n c"], reconstruction: Float[np.ndarray, "n c"]) -
 
 
 def draw_pictures(
-    folder: Path, table: SpectraTable, result: UnmixingResult, truth: GroundTruth | None
+    folder: Path, table: SpectraTable, result: UnmixingResult, ground_truth: GroundTruth | None
 ) -> None:
     """Pictures of components and their ranges, concentrations, residual, training and count."""
-    component_match = match_components(result.components, truth)
-    pictures = folder / "pictures"
+    component_match = match_components(result.components, ground_truth)
+    picture_folder = folder / "pictures"
     titles, true_spectra, true_concentrations = result.component_names, None, None
-    if truth is not None and component_match is not None:
+    if ground_truth is not None and component_match is not None:
         titles = tuple(
-            f"{name}: {_match_title(i, truth, component_match)}" for i, name in enumerate(titles)
+            f"{name}: {_match_title(i, ground_truth, component_match)}"
+            for i, name in enumerate(titles)
         )
-        true_spectra = _matched_columns(truth.components.T, component_match).T
-        if truth.concentrations is not None:
-            norms = np.linalg.norm(truth.components, axis=1)  # estimated components are unit rows
-            true_concentrations = _matched_columns(truth.concentrations * norms, component_match)
+        true_spectra = _matched_columns(ground_truth.components.T, component_match).T
+        if ground_truth.concentrations is not None:
+            norms = np.linalg.norm(
+                ground_truth.components, axis=1
+            )  # estimated components are unit rows
+            true_concentrations = _matched_columns(
+                ground_truth.concentrations * norms, component_match
+            )
     spectra_plots.plot_components(
-        pictures / "components.png",
+        picture_folder / "components.png",
         result.components,
         titles,
         truth=true_spectra,
@@ -162,26 +169,34 @@ def draw_pictures(
         axis_name=table.axis_name,
     )
     spectra_plots.plot_concentrations(
-        pictures / "concentrations.png", result.concentrations, true_concentrations
+        picture_folder / "concentrations.png", result.concentrations, true_concentrations
     )
     reconstruction = result.reconstruct(result.concentrations, with_offset=False)
     residual = result.subtract_offset(table.spectra) - reconstruction
     spectra_plots.plot_residual(
-        pictures / "residual.png", residual, result.noise_deviation, table.axis, table.axis_name
+        picture_folder / "residual.png",
+        residual,
+        result.noise_deviation,
+        table.axis,
+        table.axis_name,
     )
-    spectra_plots.plot_training(pictures / "training.png", folder / "metrics.jsonl")
+    spectra_plots.plot_training(picture_folder / "training.png", folder / "metrics.jsonl")
     if result.diagnostics is not None:
-        true_count = None if truth is None else len(truth.components)
+        true_count = None if ground_truth is None else len(ground_truth.components)
         plot_component_count(
-            pictures / "count.png", result.diagnostics, result.num_components, true_count
+            picture_folder / "count.png", result.diagnostics, result.num_components, true_count
         )
 
 
-def _match_title(i: int, truth: GroundTruth, component_match: ComponentMatch) -> str:
+def _match_title(i: int, ground_truth: GroundTruth, component_match: ComponentMatch) -> str:
     true_index = component_match.true_index[i]
     if true_index < 0:
         return "not in the truth"
-    name = truth.component_names[true_index] if truth.component_names else f"true {true_index + 1}"
+    name = (
+        ground_truth.component_names[true_index]
+        if ground_truth.component_names
+        else f"true {true_index + 1}"
+    )
     return f"{name}, cosine {component_match.cosine[i]:.3f}"
 
 
