@@ -75,8 +75,8 @@ class GMCRConfig:
         num_pixels: spectra drawn from cubes to find the components; all pixels are then unmixed.
         num_samples: spectra of the built-in mixtures; four times the components if not given.
         mixing: how components mix. Known forward models, whose parameters are fitted: bilinear
-            (Fan), generalised_bilinear (each pair of each spectrum), polynomial, detector_saturation (a
-            saturated detector), stray_light (absorbance by Beer and Lambert).
+            (Fan), generalised_bilinear (each pair of each spectrum), polynomial,
+            detector_saturation, stray_light (absorbance by Beer and Lambert).
         priors: what else is known of components and concentrations.
         method: the gated solver, or upstream's joint training for comparison.
         epochs: of upstream's training, which does not end by itself.

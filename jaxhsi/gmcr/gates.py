@@ -65,8 +65,8 @@ def open_probability(
     Source: Louizos et al. 2018, equation 12.
 
     >>> import jax.numpy as jnp
-    >>> float(open_probability(jnp.array(0.0)).round(3))
-    0.83
+    >>> f"{open_probability(jnp.array(0.0)):.2f}"
+    '0.83'
     """
     return jax.nn.sigmoid(logits - temperature * jnp.log(-stretch_low / stretch_high))
 

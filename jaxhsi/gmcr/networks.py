@@ -1,7 +1,8 @@
 """The gating network and the concentration network, and the unrolled fit that they share.
 
 Everything is in noise units and in the space of the k components: b = D x / sigma is the
-correlation of a spectrum with each component, G = D D'. See `jaxhsi.gmcr.amortised` for their training.
+correlation of a spectrum with each component, G = D D'. For their training see
+`jaxhsi.gmcr.amortised`.
 """
 
 import math

@@ -19,7 +19,7 @@ _MAX_RANK_ITERATIONS = 50
 _MAX_EXPONENT = 2.0
 """Largest exponent of the power law: beyond it the signal-to-noise ratio would fall with signal."""
 _MIN_LOG_SPREAD = 1e-4
-"""Least variance of the log mean squares from which on an exponent is estimated, a spread of 1 %."""
+"""Least variance of the log mean squares for an estimate of the exponent, a spread of 1 %."""
 _MIN_LEVERAGE_SHARE = 0.2
 """Spectra with less than this share of their bands as degrees of freedom determine a component
 themselves; they get next to no weight. Set by hand."""

@@ -1,12 +1,14 @@
 """The default solver: steps, epochs, phases, restarts, and the exact number on small mixtures."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.algorithm import State, converged
+from jaxhsi.gmcr.algorithm import State, converged, end_phase, epoch
 from jaxhsi.gmcr.gates import open_probability
 from jaxhsi.gmcr.initialisation import estimate_rank
 from jaxhsi.gmcr.options import SolverOptions
@@ -16,6 +18,11 @@ from tests.gmcr.solved import SyntheticMixture, best_cosines, make_mixture
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 SLOTS, TRIED = 8, 6
 RUN = solver(OPTIONS)
+
+
+def traced_once(function):
+    """The function compiled under the options; it fails where it is traced a second time."""
+    return partial(jax.jit(chex.assert_max_traces(function, n=1), static_argnums=0), OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +35,8 @@ def compiled() -> Solver:
     return RUN._replace(
         init=jax.jit(RUN.init, static_argnums=3),
         step=jax.jit(RUN.step),
-        epoch=jax.jit(chex.assert_max_traces(RUN.epoch, n=1)),
-        end_phase=jax.jit(chex.assert_max_traces(RUN.end_phase, n=1)),
+        epoch=traced_once(epoch),
+        end_phase=traced_once(end_phase),
         predict=jax.jit(RUN.predict),
     )
 
