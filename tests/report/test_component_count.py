@@ -3,13 +3,11 @@
 import json
 
 import numpy as np
-import pytest
 
 from jaxhsi.gmcr.diagnostics import ModelConfidence
 from jaxhsi.gmcr.model_confidence import CountCurve, CountInterval
 from jaxhsi.gmcr.solution import RestartVote
 from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
-from jaxhsi.report.gmcr_sentences import component_count_sentence
 from jaxhsi.report.spectra_plots import TRUTH_COLOUR
 from tests.report.test_spectra_plots import colours, rgb
 
@@ -33,20 +31,6 @@ def test_scores_are_json_and_hold_all():
     assert scores["confidence"] == [0.99, 0.98, 0.4]
     assert scores["curve"]["component_counts"] == [2, 3, 4]
     assert "restarts" not in diagnostic_scores(DIAGNOSTICS, None)
-
-
-@pytest.mark.parametrize(
-    ("plausible", "restarts", "told"),
-    [
-        ([3, 3], [3], "3 components; no other number is plausible"),
-        ([3, 4], [3], "3 components; 3 to 4 are plausible"),
-        ([3, 4], [3, 4], "3 components; 3 to 4 are plausible; restarts found 3, 4"),
-    ],
-)
-def test_the_sentence(plausible, restarts, told):
-    assert (
-        component_count_sentence({"plausible_counts": plausible, "restarts": restarts}, 3) == told
-    )
 
 
 def test_the_picture_shows_the_truth_where_it_is_known(tmp_path):

@@ -1,4 +1,4 @@
-"""Components that the data do not fix: scores and sentences."""
+"""Components that the data do not fix: scores."""
 
 import json
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries
 from jaxhsi.report.component_ranges import range_scores
-from jaxhsi.report.gmcr_sentences import range_sentences
 
 RANGES = BandBoundaries(
     np.array([[0.2, 0.4], [0.5, 0.5]]),
@@ -19,9 +18,3 @@ def test_shares_and_angles():
     scores = json.loads(json.dumps(range_scores(RANGES)))
     assert scores["signal_share"] == [[0.2, 0.4], [0.5, 0.5]]
     np.testing.assert_allclose(scores["angle_degrees"], [90, 0], atol=1e-4)
-
-
-def test_a_sentence_for_the_component_that_is_not_fixed():
-    [told] = range_sentences(range_scores(RANGES), ["a", "b"])
-    assert told.startswith("a is not fixed by the data: 20.0% to 40.0% of the signal")
-    assert "90 degrees" in told

@@ -35,7 +35,7 @@ def test_samples_go_by_their_names_or_rows(tmp_path):
     assert found.sample_names == ("1", "3", "4")
     np.testing.assert_array_equal(found.values.astype(np.float32), amounts)
     csv_files.write_concentrations(
-        tmp_path / "concentrations", table(names=("x", "y", "z")), amounts, ["a", "b"]
+        tmp_path / "concentrations", table(sample_names=("x", "y", "z")), amounts, ["a", "b"]
     )
     assert read_csv(tmp_path / "concentrations.csv").sample_names == ("x", "y", "z")
 

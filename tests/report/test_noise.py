@@ -1,4 +1,4 @@
-"""Noise in words and numbers."""
+"""Noise in words and scores."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ from jaxhsi.report.noise import noise_scores
 
 
 def test_white_noise_is_one_sentence():
-    numbers = noise_scores(white_noise(20), 0.012, 2.0)
-    assert numbers["offset"] == numbers["spikes"] == numbers["baseline"] == 0
-    assert noise_sentences(numbers) == ["noise: 1.2 % of the signal, white"]
+    scores = noise_scores(white_noise(20), 0.012, 2.0)
+    assert scores["offset"] == scores["spikes"] == scores["baseline"] == 0
+    assert noise_sentences(scores) == ["noise: 1.2 % of the signal, white"]
 
 
-def test_every_kind_is_told():
+def test_every_kind_is_named():
     """0.75^4 = 0.32 < 1/e < 0.75^3; a drift of 2 sqrt(c) is twice the noise; units come back."""
     noise = white_noise(20)._replace(
         band_deviations=np.r_[np.full(10, 0.5), np.full(10, 1.5)],
@@ -22,21 +22,21 @@ def test_every_kind_is_told():
         offset=np.full(20, 0.4),
         spike_mask=np.eye(20, dtype=bool),
     )
-    numbers = noise_scores(noise, 0.1, 2.0)
-    assert numbers["correlated_bands"] == 4
-    assert numbers["correlation"] == [0.75]
+    scores = noise_scores(noise, 0.1, 2.0)
+    assert scores["correlated_bands"] == 4
+    assert scores["correlation"] == [0.75]
     np.testing.assert_allclose(
-        [numbers["band_ratio"], numbers["baseline"], numbers["offset"]], [3, 2, 0.8]
+        [scores["band_ratio"], scores["baseline"], scores["offset"]], [3, 2, 0.8]
     )
-    told = noise_sentences(numbers)
-    assert told[0] == "noise: 10 % of the signal"
-    assert told[1] == "noise is correlated over 4 bands"
-    assert "factor of 3" in told[2]
-    assert "2 times the noise" in told[3]
-    assert told[4] == "all spectra have an offset of 0.8; it was subtracted"
-    assert told[5] == "20 values far out of the noise left out as spikes"
+    sentences = noise_sentences(scores)
+    assert sentences[0] == "noise: 10 % of the signal"
+    assert sentences[1] == "noise is correlated over 4 bands"
+    assert "factor of 3" in sentences[2]
+    assert "2 times the noise" in sentences[3]
+    assert sentences[4] == "all spectra have an offset of 0.8; it was subtracted"
+    assert sentences[5] == "20 values far out of the noise left out as spikes"
 
 
 def test_an_offset_that_is_not_flat_says_from_where_to_where():
-    numbers = noise_scores(white_noise(3)._replace(offset=np.array([1.0, 2, 3])), 0.1, 1.0)
-    assert "an offset of 2, from 1 to 3" in noise_sentences(numbers)[1]
+    scores = noise_scores(white_noise(3)._replace(offset=np.array([1.0, 2, 3])), 0.1, 1.0)
+    assert "an offset of 2, from 1 to 3" in noise_sentences(scores)[1]
