@@ -80,24 +80,24 @@ def ingest_all(
     Raises:
         ValueError, OSError, ImportError: as `ingesting.ingest`.
     """
-    todo = pair_sources(config.paths)
-    options = {
+    source_pairs = pair_sources(config.paths)
+    ingest_arguments = {
         "key": config.key,
         "layout": config.layout,
         "size": config.size,
         "changes": config.ingest_options(keep_bad_bands),
         "overwrite": overwrite,
     }
-    for source, destination in todo:
-        plan_ingest(source, destination, **options)
-    for source, destination in todo:
-        with Progress(*PROGRESS_COLUMNS) as bar:
-            task = bar.add_task(source.name, total=None)
+    for source, destination in source_pairs:
+        plan_ingest(source, destination, **ingest_arguments)
+    for source, destination in source_pairs:
+        with Progress(*PROGRESS_COLUMNS) as progress_bar:
+            bar_task = progress_bar.add_task(source.name, total=None)
 
-            def show(done: int, total: int, bar=bar, task=task) -> None:
+            def show(done: int, total: int, bar=progress_bar, task=bar_task) -> None:
                 bar.update(task, completed=done, total=total)
 
-            cube = ingest(source, destination, on_progress=show, **options)
+            cube = ingest(source, destination, on_progress=show, **ingest_arguments)
         print(f"{destination}: {' x '.join(map(str, cube.shape))} {cube.array.dtype.name}")
 
 

@@ -59,6 +59,6 @@ class IngestConfig:
 
     def ingest_options(self, keep_bad_bands: bool = False) -> IngestOptions:
         """What is done to the values."""
-        common = {f.name for f in fields(IngestOptions)} & {f.name for f in fields(self)}
-        told = {name: getattr(self, name) for name in common}
-        return IngestOptions(**told, keep_bad_bands=keep_bad_bands)
+        common_names = {f.name for f in fields(IngestOptions)} & {f.name for f in fields(self)}
+        given_values = {name: getattr(self, name) for name in common_names}
+        return IngestOptions(**given_values, keep_bad_bands=keep_bad_bands)

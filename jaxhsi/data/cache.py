@@ -9,8 +9,10 @@ import platformdirs
 
 def default_cache_folder() -> Path:
     """Folder for what is made once: $JAXHSI_CACHE, or the user's cache folder."""
-    chosen = os.environ.get("JAXHSI_CACHE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("jaxhsi")
+    environment_folder = os.environ.get("JAXHSI_CACHE")
+    return (
+        Path(environment_folder) if environment_folder else platformdirs.user_cache_path("jaxhsi")
+    )
 
 
 def fingerprint(values: object) -> str:

@@ -99,17 +99,17 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
         ValueError: no array of these formats, unfinished, not 3-D, or of an unsupported type.
     """
     if isinstance(url, dict):
-        where = ts.Spec(url).kvstore.url
+        location = ts.Spec(url).kvstore.url
     else:
-        where = str(url) if "://" in str(url) else _checked_folder(Path(url))
-    array, attributes = _open_array(url if isinstance(url, dict) else where, where)
-    wavelengths, no_data = attributes.get("wavelengths_nm"), attributes.get("no_data")
+        location = str(url) if "://" in str(url) else _checked_folder(Path(url))
+    array, attributes = _open_array(url if isinstance(url, dict) else location, location)
+    wavelengths, no_data_value = attributes.get("wavelengths_nm"), attributes.get("no_data")
     return Cube(
         array=array,
-        name=_name(where),
-        url=where,
+        name=_name(location),
+        url=location,
         wavelengths=None if wavelengths is None else np.asarray(wavelengths, np.float64),
-        no_data=None if no_data is None else float(no_data),
+        no_data=None if no_data_value is None else float(no_data_value),
         history=tuple(attributes.get("history", ())),
         georeference=Georeference.from_json(attributes.get("georeference")),
         units=attributes.get("units"),
@@ -117,9 +117,9 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
     )
 
 
-def _name(where: str) -> str:
+def _name(location: str) -> str:
     """Last part of a path or URL, without .zarr or .n5."""
-    path = urlsplit(where).path.split("|")[0] if "://" in where else Path(where).as_posix()
+    path = urlsplit(location).path.split("|")[0] if "://" in location else Path(location).as_posix()
     return cube_name_from_folder(path.rstrip("/").rsplit("/", 1)[-1])
 
 
@@ -133,56 +133,56 @@ def is_store(path: Path) -> bool:
     return any((path / mark).is_file() for mark in STORE_DRIVERS)
 
 
-def _checked_folder(path: Path) -> str:
+def _checked_folder(folder_path: Path) -> str:
     """Full path of a folder that looks like a finished array."""
-    if not path.exists():
-        raise FileNotFoundError(f"no cube at {path}: the path does not exist")
-    if ".partial-" in path.name:
+    if not folder_path.exists():
+        raise FileNotFoundError(f"no cube at {folder_path}: the path does not exist")
+    if ".partial-" in folder_path.name:
         raise ValueError(
-            f"{path} is what an interrupted write left behind, not a whole cube; delete it and "
+            f"{folder_path} is what an interrupted write left behind, not a whole cube; delete it and "
             "make the cube again"
         )
-    if not is_store(path):
+    if not is_store(folder_path):
         raise ValueError(
-            f"{path} is not a {STORE_FORMAT_NAMES} store (it holds no {', '.join(STORE_DRIVERS)}); give the folder "
+            f"{folder_path} is not a {STORE_FORMAT_NAMES} store (it holds no {', '.join(STORE_DRIVERS)}); give the folder "
             "that does, or ingest the file first"
         )
-    return str(path.resolve())
+    return str(folder_path.resolve())
 
 
-def _open_array(given: str | dict[str, Any], where: str) -> tuple[ts.TensorStore, dict]:
+def _open_array(url_or_spec: str | dict[str, Any], location: str) -> tuple[ts.TensorStore, dict]:
     """The checked TensorStore and its `jaxhsi` attributes."""
     try:
         spec = (
-            store_spec(given)
-            if isinstance(given, str)
-            else ts.Spec(with_s3_endpoint(given)).to_json()
+            store_spec(url_or_spec)
+            if isinstance(url_or_spec, str)
+            else ts.Spec(with_s3_endpoint(url_or_spec)).to_json()
         )
         if spec["driver"] == "auto":
-            found = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
-            spec["driver"] = found.spec().to_json()["driver"]
+            detected_store = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
+            spec["driver"] = detected_store.spec().to_json()["driver"]
         # What was cached since opening is trusted: no look at the disk for each read.
         spec["recheck_cached_data"] = "open"
         array = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
     except (ValueError, TypeError, OSError) as error:
-        raise _unopened(where, error) from error
-    attributes = _check_array(array, where)
+        raise open_error(location, error) from error
+    attributes = _check_array(array, location)
     if attributes:  # ours are written whole: a chunk that is not there is damage, not zeros
         spec["fill_missing_data_reads"] = False
         array = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
     return bands_last(array), attributes
 
 
-def _unopened(where: str, error: Exception) -> Exception:
+def open_error(location: str, error: Exception) -> Exception:
     reason = tensorstore_reason(error)
     if is_unreachable(error):
         return ConnectionError(
-            f"{where} does not answer, however often it is asked; check the address and the "
+            f"{location} does not answer, however often it is asked; check the address and the "
             f"connection ({reason})"
         )
     if "Failed to detect format" in reason:
         reason = f"there is no {', '.join(STORE_DRIVERS)}"
-    return ValueError(f"{where} does not open as a {STORE_FORMAT_NAMES} array: {reason}")
+    return ValueError(f"{location} does not open as a {STORE_FORMAT_NAMES} array: {reason}")
 
 
 def zarr_array_spec(folder: str) -> dict[str, Any]:
@@ -190,18 +190,18 @@ def zarr_array_spec(folder: str) -> dict[str, Any]:
     return {"driver": "zarr3", "kvstore": {"driver": "file", "path": folder}}
 
 
-def _check_array(array: ts.TensorStore, where: str) -> dict[str, Any]:
-    stored = array.spec().to_json()
-    if stored["driver"] not in STORE_DRIVERS.values():
-        raise ValueError(f"{where} is a {stored['driver']} store; convert it to Zarr v3")
+def _check_array(array: ts.TensorStore, location: str) -> dict[str, Any]:
+    stored_spec = array.spec().to_json()
+    if stored_spec["driver"] not in STORE_DRIVERS.values():
+        raise ValueError(f"{location} is a {stored_spec['driver']} store; convert it to Zarr v3")
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
-            f"{where} holds an array of shape {array.shape}; a cube is (H, W, C), three non-empty "
+            f"{location} holds an array of shape {array.shape}; a cube is (H, W, C), three non-empty "
             "axes with the bands last"
         )
     if array.dtype.name not in CUBE_DTYPES:
-        raise ValueError(f"{where} holds {array.dtype.name}; a cube holds one of {CUBE_DTYPES}")
-    attributes = stored["metadata"].get("attributes", {}).get("jaxhsi", {})
+        raise ValueError(f"{location} holds {array.dtype.name}; a cube holds one of {CUBE_DTYPES}")
+    attributes = stored_spec["metadata"].get("attributes", {}).get("jaxhsi", {})
     if attributes.get("version", FORMAT_VERSION) > FORMAT_VERSION:
-        raise ValueError(f"{where} was written by a later jaxhsi; update jaxhsi to read it")
+        raise ValueError(f"{location} was written by a later jaxhsi; update jaxhsi to read it")
     return attributes

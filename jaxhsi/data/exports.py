@@ -60,9 +60,9 @@ def write_geotiff(path: Path, class_map: ClassMap) -> None:
     rasterio = import_reader_package("rasterio", path, "a TIFF")
     window = import_reader_package("rasterio.windows", path, "a TIFF").Window
 
-    kind = _smallest(len(class_map.class_names))
-    no_data = np.iinfo(kind).max
-    profile = {
+    label_dtype = _label_dtype(len(class_map.class_names))
+    no_data_label = np.iinfo(label_dtype).max
+    file_profile = {
         **{
             "driver": "GTiff",
             "width": class_map.shape[1],
@@ -70,27 +70,29 @@ def write_geotiff(path: Path, class_map: ClassMap) -> None:
             "count": 1,
         },
         **{
-            "dtype": kind.name,
-            "nodata": int(no_data),
+            "dtype": label_dtype.name,
+            "nodata": int(no_data_label),
             "compress": "deflate",
             "bigtiff": "IF_SAFER",
         },
         **{"tiled": True, "blockxsize": BLOCK_SIDE, "blockysize": BLOCK_SIDE},
     }
-    where = class_map.georeference
-    if where is not None:
-        profile["transform"] = rasterio.Affine(*where.transform)
-        profile["crs"] = rasterio.CRS.from_user_input(where.crs) if where.crs else None
-    table = {i: (*colour, 255) for i, colour in enumerate(class_map.class_colours.tolist())}
+    georeference = class_map.georeference
+    if georeference is not None:
+        file_profile["transform"] = rasterio.Affine(*georeference.transform)
+        file_profile["crs"] = (
+            rasterio.CRS.from_user_input(georeference.crs) if georeference.crs else None
+        )
+    colour_table = {i: (*colour, 255) for i, colour in enumerate(class_map.class_colours.tolist())}
     with (
-        _whole(path) as partial,
+        _replacing_file(path) as partial_path,
         rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
         warnings.catch_warnings(),
     ):
         # Pictures from a bench have no place on the ground; nothing is wrong with them.
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        with rasterio.open(partial, "w", **profile) as file:
-            file.write_colormap(1, table | {int(no_data): (*INVALID_COLOUR, 0)})
+        with rasterio.open(partial_path, "w", **file_profile) as file:
+            file.write_colormap(1, colour_table | {int(no_data_label): (*INVALID_COLOUR, 0)})
             file.update_tags(
                 1, **{f"CLASS_{i}": name for i, name in enumerate(class_map.class_names)}
             )
@@ -98,8 +100,10 @@ def write_geotiff(path: Path, class_map: ClassMap) -> None:
                 class_map.shape, (BLOCK_SIDE, BLOCK_SIDE)
             ):
                 labels = class_map.read_labels(slice(y0, y0 + height), slice(x0, x0 + width))
-                values = np.where(labels < 0, np.int64(no_data), labels).astype(kind)
-                file.write(values, 1, window=window(x0, y0, width, height))
+                stored_values = np.where(labels < 0, np.int64(no_data_label), labels).astype(
+                    label_dtype
+                )
+                file.write(stored_values, 1, window=window(x0, y0, width, height))
 
 
 def write_envi_classification(path: Path, class_map: ClassMap) -> None:
@@ -114,23 +118,26 @@ def write_envi_classification(path: Path, class_map: ClassMap) -> None:
     """
     envi = import_reader_package("spectral.io.envi", path, "an ENVI")
     height, width = class_map.shape
-    kind = _smallest(len(class_map.class_names)).newbyteorder("<")
-    colours = [*INVALID_COLOUR, *class_map.class_colours.ravel().tolist()]
-    header = {
+    label_dtype = _label_dtype(len(class_map.class_names)).newbyteorder("<")
+    flat_colours = [*INVALID_COLOUR, *class_map.class_colours.ravel().tolist()]
+    header_fields = {
         "description": "labels written by jaxhsi",
         **{"samples": width, "lines": height, "bands": 1, "header offset": 0},
-        **{"file type": "ENVI Classification", "data type": {1: 1, 2: 12}[kind.itemsize]},
+        **{"file type": "ENVI Classification", "data type": {1: 1, 2: 12}[label_dtype.itemsize]},
         **{"interleave": "bsq", "byte order": 0, "classes": len(class_map.class_names) + 1},
-        "class lookup": colours,
-        "class names": ["Unclassified", *map(_plain, class_map.class_names)],
+        "class lookup": flat_colours,
+        "class names": ["Unclassified", *map(_escape_name, class_map.class_names)],
         **envi_map_fields(class_map.georeference, path),
     }
-    with _whole(path.with_suffix(".hdr")) as partial_header, _whole(path) as partial:
-        with partial.open("wb") as file:
+    with (
+        _replacing_file(path.with_suffix(".hdr")) as partial_header,
+        _replacing_file(path) as partial_path,
+    ):
+        with partial_path.open("wb") as file:
             for y0, x0, rows, columns in split_into_tiles(class_map.shape, (BLOCK_SIDE, width)):
                 labels = class_map.read_labels(slice(y0, y0 + rows), slice(x0, x0 + columns))
-                file.write((labels.astype(np.int32) + 1).astype(kind).tobytes())
-        envi.write_envi_header(str(partial_header), header)
+                file.write((labels.astype(np.int32) + 1).astype(label_dtype).tobytes())
+        envi.write_envi_header(str(partial_header), header_fields)
 
 
 def envi_map_fields(georeference: Georeference | None, path: Path) -> dict[str, list | str]:
@@ -146,32 +153,41 @@ def envi_map_fields(georeference: Georeference | None, path: Path) -> dict[str, 
     if georeference is None:
         return {}
     a, b, c, d, e, f = georeference.transform
-    width, height, angle = math.hypot(a, b), math.hypot(d, e), math.atan2(b, a)
-    turned = math.sin(angle) * height, -math.cos(angle) * height
-    if not np.allclose((d, e), turned, rtol=1e-9, atol=1e-9 * height):
+    pixel_width, pixel_height, rotation_angle = math.hypot(a, b), math.hypot(d, e), math.atan2(b, a)
+    expected_row_step = (
+        math.sin(rotation_angle) * pixel_height,
+        -math.cos(rotation_angle) * pixel_height,
+    )
+    if not np.allclose((d, e), expected_row_step, rtol=1e-9, atol=1e-9 * pixel_height):
         logging.getLogger(__name__).warning(
             "%s: its grid is sheared or mirrored, which ENVI's map info cannot say; it has "
             "no position",
             path,
         )
         return {}
-    system = _utm(georeference.crs) or (
+    coordinate_system = _utm_fields(georeference.crs) or (
         ["Geographic Lat/Lon"]
         if georeference.metres_per_unit is None and georeference.crs
         else ["Arbitrary"]
     )
-    info = [system[0], 1, 1, *(float(v) for v in (c, f, width, height)), *system[1:]]
+    map_info = [
+        coordinate_system[0],
+        1,
+        1,
+        *(float(v) for v in (c, f, pixel_width, pixel_height)),
+        *coordinate_system[1:],
+    ]
     if georeference.metres_per_unit in ENVI_UNIT_NAMES:
-        info.append(f"units={ENVI_UNIT_NAMES[georeference.metres_per_unit]}")
-    if angle:
-        info.append(f"rotation={math.degrees(angle)!r}")
-    fields: dict[str, list | str] = {"map info": "{" + ", ".join(map(str, info)) + "}"}
+        map_info.append(f"units={ENVI_UNIT_NAMES[georeference.metres_per_unit]}")
+    if rotation_angle:
+        map_info.append(f"rotation={math.degrees(rotation_angle)!r}")
+    header_fields: dict[str, list | str] = {"map info": "{" + ", ".join(map(str, map_info)) + "}"}
     if georeference.crs is not None:
-        fields["coordinate system string"] = "{" + _wkt(georeference.crs, path) + "}"
-    return fields
+        header_fields["coordinate system string"] = "{" + _esri_wkt(georeference.crs, path) + "}"
+    return header_fields
 
 
-def _utm(crs: str | None) -> list[str] | None:
+def _utm_fields(crs: str | None) -> list[str] | None:
     """Fields that ENVI has for WGS 84 / UTM."""
     code = (crs or "").upper().removeprefix("EPSG:")
     if not code.isdigit():
@@ -182,7 +198,7 @@ def _utm(crs: str | None) -> list[str] | None:
     return None
 
 
-def _wkt(crs: str, path: Path) -> str:
+def _esri_wkt(crs: str, path: Path) -> str:
     """In Esri's dialect, as ENVI writes it; text that is WKT already stays."""
     if "[" in crs:
         return crs
@@ -190,23 +206,23 @@ def _wkt(crs: str, path: Path) -> str:
     return rasterio.CRS.from_user_input(crs).to_wkt(version="WKT1_ESRI")
 
 
-def _plain(name: str) -> str:
+def _escape_name(name: str) -> str:
     """A name without the characters that end it in a header."""
     return name.translate(str.maketrans(",{}\n", ";() "))
 
 
-def _smallest(classes: int) -> np.dtype:
+def _label_dtype(num_classes: int) -> np.dtype:
     """Type with a value for every class and one more."""
-    return np.dtype(np.uint8 if classes <= np.iinfo(np.uint8).max else np.uint16)
+    return np.dtype(np.uint8 if num_classes <= np.iinfo(np.uint8).max else np.uint16)
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def _replacing_file(path: Path) -> Iterator[Path]:
     """A file that takes its place when it is whole, and is removed on an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial_path = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
-        yield partial
-        partial.replace(path)
+        yield partial_path
+        partial_path.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        partial_path.unlink(missing_ok=True)

@@ -59,22 +59,27 @@ def manifest(
     Raises:
         ValueError: other bands or wavelengths, or a cube known to have no valid pixel.
     """
-    rows = tuple(_row(cube, cache_folder) for cube in cubes)
-    check_band_counts({row.url: row.bands for row in rows})
+    manifest_rows = tuple(_manifest_row(cube, cache_folder) for cube in cubes)
+    check_band_counts({row.url: row.bands for row in manifest_rows})
     check_wavelengths_agree({cube.url: cube.wavelengths for cube in cubes}, tolerance)
-    for row in rows:
+    for row in manifest_rows:
         if row.masked_share == 1.0:
             raise ValueError(
                 f"{row.url} has no valid pixel: every one holds NaN, an infinity or the no-data "
                 "value; leave the cube out, or check its no-data value"
             )
-    for what in ("dtype", "units"):
-        if len(found := sorted({str(getattr(row, what)) for row in rows})) > 1:
+    for field_name in ("dtype", "units"):
+        if (
+            len(
+                different_values := sorted({str(getattr(row, field_name)) for row in manifest_rows})
+            )
+            > 1
+        ):
             logging.getLogger(__name__).warning(
                 "the cubes differ in their %s: %s; their values are used as they are",
-                *(what, ", ".join(found)),
+                *(field_name, ", ".join(different_values)),
             )
-    return rows
+    return manifest_rows
 
 
 def manifest_json(
@@ -85,12 +90,14 @@ def manifest_json(
     Raises:
         ValueError: as `manifest`.
     """
-    rows = manifest(cubes, tolerance=tolerance, cache_folder=cache_folder)
-    known = next((cube.wavelengths for cube in cubes if cube.wavelengths is not None), None)
+    manifest_rows = manifest(cubes, tolerance=tolerance, cache_folder=cache_folder)
+    known_wavelengths = next(
+        (cube.wavelengths for cube in cubes if cube.wavelengths is not None), None
+    )
     return {
-        "bands": rows[0].bands,
-        "wavelengths_nm": None if known is None else known.tolist(),
-        "cubes": [row._asdict() for row in rows],
+        "bands": manifest_rows[0].bands,
+        "wavelengths_nm": None if known_wavelengths is None else known_wavelengths.tolist(),
+        "cubes": [row._asdict() for row in manifest_rows],
     }
 
 
@@ -122,39 +129,43 @@ def check_wavelengths_agree(
     Raises:
         ValueError: names the first that are known and those that differ.
     """
-    known = {source: waves for source, waves in wavelengths.items() if waves is not None}
-    if 0 < len(known) < len(wavelengths):
+    known_wavelengths = {
+        source: waves for source, waves in wavelengths.items() if waves is not None
+    }
+    if 0 < len(known_wavelengths) < len(wavelengths):
         logging.getLogger(__name__).warning(
             "%d of %d cubes do not say their wavelengths; they are taken to be those of the others",
-            *(len(wavelengths) - len(known), len(wavelengths)),
+            *(len(wavelengths) - len(known_wavelengths), len(wavelengths)),
         )
-    if not known:
+    if not known_wavelengths:
         return
-    first, *others = known
+    first, *others = known_wavelengths
     if tolerance is None:
-        steps = np.abs(np.diff(known[first]))
-        tolerance = float(steps.min()) / 2 if len(steps) else SINGLE_BAND_TOLERANCE
+        band_steps = np.abs(np.diff(known_wavelengths[first]))
+        tolerance = float(band_steps.min()) / 2 if len(band_steps) else SINGLE_BAND_TOLERANCE
     for source in others:
-        apart = np.abs(known[source] - known[first])
-        if (apart > tolerance).any():
-            band = int(apart.argmax())
+        difference = np.abs(known_wavelengths[source] - known_wavelengths[first])
+        if (difference > tolerance).any():
+            band = int(difference.argmax())
             raise ValueError(
                 f"the bands of {first} and {source} lie at other wavelengths: band {band} "
-                f"at {known[first][band]:g} nm and at {known[source][band]:g} nm, more "
+                f"at {known_wavelengths[first][band]:g} nm and at {known_wavelengths[source][band]:g} nm, more "
                 f"than {tolerance:g} nm apart; use the cubes of one sensor together, or bring "
                 "them to common bands first with python -m jaxhsi.ingest"
             )
 
 
-def _row(cube: Cube, cache: Path | None) -> ManifestRow:
-    statistics = stored_statistics(cube, cache)
-    waves = cube.wavelengths
+def _manifest_row(cube: Cube, cache_folder: Path | None) -> ManifestRow:
+    statistics = stored_statistics(cube, cache_folder)
+    wavelengths = cube.wavelengths
     return ManifestRow(
         name=cube.name,
         url=cube.url,
         size=cube.shape[:2],
         bands=cube.shape[2],
-        wavelengths_nm=None if waves is None else (float(waves.min()), float(waves.max())),
+        wavelengths_nm=None
+        if wavelengths is None
+        else (float(wavelengths.min()), float(wavelengths.max())),
         dtype=cube.array.dtype.name,
         bytes=math.prod(cube.shape) * cube.array.dtype.numpy_dtype.itemsize,
         masked_share=None if statistics is None else 1.0 - statistics.valid_share,

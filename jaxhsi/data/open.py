@@ -65,91 +65,102 @@ def open_cubes(
         ConnectionError: a server does not answer.
         ValueError: no cubes, equal stems, unequal bands, or as `ingesting.ingest`.
     """
-    options = FileOptions(key, layout, size)
-    named = [path] if isinstance(path, str | Path) else list(path)
-    if not named:
+    file_options = FileOptions(key, layout, size)
+    named_paths = [path] if isinstance(path, str | Path) else list(path)
+    if not named_paths:
         raise ValueError("no cube was named; give a file, a folder, a store or a URL")
-    found = [source for each in named for source in _list_cubes(each, options)]
-    _check_names(found)
+    cube_sources = [source for each in named_paths for source in _list_cubes(each, file_options)]
+    _check_names(cube_sources)
     check_band_counts(
         dict(expected_band_counts or {})
-        | {_where(source): _bands(source, options) for source in found}
+        | {_source_location(source): _count_bands(source, file_options) for source in cube_sources}
     )
-    folder = default_cache_folder() if cache_folder is None else Path(cache_folder)
-    cubes = tuple(_open(source, folder, options) for source in found)
-    manifest(cubes, tolerance=tolerance, cache_folder=folder)
+    copies_folder = default_cache_folder() if cache_folder is None else Path(cache_folder)
+    cubes = tuple(_open_source(source, copies_folder, file_options) for source in cube_sources)
+    manifest(cubes, tolerance=tolerance, cache_folder=copies_folder)
     return cubes
 
 
-def _list_cubes(named: str | Path, options: FileOptions) -> list[CubeSource]:
-    if "://" in str(named):
-        return [open_cube(str(named))]
-    path = Path(named)
+def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeSource]:
+    if "://" in str(named_path):
+        return [open_cube(str(named_path))]
+    path = Path(named_path)
     if not path.exists():
         raise FileNotFoundError(f"no data at {path}: the path does not exist")
     if path.is_file() or is_store(path):
         return [path]
-    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    whole = [entry for entry in entries if not _is_left_over(entry)]
-    stores = [entry for entry in whole if entry.is_dir() and is_store(entry)]
-    files = [file for file in readable_files(path) if file in whole and _holds_cube(file, options)]
-    found: list[CubeSource] = sorted(stores + files)
-    if not found:
+    folder_entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    finished_entries = [entry for entry in folder_entries if not _is_partial_write(entry)]
+    stores = [entry for entry in finished_entries if entry.is_dir() and is_store(entry)]
+    cube_files = [
+        file
+        for file in readable_files(path)
+        if file in finished_entries and _holds_cube(file, file_options)
+    ]
+    cube_sources: list[CubeSource] = sorted(stores + cube_files)
+    if not cube_sources:
         raise ValueError(
             f"{path} holds no cube: no {STORE_FORMAT_NAMES} store and no {' or '.join(FORMATS_BY_SUFFIX)} file with a 3-D "
-            f"array. It holds: {', '.join(entry.name for entry in entries[:10]) or 'nothing'}. "
+            f"array. It holds: {', '.join(entry.name for entry in folder_entries[:10]) or 'nothing'}. "
             "Tables (C, H * W) need --size '[H,W]'"
         )
-    return found
+    return cube_sources
 
 
-def _is_left_over(entry: Path) -> bool:
+def _is_partial_write(entry: Path) -> bool:
     """Whether an interrupted write left it behind; the log says that it is passed over."""
     if ".partial" not in entry.name:
         return False
-    note = "%s is passed over: an interrupted write left it behind, or one is under way"
-    logging.getLogger(__name__).warning(note, entry)
+    warning_text = "%s is passed over: an interrupted write left it behind, or one is under way"
+    logging.getLogger(__name__).warning(warning_text, entry)
     return True
 
 
-def _holds_cube(file: Path, options: FileOptions) -> bool:
+def _holds_cube(file_path: Path, file_options: FileOptions) -> bool:
     """Whether a file holds a cube; what holds only 2-D arrays is left for labels."""
-    shapes = file_format(file).array_shapes(file)
-    if any(len(shape) > 2 for shape in shapes.values()) or {"nRow", "nCol"} <= shapes.keys():
+    array_shapes = file_format(file_path).array_shapes(file_path)
+    if (
+        any(len(shape) > 2 for shape in array_shapes.values())
+        or {"nRow", "nCol"} <= array_shapes.keys()
+    ):
         return True
-    pixels = math.prod(options.size or ())
-    return options.size is not None and any(shape[1:] == (pixels,) for shape in shapes.values())
+    num_pixels = math.prod(file_options.size or ())
+    return file_options.size is not None and any(
+        shape[1:] == (num_pixels,) for shape in array_shapes.values()
+    )
 
 
-def _check_names(found: list[CubeSource]) -> None:
-    for name, count in Counter(_name(source) for source in found).items():
+def _check_names(cube_sources: list[CubeSource]) -> None:
+    for name, count in Counter(_source_name(source) for source in cube_sources).items():
         if count > 1:
-            same = ", ".join(_where(source) for source in found if _name(source) == name)
+            same_named = ", ".join(
+                _source_location(source) for source in cube_sources if _source_name(source) == name
+            )
             raise ValueError(
                 f"cubes need different stems, by which labels and outputs are named; these have "
-                f"the same: {same}. Rename or move all but one"
+                f"the same: {same_named}. Rename or move all but one"
             )
 
 
-def _name(source: CubeSource) -> str:
+def _source_name(source: CubeSource) -> str:
     if isinstance(source, Cube):
         return source.name
     return source.stem if source.is_file() else cube_name_from_folder(source.name)
 
 
-def _where(source: CubeSource) -> str:
+def _source_location(source: CubeSource) -> str:
     return source.url if isinstance(source, Cube) else str(source)
 
 
-def _bands(source: CubeSource, options: FileOptions) -> int:
+def _count_bands(source: CubeSource, file_options: FileOptions) -> int:
     if isinstance(source, Cube):
         return source.shape[2]
     if source.is_dir():
         return open_cube(source).shape[2]
-    return cube_shape(source, **options._asdict())[2]
+    return cube_shape(source, **file_options._asdict())[2]
 
 
-def _open(source: CubeSource, cache: Path, options: FileOptions) -> Cube:
+def _open_source(source: CubeSource, cache_folder: Path, file_options: FileOptions) -> Cube:
     """Open a store, or the copy of a file, made first if it is not there."""
     if isinstance(source, Cube):
         return source
@@ -158,36 +169,38 @@ def _open(source: CubeSource, cache: Path, options: FileOptions) -> Cube:
 
     def copy(target: Path) -> None:
         logging.getLogger(__name__).info("copying %s into %s", source, target)
-        ingest(source, target, **options._asdict())
+        ingest(source, target, **file_options._asdict())
 
-    return open_cached_cube(cache / _state(source, options) / f"{source.stem}.zarr", copy)
+    return open_cached_cube(
+        cache_folder / _file_fingerprint(source, file_options) / f"{source.stem}.zarr", copy
+    )
 
 
-def open_cached_cube(target: Path, write_cube: Callable[[Path], object]) -> Cube:
-    """Open the store at `target`, made first if it is not there.
+def open_cached_cube(store_path: Path, write_cube: Callable[[Path], object]) -> Cube:
+    """Open the store at `store_path`, made first if it is not there.
 
     Args:
-        target: the store.
+        store_path: the store.
         write_cube: writes the store at the path that it is given, in one step (`store.create_cube`).
 
     Returns:
         The cube; where another process made it meanwhile, that one.
     """
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
+    if not store_path.exists():
+        store_path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            write_cube(target)
+            write_cube(store_path)
         except OSError:
-            if not target.exists():
+            if not store_path.exists():
                 raise
-    return open_cube(target)
+    return open_cube(store_path)
 
 
-def _state(source: Path, options: FileOptions) -> str:
+def _file_fingerprint(source: Path, file_options: FileOptions) -> str:
     """Short name of the state of a file, with the header that tells how to read it."""
     files = [(str(file.resolve()), file.stat()) for file in _with_header(source)]
-    states = tuple((path, state.st_size, state.st_mtime_ns) for path, state in files)
-    return fingerprint((INGEST_VERSION, states, options))
+    file_states = tuple((path, state.st_size, state.st_mtime_ns) for path, state in files)
+    return fingerprint((INGEST_VERSION, file_states, file_options))
 
 
 def _with_header(source: Path) -> list[Path]:

@@ -50,13 +50,13 @@ class BandStatistics:
 
     def to_json(self) -> dict[str, Any]:
         """For a store's attributes or a file; exact, as JSON keeps every digit of a float64."""
-        bands = ("mean", "standard_deviation", "minimum", "maximum")
+        vector_names = ("mean", "standard_deviation", "minimum", "maximum")
         return {"pixels": self.num_pixels, "valid": self.num_valid} | {
-            name: getattr(self, name).tolist() if self.num_valid else None for name in bands
+            name: getattr(self, name).tolist() if self.num_valid else None for name in vector_names
         }
 
     @staticmethod
-    def from_json(stored: dict[str, Any], bands: int) -> "BandStatistics":
+    def from_json(stored_json: dict[str, Any], num_bands: int) -> "BandStatistics":
         """From what `to_json` gave.
 
         Raises:
@@ -64,12 +64,14 @@ class BandStatistics:
         """
         vectors = {}
         for name in ("mean", "standard_deviation", "minimum", "maximum"):
-            values = stored[name]
-            vector = np.full(bands, np.nan) if values is None else np.asarray(values, np.float64)
-            if vector.shape != (bands,):
-                raise ValueError(f"{name} holds {vector.size} values for {bands} bands")
+            values = stored_json[name]
+            vector = (
+                np.full(num_bands, np.nan) if values is None else np.asarray(values, np.float64)
+            )
+            if vector.shape != (num_bands,):
+                raise ValueError(f"{name} holds {vector.size} values for {num_bands} bands")
             vectors[name] = vector
-        return BandStatistics(int(stored["pixels"]), int(stored["valid"]), **vectors)
+        return BandStatistics(int(stored_json["pixels"]), int(stored_json["valid"]), **vectors)
 
 
 class RunningStatistics:
@@ -88,12 +90,18 @@ class RunningStatistics:
 
     def add(self, values: Shaped[np.ndarray, "n c"]) -> None:
         """Take in valid spectra, of any real type; none at all changes nothing."""
-        rows = max(1, BLOCK_VALUES // max(1, values.shape[1]))
-        for start in range(0, len(values), rows):
-            fresh = values[start : start + rows].astype(np.float64)
-            mean = fresh.mean(0)
-            squares = np.square(fresh - mean).sum(0)
-            self._merge(len(fresh), mean, squares, fresh.min(0), fresh.max(0))
+        rows_at_once = max(1, BLOCK_VALUES // max(1, values.shape[1]))
+        for start in range(0, len(values), rows_at_once):
+            block_values = values[start : start + rows_at_once].astype(np.float64)
+            block_mean = block_values.mean(0)
+            block_squares = np.square(block_values - block_mean).sum(0)
+            self._merge(
+                len(block_values),
+                block_mean,
+                block_squares,
+                block_values.min(0),
+                block_values.max(0),
+            )
 
     def merge(self, other: "RunningStatistics") -> None:
         """Take in what another one has gathered of other pixels."""
@@ -106,18 +114,18 @@ class RunningStatistics:
         return {"count": self._count, "vectors": [vector.tolist() for vector in vectors]}
 
     @staticmethod
-    def from_state_json(state: dict[str, Any]) -> "RunningStatistics":
+    def from_state_json(state_json: dict[str, Any]) -> "RunningStatistics":
         """Go on from what `state_to_json` gave."""
-        running = RunningStatistics(len(state["vectors"][0]))
-        running._count = state["count"]
-        vectors = (np.array(vector) for vector in state["vectors"])
+        running = RunningStatistics(len(state_json["vectors"][0]))
+        running._count = state_json["count"]
+        vectors = (np.array(vector) for vector in state_json["vectors"])
         running._mean, running._squares, running._low, running._high = vectors
         return running
 
     def _merge(self, count: int, mean, squares, low, high) -> None:
-        shift, total = mean - self._mean, self._count + count
-        self._squares = self._squares + squares + shift**2 * self._count * count / total
-        self._mean, self._count = self._mean + shift * count / total, total
+        mean_shift, total_count = mean - self._mean, self._count + count
+        self._squares = self._squares + squares + mean_shift**2 * self._count * count / total_count
+        self._mean, self._count = self._mean + mean_shift * count / total_count, total_count
         self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
 
     def result(self, num_pixels: int) -> BandStatistics:
@@ -128,8 +136,10 @@ class RunningStatistics:
         """
         if not self._count:
             return BandStatistics(num_pixels, 0, *np.full((4, len(self._mean)), np.nan))
-        deviation = np.sqrt(self._squares / max(self._count - 1, 1))
-        return BandStatistics(num_pixels, self._count, self._mean, deviation, self._low, self._high)
+        standard_deviation = np.sqrt(self._squares / max(self._count - 1, 1))
+        return BandStatistics(
+            num_pixels, self._count, self._mean, standard_deviation, self._low, self._high
+        )
 
 
 def cube_statistics(
@@ -150,49 +160,53 @@ def cube_statistics(
         ValueError: a window cannot be read.
     """
     if read_window_fn is not read_window:
-        return _measure(cube, read_window_fn)
-    known = stored_statistics(cube, cache_folder)
-    if known is None:
-        known = _measure(cube, read_window_fn)
-        _keep(known, _cached(cube, cache_folder))
-    return known
+        return _measure_statistics(cube, read_window_fn)
+    statistics = stored_statistics(cube, cache_folder)
+    if statistics is None:
+        statistics = _measure_statistics(cube, read_window_fn)
+        _save_statistics(statistics, _cache_path(cube, cache_folder))
+    return statistics
 
 
 def stored_statistics(cube: Cube, cache_folder: Path | None = None) -> BandStatistics | None:
     """Statistics that the store or the cache holds already, else None: no pass over the cube."""
-    bands = cube.shape[2]
+    num_bands = cube.shape[2]
     try:
         if cube.statistics is not None:
-            return BandStatistics.from_json(cube.statistics, bands)
-        return BandStatistics.from_json(json.loads(_cached(cube, cache_folder).read_text()), bands)
+            return BandStatistics.from_json(cube.statistics, num_bands)
+        return BandStatistics.from_json(
+            json.loads(_cache_path(cube, cache_folder).read_text()), num_bands
+        )
     except OSError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        kept = "statistics kept for %s cannot be used and are measured anew: %s"
-        logging.getLogger(__name__).warning(kept, cube.url, error)
+        warning_text = "statistics kept for %s cannot be used and are measured anew: %s"
+        logging.getLogger(__name__).warning(warning_text, cube.url, error)
         return None
 
 
-def _measure(cube: Cube, read: WindowReader) -> BandStatistics:
+def _measure_statistics(cube: Cube, read_window_fn: WindowReader) -> BandStatistics:
     running = RunningStatistics(cube.shape[2])
-    places = split_into_tiles(cube.shape[:2], TILE_SHAPE)
-    for values, valid in prefetch(lambda t: read(cube, *t), places, TILES_AHEAD, TILES_AHEAD):
+    tile_list = split_into_tiles(cube.shape[:2], TILE_SHAPE)
+    for values, valid in prefetch(
+        lambda t: read_window_fn(cube, *t), tile_list, TILES_AHEAD, TILES_AHEAD
+    ):
         running.add(values[valid])
     return running.result(cube.shape[0] * cube.shape[1])
 
 
-def _cached(cube: Cube, cache: Path | None) -> Path:
-    folder = default_cache_folder() if cache is None else Path(cache)
+def _cache_path(cube: Cube, cache_folder: Path | None) -> Path:
+    folder = default_cache_folder() if cache_folder is None else Path(cache_folder)
     return folder / "statistics" / f"{_store_fingerprint(cube)}.json"
 
 
-def _keep(statistics: BandStatistics, path: Path) -> None:
+def _save_statistics(statistics: BandStatistics, path: Path) -> None:
     """Write a file that is whole or absent; a cache that cannot be written is no reason to stop."""
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial_path = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(statistics.to_json()))
-        partial.replace(path)
+        partial_path.write_text(json.dumps(statistics.to_json()))
+        partial_path.replace(path)
     except OSError as error:
         logging.getLogger(__name__).warning("statistics are not kept: %s", error)
 
@@ -202,20 +216,20 @@ def _store_fingerprint(cube: Cube) -> str:
     metadata = json.dumps(cube.array.spec().to_json(), sort_keys=True)
     folder = Path(cube.url)
     if folder.is_dir():
-        state = tuple(sorted(_files(folder)))
+        store_state = tuple(sorted(_file_states(folder)))
     else:  # no list of files over the network: three blocks stand for all
         height, width, _ = cube.shape
-        places = ((0, 0), (height // 2, width // 2), (height - 1, width - 1))
-        state = tuple(cube.array[place].read().result().tobytes() for place in places)
-    return fingerprint((STATISTICS_VERSION, cube.url, cube.no_data, metadata, state))
+        sample_pixels = ((0, 0), (height // 2, width // 2), (height - 1, width - 1))
+        store_state = tuple(cube.array[place].read().result().tobytes() for place in sample_pixels)
+    return fingerprint((STATISTICS_VERSION, cube.url, cube.no_data, metadata, store_state))
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
+def _file_states(folder: Path) -> Iterator[tuple[str, int, int]]:
     """Path, size and time of change of every file below a folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
-                yield from _files(Path(entry.path))
+                yield from _file_states(Path(entry.path))
             elif not entry.name.endswith(".__lock"):
                 state = entry.stat()
                 yield entry.path, state.st_size, state.st_mtime_ns

@@ -57,8 +57,8 @@ def with_s3_endpoint(spec: dict[str, Any]) -> dict[str, Any]:
     if not endpoint:
         return spec
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    chosen = {"endpoint": endpoint.rstrip("/"), "aws_region": region}
-    return spec | {"kvstore": chosen | kvstore}
+    endpoint_options = {"endpoint": endpoint.rstrip("/"), "aws_region": region}
+    return spec | {"kvstore": endpoint_options | kvstore}
 
 
 def bands_last(array: ts.TensorStore) -> ts.TensorStore:
@@ -67,13 +67,13 @@ def bands_last(array: ts.TensorStore) -> ts.TensorStore:
     An array of unnamed axes is (H, W, C) as TensorStore shows it; for N5 that is the order of
     `dimensions` in attributes.json.
     """
-    names = [
+    axis_order = [
         next((axis for axis, known in AXIS_NAMES.items() if label.lower() in known), "")
         for label in array.domain.labels
     ]
-    if sorted(names) != sorted(AXIS_NAMES):
+    if sorted(axis_order) != sorted(AXIS_NAMES):
         return array
-    return array.transpose([names.index(axis) for axis in AXIS_NAMES])
+    return array.transpose([axis_order.index(axis) for axis in AXIS_NAMES])
 
 
 def tensorstore_reason(error: Exception) -> str:

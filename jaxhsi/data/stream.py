@@ -48,11 +48,11 @@ def window_stream(
     Returns:
         Iterator over ``(values (b, h, w, c), valid (b, h, w))``.
     """
-    areas = np.array([cube.shape[0] * cube.shape[1] for cube in cubes], float)
+    cube_areas = np.array([cube.shape[0] * cube.shape[1] for cube in cubes], float)
 
     def draw(_: int, rng: np.random.Generator) -> Window:
         for _ in range(_MAX_DRAWS):
-            cube = cubes[rng.choice(len(cubes), p=areas / areas.sum())]
+            cube = cubes[rng.choice(len(cubes), p=cube_areas / cube_areas.sum())]
             y, x = rng.integers(cube.shape[0]), rng.integers(cube.shape[1])
             window = read_window_fn(
                 cube, int(y) - window_size // 2, int(x) - window_size // 2, window_size, window_size
@@ -61,11 +61,11 @@ def window_stream(
                 break
         return window
 
-    stream = grain.MapDataset.range(_STREAM_LENGTH).seed(seed).random_map(draw)
-    options = grain.ReadOptions(
+    window_dataset = grain.MapDataset.range(_STREAM_LENGTH).seed(seed).random_map(draw)
+    read_options = grain.ReadOptions(
         num_threads=num_threads, prefetch_buffer_size=max(prefetch_windows, batch_size)
     )
-    return iter(stream.to_iter_dataset(options).batch(batch_size))
+    return iter(window_dataset.to_iter_dataset(read_options).batch(batch_size))
 
 
 class SpectraSample(NamedTuple):
@@ -102,32 +102,32 @@ def sample_spectra(
         ValueError: no valid pixel was found.
     """
     rng = np.random.default_rng(seed)
-    places = [
+    cube_tiles = [
         (cube, t)
         for cube in cubes
         for t in split_into_tiles(cube.shape[:2], (tile_side, tile_side))
     ]
-    kept, tickets = np.zeros((0, cubes[0].shape[2]), np.float32), np.zeros(0)
-    seen, valid_seen, used = 0, 0, 0
-    for i in rng.permutation(len(places))[: _MAX_TILES_FACTOR * max_tiles]:
-        cube, place = places[i]
+    kept_spectra, kept_tickets = np.zeros((0, cubes[0].shape[2]), np.float32), np.zeros(0)
+    num_read, num_valid, tiles_used = 0, 0, 0
+    for i in rng.permutation(len(cube_tiles))[: _MAX_TILES_FACTOR * max_tiles]:
+        cube, place = cube_tiles[i]
         values, valid = read_window_fn(cube, *place)
-        fresh = values[valid]
-        kept = np.concatenate([kept, fresh])
-        tickets = np.concatenate([tickets, rng.random(len(fresh))])
-        best = np.argsort(tickets)[:num_spectra]
-        kept, tickets = kept[best], tickets[best]
-        seen, valid_seen = seen + valid.size, valid_seen + len(fresh)
-        used += len(fresh) > 0
-        if used == max_tiles:
+        tile_spectra = values[valid]
+        kept_spectra = np.concatenate([kept_spectra, tile_spectra])
+        kept_tickets = np.concatenate([kept_tickets, rng.random(len(tile_spectra))])
+        smallest_tickets = np.argsort(kept_tickets)[:num_spectra]
+        kept_spectra, kept_tickets = kept_spectra[smallest_tickets], kept_tickets[smallest_tickets]
+        num_read, num_valid = num_read + valid.size, num_valid + len(tile_spectra)
+        tiles_used += len(tile_spectra) > 0
+        if tiles_used == max_tiles:
             break
-    if not valid_seen:
-        names = ", ".join(cube.url for cube in cubes)
+    if not num_valid:
+        cube_urls = ", ".join(cube.url for cube in cubes)
         raise ValueError(
-            f"no valid pixel among {seen} read from {names}: every one holds NaN, an infinity or "
+            f"no valid pixel among {num_read} read from {cube_urls}: every one holds NaN, an infinity or "
             "the no-data value; check the file and its no-data value"
         )
-    return SpectraSample(kept, seen, seen - valid_seen)
+    return SpectraSample(kept_spectra, num_read, num_read - num_valid)
 
 
 def standardised_reader(
@@ -139,12 +139,12 @@ def standardised_reader(
     `statistics.cube_statistics` (upstream ``normalize_cube``). A cube that was not named is measured
     when it is first read.
     """
-    moments = {cube.url: _moments(cube, read_window_fn) for cube in cubes}
+    moments_by_url = {cube.url: _moments(cube, read_window_fn) for cube in cubes}
 
     def reader(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
-        if cube.url not in moments:
-            moments[cube.url] = _moments(cube, read_window_fn)
-        mean, deviation = moments[cube.url]
+        if cube.url not in moments_by_url:
+            moments_by_url[cube.url] = _moments(cube, read_window_fn)
+        mean, deviation = moments_by_url[cube.url]
         values, valid = read_window_fn(cube, y0, x0, height, width)
         scaled = (values - mean) / (deviation + 1e-6)
         return np.where(valid[..., None], scaled, 0).astype(np.float32), valid
@@ -152,6 +152,6 @@ def standardised_reader(
     return reader
 
 
-def _moments(cube: Cube, read: WindowReader) -> tuple[np.ndarray, np.ndarray]:
-    found = cube_statistics(cube, read)
-    return found.mean.astype(np.float32), found.standard_deviation.astype(np.float32)
+def _moments(cube: Cube, read_window_fn: WindowReader) -> tuple[np.ndarray, np.ndarray]:
+    statistics = cube_statistics(cube, read_window_fn)
+    return statistics.mean.astype(np.float32), statistics.standard_deviation.astype(np.float32)

@@ -22,8 +22,8 @@ def mirror_index(positions: Int[np.ndarray, " n"], length: int) -> Int[np.ndarra
     mode "symmetric", at any distance. Windows about uniformly drawn pixels so show every pixel
     equally often, those at the border too.
     """
-    folded = positions % (2 * length)
-    return np.minimum(folded, 2 * length - 1 - folded)
+    folded_positions = positions % (2 * length)
+    return np.minimum(folded_positions, 2 * length - 1 - folded_positions)
 
 
 def read_window(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
@@ -50,34 +50,34 @@ def read_window(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window
     """
     if height < 1 or width < 1:
         raise ValueError(f"a window needs at least 1 x 1 pixel; got {height} x {width}")
-    rows = mirror_index(np.arange(y0, y0 + height), cube.shape[0])
-    columns = mirror_index(np.arange(x0, x0 + width), cube.shape[1])
-    top, left = int(rows.min()), int(columns.min())
-    bottom, right = int(rows.max()) + 1, int(columns.max()) + 1
+    row_index = mirror_index(np.arange(y0, y0 + height), cube.shape[0])
+    column_index = mirror_index(np.arange(x0, x0 + width), cube.shape[1])
+    top, left = int(row_index.min()), int(column_index.min())
+    bottom, right = int(row_index.max()) + 1, int(column_index.max()) + 1
     try:
-        raw = cube.array[top:bottom, left:right].read().result()
+        stored_values = cube.array[top:bottom, left:right].read().result()
     except (ValueError, OSError) as error:
-        raise _unreadable(cube, (top, bottom), (left, right), error) from error
-    if raw.shape[:2] != (height, width) or y0 != top or x0 != left:
-        raw = raw[np.ix_(rows - top, columns - left)]
-    return mask_missing(raw, cube.no_data)
+        raise read_error(cube, (top, bottom), (left, right), error) from error
+    if stored_values.shape[:2] != (height, width) or y0 != top or x0 != left:
+        stored_values = stored_values[np.ix_(row_index - top, column_index - left)]
+    return mask_missing(stored_values, cube.no_data)
 
 
-def _unreadable(
-    cube: Cube, rows: tuple[int, int], columns: tuple[int, int], error: Exception
+def read_error(
+    cube: Cube, row_range: tuple[int, int], column_range: tuple[int, int], error: Exception
 ) -> Exception:
     """What to raise where TensorStore could not read; its own words name the block."""
-    where = (
-        f"{cube.url}: rows {rows[0]}..{rows[1] - 1}, columns {columns[0]}..{columns[1] - 1} cannot "
+    window_name = (
+        f"{cube.url}: rows {row_range[0]}..{row_range[1] - 1}, columns {column_range[0]}..{column_range[1] - 1} cannot "
         "be read"
     )
     if is_unreachable(error):
         return ConnectionError(
-            f"{where}: the server gives no whole answer, however often it is asked; check the "
+            f"{window_name}: the server gives no whole answer, however often it is asked; check the "
             f"connection and run again ({tensorstore_reason(error)})"
         )
     return ValueError(
-        f"{where}, part of the store is missing or damaged; make or copy the cube again "
+        f"{window_name}, part of the store is missing or damaged; make or copy the cube again "
         f"({tensorstore_reason(error)})"
     )
 
@@ -88,8 +88,8 @@ def mask_missing(
     """Stored values as float32 with missing ones at 0, and the pixels that miss none."""
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, thus missing
         values = np.ascontiguousarray(stored_values, np.float32)
-        missing = ~np.isfinite(values)
+        is_missing = ~np.isfinite(values)
         if no_data is not None:  # in the stored type: float32 merges neighbouring large integers
-            missing |= stored_values == no_data
-    values[missing] = 0.0
-    return values, ~missing.any(axis=-1)
+            is_missing |= stored_values == no_data
+    values[is_missing] = 0.0
+    return values, ~is_missing.any(axis=-1)

@@ -160,15 +160,15 @@ def test_a_copy_belongs_to_a_header_too(tmp_path):
     data, header = tmp_path / "a.bil", tmp_path / "a.hdr"
     data.write_bytes(bytes(9))
     options = open.FileOptions()
-    seen = {open._state(data, options)}
+    seen = {open._file_fingerprint(data, options)}
     for name in (header, tmp_path / "a.bil.hdr"):
         name.write_text("ENVI")
-        seen.add(open._state(data, options))
-    before = open._state(header, options)
+        seen.add(open._file_fingerprint(data, options))
+    before = open._file_fingerprint(header, options)
     data.write_bytes(bytes(10))
-    seen |= {open._state(data, options)}
+    seen |= {open._file_fingerprint(data, options)}
     assert len(seen) == 4
-    assert open._state(header, options) != before
+    assert open._file_fingerprint(header, options) != before
 
 
 def test_cache_folder_from_the_environment(folder, tmp_path, monkeypatch):

@@ -51,13 +51,13 @@ def file_format(path: Path) -> FileFormat:
         raise ValueError(f"{path} is a folder; name a file in it. A store needs no reader")
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}")
-    found = FORMATS_BY_SUFFIX.get(path.suffix.lower()) or (ENVI if has_header(path) else None)
-    if found is None:
+    reader = FORMATS_BY_SUFFIX.get(path.suffix.lower()) or (ENVI if has_header(path) else None)
+    if reader is None:
         raise ValueError(
             f"{path}: no reader for {path.suffix or 'a name without suffix'!r}; supported are "
             f"{', '.join(FORMATS_BY_SUFFIX)}, any data file with an ENVI header beside it, and Zarr v3 stores"
         )
-    return found
+    return reader
 
 
 def readable_files(folder: Path) -> list[Path]:
@@ -70,14 +70,16 @@ def readable_files(folder: Path) -> list[Path]:
         FileNotFoundError: a header without its data.
         ValueError: a header beside several data files.
     """
-    entries = [
+    folder_entries = [
         entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")
     ]
-    headers = [entry for entry in entries if entry.suffix.lower() == ".hdr"]
-    others = [
-        entry for entry in entries if FORMATS_BY_SUFFIX.get(entry.suffix.lower(), ENVI) is not ENVI
+    envi_headers = [entry for entry in folder_entries if entry.suffix.lower() == ".hdr"]
+    other_files = [
+        entry
+        for entry in folder_entries
+        if FORMATS_BY_SUFFIX.get(entry.suffix.lower(), ENVI) is not ENVI
     ]
-    return sorted({*others, *map(find_data_file, headers)})
+    return sorted({*other_files, *map(find_data_file, envi_headers)})
 
 
 def cube_shape(

@@ -31,10 +31,10 @@ def envi_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         FileNotFoundError, ValueError, ImportError: as `open_envi`.
     """
-    data, header = _pair(path, None)
-    fields = read_header(header)
-    raster, _ = parse_raster_layout(header, fields)
-    check_data_file(data, header, raster)
+    data_path, header_path = _find_pair(path, None)
+    header_fields = read_header(header_path)
+    raster, _ = parse_raster_layout(header_path, header_fields)
+    check_data_file(data_path, header_path, raster)
     shape = raster.num_lines, raster.num_samples, raster.num_bands
     return {"": shape[: 2 if raster.num_bands == 1 else 3]}
 
@@ -69,150 +69,178 @@ def open_envi(
     """
     if key is not None:
         raise ValueError(f"{path} holds one array without a name; drop --key {key}")
-    data, found = _pair(path, header_path)
-    fields = read_header(found)
-    raster, notes = parse_raster_layout(found, fields)
+    data_path, found_header = _find_pair(path, header_path)
+    header_fields = read_header(found_header)
+    raster, notes = parse_raster_layout(found_header, header_fields)
     if num_lines is not None:
         raster = raster._replace(num_lines=num_lines)
     elif header_path is not None:
-        raster, more = _with_own_lines(data, raster)
-        notes += more
-    check_data_file(data, found, raster)
-    wavelengths, more = _wavelengths(found, fields, raster.num_bands)
-    georeference, unread = envi_georeference(
-        fields.get("map info"), fields.get("coordinate system string"), fields.get("pixel size")
+        raster, more_notes = _with_lines_of_file(data_path, raster)
+        notes += more_notes
+    check_data_file(data_path, found_header, raster)
+    wavelengths, more_notes = _read_wavelengths(found_header, header_fields, raster.num_bands)
+    georeference, map_notes = envi_georeference(
+        header_fields.get("map info"),
+        header_fields.get("coordinate system string"),
+        header_fields.get("pixel size"),
     )
-    scale = _scale(found, fields)
+    scale_factor = _reflectance_scale(found_header, header_fields)
     layout = "chw" if raster.interleave == "bsq" else "hwc"
-    image = (raster.num_lines, raster.num_samples)
+    image_shape = (raster.num_lines, raster.num_samples)
     yield Volume(
-        path=data,
+        path=data_path,
         key="",
-        shape=(raster.num_bands, *image) if layout == "chw" else (*image, raster.num_bands),
-        read_slab=_reader(data, raster),
+        shape=(raster.num_bands, *image_shape)
+        if layout == "chw"
+        else (*image_shape, raster.num_bands),
+        read_slab=_slab_reader(data_path, raster),
         wavelengths=wavelengths,
         layout=layout,
-        no_data=_no_data(found, fields),
+        no_data=_no_data_value(found_header, header_fields),
         georeference=georeference,
-        value_units="reflectance" if scale else _text(fields.get("data units")),
-        scale_factor=scale,
-        bad_bands=_bad_bands(found, fields, raster.num_bands),
-        notes=(*notes, *more, *unread, *_unapplied(fields)),
+        value_units="reflectance" if scale_factor else _field_text(header_fields.get("data units")),
+        scale_factor=scale_factor,
+        bad_bands=_bad_bands(found_header, header_fields, raster.num_bands),
+        notes=(*notes, *more_notes, *map_notes, *_unapplied_notes(header_fields)),
     )
 
 
-def _pair(path: Path, header: Path | None) -> tuple[Path, Path]:
+def _find_pair(path: Path, header_path: Path | None) -> tuple[Path, Path]:
     """Data file and header."""
-    for given in (path, header):
-        if given is not None and not given.is_file():
-            raise FileNotFoundError(f"no file at {given}")
+    for given_path in (path, header_path):
+        if given_path is not None and not given_path.is_file():
+            raise FileNotFoundError(f"no file at {given_path}")
     if path.suffix.lower() == ".hdr":
-        return find_data_file(path), header or path
-    found = header or find_header(path)
-    if found is None:
+        return find_data_file(path), header_path or path
+    found_header = header_path or find_header(path)
+    if found_header is None:
         raise FileNotFoundError(
             f"{path} has no ENVI header beside it; looked for {path.name}.hdr and {path.stem}.hdr. "
             "Copy the header that the camera wrote there"
         )
-    return path, found
+    return path, found_header
 
 
-def _with_own_lines(data: Path, raster: RasterLayout) -> tuple[RasterLayout, tuple[str, ...]]:
-    line = raster._replace(num_lines=1, header_bytes=0).file_bytes
-    lines, rest = divmod(data.stat().st_size - raster.header_bytes, line)
-    if rest or lines < 1 or lines == raster.num_lines:
+def _with_lines_of_file(
+    data_path: Path, raster: RasterLayout
+) -> tuple[RasterLayout, tuple[str, ...]]:
+    line_bytes = raster._replace(num_lines=1, header_bytes=0).file_bytes
+    num_lines, rest_bytes = divmod(data_path.stat().st_size - raster.header_bytes, line_bytes)
+    if rest_bytes or num_lines < 1 or num_lines == raster.num_lines:
         return raster, ()
-    return raster._replace(num_lines=lines), (
-        f"{lines} lines by the length of {data.name}, the header says {raster.num_lines}",
+    return raster._replace(num_lines=num_lines), (
+        f"{num_lines} lines by the length of {data_path.name}, the header says {raster.num_lines}",
     )
 
 
-def _reader(data: Path, raster: RasterLayout) -> Callable[[tuple[slice, slice, slice]], np.ndarray]:
-    lines, samples, bands = raster[:3]
-    line = {"bsq": (samples,), "bil": (bands, samples), "bip": (samples, bands)}[raster.interleave]
+def _slab_reader(
+    data_path: Path, raster: RasterLayout
+) -> Callable[[tuple[slice, slice, slice]], np.ndarray]:
+    num_lines, num_samples, num_bands = raster[:3]
+    line_shape = {
+        "bsq": (num_samples,),
+        "bil": (num_bands, num_samples),
+        "bip": (num_samples, num_bands),
+    }[raster.interleave]
 
     def mapped(first: int, count: int) -> np.memmap:
         """Some lines of the file; no more is mapped, as the system counts whole large pages."""
-        start = raster.header_bytes + first * math.prod(line) * raster.dtype.itemsize
-        return np.memmap(data, raster.dtype, "r", start, (count, *line))
+        start = raster.header_bytes + first * math.prod(line_shape) * raster.dtype.itemsize
+        return np.memmap(data_path, raster.dtype, "r", start, (count, *line_shape))
 
     def by_lines(rows: slice, columns: slice, chosen: slice) -> np.ndarray:
-        top, bottom, _ = rows.indices(lines)
+        top, bottom, _ = rows.indices(num_lines)
         block = mapped(top, bottom - top)
         seen = block.transpose(0, 2, 1) if raster.interleave == "bil" else block
         return np.array(seen[:, columns, chosen])  # a copy, in the order of the file
 
     def by_bands(chosen: slice, rows: slice, columns: slice) -> np.ndarray:
-        top, bottom, _ = rows.indices(lines)
-        numbers, width = range(bands)[chosen], len(range(samples)[columns])
+        top, bottom, _ = rows.indices(num_lines)
+        numbers, width = range(num_bands)[chosen], len(range(num_samples)[columns])
         values = np.empty((len(numbers), bottom - top, width), raster.dtype)
         for place, band in enumerate(numbers):
-            values[place] = mapped(band * lines + top, bottom - top)[:, columns]
+            values[place] = mapped(band * num_lines + top, bottom - top)[:, columns]
         return values
 
     def read(index: tuple[slice, slice, slice]) -> np.ndarray:
         try:
             return by_bands(*index) if raster.interleave == "bsq" else by_lines(*index)
         except (ValueError, OSError) as error:
-            raise ValueError(f"{data} changed or vanished while it was read ({error})") from error
+            raise ValueError(
+                f"{data_path} changed or vanished while it was read ({error})"
+            ) from error
 
     return read
 
 
-def _text(field: str | list[str] | None) -> str | None:
+def _field_text(field: str | list[str] | None) -> str | None:
     return ", ".join(field) if isinstance(field, list) else field or None
 
 
-def _numbers(header: Path, fields: HeaderFields, name: str, count: int) -> np.ndarray | None:
+def _field_numbers(
+    header_path: Path, header_fields: HeaderFields, field_name: str, count: int
+) -> np.ndarray | None:
     """The numbers of a field, one a band, or None where it is not there."""
-    given = fields.get(name)
-    if given is None:
+    field_value = header_fields.get(field_name)
+    if field_value is None:
         return None
-    parts = [part for part in (given if isinstance(given, list) else [given]) if part]
+    parts = [
+        part for part in (field_value if isinstance(field_value, list) else [field_value]) if part
+    ]
     try:
         values = np.array([float(part) for part in parts])
     except ValueError as error:
-        raise ValueError(f"{header}: {name} holds what is no number ({error})") from error
+        raise ValueError(
+            f"{header_path}: {field_name} holds what is no number ({error})"
+        ) from error
     if len(values) != count:
         raise ValueError(
-            f"{header} is not consistent: {name} has {len(values)} values and there are {count} "
-            f"bands; correct the one that is wrong, or delete {name}"
+            f"{header_path} is not consistent: {field_name} has {len(values)} values and there are {count} "
+            f"bands; correct the one that is wrong, or delete {field_name}"
         )
     return values
 
 
-def _wavelengths(
-    header: Path, fields: HeaderFields, bands: int
+def _read_wavelengths(
+    header_path: Path, header_fields: HeaderFields, num_bands: int
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    values = _numbers(header, fields, "wavelength", bands)
+    values = _field_numbers(header_path, header_fields, "wavelength", num_bands)
     if values is None:
         return None, ()
-    return wavelengths_in_nm(values, _text(fields.get("wavelength units")), f"{header}: wavelength")
+    return wavelengths_in_nm(
+        values, _field_text(header_fields.get("wavelength units")), f"{header_path}: wavelength"
+    )
 
 
-def _number(header: Path, fields: HeaderFields, name: str) -> float | None:
-    values = _numbers(header, fields, name, 1) if fields.get(name) else None
+def _field_number(header_path: Path, header_fields: HeaderFields, field_name: str) -> float | None:
+    values = (
+        _field_numbers(header_path, header_fields, field_name, 1)
+        if header_fields.get(field_name)
+        else None
+    )
     return None if values is None else float(values[0])
 
 
-def _no_data(header: Path, fields: HeaderFields) -> float | None:
-    value = _number(header, fields, "data ignore value")
+def _no_data_value(header_path: Path, header_fields: HeaderFields) -> float | None:
+    value = _field_number(header_path, header_fields, "data ignore value")
     return value if value is not None and math.isfinite(value) else None
 
 
-def _scale(header: Path, fields: HeaderFields) -> float | None:
+def _reflectance_scale(header_path: Path, header_fields: HeaderFields) -> float | None:
     """Factor from stored values to reflectance; ENVI states its inverse."""
-    factor = _number(header, fields, "reflectance scale factor")
+    factor = _field_number(header_path, header_fields, "reflectance scale factor")
     if factor is not None and not (math.isfinite(factor) and factor > 0):
-        raise ValueError(f"{header}: reflectance scale factor = {factor} must be above 0")
+        raise ValueError(f"{header_path}: reflectance scale factor = {factor} must be above 0")
     return None if factor in (None, 1.0) else 1.0 / factor
 
 
-def _bad_bands(header: Path, fields: HeaderFields, bands: int) -> np.ndarray | None:
-    good = _numbers(header, fields, "bbl", bands)
-    return None if good is None else good == 0
+def _bad_bands(header_path: Path, header_fields: HeaderFields, num_bands: int) -> np.ndarray | None:
+    is_good = _field_numbers(header_path, header_fields, "bbl", num_bands)
+    return None if is_good is None else is_good == 0
 
 
-def _unapplied(fields: HeaderFields) -> tuple[str, ...]:
-    names = [name for name in ("data gain values", "data offset values") if fields.get(name)]
-    return (f"{' and '.join(names)} of the header not applied",) if names else ()
+def _unapplied_notes(header_fields: HeaderFields) -> tuple[str, ...]:
+    field_names = [
+        name for name in ("data gain values", "data offset values") if header_fields.get(name)
+    ]
+    return (f"{' and '.join(field_names)} of the header not applied",) if field_names else ()

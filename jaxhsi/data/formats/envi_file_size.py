@@ -26,9 +26,9 @@ def check_data_file(data_path: Path, header_path: Path, raster: RasterLayout) ->
         ValueError: an archive, a suffix of another interleave, or another length; the message
             names the changes of one field that would agree with the length.
     """
-    if raster.header_bytes == 0 and (kind := _container(data_path)):
+    if raster.header_bytes == 0 and (container_kind := _container_kind(data_path)):
         raise ValueError(
-            f"{data_path} is {kind}, not the plain values that {header_path.name} describes; unpack it, or "
+            f"{data_path} is {container_kind}, not the plain values that {header_path.name} describes; unpack it, or "
             "give it the suffix of its format"
         )
     suffix = data_path.suffix.lower().removeprefix(".")
@@ -38,43 +38,49 @@ def check_data_file(data_path: Path, header_path: Path, raster: RasterLayout) ->
             "The length is the same for both, so find out which is right, then rename the file or "
             "correct the header"
         )
-    held, expected = data_path.stat().st_size, raster.file_bytes
-    if held == expected:
+    actual_bytes, expected_bytes = data_path.stat().st_size, raster.file_bytes
+    if actual_bytes == expected_bytes:
         return
-    what = (
-        f"{header_path} asks for {expected} bytes: {raster.num_lines} lines x {raster.num_samples} samples x "
+    expectation = (
+        f"{header_path} asks for {expected_bytes} bytes: {raster.num_lines} lines x {raster.num_samples} samples x "
         f"{raster.num_bands} bands x {raster.dtype.itemsize} bytes"
         + (f" after an offset of {raster.header_bytes}" if raster.header_bytes else "")
     )
-    if held < expected:
+    if actual_bytes < expected_bytes:
         raise ValueError(
-            f"{data_path} is truncated, holds {held} of {expected} bytes. {what}. Copy the file again, "
-            f"wait until it is written, or correct the header{_remedies(held, raster)}"
+            f"{data_path} is truncated, holds {actual_bytes} of {expected_bytes} bytes. {expectation}. Copy the file again, "
+            f"wait until it is written, or correct the header{_possible_remedies(actual_bytes, raster)}"
         )
     raise ValueError(
-        f"{data_path} holds {held} bytes, {held - expected} more than its header says. {what}. The "
-        f"header may be that of another file, or miss an offset{_remedies(held, raster)}"
+        f"{data_path} holds {actual_bytes} bytes, {actual_bytes - expected_bytes} more than its header says. {expectation}. The "
+        f"header may be that of another file, or miss an offset{_possible_remedies(actual_bytes, raster)}"
     )
 
 
-def _container(data: Path) -> str | None:
+def _container_kind(data_path: Path) -> str | None:
     """What a file of another format is, by its mark."""
-    with data.open("rb") as file:
-        head = file.read(512)
-    marks = (kind for start, mark, kind in CONTAINER_MARKS if head[start:].startswith(mark))
-    return next(marks, None)
+    with data_path.open("rb") as file:
+        first_bytes = file.read(512)
+    matching_kinds = (
+        kind for start, mark, kind in CONTAINER_MARKS if first_bytes[start:].startswith(mark)
+    )
+    return next(matching_kinds, None)
 
 
-def _remedies(held: int, raster: RasterLayout) -> str:
+def _possible_remedies(actual_bytes: int, raster: RasterLayout) -> str:
     """The single changes to the header that would agree with the length of the file."""
-    found, itemsize = [], raster.dtype.itemsize
-    body = held - raster.header_bytes
-    if (offset := held - raster.num_values * itemsize) >= 0:
-        found.append(f"header offset = {offset}")
+    remedies, itemsize = [], raster.dtype.itemsize
+    body_bytes = actual_bytes - raster.header_bytes
+    if (offset := actual_bytes - raster.num_values * itemsize) >= 0:
+        remedies.append(f"header offset = {offset}")
     for name in ("lines", "samples", "bands"):
-        others = raster.num_values // getattr(raster, name) * itemsize
-        if body > 0 and body % others == 0:
-            found.append(f"{name} = {body // others}")
-    if body > 0 and body % raster.num_values == 0 and body // raster.num_values in (1, 2, 4, 8):
-        found.append(f"a data type of {body // raster.num_values} bytes")
-    return f"; with the length would agree {' or '.join(found)}" if found else ""
+        other_bytes = raster.num_values // getattr(raster, name) * itemsize
+        if body_bytes > 0 and body_bytes % other_bytes == 0:
+            remedies.append(f"{name} = {body_bytes // other_bytes}")
+    if (
+        body_bytes > 0
+        and body_bytes % raster.num_values == 0
+        and body_bytes // raster.num_values in (1, 2, 4, 8)
+    ):
+        remedies.append(f"a data type of {body_bytes // raster.num_values} bytes")
+    return f"; with the length would agree {' or '.join(remedies)}" if remedies else ""

@@ -62,10 +62,10 @@ class RasterLayout(NamedTuple):
 
 def find_header(data_path: Path) -> Path | None:
     """The header of a data file, name.ext.hdr or name.hdr in any case, or None."""
-    beside = {entry.name.lower(): entry for entry in _files(data_path.parent)}
+    files_beside = {entry.name.lower(): entry for entry in _list_files(data_path.parent)}
     for name in (f"{data_path.name}.hdr", f"{data_path.stem}.hdr"):
-        if name.lower() in beside and beside[name.lower()] != data_path:
-            return beside[name.lower()]
+        if name.lower() in files_beside and files_beside[name.lower()] != data_path:
+            return files_beside[name.lower()]
     return None
 
 
@@ -77,26 +77,28 @@ def find_data_file(header_path: Path) -> Path:
         ValueError: several.
     """
     stem = header_path.stem.lower()
-    beside = [entry for entry in _files(header_path.parent) if entry.suffix.lower() != ".hdr"]
-    exact = [entry for entry in beside if entry.name.lower() == stem]
-    found = exact or [
+    files_beside = [
+        entry for entry in _list_files(header_path.parent) if entry.suffix.lower() != ".hdr"
+    ]
+    exact_matches = [entry for entry in files_beside if entry.name.lower() == stem]
+    data_files = exact_matches or [
         entry
-        for entry in beside
+        for entry in files_beside
         if entry.stem.lower() == stem and entry.suffix.lower() in DATA_SUFFIXES
     ]
-    if not found:
+    if not data_files:
         raise FileNotFoundError(
             f"{header_path} has no data file beside it; looked for {header_path.stem} with "
             f"{', '.join(DATA_SUFFIXES[1:])} or no suffix. Name another one {header_path.stem}.<suffix> and "
             f"the header {header_path.stem}.<suffix>.hdr"
         )
-    if len(found) > 1:
-        names = ", ".join(sorted(entry.name for entry in found))
+    if len(data_files) > 1:
+        names = ", ".join(sorted(entry.name for entry in data_files))
         raise ValueError(
             f"{header_path} stands beside several data files, {names}; give the data file instead, or "
             "each a header of its own, <name>.<suffix>.hdr"
         )
-    return found[0]
+    return data_files[0]
 
 
 def has_header(path: Path) -> bool:
@@ -104,115 +106,147 @@ def has_header(path: Path) -> bool:
     header = find_header(path)
     if header is None:
         return False
-    named = header.name.lower() == f"{path.name.lower()}.hdr"
-    return named or path.suffix.lower() in DATA_SUFFIXES
+    named_alike = header.name.lower() == f"{path.name.lower()}.hdr"
+    return named_alike or path.suffix.lower() in DATA_SUFFIXES
 
 
-def _files(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     return [entry for entry in folder.iterdir() if entry.is_file()]
 
 
-def read_header(path: Path) -> HeaderFields:
+def read_header(header_path: Path) -> HeaderFields:
     """Fields of a header by their names in lower case; lists for what stands in braces.
 
     Raises:
         ValueError: not an ENVI header, or a brace that is not closed.
         ImportError: the package spectral is not installed.
     """
-    envi = _spectral(path)
-    with path.open("rb") as file:
+    envi = _import_spectral(header_path)
+    with header_path.open("rb") as file:
         if not file.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"ENVI"):
-            raise ValueError(f"{path} is not an ENVI header: its first line does not say ENVI")
+            raise ValueError(
+                f"{header_path} is not an ENVI header: its first line does not say ENVI"
+            )
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # names in capitals are usual
-            copy = Path(folder) / "plain.hdr"
-            copy.write_bytes(_ascii(path.read_bytes()))
-            fields = envi.read_envi_header(copy)
+            ascii_copy = Path(folder) / "plain.hdr"
+            ascii_copy.write_bytes(_as_ascii(header_path.read_bytes()))
+            fields = envi.read_envi_header(ascii_copy)
     except envi.EnviException as error:
         raise ValueError(
-            f"{path} cannot be read as an ENVI header ({error}); look for a brace "
+            f"{header_path} cannot be read as an ENVI header ({error}); look for a brace "
             "that is not closed"
         ) from error
     return {" ".join(name.lower().split()): value for name, value in fields.items()}
 
 
-def _ascii(raw: bytes) -> bytes:
+def _as_ascii(raw_bytes: bytes) -> bytes:
     """A header in ASCII: spectral reads in the locale's encoding, which cameras do not know."""
-    raw = raw.removeprefix(codecs.BOM_UTF8)
+    raw_bytes = raw_bytes.removeprefix(codecs.BOM_UTF8)
     try:
-        text = raw.decode("utf-8")
+        text = raw_bytes.decode("utf-8")
     except UnicodeDecodeError:
-        text = raw.decode("latin-1")
+        text = raw_bytes.decode("latin-1")
     lines = text.replace("µ", "u").replace("μ", "u").lstrip().splitlines()
     return "\n".join(line.strip() for line in lines).encode("ascii", "replace")
 
 
-def _spectral(path: Path) -> ModuleType:
+def _import_spectral(path: Path) -> ModuleType:
     return import_reader_package("spectral.io.envi", path, "an ENVI")
 
 
-def parse_raster_layout(path: Path, fields: HeaderFields) -> tuple[RasterLayout, tuple[str, ...]]:
+def parse_raster_layout(
+    header_path: Path, header_fields: HeaderFields
+) -> tuple[RasterLayout, tuple[str, ...]]:
     """How the header says that the values lie, and notes on what it leaves out.
 
     Raises:
         ValueError: a field that is missing, not understood, or not supported.
     """
-    missing = [name for name in ("lines", "samples", "bands", "data type") if not fields.get(name)]
-    if missing:
-        raise ValueError(f"{path} lacks {', '.join(missing)}; add what the camera's software says")
-    _refuse_unsupported(path, fields)
-    sizes = [_whole(path, fields, name, 1) for name in ("lines", "samples", "bands")]
-    interleave = str(fields.get("interleave", "")).lower()
+    missing_fields = [
+        name for name in ("lines", "samples", "bands", "data type") if not header_fields.get(name)
+    ]
+    if missing_fields:
+        raise ValueError(
+            f"{header_path} lacks {', '.join(missing_fields)}; add what the camera's software says"
+        )
+    _refuse_unsupported(header_path, header_fields)
+    axis_sizes = [
+        _whole_number(header_path, header_fields, name, 1) for name in ("lines", "samples", "bands")
+    ]
+    interleave = str(header_fields.get("interleave", "")).lower()
     if interleave not in INTERLEAVES:
         raise ValueError(
-            f"{path} says interleave {interleave or '(nothing)'}, which is none of "
+            f"{header_path} says interleave {interleave or '(nothing)'}, which is none of "
             f"{', '.join(INTERLEAVES)}; the length of the file does not tell which it is, so write "
             "the right one into the header"
         )
-    dtype, notes = _dtype(path, fields)
-    offset = _whole(path, fields, "header offset", 0) if "header offset" in fields else 0
-    return RasterLayout(*sizes, dtype, interleave, offset), notes
+    dtype, notes = _value_dtype(header_path, header_fields)
+    header_bytes = (
+        _whole_number(header_path, header_fields, "header offset", 0)
+        if "header offset" in header_fields
+        else 0
+    )
+    return RasterLayout(*axis_sizes, dtype, interleave, header_bytes), notes
 
 
-def _refuse_unsupported(path: Path, fields: HeaderFields) -> None:
-    kind = str(fields.get("file type", "")).lower()
-    if "library" in kind:
-        raise ValueError(f"{path} describes a spectral library, not a cube")
-    if str(fields.get("file compression", "0")) not in ("0", ""):
-        raise ValueError(f"{path} says that the data file is compressed; save it uncompressed")
+def _refuse_unsupported(header_path: Path, header_fields: HeaderFields) -> None:
+    file_type = str(header_fields.get("file type", "")).lower()
+    if "library" in file_type:
+        raise ValueError(f"{header_path} describes a spectral library, not a cube")
+    if str(header_fields.get("file compression", "0")) not in ("0", ""):
+        raise ValueError(
+            f"{header_path} says that the data file is compressed; save it uncompressed"
+        )
     for name in ("major frame offsets", "minor frame offsets"):
-        given = fields.get(name, [])
-        if any(part not in ("", "0") for part in (given if isinstance(given, list) else [given])):
+        field_value = header_fields.get(name, [])
+        if any(
+            part not in ("", "0")
+            for part in (field_value if isinstance(field_value, list) else [field_value])
+        ):
             raise ValueError(
-                f"{path} says {name}, bytes between the lines or bands, which are not supported; "
+                f"{header_path} says {name}, bytes between the lines or bands, which are not supported; "
                 "save the cube without them"
             )
 
 
-def _dtype(path: Path, fields: HeaderFields) -> tuple[np.dtype, tuple[str, ...]]:
-    codes = {code: np.dtype(kind) for code, kind in _spectral(path).envi_to_dtype.items()}
-    real = {code: dtype for code, dtype in codes.items() if dtype.kind != "c"}
-    code = str(fields["data type"])
-    if code not in real:
-        what = "is complex" if code in codes else "is none of ENVI's"
+def _value_dtype(
+    header_path: Path, header_fields: HeaderFields
+) -> tuple[np.dtype, tuple[str, ...]]:
+    dtypes_by_code = {
+        type_code: np.dtype(kind)
+        for type_code, kind in _import_spectral(header_path).envi_to_dtype.items()
+    }
+    real_dtypes = {
+        type_code: dtype for type_code, dtype in dtypes_by_code.items() if dtype.kind != "c"
+    }
+    type_code = str(header_fields["data type"])
+    if type_code not in real_dtypes:
+        what = "is complex" if type_code in dtypes_by_code else "is none of ENVI's"
         raise ValueError(
-            f"{path}: data type {code} {what}; a cube holds one of "
-            f"{', '.join(f'{key} ({dtype})' for key, dtype in real.items())}"
+            f"{header_path}: data type {type_code} {what}; a cube holds one of "
+            f"{', '.join(f'{key} ({dtype})' for key, dtype in real_dtypes.items())}"
         )
-    order = str(fields.get("byte order", "")).strip()
-    if order not in ("0", "1", ""):
-        raise ValueError(f"{path}: byte order {order} is neither 0 (little) nor 1 (big endian)")
-    unstated = not order and real[code].itemsize > 1
+    byte_order = str(header_fields.get("byte order", "")).strip()
+    if byte_order not in ("0", "1", ""):
+        raise ValueError(
+            f"{header_path}: byte order {byte_order} is neither 0 (little) nor 1 (big endian)"
+        )
+    unstated = not byte_order and real_dtypes[type_code].itemsize > 1
     notes = ("the header states no byte order, 0 (little endian) taken",) if unstated else ()
-    return real[code].newbyteorder(">" if order == "1" else "<"), notes
+    return real_dtypes[type_code].newbyteorder(">" if byte_order == "1" else "<"), notes
 
 
-def _whole(path: Path, fields: HeaderFields, name: str, least: int) -> int:
+def _whole_number(
+    header_path: Path, header_fields: HeaderFields, field_name: str, min_value: int
+) -> int:
     try:
-        value = int(str(fields[name]))
+        value = int(str(header_fields[field_name]))
     except ValueError:
-        value = least - 1
-    if value < least:
-        raise ValueError(f"{path}: {name} = {fields[name]} is no whole number of {least} or more")
+        value = min_value - 1
+    if value < min_value:
+        raise ValueError(
+            f"{header_path}: {field_name} = {header_fields[field_name]} is no whole number of {min_value} or more"
+        )
     return value

@@ -38,24 +38,24 @@ def envi_georeference(
         georeference: None where no field tells.
         notes: what was not understood, for the history.
     """
-    crs = ",".join(_parts(coordinate_system)) or None
+    crs = ",".join(_field_parts(coordinate_system)) or None
     try:
         if map_info:
-            return _from_map(_parts(map_info), crs)
+            return _georeference_from_map(_field_parts(map_info), crs)
         if pixel_size:
-            return _from_size(_parts(pixel_size)), ()
+            return _georeference_from_size(_field_parts(pixel_size)), ()
     except (ValueError, IndexError, ZeroDivisionError) as error:
         return None, (f"map info was not understood and not kept ({error})",)
     return None, ()
 
 
-def _parts(field: HeaderField) -> list[str]:
+def _field_parts(field: HeaderField) -> list[str]:
     if field is None:
         return []
     return [part.strip() for part in (field if isinstance(field, list) else field.split(","))]
 
 
-def _options(parts: list[str]) -> tuple[list[str], dict[str, str]]:
+def _split_options(parts: list[str]) -> tuple[list[str], dict[str, str]]:
     """Positional values, and those of the form name=value."""
     named = dict(part.lower().split("=", 1) for part in parts if "=" in part)
     return [part for part in parts if "=" not in part], {
@@ -63,47 +63,49 @@ def _options(parts: list[str]) -> tuple[list[str], dict[str, str]]:
     }
 
 
-def _from_size(parts: list[str]) -> Georeference | None:
-    values, options = _options(parts)
-    metres = METRES_PER_UNIT.get(options.get("units", "").rstrip("s"))
-    if metres is None:
+def _georeference_from_size(parts: list[str]) -> Georeference | None:
+    values, options = _split_options(parts)
+    metres_per_unit = METRES_PER_UNIT.get(options.get("units", "").rstrip("s"))
+    if metres_per_unit is None:
         return None
-    width, height = (_size(value) for value in values[:2])
-    return Georeference(None, (width, 0.0, 0.0, 0.0, -height, 0.0), metres)
+    pixel_width, pixel_height = (_positive_size(value) for value in values[:2])
+    return Georeference(None, (pixel_width, 0.0, 0.0, 0.0, -pixel_height, 0.0), metres_per_unit)
 
 
-def _from_map(parts: list[str], crs: str | None) -> tuple[Georeference, tuple[str, ...]]:
-    values, options = _options(parts)
+def _georeference_from_map(
+    parts: list[str], crs: str | None
+) -> tuple[Georeference, tuple[str, ...]]:
+    values, options = _split_options(parts)
     projection = values[0].lower()
     column, row, easting, northing = (float(value) for value in values[1:5])
-    width, height = (_size(value) for value in values[5:7])
-    angle = math.radians(float(options.get("rotation", 0)))
-    a, b = math.cos(angle) * width, math.sin(angle) * width
-    d, e = math.sin(angle) * height, -math.cos(angle) * height
-    corner = column - 1.0, row - 1.0
-    c = easting - a * corner[0] - b * corner[1]
-    f = northing - d * corner[0] - e * corner[1]
-    code = crs or _code(projection, values[7:])
+    pixel_width, pixel_height = (_positive_size(value) for value in values[5:7])
+    rotation_angle = math.radians(float(options.get("rotation", 0)))
+    a, b = math.cos(rotation_angle) * pixel_width, math.sin(rotation_angle) * pixel_width
+    d, e = math.sin(rotation_angle) * pixel_height, -math.cos(rotation_angle) * pixel_height
+    reference_offset = column - 1.0, row - 1.0
+    c = easting - a * reference_offset[0] - b * reference_offset[1]
+    f = northing - d * reference_offset[0] - e * reference_offset[1]
+    crs_code = crs or _epsg_code(projection, values[7:])
     notes = (
         ()
-        if code
+        if crs_code
         else (
             f"coordinate system of map info {', '.join(values[:1] + values[7:])} "
             "is not known, only the pixel grid was kept",
         )
     )
-    metres = _metres(projection, options.get("units"), crs)
-    return Georeference(code, (a, b, c, d, e, f), metres), notes
+    metres_per_unit = _metres_per_unit(projection, options.get("units"), crs)
+    return Georeference(crs_code, (a, b, c, d, e, f), metres_per_unit), notes
 
 
-def _size(value: str) -> float:
+def _positive_size(value: str) -> float:
     size = float(value)
     if not (math.isfinite(size) and size > 0):
         raise ValueError(f"pixel size {value}")
     return size
 
 
-def _code(projection: str, values: list[str]) -> str | None:
+def _epsg_code(projection: str, values: list[str]) -> str | None:
     """EPSG code of the two systems that the fields name in full."""
     datum = re.sub(r"[^a-z0-9]", "", values[-1].lower()) if values else ""
     if datum not in ("wgs84", "worldgeodeticsystem1984"):
@@ -112,15 +114,13 @@ def _code(projection: str, values: list[str]) -> str | None:
         return "EPSG:4326"
     if projection != "utm":
         return None
-    zone = int(values[0])
-    if not 1 <= zone <= 60:
-        raise ValueError(f"UTM zone {zone}")
-    return (
-        f"EPSG:{(UTM_SOUTH_BASE if values[1].lower().startswith('s') else UTM_NORTH_BASE) + zone}"
-    )
+    utm_zone = int(values[0])
+    if not 1 <= utm_zone <= 60:
+        raise ValueError(f"UTM zone {utm_zone}")
+    return f"EPSG:{(UTM_SOUTH_BASE if values[1].lower().startswith('s') else UTM_NORTH_BASE) + utm_zone}"
 
 
-def _metres(projection: str, units: str | None, crs: str | None) -> float | None:
+def _metres_per_unit(projection: str, units: str | None, crs: str | None) -> float | None:
     if projection.startswith("geographic") or (crs or "").upper().startswith(("GEOGCS", "GEOGCRS")):
         return None
     if units is None:

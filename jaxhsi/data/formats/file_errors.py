@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 
-def import_reader_package(package_name: str, path: Path, file_kind: str) -> ModuleType:
+def import_reader_package(package_name: str, file_path: Path, file_kind: str) -> ModuleType:
     """Import an optional package that reads a kind of file, such as "a TIFF".
 
     Raises:
@@ -18,7 +18,7 @@ def import_reader_package(package_name: str, path: Path, file_kind: str) -> Modu
         return import_module(package_name)
     except ImportError as error:
         raise ImportError(
-            f"{path} is {file_kind} file, which needs {package_name.split('.')[0]}: pip install 'jaxhsi[io]'"
+            f"{file_path} is {file_kind} file, which needs {package_name.split('.')[0]}: pip install 'jaxhsi[io]'"
         ) from error
 
 

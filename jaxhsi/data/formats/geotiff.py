@@ -28,10 +28,10 @@ BARE_NUMBER, NUMBER_WITH_UNIT = (
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_file(path: Path) -> Iterator[Any]:
     rasterio = import_reader_package("rasterio", path, FILE_KIND)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-        with _readable(path), warnings.catch_warnings():
+        with _gdal_errors(path), warnings.catch_warnings():
             # Pictures from a bench have no place on the ground; nothing is wrong with them.
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             file = rasterio.open(path)
@@ -39,7 +39,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
 
 
-def _readable(path: Path) -> AbstractContextManager[None]:
+def _gdal_errors(path: Path) -> AbstractContextManager[None]:
     """Turn GDAL's errors into one that names the file."""
     errors = import_reader_package("rasterio.errors", path, FILE_KIND).RasterioError
     return reading_errors(path, FILE_KIND, "it may be truncated or still being written", errors)
@@ -52,9 +52,9 @@ def geotiff_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ValueError: unreadable.
         ImportError: rasterio is not installed.
     """
-    with _opened(path) as file:
-        image = (file.height, file.width)
-        return {"": image if file.count == 1 else (file.count, *image)}
+    with _open_file(path) as file:
+        image_shape = (file.height, file.width)
+        return {"": image_shape if file.count == 1 else (file.count, *image_shape)}
 
 
 @contextmanager
@@ -75,11 +75,11 @@ def open_geotiff(
     """
     if key is not None:
         raise ValueError(f"{path} holds one array without a name; drop --key {key}")
-    with _opened(path) as file:
+    with _open_file(path) as file:
         _check_blocks(path, file)
         if file.dtypes[0].startswith("complex"):
             raise ValueError(f"{path} holds {file.dtypes[0]} values; a cube holds real numbers")
-        wavelengths, notes = _wavelengths(path, file)
+        wavelengths, notes = _read_wavelengths(path, file)
 
         def read(index: tuple[slice, slice, slice]) -> np.ndarray:
             bands, *image = (
@@ -87,7 +87,7 @@ def open_geotiff(
                 for part, length in zip(index, (file.count, *file.shape), strict=True)
             )
             chosen = list(range(bands.start + 1, bands.stop + 1))
-            with _readable(path):
+            with _gdal_errors(path):
                 return file.read_slab(
                     chosen, window=tuple((part.start, part.stop) for part in image)
                 )
@@ -99,10 +99,10 @@ def open_geotiff(
             read_slab=read,
             wavelengths=wavelengths,
             layout="chw",
-            no_data=_no_data(file),
+            no_data=_no_data_value(file),
             georeference=_georeference(path, file),
             value_units=next((unit for unit in file.value_units if unit), None),
-            scale_factor=_scale(path, file),
+            scale_factor=_common_scale(path, file),
             notes=notes,
         )
 
@@ -111,23 +111,23 @@ def _check_blocks(path: Path, file: Any) -> None:
     """Refuse a file that ends before its last blocks: GDAL opens it, and fails on the way."""
     if file.driver not in ("GTiff", "COG"):
         return
-    length = path.stat().st_size
+    file_bytes = path.stat().st_size
     for band in {1, file.count}:
         rows, columns = file.block_shapes[band - 1]
         last = f"{(file.width - 1) // columns}_{(file.height - 1) // rows}"
-        with _readable(path):
+        with _gdal_errors(path):
             start, count = (
                 file.get_tag_item(f"BLOCK_{what}_{last}", "TIFF", bidx=band)
                 for what in ("OFFSET", "SIZE")
             )
-        if start and count and int(start) + int(count) > length:
+        if start and count and int(start) + int(count) > file_bytes:
             raise ValueError(
-                f"{path} is truncated, holds {length} of at least {int(start) + int(count)} bytes; "
+                f"{path} is truncated, holds {file_bytes} of at least {int(start) + int(count)} bytes; "
                 "copy it again, or wait until it is written"
             )
 
 
-def _no_data(file: Any) -> float | None:
+def _no_data_value(file: Any) -> float | None:
     value = file.nodata
     return float(value) if value is not None and math.isfinite(value) else None
 
@@ -140,7 +140,7 @@ def _georeference(path: Path, file: Any) -> Georeference | None:
     return Georeference(crs, tuple(float(value) for value in file.transform[:6]), metres)
 
 
-def _scale(path: Path, file: Any) -> float | None:
+def _common_scale(path: Path, file: Any) -> float | None:
     if any(file.offsets) or len(set(file.scales)) > 1:
         raise ValueError(
             f"{path} states offsets, or scales that differ among its bands, which are not "
@@ -149,48 +149,57 @@ def _scale(path: Path, file: Any) -> float | None:
     return None if file.scales[0] == 1.0 else float(file.scales[0])
 
 
-def _wavelengths(path: Path, file: Any) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _read_wavelengths(path: Path, file: Any) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """From tags of the bands, else tags of the file, else descriptions of the bands."""
-    tags = [_lower(file.tags(band)) for band in file.indexes]
-    whole = _lower(file.tags())
+    band_tags = [_lower_case_names(file.tags(band)) for band in file.indexes]
+    file_tags = _lower_case_names(file.tags())
     for name in ("wavelength", "wavelengths", "wavelength_nm", "central_wavelength"):
-        if all(name in band for band in tags):
-            values, units = [band[name] for band in tags], tags[0].get(f"{name}_units")
-            units = units or tags[0].get("wavelength_units") or tags[0].get("wavelength_unit")
-            return _parsed(path, file, name, values, units)
-        if name in whole:
-            units = whole.get("wavelength_units") or whole.get("wavelength_unit")
-            values = re.split(r"[\s,;]+", whole[name].strip(" \t\r\n{}[]()"))
-            return _parsed(path, file, name, values, units)
-    texts = [text or "" for text in file.descriptions]
+        if all(name in band for band in band_tags):
+            values, unit_name = (
+                [band[name] for band in band_tags],
+                band_tags[0].get(f"{name}_units"),
+            )
+            unit_name = (
+                unit_name
+                or band_tags[0].get("wavelength_units")
+                or band_tags[0].get("wavelength_unit")
+            )
+            return _parse_wavelengths(path, file, name, values, unit_name)
+        if name in file_tags:
+            unit_name = file_tags.get("wavelength_units") or file_tags.get("wavelength_unit")
+            values = re.split(r"[\s,;]+", file_tags[name].strip(" \t\r\n{}[]()"))
+            return _parse_wavelengths(path, file, name, values, unit_name)
+    band_descriptions = [text or "" for text in file.descriptions]
     return (
-        _parsed(path, file, "descriptions of the bands", texts, None) if all(texts) else (None, ())
+        _parse_wavelengths(path, file, "descriptions of the bands", band_descriptions, None)
+        if all(band_descriptions)
+        else (None, ())
     )
 
 
-def _lower(tags: dict[str, str]) -> dict[str, str]:
+def _lower_case_names(tags: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in tags.items()}
 
 
-def _parsed(
-    path: Path, file: Any, name: str, texts: list[str], units: str | None
+def _parse_wavelengths(
+    path: Path, file: Any, field_name: str, texts: list[str], unit_name: str | None
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Wavelengths of texts such as "450", "450.0 nm" or "blue (0.45 micrometers)"."""
     if len(texts) != file.count:
         raise ValueError(
-            f"{path} is not consistent: {name} has {len(texts)} values and there are {file.count} "
+            f"{path} is not consistent: {field_name} has {len(texts)} values and there are {file.count} "
             "bands; correct or delete that tag"
         )
-    pairs = [NUMBER_WITH_UNIT.search(text) for text in texts]
-    if all(pairs):
-        values, units = [float(pair[1]) for pair in pairs], pairs[0][2]
-        if len({pair[2] for pair in pairs}) > 1:
-            return None, (f"{name}: units differ among the bands, not kept",)
+    unit_matches = [NUMBER_WITH_UNIT.search(text) for text in texts]
+    if all(unit_matches):
+        values, unit_name = [float(pair[1]) for pair in unit_matches], unit_matches[0][2]
+        if len({pair[2] for pair in unit_matches}) > 1:
+            return None, (f"{field_name}: units differ among the bands, not kept",)
     else:
-        bare = [BARE_NUMBER.fullmatch(text) for text in texts]
-        if not all(bare):
+        bare_matches = [BARE_NUMBER.fullmatch(text) for text in texts]
+        if not all(bare_matches):
             return None, ()
-        values = [float(match[1]) for match in bare]
+        values = [float(match[1]) for match in bare_matches]
         if values in ([*range(len(values))], [*range(1, len(values) + 1)]):
             return None, ()  # numbers of the bands
-    return wavelengths_in_nm(np.array(values), units, f"{path}: {name}")
+    return wavelengths_in_nm(np.array(values), unit_name, f"{path}: {field_name}")

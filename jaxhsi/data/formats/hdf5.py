@@ -18,30 +18,30 @@ FILE_KIND = "an HDF5"
 LIKELY_CAUSE = "it may be truncated, still being written, or compressed by a filter that h5py lacks"
 
 
-def _arrays(path: Path, file: Any) -> dict[str, NamedArray]:
+def _list_arrays(path: Path, file: Any) -> dict[str, NamedArray]:
     """The real numeric arrays of all groups, by their paths."""
-    found: dict[str, NamedArray] = {}
+    named_arrays: dict[str, NamedArray] = {}
 
     def visit(name: str, item: Any) -> None:
         if hasattr(item, "dtype") and item.dtype.kind in "iuf" and item.shape is not None:
-            found[name] = NamedArray(item.shape, _axes(item), _attributes(item))
+            named_arrays[name] = NamedArray(item.shape, _axis_names(item), _attributes(item))
 
     with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
         file.visititems(visit)
-    return found
+    return named_arrays
 
 
-def _axes(item: Any) -> tuple[str, ...]:
+def _axis_names(item: Any) -> tuple[str, ...]:
     """Names of the axes: their labels, or the scales attached to them as NetCDF 4 does."""
-    names = []
+    axis_names = []
     for axis in item.dims:
         scale = axis[0].name if len(axis) else ""
-        names.append(axis.label or scale.rpartition("/")[2])
-    return tuple(names)
+        axis_names.append(axis.label or scale.rpartition("/")[2])
+    return tuple(axis_names)
 
 
 def _attributes(item: Any) -> dict[str, Any]:
-    kept = (
+    attribute_names = (
         "units",
         "scale_factor",
         "add_offset",
@@ -50,10 +50,10 @@ def _attributes(item: Any) -> dict[str, Any]:
         "no_data",
         "nodata",
     )
-    return {name: _plain(item.attrs[name]) for name in kept if name in item.attrs}
+    return {name: _plain_value(item.attrs[name]) for name in attribute_names if name in item.attrs}
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     """Text as str, whatever way it was written; numbers as they are."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
@@ -68,7 +68,7 @@ def hdf5_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ImportError: h5py is not installed.
     """
     with open_hdf5_file(path, FILE_KIND, LIKELY_CAUSE) as file:
-        return {name: array.shape for name, array in _arrays(path, file).items()}
+        return {name: array.shape for name, array in _list_arrays(path, file).items()}
 
 
 @contextmanager
@@ -93,4 +93,4 @@ def open_hdf5(
             with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
                 return file[name][index]
 
-        yield select_cube(path, _arrays(path, file), key, read)
+        yield select_cube(path, _list_arrays(path, file), key, read)

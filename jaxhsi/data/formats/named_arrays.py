@@ -33,7 +33,7 @@ ArrayReader = Callable[[str, tuple[slice, ...]], np.ndarray]
 
 
 def select_cube(
-    path: Path, arrays: dict[str, NamedArray], key: str | None, read: ArrayReader
+    path: Path, arrays: dict[str, NamedArray], key: str | None, read_array: ArrayReader
 ) -> Volume:
     """The 3-D array of a file as a volume.
 
@@ -41,26 +41,26 @@ def select_cube(
         path: the file.
         arrays: its real numeric arrays, by path inside of the file.
         key: the one to take; by default the only 3-D one.
-        read: reads one of them.
+        read_array: reads one of them.
 
     Raises:
         ValueError: no such key, none or several 3-D arrays, wavelengths out of order, or a
             `add_offset` other than 0.
     """
-    key = _chosen(path, arrays, key)
+    key = _choose_key(path, arrays, key)
     array = arrays[key]
-    if float(_scalar(array.attributes.get("add_offset"), 0.0)) != 0.0:
+    if float(_as_scalar(array.attributes.get("add_offset"), 0.0)) != 0.0:
         raise ValueError(
             f"{path}: {key!r} has add_offset {array.attributes['add_offset']}, which is not "
             "supported; save the values with scale and offset applied"
         )
-    scale = _scalar(array.attributes.get("scale_factor"), None)
-    wavelengths, notes = _wavelengths(path, arrays, key, read)
-    layout, shape, of_volume = _layout(array)
+    scale_factor = _as_scalar(array.attributes.get("scale_factor"), None)
+    wavelengths, notes = _read_wavelengths(path, arrays, key, read_array)
+    layout, shape, stored_axes = _image_layout(array)
 
     def slab(index: tuple[slice, slice, slice]) -> np.ndarray:
-        values = read(key, tuple(index[axis] for axis in np.argsort(of_volume)))
-        return values.transpose(of_volume)
+        values = read_array(key, tuple(index[axis] for axis in np.argsort(stored_axes)))
+        return values.transpose(stored_axes)
 
     return Volume(
         path=path,
@@ -69,74 +69,82 @@ def select_cube(
         read_slab=slab,
         wavelengths=wavelengths,
         layout=layout,
-        no_data=_no_data(array.attributes),
+        no_data=_no_data_value(array.attributes),
         value_units=array.attributes.get("units") or None,
-        scale_factor=None if scale in (None, 1.0) else float(scale),
+        scale_factor=None if scale_factor in (None, 1.0) else float(scale_factor),
         notes=notes,
     )
 
 
-def _chosen(path: Path, arrays: dict[str, NamedArray], key: str | None) -> str:
-    listing = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "none"
+def _choose_key(path: Path, arrays: dict[str, NamedArray], key: str | None) -> str:
+    array_list = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "none"
     if key is not None:
         name = key.strip("/")
         if name not in arrays:
             raise ValueError(
-                f"{path} has no numeric array {key!r}; its numeric arrays are: {listing}"
+                f"{path} has no numeric array {key!r}; its numeric arrays are: {array_list}"
             )
         if len(arrays[name].shape) != 3 or 0 in arrays[name].shape:
             raise ValueError(
                 f"{path}: {key!r} has shape {arrays[name].shape}; a cube has three non-empty axes, "
-                f"(H, W, C) or (C, H, W); choose another with --key: {listing}"
+                f"(H, W, C) or (C, H, W); choose another with --key: {array_list}"
             )
         return name
-    cubes = [name for name, array in arrays.items() if len(array.shape) == 3 and all(array.shape)]
-    if len(cubes) != 1:
-        what = "several 3-D arrays, choose one with --key" if cubes else "no 3-D array"
-        raise ValueError(f"{path} has {what}; its numeric arrays are: {listing}")
-    return cubes[0]
+    cube_names = [
+        name for name, array in arrays.items() if len(array.shape) == 3 and all(array.shape)
+    ]
+    if len(cube_names) != 1:
+        what = "several 3-D arrays, choose one with --key" if cube_names else "no 3-D array"
+        raise ValueError(f"{path} has {what}; its numeric arrays are: {array_list}")
+    return cube_names[0]
 
 
-def _layout(array: NamedArray) -> tuple[str | None, tuple[int, ...], tuple[int, ...]]:
+def _image_layout(array: NamedArray) -> tuple[str | None, tuple[int, ...], tuple[int, ...]]:
     """Layout told by the names of the axes, shape in it, and the stored axis of each of its axes.
 
     Bands in the middle, lines of bands, are shown bands last.
     """
-    bands = [
+    band_axes = [
         axis for axis, name in enumerate(array.axis_names) if name.lower() in AXIS_NAMES["band"]
     ]
-    if len(bands) != 1:
+    if len(band_axes) != 1:
         return None, array.shape, (0, 1, 2)
-    order = {0: (0, 1, 2), 1: (0, 2, 1), 2: (0, 1, 2)}[bands[0]]
-    shape = tuple(array.shape[axis] for axis in order)
-    return "chw" if bands[0] == 0 else "hwc", shape, order
+    axis_order = {0: (0, 1, 2), 1: (0, 2, 1), 2: (0, 1, 2)}[band_axes[0]]
+    shape = tuple(array.shape[axis] for axis in axis_order)
+    return "chw" if band_axes[0] == 0 else "hwc", shape, axis_order
 
 
-def _wavelengths(
-    path: Path, arrays: dict[str, NamedArray], key: str, read: ArrayReader
+def _read_wavelengths(
+    path: Path, arrays: dict[str, NamedArray], key: str, read_array: ArrayReader
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """The vector named as wavelengths beside the cube, or the only one of the file that fits it."""
-    named = [
+    named_vectors = [
         name
         for name, array in arrays.items()
         if name.rpartition("/")[2].lower() in WAVELENGTH_KEYS
         and max(array.shape, default=0) == math.prod(array.shape)
         and math.prod(array.shape) in arrays[key].shape
     ]
-    beside = [name for name in named if name.rpartition("/")[0] == key.rpartition("/")[0]]
-    found = beside or named
-    if len(found) != 1:
-        notes = (f"wavelengths not kept, several vectors: {', '.join(found)}",) if found else ()
+    vectors_beside = [
+        name for name in named_vectors if name.rpartition("/")[0] == key.rpartition("/")[0]
+    ]
+    candidates = vectors_beside or named_vectors
+    if len(candidates) != 1:
+        notes = (
+            (f"wavelengths not kept, several vectors: {', '.join(candidates)}",)
+            if candidates
+            else ()
+        )
         return None, notes
-    values = read(found[0], (slice(None),) * len(arrays[found[0]].shape))
-    units = arrays[found[0]].attributes.get("units")
-    return wavelengths_in_nm(values, units, f"{path}: {found[0]}")
+    values = read_array(candidates[0], (slice(None),) * len(arrays[candidates[0]].shape))
+    unit_name = arrays[candidates[0]].attributes.get("units")
+    return wavelengths_in_nm(values, unit_name, f"{path}: {candidates[0]}")
 
 
-def _scalar(value: Any, default: float | None) -> float | None:
+def _as_scalar(value: Any, default: float | None) -> float | None:
     return default if value is None else float(np.asarray(value).ravel()[0])
 
 
-def _no_data(attributes: dict[str, Any]) -> float | None:
-    values = [_scalar(attributes.get(name), None) for name in NO_DATA_KEYS]
+def _no_data_value(attributes: dict[str, Any]) -> float | None:
+    values = [_as_scalar(attributes.get(name), None) for name in NO_DATA_KEYS]
     return next((value for value in values if value is not None and math.isfinite(value)), None)

@@ -20,7 +20,7 @@ def _is_version_3(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_file(path: Path) -> Iterator[Any]:
     """The file, mapped; what is taken from it must be copied and let go before the end."""
     with reading_errors(path, "a NetCDF"):
         file = scipy.io.netcdf_file(path, mmap=True)
@@ -28,8 +28,8 @@ def _opened(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _arrays(path: Path) -> dict[str, NamedArray]:
-    with _opened(path) as file:
+def _list_arrays(path: Path) -> dict[str, NamedArray]:
+    with _open_file(path) as file:
         return {
             name: NamedArray(item.shape, tuple(item.dimensions), _attributes(item))
             for name, item in file.variables.items()
@@ -53,7 +53,7 @@ def netcdf_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """
     if not _is_version_3(path):
         return hdf5_shapes(path)
-    return {name: array.shape for name, array in _arrays(path).items()}
+    return {name: array.shape for name, array in _list_arrays(path).items()}
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def open_netcdf(
         return
 
     def read(name: str, index: tuple[slice, ...]) -> np.ndarray:
-        with _opened(path) as file:
+        with _open_file(path) as file:
             return np.array(file.variables[name].data[index])
 
-    yield select_cube(path, _arrays(path), key, read)
+    yield select_cube(path, _list_arrays(path), key, read)

@@ -47,7 +47,7 @@ class Volume:
 
 
 def guess_layout(
-    shape: Sequence[int], wavelengths: np.ndarray | None = None, where: str = "the array"
+    shape: Sequence[int], wavelengths: np.ndarray | None = None, source_name: str = "the array"
 ) -> str:
     """Tell (H, W, C) from (C, H, W).
 
@@ -63,7 +63,7 @@ def guess_layout(
     Args:
         shape: lengths of the three axes.
         wavelengths: vector found in the file.
-        where: file and key for the message.
+        source_name: file and key for the message.
 
     Returns:
         "hwc" or "chw".
@@ -74,13 +74,13 @@ def guess_layout(
     first, middle, last = shape
     if wavelengths is not None and first != last and len(wavelengths) in (first, last):
         return "hwc" if len(wavelengths) == last else "chw"
-    bands_last, bands_first = abs(math.log(first / middle)), abs(math.log(middle / last))
-    if bands_last < bands_first:
+    last_squareness, first_squareness = abs(math.log(first / middle)), abs(math.log(middle / last))
+    if last_squareness < first_squareness:
         return "hwc"
-    if bands_first < bands_last and (first < last or middle == last):
+    if first_squareness < last_squareness and (first < last or middle == last):
         return "chw"
     raise ValueError(
-        f"{where} has shape {tuple(shape)}, which does not tell whether the bands come last "
+        f"{source_name} has shape {tuple(shape)}, which does not tell whether the bands come last "
         "(H, W, C) or first (C, H, W); say so with --layout hwc or --layout chw"
     )
 
@@ -93,10 +93,10 @@ def resolve_layout(volume: Volume, layout: str | None = None) -> tuple[str, tupl
     """
     if layout not in (None, *LAYOUTS):
         raise ValueError(f"unknown layout {layout!r}; use --layout hwc or --layout chw")
-    where = f"{volume.path}" + (f", key {volume.key!r}," if volume.key else "")
-    layout = volume.layout or layout or guess_layout(volume.shape, volume.wavelengths, where)
-    order = (0, 1, 2) if layout == "hwc" else (1, 2, 0)
-    height, width, bands = (volume.shape[axis] for axis in order)
+    source_name = f"{volume.path}" + (f", key {volume.key!r}," if volume.key else "")
+    layout = volume.layout or layout or guess_layout(volume.shape, volume.wavelengths, source_name)
+    image_axes = (0, 1, 2) if layout == "hwc" else (1, 2, 0)
+    height, width, bands = (volume.shape[axis] for axis in image_axes)
     return layout, (height, width, bands)
 
 

@@ -21,25 +21,25 @@ def parse_band_list(
     Raises:
         ValueError: what is no such list, or names bands that are not there.
     """
-    chosen = np.zeros(num_bands, bool)
-    for item in band_list.replace(",", " ").split():
+    is_chosen = np.zeros(num_bands, bool)
+    for list_item in band_list.replace(",", " ").split():
         try:
-            ends = [float(end) for end in item.removesuffix("nm").split("-")]
+            ends = [float(end) for end in list_item.removesuffix("nm").split("-")]
             low, high = ends[0], ends[-1]
-            whole = item.endswith("nm") or (low.is_integer() and high.is_integer())
+            are_indices = list_item.endswith("nm") or (low.is_integer() and high.is_integer())
         except ValueError:
-            ends, whole = [], False
-        if len(ends) not in (1, 2) or not whole or low > high:
+            ends, are_indices = [], False
+        if len(ends) not in (1, 2) or not are_indices or low > high:
             raise ValueError(
-                f"--bad_bands: {item!r} is no band; give indices from 0 and ranges, such as "
+                f"--bad_bands: {list_item!r} is no band; give indices from 0 and ranges, such as "
                 "'0-3, 107, 1340-1460nm'"
             )
-        chosen |= (
+        is_chosen |= (
             bands_in_range(low, high, wavelengths)
-            if item.endswith("nm")
-            else _rows(low, high, num_bands)
+            if list_item.endswith("nm")
+            else _bands_by_index(low, high, num_bands)
         )
-    return chosen
+    return is_chosen
 
 
 def bands_in_range(
@@ -55,26 +55,26 @@ def bands_in_range(
             f"{low_nm:g}-{high_nm:g} nm: the file has no wavelengths; choose bands by --bad_bands with "
             "indices"
         )
-    chosen = (wavelengths >= low_nm) & (wavelengths <= high_nm)
-    if not chosen.any():
+    is_chosen = (wavelengths >= low_nm) & (wavelengths <= high_nm)
+    if not is_chosen.any():
         raise ValueError(
             f"no band lies between {low_nm:g} and {high_nm:g} nm; the file has "
             f"{wavelengths.min():g}..{wavelengths.max():g} nm"
         )
-    return chosen
+    return is_chosen
 
 
-def _rows(low: float, high: float, bands: int) -> Bool[np.ndarray, " c"]:
-    if high >= bands:
-        raise ValueError(f"--bad_bands: there is no band {high:g}, they are 0..{bands - 1}")
-    index = np.arange(bands)
-    return (index >= low) & (index <= high)
+def _bands_by_index(low: float, high: float, num_bands: int) -> Bool[np.ndarray, " c"]:
+    if high >= num_bands:
+        raise ValueError(f"--bad_bands: there is no band {high:g}, they are 0..{num_bands - 1}")
+    band_index = np.arange(num_bands)
+    return (band_index >= low) & (band_index <= high)
 
 
 def format_band_list(band_indices: Int[np.ndarray, " n"]) -> str:
     """Ascending indices in short, such as "0-3, 107"; `parse_band_list` reads it back."""
-    runs = np.split(band_indices, np.flatnonzero(np.diff(band_indices) != 1) + 1)
-    return ", ".join(f"{r[0]}" if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
+    index_runs = np.split(band_indices, np.flatnonzero(np.diff(band_indices) != 1) + 1)
+    return ", ".join(f"{r[0]}" if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in index_runs)
 
 
 def find_bin_starts(band_indices: Int[np.ndarray, " c"], bin_size: int) -> Int[np.ndarray, " b"]:

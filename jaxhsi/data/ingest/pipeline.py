@@ -46,7 +46,7 @@ def plan_ingest(
 ) -> IngestPlan:
     """What `ingest` would do, without writing; arguments and errors as there."""
     check_destination(destination, overwrite)
-    with _planned(source, key, layout, size, options or IngestOptions()) as (_, plan):
+    with _opened_with_plan(source, key, layout, size, options or IngestOptions()) as (_, plan):
         return plan
 
 
@@ -91,46 +91,48 @@ def ingest(
     """
     options = options or IngestOptions()
     check_destination(destination, overwrite)
-    with _planned(source, key, layout, size, options) as (volume, plan):
+    with _opened_with_plan(source, key, layout, size, options) as (volume, plan):
         logging.getLogger(__name__).info("%s: %s", source, "; ".join(plan.history))
-        facts = (_states(source, volume.path, options), key, plan.layout, size, options)
-        opened = write_resumable_cube(
+        inputs = (_file_states(source, volume.path, options), key, plan.layout, size, options)
+        writer = write_resumable_cube(
             destination,
-            _metadata(plan),
-            repr(facts),
+            _store_metadata(plan),
+            repr(inputs),
             bytes_per_pixel=plan.bytes_per_pixel,
             overwrite=overwrite,
         )
-        with opened as cube:
-            running = _copy(volume, plan, cube, on_progress)
-            pixels = plan.shape[0] * plan.shape[1]
-            cube.finish({"statistics": running.result(pixels).to_json()})
+        with writer as cube:
+            running_statistics = _copy_slabs(volume, plan, cube, on_progress)
+            num_pixels = plan.shape[0] * plan.shape[1]
+            cube.finish({"statistics": running_statistics.result(num_pixels).to_json()})
     return open_cube(destination)
 
 
 @contextmanager
-def _planned(
+def _opened_with_plan(
     source: Path,
     key: str | None,
     layout: str | None,
     size: tuple[int, int] | None,
-    changes: IngestOptions,
+    options: IngestOptions,
 ) -> Iterator[tuple[Volume, IngestPlan]]:
-    if changes.dark is not None and changes.white is None:
-        raise ValueError(f"--dark {changes.dark} needs --white too; without it there is no scale")
+    if options.dark is not None and options.white is None:
+        raise ValueError(f"--dark {options.dark} needs --white too; without it there is no scale")
     with file_format(source).open_volume(source, key=key, size=size) as volume:
         reference = None
-        if changes.white is not None:
-            known, shape = resolve_layout(volume, layout)
-            reference = read_reference(changes.white, changes.dark, source, shape, known)
-        yield volume, make_ingest_plan(volume, layout, changes, reference)
+        if options.white is not None:
+            known_layout, cube_shape = resolve_layout(volume, layout)
+            reference = read_reference(
+                options.white, options.dark, source, cube_shape, known_layout
+            )
+        yield volume, make_ingest_plan(volume, layout, options, reference)
 
 
-def _metadata(plan: IngestPlan) -> dict[str, Any]:
+def _store_metadata(plan: IngestPlan) -> dict[str, Any]:
     """Of the store, sharded where it is large."""
     shape, dtype = plan.shape, plan.conversion.dtype
-    block = default_chunk_shape(shape, dtype.itemsize)
-    large = np.prod(shape, dtype=np.int64) * dtype.itemsize > MIN_SHARDED_BYTES
+    chunk_shape = default_chunk_shape(shape, dtype.itemsize)
+    is_large = np.prod(shape, dtype=np.int64) * dtype.itemsize > MIN_SHARDED_BYTES
     return cube_metadata(
         shape,
         dtype,
@@ -139,68 +141,78 @@ def _metadata(plan: IngestPlan) -> dict[str, Any]:
         history=plan.history,
         georeference=plan.georeference,
         units=plan.value_units,
-        chunk_shape=block,
-        shard_shape=default_shard_shape(shape, block, plan.bytes_per_pixel) if large else None,
+        chunk_shape=chunk_shape,
+        shard_shape=default_shard_shape(shape, chunk_shape, plan.bytes_per_pixel)
+        if is_large
+        else None,
     )
 
 
-def _states(source: Path, data: Path, changes: IngestOptions) -> list[tuple[str, int, int]]:
+def _file_states(
+    source_path: Path, data_path: Path, options: IngestOptions
+) -> list[tuple[str, int, int]]:
     """Path, length and time of change of every file that the values depend on."""
-    given = (source, data, source_header(source), changes.white, changes.dark)
-    states = [(path, path.stat()) for path in given if path is not None]
+    input_paths = (source_path, data_path, source_header(source_path), options.white, options.dark)
+    states = [(path, path.stat()) for path in input_paths if path is not None]
     return [(str(path.resolve()), state.st_size, state.st_mtime_ns) for path, state in states]
 
 
-def _copy(
-    volume: Volume, plan: IngestPlan, cube: ResumableCube, progress: OnBytesDone
+def _copy_slabs(
+    volume: Volume, plan: IngestPlan, cube: ResumableCube, on_progress: OnBytesDone
 ) -> RunningStatistics:
     """Write the slabs that are missing, each while the next is read."""
     height, width, bands = plan.source_shape
-    line = bands * plan.source_dtype.itemsize
-    running = (
+    line_bytes = bands * plan.source_dtype.itemsize
+    running_statistics = (
         RunningStatistics(plan.shape[2])
         if cube.resume_state is None
         else RunningStatistics.from_state_json(cube.resume_state)
     )
-    places = cube.slab_tiles[cube.num_done :]
-    done = sum(place.height * place.width for place in cube.slab_tiles[: cube.num_done])
-    progress(done * line, height * width * line)
+    missing_tiles = cube.slab_tiles[cube.num_done :]
+    pixels_done = sum(place.height * place.width for place in cube.slab_tiles[: cube.num_done])
+    on_progress(pixels_done * line_bytes, height * width * line_bytes)
     with (
         ThreadPoolExecutor(NUM_THREADS) as workers,
-        closing(prefetch(lambda place: _slab(volume, plan, place, workers), places)) as slabs,
+        closing(
+            prefetch(lambda place: _read_slab(volume, plan, place, workers), missing_tiles)
+        ) as slabs,
     ):
-        for place in places:
-            slab, seen = next(slabs)
-            for part in seen:
-                running.merge(part)
-            cube.write_slab(slab, running.state_to_json())
+        for place in missing_tiles:
+            slab, part_statistics = next(slabs)
+            for part in part_statistics:
+                running_statistics.merge(part)
+            cube.write_slab(slab, running_statistics.state_to_json())
             del slab
-            done += place.height * place.width
-            progress(done * line, height * width * line)
-    return running
+            pixels_done += place.height * place.width
+            on_progress(pixels_done * line_bytes, height * width * line_bytes)
+    return running_statistics
 
 
-def _slab(
-    volume: Volume, plan: IngestPlan, place: Tile, workers: ThreadPoolExecutor
+def _read_slab(
+    volume: Volume, plan: IngestPlan, slab_tile: Tile, workers: ThreadPoolExecutor
 ) -> tuple[np.ndarray, list[RunningStatistics]]:
     """A slab as it is stored, and the statistics of its parts in their order."""
-    rows, columns = place.slices
-    values = read_image_part(volume, plan.layout, rows, columns, plan.conversion.band_slice)
-    slab = np.empty((place.height, place.width, plan.conversion.num_bands), plan.conversion.dtype)
+    rows, columns = slab_tile.slices
+    source_values = read_image_part(volume, plan.layout, rows, columns, plan.conversion.band_slice)
+    slab = np.empty(
+        (slab_tile.height, slab_tile.width, plan.conversion.num_bands), plan.conversion.dtype
+    )
 
     def prepare(top: int) -> RunningStatistics:
         seen = RunningStatistics(plan.conversion.num_bands)
-        for row in range(top, min(top + ROWS_PER_TASK, place.height)):  # a row stays in the cache
+        for row in range(
+            top, min(top + ROWS_PER_TASK, slab_tile.height)
+        ):  # a row stays in the cache
             line = slab[row : row + 1]
-            line[...] = plan.conversion.apply(values[row : row + 1], columns)
-            seen.add(_valid(line, plan.conversion.stored_no_data))
+            line[...] = plan.conversion.apply(source_values[row : row + 1], columns)
+            seen.add(_valid_spectra(line, plan.conversion.stored_no_data))
         return seen
 
-    return slab, list(workers.map(prepare, range(0, place.height, ROWS_PER_TASK)))
+    return slab, list(workers.map(prepare, range(0, slab_tile.height, ROWS_PER_TASK)))
 
 
-def _valid(values: np.ndarray, no_data: float | None) -> np.ndarray:
+def _valid_spectra(values: np.ndarray, no_data_value: float | None) -> np.ndarray:
     """Spectra (n, c) of (h, w, c) that miss no band, as when windows are read."""
-    if values.dtype.kind in "iu" and no_data is None:
+    if values.dtype.kind in "iu" and no_data_value is None:
         return values.reshape(-1, values.shape[-1])
-    return values[np.isfinite(to_float32(values, no_data)).all(axis=-1)]
+    return values[np.isfinite(to_float32(values, no_data_value)).all(axis=-1)]

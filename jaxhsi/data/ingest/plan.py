@@ -83,10 +83,10 @@ class IngestPlan(NamedTuple):
     @property
     def bytes_per_pixel(self) -> int:
         """Of one pixel in the file, in memory or in the store, the largest."""
-        read = (
+        read_bytes = (
             self.conversion.band_slice.stop - self.conversion.band_slice.start
         ) * self.source_dtype.itemsize
-        return max(read, self.conversion.num_bands * self.conversion.dtype.itemsize)
+        return max(read_bytes, self.conversion.num_bands * self.conversion.dtype.itemsize)
 
 
 def make_ingest_plan(
@@ -103,147 +103,164 @@ def make_ingest_plan(
     Raises:
         ValueError: changes that the file does not allow; names file and remedy.
     """
-    layout, shape = resolve_layout(volume, layout)
-    given = volume.read_slab((slice(0, 1),) * 3).dtype
+    layout, cube_shape = resolve_layout(volume, layout)
+    source_dtype = volume.read_slab((slice(0, 1),) * 3).dtype
     wavelengths = volume.wavelengths
-    if wavelengths is not None and len(wavelengths) != shape[2]:
+    if wavelengths is not None and len(wavelengths) != cube_shape[2]:
         wavelengths = None
-    origin = f"{volume.path.name} {volume.key}".strip()
-    axes = f"axes {tuple(volume.shape)} taken as {layout}"
-    history = [f"read from {origin}, {axes}", *volume.notes]
+    source_name = f"{volume.path.name} {volume.key}".strip()
+    axis_note = f"axes {tuple(volume.shape)} taken as {layout}"
+    history = [f"read from {source_name}, {axis_note}", *volume.notes]
     try:
-        bands, told = _kept(volume, shape[2], wavelengths, options)
-        recipe, more = _recipe(volume, given, bands, options, reference)
+        band_indices, band_notes = _select_bands(volume, cube_shape[2], wavelengths, options)
+        conversion, conversion_notes = _make_conversion(
+            volume, source_dtype, band_indices, options, reference
+        )
     except ValueError as error:
         raise ValueError(f"{volume.path}: {error}") from error
     if wavelengths is not None:
-        wavelengths = _binned(wavelengths[bands], recipe.bin_starts)
-    georeference, placed = _placed(volume, options.pixel_size)
+        wavelengths = _bin_wavelengths(wavelengths[band_indices], conversion.bin_starts)
+    georeference, position_notes = _choose_georeference(volume, options.pixel_size)
     return IngestPlan(
         layout=layout,
-        source_shape=shape,
-        source_dtype=given.newbyteorder("="),
-        conversion=recipe,
+        source_shape=cube_shape,
+        source_dtype=source_dtype.newbyteorder("="),
+        conversion=conversion,
         wavelengths=wavelengths,
-        history=(*history, *told, *more, *placed),
+        history=(*history, *band_notes, *conversion_notes, *position_notes),
         georeference=georeference,
-        value_units=_units(volume, recipe),
+        value_units=_units_of_result(volume, conversion),
     )
 
 
-def _kept(volume: Volume, count: int, wavelengths: np.ndarray | None, changes: IngestOptions):
+def _select_bands(
+    volume: Volume, num_bands: int, wavelengths: np.ndarray | None, options: IngestOptions
+):
     """Indices of the bands that are kept, and what is to be said of it."""
-    drop, told = np.zeros(count, bool), []
+    is_dropped, notes = np.zeros(num_bands, bool), []
     if volume.bad_bands is not None and volume.bad_bands.any():
-        told.append(f"bad bands by the file: {format_band_list(np.flatnonzero(volume.bad_bands))}")
-        told[-1] += ", kept" if changes.keep_bad_bands else ", dropped"
-        drop |= volume.bad_bands & (not changes.keep_bad_bands)
-    if changes.bad_bands:
-        bad = parse_band_list(changes.bad_bands, count, wavelengths)
-        told.append(f"bands dropped on request: {format_band_list(np.flatnonzero(bad))}")
-        drop |= bad
-    if changes.wavelengths is not None:
-        low, high = changes.wavelengths
-        drop |= ~bands_in_range(low, high, wavelengths)
-        told.append(f"bands outside of {low:g}..{high:g} nm dropped")
-    if drop.all():
-        raise ValueError(f"no band of {count} is left ({'; '.join(told)}); drop fewer")
-    if drop.any():
-        told.append(f"{count - drop.sum()} of {count} bands kept")
-    return np.flatnonzero(~drop), told
+        notes.append(f"bad bands by the file: {format_band_list(np.flatnonzero(volume.bad_bands))}")
+        notes[-1] += ", kept" if options.keep_bad_bands else ", dropped"
+        is_dropped |= volume.bad_bands & (not options.keep_bad_bands)
+    if options.bad_bands:
+        is_unwanted = parse_band_list(options.bad_bands, num_bands, wavelengths)
+        notes.append(f"bands dropped on request: {format_band_list(np.flatnonzero(is_unwanted))}")
+        is_dropped |= is_unwanted
+    if options.wavelengths is not None:
+        low, high = options.wavelengths
+        is_dropped |= ~bands_in_range(low, high, wavelengths)
+        notes.append(f"bands outside of {low:g}..{high:g} nm dropped")
+    if is_dropped.all():
+        raise ValueError(f"no band of {num_bands} is left ({'; '.join(notes)}); drop fewer")
+    if is_dropped.any():
+        notes.append(f"{num_bands - is_dropped.sum()} of {num_bands} bands kept")
+    return np.flatnonzero(~is_dropped), notes
 
 
-def _recipe(
+def _make_conversion(
     volume: Volume,
-    given: np.dtype,
-    bands: np.ndarray,
-    changes: IngestOptions,
+    source_dtype: np.dtype,
+    band_indices: np.ndarray,
+    options: IngestOptions,
     reference: CameraReference | None,
 ) -> tuple[ValueConversion, list[str]]:
     """The recipe, and what it does in words."""
-    starts = find_bin_starts(bands, changes.bin) if changes.bin > 1 else None
-    scale = changes.scale
-    asked = changes.dtype is not None or starts is not None
-    if scale is None and reference is None and asked and volume.scale_factor not in (None, 1.0):
-        scale = volume.scale_factor
-    computed = not (reference is None and scale is None and starts is None)
-    dtype = choose_stored_dtype(given, changes.dtype, computed)
-    no_data = volume.no_data if changes.no_data is None else changes.no_data
-    recipe = ValueConversion(
-        dtype=dtype,
-        band_indices=bands,
-        bin_starts=starts,
-        no_data=None if no_data is None or np.isnan(no_data) else float(no_data),
-        scale_factor=scale,
-        is_computed=computed or dtype != given.newbyteorder("="),
+    bin_starts = find_bin_starts(band_indices, options.bin) if options.bin > 1 else None
+    scale_factor = options.scale
+    dtype_or_bins = options.dtype is not None or bin_starts is not None
+    if (
+        scale_factor is None
+        and reference is None
+        and dtype_or_bins
+        and volume.scale_factor not in (None, 1.0)
+    ):
+        scale_factor = volume.scale_factor
+    is_computed = not (reference is None and scale_factor is None and bin_starts is None)
+    stored_dtype = choose_stored_dtype(source_dtype, options.dtype, is_computed)
+    no_data_value = volume.no_data if options.no_data is None else options.no_data
+    conversion = ValueConversion(
+        dtype=stored_dtype,
+        band_indices=band_indices,
+        bin_starts=bin_starts,
+        no_data=None if no_data_value is None or np.isnan(no_data_value) else float(no_data_value),
+        scale_factor=scale_factor,
+        is_computed=is_computed or stored_dtype != source_dtype.newbyteorder("="),
     )
-    said = []
+    notes = []
     if reference is not None:
         reference = replace(
-            reference, dark=reference.dark[:, bands], white=reference.white[:, bands]
+            reference, dark=reference.dark[:, band_indices], white=reference.white[:, band_indices]
         )
-        dead = count_unusable_reference_values(reference, starts, bands)
-        recipe = replace(recipe, reference=reference)
-        said.append(f"reflectance (x - dark) / (white - dark): {reference.name}, mean of lines")
-        if dead:
+        num_unusable = count_unusable_reference_values(reference, bin_starts, band_indices)
+        conversion = replace(conversion, reference=reference)
+        notes.append(f"reflectance (x - dark) / (white - dark): {reference.name}, mean of lines")
+        if num_unusable:
             total = reference.dark.size
-            said.append(f"{dead} of {total} columns by bands have white <= dark: no data")
-    return recipe, [*said, *_steps(volume, recipe, given, changes)]
+            notes.append(f"{num_unusable} of {total} columns by bands have white <= dark: no data")
+    return conversion, [*notes, *_describe_steps(volume, conversion, source_dtype, options)]
 
 
-def _steps(
-    volume: Volume, recipe: ValueConversion, given: np.dtype, changes: IngestOptions
+def _describe_steps(
+    volume: Volume, conversion: ValueConversion, source_dtype: np.dtype, options: IngestOptions
 ) -> list[str]:
     """The other steps in words, in their order."""
-    said = []
-    if recipe.scale_factor is not None:
-        said.append(f"times {recipe.scale_factor:.9g}")
-    elif volume.scale_factor not in (None, 1.0) and recipe.reference is None:
-        said.append(
+    notes = []
+    if conversion.scale_factor is not None:
+        notes.append(f"times {conversion.scale_factor:.9g}")
+    elif volume.scale_factor not in (None, 1.0) and conversion.reference is None:
+        notes.append(
             f"scale factor {volume.scale_factor:.9g} of the file not applied; --dtype float32 applies it"
         )
-    if recipe.bin_starts is not None:
-        said.append(f"mean of {changes.bin} neighbouring bands: {recipe.num_bands} bands")
-    if changes.no_data is not None:
-        said.append(f"no-data value {changes.no_data:g} on request")
-    if recipe.is_computed:
-        mark = "" if recipe.no_data is None else f", {recipe.no_data:g} (no data) as NaN"
-        said.append(f"{given.name} stored as {recipe.dtype.name}{mark}")
-        whole = given.kind in "iu" and given.itemsize > 1 and recipe.scale_factor is None
-        if whole and recipe.dtype == np.float16 and recipe.reference is None:
-            said.append(
+    if conversion.bin_starts is not None:
+        notes.append(f"mean of {options.bin} neighbouring bands: {conversion.num_bands} bands")
+    if options.no_data is not None:
+        notes.append(f"no-data value {options.no_data:g} on request")
+    if conversion.is_computed:
+        no_data_note = (
+            "" if conversion.no_data is None else f", {conversion.no_data:g} (no data) as NaN"
+        )
+        notes.append(f"{source_dtype.name} stored as {conversion.dtype.name}{no_data_note}")
+        integers_kept = (
+            source_dtype.kind in "iu"
+            and source_dtype.itemsize > 1
+            and conversion.scale_factor is None
+        )
+        if integers_kept and conversion.dtype == np.float16 and conversion.reference is None:
+            notes.append(
                 f"whole numbers above {FLOAT16_MAX_EXACT_INTEGER} rounded to 11 bits by float16"
             )
-    return said
+    return notes
 
 
-def _binned(wavelengths: np.ndarray, starts: np.ndarray | None) -> np.ndarray:
+def _bin_wavelengths(wavelengths: np.ndarray, bin_starts: np.ndarray | None) -> np.ndarray:
     """Mean wavelength of each bin."""
-    if starts is None:
+    if bin_starts is None:
         return wavelengths
-    counts = np.diff([*starts, len(wavelengths)])
-    return np.add.reduceat(wavelengths, starts) / counts
+    bin_sizes = np.diff([*bin_starts, len(wavelengths)])
+    return np.add.reduceat(wavelengths, bin_starts) / bin_sizes
 
 
-def _placed(
+def _choose_georeference(
     volume: Volume, pixel_size: float | None
 ) -> tuple[Georeference | None, tuple[str, ...]]:
     """The file's own place on the ground, or the size of its pixels as told."""
-    own = volume.georeference
+    file_georeference = volume.georeference
     if pixel_size is None:
-        return own, ()
-    if own is not None and own.crs is not None:
+        return file_georeference, ()
+    if file_georeference is not None and file_georeference.crs is not None:
         raise ValueError(
-            f"{volume.path} has a coordinate system of its own, {own.crs[:40]}; drop --pixel_size"
+            f"{volume.path} has a coordinate system of its own, {file_georeference.crs[:40]}; drop --pixel_size"
         )
     transform = (pixel_size, 0.0, 0.0, 0.0, -pixel_size, 0.0)
     return Georeference(None, transform, 1.0), (f"pixels of {pixel_size:g} m on request",)
 
 
-def _units(volume: Volume, recipe: ValueConversion) -> str | None:
+def _units_of_result(volume: Volume, conversion: ValueConversion) -> str | None:
     """Of the result: the file's where its own scale is applied, and no other."""
-    if recipe.reference is not None:
+    if conversion.reference is not None:
         return "reflectance"
     return (
-        volume.value_units if (recipe.scale_factor or 1.0) == (volume.scale_factor or 1.0) else None
+        volume.value_units
+        if (conversion.scale_factor or 1.0) == (volume.scale_factor or 1.0)
+        else None
     )

@@ -41,16 +41,18 @@ def read_reference(
         FileNotFoundError: no such file.
         ValueError: unreadable, or other bands or columns than the cube.
     """
-    bright = _averaged(white_path, source_path, cube_shape, layout)
-    dim = (
-        np.zeros_like(bright)
+    white_mean = _read_averaged(white_path, source_path, cube_shape, layout)
+    dark_mean = (
+        np.zeros_like(white_mean)
         if dark_path is None
-        else _averaged(dark_path, source_path, cube_shape, layout)
+        else _read_averaged(dark_path, source_path, cube_shape, layout)
     )
-    wide = max(len(bright), len(dim)), cube_shape[2]
+    reference_shape = max(len(white_mean), len(dark_mean)), cube_shape[2]
     name = f"white {white_path.name}" + ("" if dark_path is None else f", dark {dark_path.name}")
     return CameraReference(
-        dark=np.broadcast_to(dim, wide), white=np.broadcast_to(bright, wide), name=name
+        dark=np.broadcast_to(dark_mean, reference_shape),
+        white=np.broadcast_to(white_mean, reference_shape),
+        name=name,
     )
 
 
@@ -59,35 +61,35 @@ def source_header(source: Path) -> Path | None:
     return source if source.suffix.lower() == ".hdr" else find_header(source)
 
 
-def _averaged(
-    path: Path, source: Path, shape: tuple[int, int, int], layout: str
+def _read_averaged(
+    path: Path, source_path: Path, cube_shape: tuple[int, int, int], layout: str
 ) -> Float32[np.ndarray, "w c"]:
     if not path.is_file():
         raise FileNotFoundError(f"no reference at {path}")
     if path.suffix.lower() == ".npy" and load_npy(path).ndim == 1:
-        mean = np.asarray(load_npy(path), np.float32)[None]
+        mean_line = np.asarray(load_npy(path), np.float32)[None]
     else:
-        with _opened(path, source) as volume:
-            mean = _mean_line(volume, layout)
-    columns, bands = mean.shape
-    if bands != shape[2]:
+        with _open_reference(path, source_path) as volume:
+            mean_line = _mean_line(volume, layout)
+    num_columns, num_bands = mean_line.shape
+    if num_bands != cube_shape[2]:
         raise ValueError(
-            f"{path} has {bands} bands and {source} has {shape[2]}; give the reference that the "
+            f"{path} has {num_bands} bands and {source_path} has {cube_shape[2]}; give the reference that the "
             "camera took with this cube"
         )
-    if columns not in (1, shape[1]):
+    if num_columns not in (1, cube_shape[1]):
         raise ValueError(
-            f"{path} has {columns} columns and {source} has {shape[1]}; a reference needs the same "
+            f"{path} has {num_columns} columns and {source_path} has {cube_shape[1]}; a reference needs the same "
             "columns, or one for all: crop it as the cube was cropped"
         )
-    return mean
+    return mean_line
 
 
 @contextmanager
-def _opened(path: Path, source: Path) -> Iterator[Volume]:
-    header = source_header(source)
-    plain = path.suffix.lower() in DATA_SUFFIXES and find_header(path) is None
-    if plain and header is not None:
+def _open_reference(path: Path, source_path: Path) -> Iterator[Volume]:
+    header = source_header(source_path)
+    lacks_header = path.suffix.lower() in DATA_SUFFIXES and find_header(path) is None
+    if lacks_header and header is not None:
         with open_envi(path, header_path=header) as volume:
             yield volume
     else:
@@ -98,13 +100,15 @@ def _opened(path: Path, source: Path) -> Iterator[Volume]:
 def _mean_line(volume: Volume, layout: str) -> Float32[np.ndarray, "w c"]:
     """Mean over the lines, of the values that are there; NaN where none is."""
     layout, (height, width, bands) = resolve_layout(volume, layout)
-    step = max(1, BLOCK_BYTES // (width * bands * 4))
-    total, count = np.zeros((width, bands)), np.zeros((width, bands))
-    for top in range(0, height, step):
-        part = read_image_part(volume, layout, slice(top, min(top + step, height)), slice(0, width))
-        values = to_float32(part, volume.no_data)
-        finite = np.isfinite(values)
-        total += np.where(finite, values, 0).sum(axis=0, dtype=np.float64)
-        count += finite.sum(axis=0)
+    block_rows = max(1, BLOCK_BYTES // (width * bands * 4))
+    value_sum, value_count = np.zeros((width, bands)), np.zeros((width, bands))
+    for top in range(0, height, block_rows):
+        stored_part = read_image_part(
+            volume, layout, slice(top, min(top + block_rows, height)), slice(0, width)
+        )
+        values = to_float32(stored_part, volume.no_data)
+        is_finite = np.isfinite(values)
+        value_sum += np.where(is_finite, values, 0).sum(axis=0, dtype=np.float64)
+        value_count += is_finite.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        return (total / count).astype(np.float32)
+        return (value_sum / value_count).astype(np.float32)

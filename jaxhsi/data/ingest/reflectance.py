@@ -30,8 +30,8 @@ class CameraReference:
     @cached_property
     def white_minus_dark(self) -> Float32[np.ndarray, "w c"]:
         """White - dark; NaN where that is not above 0 and no reflectance can be told."""
-        span = self.white - self.dark
-        return np.where(span > 0, span, np.float32(np.nan)).astype(np.float32)
+        difference = self.white - self.dark
+        return np.where(difference > 0, difference, np.float32(np.nan)).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +105,10 @@ def to_float32(
 ) -> Float32[np.ndarray, "h w c"]:
     """float32 with NaN where a value is missing; compared in the stored type."""
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, thus missing
-        found = values.astype(np.float32)
+        float_values = values.astype(np.float32)
     if no_data is not None:
-        found[values == no_data] = np.nan
-    return found
+        float_values[values == no_data] = np.nan
+    return float_values
 
 
 def to_reflectance(
@@ -124,8 +124,10 @@ def to_reflectance(
     Returns:
         1 where the values are the white reference, 0 where the dark; NaN where white <= dark.
     """
-    part = columns if len(reference.dark) > 1 else slice(None)
-    return (values - reference.dark[part]) / reference.white_minus_dark[part]
+    reference_columns = columns if len(reference.dark) > 1 else slice(None)
+    return (values - reference.dark[reference_columns]) / reference.white_minus_dark[
+        reference_columns
+    ]
 
 
 def bin_bands(
@@ -135,13 +137,13 @@ def bin_bands(
 
     NaN where a bin has none.
     """
-    finite = np.isfinite(values)
-    counts = np.diff([*bin_starts, values.shape[-1]]).astype(np.float32)
-    if not finite.all():
-        counts = np.add.reduceat(finite, bin_starts, axis=-1, dtype=np.float32)
-        values = np.where(finite, values, np.float32(0))
+    is_finite = np.isfinite(values)
+    finite_counts = np.diff([*bin_starts, values.shape[-1]]).astype(np.float32)
+    if not is_finite.all():
+        finite_counts = np.add.reduceat(is_finite, bin_starts, axis=-1, dtype=np.float32)
+        values = np.where(is_finite, values, np.float32(0))
     with np.errstate(invalid="ignore"):  # 0 / 0
-        return np.add.reduceat(values, bin_starts, axis=-1) / counts
+        return np.add.reduceat(values, bin_starts, axis=-1) / finite_counts
 
 
 def to_float16(values: Float32[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w c"]:
@@ -151,14 +153,14 @@ def to_float16(values: Float32[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w 
         ValueError: larger values; names the largest and what to do.
     """
     with np.errstate(over="ignore"):
-        half = values.astype(np.float16)
-    if (np.isinf(half) & np.isfinite(values)).any():
-        largest = np.abs(values[np.isfinite(values)]).max()
+        half_values = values.astype(np.float16)
+    if (np.isinf(half_values) & np.isfinite(values)).any():
+        largest_value = np.abs(values[np.isfinite(values)]).max()
         raise ValueError(
-            f"values up to {largest:.6g} do not fit into float16, which ends at {FLOAT16_MAX:g}; "
-            f"make them smaller by --scale, such as {1 / largest:.1g}, or give --dtype float32"
+            f"values up to {largest_value:.6g} do not fit into float16, which ends at {FLOAT16_MAX:g}; "
+            f"make them smaller by --scale, such as {1 / largest_value:.1g}, or give --dtype float32"
         )
-    return half
+    return half_values
 
 
 def count_unusable_reference_values(
@@ -179,16 +181,20 @@ def count_unusable_reference_values(
     Raises:
         ValueError: no column is left whose spectrum is whole, so that no pixel would be valid.
     """
-    dead: Bool[np.ndarray, "w c"] = ~(reference.white_minus_dark > 0)
-    missing = dead if bin_starts is None else np.logical_and.reduceat(dead, bin_starts, axis=1)
-    if missing.any(axis=1).all():
-        worst = band_indices[dead.mean(axis=0) == dead.mean(axis=0).max()]
+    is_unusable: Bool[np.ndarray, "w c"] = ~(reference.white_minus_dark > 0)
+    missing_bands = (
+        is_unusable
+        if bin_starts is None
+        else np.logical_and.reduceat(is_unusable, bin_starts, axis=1)
+    )
+    if missing_bands.any(axis=1).all():
+        worst_bands = band_indices[is_unusable.mean(axis=0) == is_unusable.mean(axis=0).max()]
         raise ValueError(
             f"{reference.name}: white is not above dark in some band of every column, so no pixel "
-            f"would have a whole spectrum ({dead.sum()} of {dead.size} values). Check that white "
-            f"and dark are not swapped, or drop bands by --bad_bands '{format_band_list(worst)}'"
+            f"would have a whole spectrum ({is_unusable.sum()} of {is_unusable.size} values). Check that white "
+            f"and dark are not swapped, or drop bands by --bad_bands '{format_band_list(worst_bands)}'"
         )
-    return int(dead.sum())
+    return int(is_unusable.sum())
 
 
 def choose_stored_dtype(

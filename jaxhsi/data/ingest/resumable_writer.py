@@ -52,8 +52,8 @@ class ResumableCube:
         self.slab_tiles = split_into_slabs(
             array.shape[:2], array.chunk_layout.write_chunk.shape[:2], pixel_bytes
         )
-        kept = _read_progress(folder)
-        self.num_done, self.resume_state = int(kept.get("slabs", 0)), kept.get("state")
+        progress = _read_progress(folder)
+        self.num_done, self.resume_state = int(progress.get("slabs", 0)), progress.get("state")
         self._next = self.num_done
         self._waiting: deque[tuple[ts.Future, dict]] = deque()
 
@@ -92,8 +92,8 @@ class ResumableCube:
         with suppress(Exception):
             self._settle(0)
 
-    def _settle(self, most: int) -> None:
-        while len(self._waiting) > most:
+    def _settle(self, max_pending: int) -> None:
+        while len(self._waiting) > max_pending:
             commit, progress = self._waiting.popleft()
             with _disk_errors(self._folder):
                 commit.result()
@@ -131,20 +131,22 @@ def write_resumable_cube(
         OSError: the disk is full, or cannot be written to; the part so far is kept.
     """
     key = fingerprint((json.dumps(metadata, sort_keys=True), inputs))[:8]
-    partial = path.with_name(f"{path.name}.partial-{key}")
-    with _locked(partial, lambda: check_destination(path, overwrite)):
-        _clear_others(path, partial)
-        with _disk_errors(partial):
-            cube = ResumableCube(partial, _opened(partial, metadata), bytes_per_pixel)
+    partial_path = path.with_name(f"{path.name}.partial-{key}")
+    with _locked_folder(partial_path, lambda: check_destination(path, overwrite)):
+        _delete_stale_partials(path, partial_path)
+        with _disk_errors(partial_path):
+            cube = ResumableCube(
+                partial_path, _open_or_begin(partial_path, metadata), bytes_per_pixel
+            )
         try:
             yield cube
         except BaseException as error:
             cube.wait_and_ignore_errors()
             if isinstance(error, ValueError):
-                shutil.rmtree(partial, ignore_errors=True)
+                shutil.rmtree(partial_path, ignore_errors=True)
             raise
         check_destination(path, overwrite)  # another process may have made one meanwhile
-        _appear(partial, path)
+        _publish(partial_path, path)
 
 
 def check_destination(path: Path, overwrite: bool) -> None:
@@ -169,17 +171,18 @@ def split_into_slabs(
         chunk_shape: (h, w) that one file of the store holds; a larger one than 64 MiB is a slab.
         bytes_per_pixel: memory of a pixel.
     """
-    most = max(1, MAX_SLAB_BYTES // (chunk_shape[0] * chunk_shape[1] * bytes_per_pixel))
-    wide = min(most, -(-plane_shape[1] // chunk_shape[1]))
+    max_chunks = max(1, MAX_SLAB_BYTES // (chunk_shape[0] * chunk_shape[1] * bytes_per_pixel))
+    chunks_across = min(max_chunks, -(-plane_shape[1] // chunk_shape[1]))
     return list(
         split_into_tiles(
-            plane_shape, (chunk_shape[0] * max(1, most // wide), chunk_shape[1] * wide)
+            plane_shape,
+            (chunk_shape[0] * max(1, max_chunks // chunks_across), chunk_shape[1] * chunks_across),
         )
     )
 
 
 @contextmanager
-def _locked(folder: Path, check: Callable[[], None]) -> Iterator[None]:
+def _locked_folder(folder: Path, check: Callable[[], None]) -> Iterator[None]:
     """Be the only process that works in a folder, made if it is not there and `check` agrees."""
     while True:
         check()
@@ -191,12 +194,12 @@ def _locked(folder: Path, check: Callable[[], None]) -> Iterator[None]:
                 message = "another process is writing %s; waiting for it"
                 logging.getLogger(__name__).info(message, folder)
                 fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(file, folder / LOCK_FILE):
+            if _still_lies_at(file, folder / LOCK_FILE):
                 yield
                 return
 
 
-def _is_at(file: IO[str], path: Path) -> bool:
+def _still_lies_at(file: IO[str], path: Path) -> bool:
     """Whether an open file still lies there: its folder may be renamed or deleted as we wait."""
     with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
@@ -213,10 +216,10 @@ def _try_lock(file: IO[str]) -> bool:
     return True
 
 
-def _clear_others(path: Path, mine: Path) -> None:
+def _delete_stale_partials(path: Path, own_partial: Path) -> None:
     """Delete what interrupted writes of the same cube left behind, with other options or data."""
     for folder in path.parent.glob(f"{escape(path.name)}.partial-*"):
-        if folder == mine or not (folder / LOCK_FILE).is_file():
+        if folder == own_partial or not (folder / LOCK_FILE).is_file():
             continue
         with (folder / LOCK_FILE).open("a") as file:
             if _try_lock(file):
@@ -224,12 +227,12 @@ def _clear_others(path: Path, mine: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _opened(partial: Path, metadata: dict[str, Any]) -> ts.TensorStore:
+def _open_or_begin(partial_path: Path, metadata: dict[str, Any]) -> ts.TensorStore:
     """The array in a folder, begun anew where nothing says how far it is."""
-    if not (partial / PROGRESS_FILE).is_file() or not (partial / "zarr.json").is_file():
-        shutil.rmtree(partial / "c", ignore_errors=True)
-        _replace_json(partial / PROGRESS_FILE, {"slabs": 0, "state": None})
-    return open_partial_array(partial, metadata, _UNCACHED)
+    if not (partial_path / PROGRESS_FILE).is_file() or not (partial_path / "zarr.json").is_file():
+        shutil.rmtree(partial_path / "c", ignore_errors=True)
+        _replace_json(partial_path / PROGRESS_FILE, {"slabs": 0, "state": None})
+    return open_partial_array(partial_path, metadata, _UNCACHED)
 
 
 def _read_progress(folder: Path) -> dict[str, Any]:
@@ -238,20 +241,20 @@ def _read_progress(folder: Path) -> dict[str, Any]:
 
 def _replace_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file that is the old or the new one at any time."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(json.dumps(content, separators=(",", ":")))
-    fresh.replace(path)
+    new_path = path.with_name(f"{path.name}.new")
+    new_path.write_text(json.dumps(content, separators=(",", ":")))
+    new_path.replace(path)
 
 
-def _appear(partial: Path, path: Path) -> None:
+def _publish(partial_path: Path, path: Path) -> None:
     """Give a whole cube its name, in place of the one that had it."""
-    old = path.with_name(f"{path.name}.replaced-{os.getpid()}")
+    replaced_path = path.with_name(f"{path.name}.replaced-{os.getpid()}")
     if path.exists():
-        path.rename(old)
-    partial.rename(path)
+        path.rename(replaced_path)
+    partial_path.rename(path)
     for name in (PROGRESS_FILE, LOCK_FILE):
         (path / name).unlink(missing_ok=True)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(replaced_path, ignore_errors=True)
 
 
 @contextmanager
@@ -260,10 +263,14 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        code = re.search(r"os_error_code='(\d+)'", str(error))
-        if not isinstance(error, OSError) and code is None:
+        error_code = re.search(r"os_error_code='(\d+)'", str(error))
+        if not isinstance(error, OSError) and error_code is None:
             raise
-        reason = os.strerror(int(code[1])) if code else error.strerror or tensorstore_reason(error)
+        reason = (
+            os.strerror(int(error_code[1]))
+            if error_code
+            else error.strerror or tensorstore_reason(error)
+        )
         raise OSError(
             f"{folder} cannot be written: {reason}. What was written there is kept and not taken "
             "for a cube; mend that (make room, or check the rights) and give the same command "

@@ -30,27 +30,29 @@ def read_clicks(path: Path) -> list[Click]:
         raise FileNotFoundError(f"no file of clicks at {path}")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [(reader.line_num, row) for reader in [csv.reader(file)] for row in reader]
+            numbered_rows = [
+                (reader.line_num, row) for reader in [csv.reader(file)] for row in reader
+            ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} cannot be read as CSV; save it again ({error})") from error
-    lines = [(number, [cell.strip() for cell in row]) for number, row in lines]
-    lines = [(number, row) for number, row in lines if any(row)]
-    if lines and tuple(cell.casefold() for cell in lines[0][1]) == CLICK_COLUMNS:
-        del lines[0]
-    if not lines:
+    numbered_rows = [(number, [cell.strip() for cell in row]) for number, row in numbered_rows]
+    numbered_rows = [(number, row) for number, row in numbered_rows if any(row)]
+    if numbered_rows and tuple(cell.casefold() for cell in numbered_rows[0][1]) == CLICK_COLUMNS:
+        del numbered_rows[0]
+    if not numbered_rows:
         raise ValueError(
             f"{path} holds no line {','.join(CLICK_COLUMNS)} such as leaf-6,12,40,lesion"
         )
-    return [_click(f"{path}: line {number}", row) for number, row in lines]
+    return [_parse_click(f"{path}: line {number}", row) for number, row in numbered_rows]
 
 
-def _click(where: str, row: list[str]) -> Click:
-    whole = (
+def _parse_click(file_line: str, row: list[str]) -> Click:
+    is_complete = (
         len(row) == len(CLICK_COLUMNS) and all(row) and row[1].isdecimal() and row[2].isdecimal()
     )
-    if not whole:
+    if not is_complete:
         raise ValueError(
-            f"{where} is {','.join(row)!r}; it should be {','.join(CLICK_COLUMNS)}, rows and columns "
+            f"{file_line} is {','.join(row)!r}; it should be {','.join(CLICK_COLUMNS)}, rows and columns "
             "counted from 0, such as leaf-6,12,40,lesion"
         )
-    return Click(where, row[0], int(row[1]), int(row[2]), row[3])
+    return Click(file_line, row[0], int(row[1]), int(row[2]), row[3])

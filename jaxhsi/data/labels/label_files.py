@@ -57,7 +57,7 @@ def open_labels(
         ValueError: unreadable, unknown suffix or key, not whole numbers, or a shape that is not
             the cube's.
     """
-    path, size = Path(path), (int(cube_shape[0]), int(cube_shape[1]))
+    path, image_size = Path(path), (int(cube_shape[0]), int(cube_shape[1]))
     if not path.is_file():
         raise FileNotFoundError(f"no label file at {path}")
     suffix = path.suffix.lower()
@@ -68,12 +68,12 @@ def open_labels(
     if suffix == ".json":
         class_values = {**(class_values or number_labelme_classes([path]))}
         class_values.setdefault(BACKGROUND, 0)
-    named = {value: name for name, value in reversed((class_values or {}).items())}
+    class_names = {value: name for name, value in reversed((class_values or {}).items())}
     return make_label_map(
-        lambda: _array(path, size, key, class_values),
-        size,
+        lambda: _load_array(path, image_size, key, class_values),
+        image_size,
         path,
-        class_names=named,
+        class_names=class_names,
         is_memory_mapped=suffix in MAPPED_SUFFIXES,
     )
 
@@ -95,40 +95,45 @@ def load_labels(
 def number_label_classes(files: Iterable[str | Path]) -> dict[str, int] | None:
     """Class name -> class value over all LabelMe files, so that cubes agree; None without any."""
     files = [Path(file) for file in files]
-    annotated = [file for file in files if file.suffix.lower() == ".json"]
-    return number_labelme_classes(annotated) if annotated else None
+    labelme_files = [file for file in files if file.suffix.lower() == ".json"]
+    return number_labelme_classes(labelme_files) if labelme_files else None
 
 
-def _array(
-    path: Path, size: tuple[int, int], key: str | None, names: dict[str, int] | None
+def _load_array(
+    path: Path, image_size: tuple[int, int], key: str | None, names: dict[str, int] | None
 ) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix == ".mat":
-        return _load_mat(path, size, key)
+        return _load_mat(path, image_size, key)
     if suffix == ".json":
-        return load_labelme(path, size, names or {})
+        return load_labelme(path, image_size, names or {})
     if suffix in PICTURE_SUFFIXES:
-        return load_picture(path, size)
+        return load_picture(path, image_size)
     return load_npy(path) if suffix == ".npy" else load_torch(path, key)
 
 
-def _load_mat(path: Path, size: tuple[int, int], key: str | None) -> np.ndarray:
-    values = load_mat(path, key or _only_map(path, size))
-    if key and values.ndim == 2 and values.shape != size and values.shape[1] == size[0] * size[1]:
-        return values.argmax(axis=0).reshape(size, order="F")
+def _load_mat(path: Path, image_size: tuple[int, int], key: str | None) -> np.ndarray:
+    values = load_mat(path, key or _only_map_key(path, image_size))
+    if (
+        key
+        and values.ndim == 2
+        and values.shape != image_size
+        and values.shape[1] == image_size[0] * image_size[1]
+    ):
+        return values.argmax(axis=0).reshape(image_size, order="F")
     return values
 
 
-def _only_map(path: Path, size: tuple[int, int]) -> str:
+def _only_map_key(path: Path, image_size: tuple[int, int]) -> str:
     """Key of the one array that fits the cube."""
-    shapes = mat_shapes(path)
-    maps = [key for key, shape in shapes.items() if shape == size]
-    if len(maps) == 1:
-        return maps[0]
-    listing = ", ".join(f"{key} {shape}" for key, shape in shapes.items()) or "none"
+    array_shapes = mat_shapes(path)
+    map_keys = [key for key, shape in array_shapes.items() if shape == image_size]
+    if len(map_keys) == 1:
+        return map_keys[0]
+    array_list = ", ".join(f"{key} {shape}" for key, shape in array_shapes.items()) or "none"
     raise ValueError(
-        f"{path} has {len(maps)} arrays of the cube's shape {size}; name one by its key. "
-        f"Its numeric arrays are: {listing}"
+        f"{path} has {len(map_keys)} arrays of the cube's shape {image_size}; name one by its key. "
+        f"Its numeric arrays are: {array_list}"
     )
 
 
@@ -151,11 +156,13 @@ def encode_classes(
         class_values: the class values, ascending.
     """
     values = np.unique(labels) if class_values is None else np.asarray(class_values)
-    kept = values[values != ignore_value] if ignore_value is not None else values
-    if not len(kept):
+    labelled_values = values[values != ignore_value] if ignore_value is not None else values
+    if not len(labelled_values):
         return np.full(labels.shape, -1, np.int32), []
-    codes = np.minimum(np.searchsorted(kept, labels), len(kept) - 1)
-    return np.where(kept[codes] == labels, codes, -1).astype(np.int32), kept.tolist()
+    codes = np.minimum(np.searchsorted(labelled_values, labels), len(labelled_values) - 1)
+    return np.where(labelled_values[codes] == labels, codes, -1).astype(
+        np.int32
+    ), labelled_values.tolist()
 
 
 def find_labels(path: str | Path, cubes: Sequence[Cube]) -> dict[str, Path]:
@@ -177,34 +184,34 @@ def find_labels(path: str | Path, cubes: Sequence[Cube]) -> dict[str, Path]:
         FileNotFoundError: nothing at `path`.
         ValueError: nothing matches, or two files match one cube.
     """
-    path, names = Path(path), [cube.name for cube in cubes]
-    if path.is_file() and len(names) == 1:
-        return {names[0]: path}
+    path, cube_names = Path(path), [cube.name for cube in cubes]
+    if path.is_file() and len(cube_names) == 1:
+        return {cube_names[0]: path}
     if not path.exists():
         raise FileNotFoundError(f"no labels at {path}")
-    files = [path] if path.is_file() else _label_files(path, cubes)
-    _check_unique(files, names)
-    found = {file.stem: file for file in files if file.stem in names}
-    if not found:
+    files = [path] if path.is_file() else _list_label_files(path, cubes)
+    _check_unique(files, cube_names)
+    label_files = {file.stem: file for file in files if file.stem in cube_names}
+    if not label_files:
         raise ValueError(
             f"no label file in {path} has the stem of a cube; label files: "
-            f"{_closest((file.name for file in files), names)}; cubes: {_names(names)}. Name them "
+            f"{_with_closest_cube((file.name for file in files), cube_names)}; cubes: {_join_names(cube_names)}. Name them "
             f"alike, with one of the suffixes {', '.join(LABEL_SUFFIXES)}"
-            + ("; or name the label file itself" if len(names) == 1 else "")
+            + ("; or name the label file itself" if len(cube_names) == 1 else "")
         )
-    _report_unmatched(path, files, names)
-    return found
+    _warn_unmatched(path, files, cube_names)
+    return label_files
 
 
-def _label_files(folder: Path, cubes: Sequence[Cube]) -> list[Path]:
+def _list_label_files(folder: Path, cubes: Sequence[Cube]) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in LABEL_SUFFIXES)
-    sizes = {cube.name: cube.shape[:2] for cube in cubes}
-    files = [file for file in files if not _is_the_cube(file, sizes.get(file.stem))]
-    annotated = {file.stem: file for file in files if file.suffix.lower() == ".json"}
-    return [file for file in files if not _is_the_picture(file, annotated.get(file.stem))]
+    image_sizes = {cube.name: cube.shape[:2] for cube in cubes}
+    files = [file for file in files if not _is_cube_file(file, image_sizes.get(file.stem))]
+    labelme_files = {file.stem: file for file in files if file.suffix.lower() == ".json"}
+    return [file for file in files if not _is_annotated_picture(file, labelme_files.get(file.stem))]
 
 
-def _is_the_cube(file: Path, size: tuple[int, int] | None) -> bool:
+def _is_cube_file(file: Path, image_size: tuple[int, int] | None) -> bool:
     """Whether a file beside the labels is the cube itself: a 3-D array and none of (H, W)."""
     suffix = file.suffix.lower()
     if suffix in PICTURE_SUFFIXES:
@@ -212,47 +219,57 @@ def _is_the_cube(file: Path, size: tuple[int, int] | None) -> bool:
     if suffix not in FORMATS_BY_SUFFIX:
         return False
     shapes = file_format(file).array_shapes(file).values()
-    return any(len(shape) == 3 for shape in shapes) and size not in shapes
+    return any(len(shape) == 3 for shape in shapes) and image_size not in shapes
 
 
-def _is_the_picture(file: Path, annotated: Path | None) -> bool:
+def _is_annotated_picture(file: Path, labelme_file: Path | None) -> bool:
     """Whether a picture is what the LabelMe file of the same stem was drawn on."""
-    if annotated is None or file.suffix.lower() not in PICTURE_SUFFIXES:
+    if labelme_file is None or file.suffix.lower() not in PICTURE_SUFFIXES:
         return False
-    return labelme_picture_name(annotated) == file.name
+    return labelme_picture_name(labelme_file) == file.name
 
 
-def _check_unique(files: list[Path], names: list[str]) -> None:
-    for name in names:
-        same = [file.name for file in files if file.stem == name]
-        if len(same) > 1:
-            raise ValueError(f"several label files for cube {name}: {_names(same)}; keep one")
+def _check_unique(files: list[Path], cube_names: list[str]) -> None:
+    for name in cube_names:
+        same_stem = [file.name for file in files if file.stem == name]
+        if len(same_stem) > 1:
+            raise ValueError(
+                f"several label files for cube {name}: {_join_names(same_stem)}; keep one"
+            )
 
 
-def _report_unmatched(path: Path, files: list[Path], names: list[str]) -> None:
+def _warn_unmatched(path: Path, files: list[Path], cube_names: list[str]) -> None:
     log = logging.getLogger(__name__)
     stems = {file.stem for file in files}
-    unused = [file.name for file in files if file.stem not in names]
-    if without := [name for name in names if name not in stems]:
-        log.warning("%s has no labels for the cubes: %s", path, _names(without))
-    if unused:
-        log.warning("%s has label files that match no cube: %s", path, _closest(unused, without))
+    unused_files = [file.name for file in files if file.stem not in cube_names]
+    if unlabelled_cubes := [name for name in cube_names if name not in stems]:
+        log.warning("%s has no labels for the cubes: %s", path, _join_names(unlabelled_cubes))
+    if unused_files:
+        log.warning(
+            "%s has label files that match no cube: %s",
+            path,
+            _with_closest_cube(unused_files, unlabelled_cubes),
+        )
 
 
-def _names(names) -> str:
+def _join_names(names) -> str:
     return ", ".join(names) or "none"
 
 
-def _closest(files: Iterable[str], cubes: Sequence[str]) -> str:
+def _with_closest_cube(files: Iterable[str], cube_names: Sequence[str]) -> str:
     """File names, each with the cube whose name is the most like it, if one is."""
-    plain = {_plain(cube): cube for cube in cubes}
+    plain_names = {_plain_name(cube): cube for cube in cube_names}
     hints = []
     for file in files:
-        near = difflib.get_close_matches(_plain(Path(file).stem), plain, n=1)
-        hints.append(f"{file} (did you mean cube {plain[near[0]]}?)" if near else file)
-    return _names(hints)
+        closest_names = difflib.get_close_matches(_plain_name(Path(file).stem), plain_names, n=1)
+        hints.append(
+            f"{file} (did you mean cube {plain_names[closest_names[0]]}?)"
+            if closest_names
+            else file
+        )
+    return _join_names(hints)
 
 
-def _plain(name: str) -> str:
+def _plain_name(name: str) -> str:
     """A name without what often differs between files of one scene: case and separators."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower())

@@ -59,48 +59,57 @@ def make_label_map(
         )
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{path} holds {array.dtype.name} values; labels are whole numbers")
-    blocks = list(_blocks(array))
+    blocks = list(_split_into_blocks(array))
     if is_memory_mapped:
         del array
-        return _as_map(load_array, image_size, _values(load_array, blocks, path), class_names)
-    values = _values(lambda: array, blocks, path)
-    kept = array.astype(_smallest_type(values), copy=False)
-    return _as_map(lambda: kept, image_size, values, class_names)
+        return _map_from_loader(
+            load_array, image_size, _find_class_values(load_array, blocks, path), class_names
+        )
+    class_values = _find_class_values(lambda: array, blocks, path)
+    small_array = array.astype(_smallest_type(class_values), copy=False)
+    return _map_from_loader(lambda: small_array, image_size, class_values, class_names)
 
 
-def _as_map(
-    load: ArrayLoader, size: tuple[int, int], values: tuple[int, ...], names: dict[int, str] | None
+def _map_from_loader(
+    load_array: ArrayLoader,
+    image_size: tuple[int, int],
+    class_values: tuple[int, ...],
+    class_names: dict[int, str] | None,
 ) -> LabelMap:
     def read(rows: slice, columns: slice) -> Int32[np.ndarray, "h w"]:
-        return load()[rows, columns].astype(np.int32)
+        return load_array()[rows, columns].astype(np.int32)
 
-    return LabelMap(size, read, values, names or {})
+    return LabelMap(image_size, read, class_values, class_names or {})
 
 
-def _blocks(array: np.ndarray) -> Iterator[tuple[slice, slice]]:
+def _split_into_blocks(array: np.ndarray) -> Iterator[tuple[slice, slice]]:
     """Windows that cover an array, along the axis that lies together in memory or in the file."""
     height, width = array.shape
     by_rows = abs(array.strides[0]) >= abs(array.strides[1])
     lines, length = (height, width) if by_rows else (width, height)
-    step = max(1, SEARCH_BLOCK_PIXELS // length)
-    for start in range(0, lines, step):
-        part = slice(start, start + step)
+    lines_per_block = max(1, SEARCH_BLOCK_PIXELS // length)
+    for start in range(0, lines, lines_per_block):
+        part = slice(start, start + lines_per_block)
         yield (part, slice(None)) if by_rows else (slice(None), part)
 
 
-def _values(load: ArrayLoader, blocks: list[tuple[slice, slice]], path: Path) -> tuple[int, ...]:
-    found: set[int] = set()
+def _find_class_values(
+    load_array: ArrayLoader, blocks: list[tuple[slice, slice]], path: Path
+) -> tuple[int, ...]:
+    class_values: set[int] = set()
     for block in blocks:
-        found.update(_present(_whole_numbers(load()[block], path)).tolist())
-        if len(found) > MAX_CLASSES:
+        class_values.update(
+            _different_values(_as_whole_numbers(load_array()[block], path)).tolist()
+        )
+        if len(class_values) > MAX_CLASSES:
             raise ValueError(
                 f"{path} holds more than {MAX_CLASSES} different values; these are measurements, "
                 "not classes. Give a label map"
             )
-    return tuple(sorted(found))
+    return tuple(sorted(class_values))
 
 
-def _whole_numbers(block: np.ndarray, path: Path) -> Int32[np.ndarray, "h w"]:
+def _as_whole_numbers(block: np.ndarray, path: Path) -> Int32[np.ndarray, "h w"]:
     with np.errstate(invalid="ignore"):
         labels = block.astype(np.int32)
     if not np.array_equal(labels, block):
@@ -108,7 +117,7 @@ def _whole_numbers(block: np.ndarray, path: Path) -> Int32[np.ndarray, "h w"]:
     return labels
 
 
-def _present(labels: Int32[np.ndarray, "h w"]) -> np.ndarray:
+def _different_values(labels: Int32[np.ndarray, "h w"]) -> np.ndarray:
     """Different values; counting them is much faster than sorting where they lie close."""
     low, high = int(labels.min()), int(labels.max())
     if high - low >= MAX_CLASSES:
@@ -116,5 +125,5 @@ def _present(labels: Int32[np.ndarray, "h w"]) -> np.ndarray:
     return np.flatnonzero(np.bincount((labels - low).ravel())) + low
 
 
-def _smallest_type(values: tuple[int, ...]) -> np.dtype:
-    return np.result_type(np.min_scalar_type(values[0]), np.min_scalar_type(values[-1]))
+def _smallest_type(class_values: tuple[int, ...]) -> np.dtype:
+    return np.result_type(np.min_scalar_type(class_values[0]), np.min_scalar_type(class_values[-1]))

@@ -31,11 +31,11 @@ Points = list[tuple[float, float]]
 
 
 class Shape(NamedTuple):
-    """A shape; `where` names it in messages, `points` are (x, y) in pixels."""
+    """A shape; `source_name` names it in messages, `points` are (x, y) in pixels."""
 
-    where: str
+    source_name: str
     label: str
-    kind: str
+    shape_kind: str
     points: Points
 
 
@@ -59,20 +59,20 @@ def load_labelme(
         ValueError: no LabelMe file, another size, a shape that is not complete, or a class that
             has no value.
     """
-    content = _read(path)
-    found = content["imageHeight"], content["imageWidth"]
-    if found != image_size:
+    content = _read_annotation(path)
+    drawn_size = content["imageHeight"], content["imageWidth"]
+    if drawn_size != image_size:
         raise ValueError(
-            f"{path} was drawn on a picture of {found} pixels (imageHeight, imageWidth), its cube "
+            f"{path} was drawn on a picture of {drawn_size} pixels (imageHeight, imageWidth), its cube "
             f"has {image_size}; give the annotation of this cube, drawn at its full size"
         )
-    small = all(0 <= value < 256 for value in class_values.values())
-    canvas = Image.new("L" if small else "I", image_size[::-1], 0)
-    shapes, beyond = _shapes(path, content), 0
+    fits_a_byte = all(0 <= value < 256 for value in class_values.values())
+    canvas = Image.new("L" if fits_a_byte else "I", image_size[::-1], 0)
+    shapes, num_cut_off = _parse_shapes(path, content), 0
     for shape in shapes:
-        if shape.kind in POINTS_NEEDED:
-            beyond += _paint(ImageDraw.Draw(canvas), shape, class_values, image_size)
-    _report(path, shapes, beyond)
+        if shape.shape_kind in POINTS_NEEDED:
+            num_cut_off += _paint_shape(ImageDraw.Draw(canvas), shape, class_values, image_size)
+    _warn_ignored(path, shapes, num_cut_off)
     return np.asarray(canvas)
 
 
@@ -85,18 +85,18 @@ def number_labelme_classes(paths: Iterable[Path]) -> dict[str, int]:
     Raises:
         ValueError: as `load_labelme`.
     """
-    shapes = [shape for path in paths for shape in _shapes(path, _read(path))]
-    labels = {shape.label for shape in shapes if shape.kind in POINTS_NEEDED} - {BACKGROUND}
+    shapes = [shape for path in paths for shape in _parse_shapes(path, _read_annotation(path))]
+    labels = {shape.label for shape in shapes if shape.shape_kind in POINTS_NEEDED} - {BACKGROUND}
     return {name: value for value, name in enumerate([BACKGROUND, *sorted(labels)])}
 
 
 def labelme_picture_name(path: Path) -> str:
     """Name of the picture that a LabelMe file was drawn on, empty where it does not say."""
-    picture = _read(path).get("imagePath")
+    picture = _read_annotation(path).get("imagePath")
     return picture.replace("\\", "/").rsplit("/", 1)[-1] if isinstance(picture, str) else ""
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_annotation(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -111,88 +111,101 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _shapes(path: Path, content: dict[str, Any]) -> list[Shape]:
+def _parse_shapes(path: Path, content: dict[str, Any]) -> list[Shape]:
     entries = content["shapes"]
     return [
-        _shape(f"{path}: shape {number} of {len(entries)}", entry)
+        _parse_shape(f"{path}: shape {number} of {len(entries)}", entry)
         for number, entry in enumerate(entries, 1)
     ]
 
 
-def _shape(where: str, entry: Any) -> Shape:
+def _parse_shape(source_name: str, entry: Any) -> Shape:
     """Check one shape; files older than LabelMe 3.4 hold polygons alone and do not say so."""
     for key in ("label", "points"):
         if not isinstance(entry, dict) or key not in entry:
-            raise ValueError(f"{where} has no {key!r}; save the file again from LabelMe")
-    label, kind = entry["label"], entry.get("shape_type") or "polygon"
+            raise ValueError(f"{source_name} has no {key!r}; save the file again from LabelMe")
+    label, shape_kind = entry["label"], entry.get("shape_type") or "polygon"
     if not isinstance(label, str) or not label:
-        raise ValueError(f"{where} has the label {label!r}; a label is the name of a class")
-    if kind not in POINTS_NEEDED and kind not in KINDS_WITHOUT_AREA:
+        raise ValueError(f"{source_name} has the label {label!r}; a label is the name of a class")
+    if shape_kind not in POINTS_NEEDED and shape_kind not in KINDS_WITHOUT_AREA:
         raise ValueError(
-            f"{where} is a {kind!r}; shapes that can be read are {', '.join(POINTS_NEEDED)}; draw it as "
+            f"{source_name} is a {shape_kind!r}; shapes that can be read are {', '.join(POINTS_NEEDED)}; draw it as "
             "one of these"
         )
-    points = _points(where, entry["points"])
-    count = len(points)
-    enough = count >= 3 if kind == "polygon" else count == 2 or (kind == "rectangle" and count == 4)
-    if kind in POINTS_NEEDED and not enough:
+    points = _parse_points(source_name, entry["points"])
+    num_points = len(points)
+    has_enough = (
+        num_points >= 3
+        if shape_kind == "polygon"
+        else num_points == 2 or (shape_kind == "rectangle" and num_points == 4)
+    )
+    if shape_kind in POINTS_NEEDED and not has_enough:
         raise ValueError(
-            f"{where} is a {kind} of {count} point(s); it needs {POINTS_NEEDED[kind]}; draw it again"
+            f"{source_name} is a {shape_kind} of {num_points} point(s); it needs {POINTS_NEEDED[shape_kind]}; draw it again"
         )
-    return Shape(where, label, kind, points)
+    return Shape(source_name, label, shape_kind, points)
 
 
-def _points(where: str, values: Any) -> Points:
+def _parse_points(source_name: str, values: Any) -> Points:
     try:
         points = [(float(x), float(y)) for x, y in values]
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: its points are not pairs (x, y) of numbers") from error
+        raise ValueError(f"{source_name}: its points are not pairs (x, y) of numbers") from error
     for point in points:
         if not all(math.isfinite(value) and abs(value) <= MAX_COORDINATE for value in point):
-            raise ValueError(f"{where} has the point {point}, far from any image; draw it again")
+            raise ValueError(
+                f"{source_name} has the point {point}, far from any image; draw it again"
+            )
     return points
 
 
-def _paint(
-    draw: ImageDraw.ImageDraw, shape: Shape, names: dict[str, int], size: tuple[int, int]
+def _paint_shape(
+    draw: ImageDraw.ImageDraw,
+    shape: Shape,
+    class_values: dict[str, int],
+    image_size: tuple[int, int],
 ) -> bool:
     """Draw a shape, and tell whether it reaches beyond the image."""
-    if shape.label not in names:
+    if shape.label not in class_values:
         raise ValueError(
-            f"{shape.where} has the label {shape.label!r}, which has no class value; those that "
-            f"have one are: {', '.join(names)}"
+            f"{shape.source_name} has the label {shape.label!r}, which has no class value; those that "
+            f"have one are: {', '.join(class_values)}"
         )
-    value, corners = names[shape.label], shape.points
-    if shape.kind == "circle":
-        corners = _box(shape)
+    class_value, corners = class_values[shape.label], shape.points
+    if shape.shape_kind == "circle":
+        corners = _circle_box(shape)
     pixels = [(math.floor(x), math.floor(y)) for x, y in corners]
-    if shape.kind == "circle":
-        draw.ellipse(pixels, fill=value)
-        draw.point([math.floor(position) for position in shape.points[0]], fill=value)
+    if shape.shape_kind == "circle":
+        draw.ellipse(pixels, fill=class_value)
+        draw.point([math.floor(position) for position in shape.points[0]], fill=class_value)
     elif len(pixels) == 2:
         (left, right), (top, bottom) = (sorted(ends) for ends in zip(*pixels, strict=True))
-        draw.rectangle((left, top, right, bottom), fill=value)
+        draw.rectangle((left, top, right, bottom), fill=class_value)
     else:
-        draw.polygon(pixels, fill=value)
-    return any(not (0 <= x <= size[1] and 0 <= y <= size[0]) for x, y in corners)
+        draw.polygon(pixels, fill=class_value)
+    return any(not (0 <= x <= image_size[1] and 0 <= y <= image_size[0]) for x, y in corners)
 
 
-def _box(circle: Shape) -> Points:
+def _circle_box(circle: Shape) -> Points:
     """Two corners of the square about a circle."""
     (x, y), radius = circle.points[0], math.dist(*circle.points)
     if radius > MAX_RADIUS:
         raise ValueError(
-            f"{circle.where} is a circle of radius {radius:.0f} pixels, more than the "
+            f"{circle.source_name} is a circle of radius {radius:.0f} pixels, more than the "
             f"{MAX_RADIUS} that can be drawn; draw it as a polygon"
         )
     return [(x - radius, y - radius), (x + radius, y + radius)]
 
 
-def _report(path: Path, shapes: list[Shape], beyond: int) -> None:
+def _warn_ignored(path: Path, shapes: list[Shape], num_cut_off: int) -> None:
     log = logging.getLogger(__name__)
-    ignored = Counter(shape.kind for shape in shapes if shape.kind not in POINTS_NEEDED)
-    if ignored:
-        listing = ", ".join(f"{count} {kind}" for kind, count in ignored.items())
-        log.warning("%s: shapes without an area are ignored: %s", path, listing)
-    if beyond:
-        log.warning("%s: %d shape(s) reach beyond the image and were cut off there", path, beyond)
+    ignored_kinds = Counter(
+        shape.shape_kind for shape in shapes if shape.shape_kind not in POINTS_NEEDED
+    )
+    if ignored_kinds:
+        kind_list = ", ".join(f"{count} {kind}" for kind, count in ignored_kinds.items())
+        log.warning("%s: shapes without an area are ignored: %s", path, kind_list)
+    if num_cut_off:
+        log.warning(
+            "%s: %d shape(s) reach beyond the image and were cut off there", path, num_cut_off
+        )

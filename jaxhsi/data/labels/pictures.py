@@ -25,7 +25,7 @@ def load_picture(path: Path, image_size: tuple[int, int]) -> np.ndarray:
     Raises:
         ValueError: unreadable, more than one band, or another size.
     """
-    with _open(path, image_size) as image:
+    with _open_picture(path, image_size) as image:
         if image.mode not in SINGLE_BAND_MODES:
             raise ValueError(
                 f"{path} is a {image.mode} picture; labels are greyscale or indexed (palette) "
@@ -42,22 +42,22 @@ def load_picture(path: Path, image_size: tuple[int, int]) -> np.ndarray:
 def is_single_band(path: Path) -> bool:
     """Whether a picture has one band, and not the colours or the bands of an image."""
     try:
-        with _open(path) as image:
+        with _open_picture(path) as image:
             return image.mode in SINGLE_BAND_MODES
     except ValueError:
         return False
 
 
 @contextmanager
-def _open(path: Path, size: tuple[int, int] = (0, 0)) -> Iterator[Image.Image]:
+def _open_picture(path: Path, image_size: tuple[int, int] = (0, 0)) -> Iterator[Image.Image]:
     """Open a picture; one as large as its cube is no attack, whatever Pillow's limit."""
-    limit = Image.MAX_IMAGE_PIXELS
+    pixel_limit = Image.MAX_IMAGE_PIXELS
     try:
-        if limit is not None:
-            Image.MAX_IMAGE_PIXELS = max(limit, size[0] * size[1])
+        if pixel_limit is not None:
+            Image.MAX_IMAGE_PIXELS = max(pixel_limit, image_size[0] * image_size[1])
         with Image.open(path) as image:
             yield image
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise ValueError(f"{path} cannot be read as an image; save it again ({error})") from error
     finally:
-        Image.MAX_IMAGE_PIXELS = limit
+        Image.MAX_IMAGE_PIXELS = pixel_limit

@@ -72,43 +72,43 @@ def load_torch(path: Path, key: str | None = None) -> np.ndarray:
         ValueError: unreadable, in the format before PyTorch 1.6, no such key, no choice by
             itself, or anything in it but tensors of real numbers: nothing of it is run.
     """
-    archive = _archive(path)
-    tensors = _tensors(path, archive.pickle_bytes)
+    archive = _open_archive(path)
+    tensors = _describe_tensors(path, archive.pickle_bytes)
     if key is None:
-        key = _only_map(path, tensors)
+        key = _only_map_key(path, tensors)
     if key not in tensors:
-        raise ValueError(f"{path} has no tensor {key!r}; {_listing(tensors)}")
-    return _mapped(path, archive, tensors[key])
+        raise ValueError(f"{path} has no tensor {key!r}; {_list_tensors(tensors)}")
+    return _map_values(path, archive, tensors[key])
 
 
-def _only_map(path: Path, tensors: dict[str, Tensor]) -> str:
+def _only_map_key(path: Path, tensors: dict[str, Tensor]) -> str:
     if list(tensors) == [""]:
         return ""
-    maps = [
+    map_keys = [
         name
         for name, tensor in tensors.items()
         if len(tensor.shape) == 2 and np.dtype(tensor.dtype).kind in "biu"
     ]
-    if len(maps) != 1:
+    if len(map_keys) != 1:
         raise ValueError(
-            f"{path} has {len(maps)} 2-D tensors of whole numbers; name one by its key. "
-            f"{_listing(tensors)}"
+            f"{path} has {len(map_keys)} 2-D tensors of whole numbers; name one by its key. "
+            f"{_list_tensors(tensors)}"
         )
-    return maps[0]
+    return map_keys[0]
 
 
-def _listing(tensors: dict[str, Tensor]) -> str:
+def _list_tensors(tensors: dict[str, Tensor]) -> str:
     if list(tensors) == [""]:
         return "it holds one tensor without a name"
-    found = (f"{name} {np.dtype(t.dtype).name} {t.shape}" for name, t in tensors.items())
-    return f"its tensors are: {', '.join(found) or 'none'}"
+    tensor_list = (f"{name} {np.dtype(t.dtype).name} {t.shape}" for name, t in tensors.items())
+    return f"its tensors are: {', '.join(tensor_list) or 'none'}"
 
 
-def _tensors(path: Path, description: bytes) -> dict[str, Tensor]:
+def _describe_tensors(path: Path, pickle_bytes: bytes) -> dict[str, Tensor]:
     """Descriptions of the tensors of a dict, or of the one tensor under the empty name."""
     try:
-        content = _Reader(path, io.BytesIO(description)).load()
-    except _RefusedError:
+        content = _TensorUnpickler(path, io.BytesIO(pickle_bytes)).load()
+    except _RefusedPickleError:
         raise
     except Exception as error:
         raise ValueError(
@@ -124,7 +124,7 @@ def _tensors(path: Path, description: bytes) -> dict[str, Tensor]:
     return {str(name): value for name, value in content.items() if type(value) is Tensor}
 
 
-def _archive(path: Path) -> Archive:
+def _open_archive(path: Path) -> Archive:
     """Look into the zip archive; its values are left where they are."""
     with path.open("rb") as file:
         if file.read(2) != b"PK":
@@ -135,23 +135,25 @@ def _archive(path: Path) -> Archive:
     try:
         with zipfile.ZipFile(path) as file:
             entries = {entry.filename.partition("/")[2]: entry for entry in file.infolist()}
-            ours = "data.pkl" in entries and not any(e.compress_type for e in entries.values())
-            description = file.read(entries["data.pkl"]) if ours else b""
-            big = "byteorder" in entries and file.read(entries["byteorder"]) == b"big"
+            is_torch_archive = "data.pkl" in entries and not any(
+                e.compress_type for e in entries.values()
+            )
+            pickle_bytes = file.read(entries["data.pkl"]) if is_torch_archive else b""
+            is_big_endian = "byteorder" in entries and file.read(entries["byteorder"]) == b"big"
     except Exception as error:  # zipfile has many for damaged files
         raise ValueError(
             f"{path} is damaged, copy or save it again ({type(error).__name__}: {error})"
         ) from error
-    if not ours:
+    if not is_torch_archive:
         raise ValueError(f"{path} is a zip archive, but torch.save did not write it")
-    return Archive(entries, description, ">" if big else "<")
+    return Archive(entries, pickle_bytes, ">" if is_big_endian else "<")
 
 
-class _RefusedError(ValueError):
+class _RefusedPickleError(ValueError):
     """The file asks for something that is not a tensor of numbers."""
 
 
-class _Reader(pickle.Unpickler):
+class _TensorUnpickler(pickle.Unpickler):
     """Unpickler to which nothing but descriptions of tensors is known."""
 
     def __init__(self, path: Path, stream: Any):
@@ -163,17 +165,19 @@ class _Reader(pickle.Unpickler):
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor_v3"):
-            return lambda *values: _tensor(*values)  # a new one: a pickle may set its attributes
+            return lambda *values: _describe_tensor(
+                *values
+            )  # a new one: a pickle may set its attributes
         if module in ("torch", "torch.storage") and name in STORAGE_DTYPES:
             return NumberType(STORAGE_DTYPES[name])
         if module == "torch" and name in UNTYPED_DTYPES:
             return NumberType(UNTYPED_DTYPES[name])
         if module == "torch" and (name.endswith("Storage") or name.startswith("float8")):
-            raise _RefusedError(
+            raise _RefusedPickleError(
                 f"{self.path} holds numbers of the type {name.removesuffix('Storage')}, which are "
                 "not read; save integers instead: torch.save(labels.long(), path)"
             )
-        raise _RefusedError(
+        raise _RefusedPickleError(
             f"{self.path} asks to load {module}.{name}, and that could run any code; nothing of "
             "it was run. Only tensors of numbers are read: save them with torch.save(labels, path)"
         )
@@ -186,18 +190,18 @@ class _Reader(pickle.Unpickler):
         return Storage(kind.dtype, str(key))
 
 
-def _tensor(storage, offset, shape, strides, _requires_grad, _hooks, *rest) -> Tensor:
+def _describe_tensor(storage, offset, shape, strides, _requires_grad, _hooks, *rest) -> Tensor:
     """Stands for `torch._utils._rebuild_tensor_v2`, and for v3, which gives the type too."""
     numbers = (offset, *shape, *strides)
-    whole = all(type(number) is int and number >= 0 for number in numbers)
-    if type(storage) is not Storage or len(shape) != len(strides) or not whole:
+    are_valid = all(type(number) is int and number >= 0 for number in numbers)
+    if type(storage) is not Storage or len(shape) != len(strides) or not are_valid:
         raise pickle.UnpicklingError("no offset, shape and strides of a tensor")
-    own = [entry.dtype for entry in rest if type(entry) is NumberType]
-    dtype = own[0] if own else storage.dtype
+    given_types = [entry.dtype for entry in rest if type(entry) is NumberType]
+    dtype = given_types[0] if given_types else storage.dtype
     return Tensor(storage, dtype, offset, tuple(shape), tuple(strides))
 
 
-def _mapped(path: Path, archive: Archive, tensor: Tensor) -> np.ndarray:
+def _map_values(path: Path, archive: Archive, tensor: Tensor) -> np.ndarray:
     """The values where they lie in the file, checked to lie there."""
     storage, offset, shape, strides = tensor.storage, tensor.offset, tensor.shape, tensor.strides
     dtype = np.dtype(tensor.dtype).newbyteorder(archive.byte_order)
@@ -206,19 +210,19 @@ def _mapped(path: Path, archive: Archive, tensor: Tensor) -> np.ndarray:
         raise ValueError(f"{path} is damaged: the values of a tensor are missing")
     if 0 in shape:
         return np.empty(shape, dtype)
-    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    if (last + 1) * dtype.itemsize > entry.file_size:
+    last_element = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    if (last_element + 1) * dtype.itemsize > entry.file_size:
         raise ValueError(
             f"{path} is damaged: a tensor of shape {shape} reaches beyond the "
             f"{entry.file_size} bytes of its values"
         )
-    values = np.memmap(path, np.uint8, "r", _start(path, entry), (entry.file_size,))
-    values = values[offset * dtype.itemsize : (last + 1) * dtype.itemsize].view(dtype)
-    steps = [step * dtype.itemsize for step in strides]
-    return np.lib.stride_tricks.as_strided(values, shape, steps, writeable=False)
+    values = np.memmap(path, np.uint8, "r", _entry_start(path, entry), (entry.file_size,))
+    values = values[offset * dtype.itemsize : (last_element + 1) * dtype.itemsize].view(dtype)
+    byte_strides = [step * dtype.itemsize for step in strides]
+    return np.lib.stride_tricks.as_strided(values, shape, byte_strides, writeable=False)
 
 
-def _start(path: Path, entry: zipfile.ZipInfo) -> int:
+def _entry_start(path: Path, entry: zipfile.ZipInfo) -> int:
     """Position of an entry's bytes in the file: after a header with two parts of any length."""
     with path.open("rb") as file:
         file.seek(entry.header_offset)

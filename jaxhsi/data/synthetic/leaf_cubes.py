@@ -29,29 +29,33 @@ def leaf_cubes(
     Raises:
         ValueError: the size is out of range.
     """
-    folder = cache_folder / f"leaf-scenes-v{SCENES_VERSION}-{image_side}"
-    folder.mkdir(parents=True, exist_ok=True)
-    cubes = tuple(_leaf_cube(folder, LeafScene(size=image_side, seed=seed)) for seed in seeds)
-    return cubes, {cube.name: folder / f"{cube.name}.npy" for cube in cubes}
+    scenes_folder = cache_folder / f"leaf-scenes-v{SCENES_VERSION}-{image_side}"
+    scenes_folder.mkdir(parents=True, exist_ok=True)
+    cubes = tuple(
+        _open_leaf_cube(scenes_folder, LeafScene(size=image_side, seed=seed)) for seed in seeds
+    )
+    return cubes, {cube.name: scenes_folder / f"{cube.name}.npy" for cube in cubes}
 
 
-def _leaf_cube(folder: Path, scene: LeafScene) -> Cube:
-    path = folder / f"leaf-{scene.seed:04d}.zarr"
-    return open_cached_cube(path, lambda target: _render(scene, target))
+def _open_leaf_cube(scenes_folder: Path, scene: LeafScene) -> Cube:
+    path = scenes_folder / f"leaf-{scene.seed:04d}.zarr"
+    return open_cached_cube(path, lambda target: _render_scene(scene, target))
 
 
-def _render(scene: LeafScene, path: Path) -> None:
+def _render_scene(scene: LeafScene, path: Path) -> None:
     """Write a scene tile by tile; the labels are complete before the cube appears."""
-    labels = path.with_suffix(".npy")
-    partial = labels.with_name(f"{labels.name}.partial-{os.getpid()}")
-    truth = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=scene.shape[:2])
+    labels_path = path.with_suffix(".npy")
+    partial_path = labels_path.with_name(f"{labels_path.name}.partial-{os.getpid()}")
+    label_array = np.lib.format.open_memmap(
+        partial_path, mode="w+", dtype=np.uint8, shape=scene.shape[:2]
+    )
     history = (f"rendered: {scene}",)
     with create_cube(
         path, scene.shape, np.float16, wavelengths=scene.wavelengths, history=history
     ) as array:
         for place in split_into_tiles(scene.shape[:2], (64, scene.size)):
             rows, _ = place.slices
-            values, truth[rows] = scene.window(*place)
+            values, label_array[rows] = scene.window(*place)
             array[rows].write(values.astype(np.float16)).result()
-        truth.flush()
-        partial.rename(labels)
+        label_array.flush()
+        partial_path.rename(labels_path)

@@ -120,7 +120,7 @@ class LeafScene:
     @property
     def wavelengths(self) -> Float32[np.ndarray, "c"]:
         """Band centres, nm."""
-        return _library()["wavelength_nm"]
+        return _load_spectra()["wavelength_nm"]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -149,27 +149,27 @@ class LeafScene:
         labels = np.empty((height, width), np.uint8)
         for top in range(y0 - y0 % TILE_SIDE, y1, TILE_SIDE):
             for left in range(x0 - x0 % TILE_SIDE, x1, TILE_SIDE):
-                rows, into_rows = _meet(y0, y1, top)
-                columns, into_columns = _meet(x0, x1, left)
-                tile, truth = _tile(self, top, left)
-                cube[into_rows, into_columns] = tile[rows, columns]
-                labels[into_rows, into_columns] = truth[rows, columns]
+                tile_rows, window_rows = _overlap_slices(y0, y1, top)
+                tile_columns, window_columns = _overlap_slices(x0, x1, left)
+                tile_values, tile_labels = _render_tile(self, top, left)
+                cube[window_rows, window_columns] = tile_values[tile_rows, tile_columns]
+                labels[window_rows, window_columns] = tile_labels[tile_rows, tile_columns]
         return cube, labels
 
 
-def _meet(start: int, stop: int, tile: int) -> tuple[slice, slice]:
+def _overlap_slices(start: int, stop: int, tile_start: int) -> tuple[slice, slice]:
     """Where the tile meets start:stop, counted from the tile and from start."""
-    low, high = max(start, tile), min(stop, tile + TILE_SIDE)
-    return slice(low - tile, high - tile), slice(low - start, high - start)
+    low, high = max(start, tile_start), min(stop, tile_start + TILE_SIDE)
+    return slice(low - tile_start, high - tile_start), slice(low - start, high - start)
 
 
 @cache
-def _library() -> dict[str, np.ndarray]:
+def _load_spectra() -> dict[str, np.ndarray]:
     with files("jaxhsi.data.synthetic").joinpath("leaf_spectra.npz").open("rb") as stream:
         return dict(np.load(stream))
 
 
-def _random(seed: int, stream: int, index: int = 0) -> np.random.Generator:
+def _random_generator(seed: int, stream: int, index: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, (stream << 32) + index]))
 
 
@@ -177,33 +177,35 @@ def _random(seed: int, stream: int, index: int = 0) -> np.random.Generator:
 
 
 @lru_cache(maxsize=64)
-def _layout(scene: LeafScene) -> SceneLayout:
-    rng = _random(scene.seed, LAYOUT_STREAM)
-    drawn = rng.uniform(0.004, 0.02) * (rng.uniform() > 0.25)
-    share = drawn if scene.lesion_share is None else scene.lesion_share
-    direction, sun = rng.uniform(0, 2 * np.pi, 2)
-    leaves = _leaves(rng)
+def _scene_layout(scene: LeafScene) -> SceneLayout:
+    rng = _random_generator(scene.seed, LAYOUT_STREAM)
+    drawn_share = rng.uniform(0.004, 0.02) * (rng.uniform() > 0.25)
+    lesion_share = drawn_share if scene.lesion_share is None else scene.lesion_share
+    lamp_direction, sun_direction = rng.uniform(0, 2 * np.pi, 2)
+    leaves = _draw_leaves(rng)
     return SceneLayout(
         leaves=leaves,
-        spectra=_spectra(rng),
-        lamp_gradient=rng.uniform(0.4, 0.8) * np.array([np.sin(direction), np.cos(direction)]),
-        shadow_direction=rng.uniform(0.025, 0.04) * np.array([np.sin(sun), np.cos(sun)]),
-        lesions=_lesions(rng, leaves, share, scene.size) if share else [],
+        spectra=_draw_spectra(rng),
+        lamp_gradient=rng.uniform(0.4, 0.8)
+        * np.array([np.sin(lamp_direction), np.cos(lamp_direction)]),
+        shadow_direction=rng.uniform(0.025, 0.04)
+        * np.array([np.sin(sun_direction), np.cos(sun_direction)]),
+        lesions=_draw_lesions(rng, leaves, lesion_share, scene.size) if lesion_share else [],
     )
 
 
-def _leaves(rng: np.random.Generator) -> list[Leaf]:
+def _draw_leaves(rng: np.random.Generator) -> list[Leaf]:
     """Three blades side by side, the whole row turned by a quarter now and then."""
-    quarter = rng.integers(4) * np.pi / 2
+    quarter_turn = rng.integers(4) * np.pi / 2
     leaves = []
     for offset in (-0.315, 0.0, 0.315):
         x, y = offset + rng.normal(0, 0.008), rng.normal(0, 0.015)
-        turned = np.array([np.sin(quarter) * x + np.cos(quarter) * y,
-                           np.cos(quarter) * x - np.sin(quarter) * y])  # fmt: skip
+        leaf_centre = np.array([np.sin(quarter_turn) * x + np.cos(quarter_turn) * y,
+                           np.cos(quarter_turn) * x - np.sin(quarter_turn) * y])  # fmt: skip
         leaves.append(
             Leaf(
-                *(0.5 + turned).tolist(),
-                angle=np.pi / 2 - quarter + rng.normal(0, 0.08) + np.pi * rng.integers(2),
+                *(0.5 + leaf_centre).tolist(),
+                angle=np.pi / 2 - quarter_turn + rng.normal(0, 0.08) + np.pi * rng.integers(2),
                 half_length=rng.uniform(0.40, 0.46),
                 half_width=rng.uniform(0.30, 0.37),
                 bend=rng.uniform(-0.08, 0.08),
@@ -217,25 +219,25 @@ def _leaves(rng: np.random.Generator) -> list[Leaf]:
     return leaves
 
 
-def _spectra(rng: np.random.Generator) -> Float32[np.ndarray, "m c"]:
+def _draw_spectra(rng: np.random.Generator) -> Float32[np.ndarray, "m c"]:
     """Cloth (2), necrosis (2), and of each leaf: dark, light, vein and chlorotic tissue."""
-    library = _library()
+    library = _load_spectra()
 
     def pick(kind: str, count: int) -> np.ndarray:
         return library[kind][rng.choice(len(library[kind]), count, replace=False)]
 
-    rows = [*_cloth(library["wavelength_nm"]), *pick("necrotic", 2)]
+    spectrum_rows = [*_cloth_spectra(library["wavelength_nm"]), *pick("necrotic", 2)]
     for dark, light, yellow in zip(
         pick("healthy", 3), pick("healthy", 3), pick("chlorotic", 3), strict=True
     ):
-        pale = rng.uniform(0.0, 0.15)  # leaves differ in chlorophyll
-        dark = (1 - pale) * dark + pale * yellow
-        light = (0.9 - pale) * light + (0.1 + pale) * yellow
-        rows += [dark, light, 0.5 * light + 0.5 * yellow + 0.03, yellow]
-    return np.array(rows, np.float32)
+        pale_share = rng.uniform(0.0, 0.15)  # leaves differ in chlorophyll
+        dark = (1 - pale_share) * dark + pale_share * yellow
+        light = (0.9 - pale_share) * light + (0.1 + pale_share) * yellow
+        spectrum_rows += [dark, light, 0.5 * light + 0.5 * yellow + 0.03, yellow]
+    return np.array(spectrum_rows, np.float32)
 
 
-def _cloth(nm: Float[np.ndarray, "c"]) -> tuple[np.ndarray, np.ndarray]:
+def _cloth_spectra(nm: Float[np.ndarray, "c"]) -> tuple[np.ndarray, np.ndarray]:
     """Two dyed yarns, 0.03..0.10: one bluish, one greyish brown, both rising in the infrared."""
     infrared = 1 / (1 + np.exp(-(nm - 780) / 50))
     blue = 0.044 + 0.005 * np.exp(-(((nm - 460) / 55) ** 2)) + 0.016 * infrared
@@ -243,156 +245,209 @@ def _cloth(nm: Float[np.ndarray, "c"]) -> tuple[np.ndarray, np.ndarray]:
     return blue, brown
 
 
-def _lesions(rng: np.random.Generator, leaves: list[Leaf], share: float, size: int) -> list[Lesion]:
-    """Spots of varied size, apart from each other and from margins, `share` of the image in all."""
-    resolved = share * size**2 / (np.pi * 2.5**2)  # that many spots of radius 2.5 pixels fit
-    count = int(np.clip(resolved, 1, rng.integers(6, 25)))
-    weights = np.sort(np.exp(rng.normal(0, 0.4, count)))[::-1]
-    area = share * weights**2 / (weights**2).sum()
+def _draw_lesions(
+    rng: np.random.Generator, leaves: list[Leaf], lesion_share: float, image_side: int
+) -> list[Lesion]:
+    """Spots of varied size, apart from each other and from margins, `lesion_share` of the image in all."""
+    max_resolved = (
+        lesion_share * image_side**2 / (np.pi * 2.5**2)
+    )  # that many spots of radius 2.5 pixels fit
+    num_lesions = int(np.clip(max_resolved, 1, rng.integers(6, 25)))
+    size_weights = np.sort(np.exp(rng.normal(0, 0.4, num_lesions)))[::-1]
+    lesion_areas = lesion_share * size_weights**2 / (size_weights**2).sum()
     lesions: list[Lesion] = []
-    for radius in np.sqrt(area / (np.pi * (1 + (LESION_LOBES[:, 1] ** 2).sum() / 2))).tolist():
+    for radius in np.sqrt(
+        lesion_areas / (np.pi * (1 + (LESION_LOBES[:, 1] ** 2).sum() / 2))
+    ).tolist():
         y, x = rng.uniform(0.05, 0.95, (2, 1024))
-        frames = [_frame(leaf, y[None], x[None]).distance[0] for leaf in leaves]
-        distance = np.sort(frames, axis=0)  # the nearest leaf holds the spot, the next is clear
-        room = np.minimum(-distance[0] - 1.2 * radius, distance[1] - 1.2 * radius)
+        leaf_distances = [_leaf_coordinates(leaf, y[None], x[None]).distance[0] for leaf in leaves]
+        distance = np.sort(
+            leaf_distances, axis=0
+        )  # the nearest leaf holds the spot, the next is clear
+        free_room = np.minimum(-distance[0] - 1.2 * radius, distance[1] - 1.2 * radius)
         for other in lesions:
             gap = np.hypot(y - other.y, x - other.x) - 1.3 * (radius + other.radius)
-            room = np.minimum(room, gap)
-        best = np.argmax(np.minimum(room, 0))  # the first that fits, or the least bad
+            free_room = np.minimum(free_room, gap)
+        best_place = np.argmax(np.minimum(free_room, 0))  # the first that fits, or the least bad
         halo, phase = rng.uniform(1.5, 2.4), rng.uniform(0, 2 * np.pi)
-        lesions.append(Lesion(float(y[best]), float(x[best]), radius, halo, phase))
+        lesions.append(Lesion(float(y[best_place]), float(x[best_place]), radius, halo, phase))
     return lesions
 
 
 # What a tile shows --------------------------------------------------------------------------------
 
 
-def _tile(
-    scene: LeafScene, top: int, left: int
+def _render_tile(
+    scene: LeafScene, tile_top: int, tile_left: int
 ) -> tuple[Float32[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"]]:
-    layout = _layout(scene)
+    layout = _scene_layout(scene)
     y = np.broadcast_to(
-        (top + 0.5 + np.arange(TILE_SIDE))[:, None] / scene.size, (TILE_SIDE, TILE_SIDE)
+        (tile_top + 0.5 + np.arange(TILE_SIDE))[:, None] / scene.size, (TILE_SIDE, TILE_SIDE)
     )
     x = np.broadcast_to(
-        (left + 0.5 + np.arange(TILE_SIDE))[None] / scene.size, (TILE_SIDE, TILE_SIDE)
+        (tile_left + 0.5 + np.arange(TILE_SIDE))[None] / scene.size, (TILE_SIDE, TILE_SIDE)
     )
-    necrosis, halo = _disease(layout.lesions, y, x, scene.size)
+    necrosis, halo = _disease_shares(layout.lesions, y, x, scene.size)
     mottle = 0.5 + 0.5 * np.sin(31 * x + 4 * np.sin(17 * y)) * np.sin(29 * y + 4 * np.sin(19 * x))
-    clear, living, dead, glare = np.ones_like(x), 0.0, 0.0, 0.0
+    cloth_share, living_share, dead_share, glare = np.ones_like(x), 0.0, 0.0, 0.0
     leaf_weights, dead_light = [], 0.0
     for leaf in layout.leaves:  # the first lies on top
-        frame = _frame(leaf, y, x)
-        cover = clear * np.clip(0.5 - frame.distance * scene.size / EDGE_WIDTH, 0, 1)
-        clear, living, dead = (
-            clear - cover,
-            living + cover * (1 - necrosis),
-            dead + cover * necrosis,
+        coordinates = _leaf_coordinates(leaf, y, x)
+        leaf_share = cloth_share * np.clip(
+            0.5 - coordinates.distance * scene.size / EDGE_WIDTH, 0, 1
         )
-        lit = cover * _shading(leaf, frame)
-        glare = glare + cover * (1 - 0.7 * necrosis) * _streak(leaf, frame)
-        leaf_weights += _tissue(leaf, frame, lit * (1 - necrosis), halo, mottle, scene.size)
-        dead_light = dead_light + 0.75 * lit * necrosis  # sunken and dull
-    cloth = _weave(clear * _shadow(scene, layout, y, x), y, x, scene.size)
-    weights = [*cloth, dead_light * mottle, dead_light * (1 - mottle), *leaf_weights]
-    lamp = 1 + layout.lamp_gradient[0] * (y - 0.5) + layout.lamp_gradient[1] * (x - 0.5)
-    light = (np.stack(weights, -1) * lamp[..., None]).astype(np.float32)
-    cube = light @ layout.spectra + (scene.glare_scale * lamp * glare).astype(np.float32)[..., None]
-    return _camera(scene, cube, top, left), np.argmax([clear, living, dead], 0).astype(np.uint8)
+        cloth_share, living_share, dead_share = (
+            cloth_share - leaf_share,
+            living_share + leaf_share * (1 - necrosis),
+            dead_share + leaf_share * necrosis,
+        )
+        lit_share = leaf_share * _shading(leaf, coordinates)
+        glare = glare + leaf_share * (1 - 0.7 * necrosis) * _specular_streak(leaf, coordinates)
+        leaf_weights += _tissue_weights(
+            leaf, coordinates, lit_share * (1 - necrosis), halo, mottle, scene.size
+        )
+        dead_light = dead_light + 0.75 * lit_share * necrosis  # sunken and dull
+    cloth_weights = _weave_weights(
+        cloth_share * _cloth_light(scene, layout, y, x), y, x, scene.size
+    )
+    spectrum_weights = [
+        *cloth_weights,
+        dead_light * mottle,
+        dead_light * (1 - mottle),
+        *leaf_weights,
+    ]
+    lamp_light = 1 + layout.lamp_gradient[0] * (y - 0.5) + layout.lamp_gradient[1] * (x - 0.5)
+    light = (np.stack(spectrum_weights, -1) * lamp_light[..., None]).astype(np.float32)
+    reflectance = (
+        light @ layout.spectra
+        + (scene.glare_scale * lamp_light * glare).astype(np.float32)[..., None]
+    )
+    return _camera_signal(scene, reflectance, tile_top, tile_left), np.argmax(
+        [cloth_share, living_share, dead_share], 0
+    ).astype(np.uint8)
 
 
-def _frame(leaf: Leaf, y: Map, x: Map) -> LeafCoordinates:
+def _leaf_coordinates(leaf: Leaf, y: Map, x: Map) -> LeafCoordinates:
     dy, dx = (y - leaf.y) / leaf.half_length, (x - leaf.x) / leaf.half_length
     along = np.clip(np.cos(leaf.angle) * dx + np.sin(leaf.angle) * dy, -1.3, 1.3)
     side = np.cos(leaf.angle) * dy - np.sin(leaf.angle) * dx - leaf.bend * (along**2 - 0.4)
-    half = leaf.half_width * (1 - along**2) * (1 + leaf.skew * along)
-    half = half * (1 + 0.012 * np.sin(45 * along + leaf.phase))
-    slope = leaf.half_width * (leaf.skew - 2 * along - 3 * leaf.skew * along**2)
-    distance = (np.abs(side) - half) / np.sqrt(1 + slope**2) * leaf.half_length
-    across = np.clip(side / np.maximum(half, 1e-3), -1, 1)
+    local_half_width = leaf.half_width * (1 - along**2) * (1 + leaf.skew * along)
+    local_half_width = local_half_width * (1 + 0.012 * np.sin(45 * along + leaf.phase))
+    margin_slope = leaf.half_width * (leaf.skew - 2 * along - 3 * leaf.skew * along**2)
+    distance = (np.abs(side) - local_half_width) / np.sqrt(1 + margin_slope**2) * leaf.half_length
+    across = np.clip(side / np.maximum(local_half_width, 1e-3), -1, 1)
     return LeafCoordinates(along, side, across, distance)
 
 
-def _shading(leaf: Leaf, frame: LeafCoordinates) -> Map:
+def _shading(leaf: Leaf, coordinates: LeafCoordinates) -> Map:
     """Lambert's cosine on a blade that is curved across and folded at the midrib, 0.5..1.1."""
-    fold = 0.3 * leaf.tilt * np.tanh(12 * frame.across)
-    curve = 0.92 + leaf.tilt * frame.across - 0.22 * frame.across**2
-    return np.clip(curve + fold + 0.08 * np.sin(3 * frame.along + leaf.phase), 0.5, 1.1)
-
-
-def _streak(leaf: Leaf, frame: LeafCoordinates) -> Map:
-    """Specular reflection where the blade faces the lamp, broken up by its ripples."""
-    crest = np.exp(-(((frame.across - np.sign(leaf.tilt) * 0.45) / 0.13) ** 2))
-    ripple = np.sin(7 * frame.along + leaf.phase) + 0.5 * np.sin(
-        41 * frame.along + 9 * frame.across
+    midrib_fold = 0.3 * leaf.tilt * np.tanh(12 * coordinates.across)
+    blade_curve = 0.92 + leaf.tilt * coordinates.across - 0.22 * coordinates.across**2
+    return np.clip(
+        blade_curve + midrib_fold + 0.08 * np.sin(3 * coordinates.along + leaf.phase), 0.5, 1.1
     )
-    return leaf.glare_peak * crest * np.clip(ripple, 0, 1)
 
 
-def _tissue(
-    leaf: Leaf, frame: LeafCoordinates, lit: Map, halo: Map, mottle: Map, size: int
+def _specular_streak(leaf: Leaf, coordinates: LeafCoordinates) -> Map:
+    """Specular reflection where the blade faces the lamp, broken up by its ripples."""
+    streak_profile = np.exp(-(((coordinates.across - np.sign(leaf.tilt) * 0.45) / 0.13) ** 2))
+    ripple = np.sin(7 * coordinates.along + leaf.phase) + 0.5 * np.sin(
+        41 * coordinates.along + 9 * coordinates.across
+    )
+    return leaf.glare_peak * streak_profile * np.clip(ripple, 0, 1)
+
+
+def _tissue_weights(
+    leaf: Leaf,
+    coordinates: LeafCoordinates,
+    lit_share: Map,
+    halo_share: Map,
+    mottle: Map,
+    image_side: int,
 ) -> list[Map]:
-    """Weights of dark, light, vein and chlorotic spectra; they add up to `lit`."""
-    pixels = leaf.half_length * size
-    taper = 1 - 0.35 * (frame.along + 1)
-    midrib = np.clip(0.5 + (0.022 * taper - np.abs(frame.side)) * pixels / EDGE_WIDTH, 0, 1)
-    phase = (frame.along - 0.8 * np.abs(frame.side)) * leaf.vein_pairs
-    offset = np.abs(phase - np.round(phase)) / leaf.vein_pairs / np.hypot(1, 0.8)
-    width = 0.010 * taper * (1 - 0.8 * np.abs(frame.across))
-    branch = np.clip(0.5 + (width - offset) * pixels / EDGE_WIDTH, 0, 1)
-    vein = (1 - halo) * np.maximum(0.9 * midrib, 0.5 * branch)
-    blade = 1 - halo - vein
-    return [lit * blade * mottle, lit * blade * (1 - mottle), lit * vein, lit * halo]
+    """Weights of dark, light, vein and chlorotic spectra; they add up to `lit_share`."""
+    pixels_per_length = leaf.half_length * image_side
+    taper = 1 - 0.35 * (coordinates.along + 1)
+    midrib_share = np.clip(
+        0.5 + (0.022 * taper - np.abs(coordinates.side)) * pixels_per_length / EDGE_WIDTH, 0, 1
+    )
+    vein_phase = (coordinates.along - 0.8 * np.abs(coordinates.side)) * leaf.vein_pairs
+    vein_distance = np.abs(vein_phase - np.round(vein_phase)) / leaf.vein_pairs / np.hypot(1, 0.8)
+    vein_width = 0.010 * taper * (1 - 0.8 * np.abs(coordinates.across))
+    side_vein_share = np.clip(
+        0.5 + (vein_width - vein_distance) * pixels_per_length / EDGE_WIDTH, 0, 1
+    )
+    vein_share = (1 - halo_share) * np.maximum(0.9 * midrib_share, 0.5 * side_vein_share)
+    blade_share = 1 - halo_share - vein_share
+    return [
+        lit_share * blade_share * mottle,
+        lit_share * blade_share * (1 - mottle),
+        lit_share * vein_share,
+        lit_share * halo_share,
+    ]
 
 
-def _disease(lesions: list[Lesion], y: Map, x: Map, size: int) -> tuple[Map, Map]:
+def _disease_shares(lesions: list[Lesion], y: Map, x: Map, image_side: int) -> tuple[Map, Map]:
     """Necrotic part of the leaf, and chlorotic part of what lives, in each pixel."""
-    necrosis, halo = np.zeros_like(x), np.zeros_like(x)
+    necrosis_share, halo_share = np.zeros_like(x), np.zeros_like(x)
     for spot in lesions:
         radius, angle = np.hypot(y - spot.y, x - spot.x), np.arctan2(y - spot.y, x - spot.x)
         if radius.min() > 3 * spot.radius:
             continue
         lobes = sum(part * np.cos(m * angle + m * m * spot.phase) for m, part in LESION_LOBES)
-        outline = spot.radius * (1 + lobes)
-        necrosis = np.maximum(necrosis, np.clip(0.5 - (radius - outline) * size / EDGE_WIDTH, 0, 1))
-        fade = (spot.halo_ratio * outline - radius) / ((spot.halo_ratio - 1) * outline)
-        halo = np.maximum(halo, 0.9 * np.clip(1.6 * fade, 0, 1))
-    return necrosis, halo
+        spot_outline = spot.radius * (1 + lobes)
+        necrosis_share = np.maximum(
+            necrosis_share, np.clip(0.5 - (radius - spot_outline) * image_side / EDGE_WIDTH, 0, 1)
+        )
+        halo_fade = (spot.halo_ratio * spot_outline - radius) / (
+            (spot.halo_ratio - 1) * spot_outline
+        )
+        halo_share = np.maximum(halo_share, 0.9 * np.clip(1.6 * halo_fade, 0, 1))
+    return necrosis_share, halo_share
 
 
-def _weave(lit: Map, y: Map, x: Map, size: int) -> list[Map]:
+def _weave_weights(lit_share: Map, y: Map, x: Map, image_side: int) -> list[Map]:
     """Weights of the two yarns of a plain weave; each yarn is round, so its middle is brightest."""
-    pitch = np.pi * size / max(5.0, size / 52)
-    warp, weft = np.sin(pitch * x), np.sin(pitch * y)
-    on_top = np.clip(0.5 + 1.2 * warp * weft, 0, 1)
-    round_ = 0.65 + 0.35 * (on_top * np.abs(warp) + (1 - on_top) * np.abs(weft))
-    worn = 1 + 0.08 * np.sin(9 * x + 5 * y + 2 * np.sin(7 * y))
-    return [lit * round_ * worn * on_top, lit * round_ * worn * (1 - on_top)]
+    yarn_frequency = np.pi * image_side / max(5.0, image_side / 52)
+    warp, weft = np.sin(yarn_frequency * x), np.sin(yarn_frequency * y)
+    warp_share = np.clip(0.5 + 1.2 * warp * weft, 0, 1)
+    yarn_shading = 0.65 + 0.35 * (warp_share * np.abs(warp) + (1 - warp_share) * np.abs(weft))
+    wear_pattern = 1 + 0.08 * np.sin(9 * x + 5 * y + 2 * np.sin(7 * y))
+    return [
+        lit_share * yarn_shading * wear_pattern * warp_share,
+        lit_share * yarn_shading * wear_pattern * (1 - warp_share),
+    ]
 
 
-def _shadow(scene: LeafScene, layout: SceneLayout, y: Map, x: Map) -> Map:
+def _cloth_light(scene: LeafScene, layout: SceneLayout, y: Map, x: Map) -> Map:
     """Light left on the cloth: the leaves' outlines moved along the sun, with a penumbra."""
     light = np.ones_like(x)
     for leaf in layout.leaves:
-        distance = _frame(
+        distance = _leaf_coordinates(
             leaf, y - layout.shadow_direction[0], x - layout.shadow_direction[1]
         ).distance
         light = np.minimum(light, 1 - scene.shadow_strength * np.clip(0.5 - distance / 0.03, 0, 1))
     return light
 
 
-def _camera(
-    scene: LeafScene, cube: Float32[np.ndarray, "h w c"], top: int, left: int
+def _camera_signal(
+    scene: LeafScene, reflectance: Float32[np.ndarray, "h w c"], tile_top: int, tile_left: int
 ) -> Float32[np.ndarray, "h w c"]:
     """Column stripes, smooth over the bands; then shot and read noise."""
-    nm = scene.wavelengths
-    phase = np.linspace(0, np.pi, len(nm))
-    smooth = np.stack([np.ones_like(phase), *(np.cos(m * phase) for m in (1, 2, 3))]) / 1.58
-    drawn = _random(scene.seed, STRIPES_STREAM, left // TILE_SIDE).standard_normal((TILE_SIDE, 4))
-    cube *= (1 + scene.stripe_deviation * drawn @ smooth).astype(np.float32)
-    response = (0.25 + 0.75 / (1 + np.exp(-(nm - 520) / 40))) * (1 - 0.5 * ((nm - 400) / 600) ** 4)
-    tile = (top // TILE_SIDE) * (4096 // TILE_SIDE) + left // TILE_SIDE
-    noise = _random(scene.seed, NOISE_STREAM, tile).standard_normal(cube.shape, np.float32)
-    noise *= np.sqrt(cube * (1e-4 / response) + (1.5e-3 / response) ** 2)
-    cube += np.float32(scene.noise_scale) * noise
-    return np.clip(cube, 0, 1.5, out=cube)
+    wavelengths = scene.wavelengths
+    phase = np.linspace(0, np.pi, len(wavelengths))
+    smooth_basis = np.stack([np.ones_like(phase), *(np.cos(m * phase) for m in (1, 2, 3))]) / 1.58
+    stripe_weights = _random_generator(
+        scene.seed, STRIPES_STREAM, tile_left // TILE_SIDE
+    ).standard_normal((TILE_SIDE, 4))
+    reflectance *= (1 + scene.stripe_deviation * stripe_weights @ smooth_basis).astype(np.float32)
+    camera_response = (0.25 + 0.75 / (1 + np.exp(-(wavelengths - 520) / 40))) * (
+        1 - 0.5 * ((wavelengths - 400) / 600) ** 4
+    )
+    tile_index = (tile_top // TILE_SIDE) * (4096 // TILE_SIDE) + tile_left // TILE_SIDE
+    noise = _random_generator(scene.seed, NOISE_STREAM, tile_index).standard_normal(
+        reflectance.shape, np.float32
+    )
+    noise *= np.sqrt(reflectance * (1e-4 / camera_response) + (1.5e-3 / camera_response) ** 2)
+    reflectance += np.float32(scene.noise_scale) * noise
+    return np.clip(reflectance, 0, 1.5, out=reflectance)

@@ -104,28 +104,30 @@ class MixtureOptions:
     def __post_init__(self):
         """Refuse what cannot be made."""
         for name in ("num_components", "bands", "min_mixed", "peaks", "rare_samples"):
-            _within(name, getattr(self, name), 1, None)
-        _within("norm", 1 if self.norm is None else self.norm, 1, None)
-        _within("rare", self.rare, 0, self.num_components - 1)
+            _check_range(name, getattr(self, name), 1, None)
+        _check_range("norm", 1 if self.norm is None else self.norm, 1, None)
+        _check_range("rare", self.rare, 0, self.num_components - 1)
         common = self.num_components - self.rare
         most = common if self.max_mixed is None else self.max_mixed
-        _within("max_mixed", most, self.min_mixed, common)
-        _within("min_concentration", self.min_concentration, 1e-30, None)
-        _within("max_concentration", self.max_concentration, self.min_concentration, None)
-        _within("sparsity", self.sparsity, 0, 1 - 1 / self.bands)
-        _within("correlation", self.correlation, 0, 0.9999)
+        _check_range("max_mixed", most, self.min_mixed, common)
+        _check_range("min_concentration", self.min_concentration, 1e-30, None)
+        _check_range("max_concentration", self.max_concentration, self.min_concentration, None)
+        _check_range("sparsity", self.sparsity, 0, 1 - 1 / self.bands)
+        _check_range("correlation", self.correlation, 0, 0.9999)
         for name in ("channel_spread", "drift", "offset"):
-            _within(name, getattr(self, name), 0, None)
-        _within("spikes", self.spikes, 0, 1)
-        _within("strength", self.strength, 1e-6, None)
-        _within("snr_db", 0 if self.snr_db is None else self.snr_db, 0, None)
-        _within("twin_cosine", 0 if self.twin_cosine is None else self.twin_cosine, 0, 1)
+            _check_range(name, getattr(self, name), 0, None)
+        _check_range("spikes", self.spikes, 0, 1)
+        _check_range("strength", self.strength, 1e-6, None)
+        _check_range("snr_db", 0 if self.snr_db is None else self.snr_db, 0, None)
+        _check_range("twin_cosine", 0 if self.twin_cosine is None else self.twin_cosine, 0, 1)
 
 
-def _within(name: str, value: int | float, least: int | float, most: int | float | None) -> None:
-    if not least <= value or (most is not None and value > most):
-        upper = "or more" if most is None else f"to {most:g}"
-        raise ValueError(f"{name}={value} is out of range; give {least:g} {upper}")
+def _check_range(
+    name: str, value: int | float, min_value: int | float, max_value: int | float | None
+) -> None:
+    if not min_value <= value or (max_value is not None and value > max_value):
+        upper_text = "or more" if max_value is None else f"to {max_value:g}"
+        raise ValueError(f"{name}={value} is out of range; give {min_value:g} {upper_text}")
 
 
 def mixtures(
@@ -149,27 +151,31 @@ def mixtures(
     Raises:
         ValueError: n is too small, or max_mixed too large for the components given.
     """
-    _within("n", num_samples, options.rare_samples if options.rare else 1, None)
+    _check_range("n", num_samples, options.rare_samples if options.rare else 1, None)
     if components is None:
-        return _drawn(key, num_samples, options, options.non_negative)
+        return _draw_mixtures(key, num_samples, options, options.non_negative)
     components = np.asarray(components, np.float32)
-    _within("max_mixed", options.max_mixed or 1, 1, len(components) - options.rare)
-    return _drawn(key, num_samples, options, bool((components >= 0).all()), jnp.asarray(components))
+    _check_range("max_mixed", options.max_mixed or 1, 1, len(components) - options.rare)
+    return _draw_mixtures(
+        key, num_samples, options, bool((components >= 0).all()), jnp.asarray(components)
+    )
 
 
 @partial(jax.jit, static_argnames=("n", "options", "non_negative"))
-def _drawn(
+def _draw_mixtures(
     key: Key[Array, ""],
-    n: int,
+    num_samples: int,
     options: MixtureOptions,
     non_negative: bool,
     components: Float[Array, "k c"] | None = None,
 ) -> Mixtures:
-    pure, amounts, spoil = jax.random.split(key, 3)
-    spectra = pure_spectra(pure, options) if components is None else components
-    concentrations = draw_concentrations(amounts, n, len(spectra), options)
-    clean = mix_components(jax.random.fold_in(amounts, 1), concentrations, spectra, options)
-    data = add_measurement_errors(spoil, clean, options)
+    components_key, concentrations_key, measurement_key = jax.random.split(key, 3)
+    spectra = pure_spectra(components_key, options) if components is None else components
+    concentrations = draw_concentrations(concentrations_key, num_samples, len(spectra), options)
+    clean = mix_components(
+        jax.random.fold_in(concentrations_key, 1), concentrations, spectra, options
+    )
+    data = add_measurement_errors(measurement_key, clean, options)
     if non_negative:
         data = jnp.maximum(data, jnp.where((spectra == 0).any(), 0.0, MIN_DENSE_VALUE))
     return Mixtures(data, clean, concentrations, spectra)
@@ -181,16 +187,16 @@ def _drawn(
 def pure_spectra(key: Key[Array, ""], options: MixtureOptions) -> Float[Array, "k c"]:
     """Pure spectra as the options say."""
     shape = (options.num_components, options.bands)
-    drawn, zeros = jax.random.split(key)
+    spectra_key, mask_key = jax.random.split(key)
     if options.spectra != "random":
-        spectra = peak_spectra(drawn, shape, options.peaks, options.spectra)
+        spectra = peak_spectra(spectra_key, shape, options.peaks, options.spectra)
     elif options.orthogonal:
-        spectra = jax.nn.initializers.orthogonal()(drawn, shape, jnp.float32)
+        spectra = jax.nn.initializers.orthogonal()(spectra_key, shape, jnp.float32)
     else:
-        spectra = jax.random.normal(drawn, shape)
+        spectra = jax.random.normal(spectra_key, shape)
     spectra = jnp.abs(spectra) if options.non_negative else spectra
     if options.sparsity > 0:
-        spectra = spectra * random_sparse_mask(zeros, shape, options.sparsity)
+        spectra = spectra * random_sparse_mask(mask_key, shape, options.sparsity)
     if options.twin_cosine is not None:
         spectra = make_near_duplicates(spectra, options.twin_cosine)
     if options.norm is None:
@@ -201,7 +207,7 @@ def pure_spectra(key: Key[Array, ""], options: MixtureOptions) -> Float[Array, "
 def peak_spectra(
     key: Key[Array, ""],
     shape: tuple[int, int],
-    peaks: int = 4,
+    num_peaks: int = 4,
     peak_shape: Literal["gaussian", "lorentzian"] = "gaussian",
 ) -> Float[Array, "k c"]:
     """Sums of peaks at random places of the axis 0..1, so that the spectra overlap.
@@ -209,22 +215,22 @@ def peak_spectra(
     A peak is h exp(-d^2 / 2) or h / (1 + d^2), d = (axis - centre) / width, with heights h in
     0.2..1 and widths in 0.01..0.06, uniform in their logarithm.
     """
-    centres, widths, heights = jax.random.uniform(key, (3, shape[0], peaks, 1))
+    peak_centres, peak_widths, peak_heights = jax.random.uniform(key, (3, shape[0], num_peaks, 1))
     axis = jnp.linspace(0, 1, shape[1])
-    distance = (axis - centres) / (0.01 * 6**widths)
+    distance = (axis - peak_centres) / (0.01 * 6**peak_widths)
     curve = jnp.exp(-(distance**2) / 2) if peak_shape == "gaussian" else 1 / (1 + distance**2)
-    return ((0.2 + 0.8 * heights) * curve).sum(1)
+    return ((0.2 + 0.8 * peak_heights) * curve).sum(1)
 
 
 def random_sparse_mask(
     key: Key[Array, ""], shape: tuple[int, int], sparsity: float
 ) -> Float[Array, "k c"]:
     """int(sparsity k c) zeros at random places among ones; a row left empty gets one 1 back."""
-    places, spare = jax.random.split(key)
-    zeros = int(sparsity * shape[0] * shape[1])
-    mask = (jax.random.permutation(places, shape[0] * shape[1]) >= zeros).reshape(shape)
-    one = jax.random.randint(spare, (shape[0], 1), 0, shape[1]) == jnp.arange(shape[1])
-    return jnp.where(mask.any(1, keepdims=True), mask, one).astype(jnp.float32)
+    zeros_key, spare_key = jax.random.split(key)
+    num_zeros = int(sparsity * shape[0] * shape[1])
+    mask = (jax.random.permutation(zeros_key, shape[0] * shape[1]) >= num_zeros).reshape(shape)
+    spare_one = jax.random.randint(spare_key, (shape[0], 1), 0, shape[1]) == jnp.arange(shape[1])
+    return jnp.where(mask.any(1, keepdims=True), mask, spare_one).astype(jnp.float32)
 
 
 def make_near_duplicates(spectra: Float[Array, "k c"], cosine: float) -> Float[Array, "k c"]:
@@ -234,41 +240,45 @@ def make_near_duplicates(spectra: Float[Array, "k c"], cosine: float) -> Float[A
     norms unchanged.
     """
     norms = jnp.linalg.norm(spectra, axis=1, keepdims=True)
-    unit = spectra / norms
+    unit_spectra = spectra / norms
     last = len(spectra) // 2 * 2
-    first, second = unit[0:last:2], unit[1:last:2]
+    first, second = unit_spectra[0:last:2], unit_spectra[1:last:2]
     overlap = (first * second).sum(1, keepdims=True)
-    across = second - overlap * first
-    across /= jnp.maximum(jnp.linalg.norm(across, axis=1, keepdims=True), 1e-12)
-    turned = cosine * first + jnp.sqrt(1 - cosine**2) * across
-    closer = jnp.where(overlap < cosine, turned, second)
-    return unit.at[1:last:2].set(closer) * norms
+    orthogonal_part = second - overlap * first
+    orthogonal_part /= jnp.maximum(jnp.linalg.norm(orthogonal_part, axis=1, keepdims=True), 1e-12)
+    turned_spectra = cosine * first + jnp.sqrt(1 - cosine**2) * orthogonal_part
+    second_spectra = jnp.where(overlap < cosine, turned_spectra, second)
+    return unit_spectra.at[1:last:2].set(second_spectra) * norms
 
 
 # How much of each is in a sample ------------------------------------------------------------------
 
 
 def draw_concentrations(
-    key: Key[Array, ""], n: int, num_components: int, options: MixtureOptions
+    key: Key[Array, ""], num_samples: int, num_components: int, options: MixtureOptions
 ) -> Float[Array, "n k"]:
     """U(min, max) for min_mixed to max_mixed components of a sample (uniform), 0 for the others.
 
     Rare components come on top: each in `rare_samples` samples, drawn without replacement.
     """
-    number, which, amount, rare = jax.random.split(key, 4)
-    common = num_components - options.rare
-    counts = jax.random.randint(
-        number, (n, 1), options.min_mixed, (options.max_mixed or common) + 1
+    count_key, presence_key, amount_key, rare_key = jax.random.split(key, 4)
+    num_common = num_components - options.rare
+    present_counts = jax.random.randint(
+        count_key, (num_samples, 1), options.min_mixed, (options.max_mixed or num_common) + 1
     )
-    present = _ranks(jax.random.uniform(which, (n, common))) < counts
-    places = _ranks(jax.random.uniform(rare, (options.rare, n))).T
-    seldom = places < options.rare_samples
+    is_present = (
+        _rank_in_rows(jax.random.uniform(presence_key, (num_samples, num_common))) < present_counts
+    )
+    rare_ranks = _rank_in_rows(jax.random.uniform(rare_key, (options.rare, num_samples))).T
+    is_rare_present = rare_ranks < options.rare_samples
     low, high = options.min_concentration, options.max_concentration
-    drawn = jax.random.uniform(amount, (n, num_components), minval=low, maxval=high)
-    return jnp.where(jnp.concatenate([present, seldom], 1), drawn, 0.0)
+    drawn_concentrations = jax.random.uniform(
+        amount_key, (num_samples, num_components), minval=low, maxval=high
+    )
+    return jnp.where(jnp.concatenate([is_present, is_rare_present], 1), drawn_concentrations, 0.0)
 
 
-def _ranks(values: Float[Array, "a b"]) -> Int[Array, "a b"]:
+def _rank_in_rows(values: Float[Array, "a b"]) -> Int[Array, "a b"]:
     """Place of each value in its row, in rising order."""
     return values.argsort(1).argsort(1)
 
@@ -289,21 +299,23 @@ def mix_components(
     strengths U(0, 2 b) drawn for each sample and pair; stray_light is
     `gmcr.mixing.read_with_stray_light` of a share b of x / m, an absorbance of RMS 1, times m.
     """
-    linear = concentrations @ components
-    scale = root_mean_square(linear)
+    linear_spectra = concentrations @ components
+    signal_rms = root_mean_square(linear_spectra)
     if options.mixing == "detector_saturation":
-        return detector_saturation(linear, options.strength)
+        return detector_saturation(linear_spectra, options.strength)
     if options.mixing == "bilinear":
         return bilinear(concentrations, components, options.strength)
     if options.mixing == "generalised_bilinear":
         shape = (*concentrations.shape, len(components))
-        pairs = jax.random.uniform(key, shape, maxval=2 * options.strength) / scale
-        return generalised_bilinear().mix(pairs, concentrations, components)
+        pair_strengths = jax.random.uniform(key, shape, maxval=2 * options.strength) / signal_rms
+        return generalised_bilinear().mix(pair_strengths, concentrations, components)
     if options.mixing == "polynomial":
-        return linear + options.strength / scale * linear**2
+        return linear_spectra + options.strength / signal_rms * linear_spectra**2
     if options.mixing == "stray_light":
-        return scale * absorbance_with_stray_light(options.strength, linear / scale)
-    return linear
+        return signal_rms * absorbance_with_stray_light(
+            options.strength, linear_spectra / signal_rms
+        )
+    return linear_spectra
 
 
 def detector_saturation(spectra: Float[Array, "n c"], strength: float) -> Float[Array, "n c"]:
@@ -323,8 +335,8 @@ def bilinear(
     Here x = sum a_i s_i is linear; the products of pairs are those of Fan et al. 2009 (Int.
     J. Remote Sensing 30, 2951), here by 2 sum_{i<j} u_i u_j = (sum u)^2 - sum u^2.
     """
-    scale = root_mean_square(concentrations @ components)
-    return bilinear_mixing(strength / scale, concentrations, components)
+    signal_rms = root_mean_square(concentrations @ components)
+    return bilinear_mixing(strength / signal_rms, concentrations, components)
 
 
 def root_mean_square(spectra: Float[Array, "n c"]) -> Float[Array, ""]:
@@ -339,31 +351,37 @@ def add_measurement_errors(
     key: Key[Array, ""], clean: Float[Array, "n c"], options: MixtureOptions
 ) -> Float[Array, "n c"]:
     """Noise-free spectra with noise, baseline, spikes and offset."""
-    noise, channels, drift = jax.random.split(key, 3)
-    data = clean
+    noise_key, channels_key, drift_key = jax.random.split(key, 3)
+    noisy_spectra = clean
     if options.snr_db is not None:
-        shape = channel_deviations(channels, clean.shape[1], options.channel_spread)
-        noise = ar1(jax.random.normal(noise, clean.shape), options.correlation)
-        data = data + noise * shape * noise_deviation(clean, options.snr_db) * (clean != 0)
+        channel_shape = channel_deviations(channels_key, clean.shape[1], options.channel_spread)
+        noise_key = ar1(jax.random.normal(noise_key, clean.shape), options.correlation)
+        noisy_spectra = noisy_spectra + noise_key * channel_shape * noise_deviation(
+            clean, options.snr_db
+        ) * (clean != 0)
     if options.drift > 0:
-        size = options.drift * jnp.sqrt((clean**2).mean(1, keepdims=True))
-        data = data + size * baselines(drift, *clean.shape)
+        drift_size = options.drift * jnp.sqrt((clean**2).mean(1, keepdims=True))
+        noisy_spectra = noisy_spectra + drift_size * baselines(drift_key, *clean.shape)
     if options.spikes > 0:
-        hits = cosmic_rays(jax.random.fold_in(key, 3), *clean.shape, options.spikes)
-        data = data + hits * jnp.sqrt((clean**2).mean(1, keepdims=True))
-    return data + options.offset * root_mean_square(clean) if options.offset > 0 else data
+        spike_values = cosmic_rays(jax.random.fold_in(key, 3), *clean.shape, options.spikes)
+        noisy_spectra = noisy_spectra + spike_values * jnp.sqrt((clean**2).mean(1, keepdims=True))
+    return (
+        noisy_spectra + options.offset * root_mean_square(clean)
+        if options.offset > 0
+        else noisy_spectra
+    )
 
 
 def cosmic_rays(key: Key[Array, ""], n: int, bands: int, share: float) -> Float[Array, "n c"]:
     """U(1, 6) at places drawn with probability ``share``, 0 elsewhere."""
-    places, sizes = jax.random.uniform(key, (2, n, bands))
-    return jnp.where(places < share, 1 + 5 * sizes, 0.0)
+    hit_draws, spike_sizes = jax.random.uniform(key, (2, n, bands))
+    return jnp.where(hit_draws < share, 1 + 5 * spike_sizes, 0.0)
 
 
 def noise_deviation(clean: Float[Array, "n c"], snr_db: float) -> Float[Array, "n 1"]:
     """Of each sample: its mean square over non-zero channels, 10^(snr_db / 10) times lower."""
-    power = (clean**2).sum(1) / jnp.maximum((clean != 0).sum(1), 1)
-    return jnp.sqrt(power / 10 ** (snr_db / 10))[:, None]
+    mean_square = (clean**2).sum(1) / jnp.maximum((clean != 0).sum(1), 1)
+    return jnp.sqrt(mean_square / 10 ** (snr_db / 10))[:, None]
 
 
 def ar1(white: Float[Array, "n c"], correlation: float) -> Float[Array, "n c"]:
@@ -387,6 +405,6 @@ def channel_deviations(key: Key[Array, ""], bands: int, spread: float) -> Float[
 
 def baselines(key: Key[Array, ""], n: int, bands: int) -> Float[Array, "n c"]:
     """Smooth curves of root mean square 1: Legendre polynomials 0..3 with normal coefficients."""
-    basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, bands), 3)
-    curves = jax.random.normal(key, (n, 4)) @ jnp.asarray(basis.T, jnp.float32)
+    polynomial_basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, bands), 3)
+    curves = jax.random.normal(key, (n, 4)) @ jnp.asarray(polynomial_basis.T, jnp.float32)
     return curves / jnp.sqrt((curves**2).mean(1, keepdims=True))

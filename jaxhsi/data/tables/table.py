@@ -98,30 +98,42 @@ def open_table(
     """
     if is_cube_path(path, key=key, size=size):
         cubes = open_cubes(path, key=key, layout=layout, size=size)
-        return check_table(_pixels(cubes, max_pixels, seed, str(path)))
-    array = read_table(Path(path), orientation=orientation, key=key)
-    notes = () if array.orientation_note is None else (array.orientation_note,)
-    values = _as_float32(array.values, str(path))
-    rows = np.arange(len(values))
+        return check_table(_table_from_pixels(cubes, max_pixels, seed, str(path)))
+    stored_table = read_table(Path(path), orientation=orientation, key=key)
+    notes = () if stored_table.orientation_note is None else (stored_table.orientation_note,)
+    values = _as_float32(stored_table.values, str(path))
+    row_indices = np.arange(len(values))
     table = SpectraTable(
-        values, rows, array.axis, array.axis_name, array.sample_names, str(path), notes
+        values,
+        row_indices,
+        stored_table.axis,
+        stored_table.axis_name,
+        stored_table.sample_names,
+        str(path),
+        notes,
     )
     return check_table(table, min_spectra)
 
 
-def _pixels(cubes: tuple[Cube, ...], count: int, seed: int, source: str) -> SpectraTable:
-    sample = sample_spectra(cubes, count, seed)
-    total = sum(cube.shape[0] * cube.shape[1] for cube in cubes)
-    notes = [f"{len(sample.spectra):,} spectra drawn from the {total:,} pixels of {source}"]
+def _table_from_pixels(
+    cubes: tuple[Cube, ...], max_pixels: int, seed: int, source_name: str
+) -> SpectraTable:
+    sample = sample_spectra(cubes, max_pixels, seed)
+    total_pixels = sum(cube.shape[0] * cube.shape[1] for cube in cubes)
+    notes = [
+        f"{len(sample.spectra):,} spectra drawn from the {total_pixels:,} pixels of {source_name}"
+    ]
     if sample.num_invalid:
         notes.append(
             f"{sample.num_invalid:,} of {sample.num_read:,} pixels read are not valid (NaN, infinite or no "
             "data) and are left out"
         )
-    waves = cubes[0].wavelengths
-    name = "" if waves is None else "wavelength (nm)"
-    rows = np.arange(len(sample.spectra))
-    return SpectraTable(sample.spectra, rows, waves, name, None, source, tuple(notes), cubes)
+    wavelengths = cubes[0].wavelengths
+    axis_name = "" if wavelengths is None else "wavelength (nm)"
+    row_indices = np.arange(len(sample.spectra))
+    return SpectraTable(
+        sample.spectra, row_indices, wavelengths, axis_name, None, source_name, tuple(notes), cubes
+    )
 
 
 def is_cube_path(path: str | Path, *, key: str | None = None, size: tuple | None = None) -> bool:
@@ -136,9 +148,11 @@ def is_cube_path(path: str | Path, *, key: str | None = None, size: tuple | None
     if path.suffix.lower() == ".npy":
         return load_npy(path).ndim == 3
     if path.suffix.lower() == ".mat":
-        shapes = mat_shapes(path)
-        shapes = {key: shapes[key]} if key in shapes else shapes
-        return any(len(shape) == 3 for shape in shapes.values()) or {"nRow", "nCol"} <= set(shapes)
+        array_shapes = mat_shapes(path)
+        array_shapes = {key: array_shapes[key]} if key in array_shapes else array_shapes
+        return any(len(shape) == 3 for shape in array_shapes.values()) or {"nRow", "nCol"} <= set(
+            array_shapes
+        )
     suffix = path.suffix.lower()
     return suffix not in TABLE_SUFFIXES and (suffix in FORMATS_BY_SUFFIX or has_header(path))
 
@@ -179,9 +193,9 @@ def read_table(
     if key is not None and suffix not in (".npz", ".mat"):
         raise ValueError(f"{path} holds one table without a name; drop --key {key}")
     if suffix == ".npy":
-        return _oriented(load_npy(path), None, orientation, path)
+        return _orient_table(load_npy(path), None, orientation, path)
     if suffix in (".npz", ".mat"):
-        return _read_named(path, orientation, key, default_keys)
+        return _read_named_table(path, orientation, key, default_keys)
     return StoredTable(*read_csv(path, orientation))
 
 
@@ -207,54 +221,58 @@ def open_array_file(path: Path) -> ArrayFile:
         return ArrayFile(mat_shapes(path), lambda key: load_mat(path, key))
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+            named_arrays = dict(file)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} cannot be read as a .npz file of arrays, it may be truncated; write it again "
             f"with numpy.savez ({error})"
         ) from error
-    return ArrayFile({key: array.shape for key, array in arrays.items()}, arrays.__getitem__)
+    return ArrayFile(
+        {key: array.shape for key, array in named_arrays.items()}, named_arrays.__getitem__
+    )
 
 
-def _read_named(
-    path: Path, spectra: str | None, key: str | None, keys: tuple[str, ...]
+def _read_named_table(
+    path: Path, orientation: str | None, key: str | None, default_keys: tuple[str, ...]
 ) -> StoredTable:
-    named = open_array_file(path)
-    key = key or _find_key(path, named, keys)
-    if key not in named.array_shapes:
-        raise ValueError(f"{path} has no key {key!r}; {list_arrays(named)}")
-    found = next((name for name in AXIS_KEYS if name in named.array_shapes), None)
-    axis = None if found is None else np.asarray(named.load_array(found)).ravel()
-    array = _oriented(named.load_array(key), axis, spectra, path)
-    samples = named.load_array("samples").ravel() if "samples" in named.array_shapes else ()
-    if len(samples) == len(array.values):
-        array = array._replace(sample_names=tuple(str(name) for name in samples))
-    return array if array.axis is None else array._replace(axis_name=found)
+    array_file = open_array_file(path)
+    key = key or _find_key(path, array_file, default_keys)
+    if key not in array_file.array_shapes:
+        raise ValueError(f"{path} has no key {key!r}; {list_arrays(array_file)}")
+    axis_key = next((name for name in AXIS_KEYS if name in array_file.array_shapes), None)
+    axis = None if axis_key is None else np.asarray(array_file.load_array(axis_key)).ravel()
+    stored_table = _orient_table(array_file.load_array(key), axis, orientation, path)
+    sample_names = (
+        array_file.load_array("samples").ravel() if "samples" in array_file.array_shapes else ()
+    )
+    if len(sample_names) == len(stored_table.values):
+        stored_table = stored_table._replace(sample_names=tuple(str(name) for name in sample_names))
+    return stored_table if stored_table.axis is None else stored_table._replace(axis_name=axis_key)
 
 
-def _find_key(path: Path, named: ArrayFile, keys: tuple[str, ...]) -> str:
-    for key in keys:
-        if key in named.array_shapes:
+def _find_key(path: Path, array_file: ArrayFile, default_keys: tuple[str, ...]) -> str:
+    for key in default_keys:
+        if key in array_file.array_shapes:
             return key
-    tables = [
-        key for key, shape in named.array_shapes.items() if len(shape) == 2 and min(shape) > 1
+    table_keys = [
+        key for key, shape in array_file.array_shapes.items() if len(shape) == 2 and min(shape) > 1
     ]
-    if len(tables) == 1:
-        return tables[0]
+    if len(table_keys) == 1:
+        return table_keys[0]
     raise ValueError(
         f"{path} does not tell which array holds the spectra: none is called "
-        f"{', '.join(keys)}; name it with --key, {list_arrays(named)}"
+        f"{', '.join(default_keys)}; name it with --key, {list_arrays(array_file)}"
     )
 
 
 def list_arrays(array_file: ArrayFile) -> str:
     """What a file holds, for a message."""
-    arrays = ", ".join(f"{key} {shape}" for key, shape in array_file.array_shapes.items())
-    return f"the file holds: {arrays or 'nothing'}"
+    array_list = ", ".join(f"{key} {shape}" for key, shape in array_file.array_shapes.items())
+    return f"the file holds: {array_list or 'nothing'}"
 
 
-def _oriented(
-    values: np.ndarray, axis: np.ndarray | None, spectra: str | None, path: Path
+def _orient_table(
+    values: np.ndarray, axis: np.ndarray | None, orientation: str | None, path: Path
 ) -> StoredTable:
     """Spectra in rows; turned where that was said, or where the axis fits the columns alone."""
     if values.ndim != 2 or 0 in values.shape:
@@ -264,32 +282,39 @@ def _oriented(
         )
     if values.dtype.kind not in "iuf":
         raise ValueError(f"{path} holds {values.dtype} values; a table holds real numbers")
-    note = None
-    if spectra is None and axis is not None and len(axis) == len(values) != values.shape[1]:
-        spectra, note = "columns", "the axis is as long as the columns: spectra are columns"
-    values = values.T if spectra == "columns" else values
-    fits = axis is not None and axis.shape == values.shape[1:] and axis.dtype.kind in "iuf"
+    orientation_note = None
+    if orientation is None and axis is not None and len(axis) == len(values) != values.shape[1]:
+        orientation, orientation_note = (
+            "columns",
+            "the axis is as long as the columns: spectra are columns",
+        )
+    values = values.T if orientation == "columns" else values
+    axis_fits = axis is not None and axis.shape == values.shape[1:] and axis.dtype.kind in "iuf"
     return StoredTable(
-        np.asarray(values), axis.astype(float) if fits else None, orientation_note=note
+        np.asarray(values),
+        axis.astype(float) if axis_fits else None,
+        orientation_note=orientation_note,
     )
 
 
 # Checking -----------------------------------------------------------------------------------------
 
 
-def _as_float32(values: np.ndarray, where: str) -> Float32[np.ndarray, "n c"]:
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        places = "; ".join(f"spectrum {i + 1}, band {j + 1}: {values[i, j]}" for i, j in bad[:3])
-        rows = len(np.unique(bad[:, 0]))
-        raise ValueError(
-            f"{where}: {len(bad)} value(s) of {rows} spectra are not finite ({places}"
-            f"{'; ...' if len(bad) > 3 else ''}); remove these spectra or bands, or fill the values"
+def _as_float32(values: np.ndarray, source_name: str) -> Float32[np.ndarray, "n c"]:
+    bad_cells = np.argwhere(~np.isfinite(values))
+    if len(bad_cells):
+        cell_list = "; ".join(
+            f"spectrum {i + 1}, band {j + 1}: {values[i, j]}" for i, j in bad_cells[:3]
         )
-    largest = float(np.abs(values).max())
-    if largest > 1e18 or 0 < largest < 1e-18:
+        num_rows = len(np.unique(bad_cells[:, 0]))
         raise ValueError(
-            f"{where}: the largest value is {largest:g}, whose square float32 cannot hold; use "
+            f"{source_name}: {len(bad_cells)} value(s) of {num_rows} spectra are not finite ({cell_list}"
+            f"{'; ...' if len(bad_cells) > 3 else ''}); remove these spectra or bands, or fill the values"
+        )
+    largest_value = float(np.abs(values).max())
+    if largest_value > 1e18 or 0 < largest_value < 1e-18:
+        raise ValueError(
+            f"{source_name}: the largest value is {largest_value:g}, whose square float32 cannot hold; use "
             "another unit"
         )
     return np.ascontiguousarray(values, np.float32)
@@ -313,29 +338,31 @@ def check_table(table: SpectraTable, min_spectra: int = MIN_SPECTRA) -> SpectraT
             f"{table.source_name}: spectra of {spectra.shape[1]} band cannot be told apart; "
             "give at least two bands (are spectra in --spectra columns?)"
         )
-    sizes = np.sqrt((spectra.astype(np.float64) ** 2).mean(axis=1))
-    zero = sizes == 0
-    if zero.any():
-        shown = ", ".join(str(row + 1) for row in table.row_indices[zero][:5])
+    spectrum_sizes = np.sqrt((spectra.astype(np.float64) ** 2).mean(axis=1))
+    is_zero = spectrum_sizes == 0
+    if is_zero.any():
+        row_list = ", ".join(str(row + 1) for row in table.row_indices[is_zero][:5])
         notes.append(
-            f"{zero.sum()} of {len(zero)} spectra are all zero and left out (row {shown}"
-            f"{', ...' if zero.sum() > 5 else ''})"
+            f"{is_zero.sum()} of {len(is_zero)} spectra are all zero and left out (row {row_list}"
+            f"{', ...' if is_zero.sum() > 5 else ''})"
         )
-        table, sizes = select_rows(table, ~zero), sizes[~zero]
+        table, spectrum_sizes = select_rows(table, ~is_zero), spectrum_sizes[~is_zero]
     if len(table.spectra) < min_spectra:
-        needed = "one is needed"
+        requirement = "one is needed"
         if min_spectra > 1:
-            needed = f"mixtures are taken apart by comparing at least {min_spectra} of them"
+            requirement = f"mixtures are taken apart by comparing at least {min_spectra} of them"
         raise ValueError(
-            f"{table.source_name}: {len(table.spectra)} usable spectra of {len(zero)}; {needed} "
+            f"{table.source_name}: {len(table.spectra)} usable spectra of {len(is_zero)}; {requirement} "
             "(are spectra in --spectra columns?)"
         )
-    repeated = len(table.spectra) - len(np.unique(table.spectra, axis=0))
-    if repeated and not table.cubes:
-        notes.append(f"{repeated} spectra repeat another one; they are kept, and add no evidence")
-    if sizes.max() > 1e6 * sizes.min():
+    num_repeated = len(table.spectra) - len(np.unique(table.spectra, axis=0))
+    if num_repeated and not table.cubes:
         notes.append(
-            f"the largest spectrum is {sizes.max() / sizes.min():.1g} times the smallest; the "
+            f"{num_repeated} spectra repeat another one; they are kept, and add no evidence"
+        )
+    if spectrum_sizes.max() > 1e6 * spectrum_sizes.min():
+        notes.append(
+            f"the largest spectrum is {spectrum_sizes.max() / spectrum_sizes.min():.1g} times the smallest; the "
             "small ones have hardly any weight: scale spectra first if they should"
         )
     return table._replace(notes=(*table.notes, *notes))
@@ -343,11 +370,15 @@ def check_table(table: SpectraTable, min_spectra: int = MIN_SPECTRA) -> SpectraT
 
 def select_rows(table: SpectraTable, selected: np.ndarray) -> SpectraTable:
     """The table of some of its spectra, with their names."""
-    names = table.sample_names
-    if names is not None:
-        names = tuple(name for name, keep in zip(names, selected, strict=True) if keep)
+    sample_names = table.sample_names
+    if sample_names is not None:
+        sample_names = tuple(
+            name for name, keep in zip(sample_names, selected, strict=True) if keep
+        )
     return table._replace(
-        spectra=table.spectra[selected], row_indices=table.row_indices[selected], sample_names=names
+        spectra=table.spectra[selected],
+        row_indices=table.row_indices[selected],
+        sample_names=sample_names,
     )
 
 
@@ -368,20 +399,20 @@ def describe_negative_values(
         ValueError: negative values hold more than a quarter of the sum of squares: they are
             signal, as in derivative or centred spectra, and not noise about zero.
     """
-    below = spectra[spectra < 0].astype(np.float64)
-    if not below.size:
+    negative_values = spectra[spectra < 0].astype(np.float64)
+    if not negative_values.size:
         return None
-    share = (below**2).sum() / (spectra.astype(np.float64) ** 2).sum()
-    told = (
-        f"{below.size:,} of {spectra.size:,} values are negative, down to {below.min():.4g} "
-        f"({share:.2%} of the sum of squares)"
+    negative_share = (negative_values**2).sum() / (spectra.astype(np.float64) ** 2).sum()
+    description = (
+        f"{negative_values.size:,} of {spectra.size:,} values are negative, down to {negative_values.min():.4g} "
+        f"({negative_share:.2%} of the sum of squares)"
     )
-    if share > MAX_NEGATIVE_SHARE:
+    if negative_share > MAX_NEGATIVE_SHARE:
         raise ValueError(
-            f"{source_name}: {told}, but components and concentrations are not to be negative; give "
+            f"{source_name}: {description}, but components and concentrations are not to be negative; give "
             f"{option_name} for derivative or centred spectra, or correct the baseline"
         )
-    return f"{told}; they are taken as noise about zero (else give {option_name})"
+    return f"{description}; they are taken as noise about zero (else give {option_name})"
 
 
 def check_same_axis(
@@ -404,11 +435,11 @@ def check_same_axis(
     """
     if axis is None or table.axis is None:
         return
-    allowed = 0.5 * np.abs(np.diff(table.axis)).min() if tolerance is None else tolerance
-    if np.abs(axis - table.axis).max() > allowed:
-        turned = np.allclose(axis[::-1], table.axis, atol=allowed)
+    allowed_difference = 0.5 * np.abs(np.diff(table.axis)).min() if tolerance is None else tolerance
+    if np.abs(axis - table.axis).max() > allowed_difference:
+        is_reversed = np.allclose(axis[::-1], table.axis, atol=allowed_difference)
         raise ValueError(
             f"{source_name}: its axis runs from {axis[0]:g} to {axis[-1]:g}, that of {table.source_name} "
             f"from {table.axis[0]:g} to {table.axis[-1]:g}; "
-            + ("turn one of them round" if turned else "bring both to the same axis")
+            + ("turn one of them round" if is_reversed else "bring both to the same axis")
         )
