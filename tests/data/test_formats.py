@@ -72,7 +72,7 @@ def test_layout_rule(shape, layout):
 @pytest.mark.parametrize("shape", [(64, 64, 64), (512, 217, 224), (301, 60, 64), (10, 20, 40)])
 def test_layout_that_the_shape_does_not_tell(shape):
     with pytest.raises(ValueError, match=r"scene\.npy.*--layout hwc or --layout chw"):
-        guess_layout(shape, where="scene.npy")
+        guess_layout(shape, source_name="scene.npy")
 
 
 def test_wavelengths_decide_the_layout():

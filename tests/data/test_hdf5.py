@@ -139,7 +139,7 @@ def test_names_of_axes_tell_the_bands(tmp_path, save, bands):
         window = np.moveaxis(CUBE, -1, 0)[2:4, 1:5, 3:] if bands == 0 else CUBE[1:5, 3:, 2:4]
         np.testing.assert_array_equal(volume.read_slab(first), window)
         np.testing.assert_array_equal(volume.wavelengths, NM)
-        assert (volume.no_data, volume.units, volume.scale) == (-9.0, "W m-2", None)
+        assert (volume.no_data, volume.value_units, volume.scale_factor) == (-9.0, "W m-2", None)
     assert cube_shape(path) == CUBE.shape
 
 

@@ -88,7 +88,7 @@ def open_geotiff(
             )
             chosen = list(range(bands.start + 1, bands.stop + 1))
             with _gdal_errors(path):
-                return file.read_slab(
+                return file.read(
                     chosen, window=tuple((part.start, part.stop) for part in image)
                 )
 
@@ -101,7 +101,7 @@ def open_geotiff(
             layout="chw",
             no_data=_no_data_value(file),
             georeference=_georeference(path, file),
-            value_units=next((unit for unit in file.value_units if unit), None),
+            value_units=next((unit for unit in file.units if unit), None),
             scale_factor=_common_scale(path, file),
             notes=notes,
         )
