@@ -1,6 +1,6 @@
 """Where the pixels of a cube lie on the ground."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -28,8 +28,8 @@ class Georeference:
         return abs(a * e - b * d) * self.metres_per_unit**2
 
     def to_json(self) -> dict[str, Any]:
-        """For a store's attributes."""
-        return asdict(self)
+        """For a store's attributes; its keys are part of the format of stores."""
+        return {"crs": self.crs, "transform": self.transform, "metres": self.metres_per_unit}
 
     @staticmethod
     def from_json(stored: dict[str, Any] | None) -> "Georeference | None":

@@ -22,6 +22,14 @@ BLOCK_VALUES = 2**16  # values that are taken into float64 at a time, within the
 TILE_SHAPE = (64, 64)
 TILES_AHEAD = 4  # tiles read while one is measured
 
+VECTOR_KEYS = {
+    "mean": "mean",
+    "deviation": "standard_deviation",
+    "low": "minimum",
+    "high": "maximum",
+}
+"""Keys of the vectors in JSON, part of the format of stores, and the fields that they hold."""
+
 
 @dataclass(frozen=True, eq=False)
 class BandStatistics:
@@ -50,9 +58,9 @@ class BandStatistics:
 
     def to_json(self) -> dict[str, Any]:
         """For a store's attributes or a file; exact, as JSON keeps every digit of a float64."""
-        vector_names = ("mean", "standard_deviation", "minimum", "maximum")
         return {"pixels": self.num_pixels, "valid": self.num_valid} | {
-            name: getattr(self, name).tolist() if self.num_valid else None for name in vector_names
+            key: getattr(self, name).tolist() if self.num_valid else None
+            for key, name in VECTOR_KEYS.items()
         }
 
     @staticmethod
@@ -63,13 +71,13 @@ class BandStatistics:
             ValueError: a vector that is not as long as there are bands.
         """
         vectors = {}
-        for name in ("mean", "standard_deviation", "minimum", "maximum"):
-            values = stored_json[name]
+        for key, name in VECTOR_KEYS.items():
+            values = stored_json[key]
             vector = (
                 np.full(num_bands, np.nan) if values is None else np.asarray(values, np.float64)
             )
             if vector.shape != (num_bands,):
-                raise ValueError(f"{name} holds {vector.size} values for {num_bands} bands")
+                raise ValueError(f"{key} holds {vector.size} values for {num_bands} bands")
             vectors[name] = vector
         return BandStatistics(int(stored_json["pixels"]), int(stored_json["valid"]), **vectors)
 

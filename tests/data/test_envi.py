@@ -178,7 +178,7 @@ def test_partner_that_is_missing_or_not_clear(tmp_path):
     ):
         read(tmp_path / "c.raw")
     with pytest.raises(FileNotFoundError, match=r"none\.hdr"):
-        read(path, header=tmp_path / "none.hdr")
+        read(path, header_path=tmp_path / "none.hdr")
     with pytest.raises(ValueError, match="drop --key x"):
         read(path, key="x")
 
@@ -348,11 +348,11 @@ def test_header_of_another_file_gives_a_reference_its_shape(tmp_path):
     with open_envi(white, header_path=tmp_path / "cube.hdr") as volume:
         assert volume.shape == (2, 3, 5)
         assert "2 lines by the length of white.raw, the header says 4" in volume.notes
-    np.testing.assert_array_equal(read(white, header=tmp_path / "cube.hdr"), CUBE[:2])
+    np.testing.assert_array_equal(read(white, header_path=tmp_path / "cube.hdr"), CUBE[:2])
     white.write_bytes(cube.read_bytes()[:61])
     with pytest.raises(ValueError, match=r"white\.raw is truncated, holds 61 of 120"):
-        read(white, header=tmp_path / "cube.hdr")
-    np.testing.assert_array_equal(read(cube, lines=4), CUBE)
+        read(white, header_path=tmp_path / "cube.hdr")
+    np.testing.assert_array_equal(read(cube, num_lines=4), CUBE)
     cube.write_bytes(cube.read_bytes()[:60])
     with pytest.raises(ValueError, match="truncated"):  # its own header is taken at its word
         read(cube)
@@ -428,7 +428,7 @@ def test_maize_kernel_and_its_references(shared_data):
         assert volume.wavelengths[[0, -1]].tolist() == [366.551, 1048.421]
         assert volume.notes == ("the header states no byte order, 0 (little endian) taken",)
         kernel = volume.read_slab((slice(None),) * 3).astype(float)
-    white = read(folder / "white_reference_crop.raw", header=header).astype(float)
-    dark = read(folder / "dark_reference_crop.raw", header=header).astype(float)
+    white = read(folder / "white_reference_crop.raw", header_path=header).astype(float)
+    dark = read(folder / "dark_reference_crop.raw", header_path=header).astype(float)
     assert white.shape == dark.shape == (31, 43, 580)
     assert dark.mean() < kernel.mean() < white.mean()

@@ -147,7 +147,7 @@ def test_names_of_axes_tell_the_bands(tmp_path, save, bands):
 def test_scales_and_offsets(tmp_path, save):
     path = save(tmp_path / "a.nc", CUBE, ["y", "x", "band"], scale_factor=1e-4, add_offset=0.0)
     with opened(path) as volume:
-        assert volume.scale == pytest.approx(1e-4, rel=1e-6)  # NetCDF 3 keeps it in single
+        assert volume.scale_factor == pytest.approx(1e-4, rel=1e-6)  # NetCDF 3 keeps it in single
         np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)  # as stored
     path = save(tmp_path / "b.nc", CUBE, ["y", "x", "band"], add_offset=2.5, missing_value=np.nan)
     with pytest.raises(ValueError, match=r"b\.nc: 'cube' has add_offset 2\.5"):

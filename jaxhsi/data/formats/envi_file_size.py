@@ -73,8 +73,9 @@ def _possible_remedies(actual_bytes: int, raster: RasterLayout) -> str:
     body_bytes = actual_bytes - raster.header_bytes
     if (offset := actual_bytes - raster.num_values * itemsize) >= 0:
         remedies.append(f"header offset = {offset}")
-    for name in ("lines", "samples", "bands"):
-        other_bytes = raster.num_values // getattr(raster, name) * itemsize
+    axes = {"lines": raster.num_lines, "samples": raster.num_samples, "bands": raster.num_bands}
+    for name, length in axes.items():
+        other_bytes = raster.num_values // length * itemsize
         if body_bytes > 0 and body_bytes % other_bytes == 0:
             remedies.append(f"{name} = {body_bytes // other_bytes}")
     if (

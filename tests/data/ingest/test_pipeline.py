@@ -285,7 +285,7 @@ def test_changes_that_do_not_fit_are_found_before_anything_is_written(tmp_path, 
     source = save_envi(tmp_path)
     for attempt in (plan_ingest, ingest):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
-            attempt(source, tmp_path / "a.zarr", changes=IngestOptions(**changes))
+            attempt(source, tmp_path / "a.zarr", options=IngestOptions(**changes))
     assert not list(tmp_path.glob("a.zarr*"))
 
 
