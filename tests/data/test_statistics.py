@@ -19,7 +19,7 @@ from jaxhsi.data.statistics import (
 from jaxhsi.data.windows import read_window
 from tests.data.test_stream import make_cube
 
-VECTORS = ("mean", "deviation", "low", "high")
+VECTORS = ("mean", "standard_deviation", "minimum", "maximum")
 
 
 def assert_same(found: BandStatistics, expected: BandStatistics, **tolerance) -> None:
