@@ -161,7 +161,7 @@ def mixtures(
     )
 
 
-@partial(jax.jit, static_argnames=("n", "options", "non_negative"))
+@partial(jax.jit, static_argnames=("num_samples", "options", "non_negative"))
 def _draw_mixtures(
     key: Key[Array, ""],
     num_samples: int,
