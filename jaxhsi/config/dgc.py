@@ -99,8 +99,8 @@ class MonitorOptions:
         num_windows: about so many windows are looked at, the same each time.
         patience: looks in a row that find the run fallen apart before it is ended; null never
             ends it.
-        max_information_loss: share of the best mutual information that a state has lost where it has fallen
-            apart.
+        max_information_loss: share of the best mutual information that a state may lose before
+            it counts as fallen apart.
     """
 
     every: int = 25
@@ -151,8 +151,8 @@ class DGCConfig:
         method: the default method, or upstream's algorithm for comparison.
         log_every: steps between lines of metrics.
         save_every: steps between checkpoints.
-        keep_state: the state that labels cubes, here and in predict: the best by the mutual information
-            of two views' labels, or the last.
+        keep_state: the state that labels cubes, here and in predict: the best by the mutual
+            information of two views' labels, or the last.
         teacher_student: of the default method.
         encoder: of the default method.
         prototype: of upstream's algorithm.
@@ -214,7 +214,8 @@ class DGCConfig:
                 check_at_least(f"--monitor.{name}", value, 1)
         if not 0 <= self.monitor.max_information_loss < 1:
             raise ValueError(
-                f"--monitor.max_information_loss {self.monitor.max_information_loss} is out of range; give a share from 0 to 1"
+                f"--monitor.max_information_loss {self.monitor.max_information_loss} is out of "
+                "range; give a share from 0 to 1"
             )
         check_positive("--tolerance", self.tolerance)
         if self.stream.sample_size < self.num_clusters:

@@ -1,1 +1,1 @@
-"""The two PyTorch systems as published, to float accuracy, for comparison; only `--method upstream` uses them."""
+"""The two PyTorch systems as published, to float accuracy; only `--method upstream` uses them."""

@@ -1,1 +1,1 @@
-"""Deep Global Clustering as published: prototypes, mean-shift, its losses and ways of balancing them."""
+"""Deep Global Clustering as published: prototypes, mean-shift, losses and their balance."""

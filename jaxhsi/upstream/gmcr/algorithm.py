@@ -8,16 +8,18 @@ Source: upstream `analyzer.py` (`BaseEBgMCR.fit`) and `mcr.py` (`EBSelectiveMCR`
 """
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jaxhsi.base import Algorithm
 from jaxhsi.gmcr import mixing
 from jaxhsi.upstream.gmcr import losses, schedules
 from jaxhsi.upstream.gmcr.adamw import adamw, zero_moments
-from jaxhsi.upstream.gmcr.evaluation import evaluator, looks, scan_blocks
+from jaxhsi.upstream.gmcr.evaluation import Evaluator, evaluator, looks, scan_blocks
 from jaxhsi.upstream.gmcr.generator import PoolModel, PoolNoise, PoolOutput, pool_model
 from jaxhsi.upstream.gmcr.kernels import ambiguity_penalty
 from jaxhsi.upstream.gmcr.networks import concentration_network, gating_network
@@ -34,26 +36,44 @@ from jaxhsi.upstream.gmcr.options import (
 from jaxhsi.upstream.gmcr.pool import components, random_pool
 
 
+class JointModel(NamedTuple):
+    """All that is fixed while a step is compiled.
+
+    Attributes:
+        num_bands: c of the spectra.
+        options: of the method.
+        pools: with their networks.
+        libraries: start of each pool, None for a random one.
+        evaluator: functions of the evaluation mode.
+    """
+
+    num_bands: int
+    options: JointOptions
+    pools: tuple[PoolModel, ...]
+    libraries: tuple[Float[Array, "p c"] | None, ...]
+    evaluator: Evaluator
+
+
 def joint(
-    bands: int,
+    num_bands: int,
     options: JointOptions = JointOptions(),  # noqa: B008 (frozen)
     libraries: Sequence[Float[Array, "p c"] | None] | None = None,
     aggregate: mixing.MixingFunction = mixing.linear,
 ) -> Joint:
-    """Upstream's joint training.
+    """Upstream's joint training: the functions of this module with their options bound.
 
-    L = MSE + coefficient * count + w_e * energy + w_a * ambiguity (`options.Terms`), the
-    coefficient 0 in the first epoch and then from `schedules`.
+    L = MSE + count_weight * count + w_e * energy + w_a * ambiguity (`options.LossTerms`), the
+    count's weight 0 in the first epoch and then from `schedules`.
 
     Upstream's defects that are kept: the gate enters the reconstruction squared; the mean energy
-    stands where the coefficient's schedule means the number of components in use; the mean energy
+    stands where the schedule of the weight means the number of components in use; the mean energy
     of an "evaluation" is that of the last training mini-batch. Not kept: an evaluation is done
-    once, not twice; the pools may have different pool_sizes (upstream concatenates along the wrong
+    once, not twice; the pools may have different sizes (upstream concatenates along the wrong
     axis and fails); a fixed pool stays as it is (upstream wraps it in a Parameter, so that it is
     trained all the same); energies of single channels exist only where they are used.
 
     Args:
-        bands: c of the spectra.
+        num_bands: c of the spectra.
         options: of the method.
         libraries: start of each pool, None for a random one.
         aggregate: mixing of concentrations and components.
@@ -61,79 +81,127 @@ def joint(
     Raises:
         ValueError: options that contradict each other, a library of another shape.
     """
-    _check(bands, options, libraries, aggregate)
-    models = tuple(_model(bands, size, options, aggregate) for size in options.pool_sizes)
-    learnable_pools = options.learnable_pools or (True,) * len(models)
+    _check(num_bands, options, libraries, aggregate)
+    pools = tuple(_model(num_bands, size, options, aggregate) for size in options.pool_sizes)
+    draw = partial(draw_noise, pools)
+    starts = tuple(libraries or (None,) * len(pools))
+    judge = evaluator(options, pools, draw)
+    model = JointModel(num_bands, options, pools, starts, judge)
+    return Joint(
+        init=partial(init, model),
+        draw=draw,
+        loss=partial(loss_fn, model),
+        update=partial(update, model),
+        step=partial(step, model),
+        epoch=partial(epoch, model),
+        evaluate=judge.evaluate,
+        assess=judge.assess,
+        unmix=judge.unmix,
+        pools=pools,
+        options=options,
+    )
 
-    def init(key: Key[Array, ""]) -> State:
-        params = []
-        for i, model in enumerate(models):
-            k_pool, k_networks = jax.random.split(jax.random.fold_in(key, i))
-            raw = libraries[i] if libraries and libraries[i] is not None else None
-            if raw is None:
-                raw = random_pool(k_pool, options.pool_sizes[i], bands, options.pool).raw
-            params.append(model.init(k_networks, jnp.asarray(raw, jnp.float32)))
-        zero = jnp.zeros((), jnp.int32)
-        params = tuple(params)
-        return State(zero, zero, jnp.zeros(()), params, zero_moments(params))
 
-    def draw(key: Key[Array, ""], rows: int, training: bool = True) -> tuple[PoolNoise, ...]:
-        keys = [jax.random.fold_in(key, i) for i in range(len(models))]
-        return tuple(m.draw(k, rows, training) for m, k in zip(models, keys, strict=True))
+def joint_algorithm(method: Joint) -> Algorithm:
+    """The joint training in the form of every method: init, step, and predict for new spectra."""
+    return Algorithm(
+        init=method.init,
+        step=method.step,
+        predict=lambda state, x: method.unmix(state.params, x),
+    )
 
-    judge = evaluator(options, models, draw)
 
-    def loss(
-        params: PoolParams,
-        x: Float[Array, "n c"],
-        noise: tuple[PoolNoise, ...],
-        temperature: Float[Array, ""] | float,
-        coefficient: Float[Array, ""] | float,
-    ) -> tuple[Float[Array, ""], Info]:
-        seen = looks(models, params, x, noise, temperature, True)
-        terms = _terms(options, params, seen, x)
-        total = (
-            terms.reconstruction
-            + coefficient * terms.count
-            + options.energy_weight * terms.energy
-            + options.ambiguity_weight * terms.ambiguity
-        )
-        return total, Info(total, terms, _mean_energy(seen))
+def init(model: JointModel, key: Key[Array, ""]) -> State:
+    """The first state: pools from their libraries or at random, networks at random."""
+    params = []
+    for i, pool in enumerate(model.pools):
+        pool_key, network_key = jax.random.split(jax.random.fold_in(key, i))
+        raw = model.libraries[i]
+        if raw is None:
+            size = model.options.pool_sizes[i]
+            raw = random_pool(pool_key, size, model.num_bands, model.options.pool).raw
+        params.append(pool.init(network_key, jnp.asarray(raw, jnp.float32)))
+    zero = jnp.zeros((), jnp.int32)
+    params = tuple(params)
+    return State(zero, zero, jnp.zeros(()), params, zero_moments(params))
 
-    def step(noise: tuple, state: State, x: Float[Array, "n c"]) -> tuple[State, Info]:
-        temperature = _temperature(options, state.epoch)
-        gradient, info = jax.grad(loss, has_aux=True)(
-            state.params, x, noise, temperature, state.count_weight
-        )
-        gradient = _together(gradient)
-        gradient = tuple(
-            g if learns else g | {"pool": None}
-            for g, learns in zip(gradient, learnable_pools, strict=True)
-        )
-        number = state.step + 1
-        params, moments = adamw(options.optimizer, number, state.params, gradient, state.moments)
-        return state._replace(step=number, params=params, moments=moments), info
 
-    def epoch(key: Key[Array, ""], state: State, x: Float[Array, "n c"]) -> tuple[State, EpochInfo]:
-        k_order, k_noise, k_evaluation = jax.random.split(key, 3)
+def draw_noise(
+    pools: tuple[PoolModel, ...], key: Key[Array, ""], rows: int, training: bool = True
+) -> tuple[PoolNoise, ...]:
+    """Noise of each pool for a batch of so many rows."""
+    keys = [jax.random.fold_in(key, i) for i in range(len(pools))]
+    return tuple(pool.draw(k, rows, training) for pool, k in zip(pools, keys, strict=True))
 
-        def body(state: State, inputs: tuple) -> tuple[State, Info]:
-            number, rows = inputs
-            return step(draw(jax.random.fold_in(k_noise, number), len(rows)), state, x[rows])
 
-        order = jax.random.permutation(k_order, len(x))
-        state, infos = scan_blocks(body, state, (order,), options.batch_size)
-        evaluation = judge.evaluate(k_evaluation, state.params, x)
-        mean_energy = infos.mean_energy[-1]
-        temperature = _temperature(options, state.epoch)
-        coefficient = _coefficient(options, state.count_weight, evaluation, mean_energy)
-        state = state._replace(epoch=state.epoch + 1, count_weight=coefficient)
-        mean = jax.tree.map(jnp.mean, infos)
-        return state, EpochInfo(
-            evaluation, mean_energy, coefficient, temperature, mean.loss, mean.terms
-        )
+def loss_fn(
+    model: JointModel,
+    params: PoolParams,
+    x: Float[Array, "n c"],
+    noise: tuple[PoolNoise, ...],
+    temperature: Float[Array, ""] | float,
+    count_weight: Float[Array, ""] | float,
+) -> tuple[Float[Array, ""], Info]:
+    """The objective of a mini-batch, see `joint`, and its parts."""
+    outputs = looks(model.pools, params, x, noise, temperature, True)
+    terms = _terms(model.options, params, outputs, x)
+    total = (
+        terms.reconstruction
+        + count_weight * terms.count
+        + model.options.energy_weight * terms.energy
+        + model.options.ambiguity_weight * terms.ambiguity
+    )
+    return total, Info(total, terms, _mean_energy(outputs))
 
-    return Joint(init, draw, loss, step, epoch, *judge, models, options)
+
+def update(
+    model: JointModel, noise: tuple[PoolNoise, ...], state: State, x: Float[Array, "n c"]
+) -> tuple[State, Info]:
+    """One AdamW step on a mini-batch with given noise."""
+    options = model.options
+    learnable = options.learnable_pools or (True,) * len(model.pools)
+    temperature = _temperature(options, state.epoch)
+    gradient, info = jax.grad(partial(loss_fn, model), has_aux=True)(
+        state.params, x, noise, temperature, state.count_weight
+    )
+    gradient = _together(gradient)
+    gradient = tuple(
+        g if learns else g | {"pool": None} for g, learns in zip(gradient, learnable, strict=True)
+    )
+    number = state.step + 1
+    params, moments = adamw(options.optimizer, number, state.params, gradient, state.moments)
+    return state._replace(step=number, params=params, moments=moments), info
+
+
+def step(
+    model: JointModel, key: Key[Array, ""], state: State, x: Float[Array, "n c"]
+) -> tuple[State, Info]:
+    """One AdamW step on a mini-batch, its noise drawn from the key."""
+    return update(model, draw_noise(model.pools, key, len(x)), state, x)
+
+
+def epoch(
+    model: JointModel, key: Key[Array, ""], state: State, x: Float[Array, "n c"]
+) -> tuple[State, EpochInfo]:
+    """All mini-batches in random order, an evaluation, and the schedules of the next epoch."""
+    options = model.options
+    order_key, noise_key, evaluation_key = jax.random.split(key, 3)
+
+    def body(state: State, inputs: tuple) -> tuple[State, Info]:
+        number, rows = inputs
+        return step(model, jax.random.fold_in(noise_key, number), state, x[rows])
+
+    order = jax.random.permutation(order_key, len(x))
+    state, infos = scan_blocks(body, state, (order,), options.batch_size)
+    evaluation = model.evaluator.evaluate(evaluation_key, state.params, x)
+    mean_energy = infos.mean_energy[-1]
+    temperature = _temperature(options, state.epoch)
+    count_weight = _coefficient(options, state.count_weight, evaluation, mean_energy)
+    state = state._replace(epoch=state.epoch + 1, count_weight=count_weight)
+    mean = jax.tree.map(jnp.mean, infos)
+    return state, EpochInfo(
+        evaluation, mean_energy, count_weight, temperature, mean.loss, mean.terms
+    )
 
 
 def _check(bands: int, options: JointOptions, libraries: Any, aggregate: Any) -> None:

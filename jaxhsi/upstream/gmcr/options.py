@@ -171,7 +171,8 @@ class Joint(NamedTuple):
         init: ``init(key) -> State``.
         draw: ``draw(key, rows, training=True) -> (PoolNoise, ...)``, one of each pool.
         loss: ``loss(params, x, noise, temperature, coefficient) -> (loss, Info)``.
-        step: ``step(noise, state, x (n, c)) -> (State, Info)``: one mini-batch.
+        update: ``update(noise, state, x (n, c)) -> (State, Info)``: one mini-batch.
+        step: ``step(key, state, x (n, c)) -> (State, Info)``: the same, its noise from the key.
         epoch: ``epoch(key, state, x) -> (State, EpochInfo)``: shuffles, runs all mini-batches in one
             scan, evaluates, moves the schedules; jit it and donate the state.
         evaluate: ``evaluate(key, params, x) -> Evaluation``, in blocks.
@@ -185,7 +186,8 @@ class Joint(NamedTuple):
     init: Callable[[Key[Array, ""]], State]
     draw: Callable[..., tuple[PoolNoise, ...]]
     loss: Callable[..., tuple[Array, Info]]
-    step: Callable[[tuple[PoolNoise, ...], State, Array], tuple[State, Info]]
+    update: Callable[[tuple[PoolNoise, ...], State, Array], tuple[State, Info]]
+    step: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
     epoch: Callable[[Key[Array, ""], State, Array], tuple[State, EpochInfo]]
     evaluate: Callable[[Key[Array, ""], PoolParams, Array], Evaluation]
     assess: Callable[[tuple[PoolNoise, ...], PoolParams, Array], Evaluation]

@@ -53,7 +53,7 @@ def options_for(name):
 def method(name):
     """Each compiled function is shared by the tests that use it."""
     made = joint(golden(name)["x"].shape[1], options_for(name))
-    return made._replace(step=quick(made.step), assess=quick(made.assess))
+    return made._replace(update=quick(made.update), assess=quick(made.assess))
 
 
 @functools.cache
@@ -105,7 +105,7 @@ def replay(name):
         for number in range(STEPS):
             rows, step = order[number * BATCH : (number + 1) * BATCH], epoch * STEPS + number
             noise = noise_of(name, lambda a, s=step, r=rows: a[s, : len(r)])
-            state, info = run.step(noise, state, x[rows])
+            state, info = run.update(noise, state, x[rows])
             infos.append(info)
         steps = slice(epoch * STEPS, (epoch + 1) * STEPS)
         noise = noise_of(name, lambda a, s=steps: np.concatenate(a[s])[: len(x)], False)
@@ -265,7 +265,7 @@ def test_an_epoch_is_its_steps_and_its_evaluation(tiny, start, epoch):
     after, info = epoch(key, state, x)
     k_order, k_noise, k_evaluation = jax.random.split(key, 3)
     order = jax.random.permutation(k_order, len(x))
-    step = quick(lambda key, state, x: tiny.step(tiny.draw(key, len(x)), state, x))
+    step = quick(lambda key, state, x: tiny.update(tiny.draw(key, len(x)), state, x))
     for number, rows in enumerate((order[:4], order[4:8], order[8:])):
         state, _ = step(jax.random.fold_in(k_noise, number), state, x[rows])
     for ours, theirs in zip(
@@ -319,13 +319,13 @@ def test_pools_of_different_sizes_and_a_library_are_trained():
     assert np.array_equal(state.params[1]["pool"], library)
     assert not np.array_equal(state.params[0]["pool"], begun.params[0]["pool"])
     assert jnp.isfinite(info.loss)
-    assert jax.eval_shape(made.predict, state.params, X).components.shape == (7, 5)
+    assert jax.eval_shape(made.unmix, state.params, X).components.shape == (7, 5)
 
 
 def test_bfloat16_products_train_float32_parameters():
     options = JointOptions(pool_sizes=(3,), bfloat16=True, hidden_layers=1)
     made = joint(5, options, aggregate=mixing.fixed_stray_light())
-    step = quick(lambda key: made.step(made.draw(key, len(X)), made.init(key), X))
+    step = quick(lambda key: made.update(made.draw(key, len(X)), made.init(key), X))
     state, info = step(jax.random.key(0))
     assert {a.dtype for a in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
     assert jnp.isfinite(info.loss)

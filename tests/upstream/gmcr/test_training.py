@@ -84,7 +84,7 @@ def scripted(rows: list[tuple[float, float, float, int]], **options) -> Joint:
     def unmix(params, x):
         return UnmixedSpectra(x, x[:, :1], params[0]["pool"], x[:, :1])
 
-    nothing = dict.fromkeys(("draw", "loss", "step", "evaluate", "assess"))
+    nothing = dict.fromkeys(("draw", "loss", "update", "step", "evaluate", "assess"))
     made = JointOptions(pool_sizes=(1,), hidden_width_factor=None, **options)
     return Joint(init=init, epoch=epoch, unmix=unmix, pools=(), options=made, **nothing)
 
