@@ -11,7 +11,7 @@ FLAGS = {"overwrite": "delete the concentrations in --out first"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; errors that a user can mend are told in a line, without a traceback."""
+    """Run the command; errors of a user are one line, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.unmix"
     # Little is compiled here, and much unpacked.

@@ -19,12 +19,12 @@ class UnmixConfig:
         refine_steps: projected gradient steps that follow the networks, on the components that
             they found in a spectrum; 0 for none.
         tile: side in pixels of the tiles of a cube that are unmixed at once.
-        spectra: whether the spectra are rows or columns of a table; told from the file if not
+        spectra: whether the spectra are rows or columns of a table; read from the file if not
             given.
         tolerance: by which the axis of the data may differ from that of the run, in its units (nm
             for cubes); half of the smallest distance between two bands if not given.
         key: name of the table or cube inside a file, where there are several.
-        layout: order of the axes of a cube in a .mat or .npy file; told from their lengths if not
+        layout: order of the axes of a cube in a .mat or .npy file; from their lengths if not
             given.
         size: height and width of the image where a cube is kept as a table (C, H * W).
     """

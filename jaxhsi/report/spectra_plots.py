@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 MAX_PANELS = 48
-"""Components that are drawn. Set by hand: 6 x 8 panels are still legible."""
+"""Components that are drawn at most. Set by hand: panels of 6 x 8 are legible."""
 MAX_SAMPLES = 400
 """Rows of the image of concentrations; more are thinned out evenly. Set by hand."""
 ESTIMATE_COLOUR, TRUTH_COLOUR = "#1f77b4", "#d62728"
@@ -61,23 +61,23 @@ def components_figure(
     num_rows = -(-num_panels // num_columns)
     figure_width = max(4.2, (4 if num_columns <= 3 else 2.2) * num_columns)
     figure = Figure(figsize=(figure_width, 0.5 + (2.2 if num_rows < 4 else 1.5) * num_rows))
-    bands = np.arange(components.shape[1]) if axis is None else axis
+    band_axis = np.arange(components.shape[1]) if axis is None else axis
     for i in range(num_panels):
         panel = figure.add_subplot(num_rows, num_columns, i + 1)
         if truth is not None and np.isfinite(truth[i]).all():
             true_unit = truth[i] / np.linalg.norm(truth[i])
             panel.plot(
-                bands, true_unit, color=TRUTH_COLOUR, linewidth=1.6, alpha=0.6, label="truth"
+                band_axis, true_unit, color=TRUTH_COLOUR, linewidth=1.6, alpha=0.6, label="truth"
             )
         if ranges is not None:
             low, high = _shaded_range(components[i], ranges[i])
             style = {"color": ESTIMATE_COLOUR, "alpha": 0.3, "linewidth": 0, "label": "range"}
-            panel.fill_between(bands, low, high, **style)
-        panel.plot(bands, components[i], color=ESTIMATE_COLOUR, linewidth=0.8, label="found")
+            panel.fill_between(band_axis, low, high, **style)
+        panel.plot(band_axis, components[i], color=ESTIMATE_COLOUR, linewidth=0.8, label="found")
         panel.set_title(titles[i], fontsize=8)
         panel.tick_params(labelsize=6)
         panel.set_yticks([])
-        if bands[0] > bands[-1]:  # wavenumbers are drawn from high to low
+        if band_axis[0] > band_axis[-1]:  # wavenumbers are drawn from high to low
             panel.invert_xaxis()
         if i == 0 and (truth is not None or ranges is not None):
             panel.legend(fontsize=6)
@@ -110,10 +110,10 @@ def plot_concentrations(
     """
     figure = Figure(figsize=(10 if truth is not None else 5.5, 4.2))
     panel = figure.add_subplot(1, 1 if truth is None else 2, 1)
-    step = max(1, -(-len(concentrations) // MAX_SAMPLES))
-    edges = (0.5, concentrations.shape[1] + 0.5, len(concentrations) + 0.5, 0.5)
+    sample_step = max(1, -(-len(concentrations) // MAX_SAMPLES))
+    image_edges = (0.5, concentrations.shape[1] + 0.5, len(concentrations) + 0.5, 0.5)
     image = panel.imshow(
-        concentrations[::step], aspect="auto", interpolation="nearest", extent=edges
+        concentrations[::sample_step], aspect="auto", interpolation="nearest", extent=image_edges
     )
     integer_ticks(panel.xaxis, panel.yaxis)
     figure.colorbar(image, ax=panel)
@@ -121,8 +121,8 @@ def plot_concentrations(
     if truth is not None:
         panel = figure.add_subplot(1, 2, 2)
         has_truth = np.isfinite(truth)
-        largest = float(truth[has_truth].max(initial=1e-12))
-        panel.plot([0, largest], [0, largest], color="grey", linewidth=0.8)
+        largest_truth = float(truth[has_truth].max(initial=1e-12))
+        panel.plot([0, largest_truth], [0, largest_truth], color="grey", linewidth=0.8)
         style = {"color": ESTIMATE_COLOUR, "markersize": 3, "alpha": 0.5}
         panel.plot(truth[has_truth], concentrations[has_truth], ".", **style)
         panel.set(xlabel="true", ylabel="found", title="against the truth")
@@ -147,20 +147,22 @@ def plot_residual(
     """
     figure = Figure(figsize=(10, 3.4))
     panel = figure.add_subplot(1, 2, 1)
-    bands = np.arange(residual.shape[1]) if axis is None else axis
+    band_axis = np.arange(residual.shape[1]) if axis is None else axis
     band_rms = np.sqrt((residual**2).mean(0))
-    panel.plot(bands, band_rms, color=ESTIMATE_COLOUR, linewidth=0.8, label="RMS")
-    panel.plot(bands, residual.mean(0), color=TRUTH_COLOUR, linewidth=0.8, label="mean")
-    if bands[0] > bands[-1]:
+    panel.plot(band_axis, band_rms, color=ESTIMATE_COLOUR, linewidth=0.8, label="RMS")
+    panel.plot(band_axis, residual.mean(0), color=TRUTH_COLOUR, linewidth=0.8, label="mean")
+    if band_axis[0] > band_axis[-1]:
         panel.invert_xaxis()
     panel.set(xlabel=axis_name or "band", title="residual by band")
     panel.legend(fontsize=7)
     panel = figure.add_subplot(1, 2, 2)
-    samples = np.arange(1, len(residual) + 1)
+    sample_numbers = np.arange(1, len(residual) + 1)
     residual_rms = np.sqrt((residual**2).mean(1))
-    panel.plot(samples, residual_rms, ".", color=ESTIMATE_COLOUR, markersize=3, label="RMS")
+    panel.plot(sample_numbers, residual_rms, ".", color=ESTIMATE_COLOUR, markersize=3, label="RMS")
     if expected is not None:
-        panel.plot(samples, expected, color=TRUTH_COLOUR, linewidth=0.8, label="expected noise")
+        panel.plot(
+            sample_numbers, expected, color=TRUTH_COLOUR, linewidth=0.8, label="expected noise"
+        )
     integer_ticks(panel.xaxis)
     panel.set(xlabel="sample", title="residual by sample")
     panel.legend(fontsize=7)
@@ -169,14 +171,19 @@ def plot_residual(
 
 def plot_training(path: Path, metrics: Path) -> None:
     """Number of components and loss over training, from the lines of ``metrics.jsonl``."""
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    steps: Int[np.ndarray, " s"] = np.array([row["step"] for row in rows])
+    metric_rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    training_steps: Int[np.ndarray, " s"] = np.array([row["step"] for row in metric_rows])
     figure = Figure(figsize=(10, 3.4))
-    for i, (name, title) in enumerate((("active", "components"), ("loss", "loss"))):
+    for i, (metric_name, title) in enumerate((("active", "components"), ("loss", "loss"))):
         panel = figure.add_subplot(1, 2, i + 1)
-        panel.plot(steps, [row[name] for row in rows], color=ESTIMATE_COLOUR, linewidth=1)
+        panel.plot(
+            training_steps,
+            [row[metric_name] for row in metric_rows],
+            color=ESTIMATE_COLOUR,
+            linewidth=1,
+        )
         panel.set(xlabel="step", title=title)
-        if name == "active":
+        if metric_name == "active":
             integer_ticks(panel.yaxis)
     save_figure(figure, path)
 
