@@ -73,7 +73,7 @@ def unmix(
             long, if None.
         library: known spectra to look for, of the same bands.
         library_names: theirs; "library 1", ... if None.
-        mixing: "linear", or a name in `jaxhsi.gmcr.mixing.MODELS`.
+        mixing: "linear", or a name in `jaxhsi.gmcr.mixing.FORWARD_MODELS`.
         priors: what else is known of components and concentrations, see `jaxhsi.gmcr.priors`;
             what must hold exactly comes last.
         options: of the solver.

@@ -57,7 +57,7 @@ class UnmixingModel:
             spikes.
         networks: parameters of the gating and concentration networks, which take whitened data.
         network_options: options of the networks.
-        mixing: "linear" or a name in `jaxhsi.gmcr.mixing.MODELS`.
+        mixing: "linear" or a name in `jaxhsi.gmcr.mixing.FORWARD_MODELS`.
         mixing_parameters: parameters of that model; empty where each spectrum has its own.
         axis: number of each band (wavelength, wavenumber, ...), or None.
         axis_name: name and unit of the axis, or empty.

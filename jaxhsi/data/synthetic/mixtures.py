@@ -58,7 +58,7 @@ class MixtureOptions:
         rare: number of components, the last ones, that are present in few samples only, there in
             addition to the min_mixed to max_mixed others.
         rare_samples: number of samples that a rare component is present in.
-        mixing: linear; saturating as an absorbing detector; bilinear with products of pairs;
+        mixing: linear; detector_saturation; bilinear with products of pairs;
             generalised_bilinear, where each pair of each sample has a strength of its own;
             polynomial with squares; stray_light, as absorbance is read with it.
         strength: of the mixing that is not linear; see `mix_components`.
@@ -294,10 +294,10 @@ def mix_components(
 ) -> Float[Array, "n c"]:
     """Noise-free spectra of these concentrations, by the mixing that the options name.
 
-    With x the linear mixture, m the RMS of all x and b the strength: `saturating` and `bilinear`
-    say their own; polynomial is x + b / m x^2; generalised_bilinear is `bilinear` with
+    With x the linear mixture, m the RMS of all x and b the strength: `detector_saturation` and
+    `bilinear` say their own; polynomial is x + b / m x^2; generalised_bilinear is `bilinear` with
     strengths U(0, 2 b) drawn for each sample and pair; stray_light is
-    `gmcr.mixing.read_with_stray_light` of a share b of x / m, an absorbance of RMS 1, times m.
+    `gmcr.mixing.absorbance_with_stray_light` of a share b of x / m, an absorbance of RMS 1, times m.
     """
     linear_spectra = concentrations @ components
     signal_rms = root_mean_square(linear_spectra)
