@@ -297,7 +297,7 @@ def mix_components(
     With x the linear mixture, m the RMS of all x and b the strength: `detector_saturation` and
     `bilinear` say their own; polynomial is x + b / m x^2; generalised_bilinear is `bilinear` with
     strengths U(0, 2 b) drawn for each sample and pair; stray_light is
-    `gmcr.mixing.absorbance_with_stray_light` of a share b of x / m, an absorbance of RMS 1, times m.
+    m times `gmcr.mixing.absorbance_with_stray_light` of a share b of x / m, an absorbance of RMS 1.
     """
     linear_spectra = concentrations @ components
     signal_rms = root_mean_square(linear_spectra)
