@@ -77,7 +77,10 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
     mesh = device_mesh(config.devices, config.stream.batch_size)
     method = build_method(config, inputs.train_cubes[0].shape[2])
     sample = sample_spectra(
-        inputs.train_cubes, config.stream.sample_size, config.seed, read_window_fn=inputs.window_reader
+        inputs.train_cubes,
+        config.stream.sample_size,
+        config.seed,
+        read_window_fn=inputs.window_reader,
     )
     spectra = jnp.asarray(sample.spectra)
     initial_state = method.init(jax.random.key(config.seed), spectra)

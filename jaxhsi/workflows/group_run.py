@@ -152,8 +152,8 @@ def _label_at(click: Click, cubes: dict[str, Cube]) -> int:
     cube = cubes[click.cube]
     if click.row >= cube.shape[0] or click.column >= cube.shape[1]:
         raise ValueError(
-            f"{click.file_line}: row {click.row}, column {click.column} is outside {click.cube}, which "
-            f"has {cube.shape[0]} rows and {cube.shape[1]} columns, counted from 0"
+            f"{click.file_line}: row {click.row}, column {click.column} is outside {click.cube}, "
+            f"which has {cube.shape[0]} rows and {cube.shape[1]} columns, counted from 0"
         )
     return int(cube.array[click.row, click.column, 0].read().result())
 

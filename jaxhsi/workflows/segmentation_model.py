@@ -106,8 +106,8 @@ def open_segmentation_model(folder: Path) -> SegmentationModel:
         raise ValueError(f"{folder} holds a run of another command; cubes are labelled by dgc")
     if not (folder / CUBES_FILE).is_file():
         raise ValueError(
-            f"{folder} has no {CUBES_FILE}, which tells the bands that the run was trained on: it was "
-            f"made by an earlier version. python -m jaxhsi.train dgc --out {folder} --resume "
+            f"{folder} has no {CUBES_FILE}, which tells the bands that the run was trained on: it "
+            f"was made by an earlier version. python -m jaxhsi.train dgc --out {folder} --resume "
             "writes it"
         )
     config = read_config(DGCConfig, config_file)
