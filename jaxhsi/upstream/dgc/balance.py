@@ -64,7 +64,8 @@ class BalanceOptions:
         kind: `fixed`, `share_floor`, `entropy_floor`, `uncertainty` or `famo`.
         min_share: smallest share of all pixels that a cluster may fall to; the entropy floor is
             what the entropy would be with all clusters but one at that share.
-        averaging_batches: batches that the usage is averaged over, and that a price or weight takes to
+        averaging_batches: batches that the usage is averaged over, and that a price or weight
+            takes to
             follow.
     """
 
@@ -81,8 +82,8 @@ class BalanceOptions:
             )
         if self.averaging_batches < 1:
             raise ValueError(
-                f"--prototype.balance.averaging_batches {self.averaging_batches} is no number of batches; give 1 or "
-                "more"
+                f"--prototype.balance.averaging_batches {self.averaging_batches} is no "
+                "number of batches; give 1 or more"
             )
 
 
@@ -167,7 +168,7 @@ def update_running_usage(
     averaging_batches: int,
     mask: Bool[Array, "*n"] | None = None,
 ) -> Float[Array, " k"]:
-    """Running mean of the usage: of all batches at first, then of about the last ``averaging_batches``.
+    """Running mean of the usage: of all batches at first, then of the last ``averaging_batches``.
 
     u <- u + r (mean_i p_i - u), r = max(1 / horizon, 1 / (step + 1)); a batch without any pixel
     leaves it as it is.

@@ -91,7 +91,8 @@ def upstream_encoder(
         dtype: of the convolutions, e.g. ``jnp.bfloat16``; parameters and the result are float32.
 
     Returns:
-        An encoder of full rows, with `principal_component_start`. The 1-D part reaches layers * (kernel //
+        An encoder of full rows, with `principal_component_start`. The 1-D part reaches layers *
+        (kernel //
         2) flattened pixels, at most so many rows however narrow the cube is, and the 3x3 part two
         rows: the halo is their sum, 14 at the defaults.
 

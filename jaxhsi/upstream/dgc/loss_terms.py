@@ -17,7 +17,8 @@ class LossWeights(NamedTuple):
     Attributes:
         compactness: of `losses.compactness`, summed over the two views.
         orthogonality: of `losses.orthogonality`.
-        usage_entropy: of `losses.usage_entropy`; upstream minimises it (> 0), which rewards collapse,
+        usage_entropy: of `losses.usage_entropy`; upstream minimises it (> 0), which rewards
+            collapse,
             and < 0 spreads the pixels over the clusters.
         uniform_assignment: of `losses.uniform_assignment`.
         grid_consistency: of `losses.grid_consistency`.
@@ -54,10 +55,12 @@ class ViewPair(NamedTuple):
 
     Attributes:
         crops: both views of each window.
-        random_labels: random labels for `losses.uniform_assignment`, from `losses.random_balanced_labels`.
+        random_labels: random labels for `losses.uniform_assignment`, from
+            `losses.random_balanced_labels`.
         centroid_noise: noise for dead centroids, normal of deviation 0.05 losses.
         valid: pixels that count; None for all.
-        affine_maps: affine maps of the crops, for the overlap consistency; None if it has no weight.
+        affine_maps: affine maps of the crops, for the overlap consistency; None if it has no
+            weight.
     """
 
     crops: Float[Array, "2 b h w c"]

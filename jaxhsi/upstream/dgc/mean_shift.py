@@ -78,21 +78,21 @@ def local_mean_shift(
     # batched matrix products, 2 to 3 times faster on CPU than a sum over shifted copies.
     tile = kernel - 1
     points, near = _tiles(z, tile), _neighbourhoods(z, tile)
-    weighed = jnp.asarray(_window(kernel), z.dtype)
+    window_weights = jnp.asarray(_window(kernel), z.dtype)
     if mask is not None or not border:
         mask = jnp.ones(z.shape[:3], bool) if mask is None else mask
-        known = _neighbourhoods(mask[..., None].astype(z.dtype), tile, float(border))
-        weighed = weighed * known.swapaxes(1, 2)
+        neighbour_mask = _neighbourhoods(mask[..., None].astype(z.dtype), tile, float(border))
+        window_weights = window_weights * neighbour_mask.swapaxes(1, 2)
 
     def shift(points: Array, near: Array, scale: Array) -> Array:
-        weights = weighed * jnp.exp(-scale * _squared_distance(points, near))
+        weights = window_weights * jnp.exp(-scale * _squared_distance(points, near))
         total = weights.sum(-1, keepdims=True) + _EPS
         return jnp.matmul(weights, near, precision=_PRECISION) / total
 
     scale = 0.5 / bandwidth**2
-    still = lax.stop_gradient((near, scale))
+    fixed_inputs = lax.stop_gradient((near, scale))
     points = lax.stop_gradient(points)
-    points = lax.fori_loop(0, iterations - 1, lambda _, t: shift(t, *still), points)
+    points = lax.fori_loop(0, iterations - 1, lambda _, t: shift(t, *fixed_inputs), points)
     return _untile(shift(points, near, scale), z.shape, tile)
 
 

@@ -17,7 +17,8 @@ class State(NamedTuple):
         step: number of steps taken.
         params: ``{"encoder": ..., "centroids": (k, d), "log_bandwidth": ()}``.
         optimizer_state: state of optax.
-        running_usage: running share of the pixels that each cluster holds, see `balance.update_running_usage`.
+        running_usage: running share of the pixels that each cluster holds, see
+            `balance.update_running_usage`.
         balance_state: state of the balance.
     """
 

@@ -122,7 +122,8 @@ def load_upstream_mcrs(
     """Read what upstream's ``DenseEBgMCR.save_mcrs`` wrote: one pool, or several in subfolders.
 
     Returns:
-        Settings and params of each pool, as `jaxhsi.upstream.gmcr.algorithm` has them. Numbered folders come
+        Settings and params of each pool, as `jaxhsi.upstream.gmcr.algorithm` has them. Numbered
+        folders come
         in the order of their numbers.
 
     Raises:

@@ -46,15 +46,15 @@ def evaluator(
     Source: upstream `analyzer.py` (second half of an epoch in `BaseEBgMCR.fit`, `parse_pattern`).
     """
 
-    def seen(params: PoolParams, x: Array, noise: tuple) -> list[PoolOutput]:
+    def pool_outputs(params: PoolParams, x: Array, noise: tuple) -> list[PoolOutput]:
         return looks(models, params, x, noise, options.evaluation_temperature, False)
 
     def sums(params: PoolParams, x: Array, weights: Array, noise: tuple) -> tuple:
-        found = seen(params, x, noise)
-        fitted = sum(look.reconstruction for look in found)
+        outputs = pool_outputs(params, x, noise)
+        fitted = sum(look.reconstruction for look in outputs)
         large = (jnp.abs(x) >= _LARGE) | (jnp.abs(fitted) >= _LARGE)
         entries = large if options.sparse_components else None
-        opened = jnp.concatenate([look.gates.any(0) for look in found])
+        opened = jnp.concatenate([look.gates.any(0) for look in outputs])
         mse = weights @ ((x - fitted) ** 2).mean(1)
         return metrics.fit_sums(x, fitted, entries=entries), mse, opened
 
@@ -81,12 +81,12 @@ def evaluator(
         if noise is None:
             shapes = jax.eval_shape(lambda: draw(jax.random.key(0), len(x), False))
             noise = jax.tree.map(lambda a: jnp.zeros(a.shape), shapes)
-        found = seen(params, x, noise)
+        outputs = pool_outputs(params, x, noise)
         return UnmixedSpectra(
-            sum(look.reconstruction for look in found),
-            jnp.concatenate([look.concentrations * look.gates for look in found], 1),
+            sum(look.reconstruction for look in outputs),
+            jnp.concatenate([look.concentrations * look.gates for look in outputs], 1),
             jnp.concatenate([components(p["pool"], options.pool) for p in params]),
-            jnp.concatenate([look.gates for look in found], 1),
+            jnp.concatenate([look.gates for look in outputs], 1),
         )
 
     return Evaluator(evaluate, assess, unmix)

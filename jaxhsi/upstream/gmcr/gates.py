@@ -1,4 +1,4 @@
-"""Upstream's gates: Gumbel-softmax pairs, never quite closed, so that an evaluation has a threshold.
+"""Upstream's gates: Gumbel-softmax pairs, which an evaluation compares with a threshold.
 
 Source: upstream `core.py` and `mcr.py`.
 """

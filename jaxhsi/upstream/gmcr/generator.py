@@ -19,7 +19,8 @@ class PoolNoise(NamedTuple):
 
     Attributes:
         gate_gumbel: standard Gumbel, for the pairs of energies.
-        energy_noise: standard normal, for the "LangevinOptions" noise; None in evaluation, which has none.
+        energy_noise: standard normal, for the "Langevin" noise; None in evaluation, which
+            has none.
         channel_gumbel: like gumbel.
         channel_noise: like normal.
     """

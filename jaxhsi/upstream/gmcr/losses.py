@@ -26,7 +26,8 @@ def component_share(
     size, quarters the price of a component.
 
     Args:
-        gates: z of the m pools, (n, p_m) each. (Upstream stacks them: its pool_sizes must be equal.)
+        gates: z of the m pools, (n, p_m) each. (Upstream stacks them: its sizes must be
+            equal.)
         total: number of slots of all pools; None for the sum of p_m.
     """
     slots = sum(z.shape[1] for z in gates) if total is None else total

@@ -48,7 +48,8 @@ class JointOptions:
         bfloat16: networks multiply in bfloat16.
         convergence_nmse: of the test of convergence, see `schedules.update_convergence`.
         convergence_energy_ratio: likewise.
-        level_criterion: score whose bands keep the best state each, see `schedules.fit_levels`; None
+        level_criterion: score whose bands keep the best state each, see `schedules.fit_levels`;
+            None
             for no bands.
         first_level: where the first band starts.
         level_width: width of a band.
@@ -173,7 +174,8 @@ class Joint(NamedTuple):
         loss: ``loss(params, x, noise, temperature, coefficient) -> (loss, Info)``.
         update: ``update(noise, state, x (n, c)) -> (State, Info)``: one mini-batch.
         step: ``step(key, state, x (n, c)) -> (State, Info)``: the same, its noise from the key.
-        epoch: ``epoch(key, state, x) -> (State, EpochInfo)``: shuffles, runs all mini-batches in one
+        epoch: ``epoch(key, state, x) -> (State, EpochInfo)``: shuffles, runs all mini-batches in
+            one
             scan, evaluates, moves the schedules; jit it and donate the state.
         evaluate: ``evaluate(key, params, x) -> Evaluation``, in blocks.
         assess: ``assess(noise, params, x) -> Evaluation``, with noise given.

@@ -51,7 +51,8 @@ def next_count_weight(
 ) -> Float[Array, ""]:
     """Next weight of `losses.component_share`, >= 0: smooth * old + (1 - smooth) * target.
 
-    The target is 0 while nmse >= margin (or used = 0), and then max(0, penalty_error_ratio mse total /
+    The target is 0 while nmse >= margin (or used = 0), and then max(0, penalty_error_ratio mse
+    total /
     used): where the penalty for the share in use equals the error.
 
     Meant for ``used`` is the number of components in use. Defect: upstream's trainer passes the
@@ -100,11 +101,11 @@ def fit_levels(
         raise ValueError(
             f"threshold {threshold} must be between 0 and 1 and interval {interval} positive"
         )
-    step, found, start = (interval if criterion == "R2" else -interval), [], threshold
+    step, levels, start = (interval if criterion == "R2" else -interval), [], threshold
     while 0 <= start + step <= 1:
-        found.append((start, start + step))
+        levels.append((start, start + step))
         start += step
-    return tuple(found)
+    return tuple(levels)
 
 
 def level_name(band: FitLevel) -> str:
@@ -170,11 +171,11 @@ def update_records(
     better = (new.count < records.count) | ((new.count == records.count) & fits)
     here = jnp.arange(len(records.count)) == band
     replace = here & ((records.count < 0) | better)
-    kept = (
+    updated = (
         jnp.where(replace, after, before).astype(before.dtype)
         for before, after in zip(records, new, strict=True)
     )
-    return LevelRecords(*kept), replace
+    return LevelRecords(*updated), replace
 
 
 # Convergence --------------------------------------------------------------------------------------
