@@ -14,7 +14,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors that a user can mend are told in a line, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.group"
-    return run_command(prog, GroupConfig, group_clusters, arguments, flags=COMMAND_FLAGS, malloc_arenas=1)
+    return run_command(
+        prog, GroupConfig, group_clusters, arguments, flags=COMMAND_FLAGS, malloc_arenas=1
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Scores of a clustering against truth, as pure functions of a confusion matrix.
 
-`confusion_matrix` counts one window; counts add up over windows, cubes and hosts (int64, so exact for
-any image), and every score is a function of the sum. Rows are clusters, columns are classes.
+`confusion_matrix` counts one window; counts add up over windows, cubes and hosts (int64, so exact
+for any image), and every score is a function of the sum. Rows are clusters, columns are classes.
 
     counts = sum(confusion(pred, truth, k, c) for pred, truth in windows)
     scores(counts)

@@ -20,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.predict"
     # Little is compiled here, and much unpacked.
-    return run_command(prog, PredictConfig, predict_cubes, arguments, flags=COMMAND_FLAGS, malloc_arenas=1)
+    return run_command(
+        prog, PredictConfig, predict_cubes, arguments, flags=COMMAND_FLAGS, malloc_arenas=1
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A merge tree over clusters: any number of groups from one training, nested by construction.
 
-What a merge is judged by is followed over the whole data set (`ClusterRelations`); the tree itself is
-grown once, on the host, from k x k numbers.
+The criteria of a merge are running means over the whole data set (`ClusterRelations`); the tree
+itself is grown once, on the host, from k x k numbers.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ EMPTY_SHARE = 1e-5  # a cluster with less than one pixel in a hundred thousand i
 
 
 class ClusterRelations(NamedTuple):
-    """What is known of pairs of clusters, all of them means over many pixels.
+    """Statistics of pairs of clusters, all of them means over many pixels.
 
     Attributes:
         usage: E[p_k], share of the pixels.
@@ -51,8 +51,8 @@ class MergeTree(NamedTuple):
     """Merges in their order, as `scipy.cluster.hierarchy` numbers them.
 
     Attributes:
-        merged_nodes: nodes that each merge joins, the smaller number first; 0..k-1 are the clusters,
-            k + m is what merge m made.
+        merged_nodes: the two nodes of each merge, the smaller number first; 0..k-1 are the
+            clusters, k + m is the result of merge m.
         heights: distance that each merge bridges, in noise deviations; never falls.
     """
 
@@ -197,8 +197,8 @@ def _nearest(
 def cut_tree(tree: MergeTree, num_groups: int) -> Int[np.ndarray, " clusters"]:
     """Group, 0..k-1, of each cluster once the tree is cut into k groups.
 
-    Groups are numbered by their first cluster. Every group of ``cut(tree, k + 1)`` lies in one of
-    ``cut(tree, k)``.
+    Groups are numbered by their first cluster. Every group of ``cut_tree(tree, k + 1)`` lies in one of
+    ``cut_tree(tree, k)``.
 
     Raises:
         ValueError: k is not in 1..number of clusters.

@@ -37,14 +37,15 @@ class ValidationViews(NamedTuple):
 
 
 class ViewStatistics(NamedTuple):
-    """What a state makes of a probe; all that has to leave the devices.
+    """Statistics of the validation views under a state; all that has to leave the devices.
 
     Attributes:
         label_pairs: matched points by their label in the first view and in the second.
         clean_labels: of the clean views, -1 where not valid.
-        nearest_distances: distance of each centre to the nearest other one; None where the method has no
-            embedding, or a single cluster.
-        embedding_variance: of the embedding of the clean views, summed over its dimensions; None likewise.
+        nearest_distances: distance of each centre to the nearest other one; None where the method
+            has no embedding, or a single cluster.
+        embedding_variance: of the embedding of the clean views, summed over its dimensions; None
+            where there is no embedding.
     """
 
     label_pairs: Int[Array, "k k"]
@@ -54,13 +55,13 @@ class ViewStatistics(NamedTuple):
 
 
 class ViewScores(NamedTuple):
-    """Figures of one state; None where there is nothing to tell.
+    """Scores of one state; None where one is not defined.
 
     Attributes:
         mutual_information: the criterion, in nats, 0..log k.
         label_agreement: share of matched points that have the same label in both views, 0..1.
         effective_clusters: exp of the entropy of the usage over the clean views, 1..k.
-        nmi: of the clean labels against those of the last look, 0..1.
+        nmi: of the clean labels against those of the last evaluation, 0..1.
         vi: variation of information between the same, in nats, 0..2 log k.
         nearest_centre: distance of the two closest centres.
         mean_nearest_centre: mean over the centres of the distance to the nearest other one.

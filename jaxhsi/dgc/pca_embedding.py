@@ -24,8 +24,8 @@ class PCAEmbedding(NamedTuple):
         band_stats: what the normalisations refer to.
         projection: P_b, one ``(c, d)`` block for each normalisation.
         offset: minus the projected mean, so that v has mean zero.
-        clip_limit: eight deviations of each component. A few glare or dead pixels would otherwise own
-            the covariance of the mixture.
+        clip_limit: eight deviations of each component. Otherwise a few glare or dead pixels would
+            dominate the covariance of the mixture.
     """
 
     band_stats: BandStats
@@ -37,7 +37,7 @@ class PCAEmbedding(NamedTuple):
 def fit_pca_embedding(
     spectra: Float[Array, "n c"], normalisations: Sequence[Normalisation], dim: int = 6
 ) -> PCAEmbedding:
-    """Fit the pca_embedding to a sample of spectra, without labels and without iterations.
+    """Fit the embedding to a sample of spectra, without labels and without iterations.
 
     Each normalisation is reduced to its 12 leading principal components and divided by the root
     of its total variance, so that none outweighs another; the concatenation is reduced to
@@ -67,7 +67,7 @@ def fit_pca_embedding(
 def _fit(
     spectra: Float[Array, "n c"], kinds: tuple[Normalisation, ...], dim: int
 ) -> tuple[PCAEmbedding, Float[Array, ""]]:
-    """The pca_embedding, and the variance of its first component, which is zero if nothing varies."""
+    """The embedding, and the variance of its first component, zero if nothing varies."""
     stats = band_stats(spectra)
     blocks = [normalise(kind, spectra, stats) for kind in kinds]
     inner = [_block_basis(block) for block in blocks]

@@ -26,7 +26,8 @@ class NeighbourPrior(NamedTuple):
     """Parameters of the prior.
 
     Attributes:
-        neighbour_weights: of the weights softplus(neighbour_weights) of the neighbours; the middle one counts for nothing.
+        neighbour_weights: softplus of them are the weights of the neighbours; the middle one is not
+            used.
         exponent: a tenth of the trust in them.
     """
 
@@ -91,7 +92,8 @@ def negative_pseudo_likelihood(
 
     Args:
         log_prior: rows normalised.
-        mixture_logits: log-likelihood of the pixel under each cluster, up to a constant of the pixel.
+        mixture_logits: log-likelihood of the pixel under each cluster, up to a constant of the
+            pixel.
         mask: pixels that count.
 
     Source: the pseudo-likelihood of Besag 1975, "Statistical Analysis of Non-Lattice Data".

@@ -136,8 +136,8 @@ def suggest_cuts(
 ) -> tuple[CutSuggestion, ...]:
     """Up to three cuts worth looking at, the first the most so, each with its reason.
 
-    Of the cuts on which two halves of the data agree (`STABLE_SCORE`; where there are none, of those on
-    which they agree best) the ones after which the tree makes the largest step up.
+    Of the cuts on which two halves of the data agree (`STABLE_SCORE`; where there are none, of
+    those on which they agree best) the ones after which the tree makes the largest step up.
 
     Args:
         tree: of the trained clusters.

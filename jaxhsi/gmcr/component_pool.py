@@ -13,6 +13,7 @@ from jaxhsi.gmcr.noise_covariance import NoiseWhitener
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.sparse_coding import count_usage, sparse_codes, sparsity_penalty
 from jaxhsi.linear_algebra import inverse
+from jaxhsi.normalisation import unit_rows
 
 _MIN_NORM = 1e-9
 """Rows below this length are taken as zero; it only guards a division."""
@@ -84,7 +85,7 @@ def normalise_components(
         rows = jnp.maximum(rows @ whitener.colouring_matrix, 0) @ whitener.whitening_matrix
     elif options.non_negative:
         rows = jnp.maximum(rows, 0)
-    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), _MIN_NORM)
+    return unit_rows(rows, _MIN_NORM)
 
 
 def coefficient_penalty(pool: ComponentPool) -> Float[Array, ""]:

@@ -12,6 +12,7 @@ from jaxhsi.gmcr.noise_model import (
     noise_deviation,
     noise_edge_rank,
 )
+from jaxhsi.normalisation import unit_rows
 
 _MAX_ITERATIONS = 8
 """Decompositions at most. Each costs an SVD of the table; three are usually enough."""
@@ -126,8 +127,8 @@ def successive_projection(x: Float[Array, "n c"], num_rows: int) -> Int[Array, "
     >>> successive_projection(jnp.array([[2.0, 0.0], [1.0, 1.0], [0.0, 3.0]]), 2).tolist()
     [0, 2]
     """
-    unit_rows = x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return jax.lax.scan(_project_longest, unit_rows, None, length=num_rows)[1]
+    unit_spectra = unit_rows(x)
+    return jax.lax.scan(_project_longest, unit_spectra, None, length=num_rows)[1]
 
 
 def _project_longest(residual: Float[Array, "n c"], _: None) -> tuple[Array, Array]:

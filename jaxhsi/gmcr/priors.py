@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhsi.gmcr.unimodality import unimodal_regression
 from jaxhsi.linear_algebra import solve
+from jaxhsi.normalisation import unit_rows
 
 FactorName = Literal["components", "concentrations"]
 _OFF_SUPPORT = -1e6
@@ -294,7 +295,7 @@ def minimum_volume(weight: float, eps: float = 1e-3, unit_rows: bool = True) -> 
     def penalty(factors: Factors) -> Array:
         s = factors.components
         if unit_rows:
-            s = s / jnp.maximum(jnp.linalg.norm(s, axis=1, keepdims=True), 1e-9)
+            s = unit_rows(s, 1e-9)
         return 0.5 * weight * jnp.linalg.slogdet(s @ s.T + eps * jnp.eye(len(s)))[1]
 
     return Prior(penalty=penalty)

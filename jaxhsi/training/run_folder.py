@@ -66,13 +66,13 @@ def check_result_folder(
     if (folder / marker_file).is_file():
         if not overwrite:
             raise FileExistsError(
-                f"{folder} holds {content_name} already; --overwrite deletes them, or name another folder "
-                "with --out"
+                f"{folder} holds {content_name} already; --overwrite deletes them, or name another "
+                "folder with --out"
             )
     elif folder.is_dir() and any(folder.iterdir()):
         raise FileExistsError(
-            f"{folder} holds files that are no {content_name} and are left alone; name an empty or new "
-            "folder with --out"
+            f"{folder} holds files that are no {content_name} and are left alone; name an empty or "
+            "new folder with --out"
         )
 
 
