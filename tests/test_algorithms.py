@@ -12,6 +12,7 @@ import pytest
 from jaxhsi.base import Algorithm
 from jaxhsi.gmcr.algorithm import gated
 from jaxhsi.gmcr.amortised import amortised
+from jaxhsi.gmcr.amortised_data import draw_batch
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
 from tests.dgc import test_algorithm as dgc_case
@@ -51,7 +52,8 @@ def amortised_networks() -> Case:
     algorithm, mixture = amortised(options), make_mixture(rows=24, bands=20)
     noise = SignalDependentNoise(jnp.log(jnp.float32(0.01)), jnp.float32(1.0))
     state = algorithm.init(jax.random.key(0), mixture.components, mixture.codes, noise, mixture.x)
-    return Case(algorithm, state, None, (mixture.x,))
+    batch = draw_batch(options, jax.random.key(1), state.params.dictionary, state.mixture_bank)
+    return Case(algorithm, state, batch, (mixture.x,))
 
 
 METHODS: tuple[Callable[[], Case], ...] = tuple(

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
+from jaxhsi import normalisation
 from jaxhsi.gmcr.unimodality import unimodal_regression
 from jaxhsi.linear_algebra import solve
-from jaxhsi.normalisation import unit_rows
 
 FactorName = Literal["components", "concentrations"]
 _OFF_SUPPORT = -1e6
@@ -295,7 +295,7 @@ def minimum_volume(weight: float, eps: float = 1e-3, unit_rows: bool = True) -> 
     def penalty(factors: Factors) -> Array:
         s = factors.components
         if unit_rows:
-            s = unit_rows(s, 1e-9)
+            s = normalisation.unit_rows(s, 1e-9)
         return 0.5 * weight * jnp.linalg.slogdet(s @ s.T + eps * jnp.eye(len(s)))[1]
 
     return Prior(penalty=penalty)
