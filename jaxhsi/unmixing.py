@@ -18,18 +18,19 @@ from jaxhsi.data.tables.table import describe_negative_values
 from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
 from jaxhsi.gmcr.amortised_training import train_amortised
-from jaxhsi.gmcr.component_ranges import rotational_ambiguity
 from jaxhsi.gmcr.data_scale import data_scale, spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
+from jaxhsi.gmcr.goodness_of_fit import goodness_of_fit
 from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, linear, rescale_model
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
-from jaxhsi.gmcr.nonlinear import PriorFactory, goodness_of_fit, linearised
+from jaxhsi.gmcr.nonlinear import PriorFactory, linearised
 from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.priors import Prior
+from jaxhsi.gmcr.rotational_ambiguity import rotational_ambiguity
 from jaxhsi.gmcr.solution import Solution
-from jaxhsi.gmcr.whitening import whiten_solution
+from jaxhsi.gmcr.whitened_solution import WhitenedSolution, whiten_solution
 from jaxhsi.sharding import device_mesh
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.unmixing_model import UnmixingModel
@@ -126,8 +127,11 @@ def unmix(
         )
     normalised, norms = _unit_components(solution)
     linearised_spectra = np.asarray(linearised(data.spectra_scaled, solution, data.scaled_forward))
+    whitened = whiten_solution(solution, linearised_spectra)
     network_options = replace(network_options, non_negative=options.non_negative)
-    networks = _train_networks(key, normalised, linearised_spectra, network_options, on_progress)
+    networks = _train_networks(
+        key, normalised, linearised_spectra, whitened, network_options, on_progress
+    )
     model = UnmixingModel(
         components=normalised.components,
         component_names=library_component_names(
@@ -144,12 +148,12 @@ def unmix(
         axis_name=axis_name,
     )
     on_progress("confidence", 0)
-    diagnostics = assess_confidence(normalised, linearised_spectra, options, seed=seed)
+    whitened_units = whiten_solution(normalised, linearised_spectra, whitener_of=whitened)
+    diagnostics = assess_confidence(whitened_units, options, seed=seed)
     boundaries = None
     if ranges:
-        signs = {"non_negative": options.non_negative}
         boundaries = rotational_ambiguity(
-            normalised, linearised_spectra, **signs, on_progress=on_progress
+            whitened_units, non_negative=options.non_negative, on_progress=on_progress
         )
     components, concentrations = _in_reported_units(model, normalised.concentrations)
     noise_level = SignalDependentNoise(*solution.noise_level)
@@ -162,7 +166,7 @@ def unmix(
         noise_model=solution.noise_model,
         converged=bool(solution.converged),
         mixing_parameters=solution.mixing_parameters,
-        goodness_of_fit=goodness_of_fit(data.spectra_scaled, solution, data.scaled_forward),
+        goodness_of_fit=goodness_of_fit(whitened),
         diagnostics=diagnostics,
         restarts=solution.restart_vote,
         ranges=boundaries,
@@ -253,17 +257,19 @@ def _train_networks(
     key: Array,
     solution: Solution,
     linearised: Float32[np.ndarray, "n c"],
+    whitener_of: WhitenedSolution,
     options: NetworkOptions,
     on_progress: OnProgress,
 ) -> AmortisedParams:
     """Networks that unmix whitened spectra; they know linear mixtures of unit rows alone."""
-    solution_white, spectra_white = whiten_solution(solution, linearised)
+    # Spikes stay: those of new spectra, for which the networks are, are not known.
+    white = whiten_solution(solution, linearised, fill_spikes=False, whitener_of=whitener_of)
     on_progress("networks", 0, options.training_steps)
 
     def report(step: int, info: NetworkInfo) -> None:
         on_progress("networks", step, options.training_steps, f"loss {info.loss:.4g}")
 
-    _, state = train_amortised(key, solution_white, spectra_white, options, report)
+    _, state = train_amortised(key, white.solution_white, white.x_white, options, report)
     return state.params
 
 

@@ -26,6 +26,7 @@ from benchmarks.results_file import write_results
 from jaxhsi.data.synthetic.mixtures import MixtureOptions, mixtures
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
+from jaxhsi.gmcr.whitened_solution import whiten_solution
 
 REAL = 0.8
 KINDS: dict[str, dict] = {
@@ -52,7 +53,7 @@ def rows(kind: str, count: int, seed: int) -> Iterator[dict]:
     options = MixtureOptions(num_components=count, **KINDS[kind])
     made = mixtures(jax.random.key(seed), 4 * count, options)
     found = fit_components(jax.random.key(seed), made.data, restarts=1)
-    sure = assess_confidence(found, np.asarray(made.data), count_radius=1)
+    sure = assess_confidence(whiten_solution(found, np.asarray(made.data)), count_radius=1)
     cosines = found.components @ np.asarray(made.components).T
     cosines /= np.linalg.norm(made.components, axis=1)
     mine, true = linear_sum_assignment(-cosines)

@@ -6,7 +6,6 @@ compilation included, imports and data not; phases are those of the first linear
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -22,21 +21,14 @@ WIDE = 4.0  # upper end of generalised bilinear strengths, wide enough for those
 
 
 class Steps:
-    """Counts the solver's steps in the place of a logbook."""
+    """Counts the solver's steps."""
 
     def __init__(self):
         self.number = 0
 
-    def open(self):
-        """Nothing is to be closed."""
-        return nullcontext()
-
-    def write(self, number: int, values: dict) -> None:
+    def __call__(self, number: int, info: NamedTuple) -> None:
         """Remember the number."""
         self.number = number
-
-    def advance(self, number: int) -> None:
-        """Show nothing."""
 
 
 class Found(NamedTuple):
@@ -73,10 +65,12 @@ def solve_case(row: dict, case: Case) -> Found:
     from jaxhsi.config.gmcr import PriorOptions
     from jaxhsi.gmcr.data_scale import data_scale
     from jaxhsi.gmcr.fit import fit_components
+    from jaxhsi.gmcr.goodness_of_fit import goodness_of_fit
     from jaxhsi.gmcr.mixing import ForwardModel
     from jaxhsi.gmcr.noise_model import noise_deviation
-    from jaxhsi.gmcr.nonlinear import goodness_of_fit
+    from jaxhsi.gmcr.nonlinear import linearised
     from jaxhsi.gmcr.options import SolverOptions
+    from jaxhsi.gmcr.whitened_solution import whiten_solution
 
     spectra = case.data.astype(np.float32)
     unit = data_scale(spectra)
@@ -94,7 +88,7 @@ def solve_case(row: dict, case: Case) -> Found:
         library=library,
         num_components=row.get("num_components"),
         num_candidates=row.get("num_candidates"),
-        logbook=steps,
+        on_epoch=steps,
     )
     solution = jax.block_until_ready(solution)
     cost = {
@@ -116,7 +110,7 @@ def solve_case(row: dict, case: Case) -> Found:
         answer = Answer(components * unit, codes, fit, offset, True)
     judgement = {}
     if len(components):
-        told = goodness_of_fit(x, solution, forward)
+        told = goodness_of_fit(whiten_solution(solution, linearised(x, solution, forward)))
         noise = noise_deviation(solution.noise_level, (x**2).mean(1))
         judgement = {
             "curvature": float(told.nonlinearity_score),

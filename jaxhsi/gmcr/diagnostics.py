@@ -1,5 +1,6 @@
-"""How sure the number of components of an answer is."""
+"""How certain the number of components of a solution is, and each component."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,23 +17,25 @@ from jaxhsi.gmcr.model_confidence import (
     plausible_interval,
 )
 from jaxhsi.gmcr.model_selection import forward_step, remove_component
-from jaxhsi.gmcr.nonlinear import whiten_for_diagnostics
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.pool_fit import PoolFit, refit_pool
 from jaxhsi.gmcr.restarts import counts_within_tolerance, default_num_restarts
-from jaxhsi.gmcr.solution import Solution
-from jaxhsi.gmcr.whitening import solution_whitener, unit_rows
+from jaxhsi.gmcr.whitened_solution import WhitenedSolution
+from jaxhsi.gmcr.whitening import normalise_rows
 
-DEFAULT_COUNT_RADIUS = 3  # numbers on either side of the answer
+DEFAULT_COUNT_RADIUS = 3
+"""Numbers of components on either side of the solution's that are compared; set by hand:
+each takes a fit and four held-out fits."""
 
 
 class ModelConfidence(NamedTuple):
-    """How sure an answer is.
+    """How certain a solution is.
 
     Attributes:
         plausible_counts: numbers of components that the data do not rule out.
-        component_confidence: how sure each component is, 0 to 1.
-        evidence_ratio: what each gains over what noise alone would.
+        component_confidence: of each component, 0 to 1.
+        evidence_ratio: what each gains over what noise alone would; above 1 for all that the solver
+            keeps.
         count_curve: errors against the number of components.
     """
 
@@ -43,114 +46,117 @@ class ModelConfidence(NamedTuple):
 
 
 def assess_confidence(
-    solution: Solution,
-    spectra: Float[np.ndarray | Array, "n c"],
+    white: WhitenedSolution,
     options: SolverOptions = SolverOptions(),  # noqa: B008 -- frozen
     *,
     count_radius: int | None = None,
     seed: int = 0,
 ) -> ModelConfidence:
-    """How sure the number of components is, and each of them.
+    """How certain the number of components is, and each of them.
 
     Args:
-        solution: of these spectra.
-        spectra: as linear mixtures, see `alternate.straightened`.
-        options: that it was found under.
-        count_radius: numbers of components to look at on either side of the answer; 3 if not given, 1
-            where the table is too large for restarts.
+        white: a solution with its spectra as linear mixtures, see
+            `whitened_solution.whiten_solution` and `nonlinear.linearised`.
+        options: that it was fitted under.
+        count_radius: numbers of components to look at on either side of the solution's;
+            `DEFAULT_COUNT_RADIUS` if not given, 1 where the table is too large for restarts.
         seed: of the halves that are held out.
     """
-    framed, seen, noise = whiten_for_diagnostics(solution, spectra)
-    x, count = seen / noise, len(solution.components)
-    count_radius = count_radius or (
-        DEFAULT_COUNT_RADIUS
-        if default_num_restarts(len(x), count + DEFAULT_COUNT_RADIUS) > 1
-        else 1
-    )
-    start = _refit(x, _pool(solution, framed.components, count + count_radius), options)
-    fits = _path(x, start, count_radius, options)
-    curve = _curve(x, fits, start, np.random.default_rng(seed), options)
-    # Fitted anew, a component of the answer may be left without use: one less is plausible then.
-    low, high = plausible_interval(curve, _number(start), x.shape[1], options)
+    x = white.x_white / white.noise_deviation
+    count, votes = len(white.solution.components), white.solution.restart_vote
+    if not count_radius:
+        is_small = default_num_restarts(len(x), count + DEFAULT_COUNT_RADIUS) > 1
+        count_radius = DEFAULT_COUNT_RADIUS if is_small else 1
+    start = _refit(x, _pool_with_room(white, count + count_radius), options)
+    fits = _neighbouring_fits(x, start, count_radius, options)
+    curve = _count_curve(x, fits, start, np.random.default_rng(seed), options)
+    # Fitted anew, a component of the solution may be left without use: one less is plausible then.
+    low, high = plausible_interval(curve, _count(start), x.shape[1], options)
     low, high = min(low, count), max(high, count)
-    agreement = np.ones(count, np.float32)
-    if solution.restart_vote is not None:
-        agreement = solution.restart_vote.agreement
-    if solution.restart_vote is not None and not solution.in_library.any():  # they knew no library
-        voted = counts_within_tolerance(solution.restart_vote, x.shape[1])
+    agreement = np.ones(count, np.float32) if votes is None else votes.agreement
+    if votes is not None and not white.solution.in_library.any():  # restarts did not know a library
+        voted = counts_within_tolerance(votes, x.shape[1])
         low, high = min(low, voted.min()), max(high, voted.max())
-    sure = component_confidence(
-        start._replace(log_evidence=start.log_evidence[:count]), jnp.asarray(agreement)
+    log_evidence = start.log_evidence[:count]
+    confidence = component_confidence(
+        start._replace(log_evidence=log_evidence), jnp.asarray(agreement)
     )
     return ModelConfidence(
         CountInterval(int(low), int(high)),
-        np.asarray(sure),
-        np.exp(np.asarray(start.log_evidence[:count])),
+        np.asarray(confidence),
+        np.exp(np.asarray(log_evidence)),
         curve,
     )
 
 
-_refit, _less, _more, _held_out = (
+_refit, _without_one, _one_more, _held_out_error = (
     jax.jit(step, static_argnames="options")
     for step in (refit_pool, remove_component, forward_step, bi_cross_validation_error)
 )
 
 
-def _pool(solution: Solution, rows: Float[np.ndarray, "k c"], slots: int) -> ComponentPool:
-    """The components, where noise is white, with room for others."""
+def _pool_with_room(white: WhitenedSolution, slots: int) -> ComponentPool:
+    """The whitened components in a pool with free slots."""
+    rows = white.solution_white.components
     free = slots - len(rows)
-    unit = np.pad(unit_rows(rows)[0], ((0, free), (0, 0))).astype(np.float32)
+    unit = np.pad(normalise_rows(rows)[0], ((0, free), (0, 0))).astype(np.float32)
     alive = np.arange(slots) < len(rows)
-    fixed = np.pad(np.asarray(solution.in_library), (0, free))
-    frame = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), solution_whitener(solution))
-    return ComponentPool(jnp.asarray(unit), jnp.asarray(alive), jnp.asarray(fixed), frame)
+    fixed = np.pad(np.asarray(white.solution.in_library), (0, free))
+    whitener = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), white.whitener)
+    return ComponentPool(jnp.asarray(unit), jnp.asarray(alive), jnp.asarray(fixed), whitener)
 
 
-def _path(x: Array, start: PoolFit, around: int, options: SolverOptions) -> list[PoolFit]:
-    """Fits of ascending numbers of components around that of the answer."""
-    fits, count = [start], _number(start)
-    for _ in range(min(around, count - 1)):
-        fits.insert(0, _less(x, fits[0], options))
-    for _ in range(around):
-        more = _more(x, fits[-1], options)
-        if _number(more) <= _number(fits[-1]):
+def _neighbouring_fits(
+    x: Array, start: PoolFit, count_radius: int, options: SolverOptions
+) -> list[PoolFit]:
+    """Fits of ascending numbers of components around that of the solution."""
+    fits = [start]
+    for _ in range(min(count_radius, _count(start) - 1)):
+        fits.insert(0, _without_one(x, fits[0], options))
+    for _ in range(count_radius):
+        larger = _one_more(x, fits[-1], options)
+        if _count(larger) <= _count(fits[-1]):
             break  # nothing is left that any spectrum would use
-        fits.append(more)
+        fits.append(larger)
     return fits
 
 
-def _number(fitted: PoolFit) -> int:
+def _count(fitted: PoolFit) -> int:
     return int(fitted.pool.active.sum())
 
 
-def _curve(
+def _count_curve(
     x: Array,
-    fits: list[PoolFit],
-    answer: PoolFit,
-    draw: np.random.Generator,
+    fits: Sequence[PoolFit],
+    reference: PoolFit,
+    random: np.random.Generator,
     options: SolverOptions,
 ) -> CountCurve:
-    halves = np.split(draw.permutation(len(x))[: len(x) // 2 * 2], 2)
-    bands = jnp.asarray(draw.permutation(x.shape[1]) < x.shape[1] // 2)
+    """Errors of the fits, and of entries that were held out; the reference is one of them."""
+    halves = np.split(random.permutation(len(x))[: len(x) // 2 * 2], 2)
+    first_bands = jnp.asarray(random.permutation(x.shape[1]) < x.shape[1] // 2)
 
-    def errors(fitted: PoolFit) -> Float[np.ndarray, " n"]:
+    def held_out_errors(fitted: PoolFit) -> Float[np.ndarray, " n"]:
         """Of every spectrum, both halves of its bands being held out in turn."""
-        found = []
-        for given, hidden in (halves, halves[::-1]):
-            both = (
-                _held_out(x[given], x[hidden], seen, fitted.pool, options)
-                for seen in (bands, ~bands)
+        errors = []
+        for training, test in (halves, halves[::-1]):
+            by_band_half = (
+                _held_out_error(x[training], x[test], coded_bands, fitted.pool, options)
+                for coded_bands in (first_bands, ~first_bands)
             )
-            found.append(0.5 * sum(both))
-        return np.concatenate(found)
+            errors.append(0.5 * sum(by_band_half))
+        return np.concatenate(errors)
 
-    hidden = np.stack([errors(fitted) for fitted in fits])
-    reference = next(i for i, fitted in enumerate(fits) if fitted is answer)
-    apart = hidden - hidden[reference]
+    errors = np.stack([held_out_errors(fitted) for fitted in fits])
+    reference_index = next(i for i, fitted in enumerate(fits) if fitted is reference)
+    # Paired differences: most of the spread over spectra is common to all numbers of components.
+    difference = errors - errors[reference_index]
     return CountCurve(
-        np.array([_number(fitted) for fitted in fits]),
+        np.array([_count(fitted) for fitted in fits]),
         np.array([float(jnp.mean((x - f.codes @ f.pool.components) ** 2)) for f in fits]),
-        hidden.mean(1),
-        apart.std(1) / np.sqrt(apart.shape[1]),
-        np.array([float(fitted.description_length - answer.description_length) for fitted in fits]),
+        errors.mean(1),
+        difference.std(1) / np.sqrt(difference.shape[1]),
+        np.array(
+            [float(fitted.description_length - reference.description_length) for fitted in fits]
+        ),
     )

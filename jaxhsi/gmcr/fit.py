@@ -1,11 +1,12 @@
-"""The default solver from a table of spectra to its answer."""
+"""The gated solver from a table of spectra to a solution.
 
-import logging
-import math
+`fit_components` estimates the noise, whitens the table, runs the solver from several restarts,
+selects one of them by a vote, and brings the result back into the units of the table. It reads and
+writes nothing: whoever calls it takes part through `FitCallbacks`.
+"""
+
 from collections.abc import Sequence
-from contextlib import nullcontext
-from functools import cache, partial
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,60 +16,64 @@ from jaxtyping import Array, Float, Key
 from threadpoolctl import threadpool_limits
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.gmcr.algorithm import State, converged
+from jaxhsi.gmcr.algorithm import converged
+from jaxhsi.gmcr.fit_phases import (
+    FitCallbacks,
+    OnEpoch,
+    OnPhase,
+    Restore,
+    compiled_solver,
+    initial_state,
+    purest_spectra_state,
+    rank_estimate,
+    restore_state,
+    run_phases,
+)
 from jaxhsi.gmcr.gates import open_probability
-from jaxhsi.gmcr.initialisation import RankEstimate, estimate_rank
 from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear
 from jaxhsi.gmcr.noise_model import residual_noise_level
 from jaxhsi.gmcr.nonlinear import PriorFactory, fit_nonlinear
 from jaxhsi.gmcr.options import SolverOptions
-from jaxhsi.gmcr.restarts import default_num_restarts, restart_agreement, select_restart
+from jaxhsi.gmcr.restarts import (
+    RestartFit,
+    default_num_restarts,
+    restart_agreement,
+    select_restart,
+)
 from jaxhsi.gmcr.solution import RestartVote, Solution
-from jaxhsi.gmcr.solver import Solver, solver
+from jaxhsi.gmcr.solver import Solver
+from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.whitening import (
     WhitenedData,
     assume_white_noise,
-    rewhiten,
+    normalise_rows,
     to_scaled,
     to_white,
-    unit_rows,
-    update_noise,
     whiten_by_estimated_noise,
-    with_whitener,
 )
 from jaxhsi.sharding import device_mesh, replicate
-from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import MetricsWriter
 
-POOL_SIZES = (
-    8,
-    16,
-    24,
-    32,
-    48,
-    64,
-    96,
-    128,
-    192,
-    256,
-    320,
-    384,
-    512,
-    640,
-    768,
-    1024,
-    1536,
-    2048,
-    3072,
-)
-"""Sizes of pools, so that a new number of components seldom means a new compilation."""
-CANDIDATES_PER_RANK, SPARE_SLOTS = 1.2, 4
-_MAX_COUNT_RATIO = (
-    2  # times a given number of components, from where on those found are of another kind
-)
-_RESTART_KEY_OFFSET = 1 << 20  # keys of restarts are apart from those of the first one's steps
+_MAX_COUNT_RATIO = 2
+"""Times a given number of components, up to which the solver's own components are a useful start.
+
+Set by hand: images hold tens of weak components (shading, mixed pixels); dropping the weakest of
+them one by one does not lead to the few that were asked for. See `_with_given_number`.
+"""
+_RESTART_KEY_OFFSET = 1 << 20
+"""Added to the number of a restart before it is folded into the key, beyond any number of steps."""
 
 Spectra = Float[np.ndarray | Array, "n c"]
+Library = Float[np.ndarray | Array, "l m"]
+
+
+class _Request(NamedTuple):
+    """What one linear fit is asked for; see `fit_components`."""
+
+    options: SolverOptions
+    library: Library | None
+    num_components: int | None
+    num_candidates: int | None
+    restarts: int | None
 
 
 def fit_components(
@@ -78,283 +83,207 @@ def fit_components(
     *,
     mixing: ForwardModel | MixingFunction = linear,
     priors: Sequence[PriorFactory] = (),
-    library: Float[np.ndarray | Array, "l m"] | None = None,
+    library: Library | None = None,
     num_components: int | None = None,
     num_candidates: int | None = None,
     restarts: int | None = None,
-    logbook: MetricsWriter | None = None,
-    checkpoints: Checkpoints | None = None,
-    mesh: Mesh | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_phase: OnPhase | None = None,
+    restore: Restore | None = None,
     on_progress: OnProgress = ignore_progress,
+    mesh: Mesh | None = None,
 ) -> Solution:
     """Components, concentrations and their number.
 
-    Under a mixing that is not linear, or priors, the answer is refined, see `alternate`: of the
-    linear solutions that this takes, the first is what logbook and checkpoints hold. Departures of
-    the noise from white are looked for under linear mixing only: another mixing looks like them,
-    and so noise is taken as white beside it.
+    X = f(C, S) + noise, with the smallest number of rows of S that explains X down to the noise.
+    Another mixing than linear, or priors, are fitted by `fit_nonlinear` around linear fits. Noise
+    is taken as white under another mixing, whose residual looks like coloured noise.
 
     Args:
-        key: of the gates' draws.
-        spectra: finite, none all zero.
+        key: of the random gates.
+        spectra: finite, no row all zero; in units in which their root mean square is about 1.
         options: of the solver.
-        mixing: how components mix, see `gmcr.mixing`; any function of concentrations (n, p) and
-            components (p, c) that returns spectra will do.
-        priors: what else is known, see `gmcr.priors`, or functions that make it of the linear
-            solution.
-        library: known spectra; the answer holds those that are present, and what is not in it.
-        num_components: how many there are, where that is known or wanted: their number is found
-            first; where it is another, components are left out or added, or as many pure spectra
-            refined, whichever describes the data more shortly. Noise is what is left in the end.
-        num_candidates: spectra to begin with; 1.2 times the rank and 2 if not given.
-        restarts: answers to choose from by a vote, which differ in the gates' draws;
-            five for small tables if not given, one for those that take long, see
-            `opinions.affordable`. Under another mixing each round takes one.
-        logbook: for diagnostics of the first.
-        checkpoints: where phases of the first are saved; goes on from the newest.
+        mixing: a model of `gmcr.mixing`, or a function of concentrations (n, p) and components
+            (p, c) that returns spectra.
+        priors: see `gmcr.priors`; or functions that make a prior from the linear solution.
+        library: known spectra; the solution holds those that are present, fixed, and components
+            that are not in it.
+        num_components: the number, where it is known or wanted. The solver's own number is found
+            first. The solution has fewer where no spectrum would use more.
+        num_candidates: initial spectra of the pool; by default 1.2 times the rank, and 2.
+        restarts: fits with other random gates to select from; by default up to five, see
+            `restarts.default_num_restarts`. Always one under another mixing.
+        on_epoch: called after every epoch of the first restart, see `fit_phases.FitCallbacks`.
+        on_phase: called with a state to save after every phase of the first restart.
+        restore: returns the state that was saved last, or None; resuming is exact.
+        on_progress: called as steps are taken, see `jaxhsi.callbacks.OnProgress`.
         mesh: devices to spread the spectra over; one by default.
-        on_progress: called as steps are taken, see `progress.OnProgress`.
+
+    Returns:
+        The solution. ``converged`` is false if phases or refinements ended before they settled.
 
     Raises:
-        ValueError: fewer than three spectra or two bands, values that are not finite, rows of
-            zeros, a library of other bands, more components or candidates than spectra or bands
-            allow, a number of components beside a library, fewer than one restart.
+        ValueError: see `check_arguments`.
     """
+    callbacks = FitCallbacks(
+        on_epoch=on_epoch, on_phase=on_phase, restore=restore, on_progress=on_progress
+    )
     x = np.asarray(spectra, np.float32)
-    _check_arguments(x, library, num_components, num_candidates)
-    if restarts is not None and restarts < 1:
-        raise ValueError(f"{restarts} restarts give no answer; at least 1 is needed")
+    check_arguments(x, library, num_components, num_candidates, restarts)
     mesh = device_mesh(1, 1) if mesh is None else mesh
+    is_refined = mixing is not linear or bool(priors)
+    whiten = whiten_by_estimated_noise if mixing is linear else assume_white_noise
+    num_restarts = restarts if mixing is linear else 1
+    request = _Request(options, library, num_components, num_candidates, num_restarts)
 
-    begin = whiten_by_estimated_noise if mixing is linear else assume_white_noise
-    restarts = restarts if mixing is linear else 1
-    rounds = mixing is not linear or bool(priors)
+    def fit_linear(data: Array | np.ndarray, refinement: int) -> Solution:
+        own = callbacks.of_refinement(refinement) if is_refined else callbacks
+        return _fit_linear(key, whiten(mesh, np.asarray(data)), request, own, mesh)
 
-    def unmix(data: Array | np.ndarray, turn: int) -> Solution:
-        kept = (logbook, checkpoints) if turn == 0 else (None, None)
-        ground = begin(mesh, np.asarray(data))
-        numbers = num_components, num_candidates, restarts
-        named = partial(_report_refinement, on_progress, turn) if rounds else on_progress
-        return _fit_linear(key, ground, options, library, *numbers, *kept, mesh, named)
-
-    if not rounds:
-        return unmix(x, 0)
-    return fit_nonlinear(unmix, jnp.asarray(x), mixing, priors, options)
+    if not is_refined:
+        return fit_linear(x, 0)
+    return fit_nonlinear(fit_linear, jnp.asarray(x), mixing, priors, options)
 
 
 def _fit_linear(
-    key: Array,
-    ground: WhitenedData,
-    options: SolverOptions,
-    library: Any,
-    num_components: int | None,
-    num_candidates: int | None,
-    restarts: int | None,
-    logbook: MetricsWriter | None,
-    checkpoints: Checkpoints | None,
-    mesh: Mesh,
-    on_progress: OnProgress,
+    key: Array, data: WhitenedData, request: _Request, callbacks: FitCallbacks, mesh: Mesh
 ) -> Solution:
-    run = _compiled_solver(options)
-    on_progress("start", 0)
-    # On CPU, XLA calls LAPACK from threads of its own; more of BLAS's beside them wait for each
-    # other, ten times as long as the work takes.
+    """A solution by linear mixing: restarts, selection, given number, library."""
+    run, options = compiled_solver(request.options), request.options
+    callbacks.on_progress("start", 0)
+    # On CPU, XLA calls LAPACK from threads of its own; with the threads of BLAS beside them they
+    # wait for each other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
-        begun = replicate(mesh, _initial_state(run, ground, num_components, num_candidates))
-        restarts = restarts or default_num_restarts(len(ground.x_white), len(begun.gate_logits))
-        first = _restore(jax.tree.map(jnp.copy, begun), ground, checkpoints, mesh)
-        named = [partial(on_progress, _restart_stage(turn, restarts)) for turn in range(restarts)]
-        found = [_run_phases(run, key, *first, options, logbook, checkpoints, mesh, named[0])]
-        for turn in range(1, restarts):
-            state = jax.tree.map(jnp.copy, begun)  # steps use it up
-            anew = jax.random.fold_in(key, _RESTART_KEY_OFFSET + turn)
-            found.append(
-                _run_phases(run, anew, state, ground, options, None, None, mesh, named[turn])
-            )
-        if not ground.noise_is_fixed:
-            on_progress("comparison of restarts", 0)
-            found = [(run.pure_pixel_restart(state, its.x_white), its) for state, its in found]
-        best, counts, lengths = select_restart(run.describe, found)
-        if num_components is not None and num_components in counts:
-            best = int(np.argmin(np.where(counts == num_components, lengths, np.inf)))
-        state, ground = found[best]
-        if num_components is not None:
-            on_progress(f"{num_components} components", 0)
-            state = _with_given_number(run, state, ground, num_components)
-        if library is not None:
-            on_progress("library", 0)
-            known = to_white(jnp.asarray(library, jnp.float32), ground.whitener)
-            state = run.identify_library(state, ground.x_white, known)
-        others = found[:best] + found[best + 1 :]
-        shared = restart_agreement(run.describe, (state, ground), others, options)
-        answer = _as_solution(
-            run, state, ground, RestartVote(counts, lengths - lengths[best], shared)
-        )
-    number = len(answer.components)
-    if num_components is not None and number < num_components:
-        logging.getLogger(__name__).warning(
-            "%d components in the place of %d: no spectrum would use more", number, num_components
-        )
-    return answer
+        fits = _restart_fits(key, data, request, callbacks, mesh)
+        if not data.noise_is_fixed:
+            callbacks.on_progress("comparison of restarts", 0)
+            fits = [(run.pure_pixel_restart(state, own.x_white), own) for state, own in fits]
+        best, counts, lengths = select_restart(run.describe, fits)
+        number = request.num_components
+        if number is not None and number in counts:
+            best = int(np.argmin(np.where(counts == number, lengths, np.inf)))
+        state, data = fits[best]
+        if number is not None:
+            callbacks.on_progress(f"{number} components", 0)
+            state = _with_given_number(run, state, data, number)
+        if request.library is not None:
+            callbacks.on_progress("library", 0)
+            known = to_white(jnp.asarray(request.library, jnp.float32), data.whitener)
+            state = run.identify_library(state, data.x_white, known)
+        others = fits[:best] + fits[best + 1 :]
+        agreement = restart_agreement(run.describe, (state, data), others, options)
+        votes = RestartVote(counts, lengths - lengths[best], agreement)
+        return _as_solution(run, state, data, votes)
 
 
-def _with_given_number(run: Solver, state: State, ground: WhitenedData, number: int) -> State:
-    """The state with a given number of components: from its own, or from as many pure spectra.
+def _restart_fits(
+    key: Array, data: WhitenedData, request: _Request, callbacks: FitCallbacks, mesh: Mesh
+) -> list[RestartFit]:
+    """State and data of every restart after its phases; the first may resume a checkpoint."""
+    run = compiled_solver(request.options)
+    begin = initial_state(run, data, request.num_components, request.num_candidates)
+    begin = replicate(mesh, begin)
+    restarts = request.restarts or default_num_restarts(len(data.x_white), len(begin.gate_logits))
+    # Steps donate their state: every restart starts from a copy.
+    state, own = restore_state(jax.tree.map(jnp.copy, begin), data, callbacks, mesh)
+    first = callbacks.of_restart(0, restarts)
+    fits = [run_phases(run, key, state, own, request.options, first, mesh)]
+    for i in range(1, restarts):
+        state = jax.tree.map(jnp.copy, begin)
+        own_key = jax.random.fold_in(key, _RESTART_KEY_OFFSET + i)
+        named = callbacks.of_restart(i, restarts)
+        fits.append(run_phases(run, own_key, state, data, request.options, named, mesh))
+    return fits
 
-    Where the data hold far more components than are asked for, as images do, the weakest of them
-    are not what is to be left out.
+
+def _with_given_number(run: Solver, state: State, data: WhitenedData, number: int) -> State:
+    """The state with a given number of components, by the shorter description of two.
+
+    One begins at the state's own components, the other at as many pure spectra. The second is the
+    only one where the data hold far more components than are asked for, as images do.
     """
     count = int(state.pool.active.sum())
     if count == number:
         return state
-    tried = [state] if count <= _MAX_COUNT_RATIO * number else []
-    made = [
-        run.set_num_components(start, ground.x_white, number)
-        for start in (
-            *tried,
-            _purest_spectra_state(
-                run, ground, _survey(ground.x_white), number, len(state.gate_logits)
-            ),
-        )
-    ]
+    starts = [state] if count <= _MAX_COUNT_RATIO * number else []
+    slots = len(state.gate_logits)
+    starts += [purest_spectra_state(run, data, rank_estimate(data.x_white), number, slots)]
+    fitted = [run.set_num_components(start, data.x_white, number) for start in starts]
 
-    def length(each: State) -> float:
-        return float(
-            run.describe(state._replace(pool=each.pool), ground.x_white).description_length
-        )
+    def description_length(each: State) -> float:
+        return float(run.describe(state._replace(pool=each.pool), data.x_white).description_length)
 
-    best = min(made, key=length) if len(made) > 1 else made[0]
+    best = min(fitted, key=description_length) if len(fitted) > 1 else fitted[0]
     return state._replace(
         pool=best.pool, noise_level=best.noise_level, gate_logits=best.gate_logits
     )
 
 
-def _restore(
-    state: State, ground: WhitenedData, checkpoints: Checkpoints | None, mesh: Mesh
-) -> tuple[State, WhitenedData]:
-    """State and ground of the newest checkpoint, if there is one."""
-    if checkpoints is None or checkpoints.latest_step() is None:
-        return state, ground
-    bare = checkpoints.restore(with_whitener(state, None))
-    ground = rewhiten(mesh, ground, jax.device_get(bare.noise_model))
-    return with_whitener(bare, ground.whitener), ground
-
-
-@cache
-def _compiled_solver(options: SolverOptions) -> Solver:
-    """The solver's functions under jit, kept for further calls."""
-    made = solver(options)
-    return Solver(
-        jax.jit(made.init, static_argnums=3),
-        jax.jit(made.step),
-        jax.jit(made.epoch, donate_argnums=1),
-        jax.jit(made.end_phase),
-        jax.jit(made.pure_pixel_restart),
-        jax.jit(made.set_num_components),
-        jax.jit(made.identify_library),
-        jax.jit(made.predict),
-        jax.jit(made.describe),
-    )
-
-
-_survey = jax.jit(estimate_rank)
-
-
-def _initial_state(
-    run: Solver, ground: WhitenedData, given: int | None, candidates: int | None
-) -> State:
-    found = _survey(ground.x_white)
-    wanted = candidates or math.ceil(CANDIDATES_PER_RANK * int(found.rank)) + 2
-    tried = max(1, min(wanted, min(ground.x_white.shape) - 1))
-    least = max(tried, given or 0) + SPARE_SLOTS
-    slots = next((size for size in POOL_SIZES if size >= least), least)
-    return _purest_spectra_state(run, ground, found, tried, slots)
-
-
-def _purest_spectra_state(
-    run: Solver, ground: WhitenedData, found: RankEstimate, tried: int, slots: int
-) -> State:
-    """A pool of the purest spectra of the data."""
-    begun = run.init(ground.x_white, found, tried, slots, ground.whitener)
-    return begun._replace(noise_model=jax.tree.map(jnp.array, ground.noise_model))
-
-
-def _run_phases(
-    run: Solver,
-    key: Array,
-    state: State,
-    ground: WhitenedData,
-    options: SolverOptions,
-    logbook: MetricsWriter | None,
-    checkpoints: Checkpoints | None,
-    mesh: Mesh,
-    on_progress: OnProgress,
-) -> tuple[State, WhitenedData]:
-    """Phases until one changes nothing, the noise that it leaves included."""
-    on_progress(int(state.step))
-    with nullcontext() if logbook is None else logbook.open(show_bar=False):
-        while not converged(state) and int(state.phase) < options.max_phases:
-            for _ in range(options.steps_per_phase // options.noise_refit_every):
-                number = int(state.step)
-                state, info = run.epoch(jax.random.fold_in(key, number), state, ground.x_white)
-                number += options.noise_refit_every
-                info = jax.device_get(info)
-                if logbook is not None:
-                    logbook.write(number, info._asdict())
-                note = f"loss {info.loss:.4g}, {info.num_active} components"
-                on_progress(number, None, note)
-            state = run.end_phase(state, ground.x_white)
-            if converged(state):
-                codes = np.asarray(run.predict(state, ground.x_white), np.float64)
-                state, ground = update_noise(mesh, ground, state, codes)
-            if checkpoints is not None:
-                checkpoints.save(int(state.phase), with_whitener(state, None))
-    return state, ground
-
-
-def _restart_stage(turn: int, restarts: int) -> str:
-    return "components" if restarts == 1 else f"components, restart {turn + 1} of {restarts}"
-
-
-def _report_refinement(on_progress: OnProgress, turn: int, stage: str, *progress: Any) -> None:
-    on_progress(f"round {turn + 1}: {stage}", *progress)
-
-
-def _as_solution(
-    run: Solver, state: State, ground: WhitenedData, opinions: RestartVote
-) -> Solution:
-    codes = np.asarray(run.predict(state, ground.x_white))
-    pool, chance = jax.device_get((state.pool, open_probability(state.gate_logits)))
+def _as_solution(run: Solver, state: State, data: WhitenedData, votes: RestartVote) -> Solution:
+    """The solution of a state, in scaled coordinates, strongest component first."""
+    codes = np.asarray(run.predict(state, data.x_white))
+    pool, gates = jax.device_get((state.pool, open_probability(state.gate_logits)))
     components, law = pool.components, state.noise_level
-    if ground.whitener is not None:
-        components, sizes = unit_rows(to_scaled(components, pool.whitener))
+    if data.whitener is not None:
+        components, sizes = normalise_rows(to_scaled(components, pool.whitener))
         codes = codes * sizes
-        data = jnp.asarray(ground.filled_scaled - ground.noise_model.offset, jnp.float32)
-        law = residual_noise_level(data, jnp.asarray(codes), jnp.asarray(components))
-    kept = np.flatnonzero(pool.active & (codes != 0).any(0))
-    kept = kept[np.argsort(-(codes[:, kept] ** 2).sum(0), kind="stable")]
-    done = bool(converged(state))
-    if not done:
-        logging.getLogger(__name__).warning(
-            "the answer, %d components, still changed after %d phases; take it as uncertain",
-            len(kept),
-            int(state.phase),
-        )
+        x_scaled = jnp.asarray(data.filled_scaled - data.noise_model.offset, jnp.float32)
+        law = residual_noise_level(x_scaled, jnp.asarray(codes), jnp.asarray(components))
+    used = np.flatnonzero(pool.active & (codes != 0).any(0))
+    used = used[np.argsort(-(codes[:, used] ** 2).sum(0), kind="stable")]
     return Solution(
-        components[kept],
-        codes[:, kept],
+        components[used],
+        codes[:, used],
         jax.device_get(law),
-        chance[kept],
-        pool.fixed[kept],
-        done,
-        ground.noise_model._replace(spike_mask=ground.spike_mask),
-        restart_vote=opinions._replace(agreement=opinions.agreement[kept]),
+        gates[used],
+        pool.fixed[used],
+        bool(converged(state)),
+        data.noise_model._replace(spike_mask=data.spike_mask),
+        restart_vote=votes._replace(agreement=votes.agreement[used]),
     )
 
 
-def _check_arguments(
-    x: np.ndarray, library: Any, components: int | None, candidates: int | None
+def check_arguments(
+    x: Spectra,
+    library: Library | None = None,
+    num_components: int | None = None,
+    num_candidates: int | None = None,
+    restarts: int | None = None,
 ) -> None:
+    """Refuse a table or numbers that cannot be fitted; see `fit_components` for the arguments.
+
+    Raises:
+        ValueError: fewer than three spectra or two bands, values that are not finite, rows of
+            zeros, a library of other bands, more components or candidates than spectra or bands
+            allow, fewer candidates than components, a number of components beside a library,
+            fewer than one restart.
+    """
+    _check_table(np.asarray(x))
+    count, bands = x.shape
+    if library is not None and library.shape[1] != bands:
+        raise ValueError(
+            f"the library has {library.shape[1]} bands and the spectra {bands}; "
+            "resample one of them"
+        )
+    if restarts is not None and restarts < 1:
+        raise ValueError(f"{restarts} restarts give no answer; at least 1 is needed")
+    for name, number in (("components", num_components), ("candidates", num_candidates)):
+        if number is not None and not 1 <= number < min(count, bands):
+            raise ValueError(
+                f"{number} {name} cannot be told apart by {count} spectra of {bands} bands; "
+                f"give 1 to {min(count, bands) - 1}"
+            )
+    if num_components is None:
+        return
+    if library is not None:
+        raise ValueError(
+            "a library says how many of its spectra are present; leave num_components out beside it"
+        )
+    if num_candidates is not None and num_candidates < num_components:
+        raise ValueError(f"{num_candidates} candidates are fewer than {num_components} components")
+
+
+def _check_table(x: np.ndarray) -> None:
     count, bands = x.shape
     if count < 3 or bands < 2:
         raise ValueError(
@@ -366,22 +295,3 @@ def _check_arguments(
     empty = np.flatnonzero(~(x != 0).any(1))
     if len(empty):
         raise ValueError(f"{len(empty)} spectra are all zero, e.g. row {empty[0]}; remove them")
-    if library is not None and library.shape[1] != bands:
-        raise ValueError(
-            f"the library has {library.shape[1]} bands and the spectra {bands}; "
-            "resample one of them"
-        )
-    for name, number in (("components", components), ("candidates", candidates)):
-        if number is not None and not 1 <= number < min(count, bands):
-            raise ValueError(
-                f"{number} {name} cannot be told apart by {count} spectra of {bands} bands; "
-                f"give 1 to {min(count, bands) - 1}"
-            )
-    if components is None:
-        return
-    if library is not None:
-        raise ValueError(
-            "a library says how many of its spectra are present; leave num_components out beside it"
-        )
-    if candidates is not None and candidates < components:
-        raise ValueError(f"{candidates} candidates are fewer than {components} components")

@@ -1,4 +1,4 @@
-"""How far a forward model is from explaining the data down to the noise."""
+"""Goodness of fit: reduced chi-squared, and a test for mixing that is not linear."""
 
 from functools import partial
 from typing import NamedTuple
@@ -9,21 +9,25 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.factor_refinement import RefinedFactors, tangent_complement
-from jaxhsi.gmcr.mixing import ForwardModel, linear
-from jaxhsi.gmcr.noise_model import (
-    SignalDependentNoise,
-    noise_deviation,
-    residual_degrees_of_freedom,
-)
+from jaxhsi.gmcr.mixing import ForwardModel, linear, parameter_free
+from jaxhsi.gmcr.noise_model import SignalDependentNoise, residual_degrees_of_freedom
+from jaxhsi.gmcr.noise_model import noise_deviation as spectrum_noise_deviation
+from jaxhsi.gmcr.priors import Factors
+from jaxhsi.gmcr.solution import Solution
+from jaxhsi.gmcr.whitened_solution import WhitenedSolution
 
 ArrayLike = Array | np.ndarray
 NONLINEARITY_THRESHOLD = 6.0
-"""Curvature above this is not noise: it would be so once in 2000 tables."""
+"""Nonlinearity score above which another mixing is suspected.
 
+The score of noise alone is a chi-squared of three degrees of freedom over 3, which exceeds 6 once
+in 2,300 tables (P(chi2_3 > 18) = 4.4e-4).
+"""
 REDUCED_CHI2_THRESHOLD = 1.5
-"""A total above this is not noise either, by far: it is the mean of thousands of values."""
-
+"""Reduced chi-squared above which a solution does not explain its data. It is a mean over thousands
+of values: noise alone stays within a few hundredths of 1. Set by hand, far above that."""
 _MIN_MEAN_SQUARE = 1e-20
+"""Mean square of a spectrum that counts as zero; avoids the logarithm of 0 in the noise law."""
 
 
 class GoodnessOfFit(NamedTuple):
@@ -33,13 +37,37 @@ class GoodnessOfFit(NamedTuple):
         reduced_chi2: of all values.
         spectrum_chi2: of each spectrum.
         band_chi2: of each band.
-        nonlinearity_score: what curved mixing would take off the residual per direction, see `residual_statistics`.
+        nonlinearity_score: see `residual_statistics`.
     """
 
     reduced_chi2: Float[ArrayLike, ""]
     spectrum_chi2: Float[ArrayLike, " n"]
     band_chi2: Float[ArrayLike, " c"]
     nonlinearity_score: Float[ArrayLike, ""]
+
+
+def goodness_of_fit(white: WhitenedSolution) -> GoodnessOfFit:
+    """How well a solution explains its data, and whether another mixing would do better.
+
+    Where noise is coloured or has an offset, residuals are whitened, in units of the noise that
+    they show themselves: the reduced chi-squared is then about 1 whatever the solution is.
+
+    Args:
+        white: a solution with its spectra, linearised if its mixing is not linear, see
+            `whitened_solution.whiten_solution` and `nonlinear.linearised`.
+    """
+    # What a model adds is off the data already: the rest is a linear mixture in any coordinates.
+    fitted = as_refined(white.solution_white)
+    forward = parameter_free(linear)
+    return jax.device_get(
+        residual_statistics(white.x_white, white.noise_deviation, fitted, forward)
+    )
+
+
+def as_refined(solution: Solution) -> RefinedFactors:
+    """Factors and parameters of a solution as arrays of JAX."""
+    factors = Factors(jnp.asarray(solution.concentrations), jnp.asarray(solution.components))
+    return RefinedFactors(factors, jax.tree.map(jnp.asarray, solution.mixing_parameters))
 
 
 @partial(jax.jit, static_argnames="forward")
@@ -51,11 +79,18 @@ def residual_statistics(
 ) -> GoodnessOfFit:
     """Residuals against the noise, by spectrum and by band, and a test of the forward model.
 
-    A noise law that was fitted to the residual makes `total` about 1 whatever the model is. The
-    curvature does not depend on it: a score test of the directions L^2, L^3 and sum u_i^2
-    (L = C S, u_i = c_i s_i), that products of components have a part in, off all that components
-    and concentrations can adapt to. Noise alone, white along the axis, makes it about 1 (a
-    chi-square of 3 over 3); 6 and more is no noise.
+    A noise law that was fitted to the residual makes the reduced chi-squared about 1 whatever the
+    model is. The nonlinearity score does not depend on it: a score test of the directions L^2, L^3
+    and sum_i u_i^2 (L = C S, u_i = c_i s_i), in which products of components have a part, after
+    projecting out all that components and concentrations can adapt to. It is what curved mixing
+    would take off the squared residual, per direction. Noise alone, white along the axis, makes it
+    about 1; see `NONLINEARITY_THRESHOLD`.
+
+    Args:
+        x: data without offset.
+        noise_deviation: of each spectrum, or of each value.
+        refined_fit: factors, and parameters of the forward model.
+        forward: the model.
 
     Source: score test, Rao 1948; for non-linear mixing Altmann et al. 2013 (IEEE TIP 22, 1267).
     """
@@ -66,12 +101,12 @@ def residual_statistics(
     # Only ratios of deviations matter; near 1 they keep the sums in float32's range.
     free = residual_degrees_of_freedom(c, deviation / jnp.min(deviation), bands)
     squares = residual**2
-    total = jnp.sum(squares) / jnp.sum(free)
+    reduced_chi2 = jnp.sum(squares) / jnp.sum(free)
     return GoodnessOfFit(
-        total,
+        reduced_chi2,
         jnp.sum(squares, axis=1) / free,
         jnp.sum(squares, axis=0) * bands / jnp.sum(free),
-        _nonlinearity_score(residual / jnp.sqrt(total), noise_deviation, refined_fit),
+        _nonlinearity_score(residual / jnp.sqrt(reduced_chi2), noise_deviation, refined_fit),
     )
 
 
@@ -84,27 +119,41 @@ def spectrum_reduced_chi2(
     """Squared residual over what the noise law expects, per degree of freedom, of new spectra.
 
     ||x - c S||^2 / (sigma(x)^2 (bands - components in use)), for spectra that the components were
-    not found on: 1 is noise alone, of deviation sqrt(2 / bands); more is what S does not explain.
+    not fitted to: 1 is noise alone, of deviation sqrt(2 / bands); more is what S does not explain.
 
     Args:
-        x: where noise is white.
+        x: whitened.
         concentrations: c.
-        components: S, likewise.
-        noise_law: of the noise there.
+        components: S, whitened.
+        noise_law: of the noise in whitened coordinates.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxhsi.gmcr.noise_model import SignalDependentNoise, residual_degrees_of_freedom
+    from jaxhsi.gmcr.noise_model import noise_deviation as spectrum_noise_deviation
+    >>> unit_variance = SignalDependentNoise(jnp.zeros(()), jnp.zeros(()))
+    >>> x, components = jnp.array([[10.0, 1.0, -1.0]]), jnp.array([[1.0, 0.0, 0.0]])
+    >>> spectrum_reduced_chi2(x, jnp.array([[10.0]]), components, unit_variance).tolist()
+    [1.0]
     """
-    scale = noise_deviation(noise_law, jnp.maximum(jnp.mean(x**2, axis=1), _MIN_MEAN_SQUARE))
+    scale = spectrum_noise_deviation(
+        noise_law, jnp.maximum(jnp.mean(x**2, axis=1), _MIN_MEAN_SQUARE)
+    )
     free = jnp.maximum(x.shape[1] - jnp.sum(concentrations != 0, axis=1), 1)
     return jnp.sum((x - linear(concentrations, components)) ** 2, axis=1) / scale**2 / free
 
 
 def _nonlinearity_score(
-    residual: Float[Array, "n c"], noise: Float[Array, "n #c"], found: RefinedFactors
+    residual: Float[Array, "n c"],
+    noise_deviation: Float[Array, "n #c"],
+    refined_fit: RefinedFactors,
 ) -> Float[Array, ""]:
-    c, s = found.factors
+    c, s = refined_fit.factors
     mixed = linear(c, s)
     directions = jnp.stack([mixed**2, mixed**3, linear(c**2, s**2)])
-    scaled = directions / jnp.max(jnp.abs(directions), axis=(1, 2), keepdims=True) / noise
-    outside = tangent_complement(found.factors, noise)
-    slopes = jax.vmap(outside)(scaled).reshape(3, -1)
-    basis = jnp.linalg.qr(slopes.T)[0]
-    return jnp.sum((basis.T @ outside(residual).ravel()) ** 2) / 3
+    # Powers of the data span many orders of magnitude; only the directions matter.
+    largest = jnp.max(jnp.abs(directions), axis=(1, 2), keepdims=True)
+    scaled = directions / largest / noise_deviation
+    project = tangent_complement(refined_fit.factors, noise_deviation)
+    projected = jax.vmap(project)(scaled).reshape(3, -1)
+    basis = jnp.linalg.qr(projected.T)[0]
+    return jnp.sum((basis.T @ project(residual).ravel()) ** 2) / 3

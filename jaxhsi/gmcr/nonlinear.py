@@ -1,6 +1,11 @@
-"""The linear solver and a refinement in turn: mixing that is not linear, and priors."""
+"""Mixing that is not linear, and priors: linear fits and refinements in turn.
 
-import logging
+Minimise ||(X - f(C, S; p)) / sigma||^2 + priors(C, S) with the smallest number of rows of S. The
+gated solver finds components of a linear mixture only. What the model f adds to linear mixing,
+f(C, S; p) - C S, is therefore estimated by a refinement and subtracted from the data, which the
+gated solver sees again, until number and data stay.
+"""
+
 from collections.abc import Callable, Sequence
 
 import jax
@@ -9,14 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.factor_refinement import RefinedFactors, refine_factors
-from jaxhsi.gmcr.goodness_of_fit import (
-    NONLINEARITY_THRESHOLD,
-    REDUCED_CHI2_THRESHOLD,
-    GoodnessOfFit,
-    residual_statistics,
-)
+from jaxhsi.gmcr.goodness_of_fit import as_refined
 from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear, nonlinear_part, parameter_free
-from jaxhsi.gmcr.noise_model import noise_deviation
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.priors import (
     Factors,
@@ -28,15 +27,21 @@ from jaxhsi.gmcr.priors import (
 )
 from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.sparse_coding import sparsity_penalty
-from jaxhsi.gmcr.whitening import replace_spikes, whiten_solution, whitening_matrix
+from jaxhsi.gmcr.whitened_solution import WhitenedSolution, replace_spikes, whiten_solution
 from jaxhsi.linear_algebra import inverse
 
 MAX_REFINEMENTS = 12
-_CERTAIN_GAIN_FACTOR = 5.0  # times its price: what a concentration gains that is beyond doubt
-_CHANGE_TOLERANCE = 0.25  # change of the data, in noise deviations, that is none
+"""Linear fits with a refinement each. Set by hand."""
+_CERTAIN_GAIN_FACTOR = 5.0
+"""Multiple of its penalty by which a concentration must lower chi-squared to take part in the
+estimate of the model's parameters. Set by hand."""
+_CHANGE_TOLERANCE = 0.25
+"""Root mean square change of the linearised data, in noise deviations, that ends the iteration.
+Set by hand: a change of a quarter of the noise adds 3 % to its deviation."""
 
 LinearFit = Callable[[Array, int], Solution]
 PriorFactory = Prior | Callable[[Solution], Prior]
+"""A prior, or a function that makes it of the linear solution, whose components it must know."""
 
 
 def fit_nonlinear(
@@ -48,62 +53,80 @@ def fit_nonlinear(
 ) -> Solution:
     """Components under a forward model and priors, and their number.
 
-    The linear solver finds components and their number, a refinement fits them and the forward
-    model's parameters to the data, what the model adds to linear mixing is subtracted from the
-    data, and so on until number and data stay. Products of components are thus in the model and
-    not among the components, and the noise stays what it was.
-
-    Linear mixing takes one round, whose refinement sees the residual where its noise is white, as
-    ``fit_linear`` found it; other mixing takes the noise as white.
+    Products of components are in the model and not among the components, and the noise stays what
+    it was. Linear mixing takes one refinement, which sees the residual where its noise is white;
+    another mixing takes noise as white.
 
     Args:
-        fit_linear: ``fit_linear(data, round) -> Solution``, by linear mixing.
-        x: the data.
+        fit_linear: ``fit_linear(data, refinement) -> Solution`` by linear mixing; refinements are
+            counted from 0.
+        x: the data, in scaled units.
         mixing: a forward model.
-        priors: or functions that make them of the solution, whose components they need to know.
+        priors: or functions that make them of the linear solution.
         options: of the solver.
+
+    Returns:
+        The solution; ``converged`` is false if number or data still changed in the last of
+        `MAX_REFINEMENTS`.
     """
-    forward = _forward(mixing)
-    straight, begun, count = x, None, -1
-    for turn in range(MAX_REFINEMENTS):
-        found = fit_linear(straight, turn)
-        if not len(found.components):
-            return found
-        clean, noise = _without_spikes_and_offset(x, straight, found)
-        prior = combine_priors(*_all_priors(found, priors, options))
-        start = _refinement_start(found, forward, begun, prior)
+    forward = _as_forward(mixing)
+    x_linearised, parameters, count = x, None, -1
+    for refinement in range(MAX_REFINEMENTS):
+        solution = fit_linear(x_linearised, refinement)
+        if not len(solution.components):
+            return solution
+        white = whiten_solution(solution, x_linearised)
+        noise = white.noise_deviation
+        prior = combine_priors(*_all_priors(solution, priors, options))
+        start = _refinement_start(solution, forward, parameters, prior)
         if mixing is not linear:
             start = start._replace(factors=_keep_certain_concentrations(start.factors, noise))
-        whiten = whitening_matrix(found)
-        fitted = refine_factors(clean, noise, start, forward, prior, whitening_matrix=whiten)
-        flattened = x - nonlinear_part(forward, fitted.parameters, *fitted.factors)
-        moved = float(jnp.sqrt(jnp.mean(((flattened - straight) / noise) ** 2)))
-        still = mixing is linear or (len(found.components) == count and moved < _CHANGE_TOLERANCE)
-        straight, begun, count = flattened, fitted.parameters, len(found.components)
-        if still:
-            break
-    else:
-        logging.getLogger(__name__).warning(
-            "mixing still changed after %d rounds, by %.2g noise deviations; take the answer as "
-            "uncertain",
-            MAX_REFINEMENTS,
-            moved,
+        x_clean = replace_spikes(solution, np.asarray(x)) - solution.noise_model.offset
+        refined_fit = refine_factors(
+            jnp.asarray(x_clean, jnp.float32),
+            noise,
+            start,
+            forward,
+            prior,
+            whitening_matrix=_matrix(white),
         )
+        x_before, count_before = x_linearised, count
+        x_linearised = x - nonlinear_part(forward, refined_fit.parameters, *refined_fit.factors)
+        parameters, count = refined_fit.parameters, len(solution.components)
+        change = float(jnp.sqrt(jnp.mean(((x_linearised - x_before) / noise) ** 2)))
+        settled = mixing is linear or (count == count_before and change < _CHANGE_TOLERANCE)
+        if settled:
+            break
     if mixing is not linear:
-        last = _refinement_start(found, forward, begun, prior)
-        fitted = refine_factors(x, noise, last, forward, prior)
-    (c, s), parameters = jax.device_get(fitted)
-    return found._replace(
+        # From all concentrations again: those left out above were so only for the parameters.
+        start = _refinement_start(solution, forward, parameters, prior)
+        refined_fit = refine_factors(x, noise, start, forward, prior)
+    (c, s), parameters = jax.device_get(refined_fit)
+    return solution._replace(
         components=s,
         concentrations=c,
         mixing_parameters=parameters,
-        converged=found.converged and still,
+        converged=solution.converged and settled,
     )
+
+
+def linearised(
+    x: Float[Array | np.ndarray, "n c"], solution: Solution, mixing: ForwardModel | MixingFunction
+) -> Float[Array, "n c"]:
+    """The data without what the mixing adds to linear mixing: X - (f(C, S; p) - C S).
+
+    Args:
+        x: X, in scaled units.
+        solution: C, S and p, of these data under this mixing.
+        mixing: f.
+    """
+    fitted = as_refined(solution)
+    return jnp.asarray(x) - nonlinear_part(_as_forward(mixing), fitted.parameters, *fitted.factors)
 
 
 @jax.jit
 def _keep_certain_concentrations(factors: Factors, noise: Float[Array, "n 1"]) -> Factors:
-    """Without the concentrations that gain little: some stand in for what mixing adds.
+    """Set concentrations to zero that gain little: some stand in for what the mixing adds.
 
     Left out for the moment, they cannot keep the parameters of the mixing from their values. The
     largest of each spectrum and of each component stays.
@@ -111,97 +134,51 @@ def _keep_certain_concentrations(factors: Factors, noise: Float[Array, "n 1"]) -
     c, s = factors
     alone = 1 / jnp.diagonal(inverse(s @ s.T + 1e-6 * jnp.eye(len(s))))
     gain = c**2 * alone / noise**2
-    sure = gain > _CERTAIN_GAIN_FACTOR * sparsity_penalty(jnp.asarray(len(s), jnp.float32))
-    sure |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))
-    return Factors(jnp.where(sure, c, 0.0), s)
+    certain = gain > _CERTAIN_GAIN_FACTOR * sparsity_penalty(jnp.asarray(len(s), jnp.float32))
+    certain |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))
+    return Factors(jnp.where(certain, c, 0.0), s)
 
 
-def goodness_of_fit(
-    x: Float[Array | np.ndarray, "n c"],
-    solution: Solution,
-    mixing: ForwardModel | MixingFunction = linear,
-) -> GoodnessOfFit:
-    """How well a solution explains the data, and whether another mixing would do better.
-
-    Where noise is coloured or has an offset, residuals are those in the frame where it is white,
-    in units of what they are there: `total` is then about 1 whatever they are.
-    """
-    framed, seen, noise = whiten_for_diagnostics(solution, linearised(x, solution, mixing))
-    # What a model adds is off the data already; the rest is a linear mixture, in any frame.
-    return jax.device_get(residual_statistics(seen, noise, _as_refined(framed), _forward(linear)))
-
-
-def linearised(
-    x: Float[Array | np.ndarray, "n c"], solution: Solution, mixing: ForwardModel | MixingFunction
-) -> Float[Array, "n c"]:
-    """The data without what the mixing adds to linear mixing."""
-    fitted = _as_refined(solution)
-    return jnp.asarray(x) - nonlinear_part(_forward(mixing), fitted.parameters, *fitted.factors)
-
-
-def _without_spikes_and_offset(
-    x: Float[Array, "n c"], straight: Float[Array, "n c"], found: Solution
-) -> tuple[Float[Array, "n c"], Float[Array, "n 1"]]:
-    """The data without spikes and offset, and their noise where it is white."""
-    noise = whiten_for_diagnostics(found, straight)[2]
-    clean = replace_spikes(found, np.asarray(x)) - found.noise_model.offset
-    return jnp.asarray(clean, jnp.float32), noise
-
-
-def whiten_for_diagnostics(
-    solution: Solution, spectra: Float[Array | np.ndarray, "n c"]
-) -> tuple[Solution, Float[Array, "n c"], Float[Array, "n 1"]]:
-    """Solution and linear mixtures in the frame where noise is white, and its deviations there."""
-    framed, seen = whiten_solution(solution, replace_spikes(solution, np.asarray(spectra)))
-    seen = jnp.asarray(seen)
-    return framed, seen, noise_deviation(framed.noise_level, jnp.mean(seen**2, axis=1))[:, None]
-
-
-def _forward(mixing: ForwardModel | MixingFunction) -> ForwardModel:
-    return mixing if isinstance(mixing, ForwardModel) else parameter_free(mixing)
-
-
-def _as_refined(found: Solution) -> RefinedFactors:
-    factors = Factors(jnp.asarray(found.concentrations), jnp.asarray(found.components))
-    return RefinedFactors(factors, jax.tree.map(jnp.asarray, found.mixing_parameters))
-
-
-def fit_warning(fit_statistics: GoodnessOfFit, mixing_name: str) -> str | None:
-    """What to tell where the forward model does not explain the data, else None."""
-    curvature, total = float(fit_statistics.nonlinearity_score), float(fit_statistics.reduced_chi2)
-    if total > REDUCED_CHI2_THRESHOLD:
-        return f"{mixing_name} mixing leaves {total:.3g} times the noise variance; do not trust it"
-    if curvature < NONLINEARITY_THRESHOLD:
-        return None
+def _matrix(white: WhitenedSolution) -> Float[Array, "c c"] | None:
     return (
-        f"what {mixing_name} mixing leaves is not noise: curved mixing would explain {curvature:.3g} "
-        f"times as much of it as of noise ({NONLINEARITY_THRESHOLD:g} is suspect); try another mixing"
+        None
+        if white.whitener is None
+        else jnp.asarray(white.whitener.whitening_matrix, jnp.float32)
     )
 
 
+def _as_forward(mixing: ForwardModel | MixingFunction) -> ForwardModel:
+    return mixing if isinstance(mixing, ForwardModel) else parameter_free(mixing)
+
+
 def _all_priors(
-    found: Solution, priors: Sequence[PriorFactory], options: SolverOptions
+    solution: Solution, priors: Sequence[PriorFactory], options: SolverOptions
 ) -> list[Prior]:
     """Those given, what the solver's options say, and known spectra last: they hold exactly."""
     own = []
     if options.non_negative:
         own = [non_negativity("concentrations"), non_negativity("components")]
-    made = [*own, *(prior if isinstance(prior, Prior) else prior(found) for prior in priors)]
-    fixed = np.asarray(found.in_library)
+    given = [prior if isinstance(prior, Prior) else prior(solution) for prior in priors]
+    fixed = np.asarray(solution.in_library)
     if not fixed.any():
-        return made
-    rows = jnp.where(fixed[:, None], jnp.asarray(found.components), jnp.nan)
+        return [*own, *given]
+    rows = jnp.where(fixed[:, None], jnp.asarray(solution.components), jnp.nan)
     # Of unit length, so that they leave the scale of the others as it is.
-    return [*made, equality(components=rows)._replace(fixes_scale=False)]
+    return [*own, *given, equality(components=rows)._replace(fixes_scale=False)]
 
 
 def _refinement_start(
-    found: Solution, forward: ForwardModel, begun: object, prior: Prior
+    solution: Solution, forward: ForwardModel, parameters: object, prior: Prior
 ) -> RefinedFactors:
-    """The linear solver's factors, and the parameters of the round before, where they fit."""
-    factors = _as_refined(found).factors
-    if forward.per_spectrum or begun is None:
-        begun = forward.initial_parameters(len(factors.concentrations), len(factors.components))
+    """The linear solver's factors, and the parameters of the refinement before, where they fit.
+
+    Parameters of a local model belong to the spectra or components of one linear fit.
+    """
+    factors = as_refined(solution).factors
+    if forward.per_spectrum or parameters is None:
+        parameters = forward.initial_parameters(
+            len(factors.concentrations), len(factors.components)
+        )
     if prior.concentration_sum is not None:
         factors = scale_to_sum(factors, prior.concentration_sum)
-    return RefinedFactors(factors, begun)
+    return RefinedFactors(factors, parameters)

@@ -113,6 +113,28 @@ def mixing_sentence(reduced_chi2: float, nonlinearity_score: float, mixing: str)
     )
 
 
+def unsettled_sentences(
+    num_components: int, converged: bool, requested_components: int | None = None
+) -> list[str]:
+    """Warnings where the solver did not converge, or not to the number that was asked for.
+
+    >>> unsettled_sentences(3, True, 5)
+    ['3 components in the place of 5: no spectrum would use more']
+    """
+    sentences = []
+    if requested_components is not None and num_components < requested_components:
+        sentences.append(
+            f"{num_components} components in the place of {requested_components}: no spectrum would "
+            "use more"
+        )
+    if not converged:
+        sentences.append(
+            f"the answer, {num_components} components, still changed when the solver ended after "
+            "its largest number of phases or refinements; take it as uncertain"
+        )
+    return sentences
+
+
 def local_mixing_sentence(mixing: str) -> str:
     """New spectra under a mixing whose parameters belong to each spectrum."""
     return (
@@ -154,7 +176,8 @@ def result_sentences(
         requested_components: number of components that was asked for.
     """
     num_components = scores["num_components"]
-    sentences = []
+    converged = bool(scores.get("converged", True))
+    sentences = unsettled_sentences(num_components, converged, requested_components)
     if "goodness_of_fit" in scores:
         fit = scores["goodness_of_fit"]
         warning = mixing_sentence(fit["reduced_chi2"], fit["nonlinearity_score"], mixing)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from jaxhsi.config.files import check_same_run, write_config
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.data.tables.truth import GroundTruth
+from jaxhsi.gmcr.state import Info, State
 from jaxhsi.report.csv_files import numbered_names, write_components, write_concentrations
 from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.gmcr_tables import component_table, fit_table
@@ -85,9 +87,11 @@ def _unmix_with_checkpoints(
     config: GMCRConfig, inputs: GMCRInputs, folder: Path, progress_bars: ProgressBars
 ) -> UnmixingResult:
     """`jaxhsi.unmix` with the options of the command; goes on from the newest checkpoint."""
-    with Checkpoints(folder / "checkpoints") as checkpoints:
-        # Checkpoints are numbered by phase, metrics by step.
-        first_step = (checkpoints.latest_step() or 0) * config.solver.steps_per_phase
+    checkpoints = Checkpoints(folder / "checkpoints")
+    # Checkpoints are numbered by phase, metrics by step.
+    first_step = (checkpoints.latest_step() or 0) * config.solver.steps_per_phase
+    writer = MetricsWriter(folder, first_step, None, SUMMARY)
+    with checkpoints, writer.open(show_bar=False):
         return unmix(
             inputs.table.spectra,
             num_components=config.num_components,
@@ -105,9 +109,18 @@ def _unmix_with_checkpoints(
             axis=inputs.table.axis,
             axis_name=inputs.table.axis_name,
             on_progress=progress_bars,
-            logbook=MetricsWriter(folder, first_step, None, SUMMARY),
-            checkpoints=checkpoints,
+            on_epoch=partial(_write_metrics, writer),
+            on_phase=checkpoints.save,
+            restore=partial(_newest_state, checkpoints),
         )
+
+
+def _write_metrics(writer: MetricsWriter, step: int, info: Info) -> None:
+    writer.write(step, info._asdict())
+
+
+def _newest_state(checkpoints: Checkpoints, template: State) -> State | None:
+    return None if checkpoints.latest_step() is None else checkpoints.restore(template)
 
 
 def _write_results(

@@ -17,7 +17,7 @@ from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, UnmixedSpectra
 from jaxhsi.gmcr.nnls import nonnegative_least_squares
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.options import AmortisedOptions
-from jaxhsi.gmcr.whitening import spectra_whitening
+from jaxhsi.gmcr.whitened_solution import spectra_whitening
 
 BLOCK_ROWS = 4096
 """Spectra that the networks take at a time. Set by hand: 4096 x 200 bands are 3 MB; the result does

@@ -7,6 +7,7 @@ import pytest
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.whitened_solution import whiten_solution
 from tests.gmcr.solved import SyntheticMixture, make_mixture
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
@@ -24,7 +25,7 @@ def solution(mixed):
 
 
 def test_a_plain_answer_is_sure(solution, mixed):
-    found = assess_confidence(solution, mixed.x, OPTIONS)
+    found = assess_confidence(whiten_solution(solution, mixed.x), OPTIONS)
     assert found.plausible_counts == (3, 3)
     assert (found.component_confidence > 0.99).all()
     assert (found.evidence_ratio > 10).all()
@@ -33,7 +34,7 @@ def test_a_plain_answer_is_sure(solution, mixed):
 
 
 def test_the_curve(solution, mixed):
-    curve = assess_confidence(solution, mixed.x, OPTIONS).count_curve
+    curve = assess_confidence(whiten_solution(solution, mixed.x), OPTIONS).count_curve
     assert curve.component_counts.tolist() == [1, 2, 3, 4, 5, 6]
     assert (np.diff(curve.mean_square_residual) < 0).all()
     assert curve.component_counts[curve.held_out_error.argmin()] == 3
@@ -58,7 +59,7 @@ def test_a_spectrum_split_in_two_is_doubted(mixed, solution):
             agreement=np.array([1, 1, 0.5, 0.5]),
         ),
     )
-    found = assess_confidence(four, mixed.x, OPTIONS, count_radius=1)
+    found = assess_confidence(whiten_solution(four, mixed.x), OPTIONS, count_radius=1)
     assert found.plausible_counts.low == 3
     assert found.component_confidence[2:].max() <= 0.5 < found.component_confidence[:2].min()
 
@@ -67,9 +68,8 @@ def test_a_single_component_has_no_number_below():
     x = np.outer(np.arange(20, 60), np.abs(np.sin(np.arange(1, 51)))).astype(np.float32)
     x += np.random.default_rng(0).normal(size=x.shape).astype(np.float32)
     # as many candidates as three components take: nothing new is compiled for them
-    found = assess_confidence(
-        fit_components(KEY, x, OPTIONS, num_candidates=6, restarts=1), x, OPTIONS
-    )
+    solution = fit_components(KEY, x, OPTIONS, num_candidates=6, restarts=1)
+    found = assess_confidence(whiten_solution(solution, x), OPTIONS)
     assert found.plausible_counts == (1, 1)
     assert found.count_curve.component_counts[0] == 1
 
@@ -77,7 +77,7 @@ def test_a_single_component_has_no_number_below():
 def test_a_library_leaves_the_count_to_what_is_in_it(mixed):
     library = np.asarray(mixed.components[:2])
     found = fit_components(KEY, mixed.x, OPTIONS, library=library)
-    sure = assess_confidence(found, mixed.x, OPTIONS)
+    sure = assess_confidence(whiten_solution(found, mixed.x), OPTIONS)
     assert len(found.restart_vote.agreement) == len(found.components) == 3
     assert (found.restart_vote.agreement == 1).all()
     assert sure.plausible_counts.low <= 3 <= sure.plausible_counts.high

@@ -1,7 +1,6 @@
 """The default solver from a table to its answer: number, library, resume, devices, bad tables."""
 
-import json
-import logging
+from functools import partial
 
 import chex
 import jax
@@ -10,13 +9,14 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr.fit import fit_components
-from jaxhsi.gmcr.nonlinear import goodness_of_fit
+from jaxhsi.gmcr.goodness_of_fit import goodness_of_fit
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.priors import smoothness
-from jaxhsi.gmcr.whitening import spectra_whitening, whiten_solution
+from jaxhsi.gmcr.state import State
+from jaxhsi.gmcr.whitened_solution import spectra_whitening, whiten_solution
+from jaxhsi.report.gmcr_sentences import unsettled_sentences
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.metrics_writer import MetricsWriter
 from tests.gmcr.solved import SyntheticMixture, best_cosines, make_mixture
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
@@ -85,20 +85,27 @@ def test_an_image_of_far_more_components_than_are_asked_for_begins_at_pure_spect
     assert best_cosines(found.components, (pure / size).astype(np.float32)).min() > 0.96
 
 
-def test_fewer_components_than_are_asked_for_are_told(mixed, caplog, monkeypatch):
+def test_fewer_components_than_are_asked_for_are_reported(mixed, monkeypatch):
     monkeypatch.setattr(
-        "jaxhsi.gmcr.fit._with_given_number", lambda run, state, ground, number: state
+        "jaxhsi.gmcr.fit._with_given_number", lambda run, state, data, number: state
     )
-    with caplog.at_level(logging.WARNING):
-        fit_components(KEY, mixed.x, OPTIONS, num_components=5, restarts=1)
-    assert "3 components in the place of 5" in caplog.text
+    fitted = fit_components(KEY, mixed.x, OPTIONS, num_components=5, restarts=1)
+    assert len(fitted.components) == 3
+    (sentence,) = unsettled_sentences(len(fitted.components), fitted.converged, 5)
+    assert "3 components in the place of 5" in sentence
 
 
-def logged(folder, mixed, options: SolverOptions = OPTIONS):
-    with Checkpoints(folder / "checkpoints") as checkpoints:
-        first = (checkpoints.latest_step() or 0) * options.steps_per_phase
-        logbook = MetricsWriter(folder, first, None, "loss {loss:.4g}, {num_active} components")
-        return fit_components(KEY, mixed.x, options, logbook=logbook, checkpoints=checkpoints)
+def newest_state(checkpoints: Checkpoints, template: State) -> State | None:
+    return None if checkpoints.latest_step() is None else checkpoints.restore(template)
+
+
+def fit_with_checkpoints(x, folder, restarts: int | None = None, **callbacks):
+    with Checkpoints(folder) as checkpoints:
+        callbacks |= {
+            "on_phase": checkpoints.save,
+            "restore": partial(newest_state, checkpoints),
+        }
+        return fit_components(KEY, x, OPTIONS, restarts=restarts, **callbacks)
 
 
 def test_a_stopped_run_goes_on_bit_for_bit(mixed, solution, tmp_path, monkeypatch):
@@ -109,13 +116,18 @@ def test_a_stopped_run_goes_on_bit_for_bit(mixed, solution, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Checkpoints, "save", once)
+    steps = []
+
+    def on_epoch(step, info):
+        assert np.isfinite(info.loss)
+        steps.append(step)
+
     with pytest.raises(KeyboardInterrupt):
-        logged(tmp_path, mixed)
+        fit_with_checkpoints(mixed.x, tmp_path, on_epoch=on_epoch)
+    assert steps == [20, 40]
     monkeypatch.setattr(Checkpoints, "save", save)
-    resumed = logged(tmp_path, mixed)
+    resumed = fit_with_checkpoints(mixed.x, tmp_path, on_epoch=on_epoch)
     chex.assert_trees_all_equal(resumed, solution)
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    steps = [json.loads(line)["step"] for line in lines]
     assert steps == list(range(20, len(steps) * 20 + 1, 20))
 
 
@@ -126,17 +138,21 @@ def test_one_and_four_devices_find_the_same(mixed, solution):
     np.testing.assert_allclose(spread.concentrations, solution.concentrations, atol=1)
 
 
-def test_an_end_without_convergence_is_told(mixed, caplog, monkeypatch):
-    monkeypatch.setattr("jaxhsi.gmcr.fit.converged", lambda state: jnp.array(False))
-    with caplog.at_level(logging.WARNING):
-        found = fit_components(
-            KEY,
-            mixed.x,
-            SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20, max_phases=2),
-            restarts=1,
-        )
-    assert not found.converged
-    assert "still changed after 2 phases" in caplog.text
+def test_an_end_without_convergence_is_reported(mixed, monkeypatch):
+    for module in ("fit", "fit_phases"):
+        monkeypatch.setattr(f"jaxhsi.gmcr.{module}.converged", lambda state: jnp.array(False))
+    phases = []
+    fitted = fit_components(
+        KEY,
+        mixed.x,
+        SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20, max_phases=2),
+        restarts=1,
+        on_phase=lambda phase, state: phases.append(phase),
+    )
+    assert phases == [1, 2]
+    assert not fitted.converged
+    (sentence,) = unsettled_sentences(len(fitted.components), fitted.converged)
+    assert "still changed" in sentence
 
 
 X = np.abs(np.random.default_rng(0).normal(size=(6, 8))).astype(np.float32)
@@ -229,29 +245,30 @@ def test_a_stopped_run_on_coloured_noise_goes_on_bit_for_bit(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Checkpoints, "save", once)
-    with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path) as checkpoints:
-        fit_components(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints)
+    with pytest.raises(KeyboardInterrupt):
+        fit_with_checkpoints(x, tmp_path, restarts=1)
     monkeypatch.setattr(Checkpoints, "save", save)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.latest_step() == 1
-        chex.assert_trees_all_equal(
-            fit_components(KEY, x, OPTIONS, restarts=1, checkpoints=checkpoints), coloured
-        )
+    chex.assert_trees_all_equal(fit_with_checkpoints(x, tmp_path, restarts=1), coloured)
 
 
 def test_networks_see_spectra_where_noise_is_white(spoiled, coloured, mixed, solution):
     """Whitened mixtures are the concentrations times the whitened components."""
     x, found = spoiled[0], coloured
-    framed, seen = whiten_solution(found, x)
+    white = whiten_solution(found, x)
+    framed, seen = white.solution_white, white.x_white
     prepare = spectra_whitening(found.noise_model)
     fit = found.concentrations @ found.components + found.noise_model.offset
     mixture = found.concentrations @ framed.components
     np.testing.assert_allclose(prepare(fit), mixture, atol=1e-3 * np.abs(mixture).max())
     np.testing.assert_array_equal(seen, prepare(x))
     assert np.std(seen - mixture) < 0.6 * np.std(x - fit + found.noise_model.offset)
-    same, table = whiten_solution(solution, np.asarray(mixed.x))
-    assert same is solution
-    np.testing.assert_array_equal(table, mixed.x)
+    again = whiten_solution(found, x, whitener_of=white)
+    chex.assert_trees_all_equal(again.x_white, white.x_white)
+    same = whiten_solution(solution, np.asarray(mixed.x))
+    assert same.solution_white is solution
+    np.testing.assert_array_equal(same.x_white, mixed.x)
 
 
 def test_priors_see_the_data_where_their_noise_is_white(spoiled, coloured):
@@ -261,4 +278,4 @@ def test_priors_see_the_data_where_their_noise_is_white(spoiled, coloured):
     assert found.noise_model.drift_deviations[1] == coloured.noise_model.drift_deviations[1]
     np.testing.assert_allclose(best_cosines(found.components, coloured.components), 1, atol=2e-3)
     assert best_cosines(found.components, clean.components).min() > 0.995
-    assert 0.7 < goodness_of_fit(x, found).reduced_chi2 < 1.4
+    assert 0.7 < goodness_of_fit(whiten_solution(found, x)).reduced_chi2 < 1.4

@@ -9,12 +9,14 @@ from jaxtyping import Array
 from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
 from jaxhsi.gmcr import mixing, priors
 from jaxhsi.gmcr.fit import fit_components
-from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
+from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD, GoodnessOfFit, goodness_of_fit
 from jaxhsi.gmcr.noise_covariance import white_noise
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
-from jaxhsi.gmcr.nonlinear import fit_nonlinear, fit_warning, goodness_of_fit, linearised
+from jaxhsi.gmcr.nonlinear import fit_nonlinear, linearised
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.solution import Solution
+from jaxhsi.gmcr.whitened_solution import whiten_solution
+from jaxhsi.report.gmcr_sentences import mixing_sentence
 from tests.gmcr.solved import best_cosines
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
@@ -44,6 +46,14 @@ def right(pairs) -> Solution:
     return solved(pairs.data, mixing=BILINEAR)
 
 
+def judge(data, fitted: Solution, model=mixing.linear) -> GoodnessOfFit:
+    return goodness_of_fit(whiten_solution(fitted, linearised(data, fitted, model)))
+
+
+def warning(fit: GoodnessOfFit, name: str) -> str | None:
+    return mixing_sentence(float(fit.reduced_chi2), float(fit.nonlinearity_score), name)
+
+
 def own(concentrations, components):
     """A user's model: squares of what linear mixing gives."""
     return mixing.linear(concentrations, components) * (
@@ -62,7 +72,7 @@ def check_found(found: Solution, truth: Mixtures, model: mixing.ForwardModel):
     size = float(jnp.sqrt(jnp.mean(linear_part**2)))
     assert found.components.shape == (4, 64)
     assert best_cosines(found.components, truth.components).min() > 0.997
-    judgement = goodness_of_fit(truth.data, found, model)
+    judgement = judge(truth.data, found, model)
     assert judgement.nonlinearity_score < NONLINEARITY_THRESHOLD
     assert 0.8 < judgement.reduced_chi2 < 1.3
     assert found.mixing_parameters == pytest.approx(0.4 / size, rel=0.15)
@@ -88,20 +98,17 @@ def test_a_function_of_the_user_is_a_model():
     assert found.components.shape == (4, 64)
     assert best_cosines(found.components, drawn.components).min() > 0.998
     assert found.mixing_parameters == ()
-    assert goodness_of_fit(clean + noise, found, own).nonlinearity_score < NONLINEARITY_THRESHOLD
+    assert judge(clean + noise, found, own).nonlinearity_score < NONLINEARITY_THRESHOLD
 
 
 def test_the_wrong_model_is_recognised_by_its_residual(pairs, right):
     linear = solved(pairs.data)
-    wrong = goodness_of_fit(pairs.data, linear)
+    wrong = judge(pairs.data, linear)
     assert wrong.nonlinearity_score > 3 * NONLINEARITY_THRESHOLD
-    assert "try another mixing" in fit_warning(wrong, "linear")
+    assert "try another mixing" in warning(wrong, "linear")
     saturated = solved(pairs.data, mixing=SATURATING)
-    assert (
-        goodness_of_fit(pairs.data, saturated, SATURATING).nonlinearity_score
-        > 3 * NONLINEARITY_THRESHOLD
-    )
-    assert fit_warning(goodness_of_fit(pairs.data, right, BILINEAR), "bilinear") is None
+    assert judge(pairs.data, saturated, SATURATING).nonlinearity_score > 3 * NONLINEARITY_THRESHOLD
+    assert warning(judge(pairs.data, right, BILINEAR), "bilinear") is None
     assert best_cosines(right.components, pairs.components).min() > (
         best_cosines(linear.components, pairs.components).min()
     )
@@ -140,7 +147,7 @@ def test_closure_gives_shares_and_components_of_their_own_size():
     assert (found.concentrations >= 0).all()
     np.testing.assert_allclose(np.linalg.norm(found.components, axis=1), SIZES, rtol=0.01)
     np.testing.assert_allclose(found.concentrations, shares, atol=0.02)
-    assert goodness_of_fit(data, found).reduced_chi2 < 1.3
+    assert judge(data, found).reduced_chi2 < 1.3
 
 
 def test_closure_leaves_a_simplex_as_large_as_it_was_and_minimum_volume_does_not():
@@ -151,7 +158,7 @@ def test_closure_leaves_a_simplex_as_large_as_it_was_and_minimum_volume_does_not
     np.testing.assert_allclose(moved @ beyond, shares @ pure, atol=1e-4)
 
     def error(found: Solution) -> float:
-        assert goodness_of_fit(data, found).reduced_chi2 < 1.3
+        assert judge(data, found).reduced_chi2 < 1.3
         return float(np.abs(found.components[2] - pure[2]).max())
 
     alone = error(closed(data, moved, beyond))
@@ -163,7 +170,7 @@ def test_closure_leaves_a_simplex_as_large_as_it_was_and_minimum_volume_does_not
 def test_data_that_are_not_closed_are_told_by_the_residual():
     drawn = made("linear")
     wrong = closed(drawn.data, drawn.concentrations, drawn.components)
-    assert goodness_of_fit(drawn.data, wrong).reduced_chi2 > 3
+    assert judge(drawn.data, wrong).reduced_chi2 > 3
 
 
 def test_known_spectra_stay_and_priors_may_depend_on_the_answer():

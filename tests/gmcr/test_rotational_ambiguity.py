@@ -6,14 +6,21 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxhsi.gmcr import rotational_ambiguity as module
+from jaxhsi.gmcr.fit import fit_components
+from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.rotational_ambiguity import (
     MAX_CHI2_RISE,
     FittedMixture,
     band_boundaries,
     chi2_rise,
     log_contribution,
+    rotational_ambiguity,
 )
+from jaxhsi.gmcr.whitened_solution import whiten_solution
+from tests.gmcr.solved import make_mixture as small_mixtures
 
+OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 RANDOM = np.random.default_rng(0)
 BANDS = 12
 
@@ -109,3 +116,25 @@ def test_the_gradient_of_the_rise_is_that_of_its_values():
     low, high = (float(chi2_rise(turn + s * step * way, made, non_negative=True)) for s in (-1, 1))
     slope = float(jnp.sum(jax.grad(chi2_rise)(turn, made, True) * way))
     np.testing.assert_allclose((high - low) / (2 * step), slope, rtol=0.05)
+
+
+def test_sparse_mixtures_are_settled():
+    mixed = small_mixtures(2)
+    solution = fit_components(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
+    found = rotational_ambiguity(whiten_solution(solution, mixed.x))
+    assert found.signal_share.shape == (3, 2)
+    own = (solution.concentrations**2).sum(0) / np.sum(
+        (solution.concentrations @ solution.components) ** 2
+    )
+    assert (found.signal_share[:, 0] <= own * 1.001).all()
+    assert (found.signal_share[:, 1] >= own * 0.999).all()
+    assert (
+        np.sum(found.boundary_spectra[:, 0] * found.boundary_spectra[:, 1], axis=1) > 0.995
+    ).all()
+
+
+def test_many_components_are_left_out(monkeypatch):
+    mixed = small_mixtures(2)
+    solution = fit_components(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
+    monkeypatch.setattr(module, "MAX_AMBIGUITY_COMPONENTS", 2)
+    assert rotational_ambiguity(whiten_solution(solution, mixed.x)) is None

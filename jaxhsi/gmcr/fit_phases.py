@@ -1,0 +1,189 @@
+"""Phases of the gated solver on a whitened table, with callbacks in the place of files."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array
+
+from jaxhsi.callbacks import OnProgress, ignore_progress
+from jaxhsi.gmcr.algorithm import converged
+from jaxhsi.gmcr.initialisation import RankEstimate, estimate_rank
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.solver import Solver, solver
+from jaxhsi.gmcr.state import Info, State
+from jaxhsi.gmcr.whitening import WhitenedData, rewhiten, update_noise, with_whitener
+
+POOL_SIZES = (
+    *(8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768),
+    *(1024, 1536, 2048, 3072),
+)
+"""Slots of a pool. Sizes are few so that another number of components seldom means another
+compilation; steps of a third to a half waste at most as much of the work. Set by hand; results do
+not depend on free slots but for rounding."""
+CANDIDATES_PER_RANK = 1.2
+"""Initial spectra for each dimension of the data that stands above the noise.
+
+A redundant pool lets the gates choose; set by hand.
+"""
+SPARE_SLOTS = 4
+"""Free slots, for components that `end_phase` adds; set by hand."""
+
+
+OnEpoch = Callable[[int, Info], None]
+OnPhase = Callable[[int, State], None]
+Restore = Callable[[State], State | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitCallbacks:
+    """What a fit tells its caller, and what it asks for.
+
+    Attributes:
+        on_epoch: ``on_epoch(step, info)`` after every epoch of the first restart.
+        on_phase: ``on_phase(phase, state)`` after every phase of the first restart, with all that
+            a resumed fit needs.
+        restore: ``restore(template) -> State | None``: the state that `on_phase` had last, of the
+            structure and shapes of the template; None to begin anew. Resuming is exact: the
+            solution is that of a fit that was not interrupted, bit for bit.
+        on_progress: called as steps are taken, see `jaxhsi.callbacks.OnProgress`.
+    """
+
+    on_epoch: OnEpoch | None = None
+    on_phase: OnPhase | None = None
+    restore: Restore | None = None
+    on_progress: OnProgress = ignore_progress
+
+    def of_restart(self, restart: int, restarts: int) -> "FitCallbacks":
+        """Callbacks of one restart: files belong to the first, and each has a name."""
+        stage = "components"
+        if restarts > 1:
+            stage += f", restart {restart + 1} of {restarts}"
+        named = partial(self.on_progress, stage)
+        if restart == 0:
+            return replace(self, on_progress=named)
+        return FitCallbacks(on_progress=named)
+
+    def of_refinement(self, refinement: int) -> "FitCallbacks":
+        """Callbacks of one of the linear fits of `nonlinear.fit_nonlinear`, counted from 0."""
+        named = partial(_report_refinement, self.on_progress, refinement)
+        if refinement == 0:
+            return replace(self, on_progress=named)
+        return FitCallbacks(on_progress=named)
+
+
+def _report_refinement(
+    on_progress: OnProgress, refinement: int, stage: str, *progress: Any
+) -> None:
+    on_progress(f"round {refinement + 1}: {stage}", *progress)
+
+
+@cache
+def compiled_solver(options: SolverOptions) -> Solver:
+    """The solver's functions under jit; one set for each options object, kept for further calls."""
+    made = solver(options)
+    return Solver(
+        jax.jit(made.init, static_argnums=3),
+        jax.jit(made.step),
+        jax.jit(made.epoch, donate_argnums=1),
+        jax.jit(made.end_phase),
+        jax.jit(made.pure_pixel_restart),
+        jax.jit(made.set_num_components),
+        jax.jit(made.identify_library),
+        jax.jit(made.predict),
+        jax.jit(made.describe),
+    )
+
+
+rank_estimate = jax.jit(estimate_rank)
+"""`initialisation.estimate_rank` under jit."""
+
+
+def initial_state(
+    run: Solver, data: WhitenedData, num_components: int | None, num_candidates: int | None
+) -> State:
+    """A pool of pure spectra, as many as the rank of the table suggests.
+
+    Args:
+        run: compiled.
+        data: the table.
+        num_components: that the pool must have room for.
+        num_candidates: initial spectra; by default `CANDIDATES_PER_RANK` times the rank, and 2.
+    """
+    estimate = rank_estimate(data.x_white)
+    wanted = num_candidates or math.ceil(CANDIDATES_PER_RANK * int(estimate.rank)) + 2
+    candidates = max(1, min(wanted, min(data.x_white.shape) - 1))
+    least = max(candidates, num_components or 0) + SPARE_SLOTS
+    slots = next((size for size in POOL_SIZES if size >= least), least)
+    return purest_spectra_state(run, data, estimate, candidates, slots)
+
+
+def purest_spectra_state(
+    run: Solver, data: WhitenedData, estimate: RankEstimate, candidates: int, slots: int
+) -> State:
+    """A pool with so many of the purest spectra of the table."""
+    state = run.init(data.x_white, estimate, candidates, slots, data.whitener)
+    return state._replace(noise_model=jax.tree.map(jnp.array, data.noise_model))
+
+
+def restore_state(
+    state: State, data: WhitenedData, callbacks: FitCallbacks, mesh: Mesh
+) -> tuple[State, WhitenedData]:
+    """The state to go on from, and the table under its noise; as given if there is none."""
+    if callbacks.restore is None:
+        return state, data
+    # The whitener follows from the noise model and is as large as the square of the bands.
+    restored = callbacks.restore(with_whitener(state, None))
+    if restored is None:
+        return state, data
+    data = rewhiten(mesh, data, jax.device_get(restored.noise_model))
+    return with_whitener(restored, data.whitener), data
+
+
+def run_phases(
+    run: Solver,
+    key: Array,
+    state: State,
+    data: WhitenedData,
+    options: SolverOptions,
+    callbacks: FitCallbacks,
+    mesh: Mesh,
+) -> tuple[State, WhitenedData]:
+    """Phases until one changes nothing, the noise that it leaves included.
+
+    Args:
+        run: compiled; uses up the state.
+        key: of the random gates; that of an epoch depends on its first step alone, so that a
+            resumed fit draws the same.
+        state: at the beginning of a phase.
+        data: the table.
+        options: of the solver; at most ``options.max_phases`` phases are run.
+        callbacks: on epochs, phases and progress; its ``on_progress`` knows the stage.
+        mesh: devices.
+    """
+    callbacks.on_progress(int(state.step))
+    while not converged(state) and int(state.phase) < options.max_phases:
+        for _ in range(options.steps_per_phase // options.noise_refit_every):
+            step = int(state.step)
+            state, info = run.epoch(jax.random.fold_in(key, step), state, data.x_white)
+            step += options.noise_refit_every
+            info = jax.device_get(info)
+            if callbacks.on_epoch is not None:
+                callbacks.on_epoch(step, info)
+            note = f"loss {info.loss:.4g}, {info.num_active} components"
+            callbacks.on_progress(step, None, note)
+        state = run.end_phase(state, data.x_white)
+        if converged(state):
+            # Noise is estimated anew only here: during the phases too many components would fit
+            # part of it.
+            codes = np.asarray(run.predict(state, data.x_white), np.float64)
+            state, data = update_noise(mesh, data, state, codes)
+        if callbacks.on_phase is not None:
+            callbacks.on_phase(int(state.phase), with_whitener(state, None))
+    return state, data
