@@ -237,7 +237,7 @@ def test_a_written_gmcr_configuration_reads_back_and_knows_what_may_change(tmp_p
     other = parse_gmcr("--config", str(path), "--amortised.training_steps", "5", "--truth", "t.npz")
     check_same_run(other, path, RESUMABLE_CHANGES)
     other = parse_gmcr("--config", str(path), "--solver.evidence_factor", "1.5")
-    with pytest.raises(ValueError, match=r"--solver\.margin 1\.5 \(was"):
+    with pytest.raises(ValueError, match=r"--solver\.evidence_factor 1\.5 \(was"):
         check_same_run(other, path, RESUMABLE_CHANGES)
 
 
