@@ -11,7 +11,14 @@ COMMAND_FLAGS = {"overwrite": "replace the groups that are saved with the run"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; errors that a user can mend are told in a line, without a traceback."""
+    """Run the command.
+
+    Args:
+        arguments: of the command line; those of the process if None.
+
+    Returns:
+        0, or 1 after an error that the user can correct, printed without a traceback.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.group"
     return run_command(

@@ -8,7 +8,7 @@ from jaxhsi.config.predict import PredictConfig
 from jaxhsi.workflows.predict_run import predict_cubes
 
 COMMAND_FLAGS = {
-    "ignore_groups": "the clusters themselves, whatever groups are saved with the run",
+    "ignore_groups": "label by clusters, whatever groups are saved with the run",
     "envi": "write ENVI classification files too",
     "geotiff": "write GeoTIFF files of all cubes, not only of those with a coordinate system",
     "overwrite": "delete the predictions in --out first",
@@ -16,10 +16,17 @@ COMMAND_FLAGS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; errors that a user can mend are told in a line, without a traceback."""
+    """Run the command.
+
+    Args:
+        arguments: of the command line; those of the process if None.
+
+    Returns:
+        0, or 1 after an error that the user can correct, printed without a traceback.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.predict"
-    # Little is compiled here, and much unpacked.
+    # One arena keeps the memory small: little is compiled here, and many blocks are decompressed.
     return run_command(
         prog, PredictConfig, predict_cubes, arguments, flags=COMMAND_FLAGS, malloc_arenas=1
     )

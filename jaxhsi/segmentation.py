@@ -131,7 +131,7 @@ class Segmentation:
 
     @property
     def tree(self) -> "MergeTree":
-        """Merges of the clusters and their heights, see :class:`jaxhsi.dgc.merge_tree.MergeTree`."""
+        """Merges of the clusters, see :class:`jaxhsi.dgc.merge_tree.MergeTree`."""
         return self.cluster_tree.tree
 
     @property

@@ -23,7 +23,7 @@ from jaxhsi.workflows.segmentation_model import SegmentationModel
 class TrainingHistory:
     """What a training would have written into a folder, in memory: metrics and the last state.
 
-    It has the methods of a metrics writer and of checkpoints that `jaxhsi.training.loop.train` calls.
+    It is a `MetricsOutput` and a `StateOutput`, see :mod:`jaxhsi.training.outputs`.
 
     Attributes:
         num_steps: steps of the training, for progress.
