@@ -14,13 +14,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.data.tables.table import describe_negative_values
+from jaxhsi.data.tables.negative_values import describe_negative_values
 from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
 from jaxhsi.gmcr.amortised_training import train_amortised
 from jaxhsi.gmcr.data_scale import data_scale, spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
+from jaxhsi.gmcr.fit_phases import OnEpoch, OnPhase, Restore
 from jaxhsi.gmcr.goodness_of_fit import goodness_of_fit
 from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, linear, rescale_model
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
@@ -56,7 +57,9 @@ def unmix(
     axis: Float[np.ndarray, " c"] | None = None,
     axis_name: str = "",
     on_progress: OnProgress = ignore_progress,
-    **fit_callbacks: Any,
+    on_epoch: OnEpoch | None = None,
+    on_phase: OnPhase | None = None,
+    restore: Restore | None = None,
 ) -> UnmixingResult:
     """Find the components of mixed spectra, their number, and how much of each is in every one.
 
@@ -86,7 +89,9 @@ def unmix(
         axis: wavelength or other number of each band; kept in the result.
         axis_name: its name and unit.
         on_progress: called as steps are taken, see `jaxhsi.callbacks`.
-        **fit_callbacks: further callbacks of `jaxhsi.gmcr.fit`, by which a run saves checkpoints.
+        on_epoch: called with step and diagnostics after every epoch of the first restart.
+        on_phase: called with a state to save after every phase of the first restart.
+        restore: returns the state that was saved last, or None; resuming is exact.
 
     Returns:
         Components, concentrations, noise, confidence, and `transform` for new spectra.
@@ -118,7 +123,9 @@ def unmix(
         restarts=restarts,
         mesh=device_mesh(devices, len(data.spectra_scaled)),
         on_progress=on_progress,
-        **fit_callbacks,
+        on_epoch=on_epoch,
+        on_phase=on_phase,
+        restore=restore,
     )
     if not len(solution.components):
         raise ValueError(

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-TOOLS_OF_COMMANDS = ("orbax", "tensorboardX", "rich", "matplotlib", "jsonargparse", "grain")
+TOOLS_OF_COMMANDS = ("orbax", "tensorboardX", "matplotlib", "jsonargparse", "grain")
+"""Not rich: Flax imports it. That pure modules do not is in test_layers.py."""
 
 
 def run_python(code: str) -> str:

@@ -174,7 +174,7 @@ def plot_training(path: Path, metrics: Path) -> None:
     metric_rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     training_steps: Int[np.ndarray, " s"] = np.array([row["step"] for row in metric_rows])
     figure = Figure(figsize=(10, 3.4))
-    for i, (metric_name, title) in enumerate((("active", "components"), ("loss", "loss"))):
+    for i, (metric_name, title) in enumerate((("num_active", "components"), ("loss", "loss"))):
         panel = figure.add_subplot(1, 2, i + 1)
         panel.plot(
             training_steps,
@@ -183,7 +183,7 @@ def plot_training(path: Path, metrics: Path) -> None:
             linewidth=1,
         )
         panel.set(xlabel="step", title=title)
-        if metric_name == "active":
+        if metric_name == "num_active":
             integer_ticks(panel.yaxis)
     save_figure(figure, path)
 

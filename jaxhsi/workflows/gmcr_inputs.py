@@ -8,7 +8,8 @@ from jaxtyping import Float32
 
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.data.synthetic.mixtures import mixtures
-from jaxhsi.data.tables.table import SpectraTable, describe_negative_values, open_table
+from jaxhsi.data.tables.negative_values import describe_negative_values
+from jaxhsi.data.tables.table import SpectraTable, open_table
 from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_ground_truth
 
 

@@ -25,7 +25,7 @@ from jaxhsi.upstream.gmcr.training import JointResult, joint_method, train_joint
 from jaxhsi.workflows.gmcr_inputs import GMCRInputs
 from jaxhsi.workflows.unmixing_model import UnmixingModel, padded_blocks
 
-SUMMARY = "loss {loss:.4g}, {active} components"
+SUMMARY = "loss {loss:.4g}, {num_active} components"
 """Format of what stands beside the progress bar."""
 
 

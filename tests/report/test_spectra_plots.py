@@ -53,7 +53,7 @@ def test_the_residual_is_drawn_beside_the_noise(tmp_path):
 
 
 def test_training_is_read_from_its_lines(tmp_path):
-    lines = [json.dumps({"step": i, "loss": 1 / (i + 1), "active": 9 - i}) for i in range(4)]
+    lines = [json.dumps({"step": i, "loss": 1 / (i + 1), "num_active": 9 - i}) for i in range(4)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
     spectra_plots.plot_training(tmp_path / "t.png", tmp_path / "metrics.jsonl")
     assert rgb(spectra_plots.ESTIMATE_COLOUR) in colours(tmp_path / "t.png")

@@ -106,7 +106,7 @@ def test_a_run_leaves_all_that_it_promises(run, made):
     for name in ("components", "concentrations", "residual", "training"):
         assert (run / "pictures" / f"{name}.png").stat().st_size > 5000
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert lines[-1]["active"] == 3
+    assert lines[-1]["num_active"] == 3
     assert {"loss", "step"} <= lines[0].keys()
     for name in ("checkpoints", "events"):
         assert list((run / name).iterdir())
@@ -189,7 +189,7 @@ def test_upstreams_training_goes_the_same_way(tmp_path):
     code = main(arguments)
     rows = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows] == [1, 2, 3]
-    assert {"nmse", "r2", "coefficient", "active"} <= json.loads(rows[0]).keys()
+    assert {"nmse", "r2", "coefficient", "num_active"} <= json.loads(rows[0]).keys()
     assert code == 0
     assert scores(tmp_path / "run")["num_components"] <= 6
 

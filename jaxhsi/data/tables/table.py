@@ -30,9 +30,6 @@ AXIS_KEYS = (
     *("wavelength_nm", "wl", "lambda", "shift", "raman_shift", "wn"),
 )
 MIN_SPECTRA, MIN_BANDS = 3, 2
-MAX_NEGATIVE_SHARE = (
-    0.25  # share of the squared values; derivative and centred spectra have about half
-)
 
 
 class SpectraTable(NamedTuple):
@@ -380,39 +377,6 @@ def select_rows(table: SpectraTable, selected: np.ndarray) -> SpectraTable:
         row_indices=table.row_indices[selected],
         sample_names=sample_names,
     )
-
-
-def describe_negative_values(
-    spectra: Float32[np.ndarray, "n c"], source_name: str, option_name: str
-) -> str | None:
-    """What to say of negative values where components and concentrations are to have none.
-
-    Args:
-        spectra: the data.
-        source_name: for the message.
-        option_name: that switches non-negativity off, for the message.
-
-    Returns:
-        A note, or None where no value is negative.
-
-    Raises:
-        ValueError: negative values hold more than a quarter of the sum of squares: they are
-            signal, as in derivative or centred spectra, and not noise about zero.
-    """
-    negative_values = spectra[spectra < 0].astype(np.float64)
-    if not negative_values.size:
-        return None
-    negative_share = (negative_values**2).sum() / (spectra.astype(np.float64) ** 2).sum()
-    description = (
-        f"{negative_values.size:,} of {spectra.size:,} values are negative, down to {negative_values.min():.4g} "
-        f"({negative_share:.2%} of the sum of squares)"
-    )
-    if negative_share > MAX_NEGATIVE_SHARE:
-        raise ValueError(
-            f"{source_name}: {description}, but components and concentrations are not to be negative; give "
-            f"{option_name} for derivative or centred spectra, or correct the baseline"
-        )
-    return f"{description}; they are taken as noise about zero (else give {option_name})"
 
 
 def check_same_axis(

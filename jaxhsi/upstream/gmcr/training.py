@@ -197,7 +197,7 @@ def _values(info: EpochInfo) -> dict:
     """Diagnostics by name, flat; the number of components as the solver calls it."""
     values = info._asdict()
     evaluation = values.pop("evaluation")
-    return values | evaluation._asdict() | {"active": evaluation.num_open}
+    return values | evaluation._asdict() | {"num_active": evaluation.num_open}
 
 
 def _result(

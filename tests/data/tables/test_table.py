@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxhsi.data.tables.table import describe_negative_values, is_cube_path, open_table
+from jaxhsi.data.tables.negative_values import describe_negative_values
+from jaxhsi.data.tables.table import is_cube_path, open_table
 from jaxhsi.data.tables.truth import load_component_spectra, load_ground_truth
 
 X = np.random.default_rng(0).uniform(0.1, 1, size=(6, 4)).astype(np.float32)

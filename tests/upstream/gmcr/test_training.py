@@ -30,7 +30,7 @@ X = np.random.default_rng(0).uniform(size=(12, 7)).astype(np.float32)
 def fitted(method: Joint, folder, epochs: int, save_every: int = 2) -> JointResult:
     folder.mkdir(exist_ok=True)
     with Checkpoints(folder / "checkpoints") as checkpoints:
-        summary = "loss {loss:.4f}, {active} components"
+        summary = "loss {loss:.4f}, {num_active} components"
         logbook = MetricsWriter(folder, checkpoints.latest_step() or 0, epochs, summary)
         states = LevelStates(folder / "band_states")
         run = (jax.random.key(0), method, jnp.asarray(X), epochs, logbook, checkpoints, states)
