@@ -104,8 +104,8 @@ def matched_cosines(
     found_components, true_components = _unit(found_components), _unit(true_components)
     if found_components.shape[1] != true_components.shape[1]:
         raise ValueError(
-            f"found components have {found_components.shape[1]} bands and the truth {true_components.shape[1]};"
-            " bring both to the same axis"
+            f"found components have {found_components.shape[1]} bands and the truth "
+            f"{true_components.shape[1]}; bring both to the same axis"
         )
     cosines = found_components @ true_components.T
     rows, columns = linear_sum_assignment(cosines, maximize=True)

@@ -36,9 +36,10 @@ class CountCurve(NamedTuple):
     Attributes:
         component_counts: numbers of components around that of the answer.
         mean_square_residual: mean squared residual of a value; about 1 is noise.
-        held_out_error: the same of entries that took no part in the fit, see `held_out_error`.
-        held_out_standard_error: standard error of `held_out_error` less that of the answer, over spectra.
-        description_lengths: of the description, beyond that of the answer, as `select.fit` has it.
+        held_out_error: the same of entries that took no part in the fit, see
+            `bi_cross_validation_error`.
+        held_out_standard_error: of `held_out_error` less that of the solution, over spectra.
+        description_lengths: less that of the solution, in units of chi-squared.
     """
 
     component_counts: Int[np.ndarray, " m"]
@@ -91,9 +92,10 @@ def plausible_interval(
 ) -> CountInterval:
     """Numbers next to the answer that describe the data nearly as well.
 
-    One less is plausible where the weakest component saves no more than `UNCERTAIN_GAIN_FACTOR` prices beyond its
-    own, or where held-out entries are no worse without it; one more, where the next would gain more
-    than `CHANCE_GAIN_FACTOR` times its price, which noise seldom does.
+    One less is plausible where the weakest component shortens the description by no more than
+    `UNCERTAIN_GAIN_FACTOR` times its penalty, or where held-out entries are no worse without it.
+    One more is plausible where the next component would gain more than `CHANCE_GAIN_FACTOR` times
+    its penalty, which noise seldom does.
     """
     price = float(free_component_penalty(jnp.ones(()), num_bands))
     at = {int(number): i for i, number in enumerate(curve.component_counts)}

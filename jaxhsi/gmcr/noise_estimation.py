@@ -1,7 +1,7 @@
 """How noise departs from white, told from what linear mixing leaves of the spectra.
 
 Before they are unmixed, mixing is the left singular vectors that stand above the noise. They are
-found in the frame where the noise is white as far as is known, with the smooth curves of drift and
+found in whitened coordinates, as far as the noise is known, with the smooth curves of drift and
 offset projected out, so that these are never taken for components; what is left gives the noise
 anew. Afterwards the codes say the same with less freedom to fit noise.
 """
@@ -70,12 +70,12 @@ class MixingResidual(NamedTuple):
         noise_deviation: noise deviation of each spectrum.
         leverage: of each spectrum in the fit.
         degrees_of_freedom: degrees of freedom of a channel.
-        covariance_rows: of any number; their squares and products, weighted, are the covariance of the noise
-            without drift.
+        covariance_rows: of any number; their squares and products, weighted, are the covariance of
+            the noise without drift.
         covariance_weights: of the rows.
         measured_share: share of the channels' dimensions that the covariance was measured in.
-        noise_level: variance of the noise in the frame where it is white, about 1.
-        leakage_rows: rows; the squared size of their products with a smooth curve is the variance that
+        noise_level: variance of the noise in whitened coordinates, about 1.
+        leakage_rows: the squared size of their products with a smooth curve is the variance that
             errors of the mixing leave in its amounts.
     """
 
@@ -169,7 +169,7 @@ def residual_from_codes(
 
     Args:
         spectra: spectra, offset included, spikes replaced.
-        noise_model: as it is known; codes were found in its frame.
+        noise_model: as it is known; codes belong to data that it whitens.
         codes: in the units of the data.
         components: likewise.
         noise_deviation: noise deviation of each spectrum.
@@ -257,7 +257,7 @@ def _covariance_factors(
     noise: NoiseModel,
     known: NoiseWhitener,
 ) -> tuple[Float[np.ndarray, "m c"], Float[np.ndarray, " m"], float, float]:
-    """Rows, weights, share and level of `MixingResidual`, from a residual in the frame of white noise.
+    """Rows, weights, share and level of `MixingResidual`, from a whitened residual.
 
     In the orthonormal rows that it lacks, taken and smooth, the noise is as it was known: a step of
     expectation maximisation, N = M + (1 - share) K, made longer to (N - (1 - share) K) / share.
@@ -285,7 +285,7 @@ def _covariance_factors(
 def _whitener_and_smooth_basis(
     noise: NoiseModel, bands: int
 ) -> tuple[NoiseWhitener, Float[np.ndarray, "k c"]]:
-    """The frame of white noise, and smooth curves in it as orthonormal rows."""
+    """The whitener, and smooth curves in whitened coordinates as orthonormal rows."""
     known, basis = noise_whitener(noise, bands), legendre_basis(bands)
     if known is None:
         return NoiseWhitener(np.eye(bands), np.eye(bands)), basis
