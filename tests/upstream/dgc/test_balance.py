@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from jaxhsi.dgc.losses import mean_usage, usage_entropy
+from jaxhsi.dgc.losses import mean_usage
 from jaxhsi.upstream.dgc import balance as b
-from jaxhsi.upstream.dgc.losses import minimised_usage_entropy
+from jaxhsi.upstream.dgc.losses import minimised_usage_entropy, usage_entropy
 
 EVEN = jnp.array([0.5, 0.5])
 TERMS = jnp.array([2.0, 8.0])
