@@ -6,7 +6,7 @@ from jaxhsi.config.dgc import DGCConfig, MonitorOptions, StreamOptions
 from jaxhsi.config.files import check_same_run, read_config, saved_command, write_config
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.config.parser import chosen_method, config_parser, parsed_config
-from jaxhsi.data.synthetic.mixtures import MixtureOptions
+from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.dgc.views import ViewOptions
 from jaxhsi.upstream.dgc.balance import BalanceOptions
 from jaxhsi.upstream.dgc.loss_terms import LossWeights

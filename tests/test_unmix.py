@@ -11,7 +11,8 @@ import pytest
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
+from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
 from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.train import main as train
 from jaxhsi.unmix import main

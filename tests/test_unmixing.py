@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import jaxhsi
-from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
+from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
 from jaxhsi.data.tables.csv_file import read_csv
 from jaxhsi.gmcr.data_scale import data_scale
 from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions

@@ -68,7 +68,9 @@ def mixtures_case(options: dict, samples: int, seed: int, new: int | None = None
     """Built-in mixtures; with ``new``, so many others of the same components."""
     import jax
 
-    from jaxhsi.data.synthetic.mixtures import MixtureOptions, mixtures, root_mean_square
+    from jaxhsi.data.synthetic.mixing_models import root_mean_square
+    from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+    from jaxhsi.data.synthetic.mixtures import mixtures
 
     chosen, key = MixtureOptions(**options), jax.random.key(seed)
     made = mixtures(key, samples, chosen)
@@ -83,7 +85,9 @@ def library_case(make: dict, seed: int) -> Case:
     """Mixtures of some spectra of a library and of some that are not in it, four samples each."""
     import jax
 
-    from jaxhsi.data.synthetic.mixtures import MixtureOptions, mixtures, pure_spectra
+    from jaxhsi.data.synthetic.component_spectra import pure_spectra
+    from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+    from jaxhsi.data.synthetic.mixtures import mixtures
 
     key = jax.random.key(seed)
     known, unknown, drawn, mixing = jax.random.split(key, 4)

@@ -23,7 +23,8 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.results_file import write_results
-from jaxhsi.data.synthetic.mixtures import MixtureOptions, mixtures
+from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.data.synthetic.mixtures import mixtures
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.whitened_solution import whiten_solution

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least
-from jaxhsi.data.synthetic.mixtures import MixtureOptions
+from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.gmcr.options import AmortisedOptions, SolverOptions
 from jaxhsi.gmcr.priors import Prior, closure, minimum_volume, smoothness, sparsity, unimodality
 from jaxhsi.upstream.gmcr.algorithm import JointOptions

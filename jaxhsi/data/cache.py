@@ -16,5 +16,9 @@ def default_cache_folder() -> Path:
 
 
 def fingerprint(values: object) -> str:
-    """Short name of facts that have an exact `repr`: numbers, strings, tuples of them."""
+    """Short name of facts that have an exact `repr`: numbers, strings, tuples of them.
+
+    >>> len(fingerprint(("scene.npy", 1024)))
+    16
+    """
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]

@@ -83,7 +83,7 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
 
     Local folders, `http(s)://`, `s3://`, `gs://` and what else TensorStore knows; Zarr v3, Zarr v2
     and N5, recognised by their files or named in a pipeline (`s3://bucket/a/|zarr2:`). The axes
-    are (H, W, C), or any order where the store names them (see `locations.bands_last`). An S3
+    are (H, W, C), or any order where the store names them (see `store_url.bands_last`). An S3
     server of one's own is found through the variables AWS_ENDPOINT_URL, AWS_REGION,
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 

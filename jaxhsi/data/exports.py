@@ -218,7 +218,7 @@ def _label_dtype(num_classes: int) -> np.dtype:
 
 @contextmanager
 def _replacing_file(path: Path) -> Iterator[Path]:
-    """A file that takes its place when it is whole, and is removed on an error."""
+    """Yield a temporary path; rename it to `path` at the end, or delete it on an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_path = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:

@@ -21,7 +21,11 @@ class Georeference:
 
     @property
     def pixel_area(self) -> float | None:
-        """Area of a pixel in square metres, |a e - b d| metres^2, or None where unknown."""
+        """Area of a pixel in square metres, |a e - b d| metres^2, or None where unknown.
+
+        >>> Georeference(None, (0.5, 0.0, 0.0, 0.0, -0.5, 0.0), 1.0).pixel_area
+        0.25
+        """
         if self.metres_per_unit is None:
             return None
         a, b, _, d, e, _ = self.transform

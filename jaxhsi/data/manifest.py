@@ -54,7 +54,7 @@ def manifest(
         cubes: at least one.
         tolerance: nm by which the wavelengths of a band may differ; by default half of the
             smallest distance between two bands of the first cube that knows its wavelengths.
-        cache_folder: folder where statistics are kept, `default_cache()` if None.
+        cache_folder: folder where statistics are kept, `default_cache_folder()` if None.
 
     Raises:
         ValueError: other bands or wavelengths, or a cube known to have no valid pixel.

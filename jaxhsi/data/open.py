@@ -19,7 +19,7 @@ INGEST_VERSION = 1  # raised when readers change what they write, so that old co
 
 
 class FileOptions(NamedTuple):
-    """How files are read, see `ingesting.ingest`."""
+    """How files are read, see `ingest.pipeline.ingest`."""
 
     key: str | None = None
     layout: str | None = None
@@ -63,7 +63,7 @@ def open_cubes(
     Raises:
         FileNotFoundError: nothing at `path`.
         ConnectionError: a server does not answer.
-        ValueError: no cubes, equal stems, unequal bands, or as `ingesting.ingest`.
+        ValueError: no cubes, equal stems, unequal bands, or as `ingest.pipeline.ingest`.
     """
     file_options = FileOptions(key, layout, size)
     named_paths = [path] if isinstance(path, str | Path) else list(path)
@@ -181,7 +181,7 @@ def open_cached_cube(store_path: Path, write_cube: Callable[[Path], object]) -> 
 
     Args:
         store_path: the store.
-        write_cube: writes the store at the path that it is given, in one step (`store.create_cube`).
+        write_cube: writes the store at the path that it is given, in one step (`zarr_writer.create_cube`).
 
     Returns:
         The cube; where another process made it meanwhile, that one.

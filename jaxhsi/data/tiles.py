@@ -25,7 +25,11 @@ class Tile(NamedTuple):
 
 
 def split_into_tiles(plane_shape: PlaneShape, tile_shape: PlaneShape) -> Iterator[Tile]:
-    """Cut a plane into tiles, row by row; the last of a row or column may be smaller."""
+    """Cut a plane into tiles, row by row; the last of a row or column may be smaller.
+
+    >>> [tuple(tile) for tile in split_into_tiles((4, 5), (4, 3))]
+    [(0, 0, 4, 3), (0, 3, 4, 2)]
+    """
     for y0 in range(0, plane_shape[0], tile_shape[0]):
         for x0 in range(0, plane_shape[1], tile_shape[1]):
             yield Tile(
@@ -42,6 +46,9 @@ def tile_with_halo(tile: Tile, plane_shape: PlaneShape, tile_shape: PlaneShape, 
     Each edge of the result is an edge of the plane or at least ``halo`` pixels away from the
     tile: a network that pads its input sees the same padding as on the whole plane. All tiles of
     a plane get one shape, so that a compiled function serves them all.
+
+    >>> tuple(tile_with_halo(Tile(0, 4, 4, 4), (12, 12), (4, 4), halo=2))
+    (0, 2, 8, 8)
     """
     height, width = (
         min(n + 2 * halo, full) for n, full in zip(tile_shape, plane_shape, strict=True)

@@ -21,6 +21,9 @@ def mirror_index(positions: Int[np.ndarray, " n"], length: int) -> Int[np.ndarra
     The edge is repeated: ... 1 0 | 0 1 2 3 | 3 2 1 0 | 0 1 ... for size 4, as `numpy.pad` with
     mode "symmetric", at any distance. Windows about uniformly drawn pixels so show every pixel
     equally often, those at the border too.
+
+    >>> mirror_index(np.arange(-2, 6), 4).tolist()
+    [1, 0, 0, 1, 2, 3, 3, 2]
     """
     folded_positions = positions % (2 * length)
     return np.minimum(folded_positions, 2 * length - 1 - folded_positions)

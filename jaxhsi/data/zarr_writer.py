@@ -203,7 +203,11 @@ def _checked_wavelengths(wavelengths, num_bands: int) -> list[float] | None:
 
 
 def default_chunk_shape(shape: Sequence[int], itemsize: int) -> tuple[int, int, int]:
-    """Square blocks with all bands: a window reads whole spectra, and few needless pixels."""
+    """Square blocks with all bands: a window reads whole spectra, and few needless pixels.
+
+    >>> default_chunk_shape((512, 512, 224), itemsize=2)
+    (32, 32, 224)
+    """
     chunk_side = MAX_CHUNK_SIDE
     while chunk_side > 1 and chunk_side * chunk_side * shape[2] * itemsize > MAX_CHUNK_BYTES:
         chunk_side //= 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
-from jaxhsi.data.tables.table import SpectraTable
+from jaxhsi.data.tables.spectra_table import SpectraTable
 
 MAX_CSV_ROWS = 100_000
 """Rows of a CSV; more go into .npy files. Set by hand: spreadsheets open about a million."""

@@ -9,7 +9,8 @@ from jaxtyping import Float32
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.data.synthetic.mixtures import mixtures
 from jaxhsi.data.tables.negative_values import describe_negative_values
-from jaxhsi.data.tables.table import SpectraTable, open_table
+from jaxhsi.data.tables.spectra_table import SpectraTable
+from jaxhsi.data.tables.table import open_table
 from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_ground_truth
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxhsi.data.tables.table import SpectraTable
+from jaxhsi.data.tables.spectra_table import SpectraTable
 from jaxhsi.data.tables.truth import GroundTruth
 from jaxhsi.gmcr.metrics import fit_sums, matched_cosines, nmse, r2, variance_share
 from jaxhsi.report import spectra_plots

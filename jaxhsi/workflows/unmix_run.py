@@ -15,7 +15,8 @@ from jaxhsi.config.unmix import UnmixConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
 from jaxhsi.data.open import open_cubes
-from jaxhsi.data.tables.table import SpectraTable, check_same_axis, is_cube_path, open_table
+from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis
+from jaxhsi.data.tables.table import is_cube_path, open_table
 from jaxhsi.report.csv_files import write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
 from jaxhsi.report.gmcr_tables import unmixing_table

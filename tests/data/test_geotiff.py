@@ -47,7 +47,9 @@ def test_windows_of_any_layout(tmp_path, profile, name):
         for index in [np.s_[1:4, 13:57, 5:40], np.s_[:, 69:, :], np.s_[-2:, :3, -1:]]:
             np.testing.assert_array_equal(volume.read_slab(index), CUBE[index])
         assert volume.georeference is None  # and no warning
-        assert (volume.wavelengths, volume.no_data, volume.scale_factor, volume.value_units) == (None,) * 4
+        assert (volume.wavelengths, volume.no_data, volume.scale_factor, volume.value_units) == (
+            None,
+        ) * 4
     assert cube_shape(path) == (70, 41, 5)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
+from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
 from jaxhsi.gmcr import mixing, priors
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD, GoodnessOfFit, goodness_of_fit

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxhsi.data.tables.csv_file import read_csv
-from jaxhsi.data.tables.table import SpectraTable
+from jaxhsi.data.tables.spectra_table import SpectraTable
 from jaxhsi.report import csv_files
 from jaxhsi.report.gmcr_tables import component_table, fit_table
 

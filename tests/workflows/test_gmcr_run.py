@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jaxhsi.data.cube import open_cube
-from jaxhsi.data.synthetic.mixtures import MixtureOptions, Mixtures, mixtures
+from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
 from jaxhsi.data.tables.csv_file import read_csv
 from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
 from jaxhsi.train import main

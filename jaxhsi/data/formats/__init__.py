@@ -1,4 +1,21 @@
-"""Readers of file formats; one file per format, each streaming into a store."""
+"""Readers of file formats: one module per format, one table of all of them.
+
+| suffix | module | package |
+|---|---|---|
+| .npy | `npy` | NumPy |
+| .mat | `mat` | SciPy; h5py for version 7.3 |
+| .h5 .hdf5 .hdf .he5 | `hdf5` | h5py |
+| .nc | `netcdf` | SciPy for version 3; h5py for version 4 |
+| .tif .tiff | `geotiff` | rasterio |
+| .hdr and its data file | `envi` | spectral, for the header |
+
+To add a format, write a module with the two functions of `FileFormat`: one that returns the shapes
+of the arrays in a file, and a context manager that yields a `Volume`, whose `read_slab` reads a
+part of the array. Then register its suffixes in `FORMATS_BY_SUFFIX`; nothing else refers to single
+formats. Helpers: `file_errors` (optional packages and damaged files), `wavelengths` (units),
+`named_arrays` (files that hold several arrays). `tests/data/test_formats.py` checks that every
+format gives the same cube.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -89,10 +106,10 @@ def cube_shape(
     layout: str | None = None,
     size: tuple[int, int] | None = None,
 ) -> tuple[int, int, int]:
-    """(H, W, C) that `ingesting.ingest` would make of a file, without reading its values.
+    """(H, W, C) that `ingest.pipeline.ingest` would make of a file, without reading its values.
 
     Raises:
-        FileNotFoundError, ValueError, ImportError: as `ingesting.ingest`.
+        FileNotFoundError, ValueError, ImportError: as `ingest.pipeline.ingest`.
     """
     with file_format(source).open_volume(source, key=key, size=size) as volume:
         return resolve_layout(volume, layout)[1]

@@ -88,9 +88,7 @@ def open_geotiff(
             )
             chosen = list(range(bands.start + 1, bands.stop + 1))
             with _gdal_errors(path):
-                return file.read(
-                    chosen, window=tuple((part.start, part.stop) for part in image)
-                )
+                return file.read(chosen, window=tuple((part.start, part.stop) for part in image))
 
         yield Volume(
             path=path,

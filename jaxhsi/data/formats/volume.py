@@ -70,6 +70,9 @@ def guess_layout(
 
     Raises:
         ValueError: the shape decides nothing.
+
+    >>> guess_layout((83, 86, 204)), guess_layout((198, 100, 100))
+    ('hwc', 'chw')
     """
     first, middle, last = shape
     if wavelengths is not None and first != last and len(wavelengths) in (first, last):

@@ -33,6 +33,9 @@ def wavelengths_in_nm(
 
     Raises:
         ValueError: wavelengths that neither rise nor fall from each band to the next.
+
+    >>> wavelengths_in_nm(np.array([0.4, 0.5]), "Micrometers", "wavelength")[0].tolist()
+    [400.0, 500.0]
     """
     plain_unit = (unit_name or "").strip().lower().replace("µ", "u").replace("μ", "u").rstrip("s")
     if plain_unit not in UNSTATED_UNITS and plain_unit not in NANOMETRES_PER_UNIT:

@@ -20,6 +20,9 @@ def parse_band_list(
 
     Raises:
         ValueError: what is no such list, or names bands that are not there.
+
+    >>> np.flatnonzero(parse_band_list("0-1, 3", 5)).tolist()
+    [0, 1, 3]
     """
     is_chosen = np.zeros(num_bands, bool)
     for list_item in band_list.replace(",", " ").split():
@@ -49,6 +52,9 @@ def bands_in_range(
 
     Raises:
         ValueError: the file has no wavelengths, or none there.
+
+    >>> bands_in_range(450, 550, np.array([400.0, 500.0, 600.0])).tolist()
+    [False, True, False]
     """
     if wavelengths is None:
         raise ValueError(
@@ -72,7 +78,11 @@ def _bands_by_index(low: float, high: float, num_bands: int) -> Bool[np.ndarray,
 
 
 def format_band_list(band_indices: Int[np.ndarray, " n"]) -> str:
-    """Ascending indices in short, such as "0-3, 107"; `parse_band_list` reads it back."""
+    """Ascending indices in short, such as "0-3, 107"; `parse_band_list` reads it back.
+
+    >>> format_band_list(np.array([0, 1, 2, 3, 107]))
+    '0-3, 107'
+    """
     index_runs = np.split(band_indices, np.flatnonzero(np.diff(band_indices) != 1) + 1)
     return ", ".join(f"{r[0]}" if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in index_runs)
 
@@ -82,5 +92,8 @@ def find_bin_starts(band_indices: Int[np.ndarray, " c"], bin_size: int) -> Int[n
 
     Bins are counted from the first band kept, over gaps too: a bin never joins bands that are
     further apart in the file, and one whose bands were all dropped is not there.
+
+    >>> find_bin_starts(np.array([2, 3, 4, 8, 9]), 2).tolist()
+    [0, 2, 3]
     """
     return np.unique((band_indices - band_indices[0]) // bin_size, return_index=True)[1]

@@ -68,7 +68,7 @@ def ingest(
     same call, and leads to the same store byte for byte.
 
     Args:
-        source: file to read, see `formats.FORMATS`.
+        source: file to read, see `formats.FORMATS_BY_SUFFIX`.
         destination: folder to make.
         key: name of the array inside of the file; guessed where there is no choice.
         layout: "hwc" or "chw" where `volume.guess_layout` errs or gives up.

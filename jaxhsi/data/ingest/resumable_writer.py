@@ -116,12 +116,12 @@ def write_resumable_cube(
     was written down there; another one begins anew and deletes what others left behind, unless
     a process still works there. A second process with the same call waits for the first.
 
-    The body calls `write` for the slabs `places[done:]` and then `finish`. On an error the folder
+    The body calls `write` for the slabs `slab_tiles[num_done:]` and then `finish`. On an error the folder
     stays, to go on with; on a ValueError, which would only come again, it is deleted.
 
     Args:
         path: folder to make.
-        metadata: see `writing.cube_metadata`.
+        metadata: see `zarr_writer.cube_metadata`.
         inputs: all else that the values depend on, of exact `repr`.
         bytes_per_pixel: memory of a pixel, by which slabs are bounded.
         overwrite: replace the cube at `path`, once the new one is whole.

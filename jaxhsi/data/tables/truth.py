@@ -6,13 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from jaxhsi.data.tables.table import (
-    SpectraTable,
-    check_same_axis,
-    list_arrays,
-    open_array_file,
-    read_table,
-)
+from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis
+from jaxhsi.data.tables.stored_table import list_arrays, open_array_file, read_table
 
 COMPONENT_KEYS = ("components", "S", "endmembers", "M", "library")
 CONCENTRATION_KEYS = ("concentrations", "C", "abundances", "A")

@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxhsi.data.synthetic.mixtures import (
-    MixtureOptions,
-    add_measurement_errors,
-    ar1,
-    baselines,
-    bilinear,
-    channel_deviations,
-    detector_saturation,
-    draw_concentrations,
+from jaxhsi.data.synthetic.component_spectra import (
     make_near_duplicates,
-    mixtures,
-    noise_deviation,
     peak_spectra,
     pure_spectra,
     random_sparse_mask,
 )
+from jaxhsi.data.synthetic.measurement_errors import (
+    add_measurement_errors,
+    ar1,
+    baselines,
+    channel_deviations,
+    noise_deviation,
+)
+from jaxhsi.data.synthetic.mixing_models import bilinear, detector_saturation
+from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.data.synthetic.mixtures import draw_concentrations, mixtures
 
 KEY = jax.random.key(0)
 SMALL = {"num_components": 5, "bands": 24, "max_mixed": 3}

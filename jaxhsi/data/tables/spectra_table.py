@@ -1,0 +1,147 @@
+"""Spectra to unmix, and the checks that they pass before anything long begins."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from jaxhsi.data.cube import Cube
+
+MIN_SPECTRA, MIN_BANDS = 3, 2
+
+
+class SpectraTable(NamedTuple):
+    """Spectra to unmix.
+
+    Attributes:
+        spectra: finite values in the units of the file.
+        row_indices: which rows of the file these are; some are left out.
+        axis: number of each band, or None.
+        axis_name: what the axis is called, or empty.
+        sample_names: of the samples, or None.
+        source_name: where they came from, for messages.
+        notes: what a reader of the result should be told.
+        cubes: where the spectra are drawn from, if they are pixels; else empty.
+    """
+
+    spectra: Float32[np.ndarray, "n c"]
+    row_indices: Int[np.ndarray, " n"]
+    axis: Float[np.ndarray, " c"] | None = None
+    axis_name: str = ""
+    sample_names: tuple[str, ...] | None = None
+    source_name: str = ""
+    notes: tuple[str, ...] = ()
+    cubes: tuple[Cube, ...] = ()
+
+
+def as_float32(values: np.ndarray, source_name: str) -> Float32[np.ndarray, "n c"]:
+    bad_cells = np.argwhere(~np.isfinite(values))
+    if len(bad_cells):
+        cell_list = "; ".join(
+            f"spectrum {i + 1}, band {j + 1}: {values[i, j]}" for i, j in bad_cells[:3]
+        )
+        num_rows = len(np.unique(bad_cells[:, 0]))
+        raise ValueError(
+            f"{source_name}: {len(bad_cells)} value(s) of {num_rows} spectra are not finite ({cell_list}"
+            f"{'; ...' if len(bad_cells) > 3 else ''}); remove these spectra or bands, or fill the values"
+        )
+    largest_value = float(np.abs(values).max())
+    if largest_value > 1e18 or 0 < largest_value < 1e-18:
+        raise ValueError(
+            f"{source_name}: the largest value is {largest_value:g}, whose square float32 cannot hold; use "
+            "another unit"
+        )
+    return np.ascontiguousarray(values, np.float32)
+
+
+def check_table(table: SpectraTable, min_spectra: int = MIN_SPECTRA) -> SpectraTable:
+    """Leave out spectra that are zero, and note what else a reader should know.
+
+    Noted: zero spectra left out, equal spectra (kept), sizes that differ by a million or more.
+
+    Args:
+        table: to check.
+        min_spectra: spectra that must be left.
+
+    Raises:
+        ValueError: fewer spectra, one band, or nothing but zeros.
+    """
+    notes, spectra = [], table.spectra
+    if spectra.shape[1] < MIN_BANDS:
+        raise ValueError(
+            f"{table.source_name}: spectra of {spectra.shape[1]} band cannot be told apart; "
+            "give at least two bands (are spectra in --spectra columns?)"
+        )
+    spectrum_sizes = np.sqrt((spectra.astype(np.float64) ** 2).mean(axis=1))
+    is_zero = spectrum_sizes == 0
+    if is_zero.any():
+        row_list = ", ".join(str(row + 1) for row in table.row_indices[is_zero][:5])
+        notes.append(
+            f"{is_zero.sum()} of {len(is_zero)} spectra are all zero and left out (row {row_list}"
+            f"{', ...' if is_zero.sum() > 5 else ''})"
+        )
+        table, spectrum_sizes = select_rows(table, ~is_zero), spectrum_sizes[~is_zero]
+    if len(table.spectra) < min_spectra:
+        requirement = "one is needed"
+        if min_spectra > 1:
+            requirement = f"mixtures are taken apart by comparing at least {min_spectra} of them"
+        raise ValueError(
+            f"{table.source_name}: {len(table.spectra)} usable spectra of {len(is_zero)}; {requirement} "
+            "(are spectra in --spectra columns?)"
+        )
+    num_repeated = len(table.spectra) - len(np.unique(table.spectra, axis=0))
+    if num_repeated and not table.cubes:
+        notes.append(
+            f"{num_repeated} spectra repeat another one; they are kept, and add no evidence"
+        )
+    if spectrum_sizes.max() > 1e6 * spectrum_sizes.min():
+        notes.append(
+            f"the largest spectrum is {spectrum_sizes.max() / spectrum_sizes.min():.1g} times the smallest; the "
+            "small ones have hardly any weight: scale spectra first if they should"
+        )
+    return table._replace(notes=(*table.notes, *notes))
+
+
+def select_rows(table: SpectraTable, selected: np.ndarray) -> SpectraTable:
+    """The table of some of its spectra, with their names."""
+    sample_names = table.sample_names
+    if sample_names is not None:
+        sample_names = tuple(
+            name for name, keep in zip(sample_names, selected, strict=True) if keep
+        )
+    return table._replace(
+        spectra=table.spectra[selected],
+        row_indices=table.row_indices[selected],
+        sample_names=sample_names,
+    )
+
+
+def check_same_axis(
+    source_name: str | Path,
+    axis: Float[np.ndarray, " c"] | None,
+    table: SpectraTable,
+    tolerance: float | None = None,
+) -> None:
+    """Refuse spectra of another axis than a table's, where both are known.
+
+    Args:
+        source_name: of the axis, for the message.
+        axis: as long as the table's.
+        table: with its own.
+        tolerance: by which they may differ; half of the smallest distance between two bands of the
+            table if None.
+
+    Raises:
+        ValueError: names both.
+    """
+    if axis is None or table.axis is None:
+        return
+    allowed_difference = 0.5 * np.abs(np.diff(table.axis)).min() if tolerance is None else tolerance
+    if np.abs(axis - table.axis).max() > allowed_difference:
+        is_reversed = np.allclose(axis[::-1], table.axis, atol=allowed_difference)
+        raise ValueError(
+            f"{source_name}: its axis runs from {axis[0]:g} to {axis[-1]:g}, that of {table.source_name} "
+            f"from {table.axis[0]:g} to {table.axis[-1]:g}; "
+            + ("turn one of them round" if is_reversed else "bring both to the same axis")
+        )
