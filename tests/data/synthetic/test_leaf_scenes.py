@@ -79,7 +79,7 @@ def test_healthy_scenes_have_no_lesion_and_come_up_by_themselves():
 
 
 def test_spectra_look_like_their_class():
-    scene = sick(noise=0.0, stripes=0.0)
+    scene = sick(noise_scale=0.0, stripe_deviation=0.0)
     cube, labels = whole(scene)
     blue, green, red, infrared = bands(scene, 450, 550, 670, 800)
     cloth, tissue, lesion = (cube[labels == label].mean(0) for label in range(3))
@@ -91,7 +91,7 @@ def test_spectra_look_like_their_class():
 
 
 def test_halo_is_yellow_tissue_around_the_lesion():
-    scene = sick(noise=0.0, stripes=0.0, glare=0.0)
+    scene = sick(noise_scale=0.0, stripe_deviation=0.0, glare_scale=0.0)
     cube, labels = whole(scene)
     red, infrared = bands(scene, 620, 800)
     lesion = np.pad(labels == LESION, 3)
@@ -102,7 +102,7 @@ def test_halo_is_yellow_tissue_around_the_lesion():
 
 
 def test_signal_to_noise_is_that_of_a_camera():
-    clean, noisy = (whole(sick(noise=noise))[0] for noise in (0.0, 1.0))
+    clean, noisy = (whole(sick(noise_scale=noise))[0] for noise in (0.0, 1.0))
     scene = sick()
     tissue = whole(scene)[1] == TISSUE
     decibel = {}
@@ -115,27 +115,27 @@ def test_signal_to_noise_is_that_of_a_camera():
 
 
 def test_glare_is_flat_over_bands_and_shadow_falls_on_cloth_alone():
-    plain = {"noise": 0.0, "stripes": 0.0}
+    plain = {"noise_scale": 0.0, "stripe_deviation": 0.0}
     cube, labels = whole(sick(**plain))
-    glare = cube - whole(sick(glare=0.0, **plain))[0]
+    glare = cube - whole(sick(glare_scale=0.0, **plain))[0]
     assert glare.max() > 0.08
     np.testing.assert_allclose(np.ptp(glare, axis=-1), 0, atol=1e-5)
     assert glare[labels == BACKGROUND].mean() < 0.01 * glare[labels == TISSUE].mean()
-    unshadowed = whole(sick(shadow=0.0, **plain))[0]
+    unshadowed = whole(sick(shadow_strength=0.0, **plain))[0]
     shade = cube[..., 100] / unshadowed[..., 100]
     assert shade[labels == BACKGROUND].min() < 0.5
     assert shade[labels == TISSUE].mean() > 0.98
 
 
 def test_stripes_run_along_columns_and_are_smooth_over_bands():
-    gain = whole(sick(noise=0.0))[0] / whole(sick(noise=0.0, stripes=0.0))[0]
+    gain = whole(sick(noise_scale=0.0))[0] / whole(sick(noise_scale=0.0, stripe_deviation=0.0))[0]
     np.testing.assert_allclose(gain, np.broadcast_to(gain[:1], gain.shape), rtol=1e-5)
     assert 0.006 < (gain[0] - 1).std() < 0.015
     assert np.abs(np.diff(gain[0], axis=-1)).max() < 0.003
 
 
 def test_edges_mix_cloth_and_leaf():
-    scene = sick(noise=0.0, stripes=0.0, glare=0.0, lesion_share=0.0)
+    scene = sick(noise_scale=0.0, stripe_deviation=0.0, glare_scale=0.0, lesion_share=0.0)
     cube, labels = whole(scene)
     step = np.abs(np.diff(labels.astype(int), axis=1)) == 1  # the margin crosses here
     infrared = cube[..., bands(scene, 800)[0]]
@@ -167,8 +167,8 @@ def test_a_far_window_of_the_largest_scene_is_quick_and_small():
         ({"seed": -1}, "seed=-1"),
         ({"lesion_share": 0.03}, "lesion_share=0.03"),
         ({"lesion_share": float("nan")}, "lesion_share=nan"),
-        ({"noise": -1.0}, "must be >= 0"),
-        ({"shadow": 1.5}, "shadow in 0..1"),
+        ({"noise_scale": -1.0}, "must be >= 0"),
+        ({"shadow_strength": 1.5}, "shadow in 0..1"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):
