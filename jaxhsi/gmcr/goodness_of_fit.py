@@ -128,8 +128,7 @@ def spectrum_reduced_chi2(
         noise_law: of the noise in whitened coordinates.
 
     >>> import jax.numpy as jnp
-    >>> from jaxhsi.gmcr.noise_model import SignalDependentNoise, residual_degrees_of_freedom
-    from jaxhsi.gmcr.noise_model import noise_deviation as spectrum_noise_deviation
+    >>> from jaxhsi.gmcr.noise_model import SignalDependentNoise
     >>> unit_variance = SignalDependentNoise(jnp.zeros(()), jnp.zeros(()))
     >>> x, components = jnp.array([[10.0, 1.0, -1.0]]), jnp.array([[1.0, 0.0, 0.0]])
     >>> spectrum_reduced_chi2(x, jnp.array([[10.0]]), components, unit_variance).tolist()
