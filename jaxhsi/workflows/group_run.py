@@ -117,7 +117,7 @@ def _votes_of_labels(config: GroupConfig, label_maps: LabelMaps) -> ClassVotes:
     for cube in label_maps.map_cubes:
         if (class_map := ground_truth(cube)) is None:
             continue
-        num_labelled = int((class_map.read(slice(None), slice(None)) >= 0).sum())
+        num_labelled = int((class_map.read_labels(slice(None), slice(None)) >= 0).sum())
         label_counts = count_label_map(cube, class_map, num_clusters, len(class_names))
         vote_counts = vote_counts + label_counts.confusion_matrix
         invalid_votes += num_labelled - int(label_counts.confusion_matrix.sum())
