@@ -85,7 +85,7 @@ def ingest_all(
         "key": config.key,
         "layout": config.layout,
         "size": config.size,
-        "changes": config.ingest_options(keep_bad_bands),
+        "options": config.ingest_options(keep_bad_bands),
         "overwrite": overwrite,
     }
     for source, destination in source_pairs:

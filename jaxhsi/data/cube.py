@@ -139,12 +139,14 @@ def _checked_folder(folder_path: Path) -> str:
         raise FileNotFoundError(f"no cube at {folder_path}: the path does not exist")
     if ".partial-" in folder_path.name:
         raise ValueError(
-            f"{folder_path} is what an interrupted write left behind, not a whole cube; delete it and "
+            f"{folder_path} is what an interrupted write left behind, not a whole cube; delete "
+            "it and "
             "make the cube again"
         )
     if not is_store(folder_path):
         raise ValueError(
-            f"{folder_path} is not a {STORE_FORMAT_NAMES} store (it holds no {', '.join(STORE_DRIVERS)}); give the folder "
+            f"{folder_path} is not a {STORE_FORMAT_NAMES} store (it holds no "
+            f"{', '.join(STORE_DRIVERS)}); give the folder "
             "that does, or ingest the file first"
         )
     return str(folder_path.resolve())
@@ -196,7 +198,8 @@ def _check_array(array: ts.TensorStore, location: str) -> dict[str, Any]:
         raise ValueError(f"{location} is a {stored_spec['driver']} store; convert it to Zarr v3")
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
-            f"{location} holds an array of shape {array.shape}; a cube is (H, W, C), three non-empty "
+            f"{location} holds an array of shape {array.shape}; a cube is (H, W, C), three "
+            "non-empty "
             "axes with the bands last"
         )
     if array.dtype.name not in CUBE_DTYPES:

@@ -12,7 +12,8 @@ class Georeference:
         crs: WKT or an authority code such as "EPSG:32633"; None where only the size is known.
         transform: (a, b, c, d, e, f) with x = a column + b row + c and y = d column + e row + f,
             both of the upper left corner of a pixel: rasterio's order.
-        metres_per_unit: length of one unit of the system in metres; None where it is an angle or unknown.
+        metres_per_unit: length of one unit of the system in metres; None where it is an angle or
+            unknown.
     """
 
     crs: str | None

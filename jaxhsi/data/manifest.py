@@ -111,8 +111,10 @@ def check_band_counts(band_counts: dict[Any, int]) -> None:
     for source in others:
         if band_counts[source] != band_counts[first]:
             raise ValueError(
-                f"all cubes need the same bands, but {first} has {band_counts[first]} and {source} has "
-                f"{band_counts[source]}; keep the cubes of one sensor in a folder, or check --layout"
+                f"all cubes need the same bands, but {first} has {band_counts[first]} and "
+                f"{source} has "
+                f"{band_counts[source]}; keep the cubes of one sensor in a folder, or check "
+                "--layout"
             )
 
 
@@ -149,7 +151,8 @@ def check_wavelengths_agree(
             band = int(difference.argmax())
             raise ValueError(
                 f"the bands of {first} and {source} lie at other wavelengths: band {band} "
-                f"at {known_wavelengths[first][band]:g} nm and at {known_wavelengths[source][band]:g} nm, more "
+                f"at {known_wavelengths[first][band]:g} nm and at "
+                f"{known_wavelengths[source][band]:g} nm, more "
                 f"than {tolerance:g} nm apart; use the cubes of one sensor together, or bring "
                 "them to common bands first with python -m jaxhsi.ingest"
             )

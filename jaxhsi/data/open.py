@@ -100,8 +100,10 @@ def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeS
     cube_sources: list[CubeSource] = sorted(stores + cube_files)
     if not cube_sources:
         raise ValueError(
-            f"{path} holds no cube: no {STORE_FORMAT_NAMES} store and no {' or '.join(FORMATS_BY_SUFFIX)} file with a 3-D "
-            f"array. It holds: {', '.join(entry.name for entry in folder_entries[:10]) or 'nothing'}. "
+            f"{path} holds no cube: no {STORE_FORMAT_NAMES} store and no "
+            f"{' or '.join(FORMATS_BY_SUFFIX)} file with a 3-D "
+            "array. It holds: "
+            f"{', '.join(entry.name for entry in folder_entries[:10]) or 'nothing'}. "
             "Tables (C, H * W) need --size '[H,W]'"
         )
     return cube_sources
@@ -181,7 +183,8 @@ def open_cached_cube(store_path: Path, write_cube: Callable[[Path], object]) -> 
 
     Args:
         store_path: the store.
-        write_cube: writes the store at the path that it is given, in one step (`zarr_writer.create_cube`).
+        write_cube: writes the store at the path that it is given, in one step
+            (`zarr_writer.create_cube`).
 
     Returns:
         The cube; where another process made it meanwhile, that one.

@@ -39,7 +39,8 @@ class BandStatistics:
         num_pixels: all pixels.
         num_valid: how many of them miss no band.
         mean: of the valid pixels, (C,); NaN where there is none.
-        standard_deviation: unbiased, (C,); 0 where there is a single pixel, NaN where there is none.
+        standard_deviation: unbiased, (C,); 0 where there is a single pixel, NaN where there is
+            none.
         minimum: smallest value, (C,); NaN where there is none.
         maximum: largest value, (C,); likewise.
     """
@@ -160,8 +161,8 @@ def cube_statistics(
 
     Args:
         cube: to measure.
-        read_window_fn: how windows are read; what another reader than `read_window` gives is measured each
-            time, as nothing is known of it.
+        read_window_fn: how windows are read; what another reader than `read_window` gives is
+            measured each time, as nothing is known of it.
         cache_folder: folder for the results, `default_cache_folder()` if None.
 
     Raises:

@@ -124,7 +124,8 @@ def sample_spectra(
     if not num_valid:
         cube_urls = ", ".join(cube.url for cube in cubes)
         raise ValueError(
-            f"no valid pixel among {num_read} read from {cube_urls}: every one holds NaN, an infinity or "
+            f"no valid pixel among {num_read} read from {cube_urls}: every one holds NaN, an "
+            "infinity or "
             "the no-data value; check the file and its no-data value"
         )
     return SpectraSample(kept_spectra, num_read, num_read - num_valid)
@@ -136,8 +137,8 @@ def standardised_reader(
     """A reader that standardises every band over its own cube, as upstream does.
 
     (x - mean) / (deviation + 1e-6), both over the valid pixels of the cube, from
-    `statistics.cube_statistics` (upstream ``normalize_cube``). A cube that was not named is measured
-    when it is first read.
+    `statistics.cube_statistics` (upstream ``normalize_cube``). A cube that was not named is
+    measured when it is first read.
     """
     moments_by_url = {cube.url: _moments(cube, read_window_fn) for cube in cubes}
 

@@ -32,8 +32,8 @@ def mirror_index(positions: Int[np.ndarray, " n"], length: int) -> Int[np.ndarra
 def read_window(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
     """Read the window [y0, y0 + height) x [x0, x0 + width) in one read of its bounding box.
 
-    Positions outside of the cube are filled by mirroring (see `mirror_index`): they hold real spectra
-    and are valid.
+    Positions outside of the cube are filled by mirroring (see `mirror_index`): they hold real
+    spectra and are valid.
 
     Args:
         cube: where to read.
@@ -71,12 +71,14 @@ def read_error(
 ) -> Exception:
     """What to raise where TensorStore could not read; its own words name the block."""
     window_name = (
-        f"{cube.url}: rows {row_range[0]}..{row_range[1] - 1}, columns {column_range[0]}..{column_range[1] - 1} cannot "
+        f"{cube.url}: rows {row_range[0]}..{row_range[1] - 1}, columns "
+        f"{column_range[0]}..{column_range[1] - 1} cannot "
         "be read"
     )
     if is_unreachable(error):
         return ConnectionError(
-            f"{window_name}: the server gives no whole answer, however often it is asked; check the "
+            f"{window_name}: the server gives no whole answer, however often it is asked; check "
+            "the "
             f"connection and run again ({tensorstore_reason(error)})"
         )
     return ValueError(

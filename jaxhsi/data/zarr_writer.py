@@ -45,7 +45,8 @@ def create_cube(
         wavelengths: centre of each band in nm, (C,).
         no_data: value that marks a missing measurement; NaN and infinities need no mark.
         history: what was done to the data, oldest first.
-        chunk_shape: stored block (h, w, c); by default up to 64 x 64 with all bands, within 1.5 MiB.
+        chunk_shape: stored block (h, w, c); by default up to 64 x 64 with all bands, within 1.5
+            MiB.
         georeference: where the pixels lie on the ground.
         units: of the values.
 
@@ -114,7 +115,8 @@ def check_all_chunks_written(folder: Path, array: ts.TensorStore) -> None:
     num_written = sum(not name.endswith(".__lock") for name in file_names)
     if num_written != num_expected:
         raise ValueError(
-            f"{num_written} of {num_expected} blocks were written to {folder.name}; write the whole cube, "
+            f"{num_written} of {num_expected} blocks were written to {folder.name}; write the "
+            "whole cube, "
             "and wait for each write by .result()"
         )
 
@@ -133,8 +135,8 @@ def cube_metadata(
 ) -> dict[str, Any]:
     """Zarr v3 metadata of a new cube; arguments as `create_cube`.
 
-    `default_shard_shape` is the part (h, w, C) that one file holds, of whole blocks: these are read singly, but
-    the file is written in one piece. By default each block is a file.
+    `default_shard_shape` is the part (h, w, C) that one file holds, of whole blocks: these are
+    read singly, but the file is written in one piece. By default each block is a file.
 
     Raises:
         ValueError: a shape, type or wavelength vector that is no cube's.

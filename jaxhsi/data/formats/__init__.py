@@ -72,7 +72,8 @@ def file_format(path: Path) -> FileFormat:
     if reader is None:
         raise ValueError(
             f"{path}: no reader for {path.suffix or 'a name without suffix'!r}; supported are "
-            f"{', '.join(FORMATS_BY_SUFFIX)}, any data file with an ENVI header beside it, and Zarr v3 stores"
+            f"{', '.join(FORMATS_BY_SUFFIX)}, any data file with an ENVI header beside it, and "
+            "Zarr v3 stores"
         )
     return reader
 

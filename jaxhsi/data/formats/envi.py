@@ -56,8 +56,8 @@ def open_envi(
         path: the data file or its header; the other one is found beside it.
         key: must be None, an ENVI file holds one array without a name.
         size: not used, the header tells it.
-        header_path: header of another file, such as that of the cube for its white reference, which is
-            then read with as many lines as it holds.
+        header_path: header of another file, such as that of the cube for its white reference,
+            which is then read with as many lines as it holds.
         num_lines: rows, in place of the header's.
 
     Raises:
@@ -195,7 +195,8 @@ def _field_numbers(
         ) from error
     if len(values) != count:
         raise ValueError(
-            f"{header_path} is not consistent: {field_name} has {len(values)} values and there are {count} "
+            f"{header_path} is not consistent: {field_name} has {len(values)} values and there "
+            f"are {count} "
             f"bands; correct the one that is wrong, or delete {field_name}"
         )
     return values

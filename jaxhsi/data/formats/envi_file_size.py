@@ -28,13 +28,15 @@ def check_data_file(data_path: Path, header_path: Path, raster: RasterLayout) ->
     """
     if raster.header_bytes == 0 and (container_kind := _container_kind(data_path)):
         raise ValueError(
-            f"{data_path} is {container_kind}, not the plain values that {header_path.name} describes; unpack it, or "
+            f"{data_path} is {container_kind}, not the plain values that {header_path.name} "
+            "describes; unpack it, or "
             "give it the suffix of its format"
         )
     suffix = data_path.suffix.lower().removeprefix(".")
     if suffix in INTERLEAVES and suffix != raster.interleave:
         raise ValueError(
-            f"{data_path} is named as {suffix} and {header_path.name} says interleave = {raster.interleave}. "
+            f"{data_path} is named as {suffix} and {header_path.name} says interleave = "
+            f"{raster.interleave}. "
             "The length is the same for both, so find out which is right, then rename the file or "
             "correct the header"
         )
@@ -42,18 +44,23 @@ def check_data_file(data_path: Path, header_path: Path, raster: RasterLayout) ->
     if actual_bytes == expected_bytes:
         return
     expectation = (
-        f"{header_path} asks for {expected_bytes} bytes: {raster.num_lines} lines x {raster.num_samples} samples x "
+        f"{header_path} asks for {expected_bytes} bytes: {raster.num_lines} lines x "
+        f"{raster.num_samples} samples x "
         f"{raster.num_bands} bands x {raster.dtype.itemsize} bytes"
         + (f" after an offset of {raster.header_bytes}" if raster.header_bytes else "")
     )
     if actual_bytes < expected_bytes:
         raise ValueError(
-            f"{data_path} is truncated, holds {actual_bytes} of {expected_bytes} bytes. {expectation}. Copy the file again, "
-            f"wait until it is written, or correct the header{_possible_remedies(actual_bytes, raster)}"
+            f"{data_path} is truncated, holds {actual_bytes} of {expected_bytes} bytes. "
+            f"{expectation}. Copy the file again, "
+            "wait until it is written, or correct the "
+            f"header{_possible_remedies(actual_bytes, raster)}"
         )
     raise ValueError(
-        f"{data_path} holds {actual_bytes} bytes, {actual_bytes - expected_bytes} more than its header says. {expectation}. The "
-        f"header may be that of another file, or miss an offset{_possible_remedies(actual_bytes, raster)}"
+        f"{data_path} holds {actual_bytes} bytes, {actual_bytes - expected_bytes} more than its "
+        f"header says. {expectation}. The "
+        "header may be that of another file, or miss an "
+        f"offset{_possible_remedies(actual_bytes, raster)}"
     )
 
 

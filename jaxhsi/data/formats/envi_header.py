@@ -89,13 +89,15 @@ def find_data_file(header_path: Path) -> Path:
     if not data_files:
         raise FileNotFoundError(
             f"{header_path} has no data file beside it; looked for {header_path.stem} with "
-            f"{', '.join(DATA_SUFFIXES[1:])} or no suffix. Name another one {header_path.stem}.<suffix> and "
+            f"{', '.join(DATA_SUFFIXES[1:])} or no suffix. Name another one "
+            f"{header_path.stem}.<suffix> and "
             f"the header {header_path.stem}.<suffix>.hdr"
         )
     if len(data_files) > 1:
         names = ", ".join(sorted(entry.name for entry in data_files))
         raise ValueError(
-            f"{header_path} stands beside several data files, {names}; give the data file instead, or "
+            f"{header_path} stands beside several data files, {names}; give the data file "
+            "instead, or "
             "each a header of its own, <name>.<suffix>.hdr"
         )
     return data_files[0]
@@ -206,7 +208,8 @@ def _refuse_unsupported(header_path: Path, header_fields: HeaderFields) -> None:
             for part in (field_value if isinstance(field_value, list) else [field_value])
         ):
             raise ValueError(
-                f"{header_path} says {name}, bytes between the lines or bands, which are not supported; "
+                f"{header_path} says {name}, bytes between the lines or bands, which are not "
+                "supported; "
                 "save the cube without them"
             )
 
@@ -247,6 +250,7 @@ def _whole_number(
         value = min_value - 1
     if value < min_value:
         raise ValueError(
-            f"{header_path}: {field_name} = {header_fields[field_name]} is no whole number of {min_value} or more"
+            f"{header_path}: {field_name} = {header_fields[field_name]} is no whole number of "
+            f"{min_value} or more"
         )
     return value

@@ -117,7 +117,8 @@ def _epsg_code(projection: str, values: list[str]) -> str | None:
     utm_zone = int(values[0])
     if not 1 <= utm_zone <= 60:
         raise ValueError(f"UTM zone {utm_zone}")
-    return f"EPSG:{(UTM_SOUTH_BASE if values[1].lower().startswith('s') else UTM_NORTH_BASE) + utm_zone}"
+    base_code = UTM_SOUTH_BASE if values[1].lower().startswith("s") else UTM_NORTH_BASE
+    return f"EPSG:{base_code + utm_zone}"
 
 
 def _metres_per_unit(projection: str, units: str | None, crs: str | None) -> float | None:

@@ -18,7 +18,8 @@ def import_reader_package(package_name: str, file_path: Path, file_kind: str) ->
         return import_module(package_name)
     except ImportError as error:
         raise ImportError(
-            f"{file_path} is {file_kind} file, which needs {package_name.split('.')[0]}: pip install 'jaxhsi[io]'"
+            f"{file_path} is {file_kind} file, which needs {package_name.split('.')[0]}: pip "
+            "install 'jaxhsi[io]'"
         ) from error
 
 

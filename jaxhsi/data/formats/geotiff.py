@@ -120,7 +120,8 @@ def _check_blocks(path: Path, file: Any) -> None:
             )
         if start and count and int(start) + int(count) > file_bytes:
             raise ValueError(
-                f"{path} is truncated, holds {file_bytes} of at least {int(start) + int(count)} bytes; "
+                f"{path} is truncated, holds {file_bytes} of at least {int(start) + int(count)} "
+                "bytes; "
                 "copy it again, or wait until it is written"
             )
 
@@ -185,7 +186,8 @@ def _parse_wavelengths(
     """Wavelengths of texts such as "450", "450.0 nm" or "blue (0.45 micrometers)"."""
     if len(texts) != file.count:
         raise ValueError(
-            f"{path} is not consistent: {field_name} has {len(texts)} values and there are {file.count} "
+            f"{path} is not consistent: {field_name} has {len(texts)} values and there are "
+            f"{file.count} "
             "bands; correct or delete that tag"
         )
     unit_matches = [NUMBER_WITH_UNIT.search(text) for text in texts]

@@ -110,7 +110,8 @@ def open_mat(
         return
     if len(array_shapes[key]) != 3 or 0 in array_shapes[key]:
         raise ValueError(
-            f"{path}: {key!r} has shape {array_shapes[key]}; a cube has three non-empty axes, (H, W, C) "
+            f"{path}: {key!r} has shape {array_shapes[key]}; a cube has three non-empty axes, "
+            "(H, W, C) "
             f"or (C, H, W); choose another with --key, {_describe_arrays(path)}"
         )
     if _is_hdf5(path):

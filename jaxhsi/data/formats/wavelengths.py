@@ -57,7 +57,9 @@ def _order_notes(wavelengths: np.ndarray, field_name: str) -> tuple[str, ...]:
     is_wrong_step = steps >= 0 if wavelengths[-1] < wavelengths[0] else steps <= 0
     band = int(np.argmax(is_wrong_step)) + 1
     raise ValueError(
-        f"{field_name} is out of order: band {band + 1} is at {wavelengths[band]:g} nm and band {band} "
-        f"before it at {wavelengths[band - 1]:g} nm. Wavelengths must rise, or fall, from each band to "
+        f"{field_name} is out of order: band {band + 1} is at {wavelengths[band]:g} nm and band "
+        f"{band} "
+        f"before it at {wavelengths[band - 1]:g} nm. Wavelengths must rise, or fall, from each "
+        "band to "
         "the next; correct the list, or delete it to read the bands without wavelengths"
     )

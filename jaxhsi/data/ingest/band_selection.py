@@ -58,7 +58,8 @@ def bands_in_range(
     """
     if wavelengths is None:
         raise ValueError(
-            f"{low_nm:g}-{high_nm:g} nm: the file has no wavelengths; choose bands by --bad_bands with "
+            f"{low_nm:g}-{high_nm:g} nm: the file has no wavelengths; choose bands by "
+            "--bad_bands with "
             "indices"
         )
     is_chosen = (wavelengths >= low_nm) & (wavelengths <= high_nm)

@@ -209,7 +209,8 @@ def _describe_steps(
         notes.append(f"times {conversion.scale_factor:.9g}")
     elif volume.scale_factor not in (None, 1.0) and conversion.reference is None:
         notes.append(
-            f"scale factor {volume.scale_factor:.9g} of the file not applied; --dtype float32 applies it"
+            f"scale factor {volume.scale_factor:.9g} of the file not applied; --dtype float32 "
+            "applies it"
         )
     if conversion.bin_starts is not None:
         notes.append(f"mean of {options.bin} neighbouring bands: {conversion.num_bands} bands")
@@ -249,7 +250,8 @@ def _choose_georeference(
         return file_georeference, ()
     if file_georeference is not None and file_georeference.crs is not None:
         raise ValueError(
-            f"{volume.path} has a coordinate system of its own, {file_georeference.crs[:40]}; drop --pixel_size"
+            f"{volume.path} has a coordinate system of its own, {file_georeference.crs[:40]}; "
+            "drop --pixel_size"
         )
     transform = (pixel_size, 0.0, 0.0, 0.0, -pixel_size, 0.0)
     return Georeference(None, transform, 1.0), (f"pixels of {pixel_size:g} m on request",)

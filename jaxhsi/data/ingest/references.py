@@ -74,12 +74,14 @@ def _read_averaged(
     num_columns, num_bands = mean_line.shape
     if num_bands != cube_shape[2]:
         raise ValueError(
-            f"{path} has {num_bands} bands and {source_path} has {cube_shape[2]}; give the reference that the "
+            f"{path} has {num_bands} bands and {source_path} has {cube_shape[2]}; give the "
+            "reference that the "
             "camera took with this cube"
         )
     if num_columns not in (1, cube_shape[1]):
         raise ValueError(
-            f"{path} has {num_columns} columns and {source_path} has {cube_shape[1]}; a reference needs the same "
+            f"{path} has {num_columns} columns and {source_path} has {cube_shape[1]}; a "
+            "reference needs the same "
             "columns, or one for all: crop it as the cube was cropped"
         )
     return mean_line

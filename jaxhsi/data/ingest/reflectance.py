@@ -133,7 +133,7 @@ def to_reflectance(
 def bin_bands(
     values: Float32[np.ndarray, "h w c"], bin_starts: Int[np.ndarray, " b"]
 ) -> Float32[np.ndarray, "h w b"]:
-    """Mean over each run of bands that begins at one of `bin_starts`, of its values that are finite.
+    """Mean of the finite values over each run of bands that begins at one of `bin_starts`.
 
     NaN where a bin has none.
     """
@@ -157,8 +157,10 @@ def to_float16(values: Float32[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w 
     if (np.isinf(half_values) & np.isfinite(values)).any():
         largest_value = np.abs(values[np.isfinite(values)]).max()
         raise ValueError(
-            f"values up to {largest_value:.6g} do not fit into float16, which ends at {FLOAT16_MAX:g}; "
-            f"make them smaller by --scale, such as {1 / largest_value:.1g}, or give --dtype float32"
+            f"values up to {largest_value:.6g} do not fit into float16, which ends at "
+            f"{FLOAT16_MAX:g}; "
+            f"make them smaller by --scale, such as {1 / largest_value:.1g}, or give --dtype "
+            "float32"
         )
     return half_values
 
@@ -191,8 +193,10 @@ def count_unusable_reference_values(
         worst_bands = band_indices[is_unusable.mean(axis=0) == is_unusable.mean(axis=0).max()]
         raise ValueError(
             f"{reference.name}: white is not above dark in some band of every column, so no pixel "
-            f"would have a whole spectrum ({is_unusable.sum()} of {is_unusable.size} values). Check that white "
-            f"and dark are not swapped, or drop bands by --bad_bands '{format_band_list(worst_bands)}'"
+            f"would have a whole spectrum ({is_unusable.sum()} of {is_unusable.size} values). "
+            "Check that white "
+            "and dark are not swapped, or drop bands by --bad_bands "
+            f"'{format_band_list(worst_bands)}'"
         )
     return int(is_unusable.sum())
 

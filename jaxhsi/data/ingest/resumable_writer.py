@@ -116,8 +116,8 @@ def write_resumable_cube(
     was written down there; another one begins anew and deletes what others left behind, unless
     a process still works there. A second process with the same call waits for the first.
 
-    The body calls `write` for the slabs `slab_tiles[num_done:]` and then `finish`. On an error the folder
-    stays, to go on with; on a ValueError, which would only come again, it is deleted.
+    The body calls `write` for the slabs `slab_tiles[num_done:]` and then `finish`. On an error the
+    folder stays, to go on with; on a ValueError, which would only come again, it is deleted.
 
     Args:
         path: folder to make.

@@ -52,7 +52,8 @@ def _parse_click(file_line: str, row: list[str]) -> Click:
     )
     if not is_complete:
         raise ValueError(
-            f"{file_line} is {','.join(row)!r}; it should be {','.join(CLICK_COLUMNS)}, rows and columns "
+            f"{file_line} is {','.join(row)!r}; it should be {','.join(CLICK_COLUMNS)}, rows and "
+            "columns "
             "counted from 0, such as leaf-6,12,40,lesion"
         )
     return Click(file_line, row[0], int(row[1]), int(row[2]), row[3])

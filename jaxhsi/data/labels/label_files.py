@@ -46,8 +46,8 @@ def open_labels(
             (k, H * W), such as the abundances `A` of the Jasper Ridge file, gives for each pixel
             the row of its maximum, 0..k-1; its pixels run down the columns of the image. Also the
             entry of a dict in a `.pth` file; by default the only 2-D tensor of whole numbers.
-        class_values: class name -> class value for LabelMe files (`number_label_classes` numbers the classes of
-            several files alike); of other files it only names the values.
+        class_values: class name -> class value for LabelMe files (`number_label_classes` numbers
+            the classes of several files alike); of other files it only names the values.
 
     Returns:
         The map, its values as they are in the file.
@@ -195,7 +195,8 @@ def find_labels(path: str | Path, cubes: Sequence[Cube]) -> dict[str, Path]:
     if not label_files:
         raise ValueError(
             f"no label file in {path} has the stem of a cube; label files: "
-            f"{_with_closest_cube((file.name for file in files), cube_names)}; cubes: {_join_names(cube_names)}. Name them "
+            f"{_with_closest_cube((file.name for file in files), cube_names)}; cubes: "
+            f"{_join_names(cube_names)}. Name them "
             f"alike, with one of the suffixes {', '.join(LABEL_SUFFIXES)}"
             + ("; or name the label file itself" if len(cube_names) == 1 else "")
         )

@@ -44,7 +44,8 @@ def make_label_map(
         image_size: (H, W) of the cube.
         path: the file, for messages.
         class_names: class value -> name.
-        is_memory_mapped: `load_array` memory-maps a file. It is then called for every window: what a map has read
+        is_memory_mapped: `load_array` memory-maps a file. It is then called for every window: what
+            a map has read
             counts as memory of the process until it is closed. Else it is called once, and the
             map keeps the array in the smallest integer type that holds its values.
 

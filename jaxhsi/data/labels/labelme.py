@@ -63,7 +63,8 @@ def load_labelme(
     drawn_size = content["imageHeight"], content["imageWidth"]
     if drawn_size != image_size:
         raise ValueError(
-            f"{path} was drawn on a picture of {drawn_size} pixels (imageHeight, imageWidth), its cube "
+            f"{path} was drawn on a picture of {drawn_size} pixels (imageHeight, imageWidth), "
+            "its cube "
             f"has {image_size}; give the annotation of this cube, drawn at its full size"
         )
     fits_a_byte = all(0 <= value < 256 for value in class_values.values())
@@ -129,7 +130,8 @@ def _parse_shape(source_name: str, entry: Any) -> Shape:
         raise ValueError(f"{source_name} has the label {label!r}; a label is the name of a class")
     if shape_kind not in POINTS_NEEDED and shape_kind not in KINDS_WITHOUT_AREA:
         raise ValueError(
-            f"{source_name} is a {shape_kind!r}; shapes that can be read are {', '.join(POINTS_NEEDED)}; draw it as "
+            f"{source_name} is a {shape_kind!r}; shapes that can be read are "
+            f"{', '.join(POINTS_NEEDED)}; draw it as "
             "one of these"
         )
     points = _parse_points(source_name, entry["points"])
@@ -141,7 +143,8 @@ def _parse_shape(source_name: str, entry: Any) -> Shape:
     )
     if shape_kind in POINTS_NEEDED and not has_enough:
         raise ValueError(
-            f"{source_name} is a {shape_kind} of {num_points} point(s); it needs {POINTS_NEEDED[shape_kind]}; draw it again"
+            f"{source_name} is a {shape_kind} of {num_points} point(s); it needs "
+            f"{POINTS_NEEDED[shape_kind]}; draw it again"
         )
     return Shape(source_name, label, shape_kind, points)
 
@@ -168,7 +171,8 @@ def _paint_shape(
     """Draw a shape, and tell whether it reaches beyond the image."""
     if shape.label not in class_values:
         raise ValueError(
-            f"{shape.source_name} has the label {shape.label!r}, which has no class value; those that "
+            f"{shape.source_name} has the label {shape.label!r}, which has no class value; those "
+            "that "
             f"have one are: {', '.join(class_values)}"
         )
     class_value, corners = class_values[shape.label], shape.points

@@ -63,11 +63,13 @@ class LeafCoordinates(NamedTuple):
 
 @cache
 def load_spectra() -> dict[str, np.ndarray]:
+    """Measured spectra of leaves by kind, and their wavelengths in nm."""
     with files("jaxhsi.data.synthetic").joinpath("leaf_spectra.npz").open("rb") as stream:
         return dict(np.load(stream))
 
 
 def random_generator(seed: int, stream: int, index: int = 0) -> np.random.Generator:
+    """Counter-based generator of one stream of a seed."""
     return np.random.Generator(np.random.Philox(key=[seed, (stream << 32) + index]))
 
 
@@ -125,7 +127,7 @@ def _cloth_spectra(nm: Float[np.ndarray, "c"]) -> tuple[np.ndarray, np.ndarray]:
 def draw_lesions(
     rng: np.random.Generator, leaves: list[Leaf], lesion_share: float, image_side: int
 ) -> list[Lesion]:
-    """Spots of varied size, apart from each other and from margins, `lesion_share` of the image in all."""
+    """Draw spots apart from each other and from margins; together `lesion_share` of the image."""
     max_resolved = (
         lesion_share * image_side**2 / (np.pi * 2.5**2)
     )  # that many spots of radius 2.5 pixels fit
@@ -152,6 +154,7 @@ def draw_lesions(
 
 
 def leaf_coordinates(leaf: Leaf, y: Map, x: Map) -> LeafCoordinates:
+    """Coordinates of pixels along and across a blade, and their distance to its margin."""
     dy, dx = (y - leaf.y) / leaf.half_length, (x - leaf.x) / leaf.half_length
     along = np.clip(np.cos(leaf.angle) * dx + np.sin(leaf.angle) * dy, -1.3, 1.3)
     side = np.cos(leaf.angle) * dy - np.sin(leaf.angle) * dx - leaf.bend * (along**2 - 0.4)

@@ -94,6 +94,7 @@ class MixtureOptions:
 def check_range(
     name: str, value: int | float, min_value: int | float, max_value: int | float | None
 ) -> None:
+    """Refuse a value outside of its range."""
     if not min_value <= value or (max_value is not None and value > max_value):
         upper_text = "or more" if max_value is None else f"to {max_value:g}"
         raise ValueError(f"{name}={value} is out of range; give {min_value:g} {upper_text}")

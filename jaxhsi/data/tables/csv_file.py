@@ -41,8 +41,8 @@ def read_csv(path: Path, orientation: str | None = None) -> CsvTable:
 
     Args:
         path: the file, UTF-8; empty lines and lines that begin with # are passed over.
-        orientation: "rows" or "columns"; told from the file if None, which only works where it holds
-            text that says so, or where the first column cannot be an axis.
+        orientation: "rows" or "columns"; told from the file if None, which only works where it
+            holds text that says so, or where the first column cannot be an axis.
 
     Raises:
         ValueError: text or missing cells among the numbers, rows of unequal length, no numbers, or
@@ -100,14 +100,15 @@ def _detect_orientation(path: Path, grid: Grid) -> str:
     if header_is_axis or SAMPLE_WORDS.match(corner_cell) or not _is_axis(first_column):
         return "rows"
     raise ValueError(
-        f"{path}: the first column rises or falls steadily from {first_column[0]} to {first_column[-1]}, so it "
+        f"{path}: the first column rises or falls steadily from {first_column[0]} to "
+        f"{first_column[-1]}, so it "
         "may be the axis of spectra in columns, or one band of spectra in rows; say which with "
         "--spectra columns or --spectra rows"
     )
 
 
 def _parse_grid(path: Path, grid: Grid, *, is_transposed: bool) -> CsvTable:
-    """Take a grid apart whose rows are spectra; ``is_transposed`` says the file has them as columns."""
+    """Parse a grid whose rows are spectra; ``is_transposed``: the file has them as columns."""
     corner_cell, has_names = grid[0][0], _has_sample_names(grid)
     sample_names = tuple(row[0] for row in grid) if has_names else None
     grid = [row[1:] for row in grid] if has_names else grid
@@ -197,6 +198,7 @@ def _parse_values(
         )
     raise ValueError(
         f"{path}: {len(wrong_cells)} cell(s) hold no number: {'; '.join(cell_messages)}"
-        f"{'; ...' if len(wrong_cells) > 3 else ''}. Fill or remove them (decimals are written with a "
+        f"{'; ...' if len(wrong_cells) > 3 else ''}. Fill or remove them (decimals are written "
+        "with a "
         "point)"
     )

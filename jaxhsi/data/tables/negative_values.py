@@ -36,6 +36,7 @@ def describe_negative_values(
     if negative_share > MAX_NEGATIVE_SHARE:
         raise ValueError(
             f"{source_name}: {description}, but components and concentrations are not to be "
-            f"negative; give {option_name} for derivative or centred spectra, or correct the baseline"
+            f"negative; give {option_name} for derivative or centred spectra, or correct the "
+            "baseline"
         )
     return f"{description}; they are taken as noise about zero (else give {option_name})"

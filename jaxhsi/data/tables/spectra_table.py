@@ -36,6 +36,7 @@ class SpectraTable(NamedTuple):
 
 
 def as_float32(values: np.ndarray, source_name: str) -> Float32[np.ndarray, "n c"]:
+    """Values as float32; refuses those that are not finite, or too large or small to square."""
     bad_cells = np.argwhere(~np.isfinite(values))
     if len(bad_cells):
         cell_list = "; ".join(
@@ -43,13 +44,16 @@ def as_float32(values: np.ndarray, source_name: str) -> Float32[np.ndarray, "n c
         )
         num_rows = len(np.unique(bad_cells[:, 0]))
         raise ValueError(
-            f"{source_name}: {len(bad_cells)} value(s) of {num_rows} spectra are not finite ({cell_list}"
-            f"{'; ...' if len(bad_cells) > 3 else ''}); remove these spectra or bands, or fill the values"
+            f"{source_name}: {len(bad_cells)} value(s) of {num_rows} spectra are not finite "
+            f"({cell_list}"
+            f"{'; ...' if len(bad_cells) > 3 else ''}); remove these spectra or bands, or fill "
+            "the values"
         )
     largest_value = float(np.abs(values).max())
     if largest_value > 1e18 or 0 < largest_value < 1e-18:
         raise ValueError(
-            f"{source_name}: the largest value is {largest_value:g}, whose square float32 cannot hold; use "
+            f"{source_name}: the largest value is {largest_value:g}, whose square float32 cannot "
+            "hold; use "
             "another unit"
         )
     return np.ascontiguousarray(values, np.float32)
@@ -87,7 +91,8 @@ def check_table(table: SpectraTable, min_spectra: int = MIN_SPECTRA) -> SpectraT
         if min_spectra > 1:
             requirement = f"mixtures are taken apart by comparing at least {min_spectra} of them"
         raise ValueError(
-            f"{table.source_name}: {len(table.spectra)} usable spectra of {len(is_zero)}; {requirement} "
+            f"{table.source_name}: {len(table.spectra)} usable spectra of {len(is_zero)}; "
+            f"{requirement} "
             "(are spectra in --spectra columns?)"
         )
     num_repeated = len(table.spectra) - len(np.unique(table.spectra, axis=0))
@@ -97,7 +102,8 @@ def check_table(table: SpectraTable, min_spectra: int = MIN_SPECTRA) -> SpectraT
         )
     if spectrum_sizes.max() > 1e6 * spectrum_sizes.min():
         notes.append(
-            f"the largest spectrum is {spectrum_sizes.max() / spectrum_sizes.min():.1g} times the smallest; the "
+            f"the largest spectrum is {spectrum_sizes.max() / spectrum_sizes.min():.1g} times "
+            "the smallest; the "
             "small ones have hardly any weight: scale spectra first if they should"
         )
     return table._replace(notes=(*table.notes, *notes))
@@ -141,7 +147,8 @@ def check_same_axis(
     if np.abs(axis - table.axis).max() > allowed_difference:
         is_reversed = np.allclose(axis[::-1], table.axis, atol=allowed_difference)
         raise ValueError(
-            f"{source_name}: its axis runs from {axis[0]:g} to {axis[-1]:g}, that of {table.source_name} "
+            f"{source_name}: its axis runs from {axis[0]:g} to {axis[-1]:g}, that of "
+            f"{table.source_name} "
             f"from {table.axis[0]:g} to {table.axis[-1]:g}; "
             + ("turn one of them round" if is_reversed else "bring both to the same axis")
         )

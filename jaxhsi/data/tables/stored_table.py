@@ -45,7 +45,8 @@ def read_table(
     Args:
         path: the file.
         orientation: see `open_table`.
-        key: the array's name; else the first of ``default_keys`` that is there, else the only table.
+        key: the array's name; else the first of ``default_keys`` that is there, else the only
+            table.
         default_keys: names to look for.
 
     Raises:

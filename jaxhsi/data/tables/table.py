@@ -77,7 +77,8 @@ def _table_from_pixels(
     ]
     if sample.num_invalid:
         notes.append(
-            f"{sample.num_invalid:,} of {sample.num_read:,} pixels read are not valid (NaN, infinite or no "
+            f"{sample.num_invalid:,} of {sample.num_read:,} pixels read are not valid (NaN, "
+            "infinite or no "
             "data) and are left out"
         )
     wavelengths = cubes[0].wavelengths

@@ -38,8 +38,8 @@ def load_ground_truth(path: Path, table: SpectraTable) -> GroundTruth:
     ``clean`` (n, c); ``component_names`` of the components. n counts the rows of the table's file.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_component_spectra`, and concentrations or clean data of a
-            shape that does not go with the table.
+        FileNotFoundError, ValueError: as `load_component_spectra`, and concentrations or clean
+            data of a shape that does not go with the table.
     """
     components, component_names = load_component_spectra(path, table)
     truth = GroundTruth(components, component_names=component_names)
@@ -89,7 +89,8 @@ def _read_as_rows(path: Path, num_bands: int):
     if first_error is not None:
         raise first_error
     raise ValueError(
-        f"{path} holds an array of {shape}, the data have {num_bands} bands; give spectra of the same "
+        f"{path} holds an array of {shape}, the data have {num_bands} bands; give spectra of the "
+        "same "
         "bands"
     )
 
