@@ -9,11 +9,13 @@ import pytest
 
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.options import SolverOptions
+from tests.gmcr.solved import make_mixture
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 CANDIDATES = 6  # given, so that every table takes a pool of the same size
-MAX_COMPILATIONS = 100
-"""Of a fit with restarts from nothing: functions of the solver, and single operations between."""
+MAX_COMPILATIONS = 70
+"""Of a fit with restarts from nothing: functions of the solver, and single operations between; 63
+were measured."""
 
 _compiled: list[str] = []
 
@@ -52,7 +54,6 @@ def first_fit() -> int:
 
 
 def test_a_fit_with_restarts_compiles_a_bounded_number_of_functions(first_fit):
-    print("compilations", first_fit)
     assert 0 < first_fit <= MAX_COMPILATIONS
 
 
