@@ -167,7 +167,7 @@ def _open_array(url_or_spec: str | dict[str, Any], location: str) -> tuple[ts.Te
         spec["recheck_cached_data"] = "open"
         array = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
     except (ValueError, TypeError, OSError) as error:
-        raise open_error(location, error) from error
+        raise _open_error(location, error) from error
     attributes = _check_array(array, location)
     if attributes:  # ours are written whole: a chunk that is not there is damage, not zeros
         spec["fill_missing_data_reads"] = False
@@ -175,7 +175,7 @@ def _open_array(url_or_spec: str | dict[str, Any], location: str) -> tuple[ts.Te
     return bands_last(array), attributes
 
 
-def open_error(location: str, error: Exception) -> Exception:
+def _open_error(location: str, error: Exception) -> Exception:
     reason = tensorstore_reason(error)
     if is_unreachable(error):
         return ConnectionError(

@@ -30,7 +30,9 @@ def cubes(tmp_path_factory):
     """The same values in stores of different blocks."""
     folder = tmp_path_factory.mktemp("stores")
     chunks = [None, (4, 4, 5), (3, 5, 2), (1, 7, 1)]
-    return [open_cube(write(folder / f"{i}.zarr", VALUES, chunks=c)) for i, c in enumerate(chunks)]
+    return [
+        open_cube(write(folder / f"{i}.zarr", VALUES, chunk_shape=c)) for i, c in enumerate(chunks)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_cube_must_be_written_whole(tmp_path):
 
 
 def test_lost_and_damaged_blocks_are_errors(tmp_path):
-    path = write(tmp_path / "a.zarr", VALUES, chunks=(4, 4, 5))
+    path = write(tmp_path / "a.zarr", VALUES, chunk_shape=(4, 4, 5))
     (path / "c/0/0/0").unlink()
     (path / "c/1/0/0").write_bytes(b"nonsense")
     cube = open_cube(path)

@@ -13,7 +13,7 @@ from jaxhsi.data import cube as store
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.open import open_cubes
 from jaxhsi.data.statistics import cube_statistics
-from jaxhsi.data.store_url import store_spec
+from jaxhsi.data.store_url import store_spec, with_s3_endpoint
 from jaxhsi.data.windows import read_window
 from tests.data.servers import QUICK, file_server
 from tests.data.test_cube import SHAPE, VALUES, write
@@ -31,7 +31,7 @@ def quick(monkeypatch) -> None:
 def served(tmp_path, quick):
     """A store of ours behind a server: its folder, its URL, and the faults."""
     folder = write(
-        tmp_path / "a.zarr", VALUES, chunks=(4, 4, 5), wavelengths=np.arange(400.0, 405.0)
+        tmp_path / "a.zarr", VALUES, chunk_shape=(4, 4, 5), wavelengths=np.arange(400.0, 405.0)
     )
     with file_server(tmp_path) as (url, faults):
         yield folder, f"{url}/a.zarr", faults
@@ -200,7 +200,7 @@ def bucket(monkeypatch, tmp_path, quick):
 
 def test_ours_from_s3(bucket, tmp_path):
     folder = write(
-        tmp_path / "a.zarr", VALUES, chunks=(4, 4, 5), wavelengths=np.arange(400.0, 405.0)
+        tmp_path / "a.zarr", VALUES, chunk_shape=(4, 4, 5), wavelengths=np.arange(400.0, 405.0)
     )
     for file in (path for path in folder.rglob("*") if path.is_file()):
         key = f"days/one/{file.relative_to(tmp_path)}"
@@ -228,6 +228,6 @@ def test_an_endpoint_in_a_spec_is_kept(monkeypatch):
     assert (found["endpoint"], found["aws_region"]) == ("http://one:1", "us-east-1")
     assert found["path"] == "a.zarr/"
     own = {"driver": "s3", "bucket": "scenes", "path": "a/", "endpoint": "http://two:2"}
-    assert cube.with_endpoint({"driver": "zarr3", "kvstore": own})["kvstore"] == own
+    assert with_s3_endpoint({"driver": "zarr3", "kvstore": own})["kvstore"] == own
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert "endpoint" not in store_spec("s3://scenes/a.zarr")["kvstore"]

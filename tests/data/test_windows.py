@@ -34,7 +34,7 @@ def expected(values: np.ndarray, y0: int, x0: int, height: int, width: int) -> n
 def test_any_window_of_any_store_in_any_blocks(shape, chunks, corner, size, dtype):
     values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     with tempfile.TemporaryDirectory() as folder:
-        cube = open_cube(write(Path(folder) / "a.zarr", values, chunks=chunks))
+        cube = open_cube(write(Path(folder) / "a.zarr", values, chunk_shape=chunks))
         read, valid = read_window(cube, *corner, *size)
     np.testing.assert_array_equal(read, expected(values, *corner, *size).astype(np.float32))
     assert valid.all()

@@ -20,6 +20,8 @@ from jaxhsi.data.synthetic.mixture_options import MixtureOptions, check_range
 
 MIN_DENSE_VALUE = 1e-6  # least value of dense non-negative data, as upstream clamps it
 
+DEFAULT_OPTIONS = MixtureOptions()
+
 
 class Mixtures(NamedTuple):
     """Spectra and all that they were made of.
@@ -40,7 +42,7 @@ class Mixtures(NamedTuple):
 def mixtures(
     key: Key[Array, ""],
     num_samples: int,
-    options: MixtureOptions = MixtureOptions(),
+    options: MixtureOptions = DEFAULT_OPTIONS,
     components: Float[Array, "k c"] | Float[np.ndarray, "k c"] | None = None,
 ) -> Mixtures:
     """Draw n mixed spectra.
