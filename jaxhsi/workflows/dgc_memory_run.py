@@ -172,7 +172,7 @@ def label_in_memory(
 
 
 def reading_options(config: DGCConfig) -> dict[str, Any]:
-    """Options of a run by which files are read, for `jaxhsi.data.open.open_sources`.
+    """Options of a run by which files are read, for `jaxhsi.data.open.open_cubes`.
 
     Args:
         config: options of the run.

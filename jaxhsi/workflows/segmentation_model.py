@@ -78,7 +78,7 @@ class SegmentationModel:
         Args:
             cubes: cubes to label.
             tolerance: nm by which the wavelengths of a band may differ; see
-                :func:`jaxhsi.data.manifest.check_wavelengths`.
+                :func:`jaxhsi.data.manifest.check_wavelengths_agree`.
 
         Raises:
             ValueError: names the run and the cube.

@@ -131,7 +131,7 @@ import tensorstore as ts
 from jaxhsi.data import cube
 from jaxhsi.data.windows import read_window
 retries = {"max_retries": 1, "initial_delay": "1ms", "max_delay": "2ms"}
-cube.CONTEXT = ts.Context({"http_request_retries": retries})
+cube.TENSORSTORE_CONTEXT = ts.Context({"http_request_retries": retries})
 try:
     read_window(cube.open_cube(sys.argv[1]), 0, 0, 2, 2)
 except ConnectionError as error:
