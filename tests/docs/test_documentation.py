@@ -6,11 +6,12 @@ is covered by the tests of the commands. Blocks marked ``text`` are not commands
 
 import importlib
 import re
-import runpy
 import shlex
 from pathlib import Path
 
 import pytest
+
+from benchmarks import documentation_page
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
@@ -70,6 +71,5 @@ def test_the_readme_is_short():
 
 
 def test_benchmark_tables_are_those_of_the_results():
-    made = runpy.run_path(str(REPOSITORY / "docs" / "make_benchmark_tables.py"))
     page = (REPOSITORY / "docs" / "benchmarks.md").read_text()
-    assert page == made["page"](), "run: python docs/make_benchmark_tables.py"
+    assert page == documentation_page.page(), "run: python -m benchmarks.documentation_page"

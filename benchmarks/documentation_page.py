@@ -1,20 +1,17 @@
 """Write docs/benchmarks.md from benchmarks/results, so that tables and results cannot differ.
 
-    python docs/make_benchmark_tables.py
+python -m benchmarks.documentation_page
 """
 
 import json
-import sys
-from pathlib import Path
-
-REPOSITORY = Path(__file__).parents[1]
-RESULTS = REPOSITORY / "benchmarks" / "results"
-PAGE = REPOSITORY / "docs" / "benchmarks.md"
-sys.path.insert(0, str(REPOSITORY))
 
 from benchmarks.dgc.quality import markdown as dgc_quality_table
 from benchmarks.dgc.stability import table as dgc_stability_table
 from benchmarks.gmcr.tables import tables as gmcr_quality_tables
+from benchmarks.machine import REPOSITORY
+
+RESULTS = REPOSITORY / "benchmarks" / "results"
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
 
 
 def report(name: str) -> dict:
@@ -89,34 +86,36 @@ def machine(name: str) -> str:
 def page() -> str:
     """The whole page."""
     stream, ingest = report("stream"), report("ingest")
+    gmcr_groups = gmcr_quality_tables(rows_of("gmcr_quality")).replace("### ", "### Group: ")
     return f"""# Benchmarks
 
-This page is generated from `benchmarks/results` by `docs/make_benchmark_tables.py`. Every row of the
-result files, their schema and units are described in `benchmarks/README.md`.
+This page is generated from `benchmarks/results` by `benchmarks/documentation_page.py`. Every
+row of the result files, their schema and units are described in `benchmarks/README.md`.
 
 ## Segmentation: quality
 
-`python -m benchmarks.dgc.quality --out dgc_quality.json --real FOLDER`. Every method is told the number of
-clusters K. Leaf scenes: mean intersection over union of background and tissue (K=2), and of background,
-tissue and lesion after the best merge (K=16). Other scenes: overall accuracy / normalised mutual
-information of labelled pixels, or against the largest reference abundance, after Hungarian matching.
-Median seed, and the worst seed in brackets. "start" is the closed form before training. Rivals: the best
-of four normalisations of MiniBatchKMeans on 16 principal components, a Gaussian mixture with full
-covariances, SLIC superpixels with K-means, Leiden on a spatial graph.
+`python -m benchmarks.dgc.quality --out dgc_quality.json --real FOLDER`. Every method is told
+the number of clusters K. Leaf scenes: mean intersection over union of background and tissue
+(K=2), and of background, tissue and lesion after the best merge (K=16). Other scenes: overall
+accuracy / normalised mutual information of labelled pixels, or against the largest reference
+abundance, after Hungarian matching. Median seed, and the worst seed in brackets. "start" is the
+closed form before training. Rivals: the best of four normalisations of MiniBatchKMeans on 16
+principal components, a Gaussian mixture with full covariances, SLIC superpixels with K-means,
+Leiden on a spatial graph.
 
 {dgc_quality_table(rows_of("dgc_quality"))}
 
-"noise" adds white noise of 1.5 deviations to every band, "stripes" unequal columns (20 %), "glare" a flat
-spectrum in patches.
+"noise" adds white noise of 1.5 deviations to every band, "stripes" unequal columns (20 %),
+"glare" a flat spectrum in patches.
 
 {machine("dgc_quality")}
 
 ## Segmentation: stability of training
 
-`python -m benchmarks.dgc.stability --out dgc_stability.json --real FOLDER`. Upstream's method, repaired step
-by step (each row includes the repairs above it; "or" replaces the floor on shares); then the default, and
-the default without one of its parts. Mean intersection over union at the start, at best, at the end (worst
-seed); then clusters in use at the end (fewest).
+`python -m benchmarks.dgc.stability --out dgc_stability.json --real FOLDER`. Upstream's method,
+repaired step by step (each row includes the repairs above it; "or" replaces the floor on
+shares); then the default, and the default without one of its parts. Mean intersection over
+union at the start, at best, at the end (worst seed); then clusters in use at the end (fewest).
 
 {dgc_stability_table(rows_of("dgc_stability"))}
 
@@ -126,15 +125,16 @@ seed); then clusters in use at the end (fewest).
 
 ## Segmentation: speed and memory
 
-`python -m benchmarks.dgc.step --reference CLONE --out dgc_step.json`: implementations in processes side by
-side, runs alternating; 301 bands, 8 crops of 64 x 64 pixels, a cube of 256 x 256.
+`python -m benchmarks.dgc.step --reference CLONE --out dgc_step.json`: implementations in
+processes side by side, runs alternating; 301 bands, 8 crops of 64 x 64 pixels, a cube of 256 x
+256.
 
 {speed_table("dgc_step")}
 
 {machine("dgc_step")}
 
-`python -m benchmarks.data.memory --out memory.json`: the most memory that a process held, imports and
-compilation included.
+`python -m benchmarks.data.memory --out memory.json`: the most memory that a process held,
+imports and compilation included.
 
 {memory_table()}
 
@@ -148,11 +148,11 @@ Reading: training waits for data {stream["train"]["wait_share"]:.2%} of its time
 
 ## Unmixing: quality
 
-`python -m benchmarks.gmcr.quality --out gmcr_quality.json`. Upstream's benchmark: N components of 512 bands,
-4N spectra that mix one to four of them. R2 against noise-free data; on the noisy data the true mixture
-itself reaches a limit, and more is fitted noise.
+`python -m benchmarks.gmcr.quality --out gmcr_quality.json`. Upstream's benchmark: N components
+of 512 bands, 4N spectra that mix one to four of them. R2 against noise-free data; on the noisy
+data the true mixture itself reaches a limit, and more is fitted noise.
 
-{gmcr_quality_tables(rows_of("gmcr_quality")).replace("### ", "### Group: ")}
+{gmcr_groups}
 
 ![The number found against what makes it hard](gmcr.png)
 
@@ -160,11 +160,13 @@ itself reaches a limit, and more is fitted noise.
 
 ## Unmixing: speed
 
-`python -m benchmarks.gmcr.epoch --reference CLONE --out gmcr_epoch.json`: an epoch of upstream's training.
+`python -m benchmarks.gmcr.epoch --reference CLONE --out gmcr_epoch.json`: an epoch of
+upstream's training.
 
 {speed_table("gmcr_epoch")}
 
-`python -m benchmarks.gmcr.unmix_scale --out unmix_scale.json`: 200 bands, 12 components, a finished run.
+`python -m benchmarks.gmcr.unmix_scale --out unmix_scale.json`: 200 bands, 12 components, a
+finished run.
 
 {scale_table()}
 """
