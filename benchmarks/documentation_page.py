@@ -144,7 +144,8 @@ Reading: training waits for data {stream["train"]["wait_share"]:.2%} of its time
 (`python -m benchmarks.data.stream`); the stream alone gives
 {stream["stream_warm"]["windows_per_second"]:.0f} windows a second. Ingest of an ENVI file runs at
 {ingest["cold"]["share_of_copy"]:.2f} times the speed of a plain copy from disk, and at
-{ingest["warm"]["share_of_copy"]:.2f} of it where the file is in memory (`python -m benchmarks.data.ingest`).
+{ingest["warm"]["share_of_copy"]:.2f} of it where the file is in memory
+(`python -m benchmarks.data.ingest`).
 
 ## Unmixing: quality
 

@@ -214,7 +214,8 @@ def clustering_scores(
     """All scores of a clustering, ready for JSON (None for a class that is nowhere).
 
     Those that need classes come under `hungarian` and `merge`, the two mappings, which are
-    given as `alignment`; `normalised_mutual_information`, `vi`, `entropy` (of the clusters) and `active_clusters` need none.
+    given as `alignment`; `normalised_mutual_information`, `vi`, `entropy` (of the clusters) and
+    `active_clusters` need none.
 
     Args:
         counts: clusters against classes.

@@ -14,7 +14,8 @@ LIMIT = 400  # seconds, many times what is needed: not a timing
 CORES = [1, 2, os.cpu_count() or 1] if (os.cpu_count() or 1) > 2 else [1, 2]
 
 SHORT = (
-    "--solver.steps_per_phase 4 --solver.noise_refit_every 2 --solver.max_phases 2 --solver.refits 2 --solver.prune_candidates 1 "
+    "--solver.steps_per_phase 4 --solver.noise_refit_every 2 --solver.max_phases 2 "
+    "--solver.refits 2 --solver.prune_candidates 1 "
     "--restarts 1 --amortised.training_steps 100"
 )
 

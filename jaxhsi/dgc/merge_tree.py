@@ -197,8 +197,8 @@ def _nearest(
 def cut_tree(tree: MergeTree, num_groups: int) -> Int[np.ndarray, " clusters"]:
     """Group, 0..k-1, of each cluster once the tree is cut into k groups.
 
-    Groups are numbered by their first cluster. Every group of ``cut_tree(tree, k + 1)`` lies in one of
-    ``cut_tree(tree, k)``.
+    Groups are numbered by their first cluster. Every group of ``cut_tree(tree, k + 1)``
+    lies in one of ``cut_tree(tree, k)``.
 
     Raises:
         ValueError: k is not in 1..number of clusters.

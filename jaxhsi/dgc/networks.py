@@ -22,8 +22,8 @@ class Encoder(NamedTuple):
             reach into the output; tiles predicted with this margin agree with the whole image.
         full_rows: the encoder also mixes pixels along the flattened row, so that tiles must span
             the full width of the cube.
-        fit_linear_path: ``fit_linear_path(params, spectra (n, c)) -> params`` fits the linear path of
-            the encoder to spectra; None where it has none.
+        fit_linear_path: ``fit_linear_path(params, spectra (n, c)) -> params`` fits the linear path
+            of the encoder to spectra; None where it has none.
     """
 
     init: Callable[[Key[Array, ""]], Params]

@@ -124,8 +124,8 @@ def unsettled_sentences(
     sentences = []
     if requested_components is not None and num_components < requested_components:
         sentences.append(
-            f"{num_components} components in the place of {requested_components}: no spectrum would "
-            "use more"
+            f"{num_components} components in the place of {requested_components}: no spectrum "
+            "would use more"
         )
     if not converged:
         sentences.append(

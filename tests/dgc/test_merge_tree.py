@@ -193,8 +193,9 @@ def test_scipy_cuts_the_tree_alike(seed):
 def test_the_order_of_the_clusters_does_not_matter(seed):
     centres, known = random_case(seed, 6)
     order = np.random.default_rng(seed).permutation(6)
-    turned = ClusterRelations(*(np.asarray(p)[order] if p.ndim == 1 else np.asarray(p)[order][:, order]
-                         for p in known))  # fmt: skip
+    turned = ClusterRelations(
+        *(np.asarray(p)[order] if p.ndim == 1 else np.asarray(p)[order][:, order] for p in known)
+    )
     one, other = grow_merge_tree(centres, known), grow_merge_tree(centres[order], turned)
     np.testing.assert_allclose(one.heights, other.heights, rtol=1e-5)
     for k in range(1, 7):

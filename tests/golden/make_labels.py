@@ -1,4 +1,4 @@
-"""Save label maps as PyTorch does, for `tests/data/labels/test_torch_file.py` to read without torch.
+"""Save label maps as PyTorch does, for `data/labels/test_torch_file.py` to read without torch.
 
     python tests/golden/make_labels.py [--out tests/golden]
 

@@ -209,7 +209,8 @@ def _check(bands: int, options: JointOptions, libraries: Any, aggregate: Any) ->
     for name, values in (("learnable_pools", options.learnable_pools), ("libraries", libraries)):
         if values is not None and len(values) != len(pool_sizes):
             raise ValueError(
-                f"there are {len(pool_sizes)} pools by pool_sizes and {len(values)} by {name}; give one each"
+                f"there are {len(pool_sizes)} pools by pool_sizes and {len(values)} by {name}; "
+                "give one each"
             )
     if options.level_criterion is not None:
         schedules.fit_levels(options.level_criterion, options.first_level, options.level_width)
@@ -218,8 +219,8 @@ def _check(bands: int, options: JointOptions, libraries: Any, aggregate: Any) ->
     for i, library in enumerate(libraries or ()):
         if library is not None and library.shape != (pool_sizes[i], bands):
             raise ValueError(
-                f"library {i} has shape {tuple(library.shape)}; a pool of {pool_sizes[i]} components "
-                f"and spectra of {bands} bands need ({pool_sizes[i]}, {bands})"
+                f"library {i} has shape {tuple(library.shape)}; a pool of {pool_sizes[i]} "
+                f"components and spectra of {bands} bands need ({pool_sizes[i]}, {bands})"
             )
 
 
