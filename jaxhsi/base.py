@@ -1,7 +1,7 @@
 """The one form that every method of the package has: three pure functions.
 
 A training loop needs no more than this; what a method adds (an encoder's halo, a pool of
-components) lies in subclasses or in module-level functions beside them.
+components) lies in subclasses or in module-level functions beside them::
 
     state = algorithm.init(key, data)
     for number, batch in enumerate(batches):

@@ -140,9 +140,12 @@ def unmix(
         key, normalised, linearised_spectra, whitened, network_options, on_progress
     )
     model = UnmixingModel(
-        components=normalised.components,
+        components=np.asarray(normalised.components),
         component_names=library_component_names(
-            normalised.components, np.asarray(solution.in_library), library, library_names
+            np.asarray(normalised.components),
+            np.asarray(solution.in_library),
+            library,
+            library_names,
         ),
         data_unit=data.data_unit,
         component_norms=_reported_norms(norms, data.data_unit, priors),
@@ -162,7 +165,7 @@ def unmix(
         boundaries = rotational_ambiguity(
             whitened_units, non_negative=options.non_negative, on_progress=on_progress
         )
-    components, concentrations = _in_reported_units(model, normalised.concentrations)
+    components, concentrations = _in_reported_units(model, np.asarray(normalised.concentrations))
     noise_level = SignalDependentNoise(*solution.noise_level)
     return UnmixingResult(
         model=model,
@@ -226,7 +229,9 @@ def library_component_names(
     library = np.asarray(library, np.float32)
     norms = np.linalg.norm(library, axis=1)
     entries = (components @ (library / norms[:, None]).T).argmax(1)
-    names = library_names or [f"library {i + 1}" for i in range(len(library))]
+    names = (
+        list(library_names) if library_names else [f"library {i + 1}" for i in range(len(library))]
+    )
     return tuple(
         names[entries[i]] if from_library[i] else number for i, number in enumerate(numbered)
     )

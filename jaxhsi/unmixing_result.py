@@ -248,7 +248,7 @@ class UnmixingResult:
         return components_figure(
             self.components,
             self.component_names,
-            ranges=None if self.ranges is None else self.ranges.boundary_spectra,
+            ranges=None if self.ranges is None else np.asarray(self.ranges.boundary_spectra),
             axis=self.model.axis,
             axis_name=self.model.axis_name,
         )

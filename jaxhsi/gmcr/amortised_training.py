@@ -25,9 +25,17 @@ mixtures draw 1.6 times as many."""
 class MixtureSolution(Protocol):
     """Result of a solver, e.g. `jaxhsi.gmcr.solution.Solution`."""
 
-    components: Any
-    concentrations: Any
-    noise_level: SignalDependentNoise
+    @property
+    def components(self) -> Any:
+        """(k, c), unit rows."""
+
+    @property
+    def concentrations(self) -> Any:
+        """(n, k)."""
+
+    @property
+    def noise_level(self) -> SignalDependentNoise:
+        """In the coordinates of the components."""
 
 
 def train_amortised(

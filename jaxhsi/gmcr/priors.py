@@ -207,7 +207,7 @@ def smoothness(weight: float, factor_name: FactorName = "components") -> Prior:
 
 
 def sparsity(weight: float, factor_name: FactorName = "components") -> Prior:
-    """Penalty weight sum |v|, by the soft threshold sign(v) max(|v| - step weight, 0).
+    """Penalty weight sum abs(v), by the soft threshold sign(v) max(abs(v) - step weight, 0).
 
     Args:
         weight: of the penalty, >= 0.
