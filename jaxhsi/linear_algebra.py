@@ -1,10 +1,10 @@
-"""Inverses that may be mapped: no batch of matrices is handed to LAPACK.
+"""Inverses and solutions that may be mapped: no large batch of matrices is handed to LAPACK.
 
 XLA's CPU backend of jaxlib 0.10 spreads a batched LAPACK call over its thread pool and blocks a
 thread of that pool until it is done. As many such calls as there are threads, begun at the same
 time, wait for each other for ever; ``vmap``, ``lax.map(..., batch_size=...)`` and independent loops
-under ``jit`` all lead there. On GPUs, batches of small factorisations are slow besides. Here, many
-small matrices are inverted by array operations, and larger ones one after the other.
+under ``jit`` all lead there. Here, small matrices are inverted in chunks below the size from which
+a call is spread, and others one after the other.
 """
 
 import jax
@@ -12,41 +12,32 @@ import jax.numpy as jnp
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float
 
+LAPACK_PARALLEL_COST = 200_000
+"""From this number of operations on, batch size times k^3, jaxlib 0.10 spreads a batched call over
+threads (`kMinWorkPerTask` in its lapack_kernels.cc)."""
 
-def inverse_small(a: Float[Array, "*n k k"]) -> Float[Array, "*n k k"]:
-    """Inverses of symmetric positive definite matrices of a few rows each.
 
-    A = L D L' by elimination without pivots, which definite matrices do not need; the same row
-    operations on the identity leave L^-1, and A^-1 = (L^-1)' D^-1 L^-1. Whatever rounding does, the
-    result is symmetric and its diagonal is positive, as the elimination of components requires
-    where two of them are nearly the same. k passes over arrays of the size of ``a``, for all
-    matrices at once.
+def _in_chunks(a: Float[Array, "n k k"]) -> Float[Array, "n k k"]:
+    """Inverses of so few matrices at a time that no call is spread over threads."""
+    count, size = a.shape[0], a.shape[-1]
+    chunk = min(count, max(1, (LAPACK_PARALLEL_COST - 1) // size**3))
+    missing = -count % chunk
+    identity = jnp.broadcast_to(jnp.eye(size, dtype=a.dtype), (missing, size, size))
+    chunks = jnp.concatenate([a, identity]).reshape(-1, chunk, size, size)
+    return jax.lax.map(jnp.linalg.inv, chunks).reshape(-1, size, size)[:count]
 
-    Args:
-        a: symmetric, positive definite; others give wrong numbers.
 
-    Source: Golub and Van Loan 2013, Matrix Computations, section 4.1.
+@sequential_vmap
+def inverse_batch(a: Float[Array, "n k k"]) -> Float[Array, "n k k"]:
+    """Inverses of many small matrices by LU: in chunks on CPUs, all at once elsewhere.
+
+    The results are those of ``jnp.linalg.inv``, to the last digit. Not differentiable in reverse.
 
     >>> import jax.numpy as jnp
-    >>> inverse_small(jnp.array([[2.0, 1.0], [1.0, 1.0]])).round(4).tolist()
-    [[1.0, -1.0], [-1.0, 2.0]]
+    >>> inverse_batch(jnp.array([[[2.0, 1.0], [1.0, 1.0]]])).round(4).tolist()
+    [[[1.0, -1.0], [-1.0, 2.0]]]
     """
-    size = a.shape[-1]
-    row_index = jnp.arange(size)[:, None]
-
-    def eliminate(pivot: Array, rows: Array) -> Array:
-        pivot_row = jax.lax.dynamic_index_in_dim(rows, pivot, rows.ndim - 2)
-        column = jax.lax.dynamic_index_in_dim(rows, pivot, rows.ndim - 1)
-        pivot_value = jax.lax.dynamic_index_in_dim(pivot_row, pivot, rows.ndim - 1)
-        factor = jnp.where(row_index > pivot, column / pivot_value, 0.0)
-        return rows - factor * pivot_row
-
-    identity = jnp.broadcast_to(jnp.eye(size, dtype=a.dtype), a.shape)
-    rows = jax.lax.fori_loop(0, size, eliminate, jnp.concatenate([a, identity], axis=-1))
-    least = jnp.finfo(a.dtype).eps * jnp.max(jnp.abs(a), axis=(-2, -1))[..., None]
-    pivots = jnp.maximum(jnp.diagonal(rows[..., :size], axis1=-2, axis2=-1), least)
-    lower = rows[..., size:]
-    return jnp.einsum("...ka,...kb->...ab", lower / pivots[..., None], lower, precision="highest")
+    return jax.lax.platform_dependent(a, cpu=_in_chunks, default=jnp.linalg.inv)
 
 
 @jax.custom_jvp

@@ -1,16 +1,15 @@
 import ast
+import re
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 import jaxhsi
-from jaxhsi.linear_algebra import cholesky, inverse, inverse_small, solve
+from jaxhsi.linear_algebra import LAPACK_PARALLEL_COST, cholesky, inverse, inverse_batch, solve
 
 
 def definite(seed: int, *shape: int) -> jax.Array:
@@ -20,18 +19,23 @@ def definite(seed: int, *shape: int) -> jax.Array:
     return jnp.asarray(a, jnp.float32)
 
 
-@settings(deadline=None)  # the first call of a shape compiles
-@given(st.integers(0, 2**16), st.integers(1, 9), st.integers(1, 5))
-def test_small_inverses_are_those_of_lapack(seed, size, count):
-    a = definite(seed, count, size)
-    exact = np.linalg.inv(np.asarray(a, np.float64))
-    np.testing.assert_allclose(inverse_small(a), exact, rtol=0, atol=2e-5 * np.abs(exact).max())
+@pytest.mark.parametrize(("count", "size"), [(1, 3), (700, 12), (116, 12), (5, 70)])
+def test_batches_are_inverted_as_by_lapack_to_the_last_digit(count, size):
+    a = definite(0, count, size)
+    np.testing.assert_array_equal(jax.jit(inverse_batch)(a), jax.jit(jnp.linalg.inv)(a))
 
 
-def test_a_small_inverse_by_hand():
-    a = jnp.array([[4.0, 2.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.5]])
-    by_hand = [[0.5, -0.5, 0.0], [-0.5, 1.0, 0.0], [0.0, 0.0, 2.0]]
-    np.testing.assert_allclose(inverse_small(a), by_hand, atol=1e-6)
+def test_no_call_of_a_batch_is_large_enough_to_be_spread_over_threads():
+    mapped = jax.jit(jax.vmap(inverse_batch))
+    text = mapped.lower(jnp.stack([definite(0, 4096, 12)] * 2)).as_text()
+    assert "lapack" in text
+    shapes = re.findall(r"tensor<(\d+)x12x12xf32>", "".join(_lines_with(text, "lapack")))
+    assert shapes
+    assert all(int(count) * 12**3 < LAPACK_PARALLEL_COST for count in shapes)
+
+
+def _lines_with(text: str, word: str) -> list[str]:
+    return [line for line in text.splitlines() if word in line]
 
 
 @pytest.mark.parametrize("function", [inverse, cholesky])

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxhsi.linear_algebra import inverse_small, solve
+from jaxhsi.linear_algebra import inverse_batch, solve
 
 CLOSED_THRESHOLD = 1e-3
 """A gate up to this value is closed: its component takes no part. Set by hand; it only has to be
@@ -130,16 +130,12 @@ def _eliminate(
     small_gram = jnp.where(pairs, gram[chosen[:, :, None], chosen[:, None, :]], 0.0)
     diagonal = jnp.where(active, damping[chosen] + _JITTER, 1.0)
     small_gram = small_gram + diagonal[:, :, None] * jnp.eye(max_active)
-    inverse_gram = inverse_small(small_gram)
+    inverse_gram = inverse_batch(small_gram)
     # No diagonal element of an inverse is below the reciprocal of the matrix's own element;
     # rounding errors violate this bound where components are nearly the same.
     least_diagonal = 1 / jnp.diagonal(small_gram, axis1=1, axis2=2)
     targets = jnp.take_along_axis(correlations, chosen, 1) * active
     codes = jnp.einsum("nij,nj->ni", inverse_gram, targets)
-    # One step of iterative refinement: at high signal-to-noise ratios the rounding of the inverse
-    # alone would exceed the noise.
-    residual = targets - jnp.einsum("nij,nj->ni", small_gram, codes, precision="highest")
-    codes = codes + jnp.einsum("nij,nj->ni", inverse_gram, residual)
     remove = partial(_remove_least_useful, least_diagonal, penalty, non_negative)
     initial = _Elimination(inverse_gram, codes, active)
     _, codes, active = jax.lax.fori_loop(0, max_active, remove, initial)
