@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import jax
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Array, Float, Float32
 
 from jaxhsi.gmcr.diagnostics import ModelConfidence
 from jaxhsi.gmcr.goodness_of_fit import GoodnessOfFit
@@ -109,14 +109,14 @@ class UnmixingResult:
         return self.model.offset
 
     @property
-    def signal_shares(self) -> Float32[np.ndarray, " k"]:
+    def signal_shares(self) -> Float[np.ndarray, " k"]:
         """Share of each component in the sum of the sizes of all contributions."""
         component_norms = np.linalg.norm(self.components, axis=1)
         component_signal = np.abs(self.concentrations).sum(0, dtype=np.float64) * component_norms
         return component_signal / max(component_signal.sum(), np.finfo(float).tiny)
 
     def transform(
-        self, spectra: Float32[np.ndarray, "m c"], refine_steps: int = 0
+        self, spectra: Float[np.ndarray | Array, "m c"], refine_steps: int = 0
     ) -> Float32[np.ndarray, "m k"]:
         """Concentrations of new spectra by the trained networks.
 

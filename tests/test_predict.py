@@ -216,9 +216,9 @@ def test_what_is_no_run_is_refused(capsys, tmp_path, run, cube):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "config.yaml").write_text((run / "config.yaml").read_text())
     assert "has no cubes.json" in refused(capsys, tmp_path, tmp_path / "old", str(cube))
-    (tmp_path / "old" / "config.yaml").write_text("num_candidates: 5\n")
+    (tmp_path / "old" / "config.yaml").write_text("command: gmcr\nnum_candidates: 5\n")
     assert "a run of another command" in refused(capsys, tmp_path, tmp_path / "old", str(cube))
-    (tmp_path / "old" / "config.yaml").write_text("num_clusters: 5\nflavour: 7\n")
+    (tmp_path / "old" / "config.yaml").write_text("command: dgc\nnum_clusters: 5\nflavour: 7\n")
     (tmp_path / "old" / "cubes.json").write_text("{}")
     assert "options of this version" in refused(capsys, tmp_path, tmp_path / "old", str(cube))
 

@@ -82,7 +82,7 @@ def test_a_run_leaves_all_that_it_promises(cube, tmp_path, capsys):
     )
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
-    assert [line["step"] for line in lines if "watch/vi" in line] == [4]
+    assert [line["step"] for line in lines if "monitor/vi" in line] == [4]
     assert found["best_step"] == found["kept_step"]
     assert (run / "pictures" / "training.png").stat().st_size > 1000
     assert (run / "pictures" / "field.png").stat().st_size > 1000

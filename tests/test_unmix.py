@@ -185,9 +185,9 @@ def test_what_is_no_finished_run_is_refused(capsys, tmp_path, run, cube):
     message = refused(capsys, tmp_path, folder, cube)
     assert f"{folder} has no solution.npz" in message
     assert "--resume writes it" in message
-    (folder / "config.yaml").write_text("solver: {}\nmethod: upstream\n")
+    (folder / "config.yaml").write_text("command: gmcr\nmethod: upstream\n")
     assert "a run of --method upstream" in refused(capsys, tmp_path, folder, cube)
-    (folder / "config.yaml").write_text("num_clusters: 4\n")
+    (folder / "config.yaml").write_text("command: dgc\nnum_clusters: 4\n")
     assert "a run of another command" in refused(capsys, tmp_path, folder, cube)
 
 

@@ -195,6 +195,8 @@ def test_relations_start_from_the_sample_and_follow_the_teacher():
     after, _ = train(dgc, first, range(60))
     for part in after.cluster_relations:
         assert float(part.sum()) == pytest.approx(1, abs=1e-4)
-    np.testing.assert_allclose(after.cluster_relations.usage.sum(), after.usage.sum(), rtol=1e-4)
+    np.testing.assert_allclose(
+        after.cluster_relations.usage.sum(), after.cluster_usage.sum(), rtol=1e-4
+    )
     # Blocks of 12 pixels touch along their edges alone.
     assert float(jnp.trace(after.cluster_relations.neighbour_pairs)) > 0.6

@@ -261,7 +261,7 @@ def test_famo_by_hand():
     [
         ({"min_share": 0.0}, "min_share 0.0"),
         ({"min_share": 1.5}, "min_share 1.5"),
-        ({"horizon": 0}, "horizon 0"),
+        ({"averaging_batches": 0}, "averaging_batches 0"),
     ],
 )
 def test_numbers_without_meaning_are_refused(options, named):
