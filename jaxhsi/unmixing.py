@@ -36,11 +36,9 @@ from jaxhsi.sharding import device_mesh
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 
-Spectra = Float[np.ndarray | Array, "n c"]
-
 
 def unmix(
-    spectra: Spectra,
+    spectra: Float[np.ndarray | Array, "..."],
     *,
     num_components: int | None = None,
     num_candidates: int | None = None,
@@ -200,7 +198,9 @@ class ScaledData(NamedTuple):
     has_shared_mixing: bool
 
 
-def _scale_data(spectra: Spectra, mixing: str, options: SolverOptions) -> ScaledData:
+def _scale_data(
+    spectra: Float[np.ndarray | Array, "..."], mixing: str, options: SolverOptions
+) -> ScaledData:
     table = _checked_spectra(spectra, mixing, options)
     unit = data_scale(table)
     forward = linear if mixing == "linear" else FORWARD_MODELS[mixing]()
@@ -238,7 +238,7 @@ def library_component_names(
 
 
 def _checked_spectra(
-    spectra: Spectra, mixing: str, options: SolverOptions
+    spectra: Float[np.ndarray | Array, "..."], mixing: str, options: SolverOptions
 ) -> Float32[np.ndarray, "n c"]:
     table = np.asarray(spectra, np.float32)
     if table.ndim != 2:

@@ -121,7 +121,7 @@ def test_codes_of_a_pool_leave_dead_slots_out():
             {"steps_per_phase": 90, "noise_refit_every": 20},
             "noise_refit_every 20 does not divide steps_per_phase 90",
         ),
-        ({"evidence_factor_start": 1.0}, "fall to margin 1.2"),
+        ({"evidence_factor_start": 1.0}, "fall to evidence_factor 1.2"),
         ({"evidence_factor": -1.0}, "above 0"),
     ],
 )
