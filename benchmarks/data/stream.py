@@ -64,8 +64,11 @@ def disk_rate(cube: Cube) -> dict:
 def stream_of(cube: Cube, config: DGCConfig):
     options = config.stream
     side = window_size(config.views)
-    threads = {"threads": options.threads, "ahead": options.ahead}
-    return window_stream([cube], side, options.batch, config.seed, **threads)
+    reading = {
+        "num_threads": options.num_threads,
+        "prefetch_windows": options.prefetch_windows,
+    }
+    return window_stream([cube], side, options.batch_size, config.seed, **reading)
 
 
 def stream_rate(cube: Cube, config: DGCConfig, batches: int) -> dict:
@@ -123,17 +126,30 @@ class Clock:
 def train(cube: Cube, config: DGCConfig, scratch: Path) -> dict:
     method, clock = build_method(config, cube.shape[2]), Clock()
     key, mesh = jax.random.key(0), device_mesh(config.devices, config.stream.batch_size)
-    start = method.init(key, sample_spectra([cube], config.stream.sample_size, config.seed).spectra)
-    stream, looks = stream_of(cube, config), config.monitor
-    probe = read_validation_views(
-        [cube], config.views, config.stream.batch_size, config.seed, looks.windows, read_window
+    sample = sample_spectra([cube], config.stream.sample_size, config.seed)
+    start = method.init(key, sample.spectra)
+    stream, monitoring = stream_of(cube, config), config.monitor
+    views = read_validation_views(
+        [cube],
+        config.views,
+        config.stream.batch_size,
+        config.seed,
+        monitoring.num_windows,
+        read_window,
     )
-    how = {"every": looks.every, "patience": looks.patience, "margin": looks.margin}
-    watch = StateMonitor(mesh, method, config.num_clusters, probe, **how)
+    monitor = StateMonitor(
+        mesh,
+        method,
+        config.num_clusters,
+        views,
+        every=monitoring.every,
+        patience=monitoring.patience,
+        margin=monitoring.max_information_loss,
+    )
     with Checkpoints(scratch / "checkpoints") as checkpoints:
         steps, options = config.steps, {"log_every": config.log_every, "save_every": config.steps}
         run_training(
-            key, start, method.step, stream, mesh, steps, clock, checkpoints, watch, **options
+            key, start, method.step, stream, mesh, steps, clock, checkpoints, monitor, **options
         )
     return clock.result()
 

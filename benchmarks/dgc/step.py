@@ -18,7 +18,8 @@ import sys
 import types
 from collections.abc import Callable
 
-from benchmarks.side_by_side import Comparison, main
+from benchmarks.side_by_side import Comparison
+from benchmarks.side_by_side import main as compare
 
 BANDS, PAIRS, CROP, DIM, CLUSTERS, CUBE = 301, 4, 64, 32, 4, 256
 TASKS = {
@@ -137,8 +138,12 @@ def _loop(step: Callable, key: object, state: object, batch: object) -> Callable
     return run
 
 
-if __name__ == "__main__":
+def main() -> None:
     makers = {"upstream": upstream, "parity": parity, "default": default}
     description = __doc__.splitlines()[0]
     package = "hsi_global_clustering"
-    main(Comparison("benchmarks.dgc.step", description, package, makers, TASKS, REACH))
+    compare(Comparison("benchmarks.dgc.step", description, package, makers, TASKS, REACH))
+
+
+if __name__ == "__main__":
+    main()

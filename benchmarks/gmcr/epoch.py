@@ -20,7 +20,8 @@ import threading
 import types
 from collections.abc import Callable
 
-from benchmarks.side_by_side import Comparison, main
+from benchmarks.side_by_side import Comparison
+from benchmarks.side_by_side import main as compare
 
 POOL, BANDS, MIXED, SNR_DB = 1024, 512, 4, 20
 COMPONENTS = {"n16": 16, "n256": 256}
@@ -123,7 +124,13 @@ def parity(task: str, reference: str) -> Callable[[], None]:
     return run
 
 
-if __name__ == "__main__":
+def main() -> None:
     makers = {"upstream": upstream, "parity": parity}
     description = __doc__.splitlines()[0]
-    main(Comparison("benchmarks.gmcr.epoch", description, "ebgmcr", makers, TASKS, REACH), rounds=3)
+    compare(
+        Comparison("benchmarks.gmcr.epoch", description, "ebgmcr", makers, TASKS, REACH), rounds=3
+    )
+
+
+if __name__ == "__main__":
+    main()

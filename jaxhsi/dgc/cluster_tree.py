@@ -161,7 +161,7 @@ def cut_to_grouping(tree: MergeTree, num_groups: int) -> Grouping:
     Raises:
         ValueError: the tree has no such cut.
 
-    >>> tree = Tree(np.array([[0, 2], [1, 3]]), np.array([1.0, 2.0]))
+    >>> tree = MergeTree(np.array([[0, 2], [1, 3]]), np.array([1.0, 2.0]))
     >>> cut_to_grouping(tree, 2).members_by_name()
     {'group 0': [0, 2], 'cluster 1': [1]}
     """

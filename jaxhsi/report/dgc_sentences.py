@@ -75,7 +75,7 @@ def describe_results(folder: Path, num_active: int | None = None) -> str:
 def suggestion_lines(suggested_cuts: Sequence[CutSuggestion]) -> list[str]:
     """A line for each suggested cut of the tree.
 
-    >>> suggestion_lines([Suggestion(4, "the stable cut with the largest gap")])
+    >>> suggestion_lines([CutSuggestion(4, "the stable cut with the largest gap")])
     ['4: the stable cut with the largest gap']
     """
     return [f"{suggestion.num_groups}: {suggestion.reason}" for suggestion in suggested_cuts]

@@ -81,7 +81,8 @@ def test_blocks_of_any_length_compile_once(lengths):
     found = list(unmix_stream(seen, 3.0, blocks))
     assert [len(f.gates) for f in found] == lengths
     np.testing.assert_array_equal(np.concatenate([f.reconstruction for f in found]), 3 * x)
-    assert len(shapes) == 1 or 0 in lengths
+    # Without a spectrum so far there is no length yet, and a row of padding is unmixed.
+    assert len(shapes) == (2 if lengths[0] == 0 else 1)
 
 
 def test_only_two_blocks_are_in_flight():
