@@ -51,7 +51,7 @@ def run(name: str, *options: str) -> None:
     ("name", "options"),
     [
         ("data.ingest", ["--lines", "8", "--rounds", "1"]),
-        ("data.stream", ["--size", "96", "--steps", "2"]),
+        ("data.stream", ["--size", "96", "--steps", "20"]),
     ],
 )
 def test_a_benchmark_runs_to_its_end(name, options, tmp_path):
