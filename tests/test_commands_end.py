@@ -22,10 +22,10 @@ SHORT = (
 MAPPED = """
 import jax, jax.numpy as jnp
 import jaxhsi.gmcr.rotational_ambiguity as ambiguity
-from jaxhsi.gmcr.component_pool import gains
+from jaxhsi.gmcr.component_pool import component_gains
 from jaxhsi.gmcr.sparse_coding import sparse_codes
 
-ambiguity._STEPS = 5
+ambiguity._NUM_STEPS = 5
 for count in (3000, 4096):
     for components in (4, 8, 16):
         keys = jax.random.split(jax.random.key(0), 3)
@@ -34,13 +34,15 @@ for count in (3000, 4096):
         codes = 50 * jax.random.uniform(keys[1], (count, components))
         codes *= jax.random.uniform(keys[2], codes.shape) < 0.5
         none = jnp.zeros(components, bool)
-        found = ambiguity.turned(ambiguity.Mixture(codes, spectra, spectra, codes != 0, none))
-        assert bool(jnp.isfinite(found.share).all())
+        found = ambiguity.band_boundaries(
+            ambiguity.FittedMixture(codes, spectra, spectra, codes != 0, none)
+        )
+        assert bool(jnp.isfinite(found.signal_share).all())
 
-        def restart(x):  # two loops that do not need each other, as `settle` has
+        def restart(x):  # two loops that do not need each other, as `end_phase` has
             gates = jnp.ones(components)
             code = lambda x: sparse_codes(x, spectra, gates, jnp.array(8.0))
-            return code(x), gains(code(x[::-1]), spectra, gates > 0)
+            return code(x), component_gains(code(x[::-1]), spectra, gates > 0)
 
         restarts = jnp.stack([codes @ spectra] * 4)
         jax.block_until_ready(jax.jit(jax.vmap(restart))(restarts))
