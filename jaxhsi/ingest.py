@@ -16,6 +16,8 @@ from rich.progress import (
 
 from jaxhsi.command_line import run_command
 from jaxhsi.config.ingest import IngestConfig
+from jaxhsi.data.cache import default_cache_folder
+from jaxhsi.data.formats.band_files import are_single_bands, write_band_stack
 from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
 
 PROGRESS_COLUMNS = (
@@ -44,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Each source with its store: the last path itself if it is one .zarr, else inside of it.
 
+    Several files of one band each make one store, as a virtual raster in the cache folder.
+
     Raises:
         ValueError: no destination, or sources that would get the same name.
     """
@@ -51,11 +55,15 @@ def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     if not sources:
         raise ValueError(f"only {destination} is given; give SRC... and then DST")
     if destination.suffix == ".zarr":
-        if len(sources) > 1:
+        if len(sources) == 1:
+            return [(sources[0], destination)]
+        if not are_single_bands(sources):
             raise ValueError(
-                f"{len(sources)} cubes do not fit into one store {destination}; give a folder"
+                f"{len(sources)} cubes do not fit into one store {destination}; give a folder. "
+                "Only files of one band each are stacked into one"
             )
-        return [(sources[0], destination)]
+        stack = write_band_stack(sources, default_cache_folder(), destination.stem)
+        return [(stack, destination)]
     if destination.is_file():
         raise ValueError(f"{destination} is a file; give a store NAME.zarr or a folder as the last")
     for name, count in Counter(source.stem for source in sources).items():

@@ -10,7 +10,9 @@ from typing import NamedTuple
 from jaxhsi.data.cache import default_cache_folder, fingerprint
 from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store, open_cube
 from jaxhsi.data.formats import FORMATS_BY_SUFFIX, cube_shape, file_format, readable_files
+from jaxhsi.data.formats.band_files import list_band_files
 from jaxhsi.data.formats.envi_header import find_data_file, find_header, has_header
+from jaxhsi.data.formats.raster_file import is_esri_header, raster_data_file
 from jaxhsi.data.ingest.pipeline import ingest
 from jaxhsi.data.manifest import check_band_counts, manifest
 from jaxhsi.data.store_url import STORE_FORMAT_NAMES
@@ -98,13 +100,16 @@ def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeS
         if file in finished_entries and _holds_cube(file, file_options)
     ]
     cube_sources: list[CubeSource] = sorted(stores + cube_files)
+    if not cube_sources and list_band_files(path):
+        return [path]
     if not cube_sources:
         raise ValueError(
             f"{path} holds no cube: no {STORE_FORMAT_NAMES} store and no "
             f"{' or '.join(FORMATS_BY_SUFFIX)} file with a 3-D "
             "array. It holds: "
             f"{', '.join(entry.name for entry in folder_entries[:10]) or 'nothing'}. "
-            "Tables (C, H * W) need --size '[H,W]'"
+            "Tables (C, H * W) need --size '[H,W]'; files of one band each need names that number "
+            "it, such as scene_B01.tif, or python -m jaxhsi.ingest FIRST SECOND ... NAME.zarr"
         )
     return cube_sources
 
@@ -157,7 +162,7 @@ def _source_location(source: CubeSource) -> str:
 def _count_bands(source: CubeSource, file_options: FileOptions) -> int:
     if isinstance(source, Cube):
         return source.shape[2]
-    if source.is_dir():
+    if is_store(source):
         return open_cube(source).shape[2]
     return cube_shape(source, **file_options._asdict())[2]
 
@@ -166,7 +171,7 @@ def _open_source(source: CubeSource, cache_folder: Path, file_options: FileOptio
     """Open a store, or the copy of a file, made first if it is not there."""
     if isinstance(source, Cube):
         return source
-    if source.is_dir():
+    if is_store(source):
         return open_cube(source)
 
     def copy(target: Path) -> None:
@@ -174,7 +179,8 @@ def _open_source(source: CubeSource, cache_folder: Path, file_options: FileOptio
         ingest(source, target, **file_options._asdict())
 
     return open_cached_cube(
-        cache_folder / _file_fingerprint(source, file_options) / f"{source.stem}.zarr", copy
+        cache_folder / _file_fingerprint(source, file_options) / f"{_source_name(source)}.zarr",
+        copy,
     )
 
 
@@ -207,8 +213,13 @@ def _file_fingerprint(source: Path, file_options: FileOptions) -> str:
 
 
 def _with_header(source: Path) -> list[Path]:
-    """A file and, where there is one, the other half of an ENVI pair: header or data."""
+    """A file and, where there is one, the other half of an ENVI pair; the files of a folder."""
+    if source.is_dir():
+        return [entry for entry in sorted(source.iterdir()) if entry.is_file()]
     if source.suffix.lower() == ".hdr":
-        return [source, find_data_file(source)]
+        return [
+            source,
+            raster_data_file(source) if is_esri_header(source) else find_data_file(source),
+        ]
     header = find_header(source) if has_header(source) else None
     return [source] if header is None else [source, header]

@@ -282,5 +282,5 @@ def test_jasper_and_samson(shared_data, tmp_path):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(ValueError, match="is a folder; name a file in it"):
+    with pytest.raises(ValueError, match="is a folder without files whose names number a band"):
         file_format(tmp_path)

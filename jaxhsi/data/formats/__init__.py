@@ -6,7 +6,7 @@
 | .mat | `mat` | SciPy; h5py for version 7.3 |
 | .h5 .hdf5 .hdf .he5 | `hdf5` | h5py |
 | .nc | `netcdf` | SciPy for version 3; h5py for version 4 |
-| .tif .tiff | `geotiff` | rasterio |
+| .tif .tiff .vrt .img .jp2 .pix .bil and all else that GDAL opens | `raster` | rasterio |
 | .hdr and its data file | `envi` | spectral, for the header |
 
 To add a format, write a module with the two functions of `FileFormat`: one that returns the shapes
@@ -22,13 +22,25 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxhsi.data.formats.band_files import (
+    band_folder_shapes,
+    list_band_files,
+    open_band_folder,
+)
 from jaxhsi.data.formats.envi import envi_shapes, open_envi
-from jaxhsi.data.formats.envi_header import DATA_SUFFIXES, find_data_file, has_header
-from jaxhsi.data.formats.geotiff import geotiff_shapes, open_geotiff
+from jaxhsi.data.formats.envi_header import DATA_SUFFIXES, find_data_file, find_header, has_header
 from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
 from jaxhsi.data.formats.mat import mat_shapes, open_mat
 from jaxhsi.data.formats.netcdf import netcdf_shapes, open_netcdf
 from jaxhsi.data.formats.npy import npy_shapes, open_npy
+from jaxhsi.data.formats.raster import open_raster, raster_shapes
+from jaxhsi.data.formats.raster_file import (
+    RASTER_SUFFIXES,
+    is_erdas_file,
+    is_esri_header,
+    opens_as_raster,
+    raster_data_file,
+)
 from jaxhsi.data.formats.volume import Volume, resolve_layout
 
 
@@ -45,37 +57,55 @@ class FileFormat(NamedTuple):
 
 
 ENVI = FileFormat(envi_shapes, open_envi)
+RASTER = FileFormat(raster_shapes, open_raster)
+BAND_FOLDER = FileFormat(band_folder_shapes, open_band_folder)
 FORMATS_BY_SUFFIX = {
     ".mat": FileFormat(mat_shapes, open_mat),
     ".npy": FileFormat(npy_shapes, open_npy),
-    **dict.fromkeys((".tif", ".tiff"), FileFormat(geotiff_shapes, open_geotiff)),
+    **dict.fromkeys(RASTER_SUFFIXES, RASTER),
     **dict.fromkeys((".h5", ".hdf5", ".hdf", ".he5"), FileFormat(hdf5_shapes, open_hdf5)),
     ".nc": FileFormat(netcdf_shapes, open_netcdf),
     ".hdr": ENVI,
     **dict.fromkeys(filter(None, DATA_SUFFIXES), ENVI),
 }
-"""Readers by suffix. ENVI data files may have any other suffix, or none, beside their header."""
+"""Readers by suffix. ENVI data files may have any other suffix, or none, beside their header; what
+else GDAL opens may have any suffix too."""
 
 
 def file_format(path: Path) -> FileFormat:
     """The reader for a file, chosen by its suffix, or by a header beside it.
 
+    A folder has a reader where it holds one file a band.
+
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a folder, or a suffix that no reader serves.
+        ValueError: another folder, or a suffix that no reader serves.
     """
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file in it. A store needs no reader")
+        if list_band_files(path):
+            return BAND_FOLDER
+        raise ValueError(
+            f"{path} is a folder without files whose names number a band, such as scene_B01.tif; "
+            "name a file in it. A store needs no reader"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}")
     reader = FORMATS_BY_SUFFIX.get(path.suffix.lower()) or (ENVI if has_header(path) else None)
+    if reader in (None, ENVI) and _may_be_raster(path) and opens_as_raster(path):
+        return RASTER
     if reader is None:
         raise ValueError(
             f"{path}: no reader for {path.suffix or 'a name without suffix'!r}; supported are "
-            f"{', '.join(FORMATS_BY_SUFFIX)}, any data file with an ENVI header beside it, and "
-            "Zarr v3 stores"
+            f"{', '.join(FORMATS_BY_SUFFIX)}, any data file with an ENVI header beside it, what "
+            "GDAL opens, and Zarr v3 stores"
         )
     return reader
+
+
+def _may_be_raster(path: Path) -> bool:
+    """Whether a file without a suffix of its own format has no ENVI header: GDAL may read it."""
+    header = path if path.suffix.lower() == ".hdr" else find_header(path)
+    return header is None or is_esri_header(header) or is_erdas_file(path)
 
 
 def readable_files(folder: Path) -> list[Path]:
@@ -91,13 +121,20 @@ def readable_files(folder: Path) -> list[Path]:
     folder_entries = [
         entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")
     ]
-    envi_headers = [entry for entry in folder_entries if entry.suffix.lower() == ".hdr"]
+    headers = [entry for entry in folder_entries if entry.suffix.lower() == ".hdr"]
+    esri_headers = [entry for entry in headers if is_esri_header(entry)]
+    envi_files = {find_data_file(entry) for entry in headers if entry not in esri_headers}
     other_files = [
         entry
         for entry in folder_entries
         if FORMATS_BY_SUFFIX.get(entry.suffix.lower(), ENVI) is not ENVI
+        or (
+            entry.suffix.lower() in RASTER_SUFFIXES
+            and entry not in envi_files
+            and opens_as_raster(entry)
+        )
     ]
-    return sorted({*other_files, *map(find_data_file, envi_headers)})
+    return sorted({*other_files, *map(raster_data_file, esri_headers), *envi_files})
 
 
 def cube_shape(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from jaxhsi.data.georeference import Georeference
 
@@ -24,7 +25,11 @@ class Volume:
         read_slab: values of three slices.
         wavelengths: vector found beside the array, in nm; it may belong to either end.
         layout: order of the axes where the format fixes it, else None.
+        default_layout: order of the axes that is usual for the format, taken unless the user names
+            another; None where the lengths are to decide.
         no_data: value that marks a missing measurement, or None.
+        read_mask: valid pixels of rows and columns of the image, by a mask that the file carries,
+            or None where it carries none.
         georeference: where the pixels lie on the ground, or None.
         value_units: of the values, or None.
         scale_factor: the values times this are in `value_units`; the reader does not apply it.
@@ -38,7 +43,9 @@ class Volume:
     read_slab: Callable[[tuple[slice, slice, slice]], np.ndarray]
     wavelengths: np.ndarray | None = None
     layout: str | None = None
+    default_layout: str | None = None
     no_data: float | None = None
+    read_mask: Callable[[slice, slice], Bool[np.ndarray, "h w"]] | None = None
     georeference: Georeference | None = None
     value_units: str | None = None
     scale_factor: float | None = None
@@ -97,7 +104,8 @@ def resolve_layout(volume: Volume, layout: str | None = None) -> tuple[str, tupl
     if layout not in (None, *LAYOUTS):
         raise ValueError(f"unknown layout {layout!r}; use --layout hwc or --layout chw")
     source_name = f"{volume.path}" + (f", key {volume.key!r}," if volume.key else "")
-    layout = volume.layout or layout or guess_layout(volume.shape, volume.wavelengths, source_name)
+    layout = volume.layout or layout or volume.default_layout
+    layout = layout or guess_layout(volume.shape, volume.wavelengths, source_name)
     image_axes = (0, 1, 2) if layout == "hwc" else (1, 2, 0)
     height, width, bands = (volume.shape[axis] for axis in image_axes)
     return layout, (height, width, bands)

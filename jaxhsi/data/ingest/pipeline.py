@@ -152,7 +152,11 @@ def _file_states(
     source_path: Path, data_path: Path, options: IngestOptions
 ) -> list[tuple[str, int, int]]:
     """Path, length and time of change of every file that the values depend on."""
-    input_paths = (source_path, data_path, source_header(source_path), options.white, options.dark)
+    if source_path.is_dir():
+        input_paths = (*sorted(source_path.iterdir()), options.white, options.dark)
+    else:
+        header = source_header(source_path)
+        input_paths = (source_path, data_path, header, options.white, options.dark)
     states = [(path, path.stat()) for path in input_paths if path is not None]
     return [(str(path.resolve()), state.st_size, state.st_mtime_ns) for path, state in states]
 
@@ -194,6 +198,7 @@ def _read_slab(
     """A slab as it is stored, and the statistics of its parts in their order."""
     rows, columns = slab_tile.slices
     source_values = read_image_part(volume, plan.layout, rows, columns, plan.conversion.band_slice)
+    valid_mask = None if volume.read_mask is None else volume.read_mask(rows, columns)
     slab = np.empty(
         (slab_tile.height, slab_tile.width, plan.conversion.num_bands), plan.conversion.dtype
     )
@@ -205,6 +210,8 @@ def _read_slab(
         ):  # a row stays in the cache
             line = slab[row : row + 1]
             line[...] = plan.conversion.apply(source_values[row : row + 1], columns)
+            if valid_mask is not None:
+                line[0, ~valid_mask[row]] = plan.conversion.invalid_value
             seen.add(_valid_spectra(line, plan.conversion.stored_no_data))
         return seen
 

@@ -176,8 +176,11 @@ def _make_conversion(
     ):
         scale_factor = volume.scale_factor
     is_computed = not (reference is None and scale_factor is None and bin_starts is None)
-    stored_dtype = choose_stored_dtype(source_dtype, options.dtype, is_computed)
     no_data_value = volume.no_data if options.no_data is None else options.no_data
+    # Whole numbers without a value for "missing" have none to spare: they become floats, with NaN.
+    needs_nan = volume.read_mask is not None and no_data_value is None
+    is_computed |= needs_nan and source_dtype.kind in "iu"
+    stored_dtype = choose_stored_dtype(source_dtype, options.dtype, is_computed)
     conversion = ValueConversion(
         dtype=stored_dtype,
         band_indices=band_indices,

@@ -71,6 +71,11 @@ class ValueConversion:
         """The mark of missing values in the result: none, that is NaN, where it was computed."""
         return None if self.is_computed else self.no_data
 
+    @property
+    def invalid_value(self) -> float:
+        """What is stored in the pixels that a mask of the file calls invalid."""
+        return np.nan if self.stored_no_data is None else self.stored_no_data
+
     def apply(
         self, values: Shaped[np.ndarray, "h w s"], columns: slice
     ) -> Shaped[np.ndarray, "h w c"]:

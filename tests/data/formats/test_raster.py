@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 from jaxhsi.data.formats import cube_shape, file_format, readable_files
-from jaxhsi.data.formats.geotiff import geotiff_shapes, open_geotiff
+from jaxhsi.data.formats.raster import open_raster, raster_shapes
 
 CUBE = np.random.default_rng(4).integers(0, 4000, (5, 70, 41)).astype(np.uint16)  # (C, H, W)
 WHOLE = (slice(None),) * 3
@@ -56,7 +56,7 @@ def test_windows_of_any_layout(tmp_path, profile, name):
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "float32", "float64"])
 def test_types_are_kept(tmp_path, dtype):
     path = save(tmp_path / "a.tif", (CUBE % 200).astype(dtype), nodata=7)
-    with open_geotiff(path) as volume:
+    with open_raster(path) as volume:
         assert volume.read_slab(np.s_[:1, :1, :1]).dtype == dtype
         assert volume.no_data == 7.0
 
@@ -68,7 +68,7 @@ def test_types_are_kept(tmp_path, dtype):
 def test_place_on_the_ground(tmp_path, crs, metres):
     transform = rasterio.Affine(20.0, 1.0, 500000.0, 2.0, -10.0, 4.1e6)
     path = save(tmp_path / "a.tif", crs=crs, transform=transform)
-    with open_geotiff(path) as volume:
+    with open_raster(path) as volume:
         found = volume.georeference
     assert rasterio.CRS.from_string(found.crs) == rasterio.CRS.from_string(crs)
     assert found.transform == tuple(transform[:6])
@@ -79,7 +79,7 @@ def test_place_on_the_ground(tmp_path, crs, metres):
 
 def test_grid_without_a_system(tmp_path):
     path = save(tmp_path / "a.tif", transform=rasterio.Affine(0.5, 0, 3, 0, -0.5, 9))
-    with open_geotiff(path) as volume:
+    with open_raster(path) as volume:
         assert volume.georeference.crs is None
         assert volume.georeference.pixel_area is None
         assert volume.georeference.transform == (0.5, 0, 3, 0, -0.5, 9)
@@ -113,7 +113,7 @@ def tag(**tags):
     ],
 )
 def test_wavelengths_from_tags_and_descriptions(tmp_path, edit):
-    with open_geotiff(save(tmp_path / "a.tif", edit=edit)) as volume:
+    with open_raster(save(tmp_path / "a.tif", edit=edit)) as volume:
         np.testing.assert_allclose(volume.wavelengths, NM)
         assert volume.notes == ()
 
@@ -128,17 +128,17 @@ def test_wavelengths_from_tags_and_descriptions(tmp_path, edit):
     ],
 )
 def test_descriptions_that_are_no_wavelengths(tmp_path, edit):
-    with open_geotiff(save(tmp_path / "a.tif", edit=edit)) as volume:
+    with open_raster(save(tmp_path / "a.tif", edit=edit)) as volume:
         assert volume.wavelengths is None
 
 
 def test_wavelengths_out_of_order_or_of_another_number(tmp_path):
     path = save(tmp_path / "a.tif", edit=lambda file: file.update_tags(wavelength="1,2,4,3,5"))
     with pytest.raises(ValueError, match=r"a\.tif: wavelength is out of order: band 4"):
-        open_geotiff(path).__enter__()
+        open_raster(path).__enter__()
     path = save(tmp_path / "b.tif", edit=lambda file: file.update_tags(wavelength="1,2,3"))
     with pytest.raises(ValueError, match=r"b\.tif.*wavelength has 3 values.*5 bands"):
-        open_geotiff(path).__enter__()
+        open_raster(path).__enter__()
 
 
 def set_scales(scales, offsets=(0.0,) * 5):
@@ -150,13 +150,13 @@ def set_scales(scales, offsets=(0.0,) * 5):
 
 def test_scales_and_offsets(tmp_path):
     path = save(tmp_path / "a.tif", edit=set_scales([1e-4] * 5))
-    with open_geotiff(path) as volume:
+    with open_raster(path) as volume:
         assert (volume.scale_factor, volume.value_units) == (1e-4, "reflectance")
         np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)  # as stored
     for edit in (set_scales([1e-4] * 4 + [1.0]), set_scales([1.0] * 5, [0.0] * 4 + [3.0])):
         path = save(tmp_path / "b.tif", edit=edit)
         with pytest.raises(ValueError, match=r"b\.tif states offsets, or scales.*-unscale"):
-            open_geotiff(path).__enter__()
+            open_raster(path).__enter__()
 
 
 @pytest.mark.parametrize("profile", LAYOUTS[:5])
@@ -166,7 +166,7 @@ def test_truncated_files_are_refused_before_reading(tmp_path, profile, kept):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(ValueError, match=r"a\.tif .*truncated.*copy"):
-        open_geotiff(path).__enter__()
+        open_raster(path).__enter__()
 
 
 def test_damage_in_the_middle(tmp_path):
@@ -174,7 +174,7 @@ def test_damage_in_the_middle(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2 : len(raw) // 2 + 400] = b"\xff" * 400
     path.write_bytes(raw)
-    with open_geotiff(path) as volume, pytest.raises(ValueError, match=r"a\.tif cannot be read"):
+    with open_raster(path) as volume, pytest.raises(ValueError, match=r"a\.tif cannot be read"):
         volume.read_slab(WHOLE)
 
 
@@ -182,18 +182,18 @@ def test_other_content_and_options(tmp_path):
     path = tmp_path / "a.tif"
     path.write_text("this is text, " * 99)
     with pytest.raises(ValueError, match=r"a\.tif cannot be read as a TIFF"):
-        geotiff_shapes(path)
+        raster_shapes(path)
     with pytest.raises(ValueError, match="drop --key x"):
-        open_geotiff(save(path), key="x").__enter__()
+        open_raster(save(path), key="x").__enter__()
     path = save(tmp_path / "c.tif", CUBE.astype(np.complex64))
     with pytest.raises(ValueError, match=r"c\.tif holds complex64 values"):
-        open_geotiff(path).__enter__()
+        open_raster(path).__enter__()
 
 
 def test_single_bands_are_left_for_labels(tmp_path):
     path = save(tmp_path / "labels.tif", CUBE[:1])
-    assert geotiff_shapes(path) == {"": (70, 41)}
-    assert geotiff_shapes(save(tmp_path / "cube.tif")) == {"": (5, 70, 41)}
+    assert raster_shapes(path) == {"": (70, 41)}
+    assert raster_shapes(save(tmp_path / "cube.tif")) == {"": (5, 70, 41)}
     assert [path.name for path in readable_files(tmp_path)] == ["cube.tif", "labels.tif"]
 
 
@@ -201,4 +201,4 @@ def test_without_rasterio_says_what_to_install(tmp_path, monkeypatch):
     path = save(tmp_path / "a.tif")
     monkeypatch.setitem(sys.modules, "rasterio", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxhsi\[io\]'"):
-        geotiff_shapes(path)
+        raster_shapes(path)

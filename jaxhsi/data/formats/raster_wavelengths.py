@@ -1,0 +1,202 @@
+"""Wavelengths of a raster's bands: from tags, descriptions, or the XML of the product."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
+
+NUMBER_PATTERN = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
+UNIT_PATTERN = r"(nm|nanomet(?:er|re)s?|um|µm|μm|micromet(?:er|re)s?|microns?)"
+BARE_NUMBER = re.compile(rf"\s*{NUMBER_PATTERN}\s*")
+NUMBER_WITH_UNIT = re.compile(
+    rf"(?:^|[^\w.]|[_=a-zA-Z]){NUMBER_PATTERN}[\s_]*{UNIT_PATTERN}(?![a-zA-Z])", re.IGNORECASE
+)
+
+WAVELENGTH_NAMES = {
+    *("wavelength", "wavelengths", "wl", "wvl", "bandwavelength", "bandwavelengths"),
+    *("centralwavelength", "centerwavelength", "centrewavelength", "wavelengthcenter"),
+    *("wavelengthcentre", "wavelengthcenterofband", "wavelengthcentreofband", "bandcenter"),
+    *("bandcentre", "bandcenters", "bandcentres", "centralwavelengths", "centerwavelengths"),
+}
+"""Names of tags and XML elements in lower case, without separators and the unit at their end."""
+
+UNIT_ENDINGS = {
+    **{"nm": "nm", "nanometers": "nm", "nanometres": "nm"},
+    **{"um": "um", "micrometers": "um", "micrometres": "um", "microns": "um"},
+}
+
+BandTexts = tuple[str, list[str], str | None]
+"""Name of the field, a text for each band, and the unit if the field states one."""
+
+
+def raster_wavelengths(
+    path: Path, file: Any, bands: Sequence[int]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Wavelengths of bands in nm, from the first of these that has one for every band.
+
+    Tags of the bands (GDAL's IMAGERY domain included), a tag of the file, descriptions of the
+    bands, the XML beside the file that EnMAP, DESIS and others deliver.
+
+    Args:
+        path: the file.
+        file: open rasterio dataset.
+        bands: numbers, from 1, of the spectral bands.
+
+    Returns:
+        wavelengths: (C,) in nm, or None.
+        notes: what was read from where, for the history.
+
+    Raises:
+        ValueError: a list of another length than there are bands.
+    """
+    for field_name, texts, unit_name in _candidate_fields(path, file, bands):
+        wavelengths, notes = parse_wavelengths(path, len(bands), field_name, texts, unit_name)
+        if wavelengths is not None and field_name.lower().endswith(".xml"):
+            notes = (*notes, f"wavelengths from {field_name}")
+        if wavelengths is not None or notes:
+            return wavelengths, notes
+    return None, ()
+
+
+def _candidate_fields(path: Path, file: Any, bands: Sequence[int]) -> list[BandTexts]:
+    domains = {domain for band in bands[:1] for domain in file.tag_namespaces(band)}
+    ordered_domains = [None, *sorted(domains - {"IMAGE_STRUCTURE", "DERIVED_SUBDATASETS"})]
+    fields = []
+    for domain in ordered_domains:
+        band_tags = [file.tags(band, ns=domain) for band in bands]
+        fields += _fields_of_bands([_by_plain_name(tags) for tags in band_tags])
+    fields += _fields_of_file(file, len(bands))
+    descriptions = [file.descriptions[band - 1] or "" for band in bands]
+    if all(descriptions):
+        fields.append(("descriptions of the bands", descriptions, None))
+    if not fields or fields[-1][0] == "descriptions of the bands":
+        fields += _fields_of_xml(path, len(bands))
+    return fields
+
+
+def _fields_of_bands(band_tags: list[dict[str, tuple[str, str]]]) -> list[BandTexts]:
+    return [
+        (
+            band_tags[0][name][0],
+            [tags[name][1] for tags in band_tags],
+            _unit_of_name(name) or _stated_unit(band_tags[0]),
+        )
+        for name in band_tags[0]
+        if _is_wavelength_name(name) and all(name in tags for tags in band_tags)
+    ]
+
+
+def _fields_of_file(file: Any, num_bands: int) -> list[BandTexts]:
+    tags = _by_plain_name(file.tags())
+    fields = []
+    for name, (tag_name, text) in tags.items():
+        if _is_wavelength_name(name):
+            values = re.split(r"[\s,;]+", text.strip(" \t\r\n{}[]()"))
+            fields.append((tag_name, values, _unit_of_name(name) or _stated_unit(tags)))
+    return fields
+
+
+def _by_plain_name(tags: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """Tags by their names in lower case without separators; the name as it is, and the value."""
+    return {re.sub(r"[^a-z0-9µμ]", "", name.lower()): (name, text) for name, text in tags.items()}
+
+
+def _is_wavelength_name(plain_name: str) -> bool:
+    unit = _unit_ending(plain_name)
+    return plain_name in WAVELENGTH_NAMES or (
+        bool(unit) and plain_name.removesuffix(unit) in WAVELENGTH_NAMES
+    )
+
+
+def _unit_ending(plain_name: str) -> str:
+    return next((ending for ending in UNIT_ENDINGS if plain_name.endswith(ending)), "")
+
+
+def _unit_of_name(plain_name: str) -> str | None:
+    return UNIT_ENDINGS.get(_unit_ending(plain_name))
+
+
+def _stated_unit(tags: dict[str, tuple[str, str]]) -> str | None:
+    unit_names = ("wavelengthunits", "wavelengthunit", "wavelengthsunits", "wavelengthsunit")
+    return next((tags[name][1] for name in unit_names if name in tags), None)
+
+
+def parse_wavelengths(
+    path: Path, num_bands: int, field_name: str, texts: list[str], unit_name: str | None
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Wavelengths of texts such as "450", "450.0 nm" or "blue (0.45 micrometers)".
+
+    Raises:
+        ValueError: another number of texts than of bands.
+    """
+    if len(texts) != num_bands:
+        raise ValueError(
+            f"{path} is not consistent: {field_name} has {len(texts)} values and there are "
+            f"{num_bands} bands; correct or delete that tag"
+        )
+    unit_matches = [NUMBER_WITH_UNIT.search(text) for text in texts]
+    if all(unit_matches):
+        values, unit_name = [float(pair[1]) for pair in unit_matches], unit_matches[0][2]
+        if len({pair[2].lower() for pair in unit_matches}) > 1:
+            return None, (f"{field_name}: units differ among the bands, not kept",)
+    else:
+        bare_matches = [BARE_NUMBER.fullmatch(text) for text in texts]
+        if not all(bare_matches):
+            return None, ()
+        values = [float(match[1]) for match in bare_matches]
+        if values in ([*range(len(values))], [*range(1, len(values) + 1)]):
+            return None, ()  # numbers of the bands
+    return wavelengths_in_nm(np.array(values), unit_name, f"{path}: {field_name}")
+
+
+# XML beside the file ------------------------------------------------------------------------------
+
+
+def _fields_of_xml(path: Path, num_bands: int) -> list[BandTexts]:
+    """The first list of wavelengths, one for every band, in the product's XML files."""
+    for xml_path in _product_xml_files(path):
+        try:
+            root = ElementTree.parse(xml_path).getroot()
+        except (ElementTree.ParseError, OSError):
+            continue
+        values_by_name: dict[str, tuple[list[str], str | None]] = {}
+        for element in root.iter():
+            name = re.sub(r"[^a-z0-9]", "", element.tag.rpartition("}")[2].lower())
+            texts = [(element.text or "").strip(), element.get("value") or ""]
+            text = next((each for each in texts if BARE_NUMBER.fullmatch(each)), None)
+            if _is_wavelength_name(name) and text is not None:
+                unit_name = element.get("unit") or element.get("units") or _unit_of_name(name)
+                values_by_name.setdefault(name, ([], unit_name))[0].append(text)
+        for values, unit_name in values_by_name.values():
+            if len(values) == num_bands:
+                return [(xml_path.name, values, unit_name)]
+    return []
+
+
+def _product_xml_files(path: Path) -> list[Path]:
+    """XML files beside a raster that share the longest start of its name, metadata first."""
+    if not path.is_file():
+        return []
+    xml_files = [
+        entry
+        for entry in path.parent.iterdir()
+        if entry.suffix.lower() == ".xml" and not entry.name.lower().endswith(".aux.xml")
+    ]
+    product_names = {_product_name(path.stem)}
+    beside = [entry for entry in xml_files if _product_name(entry.stem) in product_names]
+    return sorted(beside, key=lambda entry: ("metadata" not in entry.name.lower(), entry.name))
+
+
+def _product_name(stem: str) -> str:
+    """A name without the part that tells the files of a product apart."""
+    return re.sub(
+        r"[-_. ]*(spectral[-_]?image|metadata|mtd|img|image|data)(?:[-_]?(vnir|swir))?$",
+        "",
+        stem,
+        flags=re.IGNORECASE,
+    ).casefold()
