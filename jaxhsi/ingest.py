@@ -17,8 +17,10 @@ from rich.progress import (
 from jaxhsi.command_line import run_command
 from jaxhsi.config.ingest import IngestConfig
 from jaxhsi.data.cache import default_cache_folder
+from jaxhsi.data.cube import Cube
 from jaxhsi.data.formats.band_files import are_single_bands, write_band_stack
 from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
+from jaxhsi.data.statistics import stored_statistics
 
 PROGRESS_COLUMNS = (
     TextColumn("{task.description}"),
@@ -31,7 +33,8 @@ PROGRESS_COLUMNS = (
 
 
 FLAGS = {
-    "keep_bad_bands": "keep bands that the file itself marks as bad",
+    "keep_bands": "keep bands that the file marks as bad, and those without measurements",
+    "raw": "keep stored values: do not apply scale and offset that the file states",
     "overwrite": "replace stores, each once the new one is whole",
 }
 
@@ -76,13 +79,14 @@ def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def ingest_all(
-    config: IngestConfig, *, keep_bad_bands: bool = False, overwrite: bool = False
+    config: IngestConfig, *, keep_bands: bool = False, raw: bool = False, overwrite: bool = False
 ) -> None:
     """Check every source, then copy one after the other.
 
     Args:
         config: options.
-        keep_bad_bands: do not drop what the files mark as bad.
+        keep_bands: do not drop what the files mark as bad, and bands without measurements.
+        raw: do not apply scale and offset of the files.
         overwrite: replace stores.
 
     Raises:
@@ -93,7 +97,7 @@ def ingest_all(
         "key": config.key,
         "layout": config.layout,
         "size": config.size,
-        "options": config.ingest_options(keep_bad_bands),
+        "options": config.ingest_options(keep_bands=keep_bands, raw=raw),
         "overwrite": overwrite,
     }
     for source, destination in source_pairs:
@@ -106,7 +110,16 @@ def ingest_all(
                 bar.update(task, completed=done, total=total)
 
             cube = ingest(source, destination, on_progress=show, **ingest_arguments)
-        print(f"{destination}: {' x '.join(map(str, cube.shape))} {cube.array.dtype.name}")
+        shape = " x ".join(map(str, cube.shape))
+        print(f"{destination}: {shape} {cube.array.dtype.name}, {_valid_share(cube)} valid pixels")
+
+
+def _valid_share(cube: Cube) -> str:
+    """Pixels with a value in every band, in per cent; 0 and 100 are exact."""
+    statistics = stored_statistics(cube)
+    assert statistics is not None  # every ingest keeps them
+    share = statistics.valid_share
+    return "100 %" if share == 1 else f"{min(max(share, 0.001), 0.999):.1%}".replace("%", " %")
 
 
 if __name__ == "__main__":

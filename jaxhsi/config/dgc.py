@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxhsi.config.files import check_at_least, check_positive
+from jaxhsi.data.formats.axis_order import Layout
 from jaxhsi.dgc.algorithm import dgc
 from jaxhsi.dgc.networks import patch_encoder
 from jaxhsi.dgc.options import DGCOptions
@@ -142,7 +143,8 @@ class DGCConfig:
         seed: of everything drawn at random.
         devices: number of devices to spread over; all that divide the batch if not given.
         key: name of the cube inside a .mat file, where there are several.
-        layout: order of the axes of a .mat or .npy file; told from their lengths if not given.
+        layout: order of the axes: h rows, w columns, c bands, such as hwc, chw or hcw; decided by
+            names of the axes, wavelengths or lengths if not given.
         size: height and width of the image where the array is a table (C, H * W).
         tolerance: nm by which the wavelengths of a band may differ between cubes; half of the
             smallest distance between two bands if not given.
@@ -175,7 +177,7 @@ class DGCConfig:
     seed: int = 0
     devices: int | None = None
     key: str | None = None
-    layout: Literal["hwc", "chw"] | None = None
+    layout: Layout | None = None
     size: tuple[int, int] | None = None
     tolerance: float | None = None
     label_key: str | None = None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least
+from jaxhsi.data.formats.axis_order import Layout
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.gmcr.options import AmortisedOptions, SolverOptions
 from jaxhsi.gmcr.priors import Prior, closure, minimum_volume, smoothness, sparsity, unimodality
@@ -70,7 +71,7 @@ class GMCRConfig:
         seed: of everything drawn at random.
         devices: number of devices to spread over; all that divide the spectra if not given.
         key: name of the table or cube inside a .npz or .mat file.
-        layout: order of the axes of a cube in a .mat or .npy file.
+        layout: order of the axes of a cube, such as hwc, chw or hcw, where the file leaves doubt.
         size: height and width of the image where a cube is kept as a table (C, H * W).
         num_pixels: spectra drawn from cubes to find the components; all pixels are then unmixed.
         num_samples: spectra of the built-in mixtures; four times the components if not given.
@@ -100,7 +101,7 @@ class GMCRConfig:
     seed: int = 0
     devices: int | None = None
     key: str | None = None
-    layout: Literal["hwc", "chw"] | None = None
+    layout: Layout | None = None
     size: tuple[int, int] | None = None
     num_pixels: int = 4096
     num_samples: int | None = None

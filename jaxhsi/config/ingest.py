@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from jaxhsi.config.files import check_at_least
-from jaxhsi.data.ingest.plan import IngestOptions
+from jaxhsi.data.formats.axis_order import Layout
+from jaxhsi.data.ingest.options import IngestOptions
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class IngestConfig:
     Attributes:
         paths: files to read, and last the store to make (NAME.zarr), or a folder for stores.
         key: name of the cube inside a .mat, HDF5 or NetCDF file, where there are several.
-        layout: order of the axes, hwc or chw; told from their lengths if not given.
+        layout: order of the axes: h rows, w columns, c bands, such as hwc, chw or hcw; decided by
+            names of the axes, wavelengths or lengths if not given.
         size: height and width, '[H,W]', of the image where the array is a table (C, H * W).
         dtype: of the stored values; kept as in the file if not given, float32 where they are
             computed.
@@ -33,7 +35,7 @@ class IngestConfig:
 
     paths: tuple[Path, ...]
     key: str | None = None
-    layout: Literal["hwc", "chw"] | None = None
+    layout: Layout | None = None
     size: tuple[int, int] | None = None
     dtype: Literal["float16", "float32"] | None = None
     white: Path | None = None
@@ -57,8 +59,8 @@ class IngestConfig:
                 f"--wavelengths {list(self.wavelengths)} is no range; give '[LOW,HIGH]' in nm"
             )
 
-    def ingest_options(self, keep_bad_bands: bool = False) -> IngestOptions:
+    def ingest_options(self, *, keep_bands: bool = False, raw: bool = False) -> IngestOptions:
         """What is done to the values."""
         common_names = {f.name for f in fields(IngestOptions)} & {f.name for f in fields(self)}
         given_values = {name: getattr(self, name) for name in common_names}
-        return IngestOptions(**given_values, keep_bad_bands=keep_bad_bands)
+        return IngestOptions(**given_values, keep_bands=keep_bands, raw=raw)

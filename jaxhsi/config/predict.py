@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from jaxhsi.config.files import check_at_least, check_positive
+from jaxhsi.data.formats.axis_order import Layout
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class PredictConfig:
         tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
             the smallest distance between two bands if not given.
         key: name of the cube inside a file, where there are several.
-        layout: order of the axes of a .mat or .npy file; inferred from their lengths if not given.
+        layout: order of the axes: h rows, w columns, c bands, such as hwc, chw or hcw; decided by
+            names of the axes, wavelengths or lengths if not given.
         size: height and width of the image where the array is a table (C, H * W).
     """
 
@@ -38,7 +39,7 @@ class PredictConfig:
     tile_size: int | None = None
     tolerance: float | None = None
     key: str | None = None
-    layout: Literal["hwc", "chw"] | None = None
+    layout: Layout | None = None
     size: tuple[int, int] | None = None
 
     def __post_init__(self):

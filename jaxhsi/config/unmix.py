@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from jaxhsi.config.files import check_at_least, check_positive
+from jaxhsi.data.formats.axis_order import Layout
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,7 @@ class UnmixConfig:
         tolerance: by which the axis of the data may differ from that of the run, in its units (nm
             for cubes); half of the smallest distance between two bands if not given.
         key: name of the table or cube inside a file, where there are several.
-        layout: order of the axes of a cube in a .mat or .npy file; from their lengths if not
-            given.
+        layout: order of the axes of a cube, such as hwc, chw or hcw, where the file leaves doubt.
         size: height and width of the image where a cube is kept as a table (C, H * W).
     """
 
@@ -37,7 +37,7 @@ class UnmixConfig:
     spectra: Literal["rows", "columns"] | None = None
     tolerance: float | None = None
     key: str | None = None
-    layout: Literal["hwc", "chw"] | None = None
+    layout: Layout | None = None
     size: tuple[int, int] | None = None
 
     def __post_init__(self):

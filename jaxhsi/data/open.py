@@ -5,27 +5,35 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxhsi.data.cache import default_cache_folder, fingerprint
 from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store, open_cube
-from jaxhsi.data.formats import FORMATS_BY_SUFFIX, cube_shape, file_format, readable_files
+from jaxhsi.data.formats import FORMATS_BY_SUFFIX, file_format, readable_files
 from jaxhsi.data.formats.band_files import list_band_files
 from jaxhsi.data.formats.envi_header import find_data_file, find_header, has_header
 from jaxhsi.data.formats.raster_file import is_esri_header, raster_data_file
-from jaxhsi.data.ingest.pipeline import ingest
+from jaxhsi.data.ingest.options import IngestOptions
+from jaxhsi.data.ingest.pipeline import ingest, planned_shape
 from jaxhsi.data.manifest import check_band_counts, manifest
 from jaxhsi.data.store_url import STORE_FORMAT_NAMES
 
-INGEST_VERSION = 1  # raised when readers change what they write, so that old copies are not reused
+INGEST_VERSION = 2  # raised when readers change what they write, so that old copies are not reused
 
 
 class FileOptions(NamedTuple):
-    """How files are read, see `ingest.pipeline.ingest`."""
+    """How files are read, see `ingest.pipeline.ingest` and `ingest.options.IngestOptions`."""
 
     key: str | None = None
     layout: str | None = None
     size: tuple[int, int] | None = None
+    raw: bool = False
+    no_data: float | None = None
+
+    def ingest_arguments(self) -> dict[str, Any]:
+        """As keywords of `ingest.pipeline.ingest`."""
+        options = IngestOptions(raw=self.raw, no_data=self.no_data)
+        return {"key": self.key, "layout": self.layout, "size": self.size, "options": options}
 
 
 CubeSource = Path | Cube
@@ -39,6 +47,8 @@ def open_cubes(
     key: str | None = None,
     layout: str | None = None,
     size: tuple[int, int] | None = None,
+    raw: bool = False,
+    no_data: float | None = None,
     tolerance: float | None = None,
     expected_band_counts: Mapping[str, int] | None = None,
 ) -> tuple[Cube, ...]:
@@ -54,8 +64,10 @@ def open_cubes(
         path: file, folder of cubes, store, or URL of a store; or several of them.
         cache_folder: folder for the copies, `default_cache_folder()` if None.
         key: array to read from files that hold several.
-        layout: "hwc" or "chw" for all files.
+        layout: order of the axes such as "hwc", for all files.
         size: (H, W) of arrays (C, H * W).
+        raw: keep stored values, whatever scale the files state.
+        no_data: value that marks a missing measurement, in place of the files'.
         tolerance: nm by which the wavelengths of a band may differ between cubes.
         expected_band_counts: number that something else asks for, by its name in messages.
 
@@ -67,7 +79,7 @@ def open_cubes(
         ConnectionError: a server does not answer.
         ValueError: no cubes, equal stems, unequal bands, or as `ingest.pipeline.ingest`.
     """
-    file_options = FileOptions(key, layout, size)
+    file_options = FileOptions(key, layout, size, raw, no_data)
     named_paths = [path] if isinstance(path, str | Path) else list(path)
     if not named_paths:
         raise ValueError("no cube was named; give a file, a folder, a store or a URL")
@@ -164,7 +176,7 @@ def _count_bands(source: CubeSource, file_options: FileOptions) -> int:
         return source.shape[2]
     if is_store(source):
         return open_cube(source).shape[2]
-    return cube_shape(source, **file_options._asdict())[2]
+    return planned_shape(source, **file_options.ingest_arguments())[2]
 
 
 def _open_source(source: CubeSource, cache_folder: Path, file_options: FileOptions) -> Cube:
@@ -176,7 +188,7 @@ def _open_source(source: CubeSource, cache_folder: Path, file_options: FileOptio
 
     def copy(target: Path) -> None:
         logging.getLogger(__name__).info("copying %s into %s", source, target)
-        ingest(source, target, **file_options._asdict())
+        ingest(source, target, **file_options.ingest_arguments())
 
     return open_cached_cube(
         cache_folder / _file_fingerprint(source, file_options) / f"{_source_name(source)}.zarr",

@@ -3,6 +3,7 @@
 import gzip
 import io
 import math
+import re
 import shutil
 import sys
 import tarfile
@@ -20,10 +21,12 @@ from jaxhsi.data.formats import cube_shape, file_format, readable_files
 from jaxhsi.data.formats.envi import envi_shapes, open_envi
 from jaxhsi.data.formats.envi_map import envi_georeference
 from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
+from jaxhsi.data.ingest.pipeline import ingest
 
 CODES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 AXES = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}
 CUBE = np.random.default_rng(4).integers(0, 4000, (4, 3, 5)).astype(np.uint16)
+WHOLE = (slice(None),) * 3
 
 
 def header_text(cube, interleave="bil", code=12, order=0, offset=0, **more) -> str:
@@ -230,14 +233,7 @@ def test_headers_that_disagree_with_the_length_say_what_would_agree(tmp_path):
         ({"file_type": "ENVI Spectral Library"}, "a spectral library, not a cube"),
         ({"file_compression": 1}, "compressed; save it uncompressed"),
         ({"major_frame_offsets": "{0, 16}"}, "major frame offsets.*not supported"),
-        ({"wavelength": "{1, 2, 3}"}, "wavelength has 3 values and there are 5 bands"),
-        ({"wavelength": "{1, 2, 3, 4, x}"}, "wavelength holds what is no number"),
-        ({"bbl": "{1, 1}"}, "bbl has 2 values and there are 5 bands"),
-        ({"wavelength": "{400, 410, 405, 420, 430}"}, "band 3 is at 405 nm and band 2 .* 410 nm"),
-        ({"wavelength": "{400, 410, 410, 420, 430}"}, "out of order: band 3"),
-        ({"wavelength": "{430, 420, 410, 415, 400}"}, "out of order: band 4"),
         ({"wavelength": "{1, 2, 3, 4, 5"}, "brace that is not closed"),
-        ({"reflectance_scale_factor": 0}, "must be above 0"),
     ],
 )
 def test_headers_that_are_refused(tmp_path, fields, message):
@@ -247,6 +243,98 @@ def test_headers_that_are_refused(tmp_path, fields, message):
     path.with_suffix(".hdr").write_text(text)
     with pytest.raises(ValueError, match=message):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "note"),
+    [
+        ({"wavelength": "{1, 2, 3}"}, "wavelength not used, it has 3 values and there are 5 bands"),
+        ({"wavelength": "{1, 2, 3, 4, x}"}, "wavelength not used, it holds what is no number"),
+        ({"bbl": "{1, 1}"}, "bbl not used, it has 2 values and there are 5 bands"),
+        ({"reflectance_scale_factor": 0}, "reflectance scale factor = 0 not used"),
+        ({"data_ignore_value": "{1, 2}"}, "data ignore value not used, it holds different values"),
+        ({"map_info": "{UTM, 1, 1, here, 5, 1, 1, 33, North, WGS-84}"}, "map info was not"),
+    ],
+)
+def test_bad_optional_fields_are_notes(tmp_path, fields, note):
+    path = save(tmp_path / "a.img", **fields)
+    with open_envi(path) as volume:
+        assert note in volume.notes[0]
+        assert volume.wavelengths is volume.bad_bands is volume.scale_factor is None
+        assert volume.no_data is volume.georeference is None
+        np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ([400, 410, 405, 420, 430], "band 2 .* 405 nm after 410 nm"),
+        ([400, 410, 410, 420, 430], "band 2 "),
+        ([430, 420, 410, 415, 400], "band 3 "),
+        ([0, 0, 410, 420, 430], "2 bands state 0 nm"),  # switched off, as PRISMA's
+    ],
+)
+def test_wavelengths_that_do_not_run_in_one_direction_are_kept_with_a_note(tmp_path, values, place):
+    path = save(tmp_path / "a.img", wavelength=f"{{{', '.join(map(str, values))}}}")
+    with open_envi(path) as volume:
+        np.testing.assert_array_equal(volume.wavelengths, values)
+        assert re.search(place, volume.notes[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{400,00; 410,5; 420; 430; 440}",
+        "{400,00, 410,50, 420,0, 430,0, 440,0}",
+        "{\n; centres\n400, 410.5,\n420\n, 430, 440\n}",
+        "400, 410.5, 420, 430, 440",
+    ],
+)
+def test_spellings_of_lists(tmp_path, text):
+    with open_envi(save(tmp_path / "a.img", wavelength=text)) as volume:
+        np.testing.assert_array_equal(volume.wavelengths, [400, 410.5, 420, 430, 440])
+        assert volume.notes == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_encodings_comments_and_nested_braces(tmp_path, encoding, newline):
+    path = save(tmp_path / "a.img", band_names="{a {x}, b (c), d, e, f}", operator="M\xfcller")
+    text = path.with_suffix(".hdr").read_text().replace("bands = 5", "bands = 5 ; of the camera")
+    path.with_suffix(".hdr").write_bytes(
+        (text + ";bands = 9\n").replace("\n", newline).encode(encoding)
+    )
+    with open_envi(path) as volume:
+        np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)
+
+
+def test_lines_that_the_header_does_not_count(tmp_path):
+    path = save(tmp_path / "a.img", lines=0)
+    with open_envi(path) as volume:
+        np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)
+        assert volume.notes == ("4 lines by the length of a.img, the header says 0",)
+
+
+def test_data_file_of_any_suffix(tmp_path):
+    path = save(tmp_path / "a.spc")
+    (tmp_path / "a.xml").write_text("<a/>")
+    for source in (path, path.with_suffix(".hdr")):
+        with file_format(source).open_volume(source) as volume:
+            np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)
+
+
+def test_gains_and_offsets_by_band(tmp_path):
+    gains, offsets = [1.0, 2.0, 3.0, 4.0, 5.0], [0.5] * 5
+    path = save(
+        tmp_path / "a.img",
+        data_gain_values=f"{{{', '.join(map(str, gains))}}}",
+        data_offset_values=f"{{{', '.join(map(str, offsets))}}}",
+    )
+    with open_envi(path) as volume:
+        np.testing.assert_array_equal(volume.scale_factor, gains)
+        assert volume.offset == 0.5
+    values = ingest(path, tmp_path / "a.zarr").array.read().result()
+    np.testing.assert_allclose(values, CUBE * np.array(gains) + 0.5, rtol=1e-6)
 
 
 @pytest.mark.parametrize("text", [b"", b"samples = 3", b"#?RADIANCE\n", b"\x00\xff" * 99])
@@ -306,7 +394,7 @@ def test_what_else_the_header_tells(tmp_path):
         assert volume.bad_bands.tolist() == [False, True, False, False, True]
         assert volume.no_data == -9999.0
         assert (volume.scale_factor, volume.value_units) == (1e-4, "reflectance")
-        assert volume.notes == ("data gain values of the header not applied",)
+        assert "data gain values and data offset values not applied" in volume.notes[0]
     path = save(tmp_path / "b.img", order=None, data_units="radiance", wavelength="{5,4,3,2,1}")
     with open_envi(path) as volume:
         assert (volume.scale_factor, volume.value_units, volume.no_data) == (None, "radiance", None)
@@ -325,9 +413,9 @@ def test_what_else_the_header_tells(tmp_path):
         ("Angstroms", [5000.0, 6000.0], [500.0, 600.0]),
         ("Unknown", [0.5, 0.6], [500.0, 600.0]),
         (None, [500.0, 600.0], [500.0, 600.0]),
-        ("Wavenumber", [9000.0, 9100.0], None),
         ("Index", [1.0, 2.0], None),
-        ("nm", [0.0, 600.0], None),
+        ("nm", [0.0, 0.0], None),
+        (None, [1.0, 2.0], None),  # numbers of the bands
         ("nm", [np.nan, 600.0], None),
     ],
 )
@@ -339,6 +427,12 @@ def test_units_of_wavelengths(units, values, nm):
     else:
         np.testing.assert_allclose(found, nm)
         assert notes == ()
+
+
+def test_wavenumbers_become_wavelengths():
+    lengths, notes = wavelengths_in_nm(np.array([20000.0, 10000.0]), "Wavenumber", "wavelength")
+    np.testing.assert_allclose(lengths, [500.0, 1000.0])
+    assert notes == ("wavelength converted from wavenumbers in 1/cm",)
 
 
 def test_header_of_another_file_gives_a_reference_its_shape(tmp_path):

@@ -10,7 +10,7 @@ import rasterio
 import scipy.io
 
 from jaxhsi.data.formats import cube_shape, file_format
-from jaxhsi.data.formats.volume import guess_layout
+from jaxhsi.data.formats.axis_order import decide_axis_order, guess_layout
 from jaxhsi.data.ingest import resumable_writer
 from jaxhsi.data.ingest.pipeline import ingest
 from jaxhsi.data.windows import read_window
@@ -69,16 +69,26 @@ def test_layout_rule(shape, layout):
     assert guess_layout(shape) == layout
 
 
-@pytest.mark.parametrize("shape", [(64, 64, 64), (512, 217, 224), (301, 60, 64), (10, 20, 40)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *((64, 64, 64), (512, 217, 224), (301, 60, 64), (10, 20, 40)),
+        (63, 70, 60),  # no pair of axes is much squarer
+        *((60, 48, 96), (96, 32, 112)),  # lines x bands x samples, as push-broom frames
+    ],
+)
 def test_layout_that_the_shape_does_not_tell(shape):
-    with pytest.raises(ValueError, match=r"scene\.npy.*--layout hwc or --layout chw"):
+    choices = r"--layout hwc \(.*, --layout chw \(.* or --layout hcw \("
+    with pytest.raises(ValueError, match=rf"scene\.npy.*{choices}"):
         guess_layout(shape, source_name="scene.npy")
 
 
 def test_wavelengths_decide_the_layout():
-    assert guess_layout((512, 217, 224), np.arange(224)) == "hwc"
-    assert guess_layout((512, 217, 224), np.arange(512)) == "chw"
-    assert guess_layout((83, 86, 204), np.arange(7)) == "hwc"
+    for count, layout in ((224, "hwc"), (512, "chw"), (217, "hcw")):
+        assert decide_axis_order((512, 217, 224), wavelength_count=count).layout == layout
+    assert decide_axis_order((83, 86, 204), wavelength_count=7).layout == "hwc"
+    with pytest.raises(ValueError, match="--layout"):  # they fit two axes
+        decide_axis_order((96, 80, 96), wavelength_count=96)
 
 
 @pytest.mark.parametrize("save", WRITERS)
@@ -211,8 +221,8 @@ def test_missing_file_unknown_suffix_and_options(tmp_path):
     with pytest.raises(ValueError, match=r"'\.csv'; supported are \.mat, \.npy"):
         ingest(tmp_path / "a.csv", tmp_path / "a.zarr")
     source = save_npy(tmp_path / "a", VALUES)
-    with pytest.raises(ValueError, match="unknown layout 'whc'"):
-        ingest(source, tmp_path / "a.zarr", layout="whc")
+    with pytest.raises(ValueError, match="unknown layout 'hxc'"):
+        ingest(source, tmp_path / "a.zarr", layout="hxc")
     with pytest.raises(ValueError, match="drop --key Y"):
         ingest(source, tmp_path / "a.zarr", key="Y")
 

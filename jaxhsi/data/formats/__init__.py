@@ -4,8 +4,8 @@
 |---|---|---|
 | .npy | `npy` | NumPy |
 | .mat | `mat` | SciPy; h5py for version 7.3 |
-| .h5 .hdf5 .hdf .he5 | `hdf5` | h5py |
-| .nc | `netcdf` | SciPy for version 3; h5py for version 4 |
+| .h5 .hdf5 .hdf .he5 .hspy | `hdf5` | h5py |
+| .nc .nc4 .cdf | `netcdf` | SciPy for version 3; h5py for version 4 |
 | .tif .tiff .vrt .img .jp2 .pix .bil and all else that GDAL opens | `raster` | rasterio |
 | .hdr and its data file | `envi` | spectral, for the header |
 
@@ -13,8 +13,9 @@ To add a format, write a module with the two functions of `FileFormat`: one that
 of the arrays in a file, and a context manager that yields a `Volume`, whose `read_slab` reads a
 part of the array. Then register its suffixes in `FORMATS_BY_SUFFIX`; nothing else refers to single
 formats. Helpers: `file_errors` (optional packages and damaged files), `wavelengths` (units),
-`named_arrays` (files that hold several arrays). `tests/data/test_formats.py` checks that every
-format gives the same cube.
+`named_arrays` and `container` (files that hold several arrays), `axis_order` (which axis holds
+the bands), `value_marks` (missing values, scale, offset). `tests/data/test_formats.py` checks that
+every format gives the same cube.
 """
 
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from jaxhsi.data.formats.band_files import (
 from jaxhsi.data.formats.envi import envi_shapes, open_envi
 from jaxhsi.data.formats.envi_header import DATA_SUFFIXES, find_data_file, find_header, has_header
 from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
-from jaxhsi.data.formats.mat import mat_shapes, open_mat
+from jaxhsi.data.formats.mat import mat_tree_shapes, open_mat
 from jaxhsi.data.formats.netcdf import netcdf_shapes, open_netcdf
 from jaxhsi.data.formats.npy import npy_shapes, open_npy
 from jaxhsi.data.formats.raster import open_raster, raster_shapes
@@ -60,11 +61,11 @@ ENVI = FileFormat(envi_shapes, open_envi)
 RASTER = FileFormat(raster_shapes, open_raster)
 BAND_FOLDER = FileFormat(band_folder_shapes, open_band_folder)
 FORMATS_BY_SUFFIX = {
-    ".mat": FileFormat(mat_shapes, open_mat),
+    ".mat": FileFormat(mat_tree_shapes, open_mat),
     ".npy": FileFormat(npy_shapes, open_npy),
     **dict.fromkeys(RASTER_SUFFIXES, RASTER),
-    **dict.fromkeys((".h5", ".hdf5", ".hdf", ".he5"), FileFormat(hdf5_shapes, open_hdf5)),
-    ".nc": FileFormat(netcdf_shapes, open_netcdf),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf", ".he5", ".hspy"), FileFormat(hdf5_shapes, open_hdf5)),
+    **dict.fromkeys((".nc", ".nc4", ".cdf"), FileFormat(netcdf_shapes, open_netcdf)),
     ".hdr": ENVI,
     **dict.fromkeys(filter(None, DATA_SUFFIXES), ENVI),
 }

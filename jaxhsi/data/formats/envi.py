@@ -11,9 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxhsi.data.formats.envi_file_size import check_data_file
+from jaxhsi.data.formats.envi_fields import OptionalFields
+from jaxhsi.data.formats.envi_file_size import (
+    check_data_file,
+    with_lines_of_file,
+    with_lines_where_unstated,
+)
 from jaxhsi.data.formats.envi_header import (
-    HeaderFields,
     RasterLayout,
     find_data_file,
     find_header,
@@ -22,7 +26,6 @@ from jaxhsi.data.formats.envi_header import (
 )
 from jaxhsi.data.formats.envi_map import envi_georeference
 from jaxhsi.data.formats.volume import Volume
-from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
 
 
 def envi_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -34,6 +37,7 @@ def envi_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     data_path, header_path = _find_pair(path, None)
     header_fields = read_header(header_path)
     raster, _ = parse_raster_layout(header_path, header_fields)
+    raster, _ = with_lines_where_unstated(data_path, raster)
     check_data_file(data_path, header_path, raster)
     shape = raster.num_lines, raster.num_samples, raster.num_bands
     return {"": shape[: 2 if raster.num_bands == 1 else 3]}
@@ -72,19 +76,22 @@ def open_envi(
     data_path, found_header = _find_pair(path, header_path)
     header_fields = read_header(found_header)
     raster, notes = parse_raster_layout(found_header, header_fields)
+    raster, more_notes = with_lines_where_unstated(data_path, raster)
+    notes += more_notes
     if num_lines is not None:
         raster = raster._replace(num_lines=num_lines)
     elif header_path is not None:
-        raster, more_notes = _with_lines_of_file(data_path, raster)
+        raster, more_notes = with_lines_of_file(data_path, raster)
         notes += more_notes
     check_data_file(data_path, found_header, raster)
-    wavelengths, more_notes = _read_wavelengths(found_header, header_fields, raster.num_bands)
+    optional = OptionalFields(header_fields, raster.num_bands)
+    wavelengths = optional.wavelengths()
+    scale_factor, offset, value_units = optional.scale()
     georeference, map_notes = envi_georeference(
         header_fields.get("map info"),
         header_fields.get("coordinate system string"),
         header_fields.get("pixel size"),
     )
-    scale_factor = _reflectance_scale(found_header, header_fields)
     layout = "chw" if raster.interleave == "bsq" else "hwc"
     image_shape = (raster.num_lines, raster.num_samples)
     yield Volume(
@@ -96,12 +103,13 @@ def open_envi(
         read_slab=_slab_reader(data_path, raster),
         wavelengths=wavelengths,
         layout=layout,
-        no_data=_no_data_value(found_header, header_fields),
+        no_data=optional.no_data(),
         georeference=georeference,
-        value_units="reflectance" if scale_factor else _field_text(header_fields.get("data units")),
+        value_units=value_units,
         scale_factor=scale_factor,
-        bad_bands=_bad_bands(found_header, header_fields, raster.num_bands),
-        notes=(*notes, *more_notes, *map_notes, *_unapplied_notes(header_fields)),
+        offset=offset,
+        bad_bands=optional.bad_bands(),
+        notes=(*notes, *optional.notes, *map_notes),
     )
 
 
@@ -119,18 +127,6 @@ def _find_pair(path: Path, header_path: Path | None) -> tuple[Path, Path]:
             "Copy the header that the camera wrote there"
         )
     return path, found_header
-
-
-def _with_lines_of_file(
-    data_path: Path, raster: RasterLayout
-) -> tuple[RasterLayout, tuple[str, ...]]:
-    line_bytes = raster._replace(num_lines=1, header_bytes=0).file_bytes
-    num_lines, rest_bytes = divmod(data_path.stat().st_size - raster.header_bytes, line_bytes)
-    if rest_bytes or num_lines < 1 or num_lines == raster.num_lines:
-        return raster, ()
-    return raster._replace(num_lines=num_lines), (
-        f"{num_lines} lines by the length of {data_path.name}, the header says {raster.num_lines}",
-    )
 
 
 def _slab_reader(
@@ -171,77 +167,3 @@ def _slab_reader(
             ) from error
 
     return read
-
-
-def _field_text(field: str | list[str] | None) -> str | None:
-    return ", ".join(field) if isinstance(field, list) else field or None
-
-
-def _field_numbers(
-    header_path: Path, header_fields: HeaderFields, field_name: str, count: int
-) -> np.ndarray | None:
-    """The numbers of a field, one a band, or None where it is not there."""
-    field_value = header_fields.get(field_name)
-    if field_value is None:
-        return None
-    parts = [
-        part for part in (field_value if isinstance(field_value, list) else [field_value]) if part
-    ]
-    try:
-        values = np.array([float(part) for part in parts])
-    except ValueError as error:
-        raise ValueError(
-            f"{header_path}: {field_name} holds what is no number ({error})"
-        ) from error
-    if len(values) != count:
-        raise ValueError(
-            f"{header_path} is not consistent: {field_name} has {len(values)} values and there "
-            f"are {count} "
-            f"bands; correct the one that is wrong, or delete {field_name}"
-        )
-    return values
-
-
-def _read_wavelengths(
-    header_path: Path, header_fields: HeaderFields, num_bands: int
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    values = _field_numbers(header_path, header_fields, "wavelength", num_bands)
-    if values is None:
-        return None, ()
-    return wavelengths_in_nm(
-        values, _field_text(header_fields.get("wavelength units")), f"{header_path}: wavelength"
-    )
-
-
-def _field_number(header_path: Path, header_fields: HeaderFields, field_name: str) -> float | None:
-    values = (
-        _field_numbers(header_path, header_fields, field_name, 1)
-        if header_fields.get(field_name)
-        else None
-    )
-    return None if values is None else float(values[0])
-
-
-def _no_data_value(header_path: Path, header_fields: HeaderFields) -> float | None:
-    value = _field_number(header_path, header_fields, "data ignore value")
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _reflectance_scale(header_path: Path, header_fields: HeaderFields) -> float | None:
-    """Factor from stored values to reflectance; ENVI states its inverse."""
-    factor = _field_number(header_path, header_fields, "reflectance scale factor")
-    if factor is not None and not (math.isfinite(factor) and factor > 0):
-        raise ValueError(f"{header_path}: reflectance scale factor = {factor} must be above 0")
-    return None if factor in (None, 1.0) else 1.0 / factor
-
-
-def _bad_bands(header_path: Path, header_fields: HeaderFields, num_bands: int) -> np.ndarray | None:
-    is_good = _field_numbers(header_path, header_fields, "bbl", num_bands)
-    return None if is_good is None else is_good == 0
-
-
-def _unapplied_notes(header_fields: HeaderFields) -> tuple[str, ...]:
-    field_names = [
-        name for name in ("data gain values", "data offset values") if header_fields.get(name)
-    ]
-    return (f"{' and '.join(field_names)} of the header not applied",) if field_names else ()

@@ -1,4 +1,4 @@
-"""Whether an ENVI data file can be what its header describes: told before it is read."""
+"""The length of an ENVI data file against what its header describes, before it is read."""
 
 from pathlib import Path
 
@@ -62,6 +62,29 @@ def check_data_file(data_path: Path, header_path: Path, raster: RasterLayout) ->
         "header may be that of another file, or miss an "
         f"offset{_possible_remedies(actual_bytes, raster)}"
     )
+
+
+def with_lines_of_file(
+    data_path: Path, raster: RasterLayout
+) -> tuple[RasterLayout, tuple[str, ...]]:
+    """The layout with as many lines as the file holds, and a note where the header says others."""
+    line_bytes = raster._replace(num_lines=1, header_bytes=0).file_bytes
+    num_lines, rest_bytes = divmod(data_path.stat().st_size - raster.header_bytes, line_bytes)
+    if rest_bytes or num_lines < 1 or num_lines == raster.num_lines:
+        return raster, ()
+    return raster._replace(num_lines=num_lines), (
+        f"{num_lines} lines by the length of {data_path.name}, the header says {raster.num_lines}",
+    )
+
+
+def with_lines_where_unstated(
+    data_path: Path, raster: RasterLayout
+) -> tuple[RasterLayout, tuple[str, ...]]:
+    """The layout with the lines of the file where the header says 0, as during a recording."""
+    if raster.num_lines != 0:
+        return raster, ()
+    raster, notes = with_lines_of_file(data_path, raster)
+    return raster._replace(num_lines=max(1, raster.num_lines)), notes
 
 
 def _container_kind(data_path: Path) -> str | None:

@@ -1,6 +1,7 @@
 """ENVI headers: their file, their fields, and what they say of the data file's bytes."""
 
 import codecs
+import re
 import tempfile
 import warnings
 from pathlib import Path
@@ -25,7 +26,15 @@ DATA_SUFFIXES = (
     ".rfl",
     ".rad",
 )
-"""Of the data files beside a header of the same stem; any other is found as name.ext.hdr."""
+"""Of the data files beside a header of the same stem; others count where none of these is there."""
+
+SIDE_SUFFIXES = (
+    *(".hdr", ".txt", ".xml", ".json", ".csv", ".log", ".md", ".pdf", ".png", ".jpg", ".jpeg"),
+    *(".bmp", ".tif", ".tiff", ".gif", ".prj", ".aux", ".enp", ".sta", ".ovr", ".tfw", ".lut"),
+    *(".geojson", ".kml", ".kmz", ".shp", ".dbf", ".shx", ".zip", ".gz", ".mat", ".npy", ".nc"),
+    *(".h5", ".hdf5", ".hdf", ".he5", ".lcf", ".times", ".py", ".m", ".yaml", ".yml", ".bak"),
+)
+"""Of files that stand beside a header and are not its data."""
 
 HeaderFields = dict[str, str | list[str]]
 
@@ -81,11 +90,12 @@ def find_data_file(header_path: Path) -> Path:
         entry for entry in _list_files(header_path.parent) if entry.suffix.lower() != ".hdr"
     ]
     exact_matches = [entry for entry in files_beside if entry.name.lower() == stem]
-    data_files = exact_matches or [
-        entry
-        for entry in files_beside
-        if entry.stem.lower() == stem and entry.suffix.lower() in DATA_SUFFIXES
-    ]
+    same_stem = [entry for entry in files_beside if entry.stem.lower() == stem]
+    data_files = (
+        exact_matches
+        or [entry for entry in same_stem if entry.suffix.lower() in DATA_SUFFIXES]
+        or [entry for entry in same_stem if entry.suffix.lower() not in SIDE_SUFFIXES]
+    )
     if not data_files:
         raise FileNotFoundError(
             f"{header_path} has no data file beside it; looked for {header_path.stem} with "
@@ -109,7 +119,7 @@ def has_header(path: Path) -> bool:
     if header is None:
         return False
     named_alike = header.name.lower() == f"{path.name.lower()}.hdr"
-    return named_alike or path.suffix.lower() in DATA_SUFFIXES
+    return named_alike or path.suffix.lower() not in SIDE_SUFFIXES
 
 
 def _list_files(folder: Path) -> list[Path]:
@@ -125,7 +135,7 @@ def read_header(header_path: Path) -> HeaderFields:
     """
     envi = _import_spectral(header_path)
     with header_path.open("rb") as file:
-        if not file.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"ENVI"):
+        if not _decode(file.read(64)).lstrip().startswith("ENVI"):
             raise ValueError(
                 f"{header_path} is not an ENVI header: its first line does not say ENVI"
             )
@@ -145,13 +155,40 @@ def read_header(header_path: Path) -> HeaderFields:
 
 def _as_ascii(raw_bytes: bytes) -> bytes:
     """A header in ASCII: spectral reads in the locale's encoding, which cameras do not know."""
+    text = _decode(raw_bytes)
+    lines = text.replace("µ", "u").replace("μ", "u").lstrip().splitlines()
+    return "\n".join(_without_comments(lines)).encode("ascii", "replace")
+
+
+def _decode(raw_bytes: bytes) -> str:
+    if raw_bytes.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw_bytes.decode("utf-16", "replace")
     raw_bytes = raw_bytes.removeprefix(codecs.BOM_UTF8)
     try:
-        text = raw_bytes.decode("utf-8")
+        return raw_bytes.decode("utf-8")
     except UnicodeDecodeError:
-        text = raw_bytes.decode("latin-1")
-    lines = text.replace("µ", "u").replace("μ", "u").lstrip().splitlines()
-    return "\n".join(line.strip() for line in lines).encode("ascii", "replace")
+        return raw_bytes.decode("latin-1")
+
+
+def _without_comments(lines: list[str]) -> list[str]:
+    """Stripped lines without comments, in lists too, and without braces inside of braces.
+
+    A semicolon in a list of numbers may separate them, where the decimal sign is a comma.
+    """
+    depth, kept = 0, []
+    for line in (each.strip() for each in lines):
+        if line.startswith(";") and (depth == 0 or re.search("[a-zA-Z]", line)):
+            continue
+        if depth == 0 and "{" not in line:
+            line = line.partition(";")[0].rstrip()
+        characters = []
+        for character in line:
+            depth += (character == "{") - (character == "}")
+            is_nested = (character == "{" and depth > 1) or (character == "}" and depth > 0)
+            characters.append({"{": "(", "}": ")"}[character] if is_nested else character)
+        depth = max(0, depth)
+        kept.append("".join(characters))
+    return kept
 
 
 def _import_spectral(path: Path) -> ModuleType:
@@ -175,7 +212,8 @@ def parse_raster_layout(
         )
     _refuse_unsupported(header_path, header_fields)
     axis_sizes = [
-        _whole_number(header_path, header_fields, name, 1) for name in ("lines", "samples", "bands")
+        _whole_number(header_path, header_fields, name, least)
+        for name, least in (("lines", 0), ("samples", 1), ("bands", 1))
     ]
     interleave = str(header_fields.get("interleave", "")).lower()
     if interleave not in INTERLEAVES:

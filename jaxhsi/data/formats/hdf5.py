@@ -1,4 +1,4 @@
-"""HDF5 files, NetCDF 4 among them, read in slabs.
+"""HDF5 files, NetCDF 4 and HyperSpy's among them, read in slabs.
 
 A slab costs the stored chunks that it touches: chunks of whole bands are read again for each slab.
 """
@@ -10,54 +10,90 @@ from typing import Any
 
 import numpy as np
 
+from jaxhsi.data.formats.container import ArrayContainer, NamedArray, plain_value
 from jaxhsi.data.formats.file_errors import open_hdf5_file, reading_errors
-from jaxhsi.data.formats.named_arrays import NamedArray, select_cube
+from jaxhsi.data.formats.hyperspy import with_hyperspy_axes
+from jaxhsi.data.formats.named_arrays import select_cube
 from jaxhsi.data.formats.volume import Volume
 
 FILE_KIND = "an HDF5"
 LIKELY_CAUSE = "it may be truncated, still being written, or compressed by a filter that h5py lacks"
+MAX_TEXT_BYTES = 2**16  # of a text that is stored as an array, such as a coordinate system
+STRUCTURAL_ATTRIBUTES = ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME", "_nc3_strict")
 
 
-def _list_arrays(path: Path, file: Any) -> dict[str, NamedArray]:
-    """The real numeric arrays of all groups, by their paths."""
-    named_arrays: dict[str, NamedArray] = {}
+def describe_container(path: Path, file: Any) -> ArrayContainer:
+    """What an open HDF5 file holds; arrays of complex numbers, texts and objects are left out.
+
+    Args:
+        path: of the file.
+        file: open file of h5py.
+
+    Raises:
+        ValueError: damaged.
+    """
+    arrays: dict[str, NamedArray] = {}
+    texts: dict[str, str] = {}
+    group_attributes = {"": _attributes(file)}
 
     def visit(name: str, item: Any) -> None:
-        if hasattr(item, "dtype") and item.dtype.kind in "iuf" and item.shape is not None:
-            named_arrays[name] = NamedArray(item.shape, _axis_names(item), _attributes(item))
+        if not hasattr(item, "dtype"):
+            group_attributes[name] = _attributes(item)
+        elif item.dtype.kind in "iuf" and item.shape is not None:
+            arrays[name] = _describe_array(item)
+        else:
+            group_attributes[name] = _attributes(item)
+            if item.dtype.kind in "SO" and item.size == 1:
+                texts.update(_short_text(name, item))
+
+    def read(name: str, index: tuple[slice | int, ...]) -> np.ndarray:
+        with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
+            return file[name][index]
 
     with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
         file.visititems(visit)
-    return named_arrays
+    named = {name: _with_axis_scales(name, array, arrays) for name, array in arrays.items()}
+    return ArrayContainer(path, named, read, group_attributes, texts)
 
 
-def _axis_names(item: Any) -> tuple[str, ...]:
-    """Names of the axes: their labels, or the scales attached to them as NetCDF 4 does."""
-    axis_names = []
-    for axis in item.dims:
-        scale = axis[0].name if len(axis) else ""
-        axis_names.append(axis.label or scale.rpartition("/")[2])
-    return tuple(axis_names)
+def _describe_array(item: Any) -> NamedArray:
+    """Axes by their labels, or by the scales attached to them as NetCDF 4 does."""
+    scales = tuple((axis[0].name or "").strip("/") if len(axis) else "" for axis in item.dims)
+    names = tuple(
+        axis.label or scale.rpartition("/")[2]
+        for axis, scale in zip(item.dims, scales, strict=True)
+    )
+    return NamedArray(item.shape, names, _attributes(item), scales)
+
+
+def _with_axis_scales(name: str, array: NamedArray, arrays: dict[str, NamedArray]) -> NamedArray:
+    """An array with the vectors named as its axes for their scales, where none are attached."""
+    group = name.rpartition("/")[0]
+    scales = tuple(
+        scale or next((p for p in (f"{group}/{axis}".strip("/"), axis) if p in arrays and p), "")
+        for axis, scale in zip(array.axis_names, array.axis_scales, strict=True)
+    )
+    return array._replace(axis_scales=scales)
 
 
 def _attributes(item: Any) -> dict[str, Any]:
-    attribute_names = (
-        "units",
-        "scale_factor",
-        "add_offset",
-        "_FillValue",
-        "missing_value",
-        "no_data",
-        "nodata",
-    )
-    return {name: _plain_value(item.attrs[name]) for name in attribute_names if name in item.attrs}
+    """Attributes of a group or array; what h5py cannot read is left out."""
+    attributes = {}
+    for name in item.attrs:
+        if name in STRUCTURAL_ATTRIBUTES:
+            continue
+        try:
+            attributes[name] = plain_value(item.attrs[name])
+        except (OSError, TypeError, ValueError):
+            continue
+    return attributes
 
 
-def _plain_value(value: Any) -> Any:
-    """Text as str, whatever way it was written; numbers as they are."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.item()
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+def _short_text(name: str, item: Any) -> dict[str, str]:
+    if item.dtype.kind == "S" and item.dtype.itemsize > MAX_TEXT_BYTES:
+        return {}
+    text = plain_value(np.asarray(item[()]))
+    return {name: text} if isinstance(text, str) else {}
 
 
 def hdf5_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -68,7 +104,8 @@ def hdf5_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ImportError: h5py is not installed.
     """
     with open_hdf5_file(path, FILE_KIND, LIKELY_CAUSE) as file:
-        return {name: array.shape for name, array in _list_arrays(path, file).items()}
+        arrays = describe_container(path, file).arrays
+        return {name: array.shape for name, array in arrays.items()}
 
 
 @contextmanager
@@ -79,18 +116,13 @@ def open_hdf5(
 
     Args:
         path: the file.
-        key: path inside of the file such as "group/data"; by default the only 3-D array.
+        key: path inside of the file such as "group/data"; see `cube_choice.choose_cube`.
         size: not used.
 
     Raises:
-        ValueError: unreadable, no such key, none or several 3-D arrays, wavelengths out of order,
-            or values with an offset.
+        ValueError: unreadable, no such key, none or several 3-D arrays.
         ImportError: h5py is not installed.
     """
     with open_hdf5_file(path, FILE_KIND, LIKELY_CAUSE) as file:
-
-        def read(name: str, index: tuple[slice, ...]) -> np.ndarray:
-            with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
-                return file[name][index]
-
-        yield select_cube(path, _list_arrays(path, file), key, read)
+        container = with_hyperspy_axes(describe_container(path, file))
+        yield select_cube(container, key)

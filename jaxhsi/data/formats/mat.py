@@ -7,15 +7,18 @@ order, which is undone here.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.io
 
+from jaxhsi.data.formats.container import ArrayContainer, NamedArray
 from jaxhsi.data.formats.file_errors import open_hdf5_file, reading_errors
-from jaxhsi.data.formats.volume import WAVELENGTH_KEYS, Volume, plausible_wavelengths
+from jaxhsi.data.formats.named_arrays import select_cube
+from jaxhsi.data.formats.volume import Volume
 
 FILE_KIND, FILE_KIND_HDF5 = "a MATLAB", "a MATLAB 7.3"
 NUMERIC_CLASSES = {"double", "single"} | {
@@ -34,19 +37,61 @@ def _is_hdf5(path: Path) -> bool:
 
 
 def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of the real numeric arrays in a .mat file, as MATLAB shows them.
+    """Shapes of the real numeric variables in a .mat file, as MATLAB shows them.
 
     Raises:
         ValueError: unreadable or truncated.
         ImportError: version 7.3 without h5py.
     """
+    return {key: shape for key, shape in mat_tree_shapes(path).items() if "/" not in key}
+
+
+def mat_tree_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """As `mat_shapes`, with the fields of structs too, whose key is struct/field."""
     if not _is_hdf5(path):
-        with reading_errors(path, FILE_KIND):
-            variables = scipy.io.whosmat(path)
-        return {key: tuple(shape) for key, shape, kind in variables if kind in NUMERIC_CLASSES}
+        return _shapes_v5(path, path.stat().st_mtime_ns)
     with open_hdf5_file(path, FILE_KIND_HDF5) as file, reading_errors(path, FILE_KIND):
-        arrays = {key: item for key, item in file.items() if hasattr(item, "dtype")}
-        return {key: item.shape[::-1] for key, item in arrays.items() if _is_numeric(item)}
+        return {key: item.shape[::-1] for key, item in _numeric_items(file).items()}
+
+
+@lru_cache(maxsize=64)
+def _shapes_v5(path: Path, modified: int) -> dict[str, tuple[int, ...]]:
+    """As `mat_tree_shapes`; structs must be read for it, so that the answer is kept."""
+    del modified
+    with reading_errors(path, FILE_KIND):
+        variables = scipy.io.whosmat(path)
+        structs = [key for key, _, kind in variables if kind == "struct"]
+        loaded = scipy.io.loadmat(path, variable_names=structs) if structs else {}
+    shapes = {key: tuple(shape) for key, shape, kind in variables if kind in NUMERIC_CLASSES}
+    for key in structs:
+        fields = _struct_fields(key, loaded[key])
+        shapes |= {name: v.shape for name, v in fields.items() if v.dtype.kind in "iuf"}
+    return shapes
+
+
+def _struct_fields(key: str, value: Any) -> dict[str, np.ndarray]:
+    """Arrays in a single struct and in those below it, by their paths."""
+    if not isinstance(value, np.ndarray) or value.size == 0:
+        return {}
+    if value.dtype.names is None:
+        return {key: value}
+    fields = {}
+    if value.size == 1:
+        for name in value.dtype.names:
+            fields |= _struct_fields(f"{key}/{name}", value.ravel()[0][name])
+    return fields
+
+
+def _numeric_items(file: Any) -> dict[str, Any]:
+    """Numeric datasets of a version 7.3 file, in structs too, by their paths."""
+    items = {}
+
+    def visit(name: str, item: Any) -> None:
+        if hasattr(item, "dtype") and not name.startswith("#") and _is_numeric(item):
+            items[name] = item
+
+    file.visititems(visit)
+    return items
 
 
 def _is_numeric(dataset: Any) -> bool:
@@ -57,25 +102,28 @@ def _is_numeric(dataset: Any) -> bool:
 
 
 def load_mat(path: Path, key: str) -> np.ndarray:
-    """One variable of a .mat file, in memory, with MATLAB's axes.
+    """One variable of a .mat file, or struct/field, in memory, with MATLAB's axes.
 
     Raises:
         ValueError: no such variable (the message names those there are), or unreadable.
         ImportError: version 7.3 without h5py.
     """
     if not _is_hdf5(path):
+        name = key.split("/")[0]
         with reading_errors(path, FILE_KIND):
-            variables = scipy.io.loadmat(path, variable_names=[key])
+            variables = scipy.io.loadmat(path, variable_names=[name])
+        if name in variables:
+            variables = variables | _struct_fields(name, variables[name])
     else:
         with open_hdf5_file(path, FILE_KIND_HDF5) as file, reading_errors(path, FILE_KIND):
-            variables = {key: file[key][()].T} if key in file else {}
+            variables = {key: file[key][()].T} if key in _numeric_items(file) else {}
     if key not in variables:
         raise ValueError(f"{path} has no key {key!r}; {_describe_arrays(path)}")
     return variables[key]
 
 
 def _describe_arrays(path: Path) -> str:
-    shapes = ", ".join(f"{key} {shape}" for key, shape in mat_shapes(path).items())
+    shapes = ", ".join(f"{key} {shape}" for key, shape in mat_tree_shapes(path).items())
     return f"its numeric arrays are: {shapes or 'none'}"
 
 
@@ -90,44 +138,58 @@ def open_mat(
 
     Args:
         path: the file.
-        key: variable; by default the only 3-D numeric array, else the table with most rows.
+        key: variable, or struct/field; by default the only 3-D numeric array (see
+            `cube_choice.choose_cube`), else the table with most rows.
         size: (H, W) of a table.
 
     Raises:
         ValueError: unreadable, no such key, none or several 3-D arrays, or no real numbers.
         ImportError: version 7.3 without h5py.
     """
-    array_shapes = mat_shapes(path)
+    array_shapes = mat_tree_shapes(path)
     size = size or _image_size_of_file(path, array_shapes)
-    key = key or _guess_key(path, array_shapes, size)
-    if key not in array_shapes:
-        raise ValueError(f"{path} has no numeric array {key!r}; {_describe_arrays(path)}")
-    wavelengths = _read_wavelengths(path, array_shapes)
-    if len(array_shapes[key]) == 2:
-        height, width = _table_size(path, key, array_shapes[key], size)
-        pixels = load_mat(path, key).reshape(-1, height, width, order="F")
-        yield Volume(path, key, pixels.shape, pixels.__getitem__, wavelengths, layout="chw")
-        return
-    if len(array_shapes[key]) != 3 or 0 in array_shapes[key]:
-        raise ValueError(
-            f"{path}: {key!r} has shape {array_shapes[key]}; a cube has three non-empty axes, "
-            "(H, W, C) "
-            f"or (C, H, W); choose another with --key, {_describe_arrays(path)}"
+    key = key and key.replace(".", "/")
+    table_key = _table_key(path, array_shapes, key, size)
+    with _opened_container(path, array_shapes) as container:
+        if table_key is None:
+            yield select_cube(container, key)
+            return
+        height, width = _table_size(path, table_key, array_shapes[table_key], size)
+        table = container.read_array(table_key, (slice(None), slice(None)))
+        pixels = table.reshape(-1, height, width, order="F")
+        arrays = container.arrays | {table_key: NamedArray(pixels.shape, ("band", "y", "x"), {})}
+        readers = {table_key: pixels.__getitem__}
+        yield select_cube(
+            replace(container, arrays=arrays, read_array=_reader(container, readers)), table_key
         )
-    if _is_hdf5(path):
-        with open_hdf5_file(path, FILE_KIND_HDF5) as file:
-            yield Volume(path, key, array_shapes[key], _slab_reader(path, file[key]), wavelengths)
-    else:
-        load_once = cache(lambda: load_mat(path, key))
-        yield Volume(path, key, array_shapes[key], lambda index: load_once()[index], wavelengths)
 
 
-def _slab_reader(path: Path, dataset: Any):
-    def read(index: tuple[slice, slice, slice]) -> np.ndarray:
-        with reading_errors(path, FILE_KIND):
-            return dataset[index[::-1]].T
+def _reader(container: ArrayContainer, readers: dict[str, Any]):
+    """Reads of a container, but for arrays that are in memory."""
+
+    def read(name: str, index: tuple[slice | int, ...]) -> np.ndarray:
+        return readers[name](index) if name in readers else container.read_array(name, index)
 
     return read
+
+
+@contextmanager
+def _opened_container(
+    path: Path, array_shapes: dict[str, tuple[int, ...]]
+) -> Iterator[ArrayContainer]:
+    """The arrays of a file; those of version 5 are read whole, once, when they are needed."""
+    arrays = {key: NamedArray(shape, (), {}) for key, shape in array_shapes.items()}
+    if not _is_hdf5(path):
+        load_once = cache(lambda name: load_mat(path, name))
+        yield ArrayContainer(path, arrays, lambda name, index: load_once(name)[index])
+        return
+    with open_hdf5_file(path, FILE_KIND_HDF5) as file:
+
+        def read(name: str, index: tuple[slice | int, ...]) -> np.ndarray:
+            with reading_errors(path, FILE_KIND):
+                return file[name][index[::-1]].T
+
+        yield ArrayContainer(path, arrays, read)
 
 
 def _image_size_of_file(
@@ -138,21 +200,22 @@ def _image_size_of_file(
     return int(load_mat(path, "nRow").item()), int(load_mat(path, "nCol").item())
 
 
-def _guess_key(
-    path: Path, array_shapes: dict[str, tuple[int, ...]], size: tuple[int, int] | None
-) -> str:
-    cubes = [key for key, shape in array_shapes.items() if len(shape) == 3]
-    if len(cubes) == 1:
-        return cubes[0]
-    if len(cubes) > 1:
-        raise ValueError(
-            f"{path} has several 3-D arrays, choose one with --key; {_describe_arrays(path)}"
-        )
+def _table_key(
+    path: Path,
+    array_shapes: dict[str, tuple[int, ...]],
+    key: str | None,
+    size: tuple[int, int] | None,
+) -> str | None:
+    """The table to read where there is no cube, or where the key names it; else None."""
+    if key is not None:
+        return key if len(array_shapes.get(key, ())) == 2 else None
+    if any(len(shape) >= 3 for shape in array_shapes.values()):
+        return None
     tables = [
-        key for key, shape in array_shapes.items() if size and shape[1:] == (size[0] * size[1],)
+        name for name, shape in array_shapes.items() if size and shape[1:] == (size[0] * size[1],)
     ]
     if tables:
-        return max(tables, key=lambda key: array_shapes[key][0])
+        return max(tables, key=lambda name: array_shapes[name][0])
     raise ValueError(
         f"{path} has no 3-D array; {_describe_arrays(path)}. A table (C, H * W) needs "
         "--size '[H,W]' with its own H and W"
@@ -168,8 +231,3 @@ def _table_size(path: Path, key: str, table_shape: tuple[int, ...], size: tuple[
             f"{_describe_arrays(path)}"
         )
     return size
-
-
-def _read_wavelengths(path: Path, array_shapes: dict[str, tuple[int, ...]]) -> np.ndarray | None:
-    wavelength_keys = [key for key in array_shapes if key.lower() in WAVELENGTH_KEYS]
-    return plausible_wavelengths(load_mat(path, wavelength_keys[0])) if wavelength_keys else None

@@ -1,150 +1,137 @@
-"""The cube among the named arrays of a file (HDF5, NetCDF), and what its attributes say."""
+"""The cube among the named arrays of a file (HDF5, NetCDF, MATLAB), and what is said of it."""
 
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from jaxhsi.data.formats.volume import WAVELENGTH_KEYS, Volume
-from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
-from jaxhsi.data.store_url import AXIS_NAMES
+from jaxhsi.data.formats.axis_names import axis_roles
+from jaxhsi.data.formats.band_wavelengths import (
+    BandWavelengths,
+    find_bad_bands,
+    find_band_wavelengths,
+)
+from jaxhsi.data.formats.container import ArrayContainer, NamedArray
+from jaxhsi.data.formats.cube_choice import choose_cube, kept_axes, squeezed
+from jaxhsi.data.formats.ground_position import find_georeference
+from jaxhsi.data.formats.value_marks import (
+    ValueMarks,
+    is_inherited_mark,
+    plain_name,
+    read_value_marks,
+)
+from jaxhsi.data.formats.volume import Volume
 
-NO_DATA_KEYS = ("_FillValue", "missing_value", "no_data", "nodata")
-
-
-class NamedArray(NamedTuple):
-    """A numeric array in a file, not read.
-
-    Attributes:
-        shape: lengths of its axes.
-        axis_names: their names, empty where the file has none.
-        attributes: by name; text as str.
-    """
-
-    shape: tuple[int, ...]
-    axis_names: tuple[str, ...]
-    attributes: dict[str, Any]
-
-
-ArrayReader = Callable[[str, tuple[slice, ...]], np.ndarray]
-"""(name, slices of all axes) -> values."""
+LABELS_OF_AXES = ("dimensionlabels", "dimensionnames", "arraydimensions", "axes", "dimnames")
+"""Attributes that name the axes, as `value_marks.plain_name` writes them."""
 
 
-def select_cube(
-    path: Path, arrays: dict[str, NamedArray], key: str | None, read_array: ArrayReader
-) -> Volume:
-    """The 3-D array of a file as a volume.
+def select_cube(container: ArrayContainer, key: str | None) -> Volume:
+    """The cube of a file as a volume.
 
     Args:
-        path: the file.
-        arrays: its real numeric arrays, by path inside of the file.
-        key: the one to take; by default the only 3-D one.
-        read_array: reads one of them.
+        container: the file.
+        key: array to take; see `cube_choice.choose_cube`.
 
     Raises:
-        ValueError: no such key, none or several 3-D arrays, wavelengths out of order, or a
-            `add_offset` other than 0.
+        ValueError: no such key, none or several 3-D arrays.
     """
-    key = _choose_key(path, arrays, key)
-    array = arrays[key]
-    if float(_as_scalar(array.attributes.get("add_offset"), 0.0)) != 0.0:
-        raise ValueError(
-            f"{path}: {key!r} has add_offset {array.attributes['add_offset']}, which is not "
-            "supported; save the values with scale and offset applied"
-        )
-    scale_factor = _as_scalar(array.attributes.get("scale_factor"), None)
-    wavelengths, notes = _read_wavelengths(path, arrays, key, read_array)
-    layout, shape, stored_axes = _image_layout(array)
-
-    def slab(index: tuple[slice, slice, slice]) -> np.ndarray:
-        values = read_array(key, tuple(index[axis] for axis in np.argsort(stored_axes)))
-        return values.transpose(stored_axes)
-
+    key, notes = choose_cube(container, key)
+    stored = container.arrays[key]
+    array = _with_axis_names(squeezed(stored))
+    if array.shape != stored.shape:
+        notes += (f"axes of length one of {stored.shape} left out",)
+    squeezed_container = replace(container, arrays=container.arrays | {key: array})
+    roles = axis_roles(array.axis_names)
+    waves = find_band_wavelengths(squeezed_container, key, _band_axis(roles))
+    marks = read_value_marks(_inherited_marks(container, key) | array.attributes, key)
+    georeference, place_notes = find_georeference(squeezed_container, key)
     return Volume(
-        path=path,
+        path=container.path,
         key=key,
-        shape=shape,
-        read_slab=slab,
-        wavelengths=wavelengths,
-        layout=layout,
-        no_data=_no_data_value(array.attributes),
-        value_units=array.attributes.get("units") or None,
-        scale_factor=None if scale_factor in (None, 1.0) else float(scale_factor),
-        notes=notes,
+        shape=array.shape,
+        read_slab=_slab_reader(container, key, marks),
+        wavelengths=waves.values,
+        axis_roles=_with_wavelength_axis(roles, waves),
+        no_data=marks.no_data,
+        georeference=georeference,
+        value_units=marks.units,
+        scale_factor=marks.scale_factor,
+        offset=marks.offset,
+        bad_bands=_bad_bands(squeezed_container, key, roles, waves),
+        notes=(*notes, *waves.notes, *marks.notes, *place_notes),
     )
 
 
-def _choose_key(path: Path, arrays: dict[str, NamedArray], key: str | None) -> str:
-    array_list = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "none"
-    if key is not None:
-        name = key.strip("/")
-        if name not in arrays:
-            raise ValueError(
-                f"{path} has no numeric array {key!r}; its numeric arrays are: {array_list}"
-            )
-        if len(arrays[name].shape) != 3 or 0 in arrays[name].shape:
-            raise ValueError(
-                f"{path}: {key!r} has shape {arrays[name].shape}; a cube has three non-empty axes, "
-                f"(H, W, C) or (C, H, W); choose another with --key: {array_list}"
-            )
-        return name
-    cube_names = [
-        name for name, array in arrays.items() if len(array.shape) == 3 and all(array.shape)
-    ]
-    if len(cube_names) != 1:
-        what = "several 3-D arrays, choose one with --key" if cube_names else "no 3-D array"
-        raise ValueError(f"{path} has {what}; its numeric arrays are: {array_list}")
-    return cube_names[0]
+def _with_axis_names(array: NamedArray) -> NamedArray:
+    """An array whose axes are named by one of its attributes, if they are not named at all."""
+    if any(axis_roles(array.axis_names)):
+        return array
+    for name, value in array.attributes.items():
+        if plain_name(name) in LABELS_OF_AXES and isinstance(value, str):
+            names = tuple(part.strip(" '\"[]()") for part in value.replace(",", " ").split())
+            if len(names) == len(array.shape):
+                return array._replace(axis_names=names)
+    return array
 
 
-def _image_layout(array: NamedArray) -> tuple[str | None, tuple[int, ...], tuple[int, ...]]:
-    """Layout told by the names of the axes, shape in it, and the stored axis of each of its axes.
-
-    Bands in the middle, lines of bands, are shown bands last.
-    """
-    band_axes = [
-        axis for axis, name in enumerate(array.axis_names) if name.lower() in AXIS_NAMES["band"]
-    ]
-    if len(band_axes) != 1:
-        return None, array.shape, (0, 1, 2)
-    axis_order = {0: (0, 1, 2), 1: (0, 2, 1), 2: (0, 1, 2)}[band_axes[0]]
-    shape = tuple(array.shape[axis] for axis in axis_order)
-    return "chw" if band_axes[0] == 0 else "hwc", shape, axis_order
-
-
-def _read_wavelengths(
-    path: Path, arrays: dict[str, NamedArray], key: str, read_array: ArrayReader
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """The vector named as wavelengths beside the cube, or the only one of the file that fits it."""
-    named_vectors = [
-        name
-        for name, array in arrays.items()
-        if name.rpartition("/")[2].lower() in WAVELENGTH_KEYS
-        and max(array.shape, default=0) == math.prod(array.shape)
-        and math.prod(array.shape) in arrays[key].shape
-    ]
-    vectors_beside = [
-        name for name in named_vectors if name.rpartition("/")[0] == key.rpartition("/")[0]
-    ]
-    candidates = vectors_beside or named_vectors
-    if len(candidates) != 1:
-        notes = (
-            (f"wavelengths not kept, several vectors: {', '.join(candidates)}",)
-            if candidates
-            else ()
-        )
-        return None, notes
-    values = read_array(candidates[0], (slice(None),) * len(arrays[candidates[0]].shape))
-    unit_name = arrays[candidates[0]].attributes.get("units")
-    return wavelengths_in_nm(values, unit_name, f"{path}: {candidates[0]}")
+def _inherited_marks(container: ArrayContainer, key: str) -> dict[str, Any]:
+    """Marks of values that stand in the groups of the cube, as attributes or single numbers."""
+    marks, parts = {}, key.split("/")[:-1]
+    for depth in range(len(parts) + 1):
+        group = "/".join(parts[:depth])
+        marks |= container.group_attributes.get(group, {})
+        for name, array in container.arrays.items():
+            if name.rpartition("/")[0] == group and math.prod(array.shape) == 1:
+                index = (slice(None),) * len(array.shape)
+                if is_inherited_mark(name.rpartition("/")[2]):
+                    value = np.ravel(container.read_array(name, index))[0]
+                    marks[name.rpartition("/")[2]] = float(value)
+    return {name: value for name, value in marks.items() if is_inherited_mark(name)}
 
 
-def _as_scalar(value: Any, default: float | None) -> float | None:
-    return default if value is None else float(np.asarray(value).ravel()[0])
+def _band_axis(roles: tuple[str | None, ...]) -> int | None:
+    """The axis of the bands by the names of the axes, or None."""
+    if "c" in roles:
+        return roles.index("c")
+    return roles.index(None) if "h" in roles and "w" in roles else None
 
 
-def _no_data_value(attributes: dict[str, Any]) -> float | None:
-    values = [_as_scalar(attributes.get(name), None) for name in NO_DATA_KEYS]
-    return next((value for value in values if value is not None and math.isfinite(value)), None)
+def _with_wavelength_axis(
+    roles: tuple[str | None, ...], waves: BandWavelengths
+) -> tuple[str | None, ...]:
+    """The roles of the axes, with the bands where the wavelengths are attached to an axis."""
+    if "c" in roles or waves.axis is None or roles[waves.axis] is not None:
+        return roles
+    return tuple("c" if axis == waves.axis else role for axis, role in enumerate(roles))
+
+
+def _slab_reader(container: ArrayContainer, key: str, marks: ValueMarks):
+    """Reads parts of the three axes that are kept, with one mark for missing values."""
+    num_axes, axes = len(container.arrays[key].shape), kept_axes(container.arrays[key])
+    assert axes is not None
+
+    def read(index: tuple[slice, slice, slice]) -> np.ndarray:
+        stored_index: list[slice | int] = [0] * num_axes
+        for axis, part in zip(axes, index, strict=True):
+            stored_index[axis] = part
+        values = container.read_array(key, tuple(stored_index))
+        if marks.other_no_data:
+            values = values.copy()
+            values[np.isin(values, marks.other_no_data)] = marks.no_data
+        return values
+
+    return read
+
+
+def _bad_bands(
+    container: ArrayContainer, key: str, roles: tuple[str | None, ...], waves: BandWavelengths
+) -> np.ndarray | None:
+    """Bands that the file marks as unusable, if names or wavelengths tell how many bands it has."""
+    band_axis = _band_axis(roles)
+    if band_axis is not None:
+        return find_bad_bands(container, key, container.arrays[key].shape[band_axis])
+    if waves.values is not None:
+        return find_bad_bands(container, key, len(waves.values))
+    return None

@@ -1,6 +1,6 @@
 """NetCDF files: version 3 through SciPy, memory-mapped; version 4 is HDF5."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import scipy.io
 
+from jaxhsi.data.formats.container import ArrayContainer, NamedArray, plain_value
 from jaxhsi.data.formats.file_errors import reading_errors
 from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
-from jaxhsi.data.formats.named_arrays import NamedArray, select_cube
+from jaxhsi.data.formats.named_arrays import select_cube
 from jaxhsi.data.formats.volume import Volume
 
 
@@ -28,20 +29,34 @@ def _open_file(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _list_arrays(path: Path) -> dict[str, NamedArray]:
+def _describe_container(path: Path) -> ArrayContainer:
     with _open_file(path) as file:
-        return {
-            name: NamedArray(item.shape, tuple(item.dimensions), _attributes(item))
+        arrays = {
+            name: NamedArray(
+                item.shape,
+                tuple(item.dimensions),
+                _attributes(item._attributes),
+                tuple(axis if axis in file.variables else "" for axis in item.dimensions),
+            )
             for name, item in file.variables.items()
             if item.data.dtype.kind in "iuf"
         }
+        group_attributes = {"": _attributes(file._attributes)} | {
+            name: _attributes(item._attributes)
+            for name, item in file.variables.items()
+            if name not in arrays
+        }
+
+    def read(name: str, index: tuple[slice | int, ...]) -> np.ndarray:
+        with _open_file(path) as file:
+            return np.array(file.variables[name].data[index])
+
+    return ArrayContainer(path, arrays, read, group_attributes)
 
 
-def _attributes(item: Any) -> dict[str, Any]:
-    return {
-        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else np.array(value)
-        for name, value in item._attributes.items()
-    }
+def _attributes(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes that are no longer mapped from the file."""
+    return {name: plain_value(np.array(value).copy()) for name, value in stored.items()}
 
 
 def netcdf_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -53,7 +68,7 @@ def netcdf_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """
     if not _is_version_3(path):
         return hdf5_shapes(path)
-    return {name: array.shape for name, array in _list_arrays(path).items()}
+    return {name: array.shape for name, array in _describe_container(path).arrays.items()}
 
 
 @contextmanager
@@ -75,8 +90,4 @@ def open_netcdf(
             yield volume
         return
 
-    def read(name: str, index: tuple[slice, ...]) -> np.ndarray:
-        with _open_file(path) as file:
-            return np.array(file.variables[name].data[index])
-
-    yield select_cube(path, _list_arrays(path), key, read)
+    yield select_cube(_describe_container(path), key)

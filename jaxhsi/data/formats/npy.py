@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxhsi.data.formats.container import NamedArray
+from jaxhsi.data.formats.cube_choice import kept_axes
 from jaxhsi.data.formats.volume import Volume
 
 
@@ -50,9 +52,16 @@ def open_npy(
         pixels = array.reshape(len(array), *size, order="F")
         yield Volume(path, "", pixels.shape, pixels.__getitem__, layout="chw")
         return
+    stored_shape = array.shape
+    axes = kept_axes(NamedArray(array.shape, (), {}))
+    if axes is not None:
+        array = array.reshape([array.shape[axis] for axis in axes])
     if array.ndim != 3 or array.size == 0:
         raise ValueError(
             f"{path} holds an array of shape {array.shape}; a cube has three non-empty axes, "
             "(H, W, C) or (C, H, W). A table (C, H * W) needs --size '[H,W]' with its own H and W"
         )
-    yield Volume(path, "", array.shape, array.__getitem__)
+    notes = (
+        () if array.shape == stored_shape else (f"axes of length one of {stored_shape} left out",)
+    )
+    yield Volume(path, "", array.shape, array.__getitem__, notes=notes)

@@ -6,9 +6,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxhsi.data.formats.axis_order import guess_layout
 from jaxhsi.data.formats.raster_file import open_dataset
 from jaxhsi.data.formats.raster_stack import SingleBand, describe_single_band, stack_vrt
-from jaxhsi.data.formats.volume import guess_layout
 
 MAX_LISTED_GROUPS = 6
 """Runs of equal pages that a message lists."""
@@ -126,7 +126,7 @@ def _page_layout(path: Path, file: Any, shape: tuple[int, int, int]) -> str | No
             return axes
         return None
     try:
-        guessed_layout = guess_layout(shape, None, str(path))
+        guessed_layout = guess_layout(shape, str(path))
     except ValueError:
         return "chw"
     return None if guessed_layout == "hwc" else "chw"

@@ -1,17 +1,26 @@
 """A 3-D array inside a file, read in slabs; which of its axes holds the bands."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
+from jaxhsi.data.formats.axis_order import (
+    LAYOUTS,
+    AxisOrder,
+    decide_axis_order,
+    image_axes,
+    low_rank_residuals,
+    sample_block,
+    unclear_layout_message,
+)
 from jaxhsi.data.georeference import Georeference
 
-LAYOUTS = ("hwc", "chw")
-WAVELENGTH_KEYS = ("wavelengths", "wavelength", "wavelengths_nm", "wl", "wls", "lambda")
+SPECTRAL_AXIS_RATIO = 3.0
+"""How many times better another axis than that of the bands must be explained by a few spectra
+for the lengths of the axes not to be believed. Leaf scenes and AVIRIS crops have 0.01 to 0.5."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +32,19 @@ class Volume:
         key: name inside of the file, empty where the format has none.
         shape: lengths of the three axes as stored.
         read_slab: values of three slices.
-        wavelengths: vector found beside the array, in nm; it may belong to either end.
+        wavelengths: vector found beside the array, in nm; its length may fit any axis.
         layout: order of the axes where the format fixes it, else None.
         default_layout: order of the axes that is usual for the format, taken unless the user names
             another; None where the lengths are to decide.
+        axis_roles: what the axes hold where the file names them: "h" rows, "w" columns, "c" bands.
         no_data: value that marks a missing measurement, or None.
         read_mask: valid pixels of rows and columns of the image, by a mask that the file carries,
             or None where it carries none.
         georeference: where the pixels lie on the ground, or None.
         value_units: of the values, or None.
-        scale_factor: the values times this are in `value_units`; the reader does not apply it.
+        scale_factor: the values times this, plus `offset`, are in `value_units`; one number or one
+            a band. The reader does not apply it.
+        offset: see there.
         bad_bands: True for bands that the file itself marks as unusable, (C,), or None.
         notes: what the reader did or found, for the history of the store.
     """
@@ -44,70 +56,72 @@ class Volume:
     wavelengths: np.ndarray | None = None
     layout: str | None = None
     default_layout: str | None = None
+    axis_roles: tuple[str | None, ...] = (None, None, None)
     no_data: float | None = None
     read_mask: Callable[[slice, slice], Bool[np.ndarray, "h w"]] | None = None
     georeference: Georeference | None = None
     value_units: str | None = None
-    scale_factor: float | None = None
+    scale_factor: float | np.ndarray | None = None
+    offset: float | np.ndarray | None = None
     bad_bands: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def source_name(self) -> str:
+        """File and key, for messages."""
+        return f"{self.path}" + (f", key {self.key!r}," if self.key else "")
 
-def guess_layout(
-    shape: Sequence[int], wavelengths: np.ndarray | None = None, source_name: str = "the array"
-) -> str:
-    """Tell (H, W, C) from (C, H, W).
 
-    1. A wavelength vector as long as the first or the last axis, and not both, marks the bands.
-    2. Else the image is the squarer of the pairs (first, middle) and (middle, last), by
-       |log(a / b)|, and the axis left over holds the bands. Bands first is only believed where
-       that axis is also the shorter end (the rule of upstream's dataset.py) or the pair is exactly
-       square: long narrow scenes with bands last, as (512, 217, 224), look like bands first.
-
-    So (83, 86, 204) and (31, 43, 580) are hwc, (301, 1024, 1024) and (198, 100, 100) are chw, and
-    (512, 217, 224) or (64, 64, 64) must be told.
+def choose_axis_order(volume: Volume, layout: str | None = None) -> AxisOrder:
+    """The order of the axes of a volume, given or by evidence, and what decided.
 
     Args:
-        shape: lengths of the three axes.
-        wavelengths: vector found in the file.
-        source_name: file and key for the message.
-
-    Returns:
-        "hwc" or "chw".
+        volume: the file.
+        layout: as the user states it, which counts more than all but a fixed layout of the format.
 
     Raises:
-        ValueError: the shape decides nothing.
-
-    >>> guess_layout((83, 86, 204)), guess_layout((198, 100, 100))
-    ('hwc', 'chw')
+        ValueError: an unknown layout, or evidence that does not decide.
     """
-    first, middle, last = shape
-    if wavelengths is not None and first != last and len(wavelengths) in (first, last):
-        return "hwc" if len(wavelengths) == last else "chw"
-    last_squareness, first_squareness = abs(math.log(first / middle)), abs(math.log(middle / last))
-    if last_squareness < first_squareness:
-        return "hwc"
-    if first_squareness < last_squareness and (first < last or middle == last):
-        return "chw"
-    raise ValueError(
-        f"{source_name} has shape {tuple(shape)}, which does not tell whether the bands come last "
-        "(H, W, C) or first (C, H, W); say so with --layout hwc or --layout chw"
-    )
+    if layout not in (None, *LAYOUTS):
+        raise ValueError(f"unknown layout {layout!r}; use --layout {' or '.join(LAYOUTS[:3])}")
+    if volume.layout is not None:
+        return AxisOrder(volume.layout, "")
+    if layout is not None:
+        return AxisOrder(layout, "on request")
+    if volume.default_layout is not None:
+        return AxisOrder(volume.default_layout, "")
+    count = None if volume.wavelengths is None else len(volume.wavelengths)
+    axis_order = decide_axis_order(volume.shape, volume.axis_roles, count, volume.source_name)
+    if axis_order.by_shape:
+        _check_against_values(volume, axis_order)
+    return axis_order
+
+
+def _check_against_values(volume: Volume, axis_order: AxisOrder) -> None:
+    """Refuse an order that only the lengths speak for where the values speak against it."""
+    values = volume.read_slab(sample_block(volume.shape))
+    if values.dtype.kind not in "iuf":
+        return
+    values = values.astype(np.float64)
+    if volume.no_data is not None:
+        values[values == volume.no_data] = np.nan
+    residuals = low_rank_residuals(np.nan_to_num(values, posinf=0.0, neginf=0.0))
+    band_axis = axis_order.layout.index("c")
+    others = [residual for axis, residual in enumerate(residuals) if axis != band_axis]
+    if min(others) * SPECTRAL_AXIS_RATIO < residuals[band_axis]:
+        likely = int(np.nanargmin(residuals))
+        evidence = f" (by its values rather axis {likely} than axis {band_axis})"
+        raise ValueError(unclear_layout_message(volume.shape, volume.source_name, evidence))
 
 
 def resolve_layout(volume: Volume, layout: str | None = None) -> tuple[str, tuple[int, int, int]]:
-    """The layout of a volume, given or guessed, and its shape as (H, W, C).
+    """The layout of a volume, given or by evidence, and its shape as (H, W, C).
 
     Raises:
-        ValueError: an unknown layout, or one that the shape does not tell.
+        ValueError: as `choose_axis_order`.
     """
-    if layout not in (None, *LAYOUTS):
-        raise ValueError(f"unknown layout {layout!r}; use --layout hwc or --layout chw")
-    source_name = f"{volume.path}" + (f", key {volume.key!r}," if volume.key else "")
-    layout = volume.layout or layout or volume.default_layout
-    layout = layout or guess_layout(volume.shape, volume.wavelengths, source_name)
-    image_axes = (0, 1, 2) if layout == "hwc" else (1, 2, 0)
-    height, width, bands = (volume.shape[axis] for axis in image_axes)
+    layout = choose_axis_order(volume, layout).layout
+    height, width, bands = (volume.shape[axis] for axis in image_axes(layout))
     return layout, (height, width, bands)
 
 
@@ -115,16 +129,8 @@ def read_image_part(
     volume: Volume, layout: str, rows: slice, columns: slice, bands: slice = slice(None)
 ) -> np.ndarray:
     """Part of the image as (h, w, c), in the file's type."""
-    if layout == "hwc":
-        return volume.read_slab((rows, columns, bands))
-    return np.moveaxis(volume.read_slab((bands, rows, columns)), 0, -1)
-
-
-def plausible_wavelengths(values: np.ndarray | None) -> np.ndarray | None:
-    """A vector of wavelengths in nm (micrometres, all under 100, are converted), or None."""
-    if values is None or values.dtype.kind not in "iuf" or values.size != max(values.shape):
-        return None
-    values = values.astype(np.float64).ravel()
-    if not np.isfinite(values).all() or values.min() <= 0:
-        return None
-    return values * 1000.0 if values.max() < 100 else values
+    axes = image_axes(layout)
+    index = [slice(None)] * 3
+    for axis, part in zip(axes, (rows, columns, bands), strict=True):
+        index[axis] = part
+    return volume.read_slab((index[0], index[1], index[2])).transpose(axes)

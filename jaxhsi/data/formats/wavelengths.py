@@ -1,8 +1,6 @@
-"""Wavelengths as files state them: into nanometres, and in order."""
+"""Wavelengths as files state them, into nanometres."""
 
 import numpy as np
-
-from jaxhsi.data.formats.volume import plausible_wavelengths
 
 _METRE_SPELLINGS = ("meter", "metre")
 NANOMETRES_PER_UNIT = {
@@ -14,41 +12,75 @@ NANOMETRES_PER_UNIT = {
 }
 """Length of one unit in nm, by its name in lower case and singular."""
 
-UNSTATED_UNITS = ("", "unknown", "none", "n/a")
+UNSTATED_UNITS = ("", "unknown", "none", "n/a", "1")
+
+
+WAVENUMBER_UNITS = ("wavenumber", "cm-1", "1/cm", "cm^-1", "reciprocal centimeter")
+"""Names of units of 1/cm, as `plain_unit` writes them."""
+
+
+def plain_unit(unit_name: str | None) -> str:
+    """A unit in lower case, singular, with u in the place of Greek letters.
+
+    >>> plain_unit("Nanometers"), plain_unit("µm")
+    ('nanometer', 'um')
+    """
+    plain = (unit_name or "").strip().lower().replace("µ", "u").replace("μ", "u")
+    return plain.strip(" []()").rstrip("s")
 
 
 def wavelengths_in_nm(
     values: np.ndarray, unit_name: str | None, field_name: str
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Wavelengths of the bands in nm, which must run in one direction.
+    """Wavelengths of the bands in nm.
 
     Args:
         values: one number a band.
         unit_name: as the file names them; where it does not, values all under 100 are micrometres.
-        field_name: file and field, for messages.
+        field_name: file and field, for the notes.
 
     Returns:
         wavelengths: (C,) in nm, or None where the values are no lengths.
-        notes: what was found, for the history.
-
-    Raises:
-        ValueError: wavelengths that neither rise nor fall from each band to the next.
+        notes: what is unusual, for the history: wavelengths that fall or are out of order, too.
 
     >>> wavelengths_in_nm(np.array([0.4, 0.5]), "Micrometers", "wavelength")[0].tolist()
     [400.0, 500.0]
     """
-    plain_unit = (unit_name or "").strip().lower().replace("µ", "u").replace("μ", "u").rstrip("s")
-    if plain_unit not in UNSTATED_UNITS and plain_unit not in NANOMETRES_PER_UNIT:
+    unit = plain_unit(unit_name)
+    numbers = np.asarray(values, np.float64).ravel()
+    if unit in WAVENUMBER_UNITS and (numbers > 0).all():
+        notes = _order_notes(1e7 / numbers, field_name)
+        return 1e7 / numbers, (f"{field_name} converted from wavenumbers in 1/cm", *notes)
+    if unit not in UNSTATED_UNITS and unit not in NANOMETRES_PER_UNIT:
         return None, (f"{field_name} is in {unit_name!r}, which is no length, and was not kept",)
+    is_stated = unit in NANOMETRES_PER_UNIT
+    if not is_stated and any(
+        np.array_equal(numbers, np.arange(first, first + numbers.size)) for first in (0, 1)
+    ):
+        return None, (f"{field_name} holds numbers of bands, no wavelengths, and was not kept",)
     lengths = plausible_wavelengths(np.asarray(values))
     if lengths is None:
         return None, (f"{field_name} holds values that are no lengths and was not kept",)
-    if plain_unit in NANOMETRES_PER_UNIT:
-        lengths = np.asarray(values, np.float64).ravel() * NANOMETRES_PER_UNIT[plain_unit]
+    if is_stated:
+        lengths = numbers * NANOMETRES_PER_UNIT[unit]
     return lengths, _order_notes(lengths, field_name)
 
 
+def plausible_wavelengths(values: np.ndarray | None) -> np.ndarray | None:
+    """A vector of wavelengths in nm (micrometres, all under 100, are converted), or None.
+
+    Bands that were switched off may have the wavelength 0.
+    """
+    if values is None or values.dtype.kind not in "iuf" or values.size != max(values.shape):
+        return None
+    values = values.astype(np.float64).ravel()
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() == 0:
+        return None
+    return values * 1000.0 if values.max() < 100 else values
+
+
 def _order_notes(wavelengths: np.ndarray, field_name: str) -> tuple[str, ...]:
+    """Notes on wavelengths that do not rise from band to band."""
     steps = np.diff(wavelengths)
     if (steps > 0).all():
         return ()
@@ -56,10 +88,8 @@ def _order_notes(wavelengths: np.ndarray, field_name: str) -> tuple[str, ...]:
         return ("wavelengths fall from the first band to the last",)
     is_wrong_step = steps >= 0 if wavelengths[-1] < wavelengths[0] else steps <= 0
     band = int(np.argmax(is_wrong_step)) + 1
-    raise ValueError(
-        f"{field_name} is out of order: band {band + 1} is at {wavelengths[band]:g} nm and band "
-        f"{band} "
-        f"before it at {wavelengths[band - 1]:g} nm. Wavelengths must rise, or fall, from each "
-        "band to "
-        "the next; correct the list, or delete it to read the bands without wavelengths"
+    zeros = f"; {int((wavelengths == 0).sum())} bands state 0 nm" if 0 in wavelengths else ""
+    return (
+        f"{field_name} does not run in one direction and is kept as it is: band {band} (from 0) is "
+        f"at {wavelengths[band]:g} nm after {wavelengths[band - 1]:g} nm{zeros}",
     )

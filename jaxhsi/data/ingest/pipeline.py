@@ -1,10 +1,8 @@
 """From a file to a store: one pass, in memory that does not grow with the cube."""
 
 import logging
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +10,21 @@ import numpy as np
 
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.formats import file_format
-from jaxhsi.data.formats.volume import Volume, read_image_part, resolve_layout
-from jaxhsi.data.ingest.plan import IngestOptions, IngestPlan, make_ingest_plan
+from jaxhsi.data.formats.volume import Volume, resolve_layout
+from jaxhsi.data.ingest.band_selection import format_band_list
+from jaxhsi.data.ingest.copy_slabs import OnBytesDone, copy_slabs
+from jaxhsi.data.ingest.options import IngestOptions
+from jaxhsi.data.ingest.plan import IngestPlan, make_ingest_plan
 from jaxhsi.data.ingest.references import read_reference, source_header
-from jaxhsi.data.ingest.reflectance import to_float32
 from jaxhsi.data.ingest.resumable_writer import (
-    ResumableCube,
     check_destination,
     write_resumable_cube,
 )
-from jaxhsi.data.prefetch import prefetch
-from jaxhsi.data.statistics import RunningStatistics
-from jaxhsi.data.tiles import Tile
+from jaxhsi.data.ingest.value_counts import ValueCounts
+from jaxhsi.data.statistics import BandStatistics
 from jaxhsi.data.zarr_writer import cube_metadata, default_chunk_shape, default_shard_shape
 
 MIN_SHARDED_BYTES = 2**30  # bytes of a cube above which many blocks share a file
-ROWS_PER_TASK = 8  # of a slab that one thread prepares at a time
-NUM_THREADS = min(4, os.cpu_count() or 1)
-
-OnBytesDone = Callable[[int, int], None]
-"""Called with the bytes of the file that are done and with all of them."""
 
 
 def plan_ingest(
@@ -48,6 +41,19 @@ def plan_ingest(
     check_destination(destination, overwrite)
     with _opened_with_plan(source, key, layout, size, options or IngestOptions()) as (_, plan):
         return plan
+
+
+def planned_shape(
+    source: Path,
+    *,
+    key: str | None = None,
+    layout: str | None = None,
+    size: tuple[int, int] | None = None,
+    options: IngestOptions | None = None,
+) -> tuple[int, int, int]:
+    """(H, W, C) of the store that `ingest` would make; arguments and errors as there."""
+    with _opened_with_plan(source, key, layout, size, options or IngestOptions()) as (_, plan):
+        return plan.shape
 
 
 def ingest(
@@ -71,10 +77,11 @@ def ingest(
         source: file to read, see `formats.FORMATS_BY_SUFFIX`.
         destination: folder to make.
         key: name of the array inside of the file; guessed where there is no choice.
-        layout: "hwc" or "chw" where `volume.guess_layout` errs or gives up.
+        layout: order of the axes such as "hwc", where `axis_order` errs or gives up.
         size: (H, W) of an array (C, H * W), whose pixels run down the columns.
-        options: to the values; none by default: they keep their type, NaN and infinities too,
-            which are masked when windows are read.
+        options: to the values. By default scale and offset that the file states are applied;
+            without these values keep their type, NaN and infinities too, which are masked when
+            windows are read.
         overwrite: replace the store at `destination`, once the new one is whole.
         on_progress: told of every slab.
 
@@ -86,13 +93,46 @@ def ingest(
         FileExistsError: something is at `destination`.
         OSError: the disk is full; the same call later goes on.
         ValueError: unreadable file, unknown key, array that is no cube, unclear layout, changes
-            that do not fit the file.
+            that do not fit the file, or not one valid pixel.
         ImportError: the format needs a package that is not installed.
     """
     options = options or IngestOptions()
+    arguments = (source, destination, key, layout, size, options, overwrite, on_progress)
+    try:
+        _copy_cube(*arguments, None)
+    except _EmptyBandsError as error:  # the sample had missed them
+        _copy_cube(*arguments, error.empty_bands)
+    return open_cube(destination)
+
+
+class _EmptyBandsError(ValueError):
+    """Bands that hold no measurements were copied; the copy is to be made without them."""
+
+    def __init__(self, empty_bands: np.ndarray):
+        bands = format_band_list(np.flatnonzero(empty_bands))
+        super().__init__(
+            f"bands {bands} hold no measurements; drop them with --bad_bands '{bands}'"
+        )
+        self.empty_bands = empty_bands
+
+
+def _copy_cube(
+    source: Path,
+    destination: Path,
+    key: str | None,
+    layout: str | None,
+    size: tuple[int, int] | None,
+    options: IngestOptions,
+    overwrite: bool,
+    on_progress: OnBytesDone,
+    empty_bands: np.ndarray | None,
+) -> None:
+    """One pass of `ingest`, whose arguments these are but for the bands known to be empty."""
+    logger = logging.getLogger(__name__)
     check_destination(destination, overwrite)
-    with _opened_with_plan(source, key, layout, size, options) as (volume, plan):
-        logging.getLogger(__name__).info("%s: %s", source, "; ".join(plan.history))
+    opened = _opened_with_plan(source, key, layout, size, options, empty_bands)
+    with opened as (volume, plan):
+        logger.info("%s:\n  %s", source, "\n  ".join(plan.history))
         inputs = (_file_states(source, volume.path, options), key, plan.layout, size, options)
         writer = write_resumable_cube(
             destination,
@@ -102,10 +142,42 @@ def ingest(
             overwrite=overwrite,
         )
         with writer as cube:
-            running_statistics = _copy_slabs(volume, plan, cube, on_progress)
-            num_pixels = plan.shape[0] * plan.shape[1]
-            cube.finish({"statistics": running_statistics.result(num_pixels).to_json()})
-    return open_cube(destination)
+            summary = copy_slabs(volume, plan, cube, on_progress)
+            statistics = summary.statistics.result(plan.shape[0] * plan.shape[1])
+            notes = _check_summary(source, plan, statistics, summary.counts, options)
+            attributes: dict[str, Any] = {"statistics": statistics.to_json()}
+            if notes:
+                attributes["history"] = [*plan.history, *notes]
+            cube.finish(attributes)
+        for note in notes:
+            logger.warning("%s: %s", source, note)
+
+
+def _check_summary(
+    source: Path,
+    plan: IngestPlan,
+    statistics: BandStatistics,
+    counts: ValueCounts,
+    options: IngestOptions,
+) -> tuple[str, ...]:
+    """What a user should know of the values that were copied.
+
+    Raises:
+        ValueError: no pixel is valid, or bands are empty that are not to be kept.
+    """
+    conversion = plan.conversion
+    is_single = conversion.bin_starts is None
+    empty = counts.empty_bands(statistics.num_pixels)
+    if empty.any() and not empty.all() and is_single and not options.keep_bands:
+        empty_bands = plan.empty_bands.copy()
+        empty_bands[conversion.band_indices[empty]] = True
+        raise _EmptyBandsError(empty_bands)
+    notes = counts.warnings(statistics, conversion.band_indices if is_single else None)
+    if statistics.num_valid == 0:
+        reason = "; ".join(notes) or "every pixel holds the no-data value, NaN or an infinity"
+        remedy = "drop --keep_bands" if empty.any() and options.keep_bands else "check --no_data"
+        raise ValueError(f"{source}: no pixel has a value in every band: {reason}; {remedy}")
+    return notes
 
 
 @contextmanager
@@ -115,6 +187,7 @@ def _opened_with_plan(
     layout: str | None,
     size: tuple[int, int] | None,
     options: IngestOptions,
+    empty_bands: np.ndarray | None = None,
 ) -> Iterator[tuple[Volume, IngestPlan]]:
     if options.dark is not None and options.white is None:
         raise ValueError(f"--dark {options.dark} needs --white too; without it there is no scale")
@@ -125,7 +198,7 @@ def _opened_with_plan(
             reference = read_reference(
                 options.white, options.dark, source, cube_shape, known_layout
             )
-        yield volume, make_ingest_plan(volume, layout, options, reference)
+        yield volume, make_ingest_plan(volume, layout, options, reference, empty_bands)
 
 
 def _store_metadata(plan: IngestPlan) -> dict[str, Any]:
@@ -159,67 +232,3 @@ def _file_states(
         input_paths = (source_path, data_path, header, options.white, options.dark)
     states = [(path, path.stat()) for path in input_paths if path is not None]
     return [(str(path.resolve()), state.st_size, state.st_mtime_ns) for path, state in states]
-
-
-def _copy_slabs(
-    volume: Volume, plan: IngestPlan, cube: ResumableCube, on_progress: OnBytesDone
-) -> RunningStatistics:
-    """Write the slabs that are missing, each while the next is read."""
-    height, width, bands = plan.source_shape
-    line_bytes = bands * plan.source_dtype.itemsize
-    running_statistics = (
-        RunningStatistics(plan.shape[2])
-        if cube.resume_state is None
-        else RunningStatistics.from_state_json(cube.resume_state)
-    )
-    missing_tiles = cube.slab_tiles[cube.num_done :]
-    pixels_done = sum(place.height * place.width for place in cube.slab_tiles[: cube.num_done])
-    on_progress(pixels_done * line_bytes, height * width * line_bytes)
-    with (
-        ThreadPoolExecutor(NUM_THREADS) as workers,
-        closing(
-            prefetch(lambda place: _read_slab(volume, plan, place, workers), missing_tiles)
-        ) as slabs,
-    ):
-        for place in missing_tiles:
-            slab, part_statistics = next(slabs)
-            for part in part_statistics:
-                running_statistics.merge(part)
-            cube.write_slab(slab, running_statistics.state_to_json())
-            del slab
-            pixels_done += place.height * place.width
-            on_progress(pixels_done * line_bytes, height * width * line_bytes)
-    return running_statistics
-
-
-def _read_slab(
-    volume: Volume, plan: IngestPlan, slab_tile: Tile, workers: ThreadPoolExecutor
-) -> tuple[np.ndarray, list[RunningStatistics]]:
-    """A slab as it is stored, and the statistics of its parts in their order."""
-    rows, columns = slab_tile.slices
-    source_values = read_image_part(volume, plan.layout, rows, columns, plan.conversion.band_slice)
-    valid_mask = None if volume.read_mask is None else volume.read_mask(rows, columns)
-    slab = np.empty(
-        (slab_tile.height, slab_tile.width, plan.conversion.num_bands), plan.conversion.dtype
-    )
-
-    def prepare(top: int) -> RunningStatistics:
-        seen = RunningStatistics(plan.conversion.num_bands)
-        for row in range(
-            top, min(top + ROWS_PER_TASK, slab_tile.height)
-        ):  # a row stays in the cache
-            line = slab[row : row + 1]
-            line[...] = plan.conversion.apply(source_values[row : row + 1], columns)
-            if valid_mask is not None:
-                line[0, ~valid_mask[row]] = plan.conversion.invalid_value
-            seen.add(_valid_spectra(line, plan.conversion.stored_no_data))
-        return seen
-
-    return slab, list(workers.map(prepare, range(0, slab_tile.height, ROWS_PER_TASK)))
-
-
-def _valid_spectra(values: np.ndarray, no_data_value: float | None) -> np.ndarray:
-    """Spectra (n, c) of (h, w, c) that miss no band, as when windows are read."""
-    if values.dtype.kind in "iu" and no_data_value is None:
-        return values.reshape(-1, values.shape[-1])
-    return values[np.isfinite(to_float32(values, no_data_value)).all(axis=-1)]

@@ -44,7 +44,8 @@ class ValueConversion:
         bin_starts: first of the kept bands of each bin, ascending from 0; None if not binned.
         no_data: value that marks a missing measurement in the file, or None.
         reference: of the kept bands, or None.
-        scale_factor: factor, or None.
+        scale_factor: factor, one for all or one a kept band, or None.
+        offset: added after that, likewise.
         is_computed: whether values change at all; else they are copied as they are.
     """
 
@@ -53,7 +54,8 @@ class ValueConversion:
     bin_starts: Int[np.ndarray, " b"] | None = None
     no_data: float | None = None
     reference: CameraReference | None = None
-    scale_factor: float | None = None
+    scale_factor: float | np.ndarray | None = None
+    offset: float | np.ndarray | None = None
     is_computed: bool = False
 
     @property
@@ -100,14 +102,16 @@ class ValueConversion:
             values = to_reflectance(values, self.reference, columns)
         if self.scale_factor is not None:
             values = values * np.float32(self.scale_factor)
+        if self.offset is not None:
+            values = values + np.float32(self.offset)
         if self.bin_starts is not None:
             values = bin_bands(values, self.bin_starts)
         return to_float16(values) if self.dtype == np.float16 else values
 
 
 def to_float32(
-    values: Shaped[np.ndarray, "h w c"], no_data: float | None
-) -> Float32[np.ndarray, "h w c"]:
+    values: Shaped[np.ndarray, "*n c"], no_data: float | None
+) -> Float32[np.ndarray, "*n c"]:
     """float32 with NaN where a value is missing; compared in the stored type."""
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, thus missing
         float_values = values.astype(np.float32)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.ingest import pipeline, resumable_writer
+from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
-from jaxhsi.data.ingest.plan import IngestOptions
 from jaxhsi.data.statistics import BandStatistics
 
 SHAPE = (150, 70, 12)
@@ -205,19 +205,20 @@ def test_bands_are_chosen_and_binned(tmp_path, small_slabs):
     np.testing.assert_allclose(cube.wavelengths, [WAVES[bands].mean() for bands in kept])
     assert "bad bands by the file: 1, dropped" in cube.history
     assert "bands dropped on request: 5-7" in cube.history[2]
-    found = values_of(source, tmp_path / "b.zarr", keep_bad_bands=True)
+    found = values_of(source, tmp_path / "b.zarr", keep_bands=True)
     np.testing.assert_array_equal(found, VALUES)
 
 
-def test_scale_of_the_file_where_floats_are_asked_for(tmp_path):
+def test_scale_of_the_file_is_applied_unless_raw_values_are_asked_for(tmp_path):
     source = save_envi(tmp_path, **{"reflectance scale factor": 10000})
-    kept = ingest(source, tmp_path / "a.zarr")
-    np.testing.assert_array_equal(kept.array.read().result(), VALUES)
-    assert kept.units is None
-    assert any("scale factor 0.0001 of the file not applied" in line for line in kept.history)
-    scaled = ingest(source, tmp_path / "b.zarr", options=IngestOptions(dtype="float32"))
+    raw = ingest(source, tmp_path / "a.zarr", options=IngestOptions(raw=True))
+    np.testing.assert_array_equal(raw.array.read().result(), VALUES)
+    assert (raw.array.dtype.name, raw.units) == ("uint16", None)
+    assert "scale and offset of the file not applied: raw values on request" in raw.history
+    scaled = ingest(source, tmp_path / "b.zarr")
     np.testing.assert_allclose(scaled.array.read().result(), VALUES / 1e4, rtol=1e-6)
-    assert (scaled.units, "times 0.0001" in scaled.history) == ("reflectance", True)
+    assert (scaled.array.dtype.name, scaled.units) == ("float32", "reflectance")
+    assert "times 0.0001 as the file states (--raw keeps stored values)" in scaled.history
     found = values_of(source, tmp_path / "c.zarr", scale=0.5)
     np.testing.assert_array_equal(found, VALUES * np.float32(0.5))
     assert open_cube(tmp_path / "c.zarr").units is None
