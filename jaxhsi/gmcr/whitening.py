@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float
 
+from jaxhsi.gmcr.mixing_residual import residual_from_codes
 from jaxhsi.gmcr.noise_covariance import (
     NoiseModel,
     NoiseWhitener,
@@ -22,7 +23,7 @@ from jaxhsi.gmcr.noise_covariance import (
     noise_whitener,
     white_noise,
 )
-from jaxhsi.gmcr.noise_estimation import estimate_noise, noise_from_residual, residual_from_codes
+from jaxhsi.gmcr.noise_estimation import estimate_noise, noise_from_residual
 from jaxhsi.gmcr.noise_model import noise_deviation, residual_noise_level
 from jaxhsi.gmcr.state import State
 from jaxhsi.sharding import replicate, shard_batch
