@@ -15,6 +15,8 @@ from jaxhsi.gmcr.amortised import amortised
 from jaxhsi.gmcr.amortised_data import draw_batch
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
+from jaxhsi.upstream.gmcr.algorithm import joint, joint_algorithm
+from jaxhsi.upstream.gmcr.options import JointOptions
 from tests.dgc import test_algorithm as dgc_case
 from tests.dgc.scene import BANDS
 from tests.gmcr.solved import make_mixture
@@ -56,8 +58,14 @@ def amortised_networks() -> Case:
     return Case(algorithm, state, batch, (mixture.x,))
 
 
+def upstream_gmcr() -> Case:
+    method = joint(5, JointOptions(pool_sizes=(3,), batch_size=4))
+    spectra = jax.random.uniform(jax.random.key(1), (4, 5))
+    return Case(joint_algorithm(method), method.init(jax.random.key(0)), spectra, (spectra,))
+
+
 METHODS: tuple[Callable[[], Case], ...] = tuple(
-    map(cache, (default_dgc, upstream_dgc, gated_solver, amortised_networks))
+    map(cache, (default_dgc, upstream_dgc, gated_solver, amortised_networks, upstream_gmcr))
 )
 every_method = pytest.mark.parametrize("make", METHODS, ids=lambda make: make.__wrapped__.__name__)
 

@@ -14,6 +14,7 @@ def required_file(folder: Path, name: str, needed: str) -> Path:
     Raises:
         FileNotFoundError: it is not; says what is ``needed``.
     """
+    # Said before anything is read, with the names of both files.
     if not (folder / name).is_file():
         raise FileNotFoundError(
             f"{folder} holds no {name}; give a folder that upstream saved, with {needed}"
@@ -54,6 +55,7 @@ def write_folder(
 def contiguous_arrays(tensors: dict[str, Any]) -> dict[str, np.ndarray]:
     """Arrays as safetensors writes them: as they lie, so that a view would be scrambled."""
     return {
+        # `ascontiguousarray` makes scalars 1-dimensional: the shape is given back.
         name: np.ascontiguousarray(t, np.float32).reshape(np.shape(t))
         for name, t in tensors.items()
     }
@@ -61,6 +63,7 @@ def contiguous_arrays(tensors: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def check_shapes(tensors: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]) -> None:
     """Raise a ValueError that lists missing and unknown arrays and those of other shapes."""
+    # All that is wrong at once: one difference alone seldom shows which file is the other's.
     wrong = [
         f"{name} is {tensors[name].shape if name in tensors else 'missing'}, not {shape}"
         for name, shape in expected.items()

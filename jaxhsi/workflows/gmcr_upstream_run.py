@@ -18,8 +18,8 @@ from jaxhsi.gmcr.noise_model import residual_noise_level
 from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
-from jaxhsi.unmixing import library_component_names
 from jaxhsi.unmixing_result import UnmixingResult
+from jaxhsi.unmixing_units import library_component_names
 from jaxhsi.upstream.gmcr.fit_levels import LevelStates, write_fit_levels
 from jaxhsi.upstream.gmcr.training import JointResult, joint_method, train_joint
 from jaxhsi.workflows.gmcr_inputs import GMCRInputs

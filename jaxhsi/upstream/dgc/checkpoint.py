@@ -20,6 +20,8 @@ Params = dict[str, Any]
 
 _FILES = "config.json", "weights.safetensors"
 _NEEDED = " and ".join(_FILES)
+# Defaults of upstream's constructors, for what a configuration leaves out: values of the PyTorch
+# code, `module/encoder.py`, `module/clustering.py` and `hsi_clustering.py`.
 _ENCODER = {"n_spectral_layers": 3, "spectral_kernel_size": 3, "embed_dim": 32, "bias": True}
 _MEAN_SHIFT = {
     "embed_dim": 32,
@@ -69,6 +71,7 @@ def upstream_settings(
         _MEAN_SHIFT | (mean_shift or {}),
         _LOSS | (loss_weights or {}),
     )
+    # Upstream repeats the number in two places and does not compare them.
     widths = settings.encoder["embed_dim"], settings.mean_shift["embed_dim"]
     if widths[0] != widths[1]:
         raise ValueError(
@@ -97,6 +100,7 @@ def load_upstream_checkpoint(
             configuration says, or ``bands`` differs from the checkpoint's.
         ImportError: safetensors is not installed.
     """
+    # The configuration first: it says which arrays there must be.
     folder = Path(folder)
     settings = _read_settings(required_file(folder, _FILES[0], _NEEDED))
     if bands is not None and bands != settings.bands:
@@ -121,6 +125,7 @@ def save_upstream_checkpoint(
         ValueError: params do not have the shapes that the settings say.
         ImportError: safetensors is not installed.
     """
+    # Checked before writing: upstream would fail on loading only.
     tensors = to_state_dict(params)
     check_shapes(tensors, _shapes(settings))
     config = {
@@ -144,6 +149,7 @@ def _read_settings(path: Path) -> UpstreamSettings:
 def _layers(settings: UpstreamSettings) -> dict[str, tuple[str, str]]:
     """Name in PyTorch -> our place; a ReLU follows each convolution, so they count by two."""
     count = settings.encoder["n_spectral_layers"]
+    # ReLUs have numbers in PyTorch's sequence, and no arrays.
     names = {f"encoder.spectral_net.{2 * i}": ("spectral", str(i)) for i in range(count)}
     return names | {f"encoder.spatial_net.{2 * i}": ("spatial", str(i)) for i in range(2)}
 
@@ -172,6 +178,7 @@ def from_state_dict(tensors: dict[str, np.ndarray], settings: UpstreamSettings) 
     check_shapes(tensors, _shapes(settings))
     encoder: Params = {"spectral": {}, "spatial": {}}
     for name, (net, index) in _layers(settings).items():
+        # PyTorch stores (out, in, taps), Flax (taps, in, out).
         kernel = np.moveaxis(tensors[f"{name}.weight"], (0, 1), (-1, -2))
         layer = {"kernel": jnp.asarray(kernel, jnp.float32)}
         if settings.encoder["bias"]:

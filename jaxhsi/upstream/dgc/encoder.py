@@ -11,53 +11,74 @@ from jaxhsi.dgc.networks import Encoder
 from jaxhsi.functional_module import Params, functional_module
 from jaxhsi.upstream.dgc.centroids import unit
 
-_SPATIAL = 2  # number of 3x3 convolutions
+_SPATIAL = 2
+"""Number of 3x3 convolutions: value of the PyTorch code, `module/encoder.py`."""
 
 
 class _UpstreamEncoder(nnx.Module):
     """Convolutions along the flattened pixel row, then over the image, each with a ReLU."""
 
     def __init__(
-        self, bands: int, dim: int, layers: int, kernel: int, bias: bool, dtype: Any, rngs: nnx.Rngs
+        self,
+        num_bands: int,
+        embed_dim: int,
+        num_layers: int,
+        kernel_size: int,
+        use_bias: bool,
+        dtype: Any,
+        rngs: nnx.Rngs,
     ):
-        widths = [bands] + [dim] * layers
+        layer_widths = [num_bands] + [embed_dim] * num_layers
         self.spectral = nnx.Dict(
-            {str(i): _conv(widths[i], dim, (kernel,), bias, dtype, rngs) for i in range(layers)}
+            {
+                str(i): _conv(layer_widths[i], embed_dim, (kernel_size,), use_bias, dtype, rngs)
+                for i in range(num_layers)
+            }
         )
         self.spatial = nnx.Dict(
-            {str(i): _conv(dim, dim, (3, 3), bias, dtype, rngs) for i in range(_SPATIAL)}
+            {
+                str(i): _conv(embed_dim, embed_dim, (3, 3), use_bias, dtype, rngs)
+                for i in range(_SPATIAL)
+            }
         )
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
         b, h, w, c = x.shape
+        # Upstream flattens the image: the convolution runs on over the ends of rows.
         z = x.reshape(b, h * w, c)
         for i in range(len(self.spectral)):
             z = jax.nn.relu(self.spectral[str(i)](z))
         z = z.reshape(b, h, w, -1)
         for i in range(_SPATIAL):
             z = jax.nn.relu(self.spatial[str(i)](z))
+        # Back to float32 before the norm, which bfloat16 would round to two digits.
         return unit(z.astype(jnp.float32))
 
 
 def _conv(
-    c: int, d: int, size: tuple[int, ...], bias: bool, dtype: Any, rngs: nnx.Rngs
+    in_channels: int,
+    out_channels: int,
+    kernel_shape: tuple[int, ...],
+    use_bias: bool,
+    dtype: Any,
+    rngs: nnx.Rngs,
 ) -> nnx.Conv:
     """A convolution started as PyTorch does: weights and bias uniform in +-1 / sqrt(fan in)."""
-    fan_in = c
-    for side in size:
+    fan_in = in_channels
+    for side in kernel_shape:
         fan_in *= side
 
     def uniform(key: Array, shape: tuple[int, ...], dtype: Any, *_: Any) -> Array:
         return jax.random.uniform(key, shape, dtype, -(fan_in**-0.5), fan_in**-0.5)
 
     # Zero padding of kernel // 2 on both sides, like PyTorch's; an even kernel would lengthen it.
-    padding = [(side // 2, side // 2) for side in size]
+    padding = [(side // 2, side // 2) for side in kernel_shape]
     return nnx.Conv(
-        c,
-        d,
-        size,
+        in_channels,
+        out_channels,
+        kernel_shape,
         padding=padding,
-        use_bias=bias,
+        use_bias=use_bias,
         dtype=dtype,
         kernel_init=uniform,
         bias_init=uniform,
@@ -92,9 +113,8 @@ def upstream_encoder(
 
     Returns:
         An encoder of full rows, with `principal_component_start`. The 1-D part reaches layers *
-        (kernel //
-        2) flattened pixels, at most so many rows however narrow the cube is, and the 3x3 part two
-        rows: the halo is their sum, 14 at the defaults.
+        (kernel // 2) flattened pixels, at most so many rows however narrow the cube is, and the 3x3
+        part two rows: the halo is their sum, 14 at the defaults.
 
     Raises:
         ValueError: an even kernel, or no layer.
@@ -125,22 +145,29 @@ def principal_component_start(params: Params, spectra: Float[Array, "n c"]) -> P
         params: of the encoder.
         spectra: valid spectra of the data, standardised as the encoder is given them, (n, c).
     """
+    # `eigh` sorts upwards; the leading components are the last columns.
     variances, axes = jnp.linalg.eigh(jnp.cov(spectra, rowvar=False))
-    dim = params["spectral"]["0"]["kernel"].shape[-1]
-    basis = axes[:, ::-1][:, : dim // 2] / jnp.sqrt(jnp.maximum(variances[-1], 1e-12))
-    both = jnp.concatenate([basis, -basis], axis=1)
-    first = jnp.zeros((spectra.shape[1], dim)).at[:, : both.shape[1]].set(both)
+    embed_dim = params["spectral"]["0"]["kernel"].shape[-1]
+    basis = axes[:, ::-1][:, : embed_dim // 2] / jnp.sqrt(jnp.maximum(variances[-1], 1e-12))
+    # A ReLU keeps half of each direction; with its negative nothing is lost.
+    signed_basis = jnp.concatenate([basis, -basis], axis=1)
+    first_tap = (
+        jnp.zeros((spectra.shape[1], embed_dim)).at[:, : signed_basis.shape[1]].set(signed_basis)
+    )
 
-    def centred(kernel: Array, tap: Array) -> Array:
-        middle = tuple(side // 2 for side in kernel.shape[:-2])
-        return jnp.zeros_like(kernel).at[middle].set(tap)
+    def centred(kernel: Array, middle_tap: Array) -> Array:
+        # Only the middle tap: at first each pixel is seen by itself.
+        middle_index = tuple(side // 2 for side in kernel.shape[:-2])
+        return jnp.zeros_like(kernel).at[middle_index].set(middle_tap)
 
-    def start(name: str, layer: str, leaves: Params) -> Params:
-        tap = first if (name, layer) == ("spectral", "0") else jnp.eye(dim)
-        biases = {key: jnp.zeros_like(value) for key, value in leaves.items()}
-        return biases | {"kernel": centred(leaves["kernel"], tap)}
+    def start_layer(name: str, layer: str, layer_params: Params) -> Params:
+        middle_tap = first_tap if (name, layer) == ("spectral", "0") else jnp.eye(embed_dim)
+        biases = {key: jnp.zeros_like(value) for key, value in layer_params.items()}
+        return biases | {"kernel": centred(layer_params["kernel"], middle_tap)}
 
     return {
-        name: {layer: start(name, layer, leaves) for layer, leaves in part.items()}
+        name: {
+            layer: start_layer(name, layer, layer_params) for layer, layer_params in part.items()
+        }
         for name, part in params.items()
     }

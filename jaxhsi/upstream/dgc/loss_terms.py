@@ -79,11 +79,12 @@ class ModelOutput(NamedTuple):
 
 
 def loss_terms(
-    weights: LossWeights, centroids: Array, views: ModelOutput, pair: ViewPair
+    loss_weights: LossWeights, centroids: Array, model_output: ModelOutput, view_pair: ViewPair
 ) -> LossTerms:
     """The terms that have a weight; each view by itself, then the sum or mean over the two."""
-    masks = (None, None) if pair.valid is None else pair.valid
-    mean = dict.fromkeys(LossTerms._fields, jnp.zeros(()))
+    masks = (None, None) if view_pair.valid is None else view_pair.valid
+    # Zeros for terms without a weight, which then cost nothing to compile.
+    term_values = dict.fromkeys(LossTerms._fields, jnp.zeros(()))
 
     def each(term: Callable, *inputs: Any) -> Array:
         return (term(*(a[0] for a in inputs)) + term(*(a[1] for a in inputs))) / 2
@@ -91,45 +92,57 @@ def loss_terms(
     def compactness(z: Array, p: Array, mask: Array | None) -> Array:
         return losses.compactness(z, p, centroids, mask)
 
-    if weights.compactness:
-        mean["compactness"] = 2 * each(compactness, views.embeddings, views.probabilities, masks)
-    if weights.orthogonality:
-        mean["orthogonality"] = losses.orthogonality(centroids)
-    if weights.usage_entropy:
-        mean["usage_entropy"] = each(losses.minimised_usage_entropy, views.probabilities, masks)
-    if weights.uniform_assignment:
-        mean["uniform_assignment"] = each(
-            losses.uniform_assignment, views.probabilities, pair.random_labels, masks
+    if loss_weights.compactness:
+        # Upstream sums this term over the views and averages the others.
+        term_values["compactness"] = 2 * each(
+            compactness, model_output.embeddings, model_output.probabilities, masks
         )
-    if weights.grid_consistency:
-        mask = None if pair.valid is None else pair.valid.all(0)
-        mean["grid_consistency"] = losses.grid_consistency(*views.probabilities, mask)
-    if weights.overlap_consistency:
-        mean["overlap_consistency"] = _overlap(views.probabilities, pair)
-    if weights.assignment_entropy:
-        mean["assignment_entropy"] = each(losses.assignment_entropy, views.probabilities, masks)
-    return LossTerms(**mean)
+    if loss_weights.orthogonality:
+        term_values["orthogonality"] = losses.orthogonality(centroids)
+    if loss_weights.usage_entropy:
+        term_values["usage_entropy"] = each(
+            losses.minimised_usage_entropy, model_output.probabilities, masks
+        )
+    if loss_weights.uniform_assignment:
+        term_values["uniform_assignment"] = each(
+            losses.uniform_assignment, model_output.probabilities, view_pair.random_labels, masks
+        )
+    if loss_weights.grid_consistency:
+        mask = None if view_pair.valid is None else view_pair.valid.all(0)
+        term_values["grid_consistency"] = losses.grid_consistency(*model_output.probabilities, mask)
+    if loss_weights.overlap_consistency:
+        term_values["overlap_consistency"] = _overlap(model_output.probabilities, view_pair)
+    if loss_weights.assignment_entropy:
+        term_values["assignment_entropy"] = each(
+            losses.assignment_entropy, model_output.probabilities, masks
+        )
+    return LossTerms(**term_values)
 
 
-def terms_with_weight(weights: LossWeights, terms: LossTerms, num_clusters: int) -> list[Array]:
+def terms_with_weight(
+    loss_weights: LossWeights, loss_values: LossTerms, num_clusters: int
+) -> list[Array]:
     """The terms that have a weight, none below zero, for the sum of them by weights above zero.
 
     Where the usage has a weight below zero, its entropy H becomes log k - H.
     """
-    weighted = []
-    for name, weight in weights._asdict().items():
+    weighted_terms = []
+    for name, weight in loss_weights._asdict().items():
         if weight:
-            term = getattr(terms, name)
-            weighted.append(term if weight > 0 else jnp.log(num_clusters) - term)
-    return weighted
+            term = getattr(loss_values, name)
+            # Rules that weigh by the size of a term need terms that are not negative.
+            weighted_terms.append(term if weight > 0 else jnp.log(num_clusters) - term)
+    return weighted_terms
 
 
-def _overlap(p: Float[Array, "2 b h w k"], pair: ViewPair) -> Float[Array, ""]:
+def _overlap(probabilities: Float[Array, "2 b h w k"], view_pair: ViewPair) -> Float[Array, ""]:
     """Consistency of each view with the other at the same points of the scene."""
-    if pair.affine_maps is None:
+    if view_pair.affine_maps is None:
         raise ValueError("the overlap consistency has a weight: give the crops' affine maps")
-    valid = jnp.ones(p.shape[:-1], bool) if pair.valid is None else pair.valid
-    matched_p, in_both = jax.vmap(match_views, in_axes=(0, 1, 1), out_axes=1)(
-        pair.affine_maps, p, valid
+    valid_mask = (
+        jnp.ones(probabilities.shape[:-1], bool) if view_pair.valid is None else view_pair.valid
     )
-    return losses.overlap_consistency(p, matched_p, in_both)
+    matched_p, in_both = jax.vmap(match_views, in_axes=(0, 1, 1), out_axes=1)(
+        view_pair.affine_maps, probabilities, valid_mask
+    )
+    return losses.overlap_consistency(probabilities, matched_p, in_both)

@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhsi.upstream.dgc.centroids import unit
 
-_EPS = 1e-6  # added to the sum of weights, as upstream does
+_EPS = 1e-6
+"""Added to the sum of weights: value of the PyTorch code, `module/clustering.py`."""
 
 # Squared distances are differences of larger numbers; TF32 products would not resolve them.
 _PRECISION = lax.Precision.HIGHEST
@@ -44,10 +45,10 @@ def soft_assignment(
 def local_mean_shift(
     z: Float[Array, "b h w d"],
     bandwidth: Float[Array, ""],
-    iterations: int = 5,
-    kernel: int = 5,
-    mask: Bool[Array, "b h w"] | None = None,
-    border: bool = False,
+    num_iterations: int = 5,
+    window_side: int = 5,
+    valid_mask: Bool[Array, "b h w"] | None = None,
+    zero_border: bool = False,
 ) -> Float[Array, "b h w d"]:
     """Move each pixel's embedding to the weighted mean of its window, some times over.
 
@@ -58,46 +59,49 @@ def local_mean_shift(
     Args:
         z: embeddings, (b, h, w, d).
         bandwidth: kernel width s > 0 in units of z, ().
-        iterations: >= 0; 0 returns z.
-        kernel: odd side of the window, >= 3.
-        mask: pixels that count as neighbours; None for all of them, (b, h, w).
-        border: count zero embeddings beyond the edge as neighbours, with weight
+        num_iterations: >= 0; 0 returns z.
+        window_side: odd side of the window, >= 3.
+        valid_mask: pixels that count as neighbours; None for all of them, (b, h, w).
+        zero_border: count zero embeddings beyond the edge as neighbours, with weight
             exp(-||t_i||^2 / (2 s^2)), as upstream's zero-padded unfold does. That pulls edge
             pixels towards zero, so it is off unless parity is wanted.
 
     Raises:
-        ValueError: ``kernel`` is even or below 3.
+        ValueError: ``window_side`` is even or below 3.
 
     Source: upstream with ``use_approx=True``.
     """
-    if kernel < 3 or kernel % 2 == 0:
-        raise ValueError(f"mean-shift kernel {kernel} has no centre; give an odd number >= 3")
-    if iterations == 0:
+    if window_side < 3 or window_side % 2 == 0:
+        raise ValueError(f"mean-shift kernel {window_side} has no centre; give an odd number >= 3")
+    if num_iterations == 0:
         return z
     # Tiles of (kernel - 1)^2 pixels: the windows of a tile lie in 2 x 2 tiles, so both sums are
     # batched matrix products, 2 to 3 times faster on CPU than a sum over shifted copies.
-    tile = kernel - 1
-    points, near = _tiles(z, tile), _neighbourhoods(z, tile)
-    window_weights = jnp.asarray(_window(kernel), z.dtype)
-    if mask is not None or not border:
-        mask = jnp.ones(z.shape[:3], bool) if mask is None else mask
-        neighbour_mask = _neighbourhoods(mask[..., None].astype(z.dtype), tile, float(border))
+    tile_side = window_side - 1
+    points, neighbour_points = _tiles(z, tile_side), _neighbourhoods(z, tile_side)
+    window_weights = jnp.asarray(_window(window_side), z.dtype)
+    if valid_mask is not None or not zero_border:
+        valid_mask = jnp.ones(z.shape[:3], bool) if valid_mask is None else valid_mask
+        neighbour_mask = _neighbourhoods(
+            valid_mask[..., None].astype(z.dtype), tile_side, float(zero_border)
+        )
         window_weights = window_weights * neighbour_mask.swapaxes(1, 2)
 
-    def shift(points: Array, near: Array, scale: Array) -> Array:
-        weights = window_weights * jnp.exp(-scale * _squared_distance(points, near))
-        total = weights.sum(-1, keepdims=True) + _EPS
-        return jnp.matmul(weights, near, precision=_PRECISION) / total
+    def shift(points: Array, neighbour_points: Array, scale: Array) -> Array:
+        weights = window_weights * jnp.exp(-scale * _squared_distance(points, neighbour_points))
+        total_weight = weights.sum(-1, keepdims=True) + _EPS
+        return jnp.matmul(weights, neighbour_points, precision=_PRECISION) / total_weight
 
     scale = 0.5 / bandwidth**2
-    fixed_inputs = lax.stop_gradient((near, scale))
+    fixed_inputs = lax.stop_gradient((neighbour_points, scale))
+    # Upstream detaches the moving point; only its neighbours learn.
     points = lax.stop_gradient(points)
-    points = lax.fori_loop(0, iterations - 1, lambda _, t: shift(t, *fixed_inputs), points)
-    return _untile(shift(points, near, scale), z.shape, tile)
+    points = lax.fori_loop(0, num_iterations - 1, lambda _, t: shift(t, *fixed_inputs), points)
+    return _untile(shift(points, neighbour_points, scale), z.shape, tile_side)
 
 
 def full_mean_shift(
-    z: Float[Array, "b h w d"], bandwidth: Float[Array, ""], iterations: int = 5
+    z: Float[Array, "b h w d"], bandwidth: Float[Array, ""], num_iterations: int = 5
 ) -> Float[Array, "b h w d"]:
     """Mean-shift over all pairs of pixels of a patch, which all move and all carry gradient.
 
@@ -107,55 +111,61 @@ def full_mean_shift(
     Source: upstream with ``use_approx=False``.
     """
     points = z.reshape(z.shape[0], -1, z.shape[-1])
-    for _ in range(iterations):
+    for _ in range(num_iterations):
         weights = jnp.exp(-0.5 / bandwidth**2 * _squared_distance(points, points))
-        total = weights.sum(-1, keepdims=True) + _EPS
-        points = jnp.matmul(weights, points, precision=_PRECISION) / total
+        total_weight = weights.sum(-1, keepdims=True) + _EPS
+        points = jnp.matmul(weights, points, precision=_PRECISION) / total_weight
     return points.reshape(z.shape)
 
 
 def _squared_distance(a: Float[Array, "b i d"], c: Float[Array, "b j d"]) -> Float[Array, "b i j"]:
+    # The square is expanded: no array of pairs by dimensions is made.
     inner = jnp.einsum("bid,bjd->bij", a, c, precision=_PRECISION)
     return jnp.square(a).sum(-1)[:, :, None] + jnp.square(c).sum(-1)[:, None] - 2 * inner
 
 
-def _window(kernel: int) -> np.ndarray:
+def _window(window_side: int) -> np.ndarray:
     """Which pixels of the 2 x 2 tiles around a tile lie in the window of each of its pixels."""
-    tile = kernel - 1
-    along = np.arange(2 * tile) - np.arange(tile)[:, None]
-    along = (along >= 0) & (along < kernel)
-    return np.einsum("yY,xX->yxYX", along, along).reshape(tile**2, 4 * tile**2)
+    tile_side = window_side - 1
+    # Along one axis; the window is the product of both.
+    in_window = np.arange(2 * tile_side) - np.arange(tile_side)[:, None]
+    in_window = (in_window >= 0) & (in_window < window_side)
+    return np.einsum("yY,xX->yxYX", in_window, in_window).reshape(tile_side**2, 4 * tile_side**2)
 
 
-def _split(z: Float[Array, "b H W d"], tile: int) -> Float[Array, "b rows columns tile tile d"]:
+def _split(
+    z: Float[Array, "b H W d"], tile_side: int
+) -> Float[Array, "b rows columns tile tile d"]:
     b, height, width, d = z.shape
-    return z.reshape(b, height // tile, tile, width // tile, tile, d).swapaxes(2, 3)
+    rows, columns = height // tile_side, width // tile_side
+    return z.reshape(b, rows, tile_side, columns, tile_side, d).swapaxes(2, 3)
 
 
-def _tiles(z: Float[Array, "b h w d"], tile: int) -> Float[Array, "tiles pixels d"]:
+def _tiles(z: Float[Array, "b h w d"], tile_side: int) -> Float[Array, "tiles pixels d"]:
     """Cut into tiles, zero-padded to whole ones."""
     _, h, w, d = z.shape
-    padded = jnp.pad(z, ((0, 0), (0, -h % tile), (0, -w % tile), (0, 0)))
-    return _split(padded, tile).reshape(-1, tile * tile, d)
+    padded = jnp.pad(z, ((0, 0), (0, -h % tile_side), (0, -w % tile_side), (0, 0)))
+    return _split(padded, tile_side).reshape(-1, tile_side * tile_side, d)
 
 
 def _neighbourhoods(
-    z: Float[Array, "b h w d"], tile: int, fill: float = 0.0
+    z: Float[Array, "b h w d"], tile_side: int, fill_value: float = 0.0
 ) -> Float[Array, "tiles near d"]:
     """The 2 x 2 tiles, offset by half a tile, that hold the windows of each tile's pixels."""
     _, h, w, d = z.shape
-    r = tile // 2
-    padding = ((0, 0), (r, r + -h % tile), (r, r + -w % tile), (0, 0))
-    around = _split(jnp.pad(z, padding, constant_values=fill), tile)
-    around = jnp.concatenate([around[:, :-1], around[:, 1:]], axis=3)
-    around = jnp.concatenate([around[:, :, :-1], around[:, :, 1:]], axis=4)
-    return around.reshape(-1, 4 * tile * tile, d)
+    half_side = tile_side // 2
+    rows, columns = ((half_side, half_side + -side % tile_side) for side in (h, w))
+    padded = jnp.pad(z, ((0, 0), rows, columns, (0, 0)), constant_values=fill_value)
+    shifted_tiles = _split(padded, tile_side)
+    shifted_tiles = jnp.concatenate([shifted_tiles[:, :-1], shifted_tiles[:, 1:]], axis=3)
+    shifted_tiles = jnp.concatenate([shifted_tiles[:, :, :-1], shifted_tiles[:, :, 1:]], axis=4)
+    return shifted_tiles.reshape(-1, 4 * tile_side * tile_side, d)
 
 
 def _untile(
-    points: Float[Array, "tiles pixels d"], shape: tuple[int, ...], tile: int
+    points: Float[Array, "tiles pixels d"], image_shape: tuple[int, ...], tile_side: int
 ) -> Float[Array, "b h w d"]:
-    b, h, w, d = shape
-    rows, columns = -(-h // tile), -(-w // tile)
-    image = points.reshape(b, rows, columns, tile, tile, d).swapaxes(2, 3)
-    return image.reshape(b, rows * tile, columns * tile, d)[:, :h, :w]
+    b, h, w, d = image_shape
+    rows, columns = -(-h // tile_side), -(-w // tile_side)
+    image = points.reshape(b, rows, columns, tile_side, tile_side, d).swapaxes(2, 3)
+    return image.reshape(b, rows * tile_side, columns * tile_side, d)[:, :h, :w]

@@ -1,6 +1,7 @@
 """Options of upstream's clustering with prototypes, and all that is fixed while it compiles."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -8,7 +9,8 @@ from jaxtyping import Array, Float
 
 from jaxhsi.dgc.networks import Encoder
 from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.upstream.dgc.balance import Balance, BalanceOptions, build_balance
+from jaxhsi.upstream.dgc.balance import BalanceOptions, build_balance
+from jaxhsi.upstream.dgc.balance_rules import Balance
 from jaxhsi.upstream.dgc.loss_terms import LossWeights
 
 
@@ -83,11 +85,13 @@ class PrototypeModel:
             raise ValueError(
                 "this encoder has no data-driven start; set data_initialisation to false"
             )
+        # Built once here, so that a floor that cannot be kept is refused before training.
         _ = self.balance
 
     @property
     def balance(self) -> Balance:
         """The rule that balances the loss terms."""
+        # The sign is in the term already, see `terms_with_weight`.
         weights = [abs(w) for w in self.options.loss_weights if w]
         return build_balance(self.options.balance, weights, self.num_clusters)
 
@@ -95,3 +99,9 @@ class PrototypeModel:
     def even_usage(self) -> Float[Array, " k"]:
         """The same share for every cluster, from which the running usage starts."""
         return jnp.full(self.num_clusters, 1 / self.num_clusters, jnp.float32)
+
+    @property
+    def initial_balance(self) -> Any:
+        """State of the balance before the first step."""
+        num_terms = sum(weight != 0 for weight in self.options.loss_weights)
+        return self.balance.init(jnp.zeros(num_terms), self.even_usage)

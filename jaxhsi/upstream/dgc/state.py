@@ -60,9 +60,9 @@ class PrototypeAlgorithm(SegmentationAlgorithm):
     """A `SegmentationAlgorithm` whose step can be replayed with given views and noise.
 
     Attributes:
-        forward: ``forward(params, x (b, h, w, c), valid=None) -> ModelOutput``.
-        loss: ``loss(params, pair, state=None) -> (total, (terms, output, balance weights))``.
-        update: ``update(state, pair) -> (state, info)``; jit it and donate the state.
+        forward: ``forward(params, x (b, h, w, c), valid_mask=None) -> ModelOutput``.
+        loss: ``loss(params, view_pair, state=None) -> (total, (terms, output, balance weights))``.
+        update: ``update(state, view_pair) -> (state, info)``; jit it and donate the state.
     """
 
     forward: Callable[..., ModelOutput] | None = None

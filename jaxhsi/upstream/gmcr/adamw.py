@@ -60,20 +60,28 @@ def adamw(
     Returns:
         New params and moments.
     """
-    rate, a, b = options.learning_rate, options.gradient_decay, options.square_decay
+    learning_rate, gradient_decay = options.learning_rate, options.gradient_decay
+    square_decay = options.square_decay
     # The bias corrections as scalars: a multiplication per element instead of a division.
-    size = rate / (1 - a**step)
-    scale = 1 / jnp.sqrt(1 - b**step)
+    step_size = learning_rate / (1 - gradient_decay**step)
+    square_scale = 1 / jnp.sqrt(1 - square_decay**step)
 
-    def leaf(g: Array | None, p: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
-        if g is None:
-            return p, m, v
-        m = a * m + (1 - a) * g
-        v = b * v + (1 - b) * g * g
-        p = (1 - rate * options.weight_decay) * p
-        return p - size * m / (jnp.sqrt(v) * scale + options.epsilon), m, v
+    def update_leaf(
+        leaf_gradient: Array | None, parameter: Array, first_moment: Array, second_moment: Array
+    ) -> tuple[Array, Array, Array]:
+        if leaf_gradient is None:
+            return parameter, first_moment, second_moment
+        first_moment = gradient_decay * first_moment + (1 - gradient_decay) * leaf_gradient
+        new_square = (1 - square_decay) * leaf_gradient * leaf_gradient
+        second_moment = square_decay * second_moment + new_square
+        # PyTorch's order: decay first, then the step, each from its own product.
+        parameter = (1 - learning_rate * options.weight_decay) * parameter
+        divisor = jnp.sqrt(second_moment) * square_scale + options.epsilon
+        return parameter - step_size * first_moment / divisor, first_moment, second_moment
 
-    new = jax.tree.map(leaf, gradient, params, *moments, is_leaf=lambda g: g is None)
-    whole, three = jax.tree.structure(params), jax.tree.structure((0, 0, 0))
-    params, mean, square = jax.tree.transpose(whole, three, new)
+    new_leaves = jax.tree.map(
+        update_leaf, gradient, params, *moments, is_leaf=lambda leaf: leaf is None
+    )
+    params_structure, triple_structure = jax.tree.structure(params), jax.tree.structure((0, 0, 0))
+    params, mean, square = jax.tree.transpose(params_structure, triple_structure, new_leaves)
     return params, Moments(mean, square)

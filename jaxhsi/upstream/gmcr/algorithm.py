@@ -9,7 +9,7 @@ Source: upstream `analyzer.py` (`BaseEBgMCR.fit`) and `mcr.py` (`EBSelectiveMCR`
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,16 @@ from jaxhsi.base import Algorithm
 from jaxhsi.gmcr import mixing
 from jaxhsi.upstream.gmcr import losses, schedules
 from jaxhsi.upstream.gmcr.adamw import adamw, zero_moments
-from jaxhsi.upstream.gmcr.evaluation import Evaluator, evaluator, looks, scan_blocks
-from jaxhsi.upstream.gmcr.generator import PoolModel, PoolNoise, PoolOutput, pool_model
+from jaxhsi.upstream.gmcr.arguments import check_joint_arguments
+from jaxhsi.upstream.gmcr.evaluation import assess, evaluate, scan_blocks, unmix
+from jaxhsi.upstream.gmcr.generator import (
+    PoolModel,
+    PoolNoise,
+    PoolOutput,
+    draw_noise,
+    init_pool,
+    pool_outputs,
+)
 from jaxhsi.upstream.gmcr.kernels import ambiguity_penalty
 from jaxhsi.upstream.gmcr.networks import concentration_network, gating_network
 from jaxhsi.upstream.gmcr.options import (
@@ -33,7 +41,7 @@ from jaxhsi.upstream.gmcr.options import (
     PoolParams,
     State,
 )
-from jaxhsi.upstream.gmcr.pool import components, random_pool
+from jaxhsi.upstream.gmcr.pool import components, random_parameters
 
 
 class JointModel(NamedTuple):
@@ -44,14 +52,12 @@ class JointModel(NamedTuple):
         options: of the method.
         pools: with their networks.
         libraries: start of each pool, None for a random one.
-        evaluator: functions of the evaluation mode.
     """
 
     num_bands: int
     options: JointOptions
     pools: tuple[PoolModel, ...]
     libraries: tuple[Float[Array, "p c"] | None, ...]
-    evaluator: Evaluator
 
 
 def joint(
@@ -79,24 +85,23 @@ def joint(
         aggregate: mixing of concentrations and components.
 
     Raises:
-        ValueError: options that contradict each other, a library of another shape.
+        ValueError: see `arguments.check_joint_arguments`.
     """
-    _check(num_bands, options, libraries, aggregate)
-    pools = tuple(_model(num_bands, size, options, aggregate) for size in options.pool_sizes)
-    draw = partial(draw_noise, pools)
-    starts = tuple(libraries or (None,) * len(pools))
-    judge = evaluator(options, pools, draw)
-    model = JointModel(num_bands, options, pools, starts, judge)
+    check_joint_arguments(num_bands, options, libraries, aggregate)
+    pools = tuple(
+        _pool_model(num_bands, pool_size, options, aggregate) for pool_size in options.pool_sizes
+    )
+    model = JointModel(num_bands, options, pools, tuple(libraries or (None,) * len(pools)))
     return Joint(
         init=partial(init, model),
-        draw=draw,
+        draw=partial(draw_noise, pools),
         loss=partial(loss_fn, model),
         update=partial(update, model),
         step=partial(step, model),
         epoch=partial(epoch, model),
-        evaluate=judge.evaluate,
-        assess=judge.assess,
-        unmix=judge.unmix,
+        evaluate=partial(evaluate, options, pools),
+        assess=partial(assess, options, pools),
+        unmix=partial(unmix, options, pools),
         pools=pools,
         options=options,
     )
@@ -114,24 +119,15 @@ def joint_algorithm(method: Joint) -> Algorithm:
 def init(model: JointModel, key: Key[Array, ""]) -> State:
     """The first state: pools from their libraries or at random, networks at random."""
     params = []
-    for i, pool in enumerate(model.pools):
+    for i, (pool_model, library) in enumerate(zip(model.pools, model.libraries, strict=True)):
         pool_key, network_key = jax.random.split(jax.random.fold_in(key, i))
-        raw = model.libraries[i]
-        if raw is None:
-            size = model.options.pool_sizes[i]
-            raw = random_pool(pool_key, size, model.num_bands, model.options.pool).raw
-        params.append(pool.init(network_key, jnp.asarray(raw, jnp.float32)))
-    zero = jnp.zeros((), jnp.int32)
+        if library is None:
+            library = random_parameters(pool_key, *pool_model.pool_shape, model.options.pool)
+        params.append(init_pool(pool_model, network_key, jnp.asarray(library, jnp.float32)))
+    # Counters are arrays, so that a step does not compile anew as they grow.
+    zero_count = jnp.zeros((), jnp.int32)
     params = tuple(params)
-    return State(zero, zero, jnp.zeros(()), params, zero_moments(params))
-
-
-def draw_noise(
-    pools: tuple[PoolModel, ...], key: Key[Array, ""], rows: int, training: bool = True
-) -> tuple[PoolNoise, ...]:
-    """Noise of each pool for a batch of so many rows."""
-    keys = [jax.random.fold_in(key, i) for i in range(len(pools))]
-    return tuple(pool.draw(k, rows, training) for pool, k in zip(pools, keys, strict=True))
+    return State(zero_count, zero_count, jnp.zeros(()), params, zero_moments(params))
 
 
 def loss_fn(
@@ -143,15 +139,15 @@ def loss_fn(
     count_weight: Float[Array, ""] | float,
 ) -> tuple[Float[Array, ""], Info]:
     """The objective of a mini-batch, see `joint`, and its parts."""
-    outputs = looks(model.pools, params, x, noise, temperature, True)
-    terms = _terms(model.options, params, outputs, x)
-    total = (
-        terms.reconstruction
-        + count_weight * terms.count
-        + model.options.energy_weight * terms.energy
-        + model.options.ambiguity_weight * terms.ambiguity
+    outputs = pool_outputs(model.pools, params, x, noise, temperature, True)
+    loss_terms = _terms(model.options, params, outputs, x)
+    total_loss = (
+        loss_terms.reconstruction
+        + count_weight * loss_terms.count
+        + model.options.energy_weight * loss_terms.energy
+        + model.options.ambiguity_weight * loss_terms.ambiguity
     )
-    return total, Info(total, terms, _mean_energy(outputs))
+    return total_loss, Info(total_loss, loss_terms, _mean_energy(outputs))
 
 
 def update(
@@ -159,18 +155,21 @@ def update(
 ) -> tuple[State, Info]:
     """One AdamW step on a mini-batch with given noise."""
     options = model.options
-    learnable = options.learnable_pools or (True,) * len(model.pools)
-    temperature = _temperature(options, state.epoch)
+    # None means all, as upstream trains its pool by default.
+    learnable_pools = options.learnable_pools or (True,) * len(model.pools)
+    gate_temperature = _temperature(options, state.epoch)
     gradient, info = jax.grad(partial(loss_fn, model), has_aux=True)(
-        state.params, x, noise, temperature, state.count_weight
+        state.params, x, noise, gate_temperature, state.count_weight
     )
     gradient = _together(gradient)
+    # A pool that stays fixed has no gradient, so that neither decay nor moments change it.
     gradient = tuple(
-        g if learns else g | {"pool": None} for g, learns in zip(gradient, learnable, strict=True)
+        pool_gradient if is_learnable else pool_gradient | {"pool": None}
+        for pool_gradient, is_learnable in zip(gradient, learnable_pools, strict=True)
     )
-    number = state.step + 1
-    params, moments = adamw(options.optimizer, number, state.params, gradient, state.moments)
-    return state._replace(step=number, params=params, moments=moments), info
+    step_number = state.step + 1
+    params, moments = adamw(options.optimizer, step_number, state.params, gradient, state.moments)
+    return state._replace(step=step_number, params=params, moments=moments), info
 
 
 def step(
@@ -188,68 +187,58 @@ def epoch(
     order_key, noise_key, evaluation_key = jax.random.split(key, 3)
 
     def body(state: State, inputs: tuple) -> tuple[State, Info]:
-        number, rows = inputs
-        return step(model, jax.random.fold_in(noise_key, number), state, x[rows])
+        batch_number, rows = inputs
+        return step(model, jax.random.fold_in(noise_key, batch_number), state, x[rows])
 
-    order = jax.random.permutation(order_key, len(x))
-    state, infos = scan_blocks(body, state, (order,), options.batch_size)
-    evaluation = model.evaluator.evaluate(evaluation_key, state.params, x)
-    mean_energy = infos.mean_energy[-1]
-    temperature = _temperature(options, state.epoch)
+    # Whole permutations: each spectrum is seen once an epoch, as by a PyTorch loader.
+    row_order = jax.random.permutation(order_key, len(x))
+    state, step_infos = scan_blocks(body, state, (row_order,), options.batch_size)
+    evaluation = evaluate(options, model.pools, evaluation_key, state.params, x)
+    # Of the last mini-batch, where upstream's evaluation reads it.
+    mean_energy = step_infos.mean_energy[-1]
+    gate_temperature = _temperature(options, state.epoch)
     count_weight = _coefficient(options, state.count_weight, evaluation, mean_energy)
     state = state._replace(epoch=state.epoch + 1, count_weight=count_weight)
-    mean = jax.tree.map(jnp.mean, infos)
+    mean_info = jax.tree.map(jnp.mean, step_infos)
     return state, EpochInfo(
-        evaluation, mean_energy, count_weight, temperature, mean.loss, mean.terms
+        evaluation, mean_energy, count_weight, gate_temperature, mean_info.loss, mean_info.terms
     )
 
 
-def _check(bands: int, options: JointOptions, libraries: Any, aggregate: Any) -> None:
-    pool_sizes = options.pool_sizes
-    for name, values in (("learnable_pools", options.learnable_pools), ("libraries", libraries)):
-        if values is not None and len(values) != len(pool_sizes):
-            raise ValueError(
-                f"there are {len(pool_sizes)} pools by pool_sizes and {len(values)} by {name}; "
-                "give one each"
-            )
-    if options.level_criterion is not None:
-        schedules.fit_levels(options.level_criterion, options.first_level, options.level_width)
-    if options.sparse_components and aggregate is not mixing.linear:
-        raise ValueError("sparse_components mixes linearly; leave aggregate at its default")
-    for i, library in enumerate(libraries or ()):
-        if library is not None and library.shape != (pool_sizes[i], bands):
-            raise ValueError(
-                f"library {i} has shape {tuple(library.shape)}; a pool of {pool_sizes[i]} "
-                f"components and spectra of {bands} bands need ({pool_sizes[i]}, {bands})"
-            )
-
-
-def _model(bands: int, size: int, options: JointOptions, aggregate: Any) -> PoolModel:
+def _pool_model(
+    num_bands: int, pool_size: int, options: JointOptions, aggregate: mixing.MixingFunction
+) -> PoolModel:
     dtype = jnp.bfloat16 if options.bfloat16 else jnp.float32
-    hidden = options.hidden_width_factor, options.hidden_layers, dtype
-    return pool_model(
-        gating_network(bands, size, *hidden),
-        concentration_network(bands, size, *hidden),
-        (size, bands),
-        options.pool,
-        options.langevin,
-        options.gate_threshold,
-        aggregate,
-        elements=options.sparse_components,
+    layer_options = options.hidden_width_factor, options.hidden_layers, dtype
+    return PoolModel(
+        gating=gating_network(num_bands, pool_size, *layer_options),
+        concentration=concentration_network(num_bands, pool_size, *layer_options),
+        pool_shape=(pool_size, num_bands),
+        pool_options=options.pool,
+        langevin=options.langevin,
+        gate_threshold=options.gate_threshold,
+        aggregate=aggregate,
+        has_channel_gates=options.sparse_components,
     )
 
 
 def _terms(
-    options: JointOptions, params: PoolParams, seen: list[PoolOutput], x: Array
+    options: JointOptions, params: PoolParams, outputs: list[PoolOutput], x: Array
 ) -> LossTerms:
-    used = jnp.concatenate([(look.gates > options.used_threshold).any(0) for look in seen])
-    pure = jnp.concatenate([components(p["pool"], options.pool) for p in params])
-    more = {"polynomial": {"d": options.kernel_degree}, "matern": {"nu": options.kernel_nu}}
+    used_mask = jnp.concatenate(
+        [(output.gates > options.used_threshold).any(0) for output in outputs]
+    )
+    # Over all pools: likeness between pools is penalised too.
+    pure_spectra = jnp.concatenate([components(p["pool"], options.pool) for p in params])
+    kernel_options = {
+        "polynomial": {"d": options.kernel_degree},
+        "matern": {"nu": options.kernel_nu},
+    }.get(options.kernel, {})
     return LossTerms(
-        losses.reconstruction_error(x, sum(look.reconstruction for look in seen)),
-        losses.component_share([look.gates for look in seen]),
-        losses.energy_penalty([look.energies for look in seen]),
-        ambiguity_penalty(options.kernel, pure, used, **more.get(options.kernel, {})),
+        losses.reconstruction_error(x, sum(output.reconstruction for output in outputs)),
+        losses.component_share([output.gates for output in outputs]),
+        losses.energy_penalty([output.energies for output in outputs]),
+        ambiguity_penalty(options.kernel, pure_spectra, used_mask, **kernel_options),
     )
 
 
@@ -260,14 +249,18 @@ def _together(gradient: PoolParams) -> PoolParams:
     a quarter of a step's memory traffic. Nothing can be pending once the first layers' gradients,
     the last to be computed, are known: zero times these is added. (A barrier would be dropped.)
     """
-    nets = [p[name]["0"]["bias"][0] for p in gradient for name in ("gating", "concentration")]
-    return jax.tree.map(lambda g: g + 0 * sum(nets), gradient)
+    first_biases = [
+        p[name]["0"]["bias"][0] for p in gradient for name in ("gating", "concentration")
+    ]
+    return jax.tree.map(lambda g: g + 0 * sum(first_biases), gradient)
 
 
-def _mean_energy(seen: list[PoolOutput]) -> Float[Array, ""]:
+def _mean_energy(outputs: list[PoolOutput]) -> Float[Array, ""]:
     """Over all energies of all pools, with upstream's sign."""
-    energies = [look.energies for look in seen]
-    energies += [look.channel_energies for look in seen if look.channel_energies is not None]
+    energies = [output.energies for output in outputs]
+    energies += [
+        output.channel_energies for output in outputs if output.channel_energies is not None
+    ]
     return -losses.mean_energy(energies)
 
 
@@ -282,15 +275,15 @@ def _temperature(options: JointOptions, epoch: Int[Array, ""]) -> Float[Array, "
 
 
 def _coefficient(
-    options: JointOptions, old: Array, evaluation: Evaluation, mean_energy: Array
+    options: JointOptions, old_weight: Array, evaluation: Evaluation, mean_energy: Array
 ) -> Float[Array, ""]:
     """Next weight of the count, the mean energy in place of the number in use as upstream's."""
     return schedules.next_count_weight(
-        old,
+        old_weight,
         evaluation.nmse,
         evaluation.mse,
         mean_energy,
         sum(options.pool_sizes),
         penalty_error_ratio=options.penalty_error_ratio,
-        margin=options.penalty_nmse,
+        nmse_threshold=options.penalty_nmse,
     )

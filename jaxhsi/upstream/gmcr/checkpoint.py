@@ -57,6 +57,7 @@ def settings_from_options(options: JointOptions, bands: int) -> tuple[MCRSetting
     Raises:
         ValueError: upstream has no such option (softplus, another norm than an integer one).
     """
+    # A checkpoint that upstream reads otherwise would be wrong without a word.
     if options.pool.non_negative not in ("abs", None) or isinstance(options.pool.norm, str):
         raise ValueError(
             f"upstream knows no pool with non_negative={options.pool.non_negative!r}, "
@@ -94,6 +95,7 @@ def options_from_settings(settings: Sequence[MCRSettings], **more: Any) -> Joint
     """
     first = settings[0]
     for other in settings[1:]:
+        # Only these two may differ between pools in `JointOptions`.
         free = {"num_components", "learnable_component"}
         names = [f.name for f in dataclasses.fields(MCRSettings) if f.name not in free]
         if differ := [n for n in names if getattr(first, n) != getattr(other, n)]:
@@ -136,6 +138,7 @@ def load_upstream_mcrs(
     if (folder / _FILES[0]).is_file() or not numbered:
         numbered = [folder]
     else:
+        # As numbers: "10" comes after "9".
         numbered.sort(key=lambda p: int(p.name))
     return tuple(zip(*(_load(pool) for pool in numbered), strict=True))
 
@@ -153,6 +156,7 @@ def save_upstream_mcrs(
     for one, setting in zip(tensors, settings, strict=True):
         check_shapes(one, _shapes(setting))
     for i, (one, setting) in enumerate(zip(tensors, settings, strict=True)):
+        # One pool lies in the folder itself, as `load_mcrs` looks for it.
         place = Path(folder) if len(tensors) == 1 else Path(folder) / str(i)
         write_folder(place, (_FILES[0], dataclasses.asdict(setting)), (_FILES[1], one))
 
@@ -190,8 +194,10 @@ def _shapes(settings: MCRSettings) -> dict[str, tuple[int, ...]]:
         settings.hidden_size_extension,
     )
     shapes = {"vanilla_components": (p, c), "component_sparsity.energy": (p * c, 2)}
+    # Index of the output layer, whose width is the pool's.
     last = str(settings.hidden_layers) if extension else "0"
     for name, (net, index) in _layers(settings).items():
+        # Two energies a component, one concentration.
         width = 2 * p if net == "gating" else p
         hidden = width * (extension or 1)
         into = c if index == "0" else hidden
@@ -219,6 +225,7 @@ def from_state_dict(tensors: dict[str, np.ndarray], settings: MCRSettings) -> Pa
             "kernel": jnp.asarray(tensors[f"{name}.weight"].T, jnp.float32),
             "bias": jnp.asarray(tensors[f"{name}.bias"], jnp.float32),
         }
+    # Upstream stores these energies even where it does not use them.
     if settings.sparse_component:
         shape = settings.num_components, settings.dim_components, 2
         params["elements"] = jnp.asarray(

@@ -1,7 +1,10 @@
-"""Upstream's evaluation mode: thresholded gates, a fit summed over blocks of spectra."""
+"""Upstream's evaluation mode: thresholded gates, a fit summed over blocks of spectra.
+
+Source: upstream `analyzer.py` (second half of an epoch in `BaseEBgMCR.fit`, `parse_pattern`).
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,114 +12,137 @@ from jaxtyping import Array, Float, Key
 
 from jaxhsi.gmcr import metrics
 from jaxhsi.gmcr.mixing import UnmixedSpectra
-from jaxhsi.upstream.gmcr.generator import PoolModel, PoolNoise, PoolOutput
+from jaxhsi.upstream.gmcr.generator import (
+    PoolModel,
+    PoolNoise,
+    PoolOutput,
+    draw_noise,
+    pool_outputs,
+)
 from jaxhsi.upstream.gmcr.options import Evaluation, JointOptions, PoolParams
 from jaxhsi.upstream.gmcr.pool import components
 
-_LARGE = 1e-3  # of sparse spectra, values count where data or reconstruction reach it (`eval.py`)
-_BLOCK = 512  # rows of an evaluation at a time
+_SPARSE_FLOOR = 1e-3
+"""Of sparse spectra, values count where data or reconstruction reach it: value of the PyTorch code,
+`eval.py`."""
+_BLOCK_ROWS = 512
+"""Rows of an evaluation at a time, which bounds its memory; the sums are the same but for rounding.
+Set by hand."""
 
 
-class Evaluator(NamedTuple):
-    """Functions of the evaluation mode, described in `options.Joint`."""
-
-    evaluate: Callable[[Key[Array, ""], PoolParams, Array], Evaluation]
-    assess: Callable[[tuple[PoolNoise, ...], PoolParams, Array], Evaluation]
-    unmix: Callable[..., UnmixedSpectra]
-
-
-def looks(
-    models: Sequence[PoolModel],
+def evaluate(
+    options: JointOptions,
+    pools: Sequence[PoolModel],
+    key: Key[Array, ""],
     params: PoolParams,
     x: Float[Array, "n c"],
+) -> Evaluation:
+    """The fit of some spectra, in blocks; the noise of the gates is drawn from the key."""
+    # Whole mini-batches, whose means upstream averages. Gates of channels need (rows, p, c) arrays.
+    batches_per_block = 1 if options.sparse_components else -(-_BLOCK_ROWS // options.batch_size)
+    block_rows = options.batch_size * batches_per_block
+
+    def add_block(_: None, inputs: tuple) -> tuple[None, tuple]:
+        number, block, row_weights = inputs
+        noise = draw_noise(pools, jax.random.fold_in(key, number), len(block), False)
+        return None, _block_sums(options, pools, params, block, row_weights, noise)
+
+    arrays = x, _row_weights(len(x), options.batch_size)
+    _, (fit_sums, mse_parts, open_masks) = scan_blocks(add_block, None, arrays, block_rows)
+    total_sums = jax.tree.map(lambda part: part.sum(0), fit_sums)
+    return _evaluation(total_sums, mse_parts.sum(), open_masks.any(0))
+
+
+def assess(
+    options: JointOptions,
+    pools: Sequence[PoolModel],
     noise: tuple[PoolNoise, ...],
-    temperature: Any,
-    training: bool,
+    params: PoolParams,
+    x: Float[Array, "n c"],
+) -> Evaluation:
+    """The fit of some spectra at once, with given noise."""
+    row_weights = _row_weights(len(x), options.batch_size)
+    return _evaluation(*_block_sums(options, pools, params, x, row_weights, noise))
+
+
+def unmix(
+    options: JointOptions,
+    pools: Sequence[PoolModel],
+    params: PoolParams,
+    x: Float[Array, "n c"],
+    noise: tuple[PoolNoise, ...] | None = None,
+) -> UnmixedSpectra:
+    """Components and concentrations of spectra; without noise, the likelier side of each gate."""
+    if noise is None:
+        # Zeros of the shapes that would be drawn, without drawing.
+        shapes = jax.eval_shape(lambda: draw_noise(pools, jax.random.key(0), len(x), False))
+        noise = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
+    outputs = _evaluation_outputs(options, pools, params, x, noise)
+    return UnmixedSpectra(
+        sum(output.reconstruction for output in outputs),
+        jnp.concatenate([output.concentrations * output.gates for output in outputs], 1),
+        jnp.concatenate([components(pool["pool"], options.pool) for pool in params]),
+        jnp.concatenate([output.gates for output in outputs], 1),
+    )
+
+
+def _evaluation_outputs(
+    options: JointOptions, pools: Sequence[PoolModel], params: PoolParams, x: Array, noise: tuple
 ) -> list[PoolOutput]:
-    """What each pool says of a batch."""
-    each = zip(models, params, noise, strict=True)
-    return [m.look(p, x, z, temperature, training) for m, p, z in each]
+    return pool_outputs(pools, params, x, noise, options.evaluation_temperature, False)
 
 
-def evaluator(
-    options: JointOptions, models: Sequence[PoolModel], draw: Callable[..., tuple[PoolNoise, ...]]
-) -> Evaluator:
-    """The evaluation mode of these pools; ``draw`` as in `options.Joint`.
-
-    Source: upstream `analyzer.py` (second half of an epoch in `BaseEBgMCR.fit`, `parse_pattern`).
-    """
-
-    def pool_outputs(params: PoolParams, x: Array, noise: tuple) -> list[PoolOutput]:
-        return looks(models, params, x, noise, options.evaluation_temperature, False)
-
-    def sums(params: PoolParams, x: Array, weights: Array, noise: tuple) -> tuple:
-        outputs = pool_outputs(params, x, noise)
-        fitted = sum(look.reconstruction for look in outputs)
-        large = (jnp.abs(x) >= _LARGE) | (jnp.abs(fitted) >= _LARGE)
-        entries = large if options.sparse_components else None
-        opened = jnp.concatenate([look.gates.any(0) for look in outputs])
-        mse = weights @ ((x - fitted) ** 2).mean(1)
-        return metrics.fit_sums(x, fitted, entries=entries), mse, opened
-
-    def evaluate(key: Key[Array, ""], params: PoolParams, x: Float[Array, "n c"]) -> Evaluation:
-        rows = options.batch_size * (
-            1 if options.sparse_components else -(-_BLOCK // options.batch_size)
-        )
-
-        def body(_: None, inputs: tuple) -> tuple[None, tuple]:
-            number, x, weights = inputs
-            noise = draw(jax.random.fold_in(key, number), len(x), False)
-            return None, sums(params, x, weights, noise)
-
-        _, parts = scan_blocks(body, None, (x, _row_weights(len(x), options.batch_size)), rows)
-        fits, mse, opened = parts
-        return _evaluation(jax.tree.map(lambda a: a.sum(0), fits), mse.sum(), opened.any(0))
-
-    def assess(noise: tuple, params: PoolParams, x: Float[Array, "n c"]) -> Evaluation:
-        return _evaluation(*sums(params, x, _row_weights(len(x), options.batch_size), noise))
-
-    def unmix(
-        params: PoolParams, x: Float[Array, "n c"], noise: tuple | None = None
-    ) -> UnmixedSpectra:
-        if noise is None:
-            shapes = jax.eval_shape(lambda: draw(jax.random.key(0), len(x), False))
-            noise = jax.tree.map(lambda a: jnp.zeros(a.shape), shapes)
-        outputs = pool_outputs(params, x, noise)
-        return UnmixedSpectra(
-            sum(look.reconstruction for look in outputs),
-            jnp.concatenate([look.concentrations * look.gates for look in outputs], 1),
-            jnp.concatenate([components(p["pool"], options.pool) for p in params]),
-            jnp.concatenate([look.gates for look in outputs], 1),
-        )
-
-    return Evaluator(evaluate, assess, unmix)
+def _block_sums(
+    options: JointOptions,
+    pools: Sequence[PoolModel],
+    params: PoolParams,
+    x: Array,
+    row_weights: Array,
+    noise: tuple,
+) -> tuple[metrics.FitSums, Array, Array]:
+    """Sums of the fit, its weighted mean squared error, and which components are open."""
+    outputs = _evaluation_outputs(options, pools, params, x, noise)
+    fitted = sum(output.reconstruction for output in outputs)
+    # Upstream scores sparse spectra by the entries that either side calls large.
+    is_large = (jnp.abs(x) >= _SPARSE_FLOOR) | (jnp.abs(fitted) >= _SPARSE_FLOOR)
+    counted_entries = is_large if options.sparse_components else None
+    open_mask = jnp.concatenate([output.gates.any(0) for output in outputs])
+    mse = row_weights @ ((x - fitted) ** 2).mean(1)
+    return metrics.fit_sums(x, fitted, entries=counted_entries), mse, open_mask
 
 
-def scan_blocks(body: Callable, carry: Any, arrays: tuple, rows: int) -> tuple[Any, Any]:
+def scan_blocks(body: Callable, carry: Any, arrays: tuple, block_rows: int) -> tuple[Any, Any]:
     """Scan ``body(carry, (number, *block))`` over whole blocks of rows, then take the rest.
 
     Returns:
         The last carry, and what the body gave of each block, stacked.
     """
-    n = len(arrays[0])
-    whole, outs = n // rows, []
-    if whole:
-        blocks = [a[: whole * rows].reshape(whole, rows, *a.shape[1:]) for a in arrays]
-        carry, out = jax.lax.scan(body, carry, (jnp.arange(whole), *blocks))
-        outs.append(out)
-    if n % rows:
-        carry, out = body(carry, (jnp.asarray(whole), *(a[whole * rows :] for a in arrays)))
-        outs.append(jax.tree.map(lambda a: a[None], out))
-    return carry, jax.tree.map(lambda *a: jnp.concatenate(a), *outs)
+    num_rows = len(arrays[0])
+    num_blocks, outputs = num_rows // block_rows, []
+    if num_blocks:
+        whole_rows = num_blocks * block_rows
+        blocks = [
+            array[:whole_rows].reshape(num_blocks, block_rows, *array.shape[1:]) for array in arrays
+        ]
+        carry, output = jax.lax.scan(body, carry, (jnp.arange(num_blocks), *blocks))
+        outputs.append(output)
+    if num_rows % block_rows:
+        # The remainder has another shape and cannot be part of the scan.
+        rest = (array[num_blocks * block_rows :] for array in arrays)
+        carry, output = body(carry, (jnp.asarray(num_blocks), *rest))
+        outputs.append(jax.tree.map(lambda leaf: leaf[None], output))
+    return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts), *outputs)
 
 
-def _evaluation(fit: metrics.FitSums, mse: Array, opened: Array) -> Evaluation:
-    return Evaluation(metrics.nmse(fit), metrics.r2(fit), mse, opened.sum())
+def _evaluation(fit_sums: metrics.FitSums, mse: Array, open_mask: Array) -> Evaluation:
+    return Evaluation(metrics.nmse(fit_sums), metrics.r2(fit_sums), mse, open_mask.sum())
 
 
-def _row_weights(n: int, batch: int) -> Float[Array, " n"]:
+def _row_weights(num_rows: int, batch_size: int) -> Float[Array, " n"]:
     """Weights that make the mean over mini-batches of the means over their rows."""
-    pool_sizes = jnp.minimum(batch, n - jnp.arange(0, n, batch))
+    # The last mini-batch is shorter, and its mean counts as much as the others.
+    batch_sizes = jnp.minimum(batch_size, num_rows - jnp.arange(0, num_rows, batch_size))
+    num_batches = len(batch_sizes)
     return jnp.repeat(
-        1 / (pool_sizes * len(pool_sizes)), batch, total_repeat_length=len(pool_sizes) * batch
-    )[:n]
+        1 / (batch_sizes * num_batches), batch_size, total_repeat_length=num_batches * batch_size
+    )[:num_rows]

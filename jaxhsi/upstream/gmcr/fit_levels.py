@@ -48,13 +48,13 @@ class LevelStates:
         self._kept: dict[int, PoolParams] = {}
         self._written: set[str] = set()
 
-    def keep(self, band: int, params: PoolParams) -> None:
+    def keep(self, level_number: int, params: PoolParams) -> None:
         """Copy params, in place of what the band held before."""
-        self._kept[band] = jax.tree.map(np.array, params)
+        self._kept[level_number] = jax.tree.map(np.array, params)
 
-    def get(self, band: int) -> PoolParams:
+    def get(self, level_number: int) -> PoolParams:
         """Params that a band holds."""
-        return self._kept[band]
+        return self._kept[level_number]
 
     def write(self, taken: Int[np.ndarray, " m"]) -> None:
         """Write what is not yet; to be called before the checkpoint is.
@@ -62,15 +62,17 @@ class LevelStates:
         Args:
             taken: epochs that the bands' states are from, -1 for none.
         """
-        for band, name in _names(taken).items():
-            if name not in self._written:
+        for level_number, file_name in _names(taken).items():
+            # States do not change under a name: what is written stays valid.
+            if file_name not in self._written:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                np.savez(self._folder / name, *jax.tree.leaves(self._kept[band]))
+                np.savez(self._folder / file_name, *jax.tree.leaves(self._kept[level_number]))
 
     def prune(self, taken: Int[np.ndarray, " m"]) -> None:
         """Delete what neither this checkpoint nor the one before needs; to be called after it."""
         names = set(_names(taken).values())
         for path in self._folder.glob("*.npz"):
+            # Files of the checkpoint before stay, in case this one is cut while it is written.
             if path.name not in names | self._written:
                 path.unlink()
         self._written = names
@@ -81,18 +83,19 @@ class LevelStates:
         Raises:
             FileNotFoundError: one is missing.
         """
-        names = _names(taken)
-        for band, name in names.items():
-            path = self._folder / name
-            if not path.is_file():
+        file_names = _names(taken)
+        for level_number, file_name in file_names.items():
+            state_file = self._folder / file_name
+            # A checkpoint without its states cannot be resumed exactly.
+            if not state_file.is_file():
                 raise FileNotFoundError(
-                    f"{path}, the best state of a band of fit, is missing; copy it back, or begin "
-                    "anew with --overwrite"
+                    f"{state_file}, the best state of a band of fit, is missing; copy it back, or "
+                    "begin anew with --overwrite"
                 )
-            with np.load(path) as file:
+            with np.load(state_file) as file:
                 leaves = [file[f"arr_{i}"] for i in range(len(file.files))]
-            self._kept[band] = jax.tree.unflatten(jax.tree.structure(template), leaves)
-        self._written = set(names.values())
+            self._kept[level_number] = jax.tree.unflatten(jax.tree.structure(template), leaves)
+        self._written = set(file_names.values())
 
 
 def write_fit_levels(folder: Path, options: JointOptions, bands: Sequence[Band]) -> None:
@@ -110,6 +113,7 @@ def write_fit_levels(folder: Path, options: JointOptions, bands: Sequence[Band])
         for band in bands:
             settings = settings_from_options(options, band.params[0]["pool"].shape[1])
             save_upstream_mcrs(folder / band.name, settings, band.params)
+    # The run itself is whole; only this extra could not be written.
     except (ImportError, ValueError) as error:
         logging.getLogger(__name__).warning(
             "%s holds the scores of %d bands but not their checkpoints: %s",
@@ -121,4 +125,8 @@ def write_fit_levels(folder: Path, options: JointOptions, bands: Sequence[Band])
 
 def _names(taken: Int[np.ndarray, " m"]) -> dict[int, str]:
     """Files of the bands that hold something."""
-    return {band: f"{band}-{epoch}.npz" for band, epoch in enumerate(taken) if epoch >= 0}
+    return {
+        level_number: f"{level_number}-{taken_epoch}.npz"
+        for level_number, taken_epoch in enumerate(taken)
+        if taken_epoch >= 0
+    }

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 from jaxhsi.gmcr import mixing
 
 OPEN_THRESHOLD = 0.9999994
-"""Upstream's gate is open in an evaluation above this, ten float32 steps under 1."""
+"""Upstream's gate is open in an evaluation above this, ten float32 steps under 1: value of the
+PyTorch code, `select_prob_threshld`."""
 
 
 def gumbel_pair(
@@ -31,6 +32,7 @@ def gumbel_pair(
 
     Source: upstream `core.py`, `EBSelectiveModule` (torch's gumbel_softmax, hard=False).
     """
+    # The sign: a low energy is a likely state.
     logits = (gumbel - energies) / temperature
     return jax.nn.sigmoid(logits[..., 0] - logits[..., 1])
 

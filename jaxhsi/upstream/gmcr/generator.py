@@ -1,6 +1,7 @@
 """One pool of upstream's joint training: what its networks make of a batch of spectra."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -63,90 +64,132 @@ class PoolOutput(NamedTuple):
     channel_energies: Float[Array, "n p c 2"] | None
 
 
-class PoolModel(NamedTuple):
-    """A pool with its networks, as functions; ``training`` False thresholds the gates.
+@dataclass(frozen=True, kw_only=True)
+class PoolModel:
+    """A pool with its networks: all that is fixed while a step is compiled.
 
     Attributes:
-        init: ``init(key, raw (p, c)) -> params``: ``{"pool", "gating", "concentration"}`` and,
-            with gates of single channels, ``"elements"`` (p, c, 2), their energies.
-        draw: ``draw(key, rows, training) -> PoolNoise``.
-        look: ``look(params, x (n, c), noise, temperature, training) -> PoolOutput``.
-    """
-
-    init: Callable[[Key[Array, ""], Float[Array, "p c"]], Params]
-    draw: Callable[[Key[Array, ""], int, bool], PoolNoise]
-    look: Callable[..., PoolOutput]
-
-
-def pool_model(
-    gating: Network,
-    concentration: Network,
-    shape: tuple[int, int],
-    options: PoolOptions,
-    langevin: LangevinOptions,
-    threshold: float,
-    aggregate: mixing.MixingFunction,
-    *,
-    elements: bool,
-) -> PoolModel:
-    """A pool of ``shape`` (p, c), see :class:`PoolModel`.
-
-    Args:
         gating: spectra to energies (n, p, 2).
         concentration: spectra to concentrations (n, p).
-        shape: of the pool.
-        options: of the pool.
+        pool_shape: (p, c) of the pool.
+        pool_options: how parameters become spectra.
         langevin: noise on the energies in training.
-        threshold: above which a gate is open in evaluation.
+        gate_threshold: above which a gate is open in evaluation.
         aggregate: mixing of concentrations and components.
-        elements: gates of single channels too (upstream's ``sparse_component``). They are drawn
-            for each spectrum, so that arrays (n, p, c, 2) cannot be avoided; mixing is linear then.
+        has_channel_gates: gates of single channels too (upstream's ``sparse_component``). They are
+            drawn for each spectrum, so that arrays (n, p, c, 2) cannot be avoided; mixing is linear
+            then.
+    """
+
+    gating: Network
+    concentration: Network
+    pool_shape: tuple[int, int]
+    pool_options: PoolOptions
+    langevin: LangevinOptions
+    gate_threshold: float
+    aggregate: mixing.MixingFunction
+    has_channel_gates: bool
+
+
+def init_pool(model: PoolModel, key: Key[Array, ""], raw_components: Float[Array, "p c"]) -> Params:
+    """Parameters ``{"pool", "gating", "concentration"}``, the networks at random.
+
+    With gates of single channels ``"elements"`` (p, c, 2) beside them, their energies.
+    """
+    # A third key always, so that networks start alike with and without channel gates.
+    gating_key, concentration_key, channel_key = jax.random.split(key, 3)
+    params = {
+        "pool": raw_components,
+        "gating": model.gating.init(gating_key),
+        "concentration": model.concentration.init(concentration_key),
+    }
+    if model.has_channel_gates:
+        params["elements"] = ENERGY_DEVIATION * jax.random.normal(
+            channel_key, (*model.pool_shape, 2)
+        )
+    return params
+
+
+def draw_pool_noise(
+    model: PoolModel, key: Key[Array, ""], num_rows: int, training: bool
+) -> PoolNoise:
+    """Noise of a batch of so many rows."""
+    # Four keys whether or not all are used: the draws do not depend on the options.
+    keys = jax.random.split(key, 4)
+    pair_shape = num_rows, model.pool_shape[0], 2
+    channel_shape = num_rows, *model.pool_shape, 2
+    has_channels = model.has_channel_gates
+    return PoolNoise(
+        jax.random.gumbel(keys[0], pair_shape),
+        jax.random.normal(keys[1], pair_shape) if training else None,
+        jax.random.gumbel(keys[2], channel_shape) if has_channels else None,
+        jax.random.normal(keys[3], channel_shape) if has_channels and training else None,
+    )
+
+
+def draw_noise(
+    models: Sequence[PoolModel], key: Key[Array, ""], num_rows: int, training: bool = True
+) -> tuple[PoolNoise, ...]:
+    """Noise of each pool for a batch of so many rows."""
+    return tuple(
+        draw_pool_noise(model, jax.random.fold_in(key, i), num_rows, training)
+        for i, model in enumerate(models)
+    )
+
+
+def pool_output(
+    model: PoolModel,
+    params: Params,
+    x: Float[Array, "n c"],
+    noise: PoolNoise,
+    temperature: Any,
+    training: bool,
+) -> PoolOutput:
+    """What a pool says of a batch; without ``training`` its gates are thresholded.
 
     Source: upstream `mcr.py` (`EBSelectiveMCR.parse_pattern`, `forward`).
     """
+    pure_spectra = components(params["pool"], model.pool_options)
+    pool_energies = model.gating.apply(params["gating"], x)
+    pool_energies = _with_langevin_noise(model, pool_energies, noise.energy_noise, training)
+    pool_gates = gates.gumbel_pair(pool_energies, noise.gate_gumbel, temperature)
+    # Thresholded in evaluation alone: a step function has no gradient.
+    if not training:
+        pool_gates = gates.open_at_threshold(pool_gates, model.gate_threshold)
+    concentrations = model.concentration.apply(params["concentration"], x)
+    if not model.has_channel_gates:
+        mixture = gates.gated_mixture(concentrations, pool_gates, pure_spectra, model.aggregate)
+        return PoolOutput(mixture, concentrations, pool_gates, pool_energies, None)
+    # Upstream draws these gates anew for each spectrum, from shared energies.
+    channel_energies = jnp.broadcast_to(params["elements"], (len(x), *model.pool_shape, 2))
+    channel_energies = _with_langevin_noise(model, channel_energies, noise.channel_noise, training)
+    channel_gates = gates.gumbel_pair(channel_energies, noise.channel_gumbel, temperature)
+    # The pool gate enters squared, as upstream multiplies it into both factors.
+    mixture = jnp.einsum(
+        "np,npc,pc->nc", concentrations * pool_gates**2, channel_gates, pure_spectra
+    )
+    return PoolOutput(mixture, concentrations, pool_gates, pool_energies, channel_energies)
 
-    def init(key: Key[Array, ""], raw: Float[Array, "p c"]) -> Params:
-        k_gating, k_concentration, k_elements = jax.random.split(key, 3)
-        params = {
-            "pool": raw,
-            "gating": gating.init(k_gating),
-            "concentration": concentration.init(k_concentration),
-        }
-        if elements:
-            params["elements"] = ENERGY_DEVIATION * jax.random.normal(k_elements, (*shape, 2))
-        return params
 
-    def draw(key: Key[Array, ""], rows: int, training: bool) -> PoolNoise:
-        keys = jax.random.split(key, 4)
-        pairs, single = (rows, shape[0], 2), (rows, *shape, 2)
-        return PoolNoise(
-            jax.random.gumbel(keys[0], pairs),
-            jax.random.normal(keys[1], pairs) if training else None,
-            jax.random.gumbel(keys[2], single) if elements else None,
-            jax.random.normal(keys[3], single) if elements and training else None,
-        )
+def pool_outputs(
+    models: Sequence[PoolModel],
+    params: Sequence[Params],
+    x: Float[Array, "n c"],
+    noise: Sequence[PoolNoise],
+    temperature: Any,
+    training: bool,
+) -> list[PoolOutput]:
+    """What each pool says of a batch."""
+    return [
+        pool_output(model, pool_params, x, pool_noise, temperature, training)
+        for model, pool_params, pool_noise in zip(models, params, noise, strict=True)
+    ]
 
-    def refined(energies: Array, normal: Array | None, training: bool) -> Array:
-        if not training or langevin.num_steps == 0:
-            return energies
-        return energies + gates.langevin_noise(normal, *langevin)
 
-    def look(
-        params: Params, x: Float[Array, "n c"], noise: PoolNoise, temperature: Any, training: bool
-    ) -> PoolOutput:
-        pure = components(params["pool"], options)
-        energies = refined(gating.apply(params["gating"], x), noise.energy_noise, training)
-        opened = gates.gumbel_pair(energies, noise.gate_gumbel, temperature)
-        if not training:
-            opened = gates.open_at_threshold(opened, threshold)
-        amounts = concentration.apply(params["concentration"], x)
-        if not elements:
-            mixed = gates.gated_mixture(amounts, opened, pure, aggregate)
-            return PoolOutput(mixed, amounts, opened, energies, None)
-        single = jnp.broadcast_to(params["elements"], (len(x), *shape, 2))
-        single = refined(single, noise.channel_noise, training)
-        kept = gates.gumbel_pair(single, noise.channel_gumbel, temperature)
-        mixed = jnp.einsum("np,npc,pc->nc", amounts * opened**2, kept, pure)
-        return PoolOutput(mixed, amounts, opened, energies, single)
-
-    return PoolModel(init, draw, look)
+def _with_langevin_noise(
+    model: PoolModel, energies: Array, standard_normal: Array | None, training: bool
+) -> Array:
+    # Without steps upstream adds nothing, not even its constant.
+    if not training or model.langevin.num_steps == 0:
+        return energies
+    return energies + gates.langevin_noise(standard_normal, *model.langevin)

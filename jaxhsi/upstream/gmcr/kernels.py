@@ -16,7 +16,7 @@ Kernel = Callable[..., Float[Array, "p p"]]
 def ambiguity_penalty(
     kernel: str,
     components: Float[Array, "p c"],
-    used: Bool[Array, " p"],
+    used_mask: Bool[Array, " p"],
     **parameters: float | int | bool,
 ) -> Float[Array, ""]:
     """Mean of the kernel over pairs of components that are both in use.
@@ -28,7 +28,7 @@ def ambiguity_penalty(
     Args:
         kernel: a name in `KERNELS`.
         components: spectra.
-        used: which of them count.
+        used_mask: which of them count.
         **parameters: of the kernel function of that name.
 
     Raises:
@@ -37,9 +37,10 @@ def ambiguity_penalty(
     if kernel not in KERNELS:
         raise ValueError(f"kernel {kernel!r} is unknown; use one of {', '.join(KERNELS)}")
     # Zeros instead of spectra out of use: whatever these hold cannot reach the gradient.
-    matrix = KERNELS[kernel](jnp.where(used[:, None], components, 0.0), **parameters)
-    pairs = jnp.triu(used[:, None] & used[None, :], 1)
-    return jnp.where(pairs, matrix, 0.0).sum() / jnp.maximum(pairs.sum(), 1)
+    kernel_matrix = KERNELS[kernel](jnp.where(used_mask[:, None], components, 0.0), **parameters)
+    # Each pair once, and none of a component with itself.
+    used_pairs = jnp.triu(used_mask[:, None] & used_mask[None, :], 1)
+    return jnp.where(used_pairs, kernel_matrix, 0.0).sum() / jnp.maximum(used_pairs.sum(), 1)
 
 
 def gram(components: Float[Array, "p c"]) -> Float[Array, "p p"]:
@@ -53,18 +54,23 @@ def squared_distances(components: Float[Array, "p c"]) -> Float[Array, "p p"]:
     Less than 4 float32 steps of ||s_i||^2 + ||s_j||^2 is rounding, and returned as 0 with zero
     gradient.
     """
-    inner = gram(components)
-    lengths = jnp.diagonal(inner)
-    both = lengths[:, None] + lengths[None, :]
-    square = both - 2 * inner
-    return jnp.where(square > 4 * jnp.finfo(inner.dtype).eps * both, square, 0.0)
+    inner_products = gram(components)
+    squared_lengths = jnp.diagonal(inner_products)
+    length_sums = squared_lengths[:, None] + squared_lengths[None, :]
+    squared_distance = length_sums - 2 * inner_products
+    return jnp.where(
+        squared_distance > 4 * jnp.finfo(inner_products.dtype).eps * length_sums,
+        squared_distance,
+        0.0,
+    )
 
 
 def distances(components: Float[Array, "p c"]) -> Float[Array, "p p"]:
     """||s_i - s_j||; the gradient is 0 where it is 0."""
-    square = squared_distances(components)
-    apart = square > 0
-    return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
+    squared_distance = squared_distances(components)
+    # The root has an infinite slope at 0; both branches of a where are differentiated.
+    is_apart = squared_distance > 0
+    return jnp.where(is_apart, jnp.sqrt(jnp.where(is_apart, squared_distance, 1.0)), 0.0)
 
 
 def linear(components: Float[Array, "p c"]) -> Float[Array, "p p"]:
@@ -84,9 +90,9 @@ def laplacian(components: Float[Array, "p c"], sigma: float = 1.0) -> Float[Arra
 
     @jax.checkpoint
     def row(spectrum: Array) -> Array:
-        apart = components - spectrum
+        differences = components - spectrum
         # The gradient of |0| is 1 in jax; between equal values it has to be 0.
-        return jnp.where(apart == 0, 0.0, jnp.abs(apart)).sum(1)
+        return jnp.where(differences == 0, 0.0, jnp.abs(differences)).sum(1)
 
     return jnp.exp(-jax.lax.map(row, components) / sigma)
 
@@ -99,6 +105,7 @@ def rbf(components: Float[Array, "p c"], sigma: float = 1.0) -> Float[Array, "p 
 _MATERN = {0.5: (1, ()), 1.5: (3, (1,)), 2.5: (5, (1, 1 / 3)), 3.5: (7, (1, 2 / 5, 1 / 15))}
 """By nu: 2 nu, and the coefficients of a r, (a r)^2, (a r)^3 with a = sqrt(2 nu)."""
 _MATERN_UPSTREAM = _MATERN | {3.5: (7, (1, 3 / 5, 1 / 15))}
+"""With the defect of nu = 7/2: value of the PyTorch code, `ambiguity_penalty.py`."""
 
 
 def matern(
@@ -130,10 +137,12 @@ def matern(
     if nu not in _MATERN:
         raise ValueError(f"nu {nu} has no closed form here; use one of {sorted(_MATERN)}")
     degree, coefficients = (_MATERN_UPSTREAM if as_upstream else _MATERN)[nu]
-    t = degree**0.5 * distances(components) / lengthscale
-    series = 1.0 + sum(weight * t**power for power, weight in enumerate(coefficients, 1))
+    scaled_distance = degree**0.5 * distances(components) / lengthscale
+    series = 1.0 + sum(
+        weight * scaled_distance**power for power, weight in enumerate(coefficients, 1)
+    )
     variance = 1.0 if as_upstream and nu == 1.5 else sigma**2
-    return variance * series * jnp.exp(-t)
+    return variance * series * jnp.exp(-scaled_distance)
 
 
 KERNELS: dict[str, Kernel] = {

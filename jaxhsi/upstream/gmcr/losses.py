@@ -30,7 +30,9 @@ def component_share(
             equal.)
         total: number of slots of all pools; None for the sum of p_m.
     """
+    # Over all pools, as upstream divides by the length of its concatenation.
     slots = sum(z.shape[1] for z in gates) if total is None else total
+    # Rows of all pools are counted, which makes the share too small; see above.
     return sum(z.sum() for z in gates) / (slots * sum(len(z) for z in gates))
 
 

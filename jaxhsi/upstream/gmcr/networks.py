@@ -12,7 +12,10 @@ from jaxtyping import Array, Float, Key
 from jaxhsi.functional_module import Params, functional_module
 
 ENERGY_DEVIATION = 0.05
+"""Deviation of weights and biases of the gating network at the start: value of the PyTorch code,
+`core.py`."""
 CONCENTRATION_DEVIATION = 0.01
+"""The same of the concentration network: value of the PyTorch code, `utils.py`."""
 
 
 class Network(NamedTuple):
@@ -40,43 +43,60 @@ class _Perceptron(nnx.Module):
         self.activation = activation
 
     def __call__(self, x: Float[Array, "n c"]) -> Float[Array, "n out"]:
-        for i in range(len(self.layers)):
-            x = self.layers[str(i)](x if i == 0 else self.activation(x))
+        for layer_index in range(len(self.layers)):
+            # The activation comes before each layer but the first, so that the last is linear.
+            x = self.layers[str(layer_index)](x if layer_index == 0 else self.activation(x))
         return x.astype(jnp.float32)
 
 
-def _perceptron(layer_widths: list[int], activation: Callable, std: float, dtype: Any) -> Network:
+def _perceptron(
+    layer_widths: list[int], activation: Callable, initial_deviation: float, dtype: Any
+) -> Network:
     """Weights and biases both start normal: one draw for all, which compiles faster than many."""
-    made, apply = functional_module(lambda rngs: _Perceptron(layer_widths, activation, dtype, rngs))
+    init_module, apply_module = functional_module(
+        lambda rngs: _Perceptron(layer_widths, activation, dtype, rngs)
+    )
 
     def init(key: Key[Array, ""]) -> Params:
-        leaves, tree = jax.tree.flatten(jax.eval_shape(made, key)["layers"])
-        ends = list(itertools.accumulate(leaf.size for leaf in leaves))
-        parts = jnp.split(std * jax.random.normal(key, (ends[-1],)), ends[:-1])
-        shaped = (part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True))
-        return jax.tree.unflatten(tree, shaped)
+        shape_leaves, tree_structure = jax.tree.flatten(jax.eval_shape(init_module, key)["layers"])
+        leaf_ends = list(itertools.accumulate(leaf.size for leaf in shape_leaves))
+        # One draw for all layers compiles faster than one each.
+        weight_parts = jnp.split(
+            initial_deviation * jax.random.normal(key, (leaf_ends[-1],)), leaf_ends[:-1]
+        )
+        shaped_parts = (
+            part.reshape(leaf.shape) for part, leaf in zip(weight_parts, shape_leaves, strict=True)
+        )
+        return jax.tree.unflatten(tree_structure, shaped_parts)
 
-    return Network(init, lambda params, x: apply({"layers": params}, x))
+    return Network(init, lambda params, x: apply_module({"layers": params}, x))
 
 
-def layer_widths(bands: int, out: int, extension: int | None, layers: int) -> list[int]:
-    """Widths of a network of upstream: ``layers`` hidden ones of out * extension, or none.
+def layer_widths(
+    num_bands: int, num_outputs: int, width_factor: int | None, num_layers: int
+) -> list[int]:
+    """Widths of a network of upstream: ``num_layers`` hidden ones of out * extension, or none.
 
     Raises:
         ValueError: no hidden layer though an extension is given, or an extension below 1.
     """
-    if extension is None:
-        return [bands, out]
-    if extension < 1 or layers < 1:
+    # Upstream's plain form: a single linear layer.
+    if width_factor is None:
+        return [num_bands, num_outputs]
+    if width_factor < 1 or num_layers < 1:
         raise ValueError(
-            f"hidden_width_factor is {extension} and hidden_layers {layers}; both are at least 1, "
-            "or hidden_width_factor None for a single linear layer"
+            f"hidden_width_factor is {width_factor} and hidden_layers {num_layers}; both are at "
+            "least 1, or hidden_width_factor None for a single linear layer"
         )
-    return [bands, *[out * extension] * layers, out]
+    return [num_bands, *[num_outputs * width_factor] * num_layers, num_outputs]
 
 
 def gating_network(
-    bands: int, size: int, extension: int | None = 2, layers: int = 2, dtype: Any = jnp.float32
+    num_bands: int,
+    pool_size: int,
+    width_factor: int | None = 2,
+    num_layers: int = 2,
+    dtype: Any = jnp.float32,
 ) -> Network:
     """Energies of "open" and "closed" of each component of a pool, from a spectrum.
 
@@ -84,10 +104,10 @@ def gating_network(
     lower the energy, the likelier the state (`gates.gumbel_pair`).
 
     Args:
-        bands: c of the spectra.
-        size: p of the pool.
-        extension: hidden width as a multiple of 2 p; None for a single linear layer.
-        layers: number of hidden layers.
+        num_bands: c of the spectra.
+        pool_size: p of the pool.
+        width_factor: hidden width as a multiple of 2 p; None for a single linear layer.
+        num_layers: number of hidden layers.
         dtype: of the products, e.g. ``jnp.bfloat16``; parameters and result are float32.
 
     Returns:
@@ -95,28 +115,35 @@ def gating_network(
 
     Source: upstream `core.py` (`DynamicEBSelectiveModule`).
     """
-    init, apply = _perceptron(
-        layer_widths(bands, 2 * size, extension, layers), jnp.tanh, ENERGY_DEVIATION, dtype
+    init_network, apply_network = _perceptron(
+        layer_widths(num_bands, 2 * pool_size, width_factor, num_layers),
+        jnp.tanh,
+        ENERGY_DEVIATION,
+        dtype,
     )
 
     def energies(params: Params, x: Float[Array, "n c"]) -> Float[Array, "n p 2"]:
-        return apply(params, x).reshape(len(x), size, 2)
+        return apply_network(params, x).reshape(len(x), pool_size, 2)
 
-    return Network(init, energies)
+    return Network(init_network, energies)
 
 
 def concentration_network(
-    bands: int, size: int, extension: int | None = 2, layers: int = 2, dtype: Any = jnp.float32
+    num_bands: int,
+    pool_size: int,
+    width_factor: int | None = 2,
+    num_layers: int = 2,
+    dtype: Any = jnp.float32,
 ) -> Network:
     """Amount of each component of a pool in a spectrum, were it open: the network's absolute.
 
     Linear layers with ReLU between them; weights and biases start normal, deviation 0.01.
 
     Args:
-        bands: c of the spectra.
-        size: p of the pool.
-        extension: hidden width as a multiple of p; None for a single linear layer.
-        layers: number of hidden layers.
+        num_bands: c of the spectra.
+        pool_size: p of the pool.
+        width_factor: hidden width as a multiple of p; None for a single linear layer.
+        num_layers: number of hidden layers.
         dtype: of the products, e.g. ``jnp.bfloat16``; parameters and result are float32.
 
     Returns:
@@ -124,7 +151,10 @@ def concentration_network(
 
     Source: upstream `mcr.py` (`EBSelectiveMCR`).
     """
-    init, apply = _perceptron(
-        layer_widths(bands, size, extension, layers), jax.nn.relu, CONCENTRATION_DEVIATION, dtype
+    init_network, apply_network = _perceptron(
+        layer_widths(num_bands, pool_size, width_factor, num_layers),
+        jax.nn.relu,
+        CONCENTRATION_DEVIATION,
+        dtype,
     )
-    return Network(init, lambda params, x: jnp.abs(apply(params, x)))
+    return Network(init_network, lambda params, x: jnp.abs(apply_network(params, x)))

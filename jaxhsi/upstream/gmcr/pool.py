@@ -1,29 +1,18 @@
 """The pool: more candidate spectra than are needed, as free parameters and as components."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
-from jaxhsi.gmcr.initialisation import successive_projection
-
-_START = 0.1  # deviation of a random start, as upstream
-_TINY = 1e-6  # least value a softplus can be asked for: its inverse stays finite
-
-
-class Pool(NamedTuple):
-    """Candidate spectra in p slots; a pruned one stays as a False in ``alive``.
-
-    Attributes:
-        raw: the parameters; `components` makes spectra of them (upstream's vanilla_components).
-        alive: slots that take part.
-    """
-
-    raw: Float[Array, "p c"]
-    alive: Bool[Array, " p"]
+_START_DEVIATION = 0.1
+"""Deviation of a random start: value of the PyTorch code, `mcr.py`."""
+_MIN_SOFTPLUS = 1e-6
+"""Least value that a softplus is asked for, so that its inverse stays finite. Chosen by hand; not
+tuned."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +59,12 @@ def normalised(rows: Float[Array, "p c"], norm: int | Literal["max"] | None) -> 
     """Rows divided by their p-norm (sum |v|^p)^(1/p), or by max |v|; rows of zeros stay zero."""
     if norm is None:
         return rows
-    empty = jnp.all(rows == 0, axis=1, keepdims=True)
-    safe = jnp.where(empty, 1.0, rows)  # the norm's gradient at zero is NaN
-    order = jnp.inf if norm == "max" else norm
-    unit = rows / jnp.linalg.norm(safe, ord=order, axis=1, keepdims=True)
-    return jnp.where(empty, 0.0, unit)
+    is_empty = jnp.all(rows == 0, axis=1, keepdims=True)
+    safe_rows = jnp.where(is_empty, 1.0, rows)  # the norm's gradient at zero is NaN
+    norm_order = jnp.inf if norm == "max" else norm
+    unit_rows = rows / jnp.linalg.norm(safe_rows, ord=norm_order, axis=1, keepdims=True)
+    # Zero, where the PyTorch code gives NaN.
+    return jnp.where(is_empty, 0.0, unit_rows)
 
 
 def parameters(spectra: Float[Array, "p c"], options: PoolOptions) -> Float[Array, "p c"]:
@@ -86,80 +76,54 @@ def parameters(spectra: Float[Array, "p c"], options: PoolOptions) -> Float[Arra
     rows = normalised(spectra, options.norm)
     if options.non_negative != "softplus":
         return rows
-    rows = jnp.maximum(rows, _TINY)
+    # Zeros of a spectrum have no finite inverse.
+    rows = jnp.maximum(rows, _MIN_SOFTPLUS)
     return rows + jnp.log(-jnp.expm1(-rows))  # log(exp(s) - 1), without overflow
 
 
-def random_pool(
-    key: Key[Array, ""], size: int, bands: int, options: PoolOptions = PoolOptions()
-) -> Pool:
+def random_parameters(
+    key: Key[Array, ""],
+    pool_size: int,
+    num_bands: int,
+    options: PoolOptions = PoolOptions(),
+) -> Float[Array, "p c"]:
     """Start without data: r ~ N(0, 0.1^2), |r| if components are non-negative.
 
     Source: upstream `mcr.py`, `EBSelectiveMCR.__init__`.
     """
-    raw = _START * jax.random.normal(key, (size, bands))
+    raw = _START_DEVIATION * jax.random.normal(key, (pool_size, num_bands))
     if options.non_negative == "abs":
-        raw = jnp.abs(raw)
-    elif options.non_negative == "softplus":
-        raw = parameters(jnp.abs(raw), options)
-    return Pool(raw, jnp.ones(size, bool))
+        return jnp.abs(raw)
+    if options.non_negative == "softplus":
+        return parameters(jnp.abs(raw), options)
+    return raw
 
 
-def data_pool(
-    key: Key[Array, ""], x: Float[Array, "n c"], size: int, options: PoolOptions = PoolOptions()
-) -> Pool:
-    """Start from data: the spectra that successive projection picks, the most different first.
-
-    Where more slots are asked for than min(n, c) can be told apart, the others hold convex
-    mixtures of two random spectra.
-
-    Args:
-        key: for the mixtures alone.
-        x: spectra, rows of any scale.
-        size: number of slots, static.
-        options: how the pool will be read.
-    """
-    picked = min(size, *x.shape)
-    spectra = x[successive_projection(x, picked)]
-    if size > picked:
-        rows_key, share_key = jax.random.split(key)
-        pairs = normalised(x, 2)[jax.random.randint(rows_key, (size - picked, 2), 0, len(x))]
-        share = jax.random.uniform(share_key, (size - picked, 1))
-        mixed = share * pairs[:, 0] + (1 - share) * pairs[:, 1]
-        spectra = jnp.concatenate([spectra, mixed])
-    return Pool(parameters(spectra, options), jnp.ones(size, bool))
-
-
-def library_pool(
+def library_parameters(
     library: Float[Array, "l c"] | Float[np.ndarray, "l c"],
-    size: int | None = None,
     options: PoolOptions = PoolOptions(),
-) -> Pool:
-    """Known spectra as a pool, in their order; slots beyond them are dead and hold zeros.
+) -> Float[Array, "l c"]:
+    """Start from known spectra, in their order: parameters whose components they are.
 
-    Whether they are then learned or kept fixed is the caller's choice. Not for use under jit, as
+    Whether they are then learned or stay fixed is the caller's choice. Not for use under jit, as
     it looks at the values.
 
     Args:
         library: spectra of any scale, (l, c).
-        size: number of slots, at least l; None for l.
         options: how the pool will be read.
 
     Raises:
         ValueError: values that are not finite, negative where components are non-negative, or a
-            spectrum of zeros; more spectra than slots.
+            spectrum of zeros.
     """
     spectra = np.asarray(library, np.float32)
-    size = len(spectra) if size is None else size
-    _check_library(spectra, size, options)
-    raw = parameters(jnp.asarray(spectra), options)
-    empty = size - len(spectra)
-    return Pool(jnp.pad(raw, ((0, empty), (0, 0))), jnp.arange(size) < len(spectra))
+    _check_library(spectra, options)
+    if options.non_negative == "softplus":
+        return parameters(jnp.asarray(spectra), options)
+    return jnp.asarray(spectra)  # `components` leaves them as they are but for their length
 
 
-def _check_library(spectra: np.ndarray, size: int, options: PoolOptions) -> None:
-    if size < len(spectra):
-        raise ValueError(f"{len(spectra)} spectra in {size} slots; raise the pool's size")
+def _check_library(spectra: np.ndarray, options: PoolOptions) -> None:
     if not np.isfinite(spectra).all():
         row, band = np.argwhere(~np.isfinite(spectra))[0]
         raise ValueError(f"the library's spectrum {row} is not finite at band {band}; repair it")

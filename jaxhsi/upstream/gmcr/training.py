@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ from jaxhsi.upstream.gmcr import schedules
 from jaxhsi.upstream.gmcr.algorithm import joint
 from jaxhsi.upstream.gmcr.fit_levels import Band, LevelStates
 from jaxhsi.upstream.gmcr.options import EpochInfo, Joint, JointOptions, State
+from jaxhsi.upstream.gmcr.pool import library_parameters
 
 
 class JointResult(NamedTuple):
@@ -69,16 +70,20 @@ def joint_method(
         options: of the method.
         library: known spectra.
         num_candidates: size of one pool instead of ``options.pool_sizes``.
+
+    Raises:
+        ValueError: see `pool.library_parameters`.
     """
     if num_candidates is not None:
         options = replace(options, pool_sizes=(num_candidates,), learnable_pools=None)
     if library is None:
         return joint(bands, options)
     learnable_pools = options.learnable_pools or (True,) * len(options.pool_sizes)
-    free = (None,) * len(options.pool_sizes)
+    # The library comes first and stays fixed; the other pools start at random.
+    free_starts = (None,) * len(options.pool_sizes)
     pool_sizes = (len(library), *options.pool_sizes)
     options = replace(options, pool_sizes=pool_sizes, learnable_pools=(False, *learnable_pools))
-    return joint(bands, options, (jnp.asarray(library, jnp.float32), *free))
+    return joint(bands, options, (library_parameters(library, options.pool), *free_starts))
 
 
 def train_joint(
@@ -109,30 +114,35 @@ def train_joint(
 
     Source: upstream `analyzer.py` (`BaseEBgMCR.fit`).
     """
+    # Compiled once a method, so that resuming in the same process is quick.
     start, advance = _compiled(method)
     progress = start(key)
+    # Both the state and the copies of the best states: a resumed run ends the same.
     if checkpoints.latest_step() is not None:
         progress = checkpoints.restore(progress)
         states.load(np.asarray(progress.taken), progress.state.params)
-    number = int(progress.state.epoch)
+    epoch_number = int(progress.state.epoch)
     with logbook.open():
-        while number < epochs and not progress.converged:
-            number += 1
-            progress, info = advance(jax.random.fold_in(key, number), progress, spectra)
-            info, taken, done = jax.device_get((info, progress.taken, progress.converged))
-            _check_finite(number, info)
-            for band in np.flatnonzero(taken == number):
-                states.keep(int(band), progress.state.params)
-            logbook.write(number, _values(info))
-            logbook.advance_bar(number)
-            if number % save_every == 0 or number == epochs or done:
+        while epoch_number < epochs and not progress.converged:
+            epoch_number += 1
+            # The key of an epoch depends on its number alone, so that resuming draws the same.
+            progress, info = advance(jax.random.fold_in(key, epoch_number), progress, spectra)
+            info, taken, is_done = jax.device_get((info, progress.taken, progress.converged))
+            _check_finite(epoch_number, info)
+            # Copied at once: the next epoch overwrites the parameters.
+            for level_number in np.flatnonzero(taken == epoch_number):
+                states.keep(int(level_number), progress.state.params)
+            logbook.write(epoch_number, _values(info))
+            logbook.advance_bar(epoch_number)
+            if epoch_number % save_every == 0 or epoch_number == epochs or is_done:
+                # States before the checkpoint that counts on them; the old ones after it.
                 states.write(taken)
-                checkpoints.save(number, progress)
+                checkpoints.save(epoch_number, progress)
                 states.prune(taken)
     return _result(method, progress, states, spectra)
 
 
-def _edges(options: JointOptions) -> tuple[schedules.FitLevel, ...]:
+def _level_edges(options: JointOptions) -> tuple[schedules.FitLevel, ...]:
     if options.level_criterion is None:
         return ()
     return schedules.fit_levels(options.level_criterion, options.first_level, options.level_width)
@@ -140,86 +150,87 @@ def _edges(options: JointOptions) -> tuple[schedules.FitLevel, ...]:
 
 @lru_cache(maxsize=1)
 def _compiled(method: Joint) -> tuple[Callable, Callable]:
-    """Start and epoch under jit, kept for another run."""
-    return jax.jit(_start(method)), jax.jit(_advance(method), donate_argnums=1)
+    """Start and epoch under jit, so that another run of the method compiles nothing."""
+    start, advance = partial(_start, method), partial(_advance, method)
+    return jax.jit(start), jax.jit(advance, donate_argnums=1)
 
 
-def _start(method: Joint) -> Callable[[Array], TrainingProgress]:
-    size = max(len(_edges(method.options)), 1)  # Orbax stores no empty arrays
-
-    def start(key: Key[Array, ""]) -> TrainingProgress:
-        return TrainingProgress(
-            method.init(key),
-            schedules.initial_convergence(),
-            schedules.empty_records(size),
-            jnp.full(size, -1, jnp.int32),
-            jnp.zeros((), bool),
-        )
-
-    return start
+def _start(method: Joint, key: Key[Array, ""]) -> TrainingProgress:
+    num_levels = max(len(_level_edges(method.options)), 1)  # Orbax stores no empty arrays
+    return TrainingProgress(
+        method.init(key),
+        schedules.initial_convergence(),
+        schedules.empty_records(num_levels),
+        jnp.full(num_levels, -1, jnp.int32),
+        jnp.zeros((), bool),
+    )
 
 
-def _advance(method: Joint) -> Callable[..., tuple[TrainingProgress, EpochInfo]]:
+def _advance(
+    method: Joint, key: Key[Array, ""], progress: TrainingProgress, spectra: Float[Array, "n c"]
+) -> tuple[TrainingProgress, EpochInfo]:
     """An epoch, and what upstream keeps in mind of it."""
-    options, edges = method.options, _edges(method.options)
+    # Edges are static; the band that a score is in is found on the device.
+    options, level_edges = method.options, _level_edges(method.options)
     criterion = options.level_criterion or "R2"
+    state, info = method.epoch(key, progress.state, spectra)
+    evaluation = info.evaluation
+    convergence, converged = schedules.update_convergence(
+        progress.convergence,
+        evaluation.nmse,
+        info.mean_energy,
+        options.convergence_nmse,
+        options.convergence_energy_ratio,
+    )
+    fit_score = evaluation.r2 if criterion == "R2" else evaluation.nmse
+    level_number = schedules.level_index(fit_score, level_edges, criterion)
+    new_record = schedules.LevelRecords(
+        evaluation.nmse, evaluation.r2, info.mean_energy, evaluation.num_open
+    )
+    records, replaced = schedules.update_records(
+        progress.records, new_record, level_number, criterion
+    )
+    taken = jnp.where(replaced, state.epoch, progress.taken)
+    return TrainingProgress(state, convergence, records, taken, converged), info
 
-    def advance(
-        key: Array, progress: TrainingProgress, x: Array
-    ) -> tuple[TrainingProgress, EpochInfo]:
-        state, info = method.epoch(key, progress.state, x)
-        fit = info.evaluation
-        convergence, converged = schedules.update_convergence(
-            progress.convergence,
-            fit.nmse,
-            info.mean_energy,
-            options.convergence_nmse,
-            options.convergence_energy_ratio,
-        )
-        band = schedules.level_index(fit.r2 if criterion == "R2" else fit.nmse, edges, criterion)
-        new = schedules.LevelRecords(fit.nmse, fit.r2, info.mean_energy, fit.num_open)
-        records, replaced = schedules.update_records(progress.records, new, band, criterion)
-        taken = jnp.where(replaced, state.epoch, progress.taken)
-        return TrainingProgress(state, convergence, records, taken, converged), info
 
-    return advance
-
-
-def _check_finite(number: int, info: EpochInfo) -> None:
+def _check_finite(epoch_number: int, info: EpochInfo) -> None:
     if not np.isfinite(info.loss):
         raise FloatingPointError(
-            f"the loss is {info.loss} in epoch {number}; lower --joint.optimizer.learning_rate, "
-            "or look at the data for values far outside of their range"
+            f"the loss is {info.loss} in epoch {epoch_number}; lower "
+            "optimizer.learning_rate, or look at the data for values far outside of their "
+            "range"
         )
 
 
 def _values(info: EpochInfo) -> dict:
     """Diagnostics by name, flat; the number of components as the solver calls it."""
-    values = info._asdict()
-    evaluation = values.pop("evaluation")
-    return values | evaluation._asdict() | {"num_active": evaluation.num_open}
+    info_values = info._asdict()
+    evaluation = info_values.pop("evaluation")
+    return info_values | evaluation._asdict() | {"num_active": evaluation.num_open}
 
 
 def _result(
     method: Joint, progress: TrainingProgress, states: LevelStates, spectra: Float[Array, "n c"]
 ) -> JointResult:
     params = progress.state.params
-    used = np.asarray(jax.jit(method.unmix)(params, spectra).gates > 0).any(0)
-    [slots] = np.nonzero(used)
+    # By the data: a gate may be open for no spectrum at all.
+    used_mask = np.asarray(jax.jit(method.unmix)(params, spectra).gates > 0).any(0)
+    [used_slots] = np.nonzero(used_mask)
 
     @jax.jit
     def unmix(params: tuple, x: Float[Array, "m c"]) -> UnmixedSpectra:
-        every = method.unmix(params, x)
+        all_slots = method.unmix(params, x)
         return UnmixedSpectra(
-            every.reconstruction,
-            every.concentrations[:, slots],
-            every.components[slots],
-            every.gates[:, slots],
+            all_slots.reconstruction,
+            all_slots.concentrations[:, used_slots],
+            all_slots.components[used_slots],
+            all_slots.gates[:, used_slots],
         )
 
-    kept = _bands(method.options, progress, states)
+    fit_levels = _bands(method.options, progress, states)
     return JointResult(
-        used, unmix, jax.tree.map(jnp.asarray, params), bool(progress.converged), kept
+        used_mask, unmix, jax.tree.map(jnp.asarray, params), bool(progress.converged), fit_levels
     )
 
 
@@ -229,10 +240,10 @@ def _bands(
     taken, records = jax.device_get((progress.taken, progress.records))
     return tuple(
         Band(
-            schedules.level_name(edge),
-            *(field[i].item() for field in records),
-            states.get(i),
+            schedules.level_name(level_edge),
+            *(field[level_number].item() for field in records),
+            states.get(level_number),
         )
-        for i, edge in enumerate(_edges(options))
-        if taken[i] >= 0
+        for level_number, level_edge in enumerate(_level_edges(options))
+        if taken[level_number] >= 0
     )

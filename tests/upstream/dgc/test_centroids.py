@@ -28,13 +28,13 @@ def test_random_centroids_are_unit_vectors():
     np.testing.assert_allclose(jnp.linalg.norm(start, axis=1), 1, rtol=1e-6)
 
 
-start_from = jax.jit(centroids.kmeans_centroids, static_argnames="k")
+start_from = jax.jit(centroids.kmeans_centroids, static_argnames="num_clusters")
 
 
 @given(seed=st.integers(0, 999), k=st.sampled_from([1, 4]))
 @settings(max_examples=20, deadline=None)
 def test_from_pixels_finds_separate_groups(seed, k):
-    found = start_from(jax.random.key(seed), blobs(jax.random.key(seed), k, 10), k=k)
+    found = start_from(jax.random.key(seed), blobs(jax.random.key(seed), k, 10), num_clusters=k)
     # Each of the k directions has its own centroid, whatever the order.
     assert sorted((found @ jnp.eye(k, 6).T).argmax(1).tolist()) == list(range(k))
     np.testing.assert_allclose(jnp.linalg.norm(found, axis=1), 1, rtol=1e-5)
@@ -43,7 +43,7 @@ def test_from_pixels_finds_separate_groups(seed, k):
 def test_from_pixels_never_uses_masked_pixels():
     z = blobs(jax.random.key(0), 3, 10)
     mask = jnp.arange(30) < 20
-    found = start_from(jax.random.key(1), z, k=4, mask=mask)
+    found = start_from(jax.random.key(1), z, num_clusters=4, valid_mask=mask)
     assert (found[:, 2] < 0.2).all()
 
 
@@ -53,7 +53,7 @@ def test_from_pixels_needs_as_many_pixels_as_clusters():
 
 
 def test_from_identical_pixels_stays_finite():
-    found = start_from(jax.random.key(0), jnp.ones((8, 2)), k=3)
+    found = start_from(jax.random.key(0), jnp.ones((8, 2)), num_clusters=3)
     np.testing.assert_allclose(found, 0.5**0.5, rtol=1e-5)
 
 
@@ -107,7 +107,9 @@ def test_revive_spreads_several_dead_clusters():
 def test_revive_chooses_no_masked_pixel_and_does_nothing_without_pixels():
     z = jnp.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
     start, usage = jnp.array([[1.0, 0.0], [1.0, 0.0]]), jnp.array([1.0, 0.0])
-    revived, _ = centroids.revive_centroids(start, usage, z, mask=jnp.array([True, False, True]))
+    revived, _ = centroids.revive_centroids(
+        start, usage, z, valid_mask=jnp.array([True, False, True])
+    )
     np.testing.assert_allclose(revived[1], [0.6, 0.8], rtol=1e-6)
-    same, _ = centroids.revive_centroids(start, usage, z, mask=jnp.zeros(3, bool))
+    same, _ = centroids.revive_centroids(start, usage, z, valid_mask=jnp.zeros(3, bool))
     assert (same == start).all()

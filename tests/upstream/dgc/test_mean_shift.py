@@ -107,7 +107,7 @@ def test_values_and_gradients_are_the_references(form):
         if form == "full":
             moved = mean_shift.full_mean_shift(z, width, 5)
         else:
-            moved = mean_shift.local_mean_shift(z, width, 5, border=True)
+            moved = mean_shift.local_mean_shift(z, width, 5, zero_border=True)
         return (moved * last["probe"]).sum(), moved
 
     log_width = jnp.asarray(arrays["weights/cluster.log_bandwidth"])
@@ -146,7 +146,7 @@ def test_zero_embeddings_have_finite_gradients():
 @pytest.mark.parametrize("kernel", [1, 4])
 def test_a_window_without_a_centre_is_refused(kernel):
     with pytest.raises(ValueError, match=f"kernel {kernel} has no centre; give an odd number"):
-        mean_shift.local_mean_shift(jnp.zeros((1, 5, 5, 2)), jnp.float32(1.0), kernel=kernel)
+        mean_shift.local_mean_shift(jnp.zeros((1, 5, 5, 2)), jnp.float32(1.0), window_side=kernel)
 
 
 def test_no_iteration_is_the_identity():

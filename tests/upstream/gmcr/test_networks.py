@@ -23,7 +23,9 @@ def test_energies_are_tanh_layers_by_hand():
         "0": layer(np.hstack([[[1, 0], [-1, 1]], zero]), [0.5, 0, 0, 0]),
         "1": layer(np.vstack([[[1, 1, 0, -1], [1, 0, 1, 0]], np.zeros((2, 4))]), [0, 0, 0, 1]),
     }
-    energies = gating_network(2, 2, extension=1, layers=1).apply(params, jnp.asarray([[1.0, 2.0]]))
+    energies = gating_network(2, 2, width_factor=1, num_layers=1).apply(
+        params, jnp.asarray([[1.0, 2.0]])
+    )
     a, b = np.tanh([-0.5, 2.0])
     np.testing.assert_allclose(energies[0], [[a + b, a], [b, 1 - a]], rtol=1e-6)
 
@@ -31,13 +33,13 @@ def test_energies_are_tanh_layers_by_hand():
 def test_concentrations_are_the_absolute_of_relu_layers():
     """x = (1, 2): hidden relu(-1 + 0, 2); one output -3 h1 + 1 = -5, so 5."""
     params = {"0": layer([[1], [-1]], [0]), "1": layer([[-3]], [1])}
-    network = concentration_network(2, 1, extension=1, layers=1)
+    network = concentration_network(2, 1, width_factor=1, num_layers=1)
     assert network.apply(params, jnp.asarray([[1.0, 2.0], [2.0, 1.0]])).tolist() == [[1.0], [2.0]]
 
 
 def test_one_linear_layer_without_an_extension():
     params = {"0": layer([[1], [-1]], [0.25])}
-    network = concentration_network(2, 1, extension=None)
+    network = concentration_network(2, 1, width_factor=None)
     assert network.apply(params, jnp.asarray([[1.0, 2.0]])).tolist() == [[0.75]]
 
 

@@ -33,7 +33,7 @@ def test_coefficient_agrees_with_the_reference():
 
 def test_coefficient_as_meant_balances_penalty_and_error():
     """Without smoothing the weight times the share in use, 3 of 12, is the error."""
-    weight = schedules.next_count_weight(0.0, 0.001, 0.02, 3, 12, smooth=0.0)
+    weight = schedules.next_count_weight(0.0, 0.001, 0.02, 3, 12, smoothing=0.0)
     assert weight * 3 / 12 == pytest.approx(0.02)
     assert schedules.next_count_weight(1.0, 0.005, 0.02, 3, 12) == pytest.approx(0.95)
 
