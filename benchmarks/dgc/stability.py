@@ -91,7 +91,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "one start": {"teacher_student.mixture_starts": 1},
     "clusters frozen": {"teacher_student.mixture_rate": 0.0},
     "no neighbours": {"teacher_student.neighbour_radius": 0},
-    "pixels alone": {"teacher_student.neighbour_radius": 0, "encoder.depth": 0},
+    "pixels alone": {"teacher_student.neighbour_radius": 0, "encoder.num_blocks": 0},
     "six dimensions": {"teacher_student.embedding_dim": 6},
     "no augmentation": {
         "views.gain": 0.0,

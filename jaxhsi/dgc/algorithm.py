@@ -120,13 +120,16 @@ def init(model: DGCModel, key: Key[Array, ""], spectra: Float[Array, "n c"]) -> 
     Raises:
         ValueError: fewer spectra than clusters, or all of them equal.
     """
+    # One key each, so that another encoder does not change the clusters.
     mixture_key, encoder_key = jax.random.split(key)
     options = model.options
     embedding_dim = options.resolved_dim(model.num_clusters, spectra.shape[1])
     pca_embedding = fit_pca_embedding(spectra, options.normalisations, embedding_dim)
-    v = jax.jit(embed, static_argnums=1)(pca_embedding, options.normalisations, spectra)
+    embedded_pixels = jax.jit(embed, static_argnums=1)(
+        pca_embedding, options.normalisations, spectra
+    )
     mixture = gaussian_mixture.fit_mixture(
-        mixture_key, v, model.num_clusters, options.mixture_starts
+        mixture_key, embedded_pixels, model.num_clusters, options.mixture_starts
     )
     params = {
         "encoder": model.encoder.init(encoder_key),
@@ -141,7 +144,9 @@ def init(model: DGCModel, key: Key[Array, ""], spectra: Float[Array, "n c"]) -> 
         mixture=mixture,
         cluster_usage=jnp.copy(mixture.cluster_share),
         residual_statistics=init_residual_statistics(),
-        cluster_relations=sample_relations(jax.jit(gaussian_mixture.posterior)(v, mixture)),
+        cluster_relations=sample_relations(
+            jax.jit(gaussian_mixture.posterior)(embedded_pixels, mixture)
+        ),
     )
 
 
@@ -170,15 +175,17 @@ def loss_fn(
     )
     mixture_term = cross_entropy(targets.mixture, log_p, targets.valid)
     view_term = cross_entropy(targets.other_view, log_p, targets.matched)
+    # A diagnostic alone; no gradient passes an argmax.
     same_label = log_p.argmax(-1) == targets.other_view.argmax(-1)
-    agreement = masked_mean(same_label.astype(jnp.float32), targets.matched)
-    prior = neighbour_logits(
+    label_agreement = masked_mean(same_label.astype(jnp.float32), targets.matched)
+    log_prior = neighbour_logits(
         params["neighbour_prior"], jax.nn.softmax(windows.mixture_logits), windows.valid
     )
-    prior_term = negative_pseudo_likelihood(prior, windows.mixture_logits, windows.valid)
-    weight = model.options.consistency_weight
-    total = (1 - weight) * mixture_term + weight * view_term
-    return total + prior_term, LossTerms(mixture_term, view_term, prior_term, agreement)
+    prior_term = negative_pseudo_likelihood(log_prior, windows.mixture_logits, windows.valid)
+    view_weight = model.options.consistency_weight
+    # The evidence dominates; a student that follows its teacher alone drifts.
+    label_term = (1 - view_weight) * mixture_term + view_weight * view_term
+    return label_term + prior_term, LossTerms(mixture_term, view_term, prior_term, label_agreement)
 
 
 def step(model: DGCModel, key: Key[Array, ""], state: State, batch: Batch) -> tuple[State, Info]:
@@ -190,21 +197,33 @@ def step(model: DGCModel, key: Key[Array, ""], state: State, batch: Batch) -> tu
         state: before the step; may be donated.
         batch: windows of :func:`jaxhsi.dgc.views.window_size` pixels a side.
     """
+    # Three keys a window: the cut, and the augmentation of each view.
     keys = jax.random.split(key, (batch.window.shape[0], 3))
-    maps, clean, valid = cut_view_pairs(keys[:, 0], batch.window, batch.valid, model.view_options)
-    clean, valid = clean.reshape(-1, *clean.shape[2:]), valid.reshape(-1, *valid.shape[2:])
+    affine_maps, clean_views, valid_mask = cut_view_pairs(
+        keys[:, 0], batch.window, batch.valid, model.view_options
+    )
+    clean_views, valid_mask = (
+        clean_views.reshape(-1, *clean_views.shape[2:]),
+        valid_mask.reshape(-1, *valid_mask.shape[2:]),
+    )
     whitened_mixture = gaussian_mixture.whiten_mixture(state.mixture)
-    targets, mixture_statistics = make_targets(model, state, whitened_mixture, clean, valid, maps)
-    windows, batch_residuals = clean_windows(model, state, whitened_mixture, batch)
-    augmented = jax.vmap(augment_view, in_axes=(0, 0, None, None))(
-        keys[:, 1:].reshape(-1), clean, state.pca_embedding.band_stats, model.view_options
+    # Targets come from the clean views; only the student sees augmented ones.
+    targets, mixture_statistics = make_targets(
+        model, state, whitened_mixture, clean_views, valid_mask, affine_maps
+    )
+    window_pixels, batch_residuals = clean_windows(model, state, whitened_mixture, batch)
+    augmented_views = jax.vmap(augment_view, in_axes=(0, 0, None, None))(
+        keys[:, 1:].reshape(-1), clean_views, state.pca_embedding.band_stats, model.view_options
     )
     (loss, terms), gradient = jax.value_and_grad(partial(loss_fn, model), has_aux=True)(
-        state.params, state, whitened_mixture, augmented, targets, windows
+        state.params, state, whitened_mixture, augmented_views, targets, window_pixels
     )
     updates, optimizer_state = model.optimizer.update(gradient, state.optimizer_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    usage = _follow(state.cluster_usage, mean_usage(targets.teacher, valid), USAGE_RATE, valid)
+    # By the teacher: the student changes too fast to be measured by its last step.
+    cluster_usage = _follow(
+        state.cluster_usage, mean_usage(targets.teacher, valid_mask), USAGE_RATE, valid_mask
+    )
     info = Info(
         loss=loss,
         mixture_cross_entropy=terms.mixture_cross_entropy,
@@ -213,12 +232,12 @@ def step(model: DGCModel, key: Key[Array, ""], state: State, batch: Batch) -> tu
         effective_sample_ratio=effective_sample_ratio(state.residual_statistics),
         teacher_agreement=terms.teacher_agreement,
         overlap_share=targets.matched.mean(),
-        valid_share=valid.mean(),
-        cluster_usage=usage,
-        active_clusters=(usage > ACTIVE_SHARE).sum(),
+        valid_share=valid_mask.mean(),
+        cluster_usage=cluster_usage,
+        active_clusters=(cluster_usage > ACTIVE_SHARE).sum(),
         gradient_norm=optax.tree.norm(gradient),
     )
-    relations = cluster_relations(targets.teacher, valid)
+    relations = cluster_relations(targets.teacher, valid_mask)
     return State(
         step=state.step + 1,
         params=params,
@@ -227,38 +246,39 @@ def step(model: DGCModel, key: Key[Array, ""], state: State, batch: Batch) -> tu
         ),
         optimizer_state=optimizer_state,
         pca_embedding=state.pca_embedding,
-        mixture=_follow(state.mixture, mixture_statistics, model.options.mixture_rate, valid),
-        cluster_usage=usage,
+        mixture=_follow(state.mixture, mixture_statistics, model.options.mixture_rate, valid_mask),
+        cluster_usage=cluster_usage,
         residual_statistics=_follow(
-            state.residual_statistics, batch_residuals, USAGE_RATE, windows.valid
+            state.residual_statistics, batch_residuals, USAGE_RATE, window_pixels.valid
         ),
-        cluster_relations=_follow(state.cluster_relations, relations, USAGE_RATE, valid),
+        cluster_relations=_follow(state.cluster_relations, relations, USAGE_RATE, valid_mask),
     ), info
 
 
 def predict(
-    model: DGCModel, state: State, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"]
+    model: DGCModel, state: State, x: Float[Array, "b h w c"], valid_mask: Bool[Array, "b h w"]
 ) -> tuple[Int[Array, "b h w"], Float[Array, "b h w"]]:
     """Cluster of each pixel by the teacher (-1 where not valid) and its probability (0 there)."""
     whitened_mixture = gaussian_mixture.whiten_mixture(state.mixture)
-    p = jax.nn.softmax(
-        student_logits(model, state.teacher_params, state, whitened_mixture, x, valid)
+    probabilities = jax.nn.softmax(
+        student_logits(model, state.teacher_params, state, whitened_mixture, x, valid_mask)
     )
-    labels = jnp.where(valid, p.argmax(-1), -1).astype(jnp.int32)
-    return labels, jnp.where(valid, p.max(-1), 0)
+    labels = jnp.where(valid_mask, probabilities.argmax(-1), -1).astype(jnp.int32)
+    return labels, jnp.where(valid_mask, probabilities.max(-1), 0)
 
 
 def embed_pixels(
-    model: DGCModel, state: State, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"]
+    model: DGCModel, state: State, x: Float[Array, "b h w c"], valid_mask: Bool[Array, "b h w"]
 ) -> tuple[Float[Array, "b h w d"], Float[Array, "k d"]]:
     """The teacher's whitened embeddings, and the centres that they are compared with."""
     whitened_mixture = gaussian_mixture.whiten_mixture(state.mixture)
     pixels = closed_form(model, state, whitened_mixture, x)
-    z = encode(model, state.teacher_params, state, x, pixels, valid)
+    z = encode(model, state.teacher_params, state, x, pixels, valid_mask)
     return z, whitened_mixture.centres
 
 
 def _follow(running_mean: Any, batch_mean: Any, rate: float, valid: Bool[Array, "..."]) -> Any:
     """Moving average of statistics; a batch without any valid pixel leaves them as they are."""
+    # The means of an empty batch are zeros, which must not pull anything down.
     rate = jnp.where(valid.any(), rate, 0.0)
     return optax.incremental_update(batch_mean, running_mean, rate)

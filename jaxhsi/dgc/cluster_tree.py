@@ -91,6 +91,7 @@ def build_cluster_tree(
         centres = np.asarray(mixtures.whiten_mixture(trained_state.mixture).centres)
         tree = grow_merge_tree(centres, trained_state.cluster_relations)
     else:
+        # Without neighbours and without doubts: only the distances are left to decide.
         independent = ClusterRelations(
             pixel_shares, np.outer(pixel_shares, pixel_shares), np.diag(pixel_shares)
         )
@@ -102,6 +103,7 @@ def build_cluster_tree(
         touch = jnp.asarray(trained_state.cluster_relations.neighbour_pairs)
         cut_stability = measure_stability(key, sample_embedding, mixture, touch).mean(0)
         suggested_cuts = suggest_cuts(tree, cut_stability)
+    # Named last: names depend on the clusters alone, not on the tree.
     cluster_names = name_clusters(tree.num_clusters, majority_classes, class_names)
     return ClusterTree(tree, pixel_shares, cluster_names, cut_stability, suggested_cuts)
 
@@ -144,6 +146,7 @@ def score_cuts(
     for num_groups in range(1, tree.num_clusters + 1):
         group_matrix = np.zeros((num_groups, confusion_matrix.shape[1]), np.int64)
         np.add.at(group_matrix, cut_tree(tree, num_groups), confusion_matrix)
+        # Each cut gets its own mapping to classes, as a clustering of that size would.
         all_scores = metrics.clustering_scores(group_matrix)
         scores_by_cut[str(num_groups)] = {name: all_scores[name] for name in CUT_SCORES}
     return scores_by_cut

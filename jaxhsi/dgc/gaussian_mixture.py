@@ -15,8 +15,14 @@ from jaxtyping import Array, Bool, Float, Key
 
 from jaxhsi.linear_algebra import cholesky, inverse
 
-PARALLEL_STARTS = 8  # starts side by side; each holds an array of pixels by clusters
-SHRINKAGE = 0.02  # of the mean variance, added to the covariance: it stays invertible
+PARALLEL_STARTS = 8
+"""Starts side by side; each holds an array of pixels by clusters. Set by hand to bound the memory;
+the result does not depend on it."""
+SHRINKAGE = 0.02
+
+
+"""Share of the mean variance that is added to the covariance, which stays invertible; the value of
+the first trials of the mixture, not tuned since."""
 
 
 class Mixture(NamedTuple):
@@ -48,13 +54,22 @@ class WhitenedMixture(NamedTuple):
 
 
 def mixture_statistics(
-    v: Float[Array, "n d"], posterior: Float[Array, "n k"], mask: Bool[Array, " n"] | None = None
+    v: Float[Array, "n d"],
+    posterior: Float[Array, "n k"],
+    valid_mask: Bool[Array, " n"] | None = None,
 ) -> Mixture:
     """Sufficient statistics of pixels v under given responsibilities, over valid pixels."""
-    weight = jnp.ones(v.shape[0], v.dtype) if mask is None else mask.astype(v.dtype)
-    total = jnp.maximum(weight.sum(), 1.0)
-    r = posterior * weight[:, None]
-    return Mixture(r.sum(0) / total, r.T @ v / total, (v * weight[:, None]).T @ v / total)
+    pixel_weight = (
+        jnp.ones(v.shape[0], v.dtype) if valid_mask is None else valid_mask.astype(v.dtype)
+    )
+    # At least one pixel, so that a batch without any gives zeros and no NaN.
+    total_weight = jnp.maximum(pixel_weight.sum(), 1.0)
+    responsibilities = posterior * pixel_weight[:, None]
+    return Mixture(
+        responsibilities.sum(0) / total_weight,
+        responsibilities.T @ v / total_weight,
+        (v * pixel_weight[:, None]).T @ v / total_weight,
+    )
 
 
 def whiten_mixture(mixture: Mixture) -> WhitenedMixture:
@@ -62,14 +77,21 @@ def whiten_mixture(mixture: Mixture) -> WhitenedMixture:
 
     mu_k = E[r_k v] / E[r_k];  Sigma = E[v v'] - sum_k E[r_k] mu_k mu_k' + 0.02 tr(Sigma) / d I.
     """
-    means = mixture.first_moment / (mixture.cluster_share[:, None] + 1e-6)
-    within = mixture.second_moment - (means.T * mixture.cluster_share) @ means
-    dim = within.shape[0]
-    ridge = jnp.maximum(SHRINKAGE * jnp.trace(within) / dim, 1e-6)
-    covariance = (within + within.T) / 2 + ridge * jnp.eye(dim)
+    # The small term is for clusters that no pixel belongs to.
+    cluster_means = mixture.first_moment / (mixture.cluster_share[:, None] + 1e-6)
+    within_covariance = (
+        mixture.second_moment - (cluster_means.T * mixture.cluster_share) @ cluster_means
+    )
+    num_dimensions = within_covariance.shape[0]
+    ridge_variance = jnp.maximum(SHRINKAGE * jnp.trace(within_covariance) / num_dimensions, 1e-6)
+    # Symmetric again: rounding of the product would spoil the Cholesky factor.
+    covariance = (within_covariance + within_covariance.T) / 2 + ridge_variance * jnp.eye(
+        num_dimensions
+    )
+    # Of the inverse: then whitening is one product and log_det needs its diagonal alone.
     whitening = cholesky(inverse(covariance))
     return WhitenedMixture(
-        whitening, means @ whitening, -2 * jnp.log(jnp.diagonal(whitening)).sum()
+        whitening, cluster_means @ whitening, -2 * jnp.log(jnp.diagonal(whitening)).sum()
     )
 
 
@@ -77,9 +99,13 @@ def mixture_logits(
     whitened: Float[Array, "*n d"], centres: Float[Array, "k d"]
 ) -> Float[Array, "*n k"]:
     """-||z - centre_k||^2 / 2 for whitened embeddings z: log posterior up to a constant."""
-    cross = jnp.matmul(whitened, centres.T, precision=lax.Precision.HIGHEST)
+    # The square is expanded so that no array of pixels by clusters by dimensions is made. At the
+    # highest precision: differences of large numbers lose the digits of TF32.
+    cross_products = jnp.matmul(whitened, centres.T, precision=lax.Precision.HIGHEST)
     return (
-        cross - (whitened * whitened).sum(-1, keepdims=True) / 2 - (centres * centres).sum(-1) / 2
+        cross_products
+        - (whitened * whitened).sum(-1, keepdims=True) / 2
+        - (centres * centres).sum(-1) / 2
     )
 
 
@@ -109,39 +135,47 @@ def fit_mixture(
     """
     if v.shape[0] < num_clusters:
         raise ValueError(f"{num_clusters} clusters need as many valid pixels, got {v.shape[0]}")
-    fits, scores = _fit_starts(jax.random.split(key, num_starts), v, num_clusters, num_iterations)
-    return jax.tree.map(lambda leaf: leaf[scores.argmax()], fits)
+    fitted_mixtures, fit_scores = _fit_starts(
+        jax.random.split(key, num_starts), v, num_clusters, num_iterations
+    )
+    return jax.tree.map(lambda leaf: leaf[fit_scores.argmax()], fitted_mixtures)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _fit_starts(
-    keys: Array, v: Array, clusters: int, iterations: int
+    keys: Array, v: Array, num_clusters: int, num_iterations: int
 ) -> tuple[Mixture, Float[Array, " starts"]]:
-    one = jnp.ones((v.shape[0], 1), v.dtype)
-    whitened = (v - v.mean(0)) @ whiten_mixture(mixture_statistics(v, one)).whitening
-    spaces = jnp.stack([v, whitened])
-    which = jnp.arange(len(keys)) % 2
+    # The mixture of one cluster whitens by the covariance of all pixels.
+    one_cluster = jnp.ones((v.shape[0], 1), v.dtype)
+    whitened_pixels = (v - v.mean(0)) @ whiten_mixture(mixture_statistics(v, one_cluster)).whitening
+    start_spaces = jnp.stack([v, whitened_pixels])
+    # In turn, so that both spaces get as many starts.
+    space_index = jnp.arange(len(keys)) % 2
 
-    def fit(start: tuple[Array, Array]) -> tuple[Mixture, Array]:
-        key, space = start
-        return _fit(key, v, spaces[space], clusters, iterations)
+    def fit(fit_start: tuple[Array, Array]) -> tuple[Mixture, Array]:
+        key, space_number = fit_start
+        return _fit(key, v, start_spaces[space_number], num_clusters, num_iterations)
 
-    return lax.map(fit, (keys, which), batch_size=PARALLEL_STARTS)
+    return lax.map(fit, (keys, space_index), batch_size=PARALLEL_STARTS)
 
 
 def _fit(
-    key: Array, v: Array, space: Array, clusters: int, iterations: int
+    key: Array, v: Array, start_space: Array, num_clusters: int, num_iterations: int
 ) -> tuple[Mixture, Array]:
-    """K-means on ``space``, then EM on ``v``; the mixture and its score."""
-    means = kmeans(key, space, clusters, iterations)
-    hard = jax.nn.one_hot(mixture_logits(space, means).argmax(-1), clusters)
+    """K-means on ``start_space``, then EM on ``v``; the mixture and its score."""
+    kmeans_centres = kmeans(key, start_space, num_clusters, num_iterations)
+    # EM begins at hard labels: K-means has no responsibilities.
+    hard_labels = jax.nn.one_hot(
+        mixture_logits(start_space, kmeans_centres).argmax(-1), num_clusters
+    )
 
     def em(_: Any, mixture: Mixture) -> Mixture:
         return mixture_statistics(v, posterior(v, mixture))
 
-    mixture = lax.fori_loop(0, iterations, em, mixture_statistics(v, hard))
-    evidence = logsumexp(_log_posterior(v, mixture), axis=-1).mean()
-    return mixture, evidence - whiten_mixture(mixture).log_det / 2
+    mixture = lax.fori_loop(0, num_iterations, em, mixture_statistics(v, hard_labels))
+    # Likelihoods of starts can be compared, since all have equal priors.
+    mean_evidence = logsumexp(_log_posterior(v, mixture), axis=-1).mean()
+    return mixture, mean_evidence - whiten_mixture(mixture).log_det / 2
 
 
 def posterior(v: Float[Array, "n d"], mixture: Mixture) -> Float[Array, "n k"]:
@@ -150,8 +184,8 @@ def posterior(v: Float[Array, "n d"], mixture: Mixture) -> Float[Array, "n k"]:
 
 
 def _log_posterior(v: Array, mixture: Mixture) -> Array:
-    shape = whiten_mixture(mixture)
-    return mixture_logits(v @ shape.whitening, shape.centres)
+    whitened_mixture = whiten_mixture(mixture)
+    return mixture_logits(v @ whitened_mixture.whitening, whitened_mixture.centres)
 
 
 def kmeans(
@@ -159,26 +193,35 @@ def kmeans(
 ) -> Float[Array, "k d"]:
     """Means by K-means++ (Arthur and Vassilvitskii 2007) and Lloyd; an empty one stays put."""
 
-    def lloyd(_: Any, means: Array) -> Array:
-        member = jax.nn.one_hot(mixture_logits(v, means).argmax(-1), num_clusters)
-        count = member.sum(0)[:, None]
-        return jnp.where(count > 0, member.T @ v / jnp.maximum(count, 1), means)
+    def lloyd(_: Any, cluster_means: Array) -> Array:
+        membership = jax.nn.one_hot(mixture_logits(v, cluster_means).argmax(-1), num_clusters)
+        cluster_pixels = membership.sum(0)[:, None]
+        return jnp.where(
+            cluster_pixels > 0, membership.T @ v / jnp.maximum(cluster_pixels, 1), cluster_means
+        )
 
     return lax.fori_loop(0, num_iterations, lloyd, _spread_out(key, v, num_clusters))
 
 
-def _spread_out(key: Array, v: Array, clusters: int) -> Array:
+def _spread_out(key: Array, v: Array, num_clusters: int) -> Array:
     """K-means++: each next mean is a pixel drawn in proportion to its squared distance."""
-    places = jax.random.uniform(key, (clusters,))
-    first = v[(places[0] * len(v)).astype(int)]
-    means = jnp.zeros((clusters, v.shape[1]), v.dtype).at[0].set(first)
+    # All draws at once, before the loop: none depends on the means found so far.
+    random_places = jax.random.uniform(key, (num_clusters,))
+    first_pixel = v[(random_places[0] * len(v)).astype(int)]
+    cluster_means = jnp.zeros((num_clusters, v.shape[1]), v.dtype).at[0].set(first_pixel)
 
     def draw(i: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        means, nearest = carry
-        below = jnp.cumsum(nearest)
-        chosen = v[jnp.minimum((below <= places[i] * below[-1]).sum(), len(v) - 1)]
-        distance = ((v - chosen) ** 2).sum(-1)
-        return means.at[i].set(chosen), jnp.minimum(nearest, distance)
+        cluster_means, nearest_distance = carry
+        # By the inverse of the cumulative distribution, without normalising it.
+        cumulative_distance = jnp.cumsum(nearest_distance)
+        drawn_pixel = v[
+            jnp.minimum(
+                (cumulative_distance <= random_places[i] * cumulative_distance[-1]).sum(),
+                len(v) - 1,
+            )
+        ]
+        distance = ((v - drawn_pixel) ** 2).sum(-1)
+        return cluster_means.at[i].set(drawn_pixel), jnp.minimum(nearest_distance, distance)
 
-    start = (means, ((v - first) ** 2).sum(-1))
-    return lax.fori_loop(1, clusters, draw, start)[0]
+    start_carry = (cluster_means, ((v - first_pixel) ** 2).sum(-1))
+    return lax.fori_loop(1, num_clusters, draw, start_carry)[0]

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer
 
-EMPTY_SHARE = 1e-5  # a cluster with less than one pixel in a hundred thousand is not used
+EMPTY_SHARE = 1e-5
+"""Share of the pixels below which a cluster counts as empty: one in a hundred thousand. Chosen by
+hand; not tuned."""
 
 
 class ClusterRelations(NamedTuple):
@@ -29,6 +31,9 @@ class ClusterRelations(NamedTuple):
 
 class MergeWeights(NamedTuple):
     """How much each part counts in :func:`grow_merge_tree`.
+
+    The defaults were chosen by hand while looking at the scores of the scenes of
+    `benchmarks/dgc/quality.py`.
 
     Attributes:
         touch: share, 0 to below 1, of its distance that a pair loses which is mixed in space
@@ -66,52 +71,58 @@ class MergeTree(NamedTuple):
 
     def node_members(self) -> list[list[int]]:
         """Clusters under each node, ascending; the last node holds all."""
-        found = [[cluster] for cluster in range(self.num_clusters)]
-        for a, b in self.merged_nodes.tolist():
-            found.append(sorted(found[a] + found[b]))
-        return found
+        members = [[cluster] for cluster in range(self.num_clusters)]
+        for first_child, second_child in self.merged_nodes.tolist():
+            members.append(sorted(members[first_child] + members[second_child]))
+        return members
 
     def node_parents(self) -> list[int]:
         """Node above each node; -1 above the last."""
-        found = [-1] * (self.num_clusters + len(self.merged_nodes))
-        for merge, (a, b) in enumerate(self.merged_nodes.tolist()):
-            found[a] = found[b] = self.num_clusters + merge
-        return found
+        parent_nodes = [-1] * (self.num_clusters + len(self.merged_nodes))
+        for merge_index, (first_child, second_child) in enumerate(self.merged_nodes.tolist()):
+            parent_nodes[first_child] = parent_nodes[second_child] = self.num_clusters + merge_index
+        return parent_nodes
 
 
 def cluster_relations(
-    probabilities: Float[Array, "b h w k"], valid: Bool[Array, "b h w"]
+    probabilities: Float[Array, "b h w k"], valid_mask: Bool[Array, "b h w"]
 ) -> ClusterRelations:
     """Relations in some windows; neighbours are pixels beside or below one another, both valid.
 
     Args:
         probabilities: probabilities of the clusters, rows sum to 1.
-        valid: pixels that count.
+        valid_mask: pixels that count.
     """
-    probabilities = jnp.where(valid[..., None], probabilities, 0)
-    beside = _joint(probabilities[:, :, :-1], probabilities[:, :, 1:])
-    below = _joint(probabilities[:, :-1], probabilities[:, 1:])
-    pairs = (valid[:, :, :-1] & valid[:, :, 1:]).sum() + (valid[:, :-1] & valid[:, 1:]).sum()
-    touch = (beside + below) / jnp.maximum(pairs, 1)
-    pixels = jnp.maximum(valid.sum(), 1)
+    probabilities = jnp.where(valid_mask[..., None], probabilities, 0)
+    beside_pairs = _joint(probabilities[:, :, :-1], probabilities[:, :, 1:])
+    below_pairs = _joint(probabilities[:, :-1], probabilities[:, 1:])
+    num_pairs = (valid_mask[:, :, :-1] & valid_mask[:, :, 1:]).sum()
+    num_pairs = num_pairs + (valid_mask[:, :-1] & valid_mask[:, 1:]).sum()
+    pair_shares = (beside_pairs + below_pairs) / jnp.maximum(num_pairs, 1)
+    num_pixels = jnp.maximum(valid_mask.sum(), 1)
     return ClusterRelations(
-        probabilities.sum((0, 1, 2)) / pixels,
-        (touch + touch.T) / 2,
-        _joint(probabilities, probabilities) / pixels,
+        probabilities.sum((0, 1, 2)) / num_pixels,
+        (pair_shares + pair_shares.T) / 2,
+        _joint(probabilities, probabilities) / num_pixels,
     )
 
 
-def sample_relations(p: Float[Array, "n k"]) -> ClusterRelations:
+def sample_relations(probabilities: Float[Array, "n k"]) -> ClusterRelations:
     """Relations of pixels drawn here and there: who touches whom is left to chance."""
-    usage = p.mean(0)
-    return ClusterRelations(usage, jnp.outer(usage, usage), p.T @ p / len(p))
+    usage = probabilities.mean(0)
+    return ClusterRelations(
+        usage, jnp.outer(usage, usage), probabilities.T @ probabilities / len(probabilities)
+    )
 
 
-def _joint(a: Float[Array, "*n k"], b: Float[Array, "*n k"]) -> Float[Array, "k k"]:
-    return a.reshape(-1, a.shape[-1]).T @ b.reshape(-1, b.shape[-1])
+def _joint(
+    first_rows: Float[Array, "*n k"], second_rows: Float[Array, "*n k"]
+) -> Float[Array, "k k"]:
+    num_clusters = first_rows.shape[-1]
+    return first_rows.reshape(-1, num_clusters).T @ second_rows.reshape(-1, num_clusters)
 
 
-def mixing_ratio(joint: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+def mixing_ratio(joint_shares: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
     """How far two clusters are mixed, among the pairs that lie in the two of them alone.
 
     With s = n_aa + 2 n_ab + n_bb, m_ab = n_ab s / ((n_aa + n_ab) (n_bb + n_ab)), cut at 1:
@@ -120,14 +131,16 @@ def mixing_ratio(joint: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
     0 where one of them is empty.
 
     Args:
-        joint: symmetric, not negative: `Relations.neighbour_pairs` or `Relations.confusion`.
+        joint_shares: symmetric, not negative: see `ClusterRelations`.
     """
-    own = np.diag(joint)
-    first = own[:, None] + joint
-    total = first + first.T
-    chance = first * first.T
-    seen = chance > 0
-    return np.where(seen, np.minimum(joint * total / np.where(seen, chance, 1), 1), 0)
+    diagonal = np.diag(joint_shares)
+    row_totals = diagonal[:, None] + joint_shares
+    pair_totals = row_totals + row_totals.T
+    chance_product = row_totals * row_totals.T
+    # Empty clusters have no pairs: 0 rather than a division by zero.
+    is_used = chance_product > 0
+    ratio = joint_shares * pair_totals / np.where(is_used, chance_product, 1)
+    return np.where(is_used, np.minimum(ratio, 1), 0)
 
 
 def grow_merge_tree(
@@ -157,17 +170,21 @@ def grow_merge_tree(
     """
     if not (0 <= weights.touch < 1 and 0 <= weights.confusion < 1 and weights.size >= 0):
         raise ValueError(f"{weights} is out of range: shares from 0 to below 1, size from 0")
-    leaves = ClusterRelations(*(np.asarray(part, np.float64) for part in relations))
-    nodes, groups = list(range(len(centres))), np.eye(len(centres))
-    pairs, heights = [], [0.0]
-    while len(nodes) > 1:
-        a, b, distance = _nearest(np.asarray(centres, np.float64), leaves, groups, weights)
-        pairs.append(sorted((nodes[a], nodes[b])))
-        heights.append(max(distance, heights[-1]))
+    leaf_relations = ClusterRelations(*(np.asarray(part, np.float64) for part in relations))
+    node_numbers, groups = list(range(len(centres))), np.eye(len(centres))
+    merged_pairs, heights = [], [0.0]
+    # As in centroid linkage, a later merge may bridge a shorter distance; its height does not fall,
+    # so that a cut by height is a cut by number.
+    while len(node_numbers) > 1:
+        a, b, merge_distance = _nearest(
+            np.asarray(centres, np.float64), leaf_relations, groups, weights
+        )
+        merged_pairs.append(sorted((node_numbers[a], node_numbers[b])))
+        heights.append(max(merge_distance, heights[-1]))
         groups[a] += groups[b]
-        groups, nodes[a] = np.delete(groups, b, 0), len(centres) + len(pairs) - 1
-        del nodes[b]
-    return MergeTree(np.array(pairs, np.int64).reshape(-1, 2), np.array(heights[1:]))
+        groups, node_numbers[a] = np.delete(groups, b, 0), len(centres) + len(merged_pairs) - 1
+        del node_numbers[b]
+    return MergeTree(np.array(merged_pairs, np.int64).reshape(-1, 2), np.array(heights[1:]))
 
 
 def _nearest(
@@ -177,19 +194,22 @@ def _nearest(
     weights: MergeWeights,
 ) -> tuple[int, int, float]:
     """The two groups to join next and their distance, see :func:`grow_merge_tree`."""
-    usage = groups @ relations.usage
-    share = groups * np.maximum(relations.usage, 1e-12)  # a group without pixels has a centre too
-    means = share @ centres / share.sum(1, keepdims=True)
-    distance = np.linalg.norm(means[:, None] - means, axis=-1)
+    group_usage = groups @ relations.usage
+    # A bound above 0: a group without pixels must have a centre too.
+    member_shares = groups * np.maximum(relations.usage, 1e-12)
+    group_centres = member_shares @ centres / member_shares.sum(1, keepdims=True)
+    distance = np.linalg.norm(group_centres[:, None] - group_centres, axis=-1)
     np.fill_diagonal(distance, np.inf)
-    dead = usage < EMPTY_SHARE
-    if dead.any():
-        order = np.where(dead[:, None], distance, np.inf)
-        a, b = sorted(map(int, np.unravel_index(order.argmin(), order.shape)))
+    is_empty = group_usage < EMPTY_SHARE
+    if is_empty.any():
+        empty_distance = np.where(is_empty[:, None], distance, np.inf)
+        a, b = sorted(map(int, np.unravel_index(empty_distance.argmin(), empty_distance.shape)))
         return a, b, 0.0
     distance *= 1 - weights.touch * mixing_ratio(groups @ relations.neighbour_pairs @ groups.T)
     distance *= 1 - weights.confusion * mixing_ratio(groups @ relations.confusion @ groups.T)
-    distance *= (2 * np.outer(usage, usage) / (usage[:, None] + usage)) ** (weights.size / 2)
+    # The harmonic mean, as in the criterion of Ward, which the smaller group dominates.
+    usage_sums = group_usage[:, None] + group_usage
+    distance *= (2 * np.outer(group_usage, group_usage) / usage_sums) ** (weights.size / 2)
     a, b = sorted(map(int, np.unravel_index(distance.argmin(), distance.shape)))
     return a, b, float(distance[a, b])
 
@@ -205,16 +225,16 @@ def cut_tree(tree: MergeTree, num_groups: int) -> Int[np.ndarray, " clusters"]:
     """
     if not 1 <= num_groups <= tree.num_clusters:
         raise ValueError(f"the tree has 1 to {tree.num_clusters} groups, not {num_groups}")
-    group, members = np.arange(tree.num_clusters), tree.node_members()
-    for merge in range(tree.num_clusters - num_groups):
-        group[members[tree.num_clusters + merge]] = tree.num_clusters + merge
-    first = dict.fromkeys(group.tolist())  # in the order of the first clusters
-    number = {node: i for i, node in enumerate(first)}
-    return np.array([number[node] for node in group.tolist()], np.int64)
+    group_nodes, members = np.arange(tree.num_clusters), tree.node_members()
+    for merge_index in range(tree.num_clusters - num_groups):
+        group_nodes[members[tree.num_clusters + merge_index]] = tree.num_clusters + merge_index
+    first_nodes = dict.fromkeys(group_nodes.tolist())  # in the order of the first clusters
+    group_number = {node: group_index for group_index, node in enumerate(first_nodes)}
+    return np.array([group_number[node] for node in group_nodes.tolist()], np.int64)
 
 
 def majority_label(
-    tree: MergeTree, votes: Integer[np.ndarray, "k c"]
+    tree: MergeTree, class_votes: Integer[np.ndarray, "k c"]
 ) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
     """A class for every cluster from the votes of a few labelled pixels.
 
@@ -225,7 +245,7 @@ def majority_label(
 
     Args:
         tree: over the clusters.
-        votes: labelled pixels of each class in each cluster.
+        class_votes: labelled pixels of each class in each cluster.
 
     Returns:
         Class of each cluster, and the node of the tree that decided it (the cluster itself where
@@ -234,14 +254,14 @@ def majority_label(
     Raises:
         ValueError: there is not a single vote.
     """
-    if not votes.any():
+    if not class_votes.any():
         raise ValueError("no labelled pixel lies in any cluster; nothing can be named")
-    counts = np.array([votes[members].sum(0) for members in tree.node_members()])
-    most = counts.max(1, keepdims=True)
-    clear = (most[:, 0] > 0) & ((counts == most).sum(1) == 1)
-    clear[-1] = True
-    parents, deciding = tree.node_parents(), np.arange(tree.num_clusters)
+    vote_counts = np.array([class_votes[members].sum(0) for members in tree.node_members()])
+    max_votes = vote_counts.max(1, keepdims=True)
+    is_decided = (max_votes[:, 0] > 0) & ((vote_counts == max_votes).sum(1) == 1)
+    is_decided[-1] = True  # nothing is above the last node; its first class wins a tie
+    parent_nodes, deciding_nodes = tree.node_parents(), np.arange(tree.num_clusters)
     for cluster in range(tree.num_clusters):
-        while not clear[deciding[cluster]]:
-            deciding[cluster] = parents[deciding[cluster]]
-    return counts.argmax(1)[deciding].astype(np.int64), deciding
+        while not is_decided[deciding_nodes[cluster]]:
+            deciding_nodes[cluster] = parent_nodes[deciding_nodes[cluster]]
+    return vote_counts.argmax(1)[deciding_nodes].astype(np.int64), deciding_nodes

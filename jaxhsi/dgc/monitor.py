@@ -146,68 +146,83 @@ def evaluate_views(
 
 def count_label_pairs(
     labels: Int[Array, "n 2 h w"],
-    valid: Bool[Array, "n 2 h w"],
-    maps: Float[Array, "n 2 2 3"],
+    valid_mask: Bool[Array, "n 2 h w"],
+    affine_maps: Float[Array, "n 2 2 3"],
     num_clusters: int,
 ) -> Int[Array, "k k"]:
     """Count the points that both views show by their two labels, on the grids of both views.
 
     Between pixels the other view's label is the one with the largest bilinear weight.
     """
-    votes = jax.nn.one_hot(labels, num_clusters)
-    seen, both = jax.vmap(match_views)(maps, votes, valid)
-    seen = seen.argmax(-1)
+    # One-hot, since a label itself must not be interpolated.
+    label_votes = jax.nn.one_hot(labels, num_clusters)
+    other_labels, in_both = jax.vmap(match_views)(affine_maps, label_votes, valid_mask)
+    other_labels = other_labels.argmax(-1)
+    # The pair is ordered by view, whichever grid it was read on.
     mine_first = jnp.arange(2)[:, None, None] == 0
-    first, second = jnp.where(mine_first, labels, seen), jnp.where(mine_first, seen, labels)
+    first_labels, second_labels = (
+        jnp.where(mine_first, labels, other_labels),
+        jnp.where(mine_first, other_labels, labels),
+    )
     # Points that do not count go to a row that is cut off.
-    first = jnp.where(both, first, num_clusters)
-    table = jnp.zeros((num_clusters + 1, num_clusters), jnp.int32)
-    return table.at[first.reshape(-1), second.reshape(-1)].add(1)[:num_clusters]
+    first_labels = jnp.where(in_both, first_labels, num_clusters)
+    pair_counts = jnp.zeros((num_clusters + 1, num_clusters), jnp.int32)
+    return pair_counts.at[first_labels.reshape(-1), second_labels.reshape(-1)].add(1)[:num_clusters]
 
 
 def nearest_centre_distances(centres: Float[Array, "k d"]) -> Float[Array, " k"]:
     """Euclidean distance of each centre to the nearest other one, inf where there is none."""
-    apart = jnp.square(centres[:, None] - centres).sum(-1)
-    return jnp.sqrt(jnp.where(jnp.eye(len(centres), dtype=bool), jnp.inf, apart).min(1))
+    # k^2 d numbers are few; no expansion of the square is needed.
+    squared_distances = jnp.square(centres[:, None] - centres).sum(-1)
+    return jnp.sqrt(jnp.where(jnp.eye(len(centres), dtype=bool), jnp.inf, squared_distances).min(1))
 
 
-def embedding_variance(z: Float[Array, "*n d"], valid: Bool[Array, "*n"]) -> Float[Array, ""]:
+def embedding_variance(z: Float[Array, "*n d"], valid_mask: Bool[Array, "*n"]) -> Float[Array, ""]:
     """Mean squared distance of embeddings to their mean, over the valid pixels."""
-    weight = valid[..., None] / jnp.maximum(valid.sum(), 1)
-    axes = tuple(range(valid.ndim))
-    mean = (weight * z).sum(axes)
-    return (weight * jnp.square(z - mean)).sum()
+    pixel_weight = valid_mask[..., None] / jnp.maximum(valid_mask.sum(), 1)
+    pixel_axes = tuple(range(valid_mask.ndim))
+    mean_embedding = (pixel_weight * z).sum(pixel_axes)
+    return (pixel_weight * jnp.square(z - mean_embedding)).sum()
 
 
 def score_views(
-    statistics: ViewStatistics, previous_labels: Integer[np.ndarray, "n h w"] | None
+    view_statistics: ViewStatistics, previous_labels: Integer[np.ndarray, "n h w"] | None
 ) -> ViewScores:
     """Figures of a look, on the host.
 
     Args:
-        statistics: from :func:`evaluate_views`, moved to the host.
+        view_statistics: from :func:`evaluate_views`, moved to the host.
         previous_labels: clean labels at the last look, or None at the first.
     """
-    pairs, clusters = np.asarray(statistics.label_pairs, np.int64), len(statistics.label_pairs)
-    usage = np.bincount(statistics.clean_labels[statistics.clean_labels >= 0], minlength=clusters)
-    change = (
+    label_pairs, num_clusters = (
+        np.asarray(view_statistics.label_pairs, np.int64),
+        len(view_statistics.label_pairs),
+    )
+    cluster_pixels = np.bincount(
+        view_statistics.clean_labels[view_statistics.clean_labels >= 0], minlength=num_clusters
+    )
+    label_changes = (
         None
         if previous_labels is None
-        else metrics.confusion_matrix(statistics.clean_labels, previous_labels, clusters, clusters)
+        else metrics.confusion_matrix(
+            view_statistics.clean_labels, previous_labels, num_clusters, num_clusters
+        )
     )
     return ViewScores(
-        mutual_information=max(metrics.mutual_information(pairs), 0.0),
-        label_agreement=float(np.trace(pairs) / pairs.sum()) if pairs.any() else None,
-        effective_clusters=float(np.exp(metrics.entropy(usage))),
-        nmi=None if change is None else metrics.normalised_mutual_information(change),
-        vi=None if change is None else metrics.variation_of_information(change),
+        mutual_information=max(metrics.mutual_information(label_pairs), 0.0),
+        label_agreement=float(np.trace(label_pairs) / label_pairs.sum())
+        if label_pairs.any()
+        else None,
+        effective_clusters=float(np.exp(metrics.entropy(cluster_pixels))),
+        nmi=None if label_changes is None else metrics.normalised_mutual_information(label_changes),
+        vi=None if label_changes is None else metrics.variation_of_information(label_changes),
         nearest_centre=None
-        if statistics.nearest_distances is None
-        else float(np.min(statistics.nearest_distances)),
+        if view_statistics.nearest_distances is None
+        else float(np.min(view_statistics.nearest_distances)),
         mean_nearest_centre=None
-        if statistics.nearest_distances is None
-        else float(np.mean(statistics.nearest_distances)),
+        if view_statistics.nearest_distances is None
+        else float(np.mean(view_statistics.nearest_distances)),
         embedding_variance=None
-        if statistics.embedding_variance is None
-        else float(statistics.embedding_variance),
+        if view_statistics.embedding_variance is None
+        else float(view_statistics.embedding_variance),
     )

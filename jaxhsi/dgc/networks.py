@@ -49,6 +49,7 @@ class ResidualBlock(nnx.Module):
 
     def __call__(self, z: Array, keep: Array) -> Array:
         """Invalid pixels count as zero, like pixels beyond the edge of the image."""
+        # Masked twice: the first convolution leaks valid values into invalid pixels.
         inner = nnx.gelu(self.enter(z * keep)) * keep
         return z + self.leave(inner).astype(z.dtype)
 
@@ -73,6 +74,7 @@ class PatchEncoder(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.kinds, self.depth = kinds, depth
+        # He's initialisation, over the inputs of all normalisations together.
         scale = (2 / (len(kinds) * bands)) ** 0.5
         self.mix = nnx.Param(scale * jax.random.normal(rngs.params(), (len(kinds), bands, hidden)))
         self.bias = nnx.Param(jnp.zeros(hidden))
@@ -91,8 +93,10 @@ class PatchEncoder(nnx.Module):
         stats: BandStats,
     ) -> Float[Array, "b h w d"]:
         """Embed raw spectra x whose closed-form embedding is v; stats as for the stem."""
+        # Without the normalised copies, each as large as the cube.
         hidden = project_normalised(self.kinds, x, self.mix[...], stats) + self.bias[...]
         z = v + self.leave(nnx.gelu(hidden)).astype(v.dtype)
+        # Once, for all blocks.
         keep = valid[..., None].astype(v.dtype)
         for i in range(self.depth):
             z = getattr(self, f"block_{i}")(z, keep)

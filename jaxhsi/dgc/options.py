@@ -49,6 +49,7 @@ class DGCOptions:
 
     def resolved_dim(self, num_clusters: int, num_bands: int) -> int:
         """Dimensions d of the embedding: at most the number of bands."""
+        # A PCA has no more dimensions than bands.
         return min(self.embedding_dim or min(num_clusters, MAX_DEFAULT_DIMENSIONS), num_bands)
 
 

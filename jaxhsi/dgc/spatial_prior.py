@@ -16,10 +16,12 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhsi.dgc.losses import masked_mean
 
-SHARE_FLOOR = 0.02  # under a share, so that its logarithm is bounded
-EXPONENT_SCALE = (
-    10.0  # of the exponent: it goes from 0 to about 1, where other parameters move by 0.1
-)
+SHARE_FLOOR = 0.02
+"""Added to the share of a cluster among the neighbours, so that its logarithm is bounded: a cluster
+that no neighbour has stays possible. Chosen by hand; not tuned."""
+EXPONENT_SCALE = 10.0
+"""Of the exponent, which goes from 0 to about 1 where other parameters move by 0.1: one learning
+rate then serves both. Chosen by hand; not tuned."""
 
 
 class NeighbourPrior(NamedTuple):
@@ -49,12 +51,14 @@ class ResidualStatistics(NamedTuple):
 
 def init_neighbour_prior(radius: int) -> NeighbourPrior:
     """Parameters whose prior is uniform; neighbours up to ``radius`` pixels away are looked at."""
-    side = 2 * radius + 1
-    return NeighbourPrior(jnp.zeros((side, side)), jnp.zeros(()))
+    window_side = 2 * radius + 1
+    return NeighbourPrior(jnp.zeros((window_side, window_side)), jnp.zeros(()))
 
 
 def neighbour_logits(
-    neighbour_prior: NeighbourPrior, posterior: Float[Array, "b h w k"], valid: Bool[Array, "b h w"]
+    neighbour_prior: NeighbourPrior,
+    posterior: Float[Array, "b h w k"],
+    valid_mask: Bool[Array, "b h w"],
 ) -> Float[Array, "b h w k"]:
     """Uniform, or what the neighbours say: log pi_i = log softmax_k(a log(q_ik + 0.02)).
 
@@ -66,24 +70,33 @@ def neighbour_logits(
     Args:
         neighbour_prior: parameters; a = 10 exponent, w = softplus(neighbour_weights).
         posterior: p, of the mixture for each pixel by itself.
-        valid: pixels that count as neighbours.
+        valid_mask: pixels that count as neighbours.
     """
-    side, clusters = len(neighbour_prior.neighbour_weights), posterior.shape[-1]
-    if side == 1:
-        return jnp.full_like(posterior, -jnp.log(clusters))
-    weights = jax.nn.softplus(neighbour_prior.neighbour_weights).at[side // 2, side // 2].set(0.0)
-    keep = valid[..., None].astype(posterior.dtype)
-    seen = _weighted_sum(jnp.concatenate([posterior * keep, keep], -1), weights)
-    total = seen[..., -1:]
-    share = seen[..., :-1] / jnp.maximum(total, 1e-6)
-    logits = EXPONENT_SCALE * neighbour_prior.exponent * jnp.log(share + SHARE_FLOOR)
-    return jax.nn.log_softmax(jnp.where(total > 0, logits, 0.0))
+    window_side, num_clusters = len(neighbour_prior.neighbour_weights), posterior.shape[-1]
+    # A radius of 0 leaves the prior out; a convolution of the middle alone would divide by zero.
+    if window_side == 1:
+        return jnp.full_like(posterior, -jnp.log(num_clusters))
+    weights = (
+        jax.nn.softplus(neighbour_prior.neighbour_weights)
+        .at[window_side // 2, window_side // 2]
+        .set(0.0)
+    )
+    # Weights of valid pixels are summed beside the shares, in one convolution, to divide by.
+    valid_weight = valid_mask[..., None].astype(posterior.dtype)
+    neighbour_sums = _weighted_sum(
+        jnp.concatenate([posterior * valid_weight, valid_weight], -1), weights
+    )
+    total_weight = neighbour_sums[..., -1:]
+    neighbour_shares = neighbour_sums[..., :-1] / jnp.maximum(total_weight, 1e-6)
+    logits = EXPONENT_SCALE * neighbour_prior.exponent * jnp.log(neighbour_shares + SHARE_FLOOR)
+    # No valid neighbour at all says nothing: uniform, not a share of zero each.
+    return jax.nn.log_softmax(jnp.where(total_weight > 0, logits, 0.0))
 
 
 def negative_pseudo_likelihood(
     log_prior: Float[Array, "*n k"],
     mixture_logits: Float[Array, "*n k"],
-    mask: Bool[Array, "*n"] | None = None,
+    valid_mask: Bool[Array, "*n"] | None = None,
 ) -> Float[Array, ""]:
     """Mean negative log-likelihood of pixels under the priors of their neighbourhoods, in nats.
 
@@ -94,11 +107,11 @@ def negative_pseudo_likelihood(
         log_prior: rows normalised.
         mixture_logits: log-likelihood of the pixel under each cluster, up to a constant of the
             pixel.
-        mask: pixels that count.
+        valid_mask: pixels that count.
 
     Source: the pseudo-likelihood of Besag 1975, "Statistical Analysis of Non-Lattice Data".
     """
-    return -masked_mean(logsumexp(log_prior + mixture_logits, axis=-1), mask)
+    return -masked_mean(logsumexp(log_prior + mixture_logits, axis=-1), valid_mask)
 
 
 def init_residual_statistics() -> ResidualStatistics:
@@ -110,23 +123,31 @@ def residual_statistics(
     z: Float[Array, "b h w d"],
     posterior: Float[Array, "b h w k"],
     centres: Float[Array, "k d"],
-    valid: Bool[Array, "b h w"],
+    valid_mask: Bool[Array, "b h w"],
 ) -> ResidualStatistics:
     """Means over pairs of pixels one right or below the other, weighed by sum_k p_ik p_jk."""
-    rest = z - posterior @ centres
-    keep = valid[..., None] * posterior
+    pixel_residual = z - posterior @ centres
+    # Pairs count as far as both pixels are in one cluster: between clusters residuals differ
+    # anyway.
+    valid_posterior = valid_mask[..., None] * posterior
 
-    def pairs(one: tuple, other: tuple) -> tuple[Array, Array, Array]:
-        weight = (one[1] * other[1]).sum(-1)
+    def pair_sums(one: tuple, other: tuple) -> tuple[Array, Array, Array]:
+        pair_weight = (one[1] * other[1]).sum(-1)
         product = (one[0] * other[0]).sum(-1)
         square = (one[0] ** 2 + other[0] ** 2).sum(-1) / 2
-        return (weight * product).sum(), (weight * square).sum(), weight.sum()
+        return (pair_weight * product).sum(), (pair_weight * square).sum(), pair_weight.sum()
 
-    across = pairs((rest[:, :, 1:], keep[:, :, 1:]), (rest[:, :, :-1], keep[:, :, :-1]))
-    down = pairs((rest[:, 1:], keep[:, 1:]), (rest[:, :-1], keep[:, :-1]))
-    product, square, total = (a + b for a, b in zip(across, down, strict=True))
-    total = jnp.maximum(total, 1e-6)
-    return ResidualStatistics(product / total, square / total)
+    across_sums = pair_sums(
+        (pixel_residual[:, :, 1:], valid_posterior[:, :, 1:]),
+        (pixel_residual[:, :, :-1], valid_posterior[:, :, :-1]),
+    )
+    down_sums = pair_sums(
+        (pixel_residual[:, 1:], valid_posterior[:, 1:]),
+        (pixel_residual[:, :-1], valid_posterior[:, :-1]),
+    )
+    product, square, total_weight = (a + b for a, b in zip(across_sums, down_sums, strict=True))
+    total_weight = jnp.maximum(total_weight, 1e-6)
+    return ResidualStatistics(product / total_weight, square / total_weight)
 
 
 def effective_sample_ratio(statistics: ResidualStatistics) -> Float[Array, ""]:
@@ -140,13 +161,23 @@ def effective_sample_ratio(statistics: ResidualStatistics) -> Float[Array, ""]:
 
     Source: the effective sample size of Bayley & Hammersley 1946, for both axes of an image.
     """
-    r = jnp.clip(statistics.mean_product / jnp.maximum(statistics.mean_square, 1e-12), 0.0, 1.0)
-    return jnp.where(statistics.mean_square > 0, ((1 - r) / (1 + r)) ** 2, 0.0)
+    # A negative correlation counts as none: a neighbour is never worth more than a pixel of its
+    # own.
+    residual_correlation = jnp.clip(
+        statistics.mean_product / jnp.maximum(statistics.mean_square, 1e-12), 0.0, 1.0
+    )
+    # Before the first batch nothing is known, and neighbours must not be trusted.
+    return jnp.where(
+        statistics.mean_square > 0,
+        ((1 - residual_correlation) / (1 + residual_correlation)) ** 2,
+        0.0,
+    )
 
 
 def _weighted_sum(x: Float[Array, "b h w c"], weights: Float[Array, "side side"]) -> Any:
     """Sum over the window around each pixel; zero beyond the edge."""
     channels = x.shape[-1]
+    # The same weights for each cluster: a depthwise convolution.
     kernel = jnp.broadcast_to(weights[..., None, None], (*weights.shape, 1, channels))
     return lax.conv_general_dilated(
         x,

@@ -19,13 +19,18 @@ from jaxhsi.dgc.merge_tree import (
     grow_merge_tree,
 )
 
-MAX_HALF_SIZE = 4096  # pixels of a half at most
-MIXTURE_STARTS = 4  # of each fit
-STABLE_SCORE = 0.9  # adjusted Rand index from which two halves of the data are said to agree
-MAX_SUGGESTIONS = 3  # cuts that are suggested
-OVERLAP_DISTANCE = (
-    2.0  # deviations; clusters that lie nearer overlap, and how much nearer says little
-)
+MAX_HALF_SIZE = 4096
+"""Pixels of a half at most, which bounds the time of the fits. Set by hand."""
+MIXTURE_STARTS = 4
+"""Starts of each fit; the trained mixture has more, but its fit is done once. Set by hand."""
+STABLE_SCORE = 0.9
+"""Adjusted Rand index from which two halves of the data are said to agree. Chosen by hand; not
+tuned."""
+MAX_SUGGESTIONS = 3
+"""Cuts that are suggested; as many as a person may look at. Set by hand."""
+OVERLAP_DISTANCE = 2.0
+"""Deviations below which two clusters overlap, and how much nearer they are says little. Chosen by
+hand; not tuned."""
 
 _posterior = jax.jit(mixtures.posterior)
 
@@ -44,11 +49,11 @@ class CutSuggestion(NamedTuple):
 
 def measure_stability(
     key: Key[Array, ""],
-    v: Float[Array, "n d"],
+    embedded_pixels: Float[Array, "n d"],
     mixture: Mixture,
     neighbour_pairs: Float[Array, "k k"],
-    repeats: int = 3,
-    weights: MergeWeights = DEFAULT_WEIGHTS,
+    num_repeats: int = 3,
+    merge_weights: MergeWeights = DEFAULT_WEIGHTS,
 ) -> Float[np.ndarray, "repeats k"]:
     """How far the trees of two halves of a sample agree, for every cut.
 
@@ -60,11 +65,11 @@ def measure_stability(
 
     Args:
         key: of the splits and the fits.
-        v: embedded pixels in any order, at least two for each cluster; 8,192 of them are used.
+        embedded_pixels: in any order, at least two for each cluster; 8,192 of them are used.
         mixture: the trained clusters.
         neighbour_pairs: theirs, see :class:`jaxhsi.dgc.merge_tree.ClusterRelations`.
-        repeats: splits.
-        weights: of the trees.
+        num_repeats: splits.
+        merge_weights: of the trees.
 
     Returns:
         Scores of the cuts into 1, 2, ... k groups.
@@ -72,42 +77,64 @@ def measure_stability(
     Raises:
         ValueError: fewer than two pixels for each cluster.
     """
-    clusters, half = len(mixture.cluster_share), min(len(v) // 2, MAX_HALF_SIZE)
-    if half < clusters:
-        raise ValueError(f"halves of {len(v)} pixels cannot start {clusters} clusters each")
-    found = np.empty((repeats, clusters))
-    for i, k_split in enumerate(jax.random.split(key, repeats)):
-        k_order, k_fit = jax.random.split(k_split)
-        drawn = v[jax.random.permutation(k_order, len(v))[: 2 * half]]
-        trained = np.asarray(_posterior(drawn, mixture), np.float64)
-        sides = [
-            _side(k, part, drawn, trained, np.asarray(neighbour_pairs, np.float64), weights)
-            for k, part in zip(jax.random.split(k_fit), (drawn[:half], drawn[half:]), strict=True)
+    num_clusters = len(mixture.cluster_share)
+    half_size = min(len(embedded_pixels) // 2, MAX_HALF_SIZE)
+    if half_size < num_clusters:
+        raise ValueError(
+            f"halves of {len(embedded_pixels)} pixels cannot start {num_clusters} clusters each"
+        )
+    touch = np.asarray(neighbour_pairs, np.float64)
+    agreement_scores = np.empty((num_repeats, num_clusters))
+    for repeat_index, split_key in enumerate(jax.random.split(key, num_repeats)):
+        order_key, fit_key = jax.random.split(split_key)
+        pixel_order = jax.random.permutation(order_key, len(embedded_pixels))
+        drawn_pixels = embedded_pixels[pixel_order[: 2 * half_size]]
+        trained_posterior = np.asarray(_posterior(drawn_pixels, mixture), np.float64)
+        halves = drawn_pixels[:half_size], drawn_pixels[half_size:]
+        # Each tree labels both halves: a cut is stable where the two labellings agree.
+        half_results = [
+            _half_result(half_key, half, drawn_pixels, trained_posterior, touch, merge_weights)
+            for half_key, half in zip(jax.random.split(fit_key), halves, strict=True)
         ]
-        found[i] = [_agreement(sides, k) for k in range(1, clusters + 1)]
-    return found
+        agreement_scores[repeat_index] = [
+            _agreement(half_results, k) for k in range(1, num_clusters + 1)
+        ]
+    return agreement_scores
 
 
-def _side(
+def _half_result(
     key: Array,
-    part: Array,
-    every: Array,
-    trained: np.ndarray,
-    touch: np.ndarray,
-    weights: MergeWeights,
+    half_pixels: Array,
+    all_pixels: Array,
+    trained_posterior: np.ndarray,
+    neighbour_pairs: np.ndarray,
+    merge_weights: MergeWeights,
 ) -> tuple[MergeTree, np.ndarray]:
     """The tree of a fit to a part of the pixels, and its labels of all of them."""
-    fitted = mixtures.fit_mixture(key, part, trained.shape[1], MIXTURE_STARTS)
-    p = np.asarray(_posterior(every, fitted), np.float64)
-    carried = trained.T @ p / np.maximum(trained.sum(0)[:, None], 1e-12)
-    known = ClusterRelations(p.mean(0), carried.T @ touch @ carried, p.T @ p / len(p))
-    centres = np.asarray(mixtures.whiten_mixture(fitted).centres)
-    return grow_merge_tree(centres, known, weights), p.argmax(1)
+    half_mixture = mixtures.fit_mixture(
+        key, half_pixels, trained_posterior.shape[1], MIXTURE_STARTS
+    )
+    probabilities = np.asarray(_posterior(all_pixels, half_mixture), np.float64)
+    cluster_overlap = (
+        trained_posterior.T @ probabilities / np.maximum(trained_posterior.sum(0)[:, None], 1e-12)
+    )
+    # Fitted clusters inherit the neighbours of the trained ones that they consist of.
+    half_relations = ClusterRelations(
+        probabilities.mean(0),
+        cluster_overlap.T @ neighbour_pairs @ cluster_overlap,
+        probabilities.T @ probabilities / len(probabilities),
+    )
+    centres = np.asarray(mixtures.whiten_mixture(half_mixture).centres)
+    return grow_merge_tree(centres, half_relations, merge_weights), probabilities.argmax(1)
 
 
-def _agreement(sides: Sequence[tuple[MergeTree, np.ndarray]], k: int) -> float:
-    one, other = (cut_tree(tree, k)[labels] for tree, labels in sides)
-    return metrics.adjusted_rand_index(metrics.confusion_matrix(one, other, k, k))
+def _agreement(half_results: Sequence[tuple[MergeTree, np.ndarray]], num_groups: int) -> float:
+    first_labels, second_labels = (
+        cut_tree(tree, num_groups)[labels] for tree, labels in half_results
+    )
+    return metrics.adjusted_rand_index(
+        metrics.confusion_matrix(first_labels, second_labels, num_groups, num_groups)
+    )
 
 
 def cut_gaps(tree: MergeTree) -> Float[np.ndarray, " k"]:
@@ -120,15 +147,18 @@ def cut_gaps(tree: MergeTree) -> Float[np.ndarray, " k"]:
     Returns:
         Gaps of the cuts into 1, 2, ... k groups.
     """
-    found = np.full(tree.num_clusters, np.nan)
-    for k in range(2, tree.num_clusters):
-        finer, coarser = (
-            tree.heights[tree.num_clusters - k - 1],
-            tree.heights[tree.num_clusters - k],
+    # NaN, not 0: one group and all of them have no gap to compare.
+    gap_ratios = np.full(tree.num_clusters, np.nan)
+    for num_groups in range(2, tree.num_clusters):
+        finer_height, coarser_height = (
+            tree.heights[tree.num_clusters - num_groups - 1],
+            tree.heights[tree.num_clusters - num_groups],
         )
-        if finer > 0:
-            found[k - 1] = (coarser + OVERLAP_DISTANCE) / (finer + OVERLAP_DISTANCE)
-    return found
+        if finer_height > 0:
+            gap_ratios[num_groups - 1] = (coarser_height + OVERLAP_DISTANCE) / (
+                finer_height + OVERLAP_DISTANCE
+            )
+    return gap_ratios
 
 
 def suggest_cuts(
@@ -143,28 +173,35 @@ def suggest_cuts(
         tree: of the trained clusters.
         stability_scores: mean of :func:`measure_stability` over the repeats.
     """
-    gap = cut_gaps(tree)
-    known = [k for k in range(2, tree.num_clusters) if not np.isnan(gap[k - 1])]
-    if not known:
+    gap_ratios = cut_gaps(tree)
+    defined_cuts = [k for k in range(2, tree.num_clusters) if not np.isnan(gap_ratios[k - 1])]
+    if not defined_cuts:
         return ()
-    stable = [k for k in known if stability_scores[k - 1] >= STABLE_SCORE]
-    if not stable:
-        best = max(known, key=lambda k: stability_scores[k - 1])
+    # Stability first, then the gap: a large gap that does not repeat is chance.
+    stable_cuts = [k for k in defined_cuts if stability_scores[k - 1] >= STABLE_SCORE]
+    if not stable_cuts:
+        best_cut = max(defined_cuts, key=lambda k: stability_scores[k - 1])
         return (
             CutSuggestion(
-                best, _reason(best, gap, stability_scores, "no cut is stable; this one is most")
+                best_cut,
+                _reason(
+                    best_cut, gap_ratios, stability_scores, "no cut is stable; this one is most"
+                ),
             ),
         )
-    order = sorted(stable, key=lambda k: -gap[k - 1])[:MAX_SUGGESTIONS]
+    ordered_cuts = sorted(stable_cuts, key=lambda k: -gap_ratios[k - 1])[:MAX_SUGGESTIONS]
     places = [f"the stable cut with the {nth}largest gap" for nth in ("", "second ", "third ")]
     return tuple(
-        CutSuggestion(k, _reason(k, gap, stability_scores, place))
-        for k, place in zip(order, places[: len(order)], strict=True)
+        CutSuggestion(k, _reason(k, gap_ratios, stability_scores, place))
+        for k, place in zip(ordered_cuts, places[: len(ordered_cuts)], strict=True)
     )
 
 
-def _reason(k: int, gap: np.ndarray, scores: np.ndarray, place: str) -> str:
+def _reason(
+    num_groups: int, gap_ratios: np.ndarray, stability_scores: np.ndarray, place: str
+) -> str:
+    gap_ratio, stability_score = gap_ratios[num_groups - 1], stability_scores[num_groups - 1]
     return (
-        f"{place} (the next merge goes {gap[k - 1]:.2f} times as far); two halves of the data "
-        f"agree to {scores[k - 1]:.2f}"
+        f"{place} (the next merge goes {gap_ratio:.2f} times as far); two halves of the data agree "
+        f"to {stability_score:.2f}"
     )

@@ -78,21 +78,22 @@ def encode(
     params: Params,
     state: State,
     x: Float[Array, "n h w c"],
-    pixels: ClosedForm,
-    valid: Bool[Array, "n h w"],
+    closed_form_pixels: ClosedForm,
+    valid_mask: Bool[Array, "n h w"],
 ) -> Float[Array, "n h w d"]:
     """The encoder's whitened embedding z, with the parameters of the student or the teacher."""
-    whitened = pixels.whitened * valid[..., None]
+    # Invalid pixels must not reach their neighbours through the convolutions.
+    whitened = closed_form_pixels.whitened * valid_mask[..., None]
     band_stats = state.pca_embedding.band_stats
-    return model.encoder.apply(params["encoder"], x, whitened, valid, band_stats)
+    return model.encoder.apply(params["encoder"], x, whitened, valid_mask, band_stats)
 
 
 def weighted_neighbour_logits(
-    params: Params, state: State, pixels: ClosedForm, valid: Bool[Array, "n h w"]
+    params: Params, state: State, closed_form_pixels: ClosedForm, valid_mask: Bool[Array, "n h w"]
 ) -> Float[Array, "n h w k"]:
     """What the neighbours add to the logits: r log pi, without gradient."""
     log_prior = neighbour_logits(
-        params["neighbour_prior"], jax.nn.softmax(pixels.mixture_logits), valid
+        params["neighbour_prior"], jax.nn.softmax(closed_form_pixels.mixture_logits), valid_mask
     )
     # The prior learns from pixels that it does not see, never from the student's own labels.
     return lax.stop_gradient(effective_sample_ratio(state.residual_statistics) * log_prior)
@@ -104,13 +105,13 @@ def student_logits(
     state: State,
     whitened_mixture: WhitenedMixture,
     x: Float[Array, "n h w c"],
-    valid: Bool[Array, "n h w"],
+    valid_mask: Bool[Array, "n h w"],
 ) -> Float[Array, "n h w k"]:
     """Logits of pixels by the encoder and their neighbours, with given parameters."""
-    pixels = closed_form(model, state, whitened_mixture, x)
-    z = encode(model, params, state, x, pixels, valid)
+    closed_form_pixels = closed_form(model, state, whitened_mixture, x)
+    z = encode(model, params, state, x, closed_form_pixels, valid_mask)
     own_logits = gaussian_mixture.mixture_logits(z, whitened_mixture.centres)
-    return own_logits + weighted_neighbour_logits(params, state, pixels, valid)
+    return own_logits + weighted_neighbour_logits(params, state, closed_form_pixels, valid_mask)
 
 
 def make_targets(
@@ -118,8 +119,8 @@ def make_targets(
     state: State,
     whitened_mixture: WhitenedMixture,
     x: Float[Array, "n h w c"],
-    valid: Bool[Array, "n h w"],
-    maps: Float[Array, "b 2 2 3"],
+    valid_mask: Bool[Array, "n h w"],
+    affine_maps: Float[Array, "b 2 2 3"],
 ) -> tuple[Targets, Mixture]:
     """Targets for the student from clean views, and the views' mixture statistics.
 
@@ -128,34 +129,40 @@ def make_targets(
         state: whose teacher and mixture speak.
         whitened_mixture: of ``state.mixture``.
         x: clean views, n = 2 b: both views of a window side by side.
-        valid: their pixels that count.
-        maps: affine maps of the views, see :mod:`jaxhsi.dgc.views`.
+        valid_mask: their pixels that count.
+        affine_maps: affine maps of the views, see :mod:`jaxhsi.dgc.views`.
     """
-    pixels = closed_form(model, state, whitened_mixture, x)
-    v, posterior = pixels.embedding, jax.nn.softmax(pixels.mixture_logits)
-    from_neighbours = weighted_neighbour_logits(state.teacher_params, state, pixels, valid)
-    z = encode(model, state.teacher_params, state, x, pixels, valid)
-    mixture_target = jax.nn.softmax(pixels.mixture_logits + from_neighbours)
+    closed_form_pixels = closed_form(model, state, whitened_mixture, x)
+    v, posterior = closed_form_pixels.embedding, jax.nn.softmax(closed_form_pixels.mixture_logits)
+    added_logits = weighted_neighbour_logits(
+        state.teacher_params, state, closed_form_pixels, valid_mask
+    )
+    z = encode(model, state.teacher_params, state, x, closed_form_pixels, valid_mask)
+    # Evidence and neighbours multiply, since the neighbours did not see the pixel.
+    mixture_target = jax.nn.softmax(closed_form_pixels.mixture_logits + added_logits)
     own_logits = gaussian_mixture.mixture_logits(z, whitened_mixture.centres)
-    teacher = jax.nn.softmax(own_logits + from_neighbours)
-    pair_shape = (len(maps), 2)
+    teacher_posterior = jax.nn.softmax(own_logits + added_logits)
+    # Both views of a window side by side again: each is looked up in the other.
+    pair_shape = (len(affine_maps), 2)
     other_view, in_both = jax.vmap(match_views)(
-        maps,
-        teacher.reshape(*pair_shape, *teacher.shape[1:]),
-        valid.reshape(*pair_shape, *valid.shape[1:]),
+        affine_maps,
+        teacher_posterior.reshape(*pair_shape, *teacher_posterior.shape[1:]),
+        valid_mask.reshape(*pair_shape, *valid_mask.shape[1:]),
     )
     # The statistics follow the mixture's own posterior: the student cannot move the clusters.
-    statistics = gaussian_mixture.mixture_statistics(
-        v.reshape(-1, v.shape[-1]), posterior.reshape(-1, model.num_clusters), valid.reshape(-1)
+    mixture_statistics = gaussian_mixture.mixture_statistics(
+        v.reshape(-1, v.shape[-1]),
+        posterior.reshape(-1, model.num_clusters),
+        valid_mask.reshape(-1),
     )
     targets = Targets(
         mixture_target,
-        teacher,
-        other_view.reshape(teacher.shape),
-        valid,
-        in_both.reshape(valid.shape),
+        teacher_posterior,
+        other_view.reshape(teacher_posterior.shape),
+        valid_mask,
+        in_both.reshape(valid_mask.shape),
     )
-    return targets, statistics
+    return targets, mixture_statistics
 
 
 def clean_windows(
@@ -166,11 +173,17 @@ def clean_windows(
     Rotated views do not serve here: neighbours that are drawn from one pixel share its noise.
     """
     crop_size = model.view_options.crop
-    first = (batch.window.shape[1] - crop_size) // 2
-    middle = slice(first, first + crop_size)
-    valid = batch.valid[:, middle, middle]
-    pixels = closed_form(model, state, whitened_mixture, batch.window[:, middle, middle])
-    statistics = residual_statistics(
-        pixels.whitened, jax.nn.softmax(pixels.mixture_logits), whitened_mixture.centres, valid
+    # As large as a crop, which bounds the work of this term.
+    first_pixel = (batch.window.shape[1] - crop_size) // 2
+    middle_slice = slice(first_pixel, first_pixel + crop_size)
+    valid_mask = batch.valid[:, middle_slice, middle_slice]
+    closed_form_pixels = closed_form(
+        model, state, whitened_mixture, batch.window[:, middle_slice, middle_slice]
     )
-    return CleanWindows(pixels.mixture_logits, valid), statistics
+    window_residuals = residual_statistics(
+        closed_form_pixels.whitened,
+        jax.nn.softmax(closed_form_pixels.mixture_logits),
+        whitened_mixture.centres,
+        valid_mask,
+    )
+    return CleanWindows(closed_form_pixels.mixture_logits, valid_mask), window_residuals

@@ -19,7 +19,9 @@ from jaxhsi.normalisation import BandStats
 
 Affine = Float[Array, "2 3"]
 
-_NOISE_BANK = 1024  # noise spectra drawn a view; see `augment_view`
+_NOISE_BANK = 1024
+"""Noise spectra drawn for a view, as many as a crop of 32 x 32 has pixels; see `augment_view`. Set
+by hand for speed."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class ViewOptions:
         for name, good in ranges.items():
             if not good:
                 raise ValueError(
-                    f"--views.{name} {getattr(self, name)} is out of range: a crop has at least 4 "
+                    f"views.{name} {getattr(self, name)} is out of range: a crop has at least 4 "
                     "pixels, overlap and scale are (smallest, largest) above 0, overlap and "
                     "dropout are shares, and nothing is negative"
                 )
@@ -73,6 +75,7 @@ class ViewOptions:
 
 def window_size(options: ViewOptions) -> int:
     """Side of a window that holds both views of a pair, however they are drawn."""
+    # Beyond 45 degrees a square needs no more room.
     angle = min(math.radians(options.degrees), math.pi / 4)
     turned = (math.cos(angle) + math.sin(angle)) * options.scale[1]
     apart = 1 - options.overlap[0]
@@ -86,19 +89,25 @@ def draw_view_maps(key: Key[Array, ""], options: ViewOptions) -> Float[Array, "2
     random direction, symmetric about the middle of the window; then each is turned, scaled and
     shifted by itself (ranges of upstream, ``AugmentationPipeline``).
     """
-    k_overlap, k_split, k_sign, k_angle, k_scale, k_shift = jax.random.split(key, 6)
+    overlap_key, split_key, sign_key, angle_key, scale_key, shift_key = jax.random.split(key, 6)
     overlap = jax.random.uniform(
-        k_overlap, (), minval=options.overlap[0], maxval=options.overlap[1]
+        overlap_key, (), minval=options.overlap[0], maxval=options.overlap[1]
     )
-    split = jax.random.uniform(k_split, ())
-    kept = jnp.stack([overlap**split, overlap ** (1 - split)])
-    offset = options.crop * (1 - kept) * jax.random.rademacher(k_sign, (2,), jnp.float32)
-    jitter = jax.random.uniform(k_shift, (2, 2), minval=-1, maxval=1) * options.shift * options.crop
+    split_share = jax.random.uniform(split_key, ())
+    # The product of both shares is the overlap, however it is split over the axes.
+    covered_shares = jnp.stack([overlap**split_share, overlap ** (1 - split_share)])
+    offset = (
+        options.crop * (1 - covered_shares) * jax.random.rademacher(sign_key, (2,), jnp.float32)
+    )
+    jitter = (
+        jax.random.uniform(shift_key, (2, 2), minval=-1, maxval=1) * options.shift * options.crop
+    )
+    # Pixel centres are whole numbers, so that the middle lies between the first and the last.
     middle = (window_size(options) - 1) / 2
     centre = middle + jnp.stack([-offset, offset]) / 2 + jitter
-    angle = jnp.deg2rad(jax.random.uniform(k_angle, (2,), minval=-1, maxval=1) * options.degrees)
+    angle = jnp.deg2rad(jax.random.uniform(angle_key, (2,), minval=-1, maxval=1) * options.degrees)
     low, high = options.scale
-    scale = jax.random.uniform(k_scale, (2,), minval=low, maxval=high)
+    scale = jax.random.uniform(scale_key, (2,), minval=low, maxval=high)
     return jax.vmap(_affine, in_axes=(0, 0, 0, None))(angle, scale, centre, options.crop)
 
 
@@ -130,58 +139,67 @@ def map_pixels(affine: Affine, height: int, width: int) -> Float[Array, "h w 2"]
 
 
 def sample_bilinear(
-    image: Float[Array, "h w c"], valid: Bool[Array, "h w"], at: Float[Array, "a b 2"]
+    image: Float[Array, "h w c"], valid_mask: Bool[Array, "h w"], positions: Float[Array, "a b 2"]
 ) -> tuple[Float[Array, "a b c"], Bool[Array, "a b"]]:
     """Bilinear samples of an image, and whether all of their support is inside and valid.
 
     Positions within 1e-3 of a pixel take that pixel alone, so that the identity map does not
     lose the neighbours of invalid pixels to rounding.
     """
-    at = jnp.where(jnp.abs(at - jnp.round(at)) < 1e-3, jnp.round(at), at)
-    corner = jnp.floor(at)
-    last = jnp.array(image.shape[:2]) - 1
+    positions = jnp.where(
+        jnp.abs(positions - jnp.round(positions)) < 1e-3, jnp.round(positions), positions
+    )
+    first_corner = jnp.floor(positions)
+    last_pixel = jnp.array(image.shape[:2]) - 1
 
     def tap(carry: tuple[Array, Array], step: Int[Array, "2"]) -> tuple[tuple[Array, Array], None]:
-        values, support = carry
-        weight = jnp.where(step == 1, at - corner, 1 - (at - corner)).prod(-1)
-        cell = corner.astype(int) + step
-        inside = ((cell >= 0) & (cell <= last)).all(-1)
-        row, column = jnp.moveaxis(jnp.clip(cell, 0, last), -1, 0)
-        values = values + weight[..., None] * image[row, column]
-        return (values, support & ((weight == 0) | (inside & valid[row, column]))), None
+        sampled_values, valid_support = carry
+        corner_weight = jnp.where(
+            step == 1, positions - first_corner, 1 - (positions - first_corner)
+        ).prod(-1)
+        cell = first_corner.astype(int) + step
+        inside = ((cell >= 0) & (cell <= last_pixel)).all(-1)
+        row, column = jnp.moveaxis(jnp.clip(cell, 0, last_pixel), -1, 0)
+        sampled_values = sampled_values + corner_weight[..., None] * image[row, column]
+        return (
+            sampled_values,
+            valid_support & ((corner_weight == 0) | (inside & valid_mask[row, column])),
+        ), None
 
     start = (
-        jnp.zeros((*at.shape[:2], image.shape[2]), image.dtype),
-        jnp.ones(at.shape[:2], bool),
+        jnp.zeros((*positions.shape[:2], image.shape[2]), image.dtype),
+        jnp.ones(positions.shape[:2], bool),
     )
     # One corner after the other: side by side they would hold four copies of the crop.
     return lax.scan(tap, start, jnp.array([(0, 0), (0, 1), (1, 0), (1, 1)]))[0]
 
 
 def sample_nearest(
-    image: Float[Array, "h w c"], valid: Bool[Array, "h w"], at: Float[Array, "a b 2"]
+    image: Float[Array, "h w c"], valid_mask: Bool[Array, "h w"], positions: Float[Array, "a b 2"]
 ) -> tuple[Float[Array, "a b c"], Bool[Array, "a b"]]:
     """The pixel nearest to each position, and whether it is inside and valid.
 
     Between pixels nothing is mixed: a mean of four has less noise than any pixel that is to be
     labelled, and neighbours that share it.
     """
-    cell = jnp.round(at).astype(int)
-    last = jnp.array(image.shape[:2]) - 1
-    inside = ((cell >= 0) & (cell <= last)).all(-1)
-    row, column = jnp.moveaxis(jnp.clip(cell, 0, last), -1, 0)
-    return image[row, column], inside & valid[row, column]
+    cell = jnp.round(positions).astype(int)
+    last_pixel = jnp.array(image.shape[:2]) - 1
+    inside = ((cell >= 0) & (cell <= last_pixel)).all(-1)
+    row, column = jnp.moveaxis(jnp.clip(cell, 0, last_pixel), -1, 0)
+    return image[row, column], inside & valid_mask[row, column]
 
 
 def cut_views(
     window: Float[Array, "H W c"],
-    valid: Bool[Array, "H W"],
-    views: Float[Array, "2 2 3"],
-    crop: int,
+    valid_mask: Bool[Array, "H W"],
+    affine_maps: Float[Array, "2 2 3"],
+    crop_size: int,
 ) -> tuple[Float[Array, "2 h w c"], Bool[Array, "2 h w"]]:
     """Cut both views out of a window; invalid pixels are zero in the result."""
-    at = jax.vmap(lambda view: map_pixels(view, crop, crop))(views)
-    values, inside = jax.vmap(sample_nearest, in_axes=(None, None, 0))(window, valid, at)
+    positions = jax.vmap(lambda view: map_pixels(view, crop_size, crop_size))(affine_maps)
+    values, inside = jax.vmap(sample_nearest, in_axes=(None, None, 0))(
+        window, valid_mask, positions
+    )
     return jnp.where(inside[..., None], values, 0), inside
 
 
@@ -202,64 +220,77 @@ class ViewPairs(NamedTuple):
 def cut_view_pairs(
     keys: Key[Array, " b"],
     window: Float[Array, "b H W c"],
-    valid: Bool[Array, "b H W"],
+    valid_mask: Bool[Array, "b H W"],
     options: ViewOptions,
 ) -> ViewPairs:
     """Draw and cut a pair of views out of each window, one key a window."""
-    maps = jax.vmap(draw_view_maps, in_axes=(0, None))(keys, options)
-    crops, inside = jax.vmap(cut_views, in_axes=(0, 0, 0, None))(window, valid, maps, options.crop)
-    return ViewPairs(maps, crops, inside)
+    affine_maps = jax.vmap(draw_view_maps, in_axes=(0, None))(keys, options)
+    crops, crop_mask = jax.vmap(cut_views, in_axes=(0, 0, 0, None))(
+        window, valid_mask, affine_maps, options.crop
+    )
+    return ViewPairs(affine_maps, crops, crop_mask)
 
 
 def match_views(
-    views: Float[Array, "2 2 3"],
-    values: Float[Array, "2 h w k"],
-    valid: Bool[Array, "2 h w"],
+    affine_maps: Float[Array, "2 2 3"],
+    view_values: Float[Array, "2 h w k"],
+    valid_mask: Bool[Array, "2 h w"],
 ) -> tuple[Float[Array, "2 h w k"], Bool[Array, "2 h w"]]:
     """Each view's values as seen from the other view's pixel grid.
 
     Entry i of the result lies on the grid of view i and holds the other view's values at the
     same points of the scene; the mask says where that view has them and view i is valid too.
     """
-    height, width = values.shape[1:3]
+    height, width = view_values.shape[1:3]
 
-    def seen(mine: Array, other: Array, other_values: Array, other_valid: Array) -> tuple:
-        at = map_pixels(compose_affine(invert_affine(other), mine), height, width)
-        return sample_bilinear(other_values, other_valid, at)
+    def sample_other(
+        own_map: Array, other_map: Array, other_values: Array, other_valid: Array
+    ) -> tuple:
+        positions = map_pixels(compose_affine(invert_affine(other_map), own_map), height, width)
+        return sample_bilinear(other_values, other_valid, positions)
 
-    result, inside = jax.vmap(seen)(views, views[::-1], values[::-1], valid[::-1])
-    return result, inside & valid
+    matched_values, matched_mask = jax.vmap(sample_other)(
+        affine_maps, affine_maps[::-1], view_values[::-1], valid_mask[::-1]
+    )
+    return matched_values, matched_mask & valid_mask
 
 
 def augment_view(
-    key: Key[Array, ""], x: Float[Array, "h w c"], stats: BandStats, options: ViewOptions
+    key: Key[Array, ""], x: Float[Array, "h w c"], band_stats: BandStats, options: ViewOptions
 ) -> Float[Array, "h w c"]:
     """Change a view as a sensor and a lamp would: gain, band shift, noise, lost bands.
 
     The noise of each pixel is one of 1,024 white spectra drawn for this view, since drawing a
     number for every value of the view costs more than the rest of the training step.
     """
-    k_gain, k_shift, k_noise, k_pick, k_drop = jax.random.split(key, 5)
-    x = x * jnp.exp(options.gain * jax.random.normal(k_gain, ()))
+    gain_key, shift_key, noise_key, pick_key, dropout_key = jax.random.split(key, 5)
+    x = x * jnp.exp(options.gain * jax.random.normal(gain_key, ()))
+    # As a sensor whose band centres drift: all pixels of a view alike.
     x = shift_bands(
         x,
-        jax.random.randint(k_shift, (), -options.band_shift, options.band_shift + 1),
+        jax.random.randint(shift_key, (), -options.band_shift, options.band_shift + 1),
         options.band_shift,
     )
-    bank = jax.random.normal(k_noise, (_NOISE_BANK, x.shape[-1])) * stats.deviation * options.noise
-    x = x + bank[jax.random.randint(k_pick, x.shape[:2], 0, _NOISE_BANK)]
-    lost = jax.random.bernoulli(k_drop, options.dropout, (x.shape[-1],))
-    return jnp.where(lost, stats.mean, x)
+    noise_bank = (
+        jax.random.normal(noise_key, (_NOISE_BANK, x.shape[-1]))
+        * band_stats.deviation
+        * options.noise
+    )
+    x = x + noise_bank[jax.random.randint(pick_key, x.shape[:2], 0, _NOISE_BANK)]
+    # Replaced by the mean, which standardises to zero: nothing is said of a lost band.
+    lost_bands = jax.random.bernoulli(dropout_key, options.dropout, (x.shape[-1],))
+    return jnp.where(lost_bands, band_stats.mean, x)
 
 
 def shift_bands(
-    x: Float[Array, "h w c"], shift: Int[Array, ""], largest: int
+    x: Float[Array, "h w c"], band_shift: Int[Array, ""], max_shift: int
 ) -> Float[Array, "h w c"]:
     """Band i of the result is band i + shift, the edge band beyond the ends; |shift| <= largest.
 
     Upstream rolls instead, which puts near infrared into blue.
     """
-    if largest == 0:
+    if max_shift == 0:
         return x
-    padded = jnp.pad(x, ((0, 0), (0, 0), (largest, largest)), mode="edge")
-    return lax.dynamic_slice_in_dim(padded, shift + largest, x.shape[-1], axis=2)
+    # Static padding and a dynamic slice: the shift is drawn, shapes are fixed.
+    padded = jnp.pad(x, ((0, 0), (0, 0), (max_shift, max_shift)), mode="edge")
+    return lax.dynamic_slice_in_dim(padded, band_shift + max_shift, x.shape[-1], axis=2)

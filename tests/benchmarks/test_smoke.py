@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.dgc import stability
 from benchmarks.machine import module_environment
 from benchmarks.results_file import rounded, write_results
+from jaxhsi.config.dgc import DGCConfig
 
 MODULES = (
     "dgc.quality",
@@ -75,3 +77,15 @@ def test_stored_results_are_small_and_whole():
     assert len(files) >= 11
     assert sum(path.stat().st_size for path in files) < 800_000
     assert all({"machine", "versions"} <= json.loads(path.read_text()).keys() for path in files)
+
+
+@pytest.mark.parametrize("rung", [*stability.LADDER, *stability.PARTS])
+def test_every_rung_of_the_stability_benchmark_names_options(rung):
+    changes = (stability.LADDER | stability.PARTS)[rung]
+    config = stability.changed(DGCConfig(), changes)
+    for name, value in changes.items():
+        outer, *inner = name.split(".")
+        part = getattr(config, outer)
+        for field in inner:
+            part = getattr(part, field)
+        assert part == value
