@@ -157,6 +157,17 @@ def unit_rows(rows: Float[Any, "*n c"], min_length: float = 1e-12) -> Float[Any,
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
+    return split_norms(rows, min_length)[0]
+
+
+def split_norms(
+    rows: Float[Any, "*n c"], min_length: float = 1e-12
+) -> tuple[Float[Any, "*n c"], Float[Any, "*n"]]:
+    """Rows of Euclidean length 1, see `unit_rows`, and the lengths that they had.
+
+    >>> split_norms(np.array([[3.0, 4.0], [0.0, 0.0]]))[1].tolist()
+    [5.0, 0.0]
+    """
     namespace = jnp if isinstance(rows, jax.Array) else np
-    lengths = namespace.linalg.norm(rows, axis=-1, keepdims=True)
-    return rows / namespace.maximum(lengths, min_length)
+    norms = namespace.linalg.norm(rows, axis=-1)
+    return rows / namespace.maximum(norms, min_length)[..., None], norms

@@ -42,7 +42,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxhsi.base import Algorithm
 from jaxhsi.gmcr.component_pool import (
@@ -50,12 +50,16 @@ from jaxhsi.gmcr.component_pool import (
     coefficient_penalty,
     encode,
     log_evidence,
-    normalise_components,
 )
-from jaxhsi.gmcr.gates import hard_concrete, open_probability
-from jaxhsi.gmcr.initialisation import RankEstimate, estimate_rank, successive_projection
+from jaxhsi.gmcr.gates import (
+    MAX_GATE_LOGIT,
+    MIN_GATE_LOGIT,
+    hard_concrete,
+    initial_gate_logits,
+    open_probability,
+)
+from jaxhsi.gmcr.initialisation import estimate_rank, init
 from jaxhsi.gmcr.model_selection import add_components, prune
-from jaxhsi.gmcr.noise_covariance import NoiseWhitener
 from jaxhsi.gmcr.noise_model import divide_by_noise, residual_noise_level, spectrum_deviations
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.pool_fit import PoolFit, better_of, refit_pool
@@ -63,70 +67,24 @@ from jaxhsi.gmcr.sparse_coding import CLOSED_THRESHOLD, count_usage
 from jaxhsi.gmcr.state import Info, State
 from jaxhsi.linear_algebra import solve
 
-MIN_GATE_LOGIT, MAX_GATE_LOGIT = -3.0, 5.0
-"""Range of the gate logits: within it a gate is open with a probability of 0.19 to 0.999, so that
-each still gets samples of both kinds and can change back. Set by hand."""
 _ANNEALING_SHARE = 0.7
-"""Share of a phase after which the evidence factor has fallen to its final value. Set by hand."""
+"""Share of a phase after which the evidence factor has fallen to its final value; the value of the
+first trials of the solver, not tuned since."""
 _MAX_NOISE_DRIFT = 0.05
-"""Mean change of the log noise variance over a phase below which the noise counts as unchanged."""
+"""Mean change of the log noise variance over a phase below which the noise counts as unchanged.
+Chosen by hand; not tuned."""
 _NEWTON_DAMPING = 0.02
-"""Damping of the Newton step relative to the mean power of a component. Set by hand."""
+"""Damping of the Newton step relative to the mean power of a component; the value of the first
+trials of the solver, not tuned since."""
 _MIN_UNIFORM = 1e-5
 """Uniform draws of the gates stay this far from 0 and 1, where their logit is infinite."""
 
 
 def converged(state: State) -> Bool[Array, ""]:
     """Whether the last phase changed neither the number of components nor the noise level."""
+    # An added component has not been through a phase yet, so that it counts as a change.
     is_same = (state.component_counts[0] == state.component_counts[1]) & (state.num_added == 0)
     return (state.phase >= 2) & is_same & (state.noise_drift < _MAX_NOISE_DRIFT)
-
-
-def init(
-    options: SolverOptions,
-    x: Float[Array, "n c"],
-    rank_estimate: RankEstimate,
-    num_candidates: Int[Array, ""] | int,
-    num_slots: int,
-    whitener: NoiseWhitener | None = None,
-) -> State:
-    """State with a pool of the purest spectra of the data.
-
-    Args:
-        options: of the solver.
-        x: the whole table, whitened if there is a whitener.
-        rank_estimate: of the table, see `initialisation.estimate_rank`.
-        num_candidates: components to begin with.
-        num_slots: slots of the pool, at least ``num_candidates``; free ones can be filled later.
-        whitener: that was applied to x.
-
-    Returns:
-        The state before the first phase.
-    """
-    x_noise_units = divide_by_noise(x, rank_estimate.noise_level)
-    slot = jnp.arange(num_slots)
-    is_signal = jnp.arange(len(rank_estimate.singular_vectors)) < num_candidates
-    basis = rank_estimate.singular_vectors
-    denoised = (x_noise_units @ basis.T * is_signal) @ basis
-    purest = denoised[successive_projection(denoised, num_slots)]
-    rows = normalise_components(purest, options, whitener)
-    pool = ComponentPool(rows, slot < num_slots, slot < 0, whitener)
-    pool = pool.keep_only(slot < num_candidates)
-    penalty = coefficient_penalty(pool)
-    codes = encode(x_noise_units, pool, options, penalty)
-    zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
-    return State(
-        step=zero,
-        phase=zero,
-        pool=pool,
-        previous_pool=jax.tree.map(jnp.zeros_like, pool._replace(whitener=None)),
-        gate_logits=initial_gate_logits(log_evidence(codes, pool, penalty)),
-        noise_level=rank_estimate.noise_level,
-        phase_noise_level=rank_estimate.noise_level,
-        component_counts=jnp.full(2, -1, jnp.int32),
-        num_added=zero,
-        noise_drift=never,
-    )
 
 
 def annealed_evidence_factor(options: SolverOptions, state: State) -> Float[Array, ""]:
@@ -135,6 +93,7 @@ def annealed_evidence_factor(options: SolverOptions, state: State) -> Float[Arra
     start = jnp.where(
         state.phase == 0, options.evidence_factor_start, options.later_evidence_factor_start
     )
+    # The last part of a phase runs under the final factor, for the gates to settle.
     share_left = jnp.maximum(0.0, 1 - step_in_phase / (_ANNEALING_SHARE * options.steps_per_phase))
     return options.evidence_factor * (start / options.evidence_factor) ** share_left
 
@@ -153,9 +112,11 @@ def step(
     )
     gates = hard_concrete(uniform, state.gate_logits) * pool.active
     is_open = gates > CLOSED_THRESHOLD
+    # Both penalties fall together: components and coefficients compete on the same terms.
     penalty = coefficient_penalty(pool) * factor / options.evidence_factor
     codes = encode(x_noise_units, pool, options, penalty, gates)
     evidence = log_evidence(codes, pool, penalty, is_open)
+    # Clipped, because evidence is a logarithm of ratios that may differ by orders of magnitude.
     ascent = jnp.clip(evidence - jnp.log(factor), -1, 1)
     # A closed gate has no evidence in this draw: its logit stays.
     logits = state.gate_logits + jnp.where(is_open, options.gate_rate * ascent, 0.0)
@@ -209,6 +170,7 @@ def epoch(
 
 def _refit_noise_level(options: SolverOptions, state: State, x: Array) -> State:
     """The state with the noise level of the residual of the open components."""
+    # Without gate noise: the noise level must not follow single draws.
     scale, open_pool = spectrum_deviations(x, state.noise_level), _open_components(state)
     codes = scale * encode(x / scale, open_pool, options, coefficient_penalty(state.pool))
     return state._replace(noise_level=residual_noise_level(x, codes, open_pool.components))
@@ -235,6 +197,7 @@ def end_phase(options: SolverOptions, state: State, x: Float[Array, "n c"]) -> S
     """
     scale = spectrum_deviations(x, state.noise_level)
     x_noise_units = x / scale
+    # The whitener is kept once a state; it is as large as the square of the bands.
     previous_pool = state.previous_pool._replace(whitener=state.pool.whitener)
     # Refitted under the present noise level, so that both description lengths are comparable.
     previous = refit_pool(x_noise_units, previous_pool, options)
@@ -243,6 +206,7 @@ def end_phase(options: SolverOptions, state: State, x: Float[Array, "n c"]) -> S
     noise_level = residual_noise_level(x, scale * fitted.codes, fitted.pool.components)
     count = jnp.sum(fitted.pool.active)
     num_added = jnp.sum(pool.active & ~fitted.pool.active)
+    # Over the spectra, not the parameters: level and exponent can compensate each other.
     ratio = spectrum_deviations(x, noise_level) / spectrum_deviations(x, state.phase_noise_level)
     evidence = jnp.where(fitted.pool.active, fitted.log_evidence, 0.0)
     counts = jnp.stack([count, state.component_counts[0]])
@@ -274,11 +238,6 @@ def describe(options: SolverOptions, state: State, x: Float[Array, "n c"]) -> Po
     States of the same spectra and noise level may be compared by their description lengths.
     """
     return refit_pool(divide_by_noise(x, state.noise_level), state.pool, options)
-
-
-def initial_gate_logits(evidence: Float[Array, " p"]) -> Float[Array, " p"]:
-    """Gate logits at the beginning of a phase: open, the more so the higher the log-evidence."""
-    return jnp.clip(2 + evidence, 0.5, MAX_GATE_LOGIT)
 
 
 def gated(options: SolverOptions = SolverOptions()) -> Algorithm:  # noqa: B008 -- frozen

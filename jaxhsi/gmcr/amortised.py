@@ -91,6 +91,7 @@ class Info(NamedTuple):
 
 def optimizer(options: AmortisedOptions) -> optax.GradientTransformation:
     """Adam with a learning rate that falls to 0 by a cosine over the training."""
+    # It ends at 0, so that the last weights are not those of a noisy step.
     schedule = optax.cosine_decay_schedule(options.learning_rate, options.training_steps)
     return optax.adam(schedule)
 
@@ -164,14 +165,17 @@ def loss_fn(
         The loss and the diagnostics.
     """
     params = AmortisedParams(dictionary, weights)
+    # Both estimates are trained: the second can only correct what the first roughly knows.
     first, second = _gate_logits(params, batch.correlations, options)
     uniform = jax.random.uniform(key, second.shape, minval=_MIN_UNIFORM, maxval=1 - _MIN_UNIFORM)
     codes = _fit_codes(params, batch.correlations, hard_concrete(uniform, second), options)
     difference = codes - batch.codes
+    # In the space of components: the same squared error as over the bands, at k^2 cost.
     error = jnp.sum(difference @ dictionary.gram * difference, axis=1)
     is_present = (batch.codes != 0).astype(jnp.float32)
     both_logits = jnp.stack([first, second])
     gate_loss = optax.sigmoid_binary_cross_entropy(both_logits, is_present)
+    # The logarithm keeps a few bad spectra from dominating the gradient.
     loss = jnp.mean(jnp.log1p(error)) + jnp.mean(jnp.sum(gate_loss, axis=(0, 2)))
     is_closed = (second < 0).astype(jnp.float32)
     missed = jnp.sum(is_present * is_closed, axis=1)
@@ -256,10 +260,12 @@ def _gate_logits(
     def magnitude(a: Array) -> Array:
         return a if options.non_negative else jnp.abs(a)
 
+    # Divided by its deviation, evidence means the same for strong and weak components.
     deviations = jnp.sqrt(jnp.diag(ridge_inverse))
     first_evidence = magnitude(correlations @ ridge_inverse / deviations)
     first = gating(weights, first_evidence)
     codes = _fit_codes(params, correlations, expected_gate(first), options)
+    # The first logits are trained by their own loss, not through a fit.
     codes = jax.lax.stop_gradient(codes)
     norms = jnp.sqrt(jnp.maximum(jnp.diag(gram), _TINY))
     # A component's own part plus what the residual still holds of it.
@@ -274,6 +280,7 @@ def _fit_codes(
     num_components = correlations.shape[1]
     networks = build_networks(num_components, options.hidden_width, options.fit_iterations)
     dictionary = params.dictionary
+    # The ridge solution with all gates open: a start near the answer saves iterations.
     initial = correlations @ dictionary.ridge_inverse
     weights = params.networks["concentration"]
     apply = networks["concentration"][1]

@@ -89,8 +89,10 @@ def make_dictionary(
     gram = components @ components.T
     scale = _mixture_deviations(concentrations, gram, noise_level, components.shape[1])
     mean_power = jnp.mean((concentrations / scale[:, None]) ** 2)
+    # The prior variance of a code, and a little more for components that are nearly equal.
     ridge = 1 / jnp.maximum(mean_power, _TINY) + _GRAM_RIDGE * jnp.trace(gram) / len(gram)
     ridge_inverse = inverse(gram + ridge * jnp.eye(len(gram)))
+    # Rounding leaves the inverse slightly asymmetric.
     symmetric_inverse = (ridge_inverse + ridge_inverse.T) / 2
     return Dictionary(components, gram, symmetric_inverse, noise_level)
 
@@ -118,6 +120,7 @@ def build_mixture_bank(
         The bank.
     """
     values, vectors = jnp.linalg.eigh(dictionary.gram)
+    # By eigenvectors, as the Gram matrix may be singular and has no Cholesky factor then.
     gram_root = (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
     count = len(dictionary.gram)
     identity = jnp.broadcast_to(jnp.arange(count), (_NUM_PERMUTATIONS, count))
@@ -181,9 +184,11 @@ def draw_mixtures(
     place = jnp.where(is_permuted, permutation, jnp.arange(len(dictionary.gram)))
     codes = jnp.take_along_axis(bank.codes[_row_index(row, bank)], place, axis=1)
     log_factor, noise = jax.random.normal(k_change, (2, *codes.shape))
+    # A factor, not a sum: concentrations stay positive and zeros stay zero.
     codes *= jnp.exp(concentration_jitter * log_factor)
     num_bands = dictionary.components.shape[1]
     noise_level = dictionary.noise_level
+    # In units of the noise that a mixture of this strength would have.
     codes /= _mixture_deviations(codes, dictionary.gram, noise_level, num_bands)[:, None]
     return codes @ dictionary.gram + noise @ bank.gram_root, codes
 
@@ -210,6 +215,7 @@ def draw_batch(
     Returns:
         ``options.batch_size`` rows.
     """
+    # Real spectra hold what no drawn mixture has: errors of the model and of the noise.
     num_real = 0
     if bank.correlations is not None:
         num_real = round(options.real_share * options.batch_size)

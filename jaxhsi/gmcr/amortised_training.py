@@ -70,6 +70,7 @@ def train_amortised(
     run_epoch = jax.jit(partial(epoch, options), donate_argnums=1)
     for call in range(-(-options.training_steps // options.steps_per_call)):
         state, info = run_epoch(jax.random.fold_in(key, call), state)
+        # The only transfer of a call: losses of single steps stay on the device.
         info = jax.device_get(info)
         steps_taken = (call + 1) * options.steps_per_call
         if not np.isfinite(info.loss):
@@ -98,6 +99,7 @@ def _checked(
             f"concentrations of shape {codes.shape} with {np.count_nonzero(codes)} values other "
             f"than 0 do not go with {len(components)} components: give (n, k) with a value > 0"
         )
+    # Evenly, since tables are often ordered by time or place.
     rows = slice(None, None, max(1, -(-len(codes) // MAX_TRAINING_SPECTRA)))
     if spectra is None:
         return components, jnp.asarray(codes[rows]), None
@@ -142,9 +144,11 @@ def unmix_stream(
                 f"block {number} has the shape {block.shape}: give (n, c) tables of spectra, all "
                 f"with the {num_bands or 'same number of'} bands of the first"
             )
+        # The first block sets the length that is compiled for; an empty one sets nothing.
         length = length or len(block)
         size = length or 1  # no spectra so far
         starts = range(0, max(1, len(block)), size)
+        # Dispatched and not waited for: the block before is joined meanwhile.
         results = [predict(state, _padded(block[at : at + size], size)) for at in starts]
         if pending is not None:
             yield _joined(*pending)

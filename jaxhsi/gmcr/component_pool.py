@@ -16,7 +16,8 @@ from jaxhsi.linear_algebra import inverse
 from jaxhsi.normalisation import unit_rows
 
 _MIN_NORM = 1e-9
-"""Rows below this length are taken as zero; it only guards a division."""
+"""Rows below this length are taken as zero; it only guards a division, so that results do not
+depend on it."""
 _UNUSED_RIDGE = 1e-5
 """Ridge on the Gram matrix of the codes, relative to its mean: codes may be nearly dependent in
 float32. Set by hand; it changes gains by less than 1e-5 of themselves."""
@@ -58,6 +59,7 @@ class ComponentPool(NamedTuple):
         self, rows: Float[Array, "p c"], options: SolverOptions
     ) -> "ComponentPool":
         """The pool with new spectra, normalised; fixed components and empty slots stay."""
+        # Spectra of a library are given: no fit may change them.
         changed = (self.active & ~self.fixed)[:, None]
         unit_rows = normalise_components(rows, options, self.whitener)
         return self._replace(components=jnp.where(changed, unit_rows, self.components))
@@ -186,9 +188,11 @@ def component_gains(
     """
     gram = codes.T @ codes
     mean_power = jnp.maximum(jnp.trace(gram) / jnp.maximum(jnp.sum(is_open), 1), 1e-9)
+    # A row of zeros would make the Gram matrix singular: unused components get a diagonal.
     ridge = jnp.where(count_usage(codes) > 0, _UNUSED_RIDGE * mean_power, mean_power)
     refitted_spectra = 1 / jnp.diagonal(inverse(gram + jnp.diag(ridge)))
     open_components = components * is_open[:, None]
+    # Closed components have zero rows here; 1 keeps the matrix invertible and them apart.
     cosine_ridge = jnp.diag(jnp.where(is_open, _COSINE_RIDGE, 1.0))
     cosine_gram = open_components @ open_components.T
     refitted_codes = 1 / jnp.diagonal(inverse(cosine_gram + cosine_ridge))
@@ -215,4 +219,5 @@ def log_evidence(
     usage_counts = count_usage(codes)
     is_open = pool.active if is_open is None else is_open
     net_gains = component_gains(codes, pool.components, is_open) - penalty * usage_counts
+    # A gain of less than 1 chi-squared is nothing; the bound keeps the logarithm finite.
     return jnp.log(jnp.maximum(net_gains, 1.0) / component_penalties(usage_counts, pool))

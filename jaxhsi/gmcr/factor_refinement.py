@@ -15,15 +15,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxhsi.gmcr.factors import Factors, ProximalContext
 from jaxhsi.gmcr.gauss_newton import gauss_newton_step
 from jaxhsi.gmcr.mixing import ForwardModel, MixingParameters
-from jaxhsi.gmcr.priors import Factors, Prior, ProximalContext
+from jaxhsi.gmcr.priors import Prior
 from jaxhsi.gmcr.refinement_problem import Problem, RefinedFactors, in_noise_units
 
 _POWER_ITERATIONS = 12
-"""Power iterations for the largest curvature, which determines a step size."""
+"""Power iterations for the largest curvature, which determines a step size. Chosen by hand; not
+tuned."""
 _SAFETY_FACTOR = 1.2
-"""Factor on that curvature: power iterations approach it from below."""
+"""Factor on that curvature: power iterations approach it from below. Too small, steps diverge;
+larger, they are only slower. Chosen by hand; not tuned."""
 _STEPS_PER_SWEEP = 20
 """Proximal steps between two determinations of the step sizes. Set by hand."""
 _MAX_STEP_RATIO = 1.0
@@ -78,6 +81,7 @@ def refine_factors(
     problem = Problem(target, noise_deviations, whitening_matrix, forward_model, prior, support)
 
     def sweep(refined: RefinedFactors, _: None) -> tuple[RefinedFactors, None]:
+        # Local parameters are too many for one joint step; those of a model are few.
         if jax.tree.leaves(refined.parameters) and not forward_model.per_spectrum:
             refined = gauss_newton_step(problem, refined)
         return _proximal_sweep(problem, refined), None
@@ -97,6 +101,7 @@ def tangent_complement(
     Returns:
         The projection, a function of q (n, c) in noise units.
     """
+    # One deviation a spectrum, for the projections to act on rows and bands apart.
     scale = jnp.sqrt(jnp.mean(noise_deviations**2, axis=1, keepdims=True))
     row_basis = _orthonormal_basis(factors.concentrations / scale)
     band_basis = _orthonormal_basis(factors.components.T)
@@ -110,6 +115,7 @@ def tangent_complement(
 
 def _orthonormal_basis(columns: Float[Array, "a p"]) -> Float[Array, "a q"]:
     """Basis of the columns' span; directions below the rounding of float32 are zero columns."""
+    # By singular values, since QR does not show nearly dependent columns.
     left, singular_values, _ = jnp.linalg.svd(columns, full_matrices=False)
     return left * (singular_values > 1e-5 * singular_values[0])
 
@@ -125,6 +131,7 @@ def _proximal_sweep(problem: Problem, refined: RefinedFactors) -> RefinedFactors
     support = jnp.where(problem.support, 1.0, 0.0)
     context = ProximalContext(
         Factors(
+            # Rows of C do not interact unless a prior ties spectra together: each has its own step.
             _capped_step_sizes(problem, 1, at, support, not prior.couples_spectra),
             _capped_step_sizes(problem, 2, at, jnp.ones_like(s), False),
         ),
@@ -137,6 +144,7 @@ def _proximal_sweep(problem: Problem, refined: RefinedFactors) -> RefinedFactors
 
     def step(_: Array, blocks: tuple) -> tuple:
         inner, outer, local = blocks
+        # All blocks move from the same point; only the scale is exchanged afterwards.
         move_c = partial(_move_concentrations, problem, context, local.now, outer.now)
         move_s = partial(_move_components, problem, context, local.now, inner.now)
         move_parameters = partial(_move_parameters, problem, parameter_steps, inner.now, outer.now)
@@ -160,10 +168,12 @@ def _move_concentrations(
     problem: Problem, context: ProximalContext, parameters: MixingParameters, s: Array, c: Array
 ) -> Array:
     """A proximal gradient step of C on its support."""
+    # Counted with the problem: 1 the parameters, 2 the concentrations, 3 the components.
     gradient = jax.grad(_smooth_loss, 2)(problem, parameters, c, s)
     moved = c - context.step_sizes.concentrations * gradient
     moved = Factors(jnp.where(problem.support, moved, 0.0), s)
     projected = problem.prior.proximal_step(moved, context)
+    # A projection on a sum may fill zeros of the support again.
     return jnp.where(problem.support, projected.concentrations, 0.0)
 
 
@@ -225,12 +235,14 @@ def _step_sizes(product: Callable[[Array], Array], start: Array, by_row: bool) -
         return jnp.sqrt(jnp.sum(v**2, axis=axes, keepdims=True))
 
     def power(_: Array, v: Array) -> Array:
+        # Only within the block's own entries: others never move.
         image = product(v / jnp.maximum(norm(v), 1e-30)) * (start != 0)
         return jnp.where(jnp.isfinite(image), image, 0.0)
 
     # Not a constant vector: that may be orthogonal to the direction of the largest curvature.
     tilted = start * (1 + 0.3 * jnp.cos(jnp.arange(start.size).reshape(start.shape)))
     largest = norm(jax.lax.fori_loop(0, _POWER_ITERATIONS, power, tilted))
+    # A block without curvature does not change the loss: it stays.
     return jnp.where(largest > 0, 1 / (_SAFETY_FACTOR * jnp.maximum(largest, 1e-30)), 0.0)
 
 
@@ -239,6 +251,7 @@ def _accelerated(block: _Block, move: Callable[[Array], Array]) -> _Block:
     now, before, age = block
     ahead = now + (age - 1) / (age + 2) * (now - before)
     new = move(ahead)
+    # The step opposes the momentum: the minimum along it lies behind.
     turns_back = jnp.sum((ahead - new) * (new - now)) > 0
     return _Block(new, now, jnp.where(turns_back, 1.0, age + 1))
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxhsi.gmcr.algorithm import initial_gate_logits
+from jaxhsi.gmcr.gates import initial_gate_logits
 from jaxhsi.gmcr.model_selection import prune, purest_pixels, reach_num_components
 from jaxhsi.gmcr.noise_model import divide_by_noise, residual_noise_level, spectrum_deviations
 from jaxhsi.gmcr.options import SolverOptions
@@ -34,6 +34,7 @@ def pure_pixel_restart(options: SolverOptions, state: State, x: Float[Array, "n 
     """
     scale = spectrum_deviations(x, state.noise_level)
     own = refit_pool(x / scale, state.pool, options)
+    # The same few refits for both, so that their lengths can be compared.
     pure = refit_pool(x / scale, purest_pixels(own, options), options)
     noise_level = residual_noise_level(x, scale * pure.codes, pure.pool.components)
     restarted = state._replace(pool=pure.pool, noise_level=noise_level)
@@ -62,6 +63,7 @@ def set_num_components(
     def alternate(_: Array, state: State) -> State:
         scale = spectrum_deviations(x, state.noise_level)
         own = refit_pool(x / scale, state.pool, options)
+        # The noise level depends on the number of components: both are found in turn.
         start = reach_num_components(x / scale, own, num_components, options)
         best = multi_start_fit(x / scale, start.pool, options)
         # The long fit may leave a component unused; then the short one is the answer.
@@ -91,6 +93,7 @@ def identify_library(
         The state, its pool enlarged by l slots.
     """
     x_noise_units = divide_by_noise(x, state.noise_level)
+    # No refits: the components are compared as they are with the library.
     own = fit_pool(x_noise_units, state.pool, options, 0, 1.0)
     fitted = prune(x_noise_units, add_library(own, library, options), options)
     logits = initial_gate_logits(fitted.log_evidence)

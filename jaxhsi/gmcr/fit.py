@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 from threadpoolctl import threadpool_limits
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.gmcr.algorithm import converged
+from jaxhsi.gmcr.fit_arguments import Library, Spectra, check_arguments
 from jaxhsi.gmcr.fit_phases import (
     FitCallbacks,
     OnEpoch,
@@ -44,13 +45,14 @@ from jaxhsi.gmcr.solution import RestartVote, Solution
 from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.whitening import (
+    MIN_ROW_NORM,
     WhitenedData,
     assume_white_noise,
-    normalise_rows,
     to_scaled,
     to_white,
     whiten_by_estimated_noise,
 )
+from jaxhsi.normalisation import split_norms
 from jaxhsi.sharding import device_mesh, replicate
 
 _MAX_COUNT_RATIO = 2
@@ -61,9 +63,6 @@ them one by one does not lead to the few that were asked for. See `_with_given_n
 """
 _RESTART_KEY_OFFSET = 1 << 20
 """Added to the number of a restart before it is folded into the key, beyond any number of steps."""
-
-Spectra = Float[np.ndarray | Array, "n c"]
-Library = Float[np.ndarray | Array, "l m"]
 
 
 class _Request(NamedTuple):
@@ -123,175 +122,152 @@ def fit_components(
         The solution. ``converged`` is false if phases or refinements ended before they settled.
 
     Raises:
-        ValueError: see `check_arguments`.
+        ValueError: see `fit_arguments.check_arguments`.
     """
     callbacks = FitCallbacks(
         on_epoch=on_epoch, on_phase=on_phase, restore=restore, on_progress=on_progress
     )
-    x = np.asarray(spectra, np.float32)
-    check_arguments(x, library, num_components, num_candidates, restarts)
+    spectra_float32 = np.asarray(spectra, np.float32)
+    check_arguments(spectra_float32, library, num_components, num_candidates, restarts)
     mesh = device_mesh(1, 1) if mesh is None else mesh
     is_refined = mixing is not linear or bool(priors)
-    whiten = whiten_by_estimated_noise if mixing is linear else assume_white_noise
+    whiten_table = whiten_by_estimated_noise if mixing is linear else assume_white_noise
     num_restarts = restarts if mixing is linear else 1
     request = _Request(options, library, num_components, num_candidates, num_restarts)
 
     def fit_linear(data: Array | np.ndarray, refinement: int) -> Solution:
         own = callbacks.of_refinement(refinement) if is_refined else callbacks
-        return _fit_linear(key, whiten(mesh, np.asarray(data)), request, own, mesh)
+        return _fit_linear(key, whiten_table(mesh, np.asarray(data)), request, own, mesh)
 
     if not is_refined:
-        return fit_linear(x, 0)
-    return fit_nonlinear(fit_linear, jnp.asarray(x), mixing, priors, options)
+        return fit_linear(spectra_float32, 0)
+    return fit_nonlinear(fit_linear, jnp.asarray(spectra_float32), mixing, priors, options)
 
 
 def _fit_linear(
     key: Array, data: WhitenedData, request: _Request, callbacks: FitCallbacks, mesh: Mesh
 ) -> Solution:
     """A solution by linear mixing: restarts, selection, given number, library."""
-    run, options = compiled_solver(request.options), request.options
+    solver, options = compiled_solver(request.options), request.options
     callbacks.on_progress("start", 0)
     # On CPU, XLA calls LAPACK from threads of its own; with the threads of BLAS beside them they
     # wait for each other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
-        fits = _restart_fits(key, data, request, callbacks, mesh)
+        restart_fits = _restart_fits(key, data, request, callbacks, mesh)
         if not data.noise_is_fixed:
             callbacks.on_progress("comparison of restarts", 0)
-            fits = [(run.pure_pixel_restart(state, own.x_white), own) for state, own in fits]
-        best, counts, lengths = select_restart(run.describe, fits)
-        number = request.num_components
-        if number is not None and number in counts:
-            best = int(np.argmin(np.where(counts == number, lengths, np.inf)))
-        state, data = fits[best]
-        if number is not None:
-            callbacks.on_progress(f"{number} components", 0)
-            state = _with_given_number(run, state, data, number)
+            restart_fits = [
+                (solver.pure_pixel_restart(state, own_data.x_white), own_data)
+                for state, own_data in restart_fits
+            ]
+        best_index, component_counts, description_lengths = select_restart(
+            solver.describe, restart_fits
+        )
+        wanted_count = request.num_components
+        if wanted_count is not None and wanted_count in component_counts:
+            best_index = int(
+                np.argmin(np.where(component_counts == wanted_count, description_lengths, np.inf))
+            )
+        state, data = restart_fits[best_index]
+        if wanted_count is not None:
+            callbacks.on_progress(f"{wanted_count} components", 0)
+            state = _with_given_number(solver, state, data, wanted_count)
         if request.library is not None:
             callbacks.on_progress("library", 0)
-            known = to_white(jnp.asarray(request.library, jnp.float32), data.whitener)
-            state = run.identify_library(state, data.x_white, known)
-        others = fits[:best] + fits[best + 1 :]
-        agreement = restart_agreement(run.describe, (state, data), others, options)
-        votes = RestartVote(counts, lengths - lengths[best], agreement)
-        return _as_solution(run, state, data, votes)
+            library_white = to_white(jnp.asarray(request.library, jnp.float32), data.whitener)
+            state = solver.identify_library(state, data.x_white, library_white)
+        other_fits = restart_fits[:best_index] + restart_fits[best_index + 1 :]
+        agreement = restart_agreement(solver.describe, (state, data), other_fits, options)
+        restart_vote = RestartVote(
+            component_counts, description_lengths - description_lengths[best_index], agreement
+        )
+        return _as_solution(solver, state, data, restart_vote)
 
 
 def _restart_fits(
     key: Array, data: WhitenedData, request: _Request, callbacks: FitCallbacks, mesh: Mesh
 ) -> list[RestartFit]:
     """State and data of every restart after its phases; the first may resume a checkpoint."""
-    run = compiled_solver(request.options)
-    begin = initial_state(run, data, request.num_components, request.num_candidates)
-    begin = replicate(mesh, begin)
-    restarts = request.restarts or default_num_restarts(len(data.x_white), len(begin.gate_logits))
+    solver = compiled_solver(request.options)
+    first_state = initial_state(solver, data, request.num_components, request.num_candidates)
+    first_state = replicate(mesh, first_state)
+    num_restarts = request.restarts or default_num_restarts(
+        len(data.x_white), len(first_state.gate_logits)
+    )
     # Steps donate their state: every restart starts from a copy.
-    state, own = restore_state(jax.tree.map(jnp.copy, begin), data, callbacks, mesh)
-    first = callbacks.of_restart(0, restarts)
-    fits = [run_phases(run, key, state, own, request.options, first, mesh)]
-    for i in range(1, restarts):
-        state = jax.tree.map(jnp.copy, begin)
+    state, own_data = restore_state(jax.tree.map(jnp.copy, first_state), data, callbacks, mesh)
+    first_callbacks = callbacks.of_restart(0, num_restarts)
+    restart_fits = [
+        run_phases(solver, key, state, own_data, request.options, first_callbacks, mesh)
+    ]
+    for i in range(1, num_restarts):
+        # A copy for each: the solver donates its state.
+        state = jax.tree.map(jnp.copy, first_state)
+        # Far from the keys of epochs, which fold in step numbers.
         own_key = jax.random.fold_in(key, _RESTART_KEY_OFFSET + i)
-        named = callbacks.of_restart(i, restarts)
-        fits.append(run_phases(run, own_key, state, data, request.options, named, mesh))
-    return fits
+        own_callbacks = callbacks.of_restart(i, num_restarts)
+        restart_fits.append(
+            run_phases(solver, own_key, state, data, request.options, own_callbacks, mesh)
+        )
+    return restart_fits
 
 
-def _with_given_number(run: Solver, state: State, data: WhitenedData, number: int) -> State:
+def _with_given_number(
+    solver: Solver, state: State, data: WhitenedData, wanted_count: int
+) -> State:
     """The state with a given number of components, by the shorter description of two.
 
     One begins at the state's own components, the other at as many pure spectra. The second is the
     only one where the data hold far more components than are asked for, as images do.
     """
-    count = int(state.pool.active.sum())
-    if count == number:
+    own_count = int(state.pool.active.sum())
+    if own_count == wanted_count:
         return state
-    starts = [state] if count <= _MAX_COUNT_RATIO * number else []
-    slots = len(state.gate_logits)
-    starts += [purest_spectra_state(run, data, rank_estimate(data.x_white), number, slots)]
-    fitted = [run.set_num_components(start, data.x_white, number) for start in starts]
+    start_states = [state] if own_count <= _MAX_COUNT_RATIO * wanted_count else []
+    num_slots = len(state.gate_logits)
+    start_states += [
+        purest_spectra_state(solver, data, rank_estimate(data.x_white), wanted_count, num_slots)
+    ]
+    fitted_states = [
+        solver.set_num_components(start_state, data.x_white, wanted_count)
+        for start_state in start_states
+    ]
 
-    def description_length(each: State) -> float:
-        return float(run.describe(state._replace(pool=each.pool), data.x_white).description_length)
+    def description_length(fitted_state: State) -> float:
+        return float(
+            solver.describe(state._replace(pool=fitted_state.pool), data.x_white).description_length
+        )
 
-    best = min(fitted, key=description_length) if len(fitted) > 1 else fitted[0]
+    best_state = (
+        min(fitted_states, key=description_length) if len(fitted_states) > 1 else fitted_states[0]
+    )
     return state._replace(
-        pool=best.pool, noise_level=best.noise_level, gate_logits=best.gate_logits
+        pool=best_state.pool, noise_level=best_state.noise_level, gate_logits=best_state.gate_logits
     )
 
 
-def _as_solution(run: Solver, state: State, data: WhitenedData, votes: RestartVote) -> Solution:
+def _as_solution(
+    solver: Solver, state: State, data: WhitenedData, restart_vote: RestartVote
+) -> Solution:
     """The solution of a state, in scaled coordinates, strongest component first."""
-    codes = np.asarray(run.predict(state, data.x_white))
+    codes = np.asarray(solver.predict(state, data.x_white))
     pool, gates = jax.device_get((state.pool, open_probability(state.gate_logits)))
-    components, law = pool.components, state.noise_level
+    components, noise_level = pool.components, state.noise_level
     if data.whitener is not None:
-        components, sizes = normalise_rows(to_scaled(components, pool.whitener))
+        components, sizes = split_norms(to_scaled(components, pool.whitener), MIN_ROW_NORM)
         codes = codes * sizes
         x_scaled = jnp.asarray(data.filled_scaled - data.noise_model.offset, jnp.float32)
-        law = residual_noise_level(x_scaled, jnp.asarray(codes), jnp.asarray(components))
-    used = np.flatnonzero(pool.active & (codes != 0).any(0))
-    used = used[np.argsort(-(codes[:, used] ** 2).sum(0), kind="stable")]
+        noise_level = residual_noise_level(x_scaled, jnp.asarray(codes), jnp.asarray(components))
+    # Open gates alone are not enough: a component that no spectrum uses is not reported.
+    used_slots = np.flatnonzero(pool.active & (codes != 0).any(0))
+    used_slots = used_slots[np.argsort(-(codes[:, used_slots] ** 2).sum(0), kind="stable")]
     return Solution(
-        components[used],
-        codes[:, used],
-        jax.device_get(law),
-        gates[used],
-        pool.fixed[used],
+        components[used_slots],
+        codes[:, used_slots],
+        jax.device_get(noise_level),
+        gates[used_slots],
+        pool.fixed[used_slots],
         bool(converged(state)),
         data.noise_model._replace(spike_mask=data.spike_mask),
-        restart_vote=votes._replace(agreement=votes.agreement[used]),
+        restart_vote=restart_vote._replace(agreement=restart_vote.agreement[used_slots]),
     )
-
-
-def check_arguments(
-    x: Spectra,
-    library: Library | None = None,
-    num_components: int | None = None,
-    num_candidates: int | None = None,
-    restarts: int | None = None,
-) -> None:
-    """Refuse a table or numbers that cannot be fitted; see `fit_components` for the arguments.
-
-    Raises:
-        ValueError: fewer than three spectra or two bands, values that are not finite, rows of
-            zeros, a library of other bands, more components or candidates than spectra or bands
-            allow, fewer candidates than components, a number of components beside a library,
-            fewer than one restart.
-    """
-    _check_table(np.asarray(x))
-    count, bands = x.shape
-    if library is not None and library.shape[1] != bands:
-        raise ValueError(
-            f"the library has {library.shape[1]} bands and the spectra {bands}; "
-            "resample one of them"
-        )
-    if restarts is not None and restarts < 1:
-        raise ValueError(f"{restarts} restarts give no answer; at least 1 is needed")
-    for name, number in (("components", num_components), ("candidates", num_candidates)):
-        if number is not None and not 1 <= number < min(count, bands):
-            raise ValueError(
-                f"{number} {name} cannot be told apart by {count} spectra of {bands} bands; "
-                f"give 1 to {min(count, bands) - 1}"
-            )
-    if num_components is None:
-        return
-    if library is not None:
-        raise ValueError(
-            "a library says how many of its spectra are present; leave num_components out beside it"
-        )
-    if num_candidates is not None and num_candidates < num_components:
-        raise ValueError(f"{num_candidates} candidates are fewer than {num_components} components")
-
-
-def _check_table(x: np.ndarray) -> None:
-    count, bands = x.shape
-    if count < 3 or bands < 2:
-        raise ValueError(
-            f"{count} spectra of {bands} bands cannot be unmixed; at least 3 spectra and 2 bands "
-            "are needed, and more spectra than there are components"
-        )
-    if not np.isfinite(x).all():
-        raise ValueError(f"{np.sum(~np.isfinite(x))} values are not finite; remove their spectra")
-    empty = np.flatnonzero(~(x != 0).any(1))
-    if len(empty):
-        raise ValueError(f"{len(empty)} spectra are all zero, e.g. row {empty[0]}; remove them")

@@ -66,6 +66,7 @@ class FitCallbacks:
         if restarts > 1:
             stage += f", restart {restart + 1} of {restarts}"
         named = partial(self.on_progress, stage)
+        # Later restarts write nothing: a folder holds one history.
         if restart == 0:
             return replace(self, on_progress=named)
         return FitCallbacks(on_progress=named)
@@ -117,9 +118,12 @@ def initial_state(
         num_candidates: initial spectra; by default `CANDIDATES_PER_RANK` times the rank, and 2.
     """
     estimate = rank_estimate(data.x_white)
+    # Two more than the ratio gives, since it adds nothing at a small rank.
     wanted = num_candidates or math.ceil(CANDIDATES_PER_RANK * int(estimate.rank)) + 2
+    # As many components as spectra or bands would explain any data.
     candidates = max(1, min(wanted, min(data.x_white.shape) - 1))
     least = max(candidates, num_components or 0) + SPARE_SLOTS
+    # A size from the list, so that tables of similar rank share what was compiled.
     slots = next((size for size in POOL_SIZES if size >= least), least)
     return purest_spectra_state(run, data, estimate, candidates, slots)
 
@@ -142,6 +146,7 @@ def restore_state(
     restored = callbacks.restore(with_whitener(state, None))
     if restored is None:
         return state, data
+    # The saved noise model, not a new estimate: resuming must be exact.
     data = rewhiten(mesh, data, jax.device_get(restored.noise_model))
     return with_whitener(restored, data.whitener), data
 
@@ -173,6 +178,7 @@ def run_phases(
             step = int(state.step)
             state, info = run.epoch(jax.random.fold_in(key, step), state, data.x_white)
             step += options.noise_refit_every
+            # One transfer an epoch; single numbers would wait for the device each.
             info = jax.device_get(info)
             if callbacks.on_epoch is not None:
                 callbacks.on_epoch(step, info)

@@ -11,6 +11,9 @@ from jaxtyping import Array, Float
 TEMPERATURE, STRETCH_LOW, STRETCH_HIGH = 0.66, -0.1, 1.1
 """Temperature and stretch of the hard-concrete distribution, from Louizos et al. 2018, section 4
 (2/3, rounded, and the interval of their experiments)."""
+MIN_GATE_LOGIT, MAX_GATE_LOGIT = -3.0, 5.0
+"""Range of the gate logits: within it a gate is open with a probability of 0.19 to 0.999, so that
+each still gets samples of both kinds and can change back. Set by hand."""
 
 
 def hard_concrete(
@@ -40,6 +43,7 @@ def hard_concrete(
     >>> hard_concrete(jnp.array([0.01, 0.5, 0.99]), jnp.zeros(3)).tolist()
     [0.0, 0.5, 1.0]
     """
+    # Draws of exactly 0 or 1 happen in float32, and their logits are infinite.
     u = jnp.clip(uniform, jnp.finfo(uniform.dtype).tiny, 1 - jnp.finfo(uniform.dtype).epsneg)
     s = jax.nn.sigmoid((jnp.log(u) - jnp.log1p(-u) + logits) / temperature)
     return jnp.clip(s * (stretch_high - stretch_low) + stretch_low, 0.0, 1.0)
@@ -105,5 +109,11 @@ def expected_gate(
     >>> expected_gate(jnp.array([-5.0, 0.0, 5.0])).tolist()
     [0.0, 0.5, 1.0]
     """
+    # The stretch makes exact zeros and ones possible without any noise.
     stretched = jax.nn.sigmoid(logits) * (stretch_high - stretch_low) + stretch_low
     return jnp.clip(stretched, 0.0, 1.0)
+
+
+def initial_gate_logits(evidence: Float[Array, " p"]) -> Float[Array, " p"]:
+    """Gate logits at the beginning of a phase: open, the more so the higher the log-evidence."""
+    return jnp.clip(2 + evidence, 0.5, MAX_GATE_LOGIT)

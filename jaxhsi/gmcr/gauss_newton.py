@@ -9,20 +9,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxhsi.gmcr.priors import Factors, ProximalContext
+from jaxhsi.gmcr.factors import Factors, ProximalContext
 from jaxhsi.gmcr.refinement_problem import Problem, RefinedFactors
 from jaxhsi.linear_algebra import inverse
 
 _RIDGE = 1e-6
-"""Ridge of the normal equations in noise units: mixtures have directions without curvature."""
+"""Ridge of the normal equations in noise units: mixtures have directions without curvature. Chosen
+by hand; not tuned."""
 _BLOCK_DAMPING = 1e-3
 """Damping of the preconditioner's blocks relative to their mean diagonal. Set by hand."""
 _MAX_CG_ITERATIONS = 40
 """Conjugate gradient iterations of a step. Set by hand: the step need not be exact."""
 _CG_TOLERANCE = 1e-3
-"""Relative residual at which the conjugate gradients stop."""
+"""Relative residual at which the conjugate gradients stop. Chosen by hand; not tuned."""
 _STEP_SHARES = (0.0, 0.1, 0.3, 1.0)
-"""Shares of the step that are tried; the one of least loss is taken."""
+"""Shares of the step that are tried; the one of least loss is taken, 0 among them, so that the loss
+never rises. Chosen by hand; not tuned."""
 
 
 def gauss_newton_step(problem: Problem, at: RefinedFactors) -> RefinedFactors:
@@ -38,6 +40,7 @@ def gauss_newton_step(problem: Problem, at: RefinedFactors) -> RefinedFactors:
         Factors and parameters after the step, or ``at`` if no share of it lowers the loss.
     """
     prior, forward_model = problem.prior, problem.forward_model
+    # Zeros are a decision of the sparse solver or of a bound; a step must not undo it.
     factors_are_free = Factors(problem.support, at.factors.components != 0)
     is_free = at._replace(
         factors=factors_are_free, parameters=jax.tree.map(lambda a: a == a, at.parameters)
@@ -50,6 +53,7 @@ def gauss_newton_step(problem: Problem, at: RefinedFactors) -> RefinedFactors:
         return jax.tree.map(lambda m, free: jnp.where(free, m, 0.0), move, is_free)
 
     precondition = _preconditioner(problem, at)
+    # Linearised once: each iteration then costs two products instead of two traces.
     push, pull = jax.linearize(model, at)[1], jax.vjp(model, at)[1]
 
     def normal_product(move: RefinedFactors) -> RefinedFactors:
@@ -57,6 +61,7 @@ def gauss_newton_step(problem: Problem, at: RefinedFactors) -> RefinedFactors:
         product = pull(push(move))[0]
         return restrict(jax.tree.map(lambda a, m: a + _RIDGE * m, product, move))
 
+    # The gradient of the whole loss, penalties included; the curvature is that of the data alone.
     descent = restrict(jax.tree.map(jnp.negative, jax.grad(problem.loss)(at)))
     move = jax.scipy.sparse.linalg.cg(
         normal_product,
@@ -65,6 +70,7 @@ def gauss_newton_step(problem: Problem, at: RefinedFactors) -> RefinedFactors:
         maxiter=_MAX_CG_ITERATIONS,
         tol=_CG_TOLERANCE,
     )[0]
+    # Projections hold exactly even here; soft thresholds, which scale with steps, do nothing.
     no_steps = ProximalContext(Factors(jnp.zeros(()), jnp.zeros(())), problem.support)
 
     def moved(share: Array) -> RefinedFactors:
@@ -76,6 +82,7 @@ def gauss_newton_step(problem: Problem, at: RefinedFactors) -> RefinedFactors:
 
     shares = jnp.array(_STEP_SHARES)
     losses = jax.lax.map(lambda share: problem.loss(moved(share)), shares)
+    # A long step may leave the range of the model: infinite losses do not win.
     best = shares[jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))]
     return jax.tree.map(lambda a, b: jnp.where(best > 0, a, b), moved(best), at)
 
@@ -85,6 +92,7 @@ def _preconditioner(
 ) -> Callable[[RefinedFactors], RefinedFactors]:
     """Inverse of the blocks of the linear model: (C, S, each parameter by itself)."""
     c, s = at.factors
+    # One deviation a spectrum: the blocks then are those of a separable problem.
     mean_deviation = jnp.sqrt(jnp.mean(problem.noise_deviations**2, axis=1, keepdims=True))
     component_damping = _BLOCK_DAMPING * jnp.mean(jnp.sum(s**2, 1))
     component_block = inverse(s @ s.T + component_damping * jnp.eye(len(s)))
@@ -93,6 +101,7 @@ def _preconditioner(
     code_block = inverse(gram + gram_damping * jnp.eye(len(gram)))
     slopes = jax.jacfwd(lambda p: problem.model(p, at.factors))(at.parameters)
     power = jnp.sum(problem.model(at.parameters, at.factors) ** 2)
+    # The diagonal is enough: there are few parameters, and they scale differently.
     sizes = jax.tree.map(
         lambda slope: 1 / (jnp.sum(slope**2, axis=(0, 1)) + _RIDGE * power), slopes
     )

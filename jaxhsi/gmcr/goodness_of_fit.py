@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.factor_refinement import RefinedFactors, tangent_complement
+from jaxhsi.gmcr.factors import Factors
 from jaxhsi.gmcr.mixing import ForwardModel, linear, parameter_free
 from jaxhsi.gmcr.noise_model import SignalDependentNoise, residual_degrees_of_freedom
 from jaxhsi.gmcr.noise_model import noise_deviation as spectrum_noise_deviation
-from jaxhsi.gmcr.priors import Factors
 from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.whitened_solution import WhitenedSolution
 
@@ -27,7 +27,8 @@ REDUCED_CHI2_THRESHOLD = 1.5
 """Reduced chi-squared above which a solution does not explain its data. It is a mean over thousands
 of values: noise alone stays within a few hundredths of 1. Set by hand, far above that."""
 _MIN_MEAN_SQUARE = 1e-20
-"""Mean square of a spectrum that counts as zero; avoids the logarithm of 0 in the noise law."""
+"""Mean square of a spectrum that counts as zero; only avoids the logarithm of 0 in the noise
+law."""
 
 
 class GoodnessOfFit(NamedTuple):
@@ -137,6 +138,7 @@ def spectrum_reduced_chi2(
     scale = spectrum_noise_deviation(
         noise_law, jnp.maximum(jnp.mean(x**2, axis=1), _MIN_MEAN_SQUARE)
     )
+    # The components were not fitted to these spectra: only concentrations cost freedom.
     free = jnp.maximum(x.shape[1] - jnp.sum(concentrations != 0, axis=1), 1)
     return jnp.sum((x - linear(concentrations, components)) ** 2, axis=1) / scale**2 / free
 
@@ -153,6 +155,7 @@ def _nonlinearity_score(
     largest = jnp.max(jnp.abs(directions), axis=(1, 2), keepdims=True)
     scaled = directions / largest / noise_deviation
     project = tangent_complement(refined_fit.factors, noise_deviation)
+    # What components and concentrations can adapt to says nothing about the mixing.
     projected = jax.vmap(project)(scaled).reshape(3, -1)
     basis = jnp.linalg.qr(projected.T)[0]
     return jnp.sum((basis.T @ project(residual).ravel()) ** 2) / 3

@@ -1,4 +1,4 @@
-"""Initial estimates of the solver: noise level, rank, and the purest spectra of a table."""
+"""Initial state of the solver: noise level, rank, and the purest spectra of a table."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,24 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxhsi.gmcr.component_pool import (
+    ComponentPool,
+    coefficient_penalty,
+    encode,
+    log_evidence,
+    normalise_components,
+)
+from jaxhsi.gmcr.gates import initial_gate_logits
+from jaxhsi.gmcr.noise_covariance import NoiseWhitener
 from jaxhsi.gmcr.noise_model import (
     SignalDependentNoise,
+    divide_by_noise,
     fit_noise_level,
     noise_deviation,
     noise_edge_rank,
 )
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.state import State
 from jaxhsi.normalisation import unit_rows
 
 _MAX_ITERATIONS = 8
@@ -20,7 +32,8 @@ _EXPONENT_TOLERANCE = 0.1
 """Change of the noise exponent below which the iteration stops. Set by hand: 0.1 changes relative
 weights of spectra that differ tenfold in power by 12 %."""
 _MAX_LEVERAGE = 0.8
-"""Spectra of higher leverage determine a singular vector themselves: they are left out."""
+"""Spectra of higher leverage determine a singular vector themselves: they are left out. Chosen by
+hand; not tuned."""
 _MIN_RESIDUAL_SHARE = 0.05
 """Least value of 1 - leverage; guards a division."""
 _NEGLIGIBLE_WEIGHT = 1e-6
@@ -74,8 +87,10 @@ def estimate_rank(x: Float[Array, "n c"]) -> RankEstimate:
         return _Iteration(state.number + 1, exponent, change, _scaled_svd(x, mean_square, exponent))
 
     def is_unfinished(state: _Iteration) -> Array:
+        # Bounded, since the exponent may alternate between two values.
         return (state.number < _MAX_ITERATIONS) & (state.change > _EXPONENT_TOLERANCE)
 
+    # Exponent 1 gives all spectra the same weight, whatever their strength.
     unit = jnp.ones(())
     zero, infinite = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf)
     initial = _Iteration(zero, unit, infinite, _scaled_svd(x, mean_square, unit))
@@ -99,8 +114,10 @@ def _residual_exponent(
     left, singular_values, right = svd
     num_rows, num_bands = len(left), right.shape[1]
     rank, _ = noise_edge_rank(singular_values, num_rows, num_bands)
+    # A mask rather than a slice: the rank is not known when this compiles.
     is_signal = jnp.arange(len(singular_values)) < rank
     leverage = jnp.sum(left**2 * is_signal, axis=1)
+    # A spectrum of high leverage is fitted more closely than its noise says.
     freedom = (num_bands - rank) * jnp.maximum(1 - leverage, _MIN_RESIDUAL_SHARE)
     residual = (left * (singular_values * ~is_signal)) @ right
     variance = mean_square**exponent * jnp.sum(residual**2, axis=1) / freedom
@@ -127,6 +144,7 @@ def successive_projection(x: Float[Array, "n c"], num_rows: int) -> Int[Array, "
     >>> successive_projection(jnp.array([[2.0, 0.0], [1.0, 1.0], [0.0, 3.0]]), 2).tolist()
     [0, 2]
     """
+    # Unit length: otherwise the strongest spectra come first, not the purest.
     unit_spectra = unit_rows(x)
     return jax.lax.scan(_project_longest, unit_spectra, None, length=num_rows)[1]
 
@@ -135,5 +153,55 @@ def _project_longest(residual: Float[Array, "n c"], _: None) -> tuple[Array, Arr
     """The rows with the direction of the longest one projected out, and the index of that one."""
     square_norms = jnp.sum(residual**2, axis=1)
     best = jnp.argmax(square_norms)
+    # The bound matters only when all rows are explained; then any direction will do.
     direction = residual[best] / jnp.maximum(jnp.sqrt(square_norms[best]), 1e-12)
     return residual - jnp.outer(residual @ direction, direction), best
+
+
+def init(
+    options: SolverOptions,
+    x: Float[Array, "n c"],
+    rank_estimate: RankEstimate,
+    num_candidates: Int[Array, ""] | int,
+    num_slots: int,
+    whitener: NoiseWhitener | None = None,
+) -> State:
+    """State with a pool of the purest spectra of the data.
+
+    Args:
+        options: of the solver.
+        x: the whole table, whitened if there is a whitener.
+        rank_estimate: of the table, see `estimate_rank`.
+        num_candidates: components to begin with.
+        num_slots: slots of the pool, at least ``num_candidates``; free ones can be filled later.
+        whitener: that was applied to x.
+
+    Returns:
+        The state before the first phase.
+    """
+    x_noise_units = divide_by_noise(x, rank_estimate.noise_level)
+    slot = jnp.arange(num_slots)
+    is_signal = jnp.arange(len(rank_estimate.singular_vectors)) < num_candidates
+    basis = rank_estimate.singular_vectors
+    # Projected first: the purest of noisy spectra is often only the noisiest.
+    denoised = (x_noise_units @ basis.T * is_signal) @ basis
+    purest = denoised[successive_projection(denoised, num_slots)]
+    rows = normalise_components(purest, options, whitener)
+    # All slots get a spectrum, so that shapes are fixed; those beyond the candidates are cleared.
+    pool = ComponentPool(rows, slot < num_slots, slot < 0, whitener)
+    pool = pool.keep_only(slot < num_candidates)
+    penalty = coefficient_penalty(pool)
+    codes = encode(x_noise_units, pool, options, penalty)
+    zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
+    return State(
+        step=zero,
+        phase=zero,
+        pool=pool,
+        previous_pool=jax.tree.map(jnp.zeros_like, pool._replace(whitener=None)),
+        gate_logits=initial_gate_logits(log_evidence(codes, pool, penalty)),
+        noise_level=rank_estimate.noise_level,
+        phase_noise_level=rank_estimate.noise_level,
+        component_counts=jnp.full(2, -1, jnp.int32),
+        num_added=zero,
+        noise_drift=never,
+    )

@@ -53,6 +53,7 @@ def fit_sums(
     if rows is not None:
         counted = counted & rows[:, None]
     data = jnp.where(counted, x, 0.0)
+    # A where and no product: what does not count may be infinite.
     residual = jnp.square(jnp.where(counted, reconstructed - x, 0.0)).sum()
     count = jnp.asarray(len(x) if rows is None else rows.sum(), x.dtype)
     return FitSums(residual, jnp.square(data).sum(), data.sum(0), count)
@@ -108,7 +109,9 @@ def matched_cosines(
             f"{true_components.shape[1]}; bring both to the same axis"
         )
     cosines = found_components @ true_components.T
+    # The best sum over all pairs; taking the best pair first may leave a bad one.
     rows, columns = linear_sum_assignment(cosines, maximize=True)
+    # Stable: equal cosines keep the order of the components.
     order = np.argsort(-cosines[rows, columns], kind="stable")
     rows, columns = rows[order], columns[order]
     return ComponentMatches(cosines[rows, columns], rows, columns)

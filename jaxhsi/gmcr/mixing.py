@@ -19,9 +19,11 @@ MixingParameters = Any
 """A pytree of float arrays."""
 
 _INITIAL_STRENGTH = 1e-3
-"""Strength of an interaction at which fits begin: nearly linear, but with a gradient."""
+"""Strength of an interaction at which fits begin: nearly linear, but with a gradient. Chosen by
+hand; not tuned."""
 _MIN_STRAY_SHARE = 1e-6
-"""Least fitted share of stray light; its logarithm is used. It bounds absorbance at 6."""
+"""Least fitted share of stray light; its logarithm is used. It bounds absorbance at 6, more than
+spectrometers measure. Chosen by hand; not tuned."""
 _SERIES_DEPTH = 1e-3
 """Depth below which the saturation curve is computed by its series: the quotient would lose its
 digits there. The error of the series is of the order of the depth's third power, 1e-9."""
@@ -227,6 +229,7 @@ def saturated_mixing(
     depth = strength * mixed
     is_small = jnp.abs(depth) < _SERIES_DEPTH
     series = mixed * (1 - depth / 2 + depth**2 / 6)
+    # The divisor is replaced where it is 0: both branches of a where are differentiated.
     exact = -jnp.expm1(-depth) / jnp.where(strength == 0, 1.0, strength)
     return jnp.where(is_small, series, exact)
 

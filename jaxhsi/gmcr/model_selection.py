@@ -26,9 +26,11 @@ _MAX_SEARCHES = 20
 """Searches for a further component in the residual at most; each begins at another spectrum. Set by
 hand: each costs five products with the table."""
 _POWER_ITERATIONS = 5
-"""Power iterations of a search. The component is refitted afterwards; a rough one is enough."""
+"""Power iterations of a search. The component is refitted afterwards; a rough one is enough. Chosen
+by hand; not tuned."""
 _MIN_RELATIVE_POWER = 0.1
-"""Amounts below this share of the largest one's square do not take part in the power iterations."""
+"""Amounts below this share of the largest one's square do not take part in the power iterations.
+Chosen by hand; not tuned."""
 
 
 def prune(x: Float[Array, "n c"], pool: ComponentPool, options: SolverOptions) -> PoolFit:
@@ -47,6 +49,7 @@ def prune(x: Float[Array, "n c"], pool: ComponentPool, options: SolverOptions) -
 
     def remove_one(carry: tuple) -> tuple:
         best, _ = carry
+        # The fit itself competes: without an improvement it comes back and the loop ends.
         candidate = backward_step(x, best, options, best)
         return candidate, candidate.description_length < best.description_length
 
@@ -70,12 +73,15 @@ def backward_step(
         The fit of the smallest description length.
     """
     pool = pool_fit.pool
+    # Slots without a component sort last, so that only active ones are tried.
     weakest_first = jnp.argsort(jnp.where(pool.active, pool_fit.log_evidence, jnp.inf))
 
     def without(i: Array, best: PoolFit) -> PoolFit:
+        # The refit decides: the closed-form evidence ranks candidates but ignores how others adapt.
         others = pool.keep_only(jnp.arange(len(pool.active)) != weakest_first[i])
         return better_of(refit_pool(x, others, options), best)
 
+    # One fewer than there are: a pool without components describes nothing.
     num_tried = jnp.minimum(options.prune_candidates, jnp.sum(pool.active) - 1)
     return jax.lax.fori_loop(0, num_tried, without, best_fit)
 
@@ -100,7 +106,9 @@ def purest_pixels(pool_fit: PoolFit, options: SolverOptions) -> ComponentPool:
     """
     codes, pool = pool_fit.codes, pool_fit.pool
     sizes = jnp.abs(codes)
+    # Shares rather than amounts: the strongest spectrum need not be the purest.
     shares = sizes / jnp.maximum(jnp.sum(sizes, axis=1, keepdims=True), 1e-9)
+    # The fitted spectrum, not the measured one: noise and spikes stay out.
     rows = codes[jnp.argmax(shares, axis=0)] @ pool.components
     return pool.replace_components(rows, options)
 
@@ -128,6 +136,7 @@ def reach_num_components(
     """
     remove = partial(remove_component, x, options=options)
     add = partial(forward_step, x, options=options)
+    # Removing comes first: an addition to a pool that is too large would be removed again.
     fewer = _repeat_while(lambda count: count > num_components, remove, pool_fit)
     return _repeat_while(lambda count: count < num_components, add, fewer)
 
@@ -144,6 +153,7 @@ def _repeat_while(
     def apply(carry: tuple) -> tuple:
         return change(carry[0]), carry[0].pool.active
 
+    # As if there had been none before, so that the first change is always applied.
     no_slots = jnp.zeros_like(start.pool.active)
     return jax.lax.while_loop(is_unfinished, apply, (start, no_slots))[0]
 
@@ -163,6 +173,7 @@ def forward_step(x: Float[Array, "n c"], pool_fit: PoolFit, options: SolverOptio
     """
     pool, penalty = pool_fit.pool, coefficient_penalty(pool_fit.pool)
     residual = x - pool_fit.codes @ pool.components
+    # Large residuals are the likeliest to hold a component that is missing.
     _, starts = jax.lax.top_k(jnp.sum(residual**2, axis=1), min(_MAX_SEARCHES, len(x)))
 
     def search(start: Array) -> tuple[Array, Array]:
@@ -172,6 +183,7 @@ def forward_step(x: Float[Array, "n c"], pool_fit: PoolFit, options: SolverOptio
         return spectrum, _net_gain(amounts, penalty, x.shape[1], options)
 
     spectra, net_gains = jax.lax.map(search, starts)
+    # Added whatever its gain is: a given number is asked for.
     best = spectra[jnp.argmax(net_gains)]
     return refit_pool(x, _fill_free_slot(pool, best, jnp.array(True)), options)
 
@@ -210,12 +222,15 @@ def add_components(
 
     def attempt(_: Array, state: _Search) -> _Search:
         powers = jnp.sum(state.residual**2, axis=1)
+        # Powers are not negative, so that a spectrum that was tried is not chosen again.
         start = jnp.argmax(jnp.where(state.tried, -1.0, powers))
         spectrum, amounts = _rank_one_fit(
             state.residual, state.residual[start], penalty, options, pool.whitener
         )
         is_significant = _net_gain(amounts, penalty, x.shape[1], options) > 0
+        # Without a free slot the residual must keep what cannot be stored.
         is_significant &= ~state.pool.active.all()
+        # Deflation: the next search must not find the same component again.
         residual = state.residual - is_significant * jnp.outer(amounts, spectrum)
         extended = _fill_free_slot(state.pool, spectrum, is_significant)
         return _Search(residual, state.tried.at[start].set(True), extended)
@@ -239,6 +254,7 @@ def _fill_free_slot(
     pool: ComponentPool, spectrum: Float[Array, " c"], is_wanted: Bool[Array, ""]
 ) -> ComponentPool:
     """The pool with a spectrum in its first free slot, if it is wanted and there is one."""
+    # The first False; a full pool gives slot 0, which the next line refuses.
     slot = jnp.argmin(pool.active)
     is_wanted &= ~pool.active[slot]
     extended = pool.components.at[slot].set(spectrum)
@@ -263,9 +279,11 @@ def _rank_one_fit(
 
     def power(_: Array, spectrum: Array) -> Array:
         amounts = project(spectrum)
+        # Small amounts are noise or other components, and would blur the direction.
         threshold = jnp.maximum(penalty, _MIN_RELATIVE_POWER * jnp.max(amounts**2))
         amounts = jnp.where(amounts**2 > threshold, amounts, 0.0)
         updated = normalise_components((amounts @ residual)[None], options, whitener)[0]
+        # With nothing above the threshold the update is zero: the direction stays.
         return jnp.where(jnp.any(amounts != 0), updated, spectrum)
 
     initial = normalise_components(start[None], options, whitener)[0]

@@ -17,12 +17,13 @@ from jaxtyping import Array, Bool, Float
 from jaxhsi.functional_module import functional_module
 
 _TINY = 1e-20
-"""Guards divisions by zero."""
+"""Guards divisions by zero; results do not depend on it."""
 _SOLVED = 1e-12
 """Squared relative residual below which the conjugate gradients stop: 1e-6 of b, which is the
 precision of float32."""
 _INITIAL_SHARPNESS = 4
-"""Slope of a gate's logit at the threshold, per noise deviation. Learnt from there on."""
+"""Slope of a gate's logit at the threshold, per noise deviation. Learnt from there on. Chosen by
+hand; not tuned."""
 
 
 class GatingNetwork(nnx.Module):
@@ -36,6 +37,7 @@ class GatingNetwork(nnx.Module):
         threshold = (2 * math.log(num_components + 1) + 4) ** 0.5
         shape = (2, num_components)
         self.threshold = nnx.Param(jnp.full(shape, threshold, jnp.float32))
+        # Its logarithm is learnt, so that the slope stays positive.
         log_sharpness = math.log(_INITIAL_SHARPNESS)
         self.log_sharpness = nnx.Param(jnp.full(shape, log_sharpness, jnp.float32))
         self.hidden_layer = nnx.Linear(2 * num_components, hidden_width, rngs=rngs)
@@ -52,6 +54,7 @@ class GatingNetwork(nnx.Module):
         sharpness = jnp.exp(self.log_sharpness[...])
         if second_evidence is None:
             return sharpness[0] * (first_evidence - self.threshold[0])
+        # Linear for weak evidence, logarithmic for strong: both scales are told apart.
         inputs = jnp.arcsinh(jnp.concatenate([first_evidence, second_evidence], axis=1))
         correction = self.output_layer(nnx.relu(self.hidden_layer(inputs)))
         return sharpness[1] * (second_evidence - self.threshold[1]) + correction
@@ -74,6 +77,7 @@ class ConcentrationNetwork(nnx.Module):
         gates: Float[Array, "n k"],
     ) -> Float[Array, "n k"]:
         """Concentrations in noise units; the fit begins at ``initial``."""
+        # The fit does the work; the network learns only what it gets wrong on average.
         fitted = gated_least_squares(gram, correlations, initial, gates, self.num_iterations)
         return jnp.exp(self.log_gain) * fitted + gates * self.offset
 
@@ -113,6 +117,7 @@ def gated_least_squares(
     def descend(carry: tuple, _: None) -> tuple[tuple, None]:
         y, residual, direction, power = carry
         image = operate(direction)
+        # Rows that are solved stand still, where both powers are rounding.
         step_size = _ratio(power, _dot(direction, image), power > solved_power)
         y, residual = y + step_size * direction, residual - step_size * image
         new_power = _dot(residual, residual)

@@ -95,6 +95,7 @@ def _accept_or_reset(state: _Momentum, z: Array, z_image: Array, correlations: A
     rise = jnp.sum((z - c) * mean_gradient, axis=1, keepdims=True)
     falls = rise <= 0
     next_age = (1 + jnp.sqrt(1 + 4 * age**2)) / 2
+    # Row by row: one that turns back must not slow down the others.
     momentum = jnp.where(falls, (age - 1) / next_age, 0.0)
     new, new_image = jnp.where(falls, z, c), jnp.where(falls, z_image, image)
     ahead, ahead_image = new + momentum * (new - c), new_image + momentum * (new_image - image)
@@ -106,6 +107,8 @@ def _lipschitz_bound(
 ) -> Float[Array, "n 1"]:
     """A bound of the largest eigenvalue of G on each support."""
     row_sums = support * (support @ jnp.abs(gram))
+    # One number for all; the row sums may be smaller on a support of few components.
     largest_eigenvalue = jnp.linalg.eigvalsh(gram)[-1] * (1 + _EIGENVALUE_MARGIN)
     largest_sum = jnp.max(row_sums, axis=1, keepdims=True)
+    # Both are upper bounds, so that the smaller one is safe and gives longer steps.
     return jnp.maximum(jnp.minimum(largest_sum, largest_eigenvalue), _TINY)

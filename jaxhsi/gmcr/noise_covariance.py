@@ -28,11 +28,13 @@ mixing leaves of the components is correlated too and must not count as noise.""
 _MIN_LOG_VARIANCE_SPREAD = 0.01
 """Least variance of the bands' log variances that matters: 5 % of deviation. Set by hand."""
 _UNCORRELATED_FLOOR = 1e-4
-"""Share of the noise that is not correlated, so that the inverse covariance stays in float32."""
+"""Share of the noise that is not correlated, so that the inverse covariance stays in float32.
+Chosen by hand; not tuned."""
 _DIVERGENCE_TOLERANCE, _OFFSET_TOLERANCE = 0.01, 0.1
 """Differences between noise models that do not matter, see `noise_models_agree`. Set by hand."""
 _MAX_AR_ROOT = 0.999
-"""Largest root of a stationary process; one of 1 is a random walk, whose variance has no bound."""
+"""Largest root of a stationary process; one of 1 is a random walk, whose variance has no bound.
+Chosen by hand; not tuned."""
 _DRIFT_STANDARD_ERRORS = 4.0
 """By which drift must exceed what the rest of the noise holds of it. Set by hand: normal
 errors exceed it once in 30,000 polynomials."""
@@ -133,6 +135,7 @@ def legendre_basis(num_bands: int) -> Float[np.ndarray, "k c"]:
     count = min(NUM_POLYNOMIALS, num_bands)
     basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, num_bands), count - 1)
     rows = np.linalg.qr(basis)[0].T
+    # QR leaves the signs open; fixed, the same model gives the same numbers anywhere.
     return rows * np.sign(rows[:, -1:])
 
 
@@ -143,6 +146,7 @@ def covariance_matrix(noise_model: NoiseModel, num_bands: int) -> Float[np.ndarr
     process = process + _UNCORRELATED_FLOOR * np.eye(num_bands)
     deviations = noise_model.band_deviations
     scaled = deviations[:, None] * process * deviations
+    # Drift comes with the light: it is not scaled by the deviations of the bands.
     return scaled + (basis.T * noise_model.drift_deviations**2) @ basis
 
 
@@ -164,10 +168,12 @@ def noise_models_agree(
     difference = np.mean((first.offset - second.offset) ** 2)
     if np.sqrt(difference * np.mean(unit_offset_residual**2)) > _OFFSET_TOLERANCE:
         return False
+    # Most tables: no need to build two matrices of bands by bands.
     if not first.is_coloured and not second.is_coloured:
         return True
     old, new = covariance_matrix(first, num_bands), covariance_matrix(second, num_bands)
     product = np.linalg.solve(old, new)
+    # The level is the noise law's; only the shape of the covariance counts here.
     level = np.trace(product) / num_bands
     divergence = 0.5 * (np.log(level) - np.linalg.slogdet(product)[1] / num_bands)
     return bool(divergence < _DIVERGENCE_TOLERANCE)
@@ -210,6 +216,7 @@ def estimate_band_deviations(
     slack = 1 + 3 * np.sqrt(2 / len(logs))
     if total - slack * error < _MIN_LOG_VARIANCE_SPREAD:
         return np.ones_like(band_variance)
+    # Shrunk by the share of the spread that is measuring error.
     deviations = np.exp(0.5 * (1 - error / total) * (logs - logs.mean()))
     return deviations / np.sqrt(np.mean(deviations**2))
 
@@ -228,12 +235,14 @@ def estimate_ar_coefficients(
     """
     num_bands = rows.shape[1]
     max_order = _max_ar_order(num_bands)
+    # Padded to twice the length, or the lags would wrap around.
     points = 1 << (2 * num_bands - 1).bit_length()
     power = weights @ np.abs(np.fft.rfft(rows, points, axis=1)) ** 2
     lags = np.fft.irfft(power, points)[: max_order + 1] / (num_bands - np.arange(max_order + 1))
     num_values, best = degrees_of_freedom * num_bands, (np.inf, np.zeros(0))
     for order in range(max_order + 1):
         a = solve_toeplitz(lags[:order], lags[1 : order + 1]) if order else np.zeros(0)
+        # Above zero: rounding or weights of both signs may take it below.
         innovation = max(1 - a @ lags[1 : order + 1] / lags[0], 1e-9)
         if np.abs(np.roots(np.concatenate([[1.0], -a]))).max(initial=0.0) > _MAX_AR_ROOT:
             continue  # weights of both signs may give what no process has
@@ -259,6 +268,7 @@ def estimate_drift_deviations(
     """
     variance = np.sum(polynomial_amounts**2, axis=0) / degrees_of_freedom
     chance = _DRIFT_STANDARD_ERRORS * np.sqrt(2 / degrees_of_freedom) * expected_variance
+    # Both must be exceeded: chance, and what the mixing may have leaked.
     is_certain = variance > expected_variance + np.maximum(chance, variance_tolerance)
     return np.where(is_certain, np.sqrt(np.maximum(variance - expected_variance, 0)), 0.0)
 

@@ -37,7 +37,8 @@ _MIN_OFFSET_SHARE = 0.02
 """Share of a constant that components must leave unexplained for an offset to be estimated: below,
 offset and components cannot be told apart. Chosen by hand; not tuned."""
 _LEAKAGE_TOLERANCE = 0.25
-"""Relative doubt of the leak of singular vectors into the smooth curves; 0.24 was measured."""
+"""Relative doubt of the leak of singular vectors into the smooth curves. Set by hand just above the
+largest one that was measured, 0.24; by which script is not recorded."""
 _LEAKAGE_BIAS = 0.5
 """Share of the curves' leak that may be the same in all spectra, as an offset is. Chosen by hand;
 not tuned."""

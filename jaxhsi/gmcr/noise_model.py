@@ -15,11 +15,13 @@ _MIN_RELATIVE_DEVIATION = 1e-4
 """Least noise deviation relative to the root mean square of a spectrum, 80 dB: rounding errors of
 sums in float32 look like noise of that size."""
 _MAX_RANK_ITERATIONS = 50
-"""Iterations of the rank; each finds at least one further direction or the last is repeated."""
+"""Iterations of the rank; each finds at least one further direction or the last is repeated. Set by
+hand as a bound."""
 _MAX_EXPONENT = 2.0
 """Largest exponent of the power law: beyond it the signal-to-noise ratio would fall with signal."""
 _MIN_LOG_SPREAD = 1e-4
-"""Least variance of the log mean squares for an estimate of the exponent, a spread of 1 %."""
+"""Least variance of the log mean squares for an estimate of the exponent, a spread of 1 %. Chosen
+by hand; not tuned."""
 _MIN_LEVERAGE_SHARE = 0.2
 """Spectra with less than this share of their bands as degrees of freedom determine a component
 themselves; they get next to no weight. Set by hand."""
@@ -62,6 +64,7 @@ def noise_deviation(
     [2.0, 2.0]
     """
     log_variance = noise_level.log_variance + noise_level.exponent * jnp.log(mean_square)
+    # Half of the logarithm: the root of the variance without overflow.
     deviation = jnp.exp(0.5 * log_variance)
     return jnp.maximum(deviation, _MIN_RELATIVE_DEVIATION * jnp.sqrt(mean_square))
 
@@ -105,7 +108,9 @@ def fit_noise_level(
     x_mean, y_mean = jnp.sum(weight * x) / total, jnp.sum(weight * y) / total
     spread = jnp.sum(weight * (x - x_mean) ** 2) / total
     slope = jnp.sum(weight * (x - x_mean) * (y - y_mean)) / total / jnp.maximum(spread, 1e-9)
+    # Equal spectra say nothing of the exponent; any slope would only be noise.
     slope = jnp.where(spread > _MIN_LOG_SPREAD, jnp.clip(slope, 0.0, _MAX_EXPONENT), 0.0)
+    # The mean of the variances, since the mean of their logarithms is biased low.
     log_variance = jnp.log(jnp.sum(weight * variance * jnp.exp(-slope * x)) / total)
     return SignalDependentNoise(log_variance, slope)
 
@@ -139,7 +144,9 @@ def noise_edge_rank(
     least_deviation = _MIN_RELATIVE_DEVIATION * root_mean_square
 
     def deviation(rank: Array) -> Array:
+        # A masked sum: the rank is a traced value, so that no slice of its length exists.
         tail = jnp.sum(jnp.where(place >= rank, singular_values, 0.0) ** 2)
+        # What is left of the degrees of freedom once the signal directions are taken off.
         mean_square = tail / ((num_rows - rank) * (num_columns - rank))
         return jnp.maximum(jnp.sqrt(mean_square), least_deviation)
 
@@ -168,6 +175,7 @@ def residual_noise_level(
     """
     mean_square = jnp.mean(x**2, axis=1)
     num_bands = x.shape[1]
+    # Weights of the fit are relative to the size of a spectrum, as its noise nearly is.
     freedom = residual_degrees_of_freedom(codes, jnp.sqrt(mean_square), num_bands)
     variance = jnp.sum((x - codes @ components) ** 2, axis=1) / freedom
     is_informative = freedom > _MIN_LEVERAGE_SHARE * num_bands
@@ -192,6 +200,7 @@ def residual_degrees_of_freedom(
         Degrees of freedom, at least 1.
     """
     relative_codes = codes / scale[:, None]
+    # The small ridge only matters for components that no spectrum uses.
     gram = relative_codes.T @ relative_codes + 1e-6 * jnp.eye(codes.shape[1])
     leverage = jnp.sum(relative_codes * solve(gram, relative_codes.T).T, axis=1)
     return jnp.maximum(num_bands * (1 - leverage) - jnp.sum(codes != 0, axis=1), 1.0)

@@ -14,16 +14,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.factor_refinement import RefinedFactors, refine_factors
+from jaxhsi.gmcr.factors import Factors, scale_to_sum
 from jaxhsi.gmcr.goodness_of_fit import as_refined
 from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear, nonlinear_part, parameter_free
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.priors import (
-    Factors,
     Prior,
     combine_priors,
     equality,
     non_negativity,
-    scale_to_sum,
 )
 from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.sparse_coding import sparsity_penalty
@@ -31,7 +30,8 @@ from jaxhsi.gmcr.whitened_solution import WhitenedSolution, replace_spikes, whit
 from jaxhsi.linear_algebra import inverse
 
 MAX_REFINEMENTS = 12
-"""Linear fits with a refinement each. Set by hand."""
+"""Linear fits with a refinement each. Set by hand as a bound; a solution that had not settled by
+then says so."""
 _CERTAIN_GAIN_FACTOR = 5.0
 """Multiple of its penalty by which a concentration must lower chi-squared to take part in the
 estimate of the model's parameters. Set by hand."""
@@ -81,6 +81,7 @@ def fit_nonlinear(
         start = _refinement_start(solution, forward, parameters, prior)
         if mixing is not linear:
             start = start._replace(factors=_keep_certain_concentrations(start.factors, noise))
+        # The refinement sees the data themselves, not the linearised ones it will make.
         x_clean = replace_spikes(solution, np.asarray(x)) - solution.noise_model.offset
         refined_fit = refine_factors(
             jnp.asarray(x_clean, jnp.float32),
@@ -135,6 +136,7 @@ def _keep_certain_concentrations(factors: Factors, noise: Float[Array, "n 1"]) -
     alone = 1 / jnp.diagonal(inverse(s @ s.T + 1e-6 * jnp.eye(len(s))))
     gain = c**2 * alone / noise**2
     certain = gain > _CERTAIN_GAIN_FACTOR * sparsity_penalty(jnp.asarray(len(s), jnp.float32))
+    # Otherwise a weak spectrum or component would take no part at all.
     certain |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))
     return Factors(jnp.where(certain, c, 0.0), s)
 
@@ -158,6 +160,7 @@ def _all_priors(
     own = []
     if options.non_negative:
         own = [non_negativity("concentrations"), non_negativity("components")]
+    # Priors that need the components of the linear solution are made of it now.
     given = [prior if isinstance(prior, Prior) else prior(solution) for prior in priors]
     fixed = np.asarray(solution.in_library)
     if not fixed.any():
@@ -175,6 +178,7 @@ def _refinement_start(
     Parameters of a local model belong to the spectra or components of one linear fit.
     """
     factors = as_refined(solution).factors
+    # Another fit may have other components: their local parameters do not carry over.
     if forward.per_spectrum or parameters is None:
         parameters = forward.initial_parameters(
             len(factors.concentrations), len(factors.components)

@@ -31,7 +31,8 @@ _SPECTRUM_DAMPING = 1e-3
 that hardly occurs moves little. Set by hand."""
 _LOW_PENALTY_FACTOR = 0.6
 """Factor of the coefficient penalty at the beginning of the third fit of `multi_start_fit`: below
-1, so that a missing coefficient may appear first and make its imitation by others unneeded."""
+1, so that a missing coefficient may appear first and make its imitation by others unneeded. Chosen
+by hand; not tuned."""
 
 
 class PoolFit(NamedTuple):
@@ -81,6 +82,7 @@ def fit_pool(
 
     def alternate(i: Array, carry: tuple) -> tuple:
         pool, _ = carry
+        # Geometric: the penalty falls by the same ratio in every refit, whatever its start.
         share_left = jnp.maximum(0.0, 1 - i / (_RELAXATION_SHARE * num_refits))
         factor = initial_penalty**share_left
         codes = encode(x, pool, options, coefficient_penalty(pool) * factor)
@@ -92,6 +94,7 @@ def fit_pool(
 
     initial = pool, jnp.zeros((len(x), len(pool.active)), x.dtype)
     pool, codes = jax.lax.fori_loop(0, num_refits + 1, alternate, initial)
+    # Counted at the plain penalty, whatever the schedule was: fits stay comparable.
     penalty, usage_counts = coefficient_penalty(pool), count_usage(codes)
     residual = jnp.sum((x - codes @ pool.components) ** 2)
     penalties = jnp.where(pool.active, component_penalties(usage_counts, pool), 0.0)
@@ -120,8 +123,10 @@ def least_squares_components(
         The pool; fixed components stay.
     """
     gram = codes.T @ codes
+    # Unused components would pull the median to zero.
     powers = jnp.where(count_usage(codes) > 0, jnp.diagonal(gram), jnp.nan)
     damping = _SPECTRUM_DAMPING * jnp.nan_to_num(jnp.nanmedian(powers), nan=1.0)
+    # Damping draws towards the spectra before, not towards zero: nothing shrinks.
     target = codes.T @ x + damping * pool.components
     rows = solve(gram + damping * jnp.eye(len(gram)), target)
     return pool.replace_components(rows, options)
@@ -151,6 +156,7 @@ def multi_start_fit(x: Float[Array, "n c"], pool: ComponentPool, options: Solver
     """
     median_power = jnp.median(jnp.sum(x**2, axis=1))
     second = options.second_pass_penalty * median_power / coefficient_penalty(pool)
+    # Never below the plain penalty; that is what the third start is for.
     second = jnp.maximum(1.0, second)
     starts = jnp.stack((options.initial_penalty, second, _LOW_PENALTY_FACTOR, 1.0))
 

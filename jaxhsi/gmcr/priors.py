@@ -15,35 +15,12 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from jaxhsi import normalisation
+from jaxhsi.gmcr.factors import Factors, ProximalContext
 from jaxhsi.gmcr.unimodality import unimodal_regression
-from jaxhsi.linear_algebra import solve
 
 FactorName = Literal["components", "concentrations"]
 _OFF_SUPPORT = -1e6
 """Far below any concentration: the simplex projection makes it 0."""
-_SCALE_DAMPING = 1e-6
-"""Relative damping of the scales of `scale_to_sum`, for components that are nearly dependent."""
-_MIN_RELATIVE_SCALE = 0.1
-"""Least scale of a component relative to the median: one that hardly occurs has no estimate."""
-
-
-class Factors(NamedTuple):
-    """Concentrations and components, or what belongs to each of them (steps, masks)."""
-
-    concentrations: Float[Array, "#n #p"]
-    components: Float[Array, "#p #c"]
-
-
-class ProximalContext(NamedTuple):
-    """What a proximal step may need beside the factors.
-
-    Attributes:
-        step_sizes: of the gradient steps before it, (n, 1) and (1, 1) or scalars.
-        support: concentrations that may differ from 0.
-    """
-
-    step_sizes: Factors
-    support: Bool[Array, "n p"]
 
 
 class Prior(NamedTuple):
@@ -88,6 +65,7 @@ def combine_priors(*priors: Prior) -> Prior:
             factors = prior.proximal_step(factors, context)
         return factors
 
+    # The first that gives a sum wins; priors that contradict each other are not merged.
     sums = (prior.concentration_sum for prior in priors if prior.concentration_sum is not None)
     return Prior(
         penalty,
@@ -133,37 +111,12 @@ def closure(concentration_sum: float = 1.0) -> Prior:
     """
 
     def proximal_step(factors: Factors, context: ProximalContext) -> Factors:
+        # Zeros that the sparse solver chose must not be filled by the projection.
         rows = jnp.where(context.support, factors.concentrations, _OFF_SUPPORT)
         project = jax.vmap(lambda row: optax.projections.projection_simplex(row, concentration_sum))
         return factors._replace(concentrations=project(rows))
 
     return Prior(proximal_step=proximal_step, fixes_scale=True, concentration_sum=concentration_sum)
-
-
-def scale_to_sum(factors: Factors, concentration_sum: float) -> Factors:
-    """The same mixture with components scaled so that concentrations have a given mean sum.
-
-    Scales d > 0 solve C d = sum by least squares: c_i becomes d_i c_i, and s_i becomes s_i / d_i.
-
-    Args:
-        factors: C and S.
-        concentration_sum: wanted sum of each spectrum's concentrations.
-
-    Returns:
-        The scaled factors.
-
-    >>> import jax.numpy as jnp
-    >>> scaled = scale_to_sum(Factors(jnp.eye(2) * 4, jnp.eye(2)), 1.0)
-    >>> scaled.concentrations.round(3).tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
-    """
-    c, s = factors
-    gram = c.T @ c
-    damping = _SCALE_DAMPING * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
-    scales = solve(gram + damping, concentration_sum * jnp.sum(c, axis=0)[:, None])[:, 0]
-    least_scale = _MIN_RELATIVE_SCALE * jnp.median(scales)
-    scales = jnp.maximum(scales, jnp.maximum(least_scale, 1e-12))
-    return Factors(c * scales, s / scales[:, None])
 
 
 def unimodality(factor_name: FactorName = "components") -> Prior:
@@ -174,6 +127,7 @@ def unimodality(factor_name: FactorName = "components") -> Prior:
     is_component = factor_name == "components"
 
     def project(values: Array) -> Array:
+        # One curve after the other: side by side they would hold the blocks of all.
         curves = jax.lax.map(unimodal_regression, values if is_component else values.T)
         return curves if is_component else curves.T
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxhsi.gmcr.factors import Factors
 from jaxhsi.gmcr.mixing import ForwardModel, MixingParameters, linear
-from jaxhsi.gmcr.priors import Factors, Prior
+from jaxhsi.gmcr.priors import Prior
 
 
 class RefinedFactors(NamedTuple):
@@ -58,5 +59,6 @@ def in_noise_units(
     whitening_matrix: Float[Array, "c c"] | None,
 ) -> Float[Array, "n c"]:
     """Spectra whitened, if there is a matrix for it, and divided by their noise deviation."""
+    # Whitened first: deviations are those of whitened values.
     whitened = spectra if whitening_matrix is None else spectra @ whitening_matrix
     return whitened / noise_deviations

@@ -10,14 +10,17 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxhsi.gmcr.component_pool import ComponentPool, free_component_penalty
-from jaxhsi.gmcr.model_confidence import UNCERTAIN_GAIN_FACTOR
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.pool_fit import PoolFit
 from jaxhsi.gmcr.solution import RestartVote
 from jaxhsi.gmcr.spectral_library import explained_by
 from jaxhsi.gmcr.state import State
-from jaxhsi.gmcr.whitening import WhitenedData, normalise_rows, to_scaled, to_white
+from jaxhsi.gmcr.whitening import MIN_ROW_NORM, WhitenedData, to_scaled, to_white
+from jaxhsi.normalisation import unit_rows
 
+UNCERTAIN_GAIN_FACTOR = 2.0
+"""Times its price: what a component may save and yet be none, where noise is not quite as taken.
+Chosen by hand; not tuned."""
 MAX_RESTARTS = 5
 """Restarts of a small table. Set by hand; an odd number leaves fewer ties."""
 _MAX_WORK = 75_000
@@ -37,6 +40,7 @@ def default_num_restarts(num_spectra: int, num_slots: int) -> int:
     >>> default_num_restarts(64, 32), default_num_restarts(256, 96), default_num_restarts(1024, 320)
     (5, 3, 1)
     """
+    # The time of a fit grows with both.
     return max(1, min(MAX_RESTARTS, _MAX_WORK // (num_spectra * num_slots)))
 
 
@@ -60,6 +64,7 @@ def select_restart(describe: DescribeFit, restart_fits: Sequence[RestartFit]) ->
         describe: of the solver, compiled.
         restart_fits: state and data of each restart, on the same spectra.
     """
+    # Description lengths under different noise models cannot be compared.
     (reference, data), *others = restart_fits
     if not others:
         return SelectedRestart(0, np.array([int(reference.pool.active.sum())]), np.zeros(1))
@@ -91,6 +96,7 @@ def restart_agreement(
     if not other_fits:
         return np.ones(len(state.pool.active), np.float32)
     fitted = describe(state, data.x_white)
+    # By what they explain rather than by matching: two restarts may split components differently.
     rows = (_pool_in_coordinates(fit, data).components for fit in other_fits)
     by_others = [_explained(fitted, components, options) for components in rows]
     by_itself = np.ones(len(fitted.pool.active), bool)
@@ -100,7 +106,7 @@ def restart_agreement(
 def length_tolerance(num_bands: int) -> float:
     """Difference of description lengths, in units of chi-squared, that does not decide.
 
-    It is what a component may save and yet be none, see `model_confidence`.
+    It is what a component may save and yet be none, see `diagnostics.plausible_interval`.
     """
     return UNCERTAIN_GAIN_FACTOR * float(free_component_penalty(jnp.ones(()), num_bands))
 
@@ -130,6 +136,7 @@ def majority_restart(
     """
     has_vote = description_lengths <= description_lengths.min() + max_difference
     votes = (component_counts == component_counts[:, None]) @ has_vote.astype(int)
+    # Rounded: a difference within rounding must not decide between equal restarts.
     return int(np.lexsort((np.round(description_lengths), -votes, ~has_vote))[0])
 
 
@@ -142,5 +149,5 @@ def _pool_in_coordinates(restart_fit: RestartFit, data: WhitenedData) -> Compone
     if jax.tree.all(jax.tree.map(np.array_equal, own.noise_model, data.noise_model)):
         return state.pool  # to the last digit: a resumed run is to select the same
     rows = np.asarray(to_scaled(state.pool.components, own.whitener))
-    unit = jnp.asarray(normalise_rows(to_white(rows, data.whitener))[0], jnp.float32)
+    unit = jnp.asarray(unit_rows(to_white(rows, data.whitener), MIN_ROW_NORM), jnp.float32)
     return state.pool._replace(components=unit, whitener=data.whitener)

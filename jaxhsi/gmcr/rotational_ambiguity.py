@@ -31,9 +31,11 @@ _CONTRIBUTION_WEIGHTS = (2.0, 20.0, 200.0)
 """Of the logarithm of the contribution against the rise of chi-squared, one descent after another.
 Set by hand around `MAX_CHI2_RISE`: a small weight stays within reach, a large one moves far."""
 _NUM_HALVINGS = 16
-"""Of the bisection for the last T that is as good: to 1e-4 of the distance."""
+"""Of the bisection for the last T that is as good: to 1e-4 of the distance. Set by hand; more would
+change no digit that is reported."""
 _BATCH_SIZE = 8
-"""Boundaries sought at once; bounds memory and lets progress be reported."""
+"""Boundaries sought at once; bounds memory and lets progress be reported. Set by hand; results do
+not depend on it but for rounding."""
 _MAX_EXTENSION = 8.0
 """Times the distance that the descent went, up to which the bisection looks. Set by hand."""
 _MIN_POWER = 1e-30

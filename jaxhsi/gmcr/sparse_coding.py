@@ -22,11 +22,12 @@ _DENSE_RIDGE = 0.02
 diagonal of the Gram matrix. Set by hand; it changes the ranking only among similar components."""
 _JITTER = 1e-4
 """Ridge of the small restricted systems. Smaller values lose the inverse in float32 where
-components are nearly the same."""
+components are nearly the same. Chosen by hand; not tuned."""
 _NEVER = -1e30
 """Score of a component that must not be chosen."""
 _NEGATIVE_OFFSET = 1e3
-"""Subtracted from the gain of a negative coefficient, so that it is removed before all others."""
+"""Subtracted from the gain of a negative coefficient, so that it is removed before all others:
+larger than gains that are compared. Chosen by hand; not tuned."""
 
 
 class _Elimination(NamedTuple):

@@ -10,7 +10,8 @@ from jaxhsi.gmcr.sparse_coding import count_usage
 from jaxhsi.linear_algebra import inverse
 
 _UNUSED_RIDGE = 1e-6
-"""Ridge on the Gram matrix of the codes, relative to its mean: codes may be nearly dependent."""
+"""Ridge on the Gram matrix of the codes, relative to its mean: codes may be nearly dependent.
+Chosen by hand; not tuned."""
 
 
 def explained_by(
@@ -33,8 +34,10 @@ def explained_by(
     pool, codes = pool_fit.pool, pool_fit.codes
     gram = codes.T @ codes
     usage_counts = count_usage(codes)
+    # Unused components would make the matrix singular.
     ridge = jnp.where(usage_counts > 0, _UNUSED_RIDGE * jnp.trace(gram) / len(gram), 1.0)
     stiffness = 1 / jnp.diagonal(inverse(gram + jnp.diag(ridge)))
+    # The nearest of the reference spectra decides.
     best_cosine = jnp.max(pool.components @ reference_spectra.T, axis=1)
     residual_rise = stiffness * (1 - best_cosine**2)
     penalties = free_component_penalty(usage_counts, reference_spectra.shape[1])
@@ -60,6 +63,7 @@ def add_library(
     pool = pool_fit.pool
     library_rows = normalise_components(library, options, pool.whitener)
     in_library = jnp.ones(len(library_rows), bool)
+    # Both would share one spectrum, and each alone would look dispensable.
     others = pool.keep_only(~explained_by(pool_fit, library_rows, options))
     return ComponentPool(
         jnp.concatenate([library_rows, others.components]),

@@ -65,8 +65,10 @@ def whiten_solution(
     whitener = solution_whitener(solution) if whitener_of is None else whitener_of.whitener
     solution_white, x_white = solution, spectra
     if whitener is not None or noise.offset.any():
-        matrix = np.eye(spectra.shape[1]) if whitener is None else whitener.whitening_matrix
-        components = (np.asarray(solution.components) @ matrix).astype(np.float32)
+        whitening_matrix = (
+            np.eye(spectra.shape[1]) if whitener is None else whitener.whitening_matrix
+        )
+        components = (np.asarray(solution.components) @ whitening_matrix).astype(np.float32)
         x_white = whiten_spectra(spectra, noise, whitener)
         noise_law = residual_noise_level(
             jnp.asarray(x_white),
@@ -76,9 +78,11 @@ def whiten_solution(
         solution_white = solution._replace(
             components=components, noise_level=jax.device_get(noise_law)
         )
-    seen = jnp.asarray(x_white)
-    deviation = noise_deviation(solution_white.noise_level, jnp.mean(seen**2, axis=1))[:, None]
-    return WhitenedSolution(solution, solution_white, seen, deviation, whitener)
+    device_spectra = jnp.asarray(x_white)
+    spectrum_deviation = noise_deviation(
+        solution_white.noise_level, jnp.mean(device_spectra**2, axis=1)
+    )[:, None]
+    return WhitenedSolution(solution, solution_white, device_spectra, spectrum_deviation, whitener)
 
 
 def spectra_whitening(noise_model: NoiseModel) -> Callable[[HostSpectra], HostSpectra]:

@@ -26,11 +26,12 @@ from jaxhsi.gmcr.noise_covariance import (
 from jaxhsi.gmcr.noise_estimation import estimate_noise, noise_from_residual
 from jaxhsi.gmcr.noise_model import noise_deviation, residual_noise_level
 from jaxhsi.gmcr.state import State
+from jaxhsi.normalisation import split_norms
 from jaxhsi.sharding import replicate, shard_batch
 
 HostSpectra = Float[np.ndarray, "n c"]
 
-_MIN_ROW_NORM = 1e-9
+MIN_ROW_NORM = 1e-9
 """Length below which a row counts as zero; only avoids a division by zero."""
 
 
@@ -123,7 +124,7 @@ def update_noise(
     if noise_models_agree(exact, noise_model, residual.offset_residual):
         return state, data
     data = rewhiten(mesh, data, noise_model)
-    unit, sizes = normalise_rows(to_white(rows, data.whitener))
+    unit, sizes = split_norms(to_white(rows, data.whitener), MIN_ROW_NORM)
     law = residual_noise_level(data.x_white, _float32(codes * sizes), _float32(unit))
     pool = pool._replace(components=_float32(unit))
     state = state._replace(
@@ -147,14 +148,3 @@ def to_scaled(rows_white: Any, whitener: NoiseWhitener | None) -> Any:
 def to_white(rows_scaled: Any, whitener: NoiseWhitener | None) -> Any:
     """Rows without offset from scaled to whitened coordinates."""
     return rows_scaled if whitener is None else whitener.transform(rows_scaled)
-
-
-def normalise_rows(rows: Float[np.ndarray, "p c"]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of unit length, and what length they had; zero rows stay.
-
-    >>> normalise_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
-    (array([[0.6, 0.8],
-           [0. , 0. ]]), array([5., 0.]))
-    """
-    sizes = np.linalg.norm(rows, axis=1)
-    return rows / np.maximum(sizes, _MIN_ROW_NORM)[:, None], sizes

@@ -7,8 +7,8 @@ import pytest
 
 from jaxhsi.gmcr import mixing, priors
 from jaxhsi.gmcr.factor_refinement import RefinedFactors, refine_factors, tangent_complement
+from jaxhsi.gmcr.factors import Factors
 from jaxhsi.gmcr.goodness_of_fit import residual_statistics
-from jaxhsi.gmcr.priors import Factors
 
 LINEAR = mixing.parameter_free(mixing.linear)
 NOISE = 0.01

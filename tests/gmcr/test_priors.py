@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from jaxhsi.gmcr import priors
-from jaxhsi.gmcr.priors import Factors, ProximalContext
+from jaxhsi.gmcr.factors import Factors, ProximalContext, scale_to_sum
 
 C = jnp.array([[1.0, -2.0], [0.5, 0.0], [0.2, 0.3]])
 S = jnp.array([[1.0, -1.0, 2.0, 0.0], [0.0, 3.0, 1.0, 2.0]])
@@ -41,7 +41,7 @@ def test_concentrations_sum_to_one_on_their_support():
 def test_components_take_the_size_that_makes_concentrations_sum_to_one():
     shares = jnp.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]])
     given_ = Factors(shares * jnp.array([2.0, 5.0]), S)
-    c, s = priors.scale_to_sum(given_, 1.0)
+    c, s = scale_to_sum(given_, 1.0)
     np.testing.assert_allclose(c, shares, atol=1e-4)
     np.testing.assert_allclose(c @ s, given_.concentrations @ S, atol=1e-4)
 

@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 
-from jaxhsi.gmcr.diagnostics import ModelConfidence
-from jaxhsi.gmcr.model_confidence import CountCurve, CountInterval
+from jaxhsi.gmcr.diagnostics import CountCurve, CountInterval, ModelConfidence
 from jaxhsi.gmcr.solution import RestartVote
 from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
 from jaxhsi.report.spectra_plots import TRUTH_COLOUR

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxhsi.gmcr.component_pool import free_component_penalty
-from jaxhsi.gmcr.model_confidence import (
+from jaxhsi.gmcr.diagnostics import (
     CHANCE_GAIN_FACTOR,
-    UNCERTAIN_GAIN_FACTOR,
     CountCurve,
     bi_cross_validation_error,
     component_confidence,
@@ -18,6 +17,7 @@ from jaxhsi.gmcr.model_confidence import (
 )
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.pool_fit import PoolFit, refit_pool
+from jaxhsi.gmcr.restarts import UNCERTAIN_GAIN_FACTOR
 from tests.gmcr.solved import make_mixture, pool_from_rows
 
 OPTIONS = SolverOptions(max_active=4)
