@@ -71,7 +71,7 @@ def scale_table() -> str:
         ]
         for row in report("unmix_scale")["unmix"]
     ]
-    return markdown_table(["pixels", "--refine", "pixels a second", "peak memory"], rows)
+    return markdown_table(["pixels", "--refine_steps", "pixels a second", "peak memory"], rows)
 
 
 def machine(name: str) -> str:

@@ -11,14 +11,7 @@ COMMAND_FLAGS = {"overwrite": "replace the groups that are saved with the run"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: of the command line; those of the process if None.
-
-    Returns:
-        0, or 1 after an error that the user can correct, printed without a traceback.
-    """
+    """Run the command and return its exit code, see `jaxhsi.command_line.run_command`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prog = "python -m jaxhsi.group"
     return run_command(

@@ -162,10 +162,15 @@ def entropy(areas: Integer[np.ndarray, "n"]) -> float:
 
 def mutual_information(counts: Integer[np.ndarray, "k c"]) -> float:
     """I = sum p_kc log(p_kc / (p_k p_c)), in nats (eval.py, mutual_information)."""
-    joint = counts / max(counts.sum(), 1)
-    independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    seen = joint > 0
-    return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
+    joint_shares = counts / max(counts.sum(), 1)
+    independent_shares = joint_shares.sum(1, keepdims=True) * joint_shares.sum(0, keepdims=True)
+    is_counted = joint_shares > 0
+    return float(
+        (
+            joint_shares[is_counted]
+            * np.log(joint_shares[is_counted] / independent_shares[is_counted])
+        ).sum()
+    )
 
 
 def normalised_mutual_information(counts: Integer[np.ndarray, "k c"]) -> float:

@@ -26,7 +26,7 @@ def device_mesh(devices: int | None, batch: int) -> Mesh:
         devices = max(n for n in range(1, len(present) + 1) if batch % n == 0)
     if not 1 <= devices <= len(present):
         raise ValueError(
-            f"--devices {devices} was asked for, but there are {len(present)}: {present}; "
+            f"devices {devices} was asked for, but there are {len(present)}: {present}; "
             f"give a number from 1 to {len(present)}"
         )
     if batch % devices:

@@ -6,34 +6,39 @@ numbers, bit for bit.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32
+from jaxtyping import Array, Float, Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.data.tables.negative_values import describe_negative_values
 from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
 from jaxhsi.gmcr.amortised_training import train_amortised
-from jaxhsi.gmcr.data_scale import data_scale, spectrum_noise
+from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.fit_phases import OnEpoch, OnPhase, Restore
 from jaxhsi.gmcr.goodness_of_fit import goodness_of_fit
-from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, linear, rescale_model
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.nonlinear import PriorFactory, linearised
 from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.gmcr.options import SolverOptions
-from jaxhsi.gmcr.priors import Prior
 from jaxhsi.gmcr.rotational_ambiguity import rotational_ambiguity
 from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.whitened_solution import WhitenedSolution, whiten_solution
 from jaxhsi.sharding import device_mesh
 from jaxhsi.unmixing_result import UnmixingResult
+from jaxhsi.unmixing_units import (
+    ScaledData,
+    in_reported_units,
+    library_component_names,
+    reported_norms,
+    scale_data,
+    unit_components,
+)
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 
 
@@ -107,7 +112,20 @@ def unmix(
 
     Source: EB-gMCR, arXiv 2507.23600; differences from it in `jaxhsi.gmcr.algorithm`.
     """
-    data = _scale_data(spectra, mixing, options)
+    data = scale_data(spectra, mixing, options)
+    request = _Request(
+        mixing=mixing,
+        priors=priors,
+        library=library,
+        library_names=library_names,
+        options=options,
+        network_options=replace(network_options, non_negative=options.non_negative),
+        ranges=ranges,
+        seed=seed,
+        axis=axis,
+        axis_name=axis_name,
+        on_progress=on_progress,
+    )
     key = jax.random.key(seed)
     solution = fit_components(
         key,
@@ -130,40 +148,46 @@ def unmix(
             "no component stands out of the noise; look at the data, or lower the solver's "
             "evidence factor"
         )
-    normalised, norms = _unit_components(solution)
-    linearised_spectra = np.asarray(linearised(data.spectra_scaled, solution, data.scaled_forward))
-    whitened = whiten_solution(solution, linearised_spectra)
-    network_options = replace(network_options, non_negative=options.non_negative)
-    networks = _train_networks(
-        key, normalised, linearised_spectra, whitened, network_options, on_progress
-    )
-    model = UnmixingModel(
-        components=np.asarray(normalised.components),
-        component_names=library_component_names(
-            np.asarray(normalised.components),
-            np.asarray(solution.in_library),
-            library,
-            library_names,
-        ),
-        data_unit=data.data_unit,
-        component_norms=_reported_norms(norms, data.data_unit, priors),
-        noise_model=solution.noise_model._replace(spike_mask=None),
-        networks=networks,
-        network_options=network_options,
-        mixing=mixing,
-        mixing_parameters=solution.mixing_parameters if data.has_shared_mixing else (),
-        axis=axis,
-        axis_name=axis_name,
-    )
-    on_progress("confidence", 0)
-    whitened_units = whiten_solution(normalised, linearised_spectra, whitener_of=whitened)
-    diagnostics = assess_confidence(whitened_units, options, seed=seed)
+    return _as_result(key, request, data, solution)
+
+
+class _Request(NamedTuple):
+    """What `unmix` is asked for beside the fit, see there."""
+
+    mixing: str
+    priors: Sequence[PriorFactory]
+    library: Float[np.ndarray | Array, "l c"] | None
+    library_names: Sequence[str] | None
+    options: SolverOptions
+    network_options: NetworkOptions
+    ranges: bool
+    seed: int
+    axis: Float[np.ndarray, " c"] | None
+    axis_name: str
+    on_progress: OnProgress
+
+
+def _as_result(
+    key: Array, request: _Request, data: ScaledData, solution: Solution
+) -> UnmixingResult:
+    """Networks, confidence and ranges of a solution, all in the units of the spectra."""
+    unit_solution, component_norms = unit_components(solution)
+    linear_spectra = np.asarray(linearised(data.spectra_scaled, solution, data.scaled_forward))
+    whitened = whiten_solution(solution, linear_spectra)
+    networks = _train_networks(key, unit_solution, linear_spectra, whitened, request)
+    model = _unmixing_model(request, data, solution, unit_solution, component_norms, networks)
+    request.on_progress("confidence", 0)
+    # The whitener of the solution itself: components of unit length must not change the noise.
+    unit_whitened = whiten_solution(unit_solution, linear_spectra, whitener_of=whitened)
+    diagnostics = assess_confidence(unit_whitened, request.options, seed=request.seed)
     boundaries = None
-    if ranges:
+    if request.ranges:
         boundaries = rotational_ambiguity(
-            whitened_units, non_negative=options.non_negative, on_progress=on_progress
+            unit_whitened,
+            non_negative=request.options.non_negative,
+            on_progress=request.on_progress,
         )
-    components, concentrations = _in_reported_units(model, np.asarray(normalised.concentrations))
+    components, concentrations = in_reported_units(model, np.asarray(unit_solution.concentrations))
     noise_level = SignalDependentNoise(*solution.noise_level)
     return UnmixingResult(
         model=model,
@@ -181,124 +205,50 @@ def unmix(
     )
 
 
-class ScaledData(NamedTuple):
-    """Spectra divided by a number near their size, and the mixing model for them.
-
-    Attributes:
-        spectra_scaled: what the solver sees.
-        data_unit: that the spectra were divided by.
-        scaled_forward: mixing of scaled concentrations to scaled spectra.
-        has_shared_mixing: the mixing is not linear, and its parameters are the same for all
-            spectra, new ones included.
-    """
-
-    spectra_scaled: Float32[np.ndarray, "n c"]
-    data_unit: float
-    scaled_forward: Any
-    has_shared_mixing: bool
-
-
-def _scale_data(
-    spectra: Float[np.ndarray | Array, "..."], mixing: str, options: SolverOptions
-) -> ScaledData:
-    table = _checked_spectra(spectra, mixing, options)
-    unit = data_scale(table)
-    forward = linear if mixing == "linear" else FORWARD_MODELS[mixing]()
-    if not isinstance(forward, ForwardModel):
-        return ScaledData(table / np.float32(unit), unit, forward, False)
-    return ScaledData(
-        table / np.float32(unit), unit, rescale_model(forward, unit), not forward.per_spectrum
+def _unmixing_model(
+    request: _Request,
+    data: ScaledData,
+    solution: Solution,
+    unit_solution: Solution,
+    component_norms: Float32[np.ndarray, " k"],
+    networks: AmortisedParams,
+) -> UnmixingModel:
+    """What unmixes new spectra: components, noise without the spikes of this table, networks."""
+    unit_rows = np.asarray(unit_solution.components)
+    return UnmixingModel(
+        components=unit_rows,
+        component_names=library_component_names(
+            unit_rows, np.asarray(solution.in_library), request.library, request.library_names
+        ),
+        data_unit=data.data_unit,
+        component_norms=reported_norms(component_norms, data.data_unit, request.priors),
+        noise_model=solution.noise_model._replace(spike_mask=None),
+        networks=networks,
+        network_options=request.network_options,
+        mixing=request.mixing,
+        mixing_parameters=solution.mixing_parameters if data.has_shared_mixing else (),
+        axis=request.axis,
+        axis_name=request.axis_name,
     )
-
-
-def library_component_names(
-    components: Float32[np.ndarray, "k c"],
-    from_library: Bool[np.ndarray, " k"],
-    library: Float[np.ndarray | Array, "l c"] | None,
-    library_names: Sequence[str] | None = None,
-) -> tuple[str, ...]:
-    """Names from the library for the components that are in it, numbers for the others.
-
-    >>> eye = np.eye(3, dtype=np.float32)
-    >>> library_component_names(eye, np.array([True, False, True]), eye[::-1], ["a", "b", "c"])
-    ('c', 'component 2', 'a')
-    """
-    numbered = tuple(f"component {i + 1}" for i in range(len(components)))
-    if library is None:
-        return numbered
-    library = np.asarray(library, np.float32)
-    norms = np.linalg.norm(library, axis=1)
-    entries = (components @ (library / norms[:, None]).T).argmax(1)
-    names = (
-        list(library_names) if library_names else [f"library {i + 1}" for i in range(len(library))]
-    )
-    return tuple(
-        names[entries[i]] if from_library[i] else number for i, number in enumerate(numbered)
-    )
-
-
-def _checked_spectra(
-    spectra: Float[np.ndarray | Array, "..."], mixing: str, options: SolverOptions
-) -> Float32[np.ndarray, "n c"]:
-    table = np.asarray(spectra, np.float32)
-    if table.ndim != 2:
-        raise ValueError(f"spectra have the shape {table.shape}; give a table (spectra, bands)")
-    if mixing != "linear" and mixing not in FORWARD_MODELS:
-        raise ValueError(f"mixing {mixing!r} is unknown; give linear, {', '.join(FORWARD_MODELS)}")
-    if options.non_negative and np.isfinite(table).all():
-        describe_negative_values(table, "spectra", "options.non_negative=False")
-    return table
-
-
-def _unit_components(solution: Solution) -> tuple[Solution, Float32[np.ndarray, " k"]]:
-    """The solution with components of unit length, and the lengths that they had.
-
-    Networks learn unit rows; a strong prior can leave a component of length zero, which stays.
-    """
-    components = np.asarray(solution.components)
-    norms = np.linalg.norm(components, axis=1)
-    norms = np.where(norms > 0, norms, 1)
-    normalised = solution._replace(
-        components=components / norms[:, None],
-        concentrations=np.asarray(solution.concentrations) * norms,
-    )
-    return normalised, norms
 
 
 def _train_networks(
     key: Array,
-    solution: Solution,
-    linearised: Float32[np.ndarray, "n c"],
+    unit_solution: Solution,
+    linear_spectra: Float32[np.ndarray, "n c"],
     whitener_of: WhitenedSolution,
-    options: NetworkOptions,
-    on_progress: OnProgress,
+    request: _Request,
 ) -> AmortisedParams:
     """Networks that unmix whitened spectra; they know linear mixtures of unit rows alone."""
-    # Spikes stay: those of new spectra, for which the networks are, are not known.
-    white = whiten_solution(solution, linearised, fill_spikes=False, whitener_of=whitener_of)
-    on_progress("networks", 0, options.training_steps)
+    # Spikes stay: those of new spectra, for which the networks are, cannot be looked up.
+    white = whiten_solution(
+        unit_solution, linear_spectra, fill_spikes=False, whitener_of=whitener_of
+    )
+    options = request.network_options
+    request.on_progress("networks", 0, options.training_steps)
 
     def report(step: int, info: NetworkInfo) -> None:
-        on_progress("networks", step, options.training_steps, f"loss {info.loss:.4g}")
+        request.on_progress("networks", step, options.training_steps, f"loss {info.loss:.4g}")
 
     _, state = train_amortised(key, white.solution_white, white.x_white, options, report)
     return state.params
-
-
-def _reported_norms(
-    norms: Float32[np.ndarray, " k"], data_unit: float, priors: Sequence[PriorFactory]
-) -> Float32[np.ndarray, " k"]:
-    """Norms of the reported components: 1, or their own where a prior fixes the concentrations."""
-    fixes_scale = any(
-        isinstance(prior, Prior) and prior.concentration_sum is not None for prior in priors
-    )
-    return norms * np.float32(data_unit) if fixes_scale else np.ones_like(norms)
-
-
-def _in_reported_units(
-    model: UnmixingModel, concentrations_scaled: Float32[np.ndarray, "n k"]
-) -> tuple[Float32[np.ndarray, "k c"], Float32[np.ndarray, "n k"]]:
-    """Components and concentrations in the units of the data, with the norms that are reported."""
-    concentrations = concentrations_scaled * np.float32(model.data_unit)
-    norms = model.component_norms
-    return model.components * norms[:, None], concentrations / norms

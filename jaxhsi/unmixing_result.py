@@ -10,10 +10,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
-from jaxhsi.gmcr.diagnostics import ModelConfidence
+from jaxhsi.gmcr.diagnostics import CountInterval, ModelConfidence
 from jaxhsi.gmcr.goodness_of_fit import GoodnessOfFit
 from jaxhsi.gmcr.mixing import FORWARD_MODELS
-from jaxhsi.gmcr.model_confidence import CountInterval
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries

@@ -22,7 +22,7 @@ LAYERS = (
     ("upstream",),
     ("config",),
     ("report", "command_line"),
-    ("workflows", "unmixing", "unmixing_result", "segmentation"),
+    ("workflows", "unmixing", "unmixing_result", "unmixing_units", "segmentation"),
     ("loading",),
     ("train", "predict", "evaluate", "ingest", "group", "unmix"),
 )

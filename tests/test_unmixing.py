@@ -15,8 +15,8 @@ from jaxhsi.data.tables.csv_file import read_csv
 from jaxhsi.gmcr.data_scale import data_scale
 from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.train import main
-from jaxhsi.unmixing import library_component_names
 from jaxhsi.unmixing_result import UnmixingResult
+from jaxhsi.unmixing_units import library_component_names
 from tests.workflows.test_gmcr_run import TINY
 
 NETWORK_OPTIONS = NetworkOptions(

@@ -109,10 +109,10 @@ class Checkpoints:
 
 
 def _check_shapes(template: Any, saved: Any, folder: Any) -> None:
-    pairs = zip(jax.tree.leaves_with_path(template), jax.tree.leaves(saved), strict=True)
-    for (path, expected), found in pairs:
-        if expected.shape != found.shape:
+    leaf_pairs = zip(jax.tree.leaves_with_path(template), jax.tree.leaves(saved), strict=True)
+    for (path, expected), saved_leaf in leaf_pairs:
+        if expected.shape != saved_leaf.shape:
             raise ValueError(
-                f"{folder}: {_MISFIT} ({jax.tree_util.keystr(path)} is {found.shape} in it and "
-                f"{expected.shape} now)"
+                f"{folder}: {_MISFIT} ({jax.tree_util.keystr(path)} is {saved_leaf.shape} in it "
+                f"and {expected.shape} now)"
             )

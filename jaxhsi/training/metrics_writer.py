@@ -38,8 +38,8 @@ class MetricsWriter:
         """
         self._path = folder / "metrics.jsonl"
         lines = self._path.read_text().splitlines() if self._path.exists() else []
-        kept = [line for line in lines if _step_of(line) <= first_step]
-        self._path.write_text("".join(f"{line}\n" for line in kept))
+        former_lines = [line for line in lines if _step_of(line) <= first_step]
+        self._path.write_text("".join(f"{line}\n" for line in former_lines))
         self._events = SummaryWriter(str(folder / "events"), purge_step=first_step + 1)
         self._first, self._steps, self._summary = first_step, last_step, summary_format
         self._bar: Progress | None = None

@@ -14,9 +14,9 @@ from jaxhsi.data.tiles import Tile, split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import Window, WindowReader, read_window
 from jaxhsi.data.zarr_writer import create_cube
 
-LABEL_BLOCK_SIZE = (
-    256  # side of the blocks of a label store: one band fills no file of 64 x 64 pixels
-)
+LABEL_BLOCK_SIZE = 256
+"""Side of the blocks of a label store: a block of 64 x 64 pixels of one band fills no file. Set by
+hand."""
 Predict = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
@@ -114,26 +114,26 @@ def label_writer(
     folder.mkdir(parents=True, exist_ok=True)
     height, width = cube.shape[:2]
     shape = (height, width, 1)
-    kept = {
+    store_options = {
         "history": (*cube.history, *history_notes),
         "georeference": cube.georeference,
         "chunk_shape": (min(LABEL_BLOCK_SIZE, height), min(LABEL_BLOCK_SIZE, width), 1),
     }
-    partial = folder / f"{cube.name}.npy.partial"
+    partial_file = folder / f"{cube.name}.npy.partial"
     with ExitStack() as stack:
         labels = stack.enter_context(
-            create_cube(folder / f"{cube.name}.zarr", shape, np.int16, **kept)
+            create_cube(folder / f"{cube.name}.zarr", shape, np.int16, **store_options)
         )
         confidence = stack.enter_context(
-            create_cube(folder / f"{cube.name}-confidence.zarr", shape, np.float16, **kept)
+            create_cube(folder / f"{cube.name}-confidence.zarr", shape, np.float16, **store_options)
         )
-        np.lib.format.open_memmap(partial, mode="w+", dtype=np.int16, shape=shape[:2])
+        np.lib.format.open_memmap(partial_file, mode="w+", dtype=np.int16, shape=shape[:2])
 
         def write(part: LabelledTile) -> None:
             # Mapped anew for each tile: what stays mapped counts as memory of the process.
-            np.lib.format.open_memmap(partial, mode="r+")[part.slices] = part.labels
+            np.lib.format.open_memmap(partial_file, mode="r+")[part.slices] = part.labels
             for store, values in ((labels, part.labels), (confidence, part.confidence)):
                 store[part.slices].write(values[..., None].astype(store.dtype.numpy_dtype)).result()
 
         yield write
-        partial.rename(folder / f"{cube.name}.npy")
+        partial_file.rename(folder / f"{cube.name}.npy")

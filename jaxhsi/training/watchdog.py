@@ -14,9 +14,10 @@ from types import FrameType
 
 STALL_VARIABLE = "JAXHSI_STALL_SECONDS"
 DEFAULT_STALL_SECONDS = 120.0
-"""Time without work after which a process is said to wait; `JAXHSI_STALL_SECONDS` in its place."""
+"""Time without work after which a process is said to wait; `JAXHSI_STALL_SECONDS` in its place. Set
+by hand."""
 BUSY_CORE_SHARE = 0.1
-"""Share of a core that counts as work: progress bars alone take a few hundredths."""
+"""Share of a core that counts as work: progress bars alone take a few hundredths. Set by hand."""
 _PACKAGES = ("jaxhsi", "jax", "jaxlib", "numpy", "tensorstore")
 
 

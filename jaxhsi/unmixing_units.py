@@ -1,0 +1,133 @@
+"""Units around the solver: spectra divided by a number near their size, results brought back.
+
+The solver works on spectra of a root mean square near 1. A power of two divides them, so that no
+digit changes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Float32
+
+from jaxhsi.data.tables.negative_values import describe_negative_values
+from jaxhsi.gmcr.data_scale import data_scale
+from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, linear, rescale_model
+from jaxhsi.gmcr.nonlinear import PriorFactory
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.priors import Prior
+from jaxhsi.gmcr.solution import Solution
+from jaxhsi.workflows.unmixing_model import UnmixingModel
+
+
+class ScaledData(NamedTuple):
+    """Spectra divided by a number near their size, and the mixing model for them.
+
+    Attributes:
+        spectra_scaled: what the solver sees.
+        data_unit: that the spectra were divided by.
+        scaled_forward: mixing of scaled concentrations to scaled spectra.
+        has_shared_mixing: the mixing is not linear, and its parameters are the same for all
+            spectra, new ones included.
+    """
+
+    spectra_scaled: Float32[np.ndarray, "n c"]
+    data_unit: float
+    scaled_forward: Any
+    has_shared_mixing: bool
+
+
+def scale_data(
+    spectra: Float[np.ndarray | Array, "..."], mixing: str, options: SolverOptions
+) -> ScaledData:
+    """Spectra divided by a power of two near their root mean square, and the mixing for them.
+
+    Args:
+        spectra: (n, c), one a row.
+        mixing: "linear", or a name in `jaxhsi.gmcr.mixing.FORWARD_MODELS`.
+        options: of the solver; negative values are spoken of where it allows none.
+
+    Raises:
+        ValueError: no table, or an unknown mixing.
+    """
+    table = _checked_spectra(spectra, mixing, options)
+    unit = data_scale(table)
+    forward = linear if mixing == "linear" else FORWARD_MODELS[mixing]()
+    if not isinstance(forward, ForwardModel):
+        return ScaledData(table / np.float32(unit), unit, forward, False)
+    return ScaledData(
+        table / np.float32(unit), unit, rescale_model(forward, unit), not forward.per_spectrum
+    )
+
+
+def library_component_names(
+    components: Float32[np.ndarray, "k c"],
+    from_library: Bool[np.ndarray, " k"],
+    library: Float[np.ndarray | Array, "l c"] | None,
+    library_names: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """Names from the library for the components that are in it, numbers for the others.
+
+    >>> eye = np.eye(3, dtype=np.float32)
+    >>> library_component_names(eye, np.array([True, False, True]), eye[::-1], ["a", "b", "c"])
+    ('c', 'component 2', 'a')
+    """
+    numbered = tuple(f"component {i + 1}" for i in range(len(components)))
+    if library is None:
+        return numbered
+    library = np.asarray(library, np.float32)
+    norms = np.linalg.norm(library, axis=1)
+    entries = (components @ (library / norms[:, None]).T).argmax(1)
+    names = (
+        list(library_names) if library_names else [f"library {i + 1}" for i in range(len(library))]
+    )
+    return tuple(
+        names[entries[i]] if from_library[i] else number for i, number in enumerate(numbered)
+    )
+
+
+def _checked_spectra(
+    spectra: Float[np.ndarray | Array, "..."], mixing: str, options: SolverOptions
+) -> Float32[np.ndarray, "n c"]:
+    table = np.asarray(spectra, np.float32)
+    if table.ndim != 2:
+        raise ValueError(f"spectra have the shape {table.shape}; give a table (spectra, bands)")
+    if mixing != "linear" and mixing not in FORWARD_MODELS:
+        raise ValueError(f"mixing {mixing!r} is unknown; give linear, {', '.join(FORWARD_MODELS)}")
+    if options.non_negative and np.isfinite(table).all():
+        describe_negative_values(table, "spectra", "options.non_negative=False")
+    return table
+
+
+def unit_components(solution: Solution) -> tuple[Solution, Float32[np.ndarray, " k"]]:
+    """The solution with components of unit length, and the lengths that they had.
+
+    Networks learn unit rows; a strong prior can leave a component of length zero, which stays.
+    """
+    components = np.asarray(solution.components)
+    norms = np.linalg.norm(components, axis=1)
+    norms = np.where(norms > 0, norms, 1)
+    normalised = solution._replace(
+        components=components / norms[:, None],
+        concentrations=np.asarray(solution.concentrations) * norms,
+    )
+    return normalised, norms
+
+
+def reported_norms(
+    norms: Float32[np.ndarray, " k"], data_unit: float, priors: Sequence[PriorFactory]
+) -> Float32[np.ndarray, " k"]:
+    """Norms of the reported components: 1, or their own where a prior fixes the concentrations."""
+    fixes_scale = any(
+        isinstance(prior, Prior) and prior.concentration_sum is not None for prior in priors
+    )
+    return norms * np.float32(data_unit) if fixes_scale else np.ones_like(norms)
+
+
+def in_reported_units(
+    model: UnmixingModel, concentrations_scaled: Float32[np.ndarray, "n k"]
+) -> tuple[Float32[np.ndarray, "k c"], Float32[np.ndarray, "n k"]]:
+    """Components and concentrations in the units of the data, with the norms that are reported."""
+    concentrations = concentrations_scaled * np.float32(model.data_unit)
+    norms = model.component_norms
+    return model.components * norms[:, None], concentrations / norms
