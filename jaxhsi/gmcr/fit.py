@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.gmcr.algorithm import converged
+from jaxhsi.gmcr.component_count import bound_by_rank, fit_given_number
 from jaxhsi.gmcr.fit_arguments import Library, Spectra, check_arguments
 from jaxhsi.gmcr.fit_phases import (
     FitCallbacks,
@@ -25,8 +26,6 @@ from jaxhsi.gmcr.fit_phases import (
     Restore,
     compiled_solver,
     initial_state,
-    purest_spectra_state,
-    rank_estimate,
     restore_state,
     run_phases,
 )
@@ -55,12 +54,6 @@ from jaxhsi.gmcr.whitening import (
 from jaxhsi.normalisation import split_norms
 from jaxhsi.sharding import device_mesh, replicate
 
-_MAX_COUNT_RATIO = 2
-"""Times a given number of components, up to which the solver's own components are a useful start.
-
-Set by hand: images hold tens of weak components (shading, mixed pixels); dropping the weakest of
-them one by one does not lead to the few that were asked for. See `_with_given_number`.
-"""
 _RESTART_KEY_OFFSET = 1 << 20
 """Added to the number of a restart before it is folded into the key, beyond any number of steps."""
 
@@ -160,6 +153,11 @@ def _fit_linear(
                 (solver.pure_pixel_restart(state, own_data.x_white), own_data)
                 for state, own_data in restart_fits
             ]
+            if request.num_components is None:
+                restart_fits = [
+                    (bound_by_rank(solver, state, own_data), own_data)
+                    for state, own_data in restart_fits
+                ]
         best_index, component_counts, description_lengths = select_restart(
             solver.describe, restart_fits
         )
@@ -171,7 +169,7 @@ def _fit_linear(
         state, data = restart_fits[best_index]
         if wanted_count is not None:
             callbacks.on_progress(f"{wanted_count} components", 0)
-            state = _with_given_number(solver, state, data, wanted_count)
+            state = fit_given_number(solver, state, data, wanted_count)
         if request.library is not None:
             callbacks.on_progress("library", 0)
             library_white = to_white(jnp.asarray(request.library, jnp.float32), data.whitener)
@@ -210,40 +208,6 @@ def _restart_fits(
             run_phases(solver, own_key, state, data, request.options, own_callbacks, mesh)
         )
     return restart_fits
-
-
-def _with_given_number(
-    solver: Solver, state: State, data: WhitenedData, wanted_count: int
-) -> State:
-    """The state with a given number of components, by the shorter description of two.
-
-    One begins at the state's own components, the other at as many pure spectra. The second is the
-    only one where the data hold far more components than are asked for, as images do.
-    """
-    own_count = int(state.pool.active.sum())
-    if own_count == wanted_count:
-        return state
-    start_states = [state] if own_count <= _MAX_COUNT_RATIO * wanted_count else []
-    num_slots = len(state.gate_logits)
-    start_states += [
-        purest_spectra_state(solver, data, rank_estimate(data.x_white), wanted_count, num_slots)
-    ]
-    fitted_states = [
-        solver.set_num_components(start_state, data.x_white, wanted_count)
-        for start_state in start_states
-    ]
-
-    def description_length(fitted_state: State) -> float:
-        return float(
-            solver.describe(state._replace(pool=fitted_state.pool), data.x_white).description_length
-        )
-
-    best_state = (
-        min(fitted_states, key=description_length) if len(fitted_states) > 1 else fitted_states[0]
-    )
-    return state._replace(
-        pool=best_state.pool, noise_level=best_state.noise_level, gate_logits=best_state.gate_logits
-    )
 
 
 def _as_solution(

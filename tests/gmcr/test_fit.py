@@ -86,9 +86,7 @@ def test_an_image_of_far_more_components_than_are_asked_for_begins_at_pure_spect
 
 
 def test_fewer_components_than_are_asked_for_are_reported(mixed, monkeypatch):
-    monkeypatch.setattr(
-        "jaxhsi.gmcr.fit._with_given_number", lambda run, state, data, number: state
-    )
+    monkeypatch.setattr("jaxhsi.gmcr.fit.fit_given_number", lambda run, state, data, number: state)
     fitted = fit_components(KEY, mixed.x, OPTIONS, num_components=5, restarts=1)
     assert len(fitted.components) == 3
     (sentence,) = unsettled_sentences(len(fitted.components), fitted.converged, 5)

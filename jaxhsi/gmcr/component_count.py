@@ -1,0 +1,97 @@
+"""Fits of a number of components that is given, or that the rank of the table allows.
+
+The phases of the solver search for the number; what is here comes after them, on a compiled solver.
+"""
+
+import jax.numpy as jnp
+
+from jaxhsi.gmcr.component_pool import ComponentPool
+from jaxhsi.gmcr.fit_phases import purest_spectra_state, rank_estimate
+from jaxhsi.gmcr.solver import Solver
+from jaxhsi.gmcr.state import State
+from jaxhsi.gmcr.whitening import WhitenedData
+
+_MAX_COUNT_RATIO = 2
+"""Times a given number of components, up to which the solver's own components are a useful start.
+
+Set by hand: images hold tens of weak components (shading, mixed pixels); dropping the weakest of
+them one by one does not lead to the few that were asked for. See `fit_given_number`.
+"""
+
+
+def fit_given_number(run: Solver, state: State, data: WhitenedData, num_components: int) -> State:
+    """The state with a given number of components, by the shorter description of two.
+
+    One begins at the state's own components, the other at as many pure spectra. The second is the
+    only one where the data hold far more components than are asked for, as images do.
+
+    Args:
+        run: compiled.
+        state: after the last phase.
+        data: the table.
+        num_components: wanted; there may be fewer where no spectrum would use more.
+    """
+    count = _active_count(state.pool)
+    if count == num_components:
+        return state
+    starts = [state] if count <= _MAX_COUNT_RATIO * num_components else []
+    slots = len(state.gate_logits)
+    estimate = rank_estimate(data.x_white)
+    starts += [purest_spectra_state(run, data, estimate, num_components, slots)]
+    fitted = [run.set_num_components(start, data.x_white, num_components) for start in starts]
+    # One fit needs no comparison, each of which would compile a program of its own.
+    best = fitted[0]
+    if len(fitted) > 1:
+        best = min(fitted, key=lambda each: description_length(run, state, each.pool, data))
+    return _with_fit_of(state, best)
+
+
+def bound_by_rank(run: Solver, state: State, data: WhitenedData) -> State:
+    """The state without components that the rank of the table does not call for.
+
+    Mixtures of k components span k dimensions. Phases that begin at more spectra than that may end
+    at more, none of which can be left out without fitting the others anew: where nearly all
+    components mix in all spectra, a mixture of two of them passes for a third. So the fit of as
+    many components as singular values stand above the noise is refined and compared. If its
+    description is longer, components that few spectra hold are below that edge; then components
+    are removed one at a time, while the description becomes shorter.
+
+    Args:
+        run: compiled.
+        state: after the last phase.
+        data: the table.
+
+    Returns:
+        The state of the shortest description, all under the noise level of the given one.
+    """
+    count, rank = _active_count(state.pool), int(rank_estimate(data.x_white).rank)
+    if count <= max(rank, 1):
+        return state
+    best, shortest = state, description_length(run, state, state.pool, data)
+    if rank >= 1:
+        fewest = fit_given_number(run, state, data, rank)
+        if (length := description_length(run, state, fewest.pool, data)) < shortest:
+            return fewest
+    while (number := _active_count(best.pool) - 1) > rank:
+        fewer = run.set_num_components(best, data.x_white, number)
+        length = description_length(run, state, fewer.pool, data)
+        if length >= shortest or _active_count(fewer.pool) > number:
+            break
+        best, shortest = _with_fit_of(state, fewer), length
+    return best
+
+
+def description_length(run: Solver, state: State, pool: ComponentPool, data: WhitenedData) -> float:
+    """Description length of a table by a pool, under the noise level of a state."""
+    described = run.describe(state._replace(pool=pool), data.x_white)
+    return float(described.description_length)
+
+
+def _active_count(pool: ComponentPool) -> int:
+    return int(jnp.sum(pool.active))
+
+
+def _with_fit_of(state: State, fitted: State) -> State:
+    return state._replace(
+        pool=fitted.pool, noise_level=fitted.noise_level, gate_logits=fitted.gate_logits
+    )
