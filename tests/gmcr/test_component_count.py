@@ -1,0 +1,72 @@
+"""The number of components is bounded by the rank of the table, but for what few spectra hold."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxhsi.gmcr.component_count import bound_by_rank, description_length
+from jaxhsi.gmcr.fit_phases import compiled_solver, purest_spectra_state, rank_estimate
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.whitening import assume_white_noise
+from jaxhsi.sharding import device_mesh
+from tests.gmcr.solved import best_cosines
+
+OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
+SLOTS, ROWS = 8, 120
+
+
+def dense_mixture(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Three components that nearly all mix in all spectra, and their spectra."""
+    random = np.random.default_rng(seed)
+    bands = np.arange(50)
+    peaks = np.exp(-0.5 * ((bands - np.array([[10.0], [25.0], [40.0]])) / 3) ** 2) + 0.02
+    components = peaks / np.linalg.norm(peaks, axis=1, keepdims=True)
+    shares = random.dirichlet(np.full(3, 1.5), ROWS)
+    shares[shares < 0.06] = 0
+    table = 100 * shares @ components + 0.3 * random.normal(size=(ROWS, 50))
+    return table.astype(np.float32), components.astype(np.float32)
+
+
+def state_of_purest(table: np.ndarray, candidates: int):
+    data = assume_white_noise(device_mesh(1, 1), table)
+    solver = compiled_solver(OPTIONS)
+    estimate = rank_estimate(data.x_white)
+    return solver, purest_spectra_state(solver, data, estimate, candidates, SLOTS), data
+
+
+@pytest.mark.parametrize("candidates", [4, 5])
+def test_mixtures_that_pass_for_components_go(candidates):
+    table, components = dense_mixture(candidates)
+    solver, state, data = state_of_purest(table, candidates)
+    assert int(state.pool.active.sum()) == candidates
+    bounded = bound_by_rank(solver, state, data)
+    assert int(bounded.pool.active.sum()) == 3
+    rows = bounded.pool.components[bounded.pool.active]
+    assert best_cosines(rows, components).min() > 0.97
+    longer = description_length(solver, state, state.pool, data)
+    assert description_length(solver, state, bounded.pool, data) < longer
+
+
+def test_as_many_as_the_rank_stay_as_they_are():
+    table, _ = dense_mixture(0)
+    solver, state, data = state_of_purest(table, 3)
+    assert bound_by_rank(solver, state, data) is state
+
+
+def test_a_component_of_few_spectra_below_the_edge_stays():
+    """In three of 120 spectra it lengthens no singular value beyond those of noise."""
+    random = np.random.default_rng(1)
+    table, components = dense_mixture(1)
+    rare = np.exp(-0.5 * ((np.arange(50) - 18.0) / 1.5) ** 2)
+    rare = (rare / np.linalg.norm(rare)).astype(np.float32)
+    table[:3] += 0.3 * random.uniform(8.4, 8.9, (3, 1)).astype(np.float32) * rare
+    solver, _, data = state_of_purest(table, 3)
+    assert int(rank_estimate(data.x_white).rank) == 3
+    rows = jnp.asarray(np.concatenate([components, rare[None]]))
+    state = purest_spectra_state(solver, data, rank_estimate(data.x_white), 4, SLOTS)
+    active = jnp.arange(SLOTS) < 4
+    pool = state.pool._replace(components=jnp.zeros((SLOTS, 50)).at[:4].set(rows), active=active)
+    state = state._replace(pool=pool)
+    bounded = bound_by_rank(solver, jax.tree.map(jnp.copy, state), data)
+    assert int(bounded.pool.active.sum()) == 4
