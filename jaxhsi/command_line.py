@@ -7,7 +7,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxhsi.config.parser import chosen_method, config_parser, parsed_config
+from jaxhsi.config.parser import (
+    chosen_method,
+    config_parser,
+    parsed_config,
+    with_bare_switches,
+)
 from jaxhsi.training.watchdog import stall_seconds, stall_watchdog
 
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
@@ -52,7 +57,7 @@ def run_command(
     try:
         method = chosen_method(config, arguments)
         parser = config_parser(config, method=method, flags=dict(flags or {}), prog=prog)
-        parsed = parser.parse_args(list(arguments))
+        parsed = parser.parse_args(with_bare_switches(config, arguments))
         options = parsed_config(config, parser, parsed)
         with stall_watchdog(stall_seconds()):
             action(options, **{name: parsed[name] for name in flags or {}})

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import (
@@ -34,6 +35,7 @@ PROGRESS_COLUMNS = (
 
 FLAGS = {
     "keep_bands": "keep bands that the file marks as bad, and those without measurements",
+    "orthorectify": "bring the pixels to a map by the geolocation table of the file (EMIT)",
     "raw": "keep stored values: do not apply scale and offset that the file states",
     "overwrite": "replace stores, each once the new one is whole",
 }
@@ -79,13 +81,19 @@ def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def ingest_all(
-    config: IngestConfig, *, keep_bands: bool = False, raw: bool = False, overwrite: bool = False
+    config: IngestConfig,
+    *,
+    keep_bands: bool = False,
+    orthorectify: bool = False,
+    raw: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Check every source, then copy one after the other.
 
     Args:
         config: options.
         keep_bands: do not drop what the files mark as bad, and bands without measurements.
+        orthorectify: bring the pixels to a map by the geolocation tables of the files.
         raw: do not apply scale and offset of the files.
         overwrite: replace stores.
 
@@ -97,7 +105,9 @@ def ingest_all(
         "key": config.key,
         "layout": config.layout,
         "size": config.size,
-        "options": config.ingest_options(keep_bands=keep_bands, raw=raw),
+        "options": replace(
+            config.ingest_options(), keep_bands=keep_bands, orthorectify=orthorectify, raw=raw
+        ),
         "overwrite": overwrite,
     }
     for source, destination in source_pairs:

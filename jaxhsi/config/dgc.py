@@ -146,6 +146,8 @@ class DGCConfig:
         layout: order of the axes: h rows, w columns, c bands, such as hwc, chw or hcw; decided by
             names of the axes, wavelengths or lengths if not given.
         size: height and width of the image where the array is a table (C, H * W).
+        raw: keep the stored values of files, whatever scale they state.
+        no_data: value of a file that marks a missing measurement, in place of the file's own.
         tolerance: nm by which the wavelengths of a band may differ between cubes; half of the
             smallest distance between two bands if not given.
         label_key: name of the labels inside a .mat file; a table (k, H * W) of abundances gives
@@ -179,6 +181,8 @@ class DGCConfig:
     key: str | None = None
     layout: Layout | None = None
     size: tuple[int, int] | None = None
+    raw: bool = False
+    no_data: float | None = None
     tolerance: float | None = None
     label_key: str | None = None
     method: Literal["teacher_student", "upstream"] = "teacher_student"

@@ -73,6 +73,8 @@ class GMCRConfig:
         key: name of the table or cube inside a .npz or .mat file.
         layout: order of the axes of a cube, such as hwc, chw or hcw, where the file leaves doubt.
         size: height and width of the image where a cube is kept as a table (C, H * W).
+        raw: keep the stored values of files, whatever scale they state.
+        no_data: value of a file that marks a missing measurement, in place of the file's own.
         num_pixels: spectra drawn from cubes to find the components; all pixels are then unmixed.
         num_samples: spectra of the built-in mixtures; four times the components if not given.
         mixing: how components mix. Known forward models, whose parameters are fitted: bilinear
@@ -103,6 +105,8 @@ class GMCRConfig:
     key: str | None = None
     layout: Layout | None = None
     size: tuple[int, int] | None = None
+    raw: bool = False
+    no_data: float | None = None
     num_pixels: int = 4096
     num_samples: int | None = None
     mixing: Literal[

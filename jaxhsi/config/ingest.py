@@ -59,8 +59,7 @@ class IngestConfig:
                 f"--wavelengths {list(self.wavelengths)} is no range; give '[LOW,HIGH]' in nm"
             )
 
-    def ingest_options(self, *, keep_bands: bool = False, raw: bool = False) -> IngestOptions:
+    def ingest_options(self) -> IngestOptions:
         """What is done to the values."""
         common_names = {f.name for f in fields(IngestOptions)} & {f.name for f in fields(self)}
-        given_values = {name: getattr(self, name) for name in common_names}
-        return IngestOptions(**given_values, keep_bands=keep_bands, raw=raw)
+        return IngestOptions(**{name: getattr(self, name) for name in common_names})

@@ -165,6 +165,23 @@ def config_parser(
     return parser
 
 
+def with_bare_switches(config_class: type, arguments: Sequence[str]) -> list[str]:
+    """Arguments in which ``--raw`` alone stands for ``--raw true``, for every field that is a bool.
+
+    >>> from jaxhsi.config.dgc import DGCConfig
+    >>> with_bare_switches(DGCConfig, ["--raw", "--steps", "3"])
+    ['--raw=true', '--steps', '3']
+    """
+    switches = {f"--{f.name}" for f in fields(config_class) if f.type in (bool, "bool")}
+    following = [*arguments[1:], ""]
+    return [
+        f"{argument}=true"
+        if argument in switches and value.lower() not in ("true", "false", "yes", "no")
+        else argument
+        for argument, value in zip(arguments, following, strict=True)
+    ]
+
+
 def parsed_config(config_class: type[Config], parser: ArgumentParser, parsed: Namespace) -> Config:
     """The configuration in the result of ``parser.parse_args``.
 

@@ -28,6 +28,10 @@ class PredictConfig:
         layout: order of the axes: h rows, w columns, c bands, such as hwc, chw or hcw; decided by
             names of the axes, wavelengths or lengths if not given.
         size: height and width of the image where the array is a table (C, H * W).
+        raw: keep the stored values of files, whatever scale they state; as the run did if not
+            given.
+        no_data: value of a file that marks a missing measurement; that of the run if not given.
+        scale: factor for the values of files, in place of the scale that they state.
     """
 
     run: Path
@@ -41,6 +45,9 @@ class PredictConfig:
     key: str | None = None
     layout: Layout | None = None
     size: tuple[int, int] | None = None
+    raw: bool = False
+    no_data: float | None = None
+    scale: float | None = None
 
     def __post_init__(self):
         """Refuse values out of range before anything long begins."""

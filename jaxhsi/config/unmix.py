@@ -27,6 +27,8 @@ class UnmixConfig:
         key: name of the table or cube inside a file, where there are several.
         layout: order of the axes of a cube, such as hwc, chw or hcw, where the file leaves doubt.
         size: height and width of the image where a cube is kept as a table (C, H * W).
+        raw: keep the stored values of files, whatever scale they state.
+        no_data: value of a file that marks a missing measurement, in place of the file's own.
     """
 
     run: Path
@@ -39,6 +41,8 @@ class UnmixConfig:
     key: str | None = None
     layout: Layout | None = None
     size: tuple[int, int] | None = None
+    raw: bool = False
+    no_data: float | None = None
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.statistics import stored_statistics
+from jaxhsi.data.value_level import value_level
 
 SINGLE_BAND_TOLERANCE = (
     1.0  # nm that the wavelengths of single bands, which have no spacing, may differ by
@@ -29,6 +30,8 @@ class ManifestRow(NamedTuple):
         bytes: of all values, as they are in memory.
         masked_share: pixels that miss a band, 0 to 1; None where nobody has counted them yet.
         units: of the values, or None.
+        value_range: smallest and largest valid value, or None where nobody has measured them yet.
+        value_level: typical magnitude, see `value_level.value_level`; likewise.
     """
 
     name: str
@@ -40,6 +43,8 @@ class ManifestRow(NamedTuple):
     bytes: int
     masked_share: float | None
     units: str | None
+    value_range: tuple[float, float] | None
+    value_level: float | None
 
 
 def manifest(
@@ -173,4 +178,8 @@ def _manifest_row(cube: Cube, cache_folder: Path | None) -> ManifestRow:
         bytes=math.prod(cube.shape) * cube.array.dtype.numpy_dtype.itemsize,
         masked_share=None if statistics is None else 1.0 - statistics.valid_share,
         units=cube.units,
+        value_range=None
+        if statistics is None or not statistics.num_valid
+        else (float(statistics.minimum.min()), float(statistics.maximum.max())),
+        value_level=None if statistics is None else value_level(cube, statistics),
     )

@@ -29,10 +29,11 @@ class FileOptions(NamedTuple):
     size: tuple[int, int] | None = None
     raw: bool = False
     no_data: float | None = None
+    scale: float | None = None
 
     def ingest_arguments(self) -> dict[str, Any]:
         """As keywords of `ingest.pipeline.ingest`."""
-        options = IngestOptions(raw=self.raw, no_data=self.no_data)
+        options = IngestOptions(raw=self.raw, no_data=self.no_data, scale=self.scale)
         return {"key": self.key, "layout": self.layout, "size": self.size, "options": options}
 
 
@@ -49,6 +50,7 @@ def open_cubes(
     size: tuple[int, int] | None = None,
     raw: bool = False,
     no_data: float | None = None,
+    scale: float | None = None,
     tolerance: float | None = None,
     expected_band_counts: Mapping[str, int] | None = None,
 ) -> tuple[Cube, ...]:
@@ -68,6 +70,7 @@ def open_cubes(
         size: (H, W) of arrays (C, H * W).
         raw: keep stored values, whatever scale the files state.
         no_data: value that marks a missing measurement, in place of the files'.
+        scale: factor for the values, in place of the scale that the files state.
         tolerance: nm by which the wavelengths of a band may differ between cubes.
         expected_band_counts: number that something else asks for, by its name in messages.
 
@@ -79,7 +82,7 @@ def open_cubes(
         ConnectionError: a server does not answer.
         ValueError: no cubes, equal stems, unequal bands, or as `ingest.pipeline.ingest`.
     """
-    file_options = FileOptions(key, layout, size, raw, no_data)
+    file_options = FileOptions(key, layout, size, raw, no_data, scale)
     named_paths = [path] if isinstance(path, str | Path) else list(path)
     if not named_paths:
         raise ValueError("no cube was named; give a file, a folder, a store or a URL")

@@ -63,6 +63,8 @@ def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
         key=config.key,
         layout=config.layout,
         size=config.size,
+        raw=config.raw,
+        no_data=config.no_data,
         tolerance=config.tolerance,
     )
     ground_truth, class_names = (lambda _: None), ()

@@ -177,4 +177,5 @@ def reading_options(config: DGCConfig) -> dict[str, Any]:
     Args:
         config: options of the run.
     """
-    return {name: getattr(config, name) for name in ("key", "layout", "size", "tolerance")}
+    names = ("key", "layout", "size", "raw", "no_data", "tolerance")
+    return {name: getattr(config, name) for name in names}

@@ -81,6 +81,8 @@ def _from_files(config: GMCRConfig) -> GMCRInputs:
         key=config.key,
         layout=config.layout,
         size=config.size,
+        raw=config.raw,
+        no_data=config.no_data,
         max_pixels=config.num_pixels,
         seed=config.seed,
     )

@@ -106,16 +106,20 @@ def _choose_groups(
 
 
 def _open_cubes(config: PredictConfig, model: SegmentationModel) -> tuple[Cube, ...]:
-    """The cubes to label, checked against the bands and wavelengths of the run."""
+    """The cubes to label, checked against bands, wavelengths and values of the run."""
     cubes = open_cubes(
         config.cubes,
         key=config.key,
         layout=config.layout,
         size=config.size,
+        raw=config.raw or model.config.raw,
+        no_data=model.config.no_data if config.no_data is None else config.no_data,
+        scale=config.scale,
         tolerance=config.tolerance,
         expected_band_counts={model.run_name: model.num_bands},
     )
     model.check_cube_wavelengths(cubes, config.tolerance)
+    model.check_cube_values(cubes)
     return cubes
 
 

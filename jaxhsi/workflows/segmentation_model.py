@@ -16,6 +16,7 @@ from jaxhsi.config.dgc import DGCConfig, build_method
 from jaxhsi.config.files import read_config, saved_command
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
+from jaxhsi.data.value_level import check_value_levels
 from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.training.best_state import BestState
 from jaxhsi.training.checkpoints import Checkpoints
@@ -32,6 +33,7 @@ class SegmentationModel:
         method: the algorithm that the options describe.
         num_bands: bands of the cubes that it was trained on.
         wavelengths: centre of each band in nm, or None where unknown.
+        value_level: typical magnitude of the values that it was trained on, or None where unknown.
     """
 
     folder: Path | None
@@ -39,6 +41,7 @@ class SegmentationModel:
     method: SegmentationAlgorithm
     num_bands: int
     wavelengths: Float[np.ndarray, " c"] | None
+    value_level: float | None = None
 
     @property
     def run_name(self) -> str:
@@ -86,6 +89,23 @@ class SegmentationModel:
         cube_wavelengths = {cube.url: cube.wavelengths for cube in cubes}
         check_wavelengths_agree({self.run_name: self.wavelengths} | cube_wavelengths, tolerance)
 
+    def check_cube_values(self, cubes: Sequence[Cube]) -> None:
+        """Refuse cubes whose values are in other units than those that the run was trained on.
+
+        Args:
+            cubes: cubes to label.
+
+        Raises:
+            ValueError: names the cube and the scale that would bring it to the run's units.
+        """
+        check_value_levels(self.run_name, self.value_level, cubes)
+
+
+def _mean_level(rows: Sequence[dict[str, Any]]) -> float | None:
+    """Geometric mean of the magnitudes in the rows of a manifest; None where none is known."""
+    levels = [row["value_level"] for row in rows if row.get("value_level")]
+    return float(np.exp(np.mean(np.log(levels)))) if levels else None
+
 
 def open_segmentation_model(folder: Path) -> SegmentationModel:
     """Read options and bands of the run in a folder; no checkpoint is read yet.
@@ -119,4 +139,5 @@ def open_segmentation_model(folder: Path) -> SegmentationModel:
         method=build_method(config, manifest_record["bands"]),
         num_bands=manifest_record["bands"],
         wavelengths=None if wavelengths is None else np.asarray(wavelengths, np.float64),
+        value_level=_mean_level(manifest_record["cubes"]),
     )

@@ -166,6 +166,7 @@ def _open_cubes(config: UnmixConfig, model: UnmixingModel) -> tuple[Cube, ...]:
     cubes = open_cubes(
         config.data,
         **{"key": config.key, "layout": config.layout, "size": config.size},
+        **{"raw": config.raw, "no_data": config.no_data},
         tolerance=config.tolerance,
         expected_band_counts={run_name: num_bands},
     )

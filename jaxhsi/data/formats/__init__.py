@@ -42,6 +42,7 @@ from jaxhsi.data.formats.raster_file import (
     opens_as_raster,
     raster_data_file,
 )
+from jaxhsi.data.formats.sensors import with_sensors
 from jaxhsi.data.formats.volume import Volume, resolve_layout
 
 
@@ -93,14 +94,14 @@ def file_format(path: Path) -> FileFormat:
         raise FileNotFoundError(f"no file at {path}")
     reader = FORMATS_BY_SUFFIX.get(path.suffix.lower()) or (ENVI if has_header(path) else None)
     if reader in (None, ENVI) and _may_be_raster(path) and opens_as_raster(path):
-        return RASTER
+        reader = RASTER
     if reader is None:
         raise ValueError(
             f"{path}: no reader for {path.suffix or 'a name without suffix'!r}; supported are "
             f"{', '.join(FORMATS_BY_SUFFIX)}, any data file with an ENVI header beside it, what "
             "GDAL opens, and Zarr v3 stores"
         )
-    return reader
+    return reader._replace(open_volume=with_sensors(reader.open_volume))
 
 
 def _may_be_raster(path: Path) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxhsi.data.formats.container import ArrayContainer, NamedArray, plain_value
 from jaxhsi.data.formats.file_errors import open_hdf5_file, reading_errors
 from jaxhsi.data.formats.hyperspy import with_hyperspy_axes
-from jaxhsi.data.formats.named_arrays import select_cube
+from jaxhsi.data.formats.sensors import select_sensor_cube
 from jaxhsi.data.formats.volume import Volume
 
 FILE_KIND = "an HDF5"
@@ -125,4 +125,4 @@ def open_hdf5(
     """
     with open_hdf5_file(path, FILE_KIND, LIKELY_CAUSE) as file:
         container = with_hyperspy_axes(describe_container(path, file))
-        yield select_cube(container, key)
+        yield select_sensor_cube(container, key)

@@ -46,6 +46,8 @@ class Volume:
             a band. The reader does not apply it.
         offset: see there.
         bad_bands: True for bands that the file itself marks as unusable, (C,), or None.
+        orthorectify: (volume, layout) -> the cube on a map, where the file has a table for it.
+        sensor: name of the sensor whose product this is, empty where it is not recognised.
         notes: what the reader did or found, for the history of the store.
     """
 
@@ -64,6 +66,8 @@ class Volume:
     scale_factor: float | np.ndarray | None = None
     offset: float | np.ndarray | None = None
     bad_bands: np.ndarray | None = None
+    orthorectify: "Callable[[Volume, str], Volume] | None" = None
+    sensor: str = ""
     notes: tuple[str, ...] = ()
 
     @property

@@ -17,6 +17,7 @@ class IngestOptions:
         bin: neighbouring bands that become one, their mean.
         bad_bands: bands to drop, see `band_selection.parse_band_list`.
         keep_bands: keep bands that the file marks as bad, and those that are empty.
+        orthorectify: bring the pixels to a map by the table that the file has for it.
         raw: keep the stored values; scale and offset of the file are not applied.
         scale: factor, in place of scale and offset of the file.
         no_data: value that marks a missing measurement, in place of the file's.
@@ -30,6 +31,7 @@ class IngestOptions:
     bin: int = 1
     bad_bands: str | None = None
     keep_bands: bool = False
+    orthorectify: bool = False
     raw: bool = False
     scale: float | None = None
     no_data: float | None = None

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.formats import file_format
-from jaxhsi.data.formats.volume import Volume, resolve_layout
+from jaxhsi.data.formats.volume import Volume, choose_axis_order, resolve_layout
 from jaxhsi.data.ingest.band_selection import format_band_list
 from jaxhsi.data.ingest.copy_slabs import OnBytesDone, copy_slabs
 from jaxhsi.data.ingest.options import IngestOptions
@@ -192,6 +193,8 @@ def _opened_with_plan(
     if options.dark is not None and options.white is None:
         raise ValueError(f"--dark {options.dark} needs --white too; without it there is no scale")
     with file_format(source).open_volume(source, key=key, size=size) as volume:
+        if options.orthorectify:
+            volume = _on_map(volume, layout, options)
         reference = None
         if options.white is not None:
             known_layout, cube_shape = resolve_layout(volume, layout)
@@ -199,6 +202,21 @@ def _opened_with_plan(
                 options.white, options.dark, source, cube_shape, known_layout
             )
         yield volume, make_ingest_plan(volume, layout, options, reference, empty_bands)
+
+
+def _on_map(volume: Volume, layout: str | None, options: IngestOptions) -> Volume:
+    """The volume on the map of its geolocation table.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if volume.orthorectify is None:
+        raise ValueError(
+            f"{volume.path} has no geolocation table; drop --orthorectify (it serves EMIT products)"
+        )
+    if options.no_data is not None:
+        volume = replace(volume, no_data=options.no_data)
+    return volume.orthorectify(volume, choose_axis_order(volume, layout).layout)
 
 
 def _store_metadata(plan: IngestPlan) -> dict[str, Any]:

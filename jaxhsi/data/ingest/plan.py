@@ -88,6 +88,7 @@ def make_ingest_plan(
     wavelengths, wavelength_notes = _usable_wavelengths(volume, cube_shape[2])
     source_name = f"{volume.path.name} {volume.key}".strip()
     reason = f", {axis_order.reason}" if axis_order.reason else ""
+    sensor = [f"recognised as a product of {volume.sensor}"] if volume.sensor else []
     history = [f"read from {source_name}, axes {tuple(volume.shape)} taken as {layout}{reason}"]
     try:
         choose_stored_dtype(source_dtype, None, is_computed=False)  # refuses what is no number
@@ -105,7 +106,14 @@ def make_ingest_plan(
     if wavelengths is not None:
         wavelengths = _bin_wavelengths(wavelengths[band_indices], conversion.bin_starts)
     georeference, position_notes = _choose_georeference(volume, options.pixel_size)
-    notes = (*volume.notes, *wavelength_notes, *band_notes, *conversion_notes, *position_notes)
+    notes = (
+        *sensor,
+        *volume.notes,
+        *wavelength_notes,
+        *band_notes,
+        *conversion_notes,
+        *position_notes,
+    )
     return IngestPlan(
         layout=layout,
         layout_reason=axis_order.reason,

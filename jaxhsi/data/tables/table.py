@@ -28,6 +28,8 @@ def open_table(
     key: str | None = None,
     layout: str | None = None,
     size: tuple[int, int] | None = None,
+    raw: bool = False,
+    no_data: float | None = None,
     max_pixels: int = 16384,
     seed: int = 0,
     min_spectra: int = MIN_SPECTRA,
@@ -38,8 +40,10 @@ def open_table(
         path: .csv, .npy, .npz or .mat file of a table, or a cube (file, folder, store, URL).
         orientation: "rows" or "columns" of the table; told from the file if None.
         key: array inside a .npz or .mat file.
-        layout: "hwc" or "chw" of a cube.
+        layout: order of the axes of a cube, such as "hwc".
         size: (H, W) of a cube that is kept as a table (C, H * W).
+        raw: keep the stored values of a cube, whatever scale its file states.
+        no_data: value of a cube that marks a missing measurement.
         max_pixels: spectra drawn from a cube at most.
         seed: of that draw.
         min_spectra: spectra that must be usable.
@@ -49,7 +53,7 @@ def open_table(
         ValueError: see `read_table` and `check_table`.
     """
     if is_cube_path(path, key=key, size=size):
-        cubes = open_cubes(path, key=key, layout=layout, size=size)
+        cubes = open_cubes(path, key=key, layout=layout, size=size, raw=raw, no_data=no_data)
         return check_table(_table_from_pixels(cubes, max_pixels, seed, str(path)))
     stored_table = read_table(Path(path), orientation=orientation, key=key)
     notes = () if stored_table.orientation_note is None else (stored_table.orientation_note,)

@@ -1,0 +1,98 @@
+"""PRISMA (ASI): VNIR and SWIR cubes of rows x bands x columns, described at the root of the file.
+
+Guide: ASI, "PRISMA Products Specification Document" (2020). `List_Cw_Vnir` and `List_Cw_Swir` hold
+centre wavelengths, 0 for bands that are not available. Level 2 values are
+L2Scale*Min + stored (L2Scale*Max - L2Scale*Min) / 65535; level 1 radiances are stored /
+ScaleFactor_* - Offset_*. Level 2D is on a UTM grid of 30 m, `Product_ULcorner_*` being the centre
+of its first pixel.
+"""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from jaxhsi.data.formats.container import ArrayContainer
+from jaxhsi.data.formats.ground_position import metres_per_unit
+from jaxhsi.data.formats.sensors.sensor import Sensor, joined_volume
+from jaxhsi.data.formats.volume import Volume
+from jaxhsi.data.georeference import Georeference
+
+CUBE_PATH = re.compile(r"HDFEOS/SWATHS/PRS_L(\w+)_HCO/Data Fields/(VNIR|SWIR)_Cube")
+FULL_COUNT = 65535
+PIXEL_SIZE = 30.0  # metres of level 2D
+NO_GRID_NOTE = "place on the ground not kept: Latitude and Longitude give it pixel by pixel"
+
+
+def _cubes(container: ArrayContainer) -> dict[str, str]:
+    """Path of the cube of each detector."""
+    matches = [match for name in container.arrays if (match := CUBE_PATH.fullmatch(name))]
+    return {match[2]: match[0] for match in sorted(matches, key=lambda match: match[2])}
+
+
+def _matches(container: ArrayContainer) -> bool:
+    root = container.group_attributes.get("", {})
+    return bool(_cubes(container)) and any(name.startswith("List_Cw_") for name in root)
+
+
+def _detector(container: ArrayContainer, detector: str, key: str, level: str) -> Volume:
+    root = container.group_attributes[""]
+    wavelengths = np.atleast_1d(np.asarray(root[f"List_Cw_{detector.title()}"], np.float64))
+    low = float(root.get(f"L2Scale{detector.title()}Min", 0.0))
+    high = float(root.get(f"L2Scale{detector.title()}Max", 1.0))
+    scale, offset = (high - low) / FULL_COUNT, low
+    if level.startswith("1"):
+        scale = 1.0 / float(root.get(f"ScaleFactor_{detector.title()}", 1.0))
+        offset = -float(root.get(f"Offset_{detector.title()}", 0.0))
+    return Volume(
+        path=container.path,
+        key=key,
+        shape=container.arrays[key].shape,
+        read_slab=lambda index: container.read_array(key, index),
+        wavelengths=wavelengths,
+        scale_factor=scale,
+        offset=offset,
+    )
+
+
+def _georeference(container: ArrayContainer, shape: tuple[int, ...]) -> Georeference | None:
+    root = container.group_attributes[""]
+    if not {"Epsg_Code", "Product_ULcorner_easting", "Product_ULcorner_northing"} <= root.keys():
+        return None
+    east, north = (float(root[f"Product_ULcorner_{axis}"]) for axis in ("easting", "northing"))
+    width = height = PIXEL_SIZE
+    if {"Product_LRcorner_easting", "Product_LRcorner_northing"} <= root.keys():
+        width = (float(root["Product_LRcorner_easting"]) - east) / max(1, shape[1] - 1)
+        height = (north - float(root["Product_LRcorner_northing"])) / max(1, shape[0] - 1)
+    crs = f"EPSG:{int(root['Epsg_Code'])}"
+    transform = (width, 0.0, east - width / 2, 0.0, -height, north + height / 2)
+    return Georeference(crs, transform, metres_per_unit(crs))
+
+
+def _open(container: ArrayContainer) -> Volume:
+    cubes = _cubes(container)
+    level = CUBE_PATH.fullmatch(next(iter(cubes.values())))[1]
+    parts = [_detector(container, name, key, level) for name, key in cubes.items()]
+    shape = (parts[0].shape[0], parts[0].shape[2])
+    is_map = level.upper() == "2D"
+    georeference = _georeference(container, shape) if is_map else None
+    notes = () if georeference else (NO_GRID_NOTE,)
+    volume = joined_volume(
+        container.path,
+        "+".join(f"{name}_Cube" for name in cubes),
+        parts,
+        ["hcw"] * len(parts),
+        value_units="radiance" if level.startswith("1") else "reflectance",
+        georeference=georeference,
+        notes=(f"PRISMA L{level}: {' and '.join(cubes)} joined by wavelength", *notes),
+    )
+    is_absent = volume.wavelengths == 0
+    return replace(volume, bad_bands=is_absent) if is_absent.any() else volume
+
+
+SENSOR = Sensor(
+    name="PRISMA",
+    guide="ASI, PRISMA Products Specification Document (2020)",
+    matches_container=_matches,
+    open_container=_open,
+)
