@@ -20,6 +20,7 @@ from jaxhsi.config.ingest import IngestConfig
 from jaxhsi.data.cache import default_cache_folder
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.formats.band_files import are_single_bands, write_band_stack
+from jaxhsi.data.formats.reference_files import capture_cube
 from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
 from jaxhsi.data.statistics import stored_statistics
 
@@ -57,6 +58,7 @@ def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
         ValueError: no destination, or sources that would get the same name.
     """
     *sources, destination = paths
+    sources = [capture_cube(source) or source for source in sources]
     if not sources:
         raise ValueError(f"only {destination} is given; give SRC... and then DST")
     if destination.suffix == ".zarr":

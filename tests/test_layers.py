@@ -24,7 +24,7 @@ LAYERS = (
     ("report", "command_line"),
     ("workflows", "unmixing", "unmixing_result", "unmixing_units", "segmentation"),
     ("loading",),
-    ("train", "predict", "evaluate", "ingest", "group", "unmix"),
+    ("train", "predict", "evaluate", "ingest", "inspect", "group", "unmix"),
 )
 """Parts of the package from the lowest layer up."""
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -143,8 +143,7 @@ class DGCConfig:
         seed: of everything drawn at random.
         devices: number of devices to spread over; all that divide the batch if not given.
         key: name of the cube inside a .mat file, where there are several.
-        layout: order of the axes: h rows, w columns, c bands, such as hwc, chw or hcw; decided by
-            names of the axes, wavelengths or lengths if not given.
+        layout: order of the axes, such as hwc, chw or hcw; by evidence if not given.
         size: height and width of the image where the array is a table (C, H * W).
         raw: keep the stored values of files, whatever scale they state.
         no_data: value of a file that marks a missing measurement, in place of the file's own.

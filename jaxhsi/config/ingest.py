@@ -17,8 +17,7 @@ class IngestConfig:
     Attributes:
         paths: files to read, and last the store to make (NAME.zarr), or a folder for stores.
         key: name of the cube inside a .mat, HDF5 or NetCDF file, where there are several.
-        layout: order of the axes: h rows, w columns, c bands, such as hwc, chw or hcw; decided by
-            names of the axes, wavelengths or lengths if not given.
+        layout: order of the axes, such as hwc, chw or hcw; by evidence if not given.
         size: height and width, '[H,W]', of the image where the array is a table (C, H * W).
         dtype: of the stored values; kept as in the file if not given, float32 where they are
             computed.

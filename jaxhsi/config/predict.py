@@ -25,8 +25,7 @@ class PredictConfig:
         tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
             the smallest distance between two bands if not given.
         key: name of the cube inside a file, where there are several.
-        layout: order of the axes: h rows, w columns, c bands, such as hwc, chw or hcw; decided by
-            names of the axes, wavelengths or lengths if not given.
+        layout: order of the axes, such as hwc, chw or hcw; by evidence if not given.
         size: height and width of the image where the array is a table (C, H * W).
         raw: keep the stored values of files, whatever scale they state; as the run did if not
             given.

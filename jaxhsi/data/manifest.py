@@ -102,7 +102,10 @@ def manifest_json(
     return {
         "bands": manifest_rows[0].bands,
         "wavelengths_nm": None if known_wavelengths is None else known_wavelengths.tolist(),
-        "cubes": [row._asdict() for row in manifest_rows],
+        "cubes": [
+            row._asdict() | {"value_level": row.value_level or value_level(cube)}
+            for row, cube in zip(manifest_rows, cubes, strict=True)
+        ],
     }
 
 

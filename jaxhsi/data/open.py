@@ -13,6 +13,11 @@ from jaxhsi.data.formats import FORMATS_BY_SUFFIX, file_format, readable_files
 from jaxhsi.data.formats.band_files import list_band_files
 from jaxhsi.data.formats.envi_header import find_data_file, find_header, has_header
 from jaxhsi.data.formats.raster_file import is_esri_header, raster_data_file
+from jaxhsi.data.formats.reference_files import (
+    capture_cube,
+    find_references,
+    without_references,
+)
 from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.pipeline import ingest, planned_shape
 from jaxhsi.data.manifest import check_band_counts, manifest
@@ -102,6 +107,7 @@ def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeS
     if "://" in str(named_path):
         return [open_cube(str(named_path))]
     path = Path(named_path)
+    path = capture_cube(path) or path
     if not path.exists():
         raise FileNotFoundError(f"no data at {path}: the path does not exist")
     if path.is_file() or is_store(path):
@@ -109,11 +115,11 @@ def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeS
     folder_entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     finished_entries = [entry for entry in folder_entries if not _is_partial_write(entry)]
     stores = [entry for entry in finished_entries if entry.is_dir() and is_store(entry)]
-    cube_files = [
+    cube_files = without_references(
         file
         for file in readable_files(path)
         if file in finished_entries and _holds_cube(file, file_options)
-    ]
+    )
     cube_sources: list[CubeSource] = sorted(stores + cube_files)
     if not cube_sources and list_band_files(path):
         return [path]
@@ -222,7 +228,10 @@ def open_cached_cube(store_path: Path, write_cube: Callable[[Path], object]) -> 
 
 def _file_fingerprint(source: Path, file_options: FileOptions) -> str:
     """Short name of the state of a file, with the header that tells how to read it."""
-    files = [(str(file.resolve()), file.stat()) for file in _with_header(source)]
+    paths = _with_header(source)
+    if source.is_file():
+        paths += [path for path in find_references(source)[0] if path is not None]
+    files = [(str(file.resolve()), file.stat()) for file in paths]
     file_states = tuple((path, state.st_size, state.st_mtime_ns) for path, state in files)
     return fingerprint((INGEST_VERSION, file_states, file_options))
 

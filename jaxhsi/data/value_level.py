@@ -68,8 +68,9 @@ def check_value_levels(run_name: str, run_level: float | None, cubes: Sequence[C
             continue
         factor = 10.0 ** round(math.log10(ratio))
         raise ValueError(
-            f"{cube.name} ({cube.url}) is in other units than the cubes that {run_name} was trained on: its "
-            f"values are near {level:.3g}, theirs near {run_level:.3g}. If the values of its file "
+            f"{cube.name} ({cube.url}) is in other units than the cubes that {run_name} was "
+            f"trained on: its values are near {level:.3g}, theirs near {run_level:.3g}. If the "
+            "values of its file "
             f"times {factor:g} are in the units of the run, give --scale {factor:g}; --raw keeps "
             "stored values; ingest a store again with that scale"
         )

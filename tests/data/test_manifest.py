@@ -26,10 +26,14 @@ def test_rows_say_what_is_known_without_reading(tmp_path):
     a = cube_of(tmp_path, "a", wavelengths=WAVES, units="reflectance")
     b = cube_of(tmp_path, "b", size=(9, 2), wavelengths=WAVES + 1.9, units="reflectance")
     first, second = manifest([a, b], cache_folder=tmp_path)
-    assert first == ("a", a.url, (4, 5), 3, (400.0, 414.0), "float32", 240, None, "reflectance")
+    assert first == (
+        *("a", a.url, (4, 5), 3, (400.0, 414.0), "float32", 240, None, "reflectance"),
+        *(None, None),
+    )
     assert (second.size, second.bytes) == ((9, 2), 216)
     cube_statistics(a, cache_folder=tmp_path)  # from now on it is known
-    assert manifest([a, b], cache_folder=tmp_path)[0].masked_share == 0.0
+    measured = manifest([a, b], cache_folder=tmp_path)[0]
+    assert (measured.masked_share, measured.value_range, measured.value_level) == (0.0, (1, 1), 1)
 
 
 def test_json_is_for_the_folder_of_a_run(tmp_path):
@@ -38,6 +42,7 @@ def test_json_is_for_the_folder_of_a_run(tmp_path):
     assert (stored["bands"], stored["wavelengths_nm"]) == (3, WAVES.tolist())
     [row] = stored["cubes"]
     assert (row["name"], row["size"], row["dtype"]) == ("a", [4, 5], "float32")
+    assert row["value_level"] == 1.0  # of a sample, where nobody has measured the cube
     bare = manifest_json([cube_of(tmp_path, "b")], cache_folder=tmp_path)
     assert (bare["wavelengths_nm"], bare["cubes"][0]["wavelengths_nm"]) == (None, None)
 

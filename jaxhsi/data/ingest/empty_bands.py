@@ -1,5 +1,7 @@
 """Bands that hold no measurements in (nearly) all pixels: each alone would make all invalid."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -33,16 +35,12 @@ def find_empty_bands(
     missing, num_inside = np.zeros(num_bands, np.int64), 0
     if volume.read_slab((slice(0, 1),) * 3).dtype.kind in "iu" and no_data is None:
         return np.zeros(num_bands, bool)
-    for top in _sample_starts(height, SAMPLE_SHAPE[0]):
-        for left in _sample_starts(width, SAMPLE_SHAPE[1]):
-            rows = slice(top, min(top + SAMPLE_SHAPE[0], height))
-            columns = slice(left, min(left + SAMPLE_SHAPE[1], width))
-            is_missing = ~np.isfinite(
-                to_float32(read_image_part(volume, layout, rows, columns), no_data)
-            )
-            is_inside = ~is_missing.all(axis=-1)
-            missing += is_missing[is_inside].sum(axis=0)
-            num_inside += int(is_inside.sum())
+    for rows, columns in sample_windows((height, width)):
+        values = read_image_part(volume, layout, rows, columns)
+        is_missing = ~np.isfinite(to_float32(values, no_data))
+        is_inside = ~is_missing.all(axis=-1)
+        missing += is_missing[is_inside].sum(axis=0)
+        num_inside += int(is_inside.sum())
     if num_inside < min(MIN_SAMPLE_PIXELS, height * width):
         return np.zeros(num_bands, bool)
     return empty_by_counts(missing, num_inside)
@@ -61,7 +59,21 @@ def empty_by_counts(missing: Int[np.ndarray, " c"], num_inside: int) -> Bool[np.
     return (missing >= EMPTY_SHARE * num_inside) & (missing > 0)
 
 
+def sample_windows(plane_shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of small windows, evenly over an image.
+
+    Args:
+        plane_shape: (H, W).
+    """
+    height, width = plane_shape
+    for top in _sample_starts(height, SAMPLE_SHAPE[0]):
+        for left in _sample_starts(width, SAMPLE_SHAPE[1]):
+            rows = slice(top, min(top + SAMPLE_SHAPE[0], height))
+            yield rows, slice(left, min(left + SAMPLE_SHAPE[1], width))
+
+
 def _sample_starts(length: int, part: int) -> list[int]:
-    """First rows or columns of even parts, the ends of the image included."""
+    """First rows or columns of windows in the middle of even parts."""
+    middles = ((i + 0.5) * length / SAMPLE_GRID for i in range(SAMPLE_GRID))
     last = max(0, length - part)
-    return sorted({round(last * i / (SAMPLE_GRID - 1)) for i in range(SAMPLE_GRID)})
+    return sorted({min(max(0, round(middle - part / 2)), last) for middle in middles})

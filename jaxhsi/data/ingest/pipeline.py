@@ -11,12 +11,13 @@ import numpy as np
 
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.formats import file_format
+from jaxhsi.data.formats.reference_files import find_references
 from jaxhsi.data.formats.volume import Volume, choose_axis_order, resolve_layout
 from jaxhsi.data.ingest.band_selection import format_band_list
 from jaxhsi.data.ingest.copy_slabs import OnBytesDone, copy_slabs
 from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.plan import IngestPlan, make_ingest_plan
-from jaxhsi.data.ingest.references import read_reference, source_header
+from jaxhsi.data.ingest.references import choose_references, read_reference, source_header
 from jaxhsi.data.ingest.resumable_writer import (
     check_destination,
     write_resumable_cube,
@@ -40,7 +41,7 @@ def plan_ingest(
 ) -> IngestPlan:
     """What `ingest` would do, without writing; arguments and errors as there."""
     check_destination(destination, overwrite)
-    with _opened_with_plan(source, key, layout, size, options or IngestOptions()) as (_, plan):
+    with opened_with_plan(source, key, layout, size, options or IngestOptions()) as (_, plan):
         return plan
 
 
@@ -53,7 +54,7 @@ def planned_shape(
     options: IngestOptions | None = None,
 ) -> tuple[int, int, int]:
     """(H, W, C) of the store that `ingest` would make; arguments and errors as there."""
-    with _opened_with_plan(source, key, layout, size, options or IngestOptions()) as (_, plan):
+    with opened_with_plan(source, key, layout, size, options or IngestOptions()) as (_, plan):
         return plan.shape
 
 
@@ -131,9 +132,9 @@ def _copy_cube(
     """One pass of `ingest`, whose arguments these are but for the bands known to be empty."""
     logger = logging.getLogger(__name__)
     check_destination(destination, overwrite)
-    opened = _opened_with_plan(source, key, layout, size, options, empty_bands)
+    opened = opened_with_plan(source, key, layout, size, options, empty_bands)
     with opened as (volume, plan):
-        logger.info("%s:\n  %s", source, "\n  ".join(plan.history))
+        logger.info("%s:\n  %s", source, "\n  ".join((*plan.history, *plan.hints)))
         inputs = (_file_states(source, volume.path, options), key, plan.layout, size, options)
         writer = write_resumable_cube(
             destination,
@@ -182,7 +183,7 @@ def _check_summary(
 
 
 @contextmanager
-def _opened_with_plan(
+def opened_with_plan(
     source: Path,
     key: str | None,
     layout: str | None,
@@ -190,18 +191,30 @@ def _opened_with_plan(
     options: IngestOptions,
     empty_bands: np.ndarray | None = None,
 ) -> Iterator[tuple[Volume, IngestPlan]]:
+    """An open file and what an ingest of it would do; arguments and errors as `ingest`.
+
+    Args:
+        source: file to read.
+        key: name of the array inside of it.
+        layout: order of the axes.
+        size: of a table.
+        options: to the values.
+        empty_bands: bands that are known to hold no measurements; looked for if None.
+    """
     if options.dark is not None and options.white is None:
         raise ValueError(f"--dark {options.dark} needs --white too; without it there is no scale")
     with file_format(source).open_volume(source, key=key, size=size) as volume:
         if options.orthorectify:
             volume = _on_map(volume, layout, options)
+        references, notes, hints = choose_references(source, volume, options)
         reference = None
-        if options.white is not None:
+        if references.white is not None:
             known_layout, cube_shape = resolve_layout(volume, layout)
-            reference = read_reference(
-                options.white, options.dark, source, cube_shape, known_layout
-            )
-        yield volume, make_ingest_plan(volume, layout, options, reference, empty_bands)
+            white, dark, white_dark = references
+            reference = read_reference(white, dark, source, cube_shape, known_layout, white_dark)
+        volume = replace(volume, notes=(*volume.notes, *notes))
+        plan = make_ingest_plan(volume, layout, options, reference, empty_bands)
+        yield volume, plan._replace(hints=hints)
 
 
 def _on_map(volume: Volume, layout: str | None, options: IngestOptions) -> Volume:
@@ -246,7 +259,7 @@ def _file_states(
     if source_path.is_dir():
         input_paths = (*sorted(source_path.iterdir()), options.white, options.dark)
     else:
-        header = source_header(source_path)
-        input_paths = (source_path, data_path, header, options.white, options.dark)
+        header, (own, _) = source_header(source_path), find_references(source_path)
+        input_paths = (source_path, data_path, header, options.white, options.dark, *own)
     states = [(path, path.stat()) for path in input_paths if path is not None]
     return [(str(path.resolve()), state.st_size, state.st_mtime_ns) for path, state in states]

@@ -36,6 +36,7 @@ class IngestPlan(NamedTuple):
         history: what is done, oldest first.
         georeference: of the result, or None.
         value_units: of the result, or None.
+        hints: what else could be done, which is no part of the history.
     """
 
     layout: str
@@ -48,6 +49,7 @@ class IngestPlan(NamedTuple):
     history: tuple[str, ...]
     georeference: Georeference | None
     value_units: str | None
+    hints: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:

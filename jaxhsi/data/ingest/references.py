@@ -1,5 +1,6 @@
 """White and dark references from files, averaged over their lines."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,11 @@ from jaxtyping import Float32
 
 from jaxhsi.data.formats import file_format
 from jaxhsi.data.formats.envi import open_envi
-from jaxhsi.data.formats.envi_header import DATA_SUFFIXES, find_header
+from jaxhsi.data.formats.envi_header import DATA_SUFFIXES, find_header, read_header
 from jaxhsi.data.formats.npy import load_npy
+from jaxhsi.data.formats.reference_files import ReferenceFiles, find_references
 from jaxhsi.data.formats.volume import Volume, read_image_part, resolve_layout
+from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.reflectance import CameraReference, to_float32
 
 BLOCK_BYTES = 32 * 2**20
@@ -23,6 +26,7 @@ def read_reference(
     source_path: Path,
     cube_shape: tuple[int, int, int],
     layout: str,
+    white_dark_path: Path | None = None,
 ) -> CameraReference:
     """Read the references of a cube.
 
@@ -35,7 +39,9 @@ def read_reference(
         dark_path: without light; taken as 0 if None.
         source_path: file of the cube.
         cube_shape: (H, W, C) of the cube.
-        layout: of the cube, "hwc" or "chw".
+        layout: of the cube, one of `axis_order.LAYOUTS`.
+        white_dark_path: without light at the exposure of the white panel, where that is another;
+            the exposures are the field tint of the headers.
 
     Raises:
         FileNotFoundError: no such file.
@@ -47,6 +53,9 @@ def read_reference(
         if dark_path is None
         else _read_averaged(dark_path, source_path, cube_shape, layout)
     )
+    if white_dark_path is not None:
+        white_signal = white_mean - _read_averaged(white_dark_path, source_path, cube_shape, layout)
+        white_mean = dark_mean + white_signal * _exposure_ratio(source_path, white_path)
     reference_shape = max(len(white_mean), len(dark_mean)), cube_shape[2]
     name = f"white {white_path.name}" + ("" if dark_path is None else f", dark {dark_path.name}")
     return CameraReference(
@@ -54,6 +63,50 @@ def read_reference(
         white=np.broadcast_to(white_mean, reference_shape),
         name=name,
     )
+
+
+def choose_references(
+    source: Path, volume: Volume, options: IngestOptions
+) -> tuple[ReferenceFiles, tuple[str, ...], tuple[str, ...]]:
+    """References that are given, else those that the camera left beside a cube of counts.
+
+    Args:
+        source: file of the cube.
+        volume: of it.
+        options: of the ingest.
+
+    Returns:
+        references: to use; no white one where there is none.
+        notes: that they were not asked for.
+        hints: files that look like references, and how to use them.
+    """
+    if options.white is not None:
+        return ReferenceFiles(options.white, options.dark), (), ()
+    is_counts = volume.read_slab((slice(0, 1),) * 3).dtype.kind in "iu"
+    if not source.is_file() or not is_counts or volume.scale_factor is not None:
+        return ReferenceFiles(), (), ()
+    own, other = find_references(source)
+    if own.white is not None and not options.raw and options.scale is None:
+        return own, ("references of the camera beside the cube are used; --raw keeps counts",), ()
+    if other.white is not None and own.white is None:
+        dark = "" if other.dark is None else f" --dark {other.dark}"
+        hint = f"for reflectance by the references beside it give --white {other.white}{dark}"
+        return ReferenceFiles(), (), (hint,)
+    return ReferenceFiles(), (), ()
+
+
+def _exposure_ratio(source: Path, white: Path) -> float:
+    """Exposure of the cube over that of the white reference, 1 where the headers do not tell."""
+    exposures = []
+    for path in (source, white):
+        header = source_header(path)
+        field = None if header is None else read_header(header).get("tint")
+        try:
+            exposures.append(float(field if isinstance(field, str) else "nan"))
+        except ValueError:
+            return 1.0
+    ratio = exposures[0] / exposures[1] if exposures[1] else 1.0
+    return ratio if math.isfinite(ratio) and ratio > 0 else 1.0
 
 
 def source_header(source: Path) -> Path | None:
