@@ -135,7 +135,7 @@ class DGCConfig:
         data: a cube (.mat, .npy, a Zarr store or its URL) or a folder of cubes; built-in leaf
             scenes if not given.
         labels: true classes, to score against: a file for one cube, or a folder of .npy, .mat or
-            .png files with the stems of the cubes.
+            .png files, rasters, drawn shapes or polygons with the stems of the cubes.
         ignore_label: class in the labels that means unlabelled, e.g. 0.
         out: folder of the run; a new one under runs/ if not given.
         num_clusters: number of clusters.
@@ -151,6 +151,8 @@ class DGCConfig:
             smallest distance between two bands if not given.
         label_key: name of the labels inside a .mat file; a table (k, H * W) of abundances gives
             the largest of each pixel.
+        unlabelled_outside: pixels that no drawn shape covers have no class; else they are
+            background.
         method: the default method, or upstream's algorithm for comparison.
         log_every: steps between lines of metrics.
         save_every: steps between checkpoints.
@@ -184,6 +186,7 @@ class DGCConfig:
     no_data: float | None = None
     tolerance: float | None = None
     label_key: str | None = None
+    unlabelled_outside: bool = False
     method: Literal["teacher_student", "upstream"] = "teacher_student"
     log_every: int = 10
     save_every: int = 100
@@ -232,6 +235,7 @@ class DGCConfig:
 
 RESUMABLE_CHANGES = (
     *("steps", "out", "devices", "log_every", "save_every", "labels", "ignore_label", "label_key"),
+    "unlabelled_outside",
     *("stream.num_threads", "stream.prefetch_windows", "stream.tile_size"),
     *("keep_state", "monitor.patience", "monitor.max_information_loss"),
 )

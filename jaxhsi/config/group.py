@@ -15,10 +15,12 @@ class GroupConfig:
         cut: cut the tree into so many groups.
         groups: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
             with lines such as "background: [0, 3]"; clusters that are not named stay as they are.
-        labels: a few labelled pixels that name the clusters: a LabelMe file, in which only the
-            shapes count, a label map, or a folder of files with the stems of the cubes.
+        labels: a few labelled pixels that name the clusters: drawn shapes, a label
+            map, or a folder of files with the stems of the cubes.
         ignore_label: class in the label maps that means unlabelled, e.g. 0.
         label_key: name of the labels inside a file, where there are several.
+        unlabelled_outside: pixels that no drawn shape covers have no class; else they are
+            background.
         class_names: names of the classes in the label maps, such as "background=0 tissue=1".
         points: labelled pixels in a CSV file with lines cube,row,column,name; rows and columns
             are counted from 0.
@@ -30,6 +32,7 @@ class GroupConfig:
     labels: Path | None = None
     ignore_label: int | None = None
     label_key: str | None = None
+    unlabelled_outside: bool = False
     class_names: str | None = None
     points: Path | None = None
 

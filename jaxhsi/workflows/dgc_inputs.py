@@ -1,6 +1,7 @@
 """What a run of dgc trains on, labels and scores, opened from its options."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +11,17 @@ from jaxtyping import Int32
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cache import default_cache_folder
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.labels.label_files import (
-    encode_classes,
-    find_labels,
-    number_label_classes,
-    open_labels,
-)
+from jaxhsi.data.labels.annotation_file import is_annotation
+from jaxhsi.data.labels.label_files import encode_classes, number_label_classes, open_labels
 from jaxhsi.data.labels.label_map import LabelMap
+from jaxhsi.data.labels.label_search import find_labels
 from jaxhsi.data.labels.labelme import BACKGROUND
 from jaxhsi.data.open import open_cubes
 from jaxhsi.data.stream import standardised_reader
 from jaxhsi.data.synthetic.leaf_cubes import CLASS_NAMES, leaf_cubes
 from jaxhsi.data.windows import WindowReader, read_window
+
+_log = logging.getLogger(__name__)
 
 GroundTruth = Callable[[Cube], LabelMap | None]
 """Codes of the true classes of a cube, read by windows, -1 where unlabelled; None if unknown."""
@@ -70,7 +70,11 @@ def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
     ground_truth, class_names = (lambda _: None), ()
     if config.labels is not None:
         ground_truth, class_names = open_ground_truth(
-            config.labels, cubes, array_key=config.label_key, ignore_label=config.ignore_label
+            config.labels,
+            cubes,
+            array_key=config.label_key,
+            ignore_label=config.ignore_label,
+            unlabelled_outside=config.unlabelled_outside,
         )
     return DGCInputs(cubes, cubes, ground_truth, class_names, choose_window_reader(config, cubes))
 
@@ -117,43 +121,51 @@ def open_ground_truth(
     array_key: str | None = None,
     ignore_label: int | None = None,
     value_names: dict[int, str] | None = None,
-    shapes_only: bool = False,
+    unlabelled_outside: bool = False,
 ) -> tuple[GroundTruth, tuple[str, ...]]:
     """Open the true classes of cubes; every file is looked at once.
 
     Args:
-        labels_path: a file, or a folder of files with the stems of the cubes.
+        labels_path: a file, or a folder of files, see `label_search.find_labels`.
         cubes: that may have labels.
-        array_key: of the labels in files that hold several arrays.
+        array_key: of the labels in files that hold several arrays, or the attribute of drawn shapes
+            that names their class.
         ignore_label: class value that means unlabelled.
         value_names: class value -> name; else as the files name it, or "class 3".
-        shapes_only: only the shapes in LabelMe files count: pixels outside of them are unlabelled,
-            and background is what was drawn as such.
+        unlabelled_outside: pixels that no drawn shape covers have no class, and background is what
+            was drawn as such; else they are background.
 
     Returns:
         The true classes, and the name of each code, by ascending class values over all cubes.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`jaxhsi.data.labels.label_files.find_labels` and
+        FileNotFoundError, ValueError: see :func:`jaxhsi.data.labels.label_search.find_labels` and
             `open_labels`; or every pixel is to be ignored.
     """
-    label_files = find_labels(labels_path, cubes)
-    common_names = number_label_classes(label_files.values())
-    if shapes_only and common_names is not None:
+    label_files = find_labels(labels_path, cubes, array_key)
+    common_names = number_label_classes(label_files.values(), array_key)
+    if unlabelled_outside and common_names is not None:
         common_names, ignore_label = common_names | {BACKGROUND: len(common_names)}, 0
     label_maps = {
         cube.name: open_labels(
-            label_files[cube.name], cube.shape, key=array_key, class_values=common_names
+            label_files[cube.name],
+            cube.shape,
+            key=array_key,
+            class_values=common_names if is_annotation(label_files[cube.name]) else None,
+            picture_name=cube.name,
+            place=cube.georeference,
         )
         for cube in cubes
         if cube.name in label_files
     }
+    _tell_outside(label_files, label_maps, unlabelled_outside)
     present_values = {value for each in label_maps.values() for value in each.class_values}
     class_values = sorted(present_values - {ignore_label})
     if not class_values:
+        ignored = f" or {ignore_label}, which is ignored" if ignore_label is not None else ""
         raise ValueError(
-            f"{labels_path}: every pixel is {ignore_label}, which --ignore_label says means "
-            "unlabelled; check the labels or drop --ignore_label"
+            f"{labels_path}: no pixel has a class, all are unlabelled{ignored}; check the labels, "
+            "--ignore_label and --unlabelled_outside"
         )
     name_of_value = {
         value: name for each in label_maps.values() for value, name in each.class_names.items()
@@ -166,6 +178,30 @@ def open_ground_truth(
         return _encode_values(label_maps[cube.name], class_values)
 
     return ground_truth, tuple(name_of_value.get(v, f"class {v}") for v in class_values)
+
+
+def _tell_outside(
+    label_files: Mapping[str, Path], label_maps: Mapping[str, LabelMap], is_unlabelled: bool
+) -> None:
+    """Say how much of each annotated cube no shape covers, and what is made of that."""
+    for name, label_map in label_maps.items():
+        if not is_annotation(label_files[name]):
+            continue
+        outside = int((label_map.read_labels(slice(None), slice(None)) == 0).sum())
+        reading = (
+            "unlabelled (--unlabelled_outside)"
+            if is_unlabelled
+            else f"{BACKGROUND}; --unlabelled_outside leaves them without a class"
+        )
+        share = outside / max(1, label_map.shape[0] * label_map.shape[1])
+        _log.info(
+            "%s: %s pixels of %s, %.1f %%, are in no drawn shape: %s",
+            label_files[name].name,
+            f"{outside:,}",
+            name,
+            100 * share,
+            reading,
+        )
 
 
 def _encode_values(label_map: LabelMap, class_values: list[int]) -> LabelMap:

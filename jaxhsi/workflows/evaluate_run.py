@@ -159,7 +159,7 @@ def open_label_maps(folder: Path, *, use_saved_groups: bool) -> LabelMaps:
 
 
 def open_maps_truth(
-    config: EvaluateConfig | GroupConfig, label_maps: LabelMaps, *, shapes_only: bool = False
+    config: EvaluateConfig | GroupConfig, label_maps: LabelMaps
 ) -> tuple[GroundTruth, tuple[str, ...]]:
     """The true classes that options name for maps; see `dgc_inputs.open_ground_truth`."""
     return open_ground_truth(
@@ -168,7 +168,7 @@ def open_maps_truth(
         array_key=config.label_key,
         ignore_label=config.ignore_label,
         value_names=read_class_names(config.class_names) if config.class_names else None,
-        shapes_only=shapes_only,
+        unlabelled_outside=config.unlabelled_outside,
     )
 
 

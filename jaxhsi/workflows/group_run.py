@@ -111,7 +111,7 @@ def _requested_grouping(
 
 def _votes_of_labels(config: GroupConfig, label_maps: LabelMaps) -> ClassVotes:
     """Votes of the pixels in label files."""
-    ground_truth, class_names = open_maps_truth(config, label_maps, shapes_only=True)
+    ground_truth, class_names = open_maps_truth(config, label_maps)
     num_clusters, invalid_votes = len(label_maps.label_names), 0
     vote_counts = np.zeros((num_clusters, len(class_names)), np.int64)
     for cube in label_maps.map_cubes:

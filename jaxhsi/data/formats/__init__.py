@@ -104,6 +104,14 @@ def file_format(path: Path) -> FileFormat:
     return reader._replace(open_volume=with_sensors(reader.open_volume))
 
 
+def has_reader(path: Path) -> bool:
+    """Whether a reader serves a file."""
+    try:
+        return file_format(path) is not None
+    except ValueError:
+        return False
+
+
 def _may_be_raster(path: Path) -> bool:
     """Whether a file without a suffix of its own format has no ENVI header: GDAL may read it."""
     header = path if path.suffix.lower() == ".hdr" else find_header(path)

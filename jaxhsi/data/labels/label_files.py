@@ -1,31 +1,36 @@
-"""Truth that accompanies cubes: label maps of every format, matched to cubes by file stem."""
+"""Truth that accompanies cubes: label maps of every format."""
 
-import difflib
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int, Int32
 
-from jaxhsi.data.cube import Cube
-from jaxhsi.data.formats import FORMATS_BY_SUFFIX, file_format
+from jaxhsi.data.cube import is_store
+from jaxhsi.data.formats import has_reader
 from jaxhsi.data.formats.mat import load_mat, mat_shapes
 from jaxhsi.data.formats.npy import load_npy
-from jaxhsi.data.labels.label_map import LabelMap, make_label_map
-from jaxhsi.data.labels.labelme import (
-    BACKGROUND,
-    labelme_picture_name,
-    load_labelme,
-    number_labelme_classes,
+from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.labels.annotation_file import (
+    ANNOTATION_SUFFIXES,
+    is_annotation,
+    load_annotation,
+    number_annotation_classes,
 )
-from jaxhsi.data.labels.pictures import PICTURE_SUFFIXES, is_single_band, load_picture
+from jaxhsi.data.labels.label_map import LabelMap, make_label_map
+from jaxhsi.data.labels.label_raster import load_label_raster, load_label_store
+from jaxhsi.data.labels.labelme import BACKGROUND
+from jaxhsi.data.labels.pictures import load_picture
 from jaxhsi.data.labels.torch_file import load_torch
 
-LABEL_SUFFIXES = (".npy", ".mat", ".png", ".tif", ".tiff", ".json", ".pth", ".pt")
-KEYED_SUFFIXES = (".mat", ".pth", ".pt")  # may hold several arrays by name
+ARRAY_SUFFIXES = (".npy", ".mat", ".png", ".pth", ".pt")
 MAPPED_SUFFIXES = (".npy", ".pth", ".pt")  # stay on disk
+READABLE_KINDS = (
+    f"{', '.join(ARRAY_SUFFIXES)}, {', '.join(ANNOTATION_SUFFIXES)} and rasters: .tif, ENVI "
+    "classification, ESRI grids"
+)
+UNNAMED_SUFFIXES = (".npy", ".png")  # hold one array without a name
 
 
 def open_labels(
@@ -34,48 +39,71 @@ def open_labels(
     *,
     key: str | None = None,
     class_values: dict[str, int] | None = None,
+    picture_name: str | None = None,
+    place: Georeference | None = None,
 ) -> LabelMap:
     """Open the label map of one cube, to be read by windows.
 
     Args:
-        path: `.npy` (stays on disk), `.mat`, `.png` or `.tif` (indexed: the palette indices;
-            greyscale: the values), LabelMe `.json`, or a `.pth` tensor of PyTorch (stays on disk;
-            no code in it is run).
+        path: `.npy` (stays on disk), `.mat`, `.png` (indexed: the palette indices; greyscale: the
+            values), a `.pth` tensor of PyTorch (stays on disk; no code in it is run); shapes drawn
+            in LabelMe, VGG Image Annotator, Label Studio or CVAT, or in COCO's format; polygons in
+            GeoJSON, GeoPackage or a shapefile; a label store of jaxhsi; every other suffix is read
+            as a raster of one band: GeoTIFF, ENVI classification, ESRI grid.
         cube_shape: (H, W) or (H, W, C) of the cube.
         key: variable of a `.mat` file; by default the only array of shape (H, W). A table
             (k, H * W), such as the abundances `A` of the Jasper Ridge file, gives for each pixel
             the row of its maximum, 0..k-1; its pixels run down the columns of the image. Also the
-            entry of a dict in a `.pth` file; by default the only 2-D tensor of whole numbers.
-        class_values: class name -> class value for LabelMe files (`number_label_classes` numbers
+            entry of a dict in a `.pth` file, the attribute of drawn shapes that names the class,
+            and the page of a TIFF file.
+        class_values: class name -> class value for drawn shapes (`number_label_classes` numbers
             the classes of several files alike); of other files it only names the values.
+        picture_name: stem of the picture in a file of several; that of the cube.
+        place: of the cube on the ground, to place polygons by and to compare rasters with.
 
     Returns:
-        The map, its values as they are in the file.
+        The map, its values as they are in the file; -1, no data and masked pixels are unlabelled.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: unreadable, unknown suffix or key, not whole numbers, or a shape that is not
-            the cube's.
+        ValueError: unreadable, unknown suffix or key, not whole numbers, a shape that is not the
+            cube's, or another place on the ground.
     """
     path, image_size = Path(path), (int(cube_shape[0]), int(cube_shape[1]))
-    if not path.is_file():
+    is_label_store = path.is_dir() and is_store(path)
+    if not path.is_file() and not is_label_store:
         raise FileNotFoundError(f"no label file at {path}")
     suffix = path.suffix.lower()
-    if suffix not in LABEL_SUFFIXES:
-        raise ValueError(f"{path}: labels are read from {', '.join(LABEL_SUFFIXES)} files")
-    if key is not None and suffix not in KEYED_SUFFIXES:
+    if key is not None and (suffix in UNNAMED_SUFFIXES or is_label_store):
         raise ValueError(f"{path} holds one array without a name; drop the key {key!r}")
-    if suffix == ".json":
-        class_values = {**(class_values or number_labelme_classes([path]))}
+    if is_annotation(path):
+        class_values = {**(class_values or number_annotation_classes([path], key))}
         class_values.setdefault(BACKGROUND, 0)
     class_names = {value: name for name, value in reversed((class_values or {}).items())}
-    return make_label_map(
-        lambda: _load_array(path, image_size, key, class_values),
-        image_size,
-        path,
-        class_names=class_names,
-        is_memory_mapped=suffix in MAPPED_SUFFIXES,
+    if is_annotation(path):
+        array = load_annotation(
+            path, image_size, class_values, picture_name=picture_name, place=place, key=key
+        )
+        return make_label_map(lambda: array, image_size, path, class_names=class_names)
+    if suffix in ARRAY_SUFFIXES:
+        return make_label_map(
+            lambda: _load_array(path, image_size, key),
+            image_size,
+            path,
+            class_names=class_names,
+            is_memory_mapped=suffix in MAPPED_SUFFIXES,
+        )
+    if not is_label_store and not has_reader(path):
+        raise ValueError(f"{path}: labels are read from {READABLE_KINDS}")
+    raster = (
+        load_label_store(path, image_size, place)
+        if is_label_store
+        else load_label_raster(path, image_size, place, key)
     )
+    for note in raster.notes:
+        logging.getLogger(__name__).info("%s: %s", path, note)
+    class_names = class_names or raster.class_names
+    return make_label_map(lambda: raster.values, image_size, path, class_names=class_names)
 
 
 def load_labels(
@@ -84,30 +112,42 @@ def load_labels(
     *,
     key: str | None = None,
     class_values: dict[str, int] | None = None,
+    picture_name: str | None = None,
+    place: Georeference | None = None,
 ) -> Int32[np.ndarray, "H W"]:
     """Read the whole label map of one cube; arguments and errors are those of `open_labels`."""
-    whole = slice(None)
-    return open_labels(path, cube_shape, key=key, class_values=class_values).read_labels(
-        whole, whole
+    label_map = open_labels(
+        path,
+        cube_shape,
+        key=key,
+        class_values=class_values,
+        picture_name=picture_name,
+        place=place,
     )
+    return label_map.read_labels(slice(None), slice(None))
 
 
-def number_label_classes(files: Iterable[str | Path]) -> dict[str, int] | None:
-    """Class name -> class value over all LabelMe files, so that cubes agree; None without any."""
-    files = [Path(file) for file in files]
-    labelme_files = [file for file in files if file.suffix.lower() == ".json"]
-    return number_labelme_classes(labelme_files) if labelme_files else None
+def number_label_classes(
+    files: Iterable[str | Path], key: str | None = None
+) -> dict[str, int] | None:
+    """Class name -> class value over all files of drawn shapes, so that cubes agree.
+
+    Args:
+        files: of labels; those without shapes do not count.
+        key: attribute of the shapes that names the class, where they have several.
+
+    Returns:
+        "background" 0, then 1, 2, ... by sorted names; None without any file of shapes.
+    """
+    annotations = [Path(file) for file in files if is_annotation(Path(file))]
+    return number_annotation_classes(annotations, key) if annotations else None
 
 
-def _load_array(
-    path: Path, image_size: tuple[int, int], key: str | None, names: dict[str, int] | None
-) -> np.ndarray:
+def _load_array(path: Path, image_size: tuple[int, int], key: str | None) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix == ".mat":
         return _load_mat(path, image_size, key)
-    if suffix == ".json":
-        return load_labelme(path, image_size, names or {})
-    if suffix in PICTURE_SUFFIXES:
+    if suffix == ".png":
         return load_picture(path, image_size)
     return load_npy(path) if suffix == ".npy" else load_torch(path, key)
 
@@ -163,114 +203,3 @@ def encode_classes(
     return np.where(labelled_values[codes] == labels, codes, -1).astype(
         np.int32
     ), labelled_values.tolist()
-
-
-def find_labels(path: str | Path, cubes: Sequence[Cube]) -> dict[str, Path]:
-    """Match label files to cubes.
-
-    A file belongs to the only cube there is, whatever its name, or to the cube of the same stem.
-    In a folder, stems are matched; the cubes' own files, and the pictures on which LabelMe files
-    were drawn, are passed over. Cubes without labels, and files without a cube, are logged as
-    warnings, with the names that come closest.
-
-    Args:
-        path: a file, or a folder of them.
-        cubes: the cubes, by unique names.
-
-    Returns:
-        Cube name -> label file.
-
-    Raises:
-        FileNotFoundError: nothing at `path`.
-        ValueError: nothing matches, or two files match one cube.
-    """
-    path, cube_names = Path(path), [cube.name for cube in cubes]
-    if path.is_file() and len(cube_names) == 1:
-        return {cube_names[0]: path}
-    if not path.exists():
-        raise FileNotFoundError(f"no labels at {path}")
-    files = [path] if path.is_file() else _list_label_files(path, cubes)
-    _check_unique(files, cube_names)
-    label_files = {file.stem: file for file in files if file.stem in cube_names}
-    if not label_files:
-        raise ValueError(
-            f"no label file in {path} has the stem of a cube; label files: "
-            f"{_with_closest_cube((file.name for file in files), cube_names)}; cubes: "
-            f"{_join_names(cube_names)}. Name them "
-            f"alike, with one of the suffixes {', '.join(LABEL_SUFFIXES)}"
-            + ("; or name the label file itself" if len(cube_names) == 1 else "")
-        )
-    _warn_unmatched(path, files, cube_names)
-    return label_files
-
-
-def _list_label_files(folder: Path, cubes: Sequence[Cube]) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in LABEL_SUFFIXES)
-    image_sizes = {cube.name: cube.shape[:2] for cube in cubes}
-    files = [file for file in files if not _is_cube_file(file, image_sizes.get(file.stem))]
-    labelme_files = {file.stem: file for file in files if file.suffix.lower() == ".json"}
-    return [file for file in files if not _is_annotated_picture(file, labelme_files.get(file.stem))]
-
-
-def _is_cube_file(file: Path, image_size: tuple[int, int] | None) -> bool:
-    """Whether a file beside the labels is the cube itself: a 3-D array and none of (H, W)."""
-    suffix = file.suffix.lower()
-    if suffix in PICTURE_SUFFIXES:
-        return suffix != ".png" and not is_single_band(file)
-    if suffix not in FORMATS_BY_SUFFIX:
-        return False
-    shapes = file_format(file).array_shapes(file).values()
-    return any(len(shape) == 3 for shape in shapes) and image_size not in shapes
-
-
-def _is_annotated_picture(file: Path, labelme_file: Path | None) -> bool:
-    """Whether a picture is what the LabelMe file of the same stem was drawn on."""
-    if labelme_file is None or file.suffix.lower() not in PICTURE_SUFFIXES:
-        return False
-    return labelme_picture_name(labelme_file) == file.name
-
-
-def _check_unique(files: list[Path], cube_names: list[str]) -> None:
-    for name in cube_names:
-        same_stem = [file.name for file in files if file.stem == name]
-        if len(same_stem) > 1:
-            raise ValueError(
-                f"several label files for cube {name}: {_join_names(same_stem)}; keep one"
-            )
-
-
-def _warn_unmatched(path: Path, files: list[Path], cube_names: list[str]) -> None:
-    log = logging.getLogger(__name__)
-    stems = {file.stem for file in files}
-    unused_files = [file.name for file in files if file.stem not in cube_names]
-    if unlabelled_cubes := [name for name in cube_names if name not in stems]:
-        log.warning("%s has no labels for the cubes: %s", path, _join_names(unlabelled_cubes))
-    if unused_files:
-        log.warning(
-            "%s has label files that match no cube: %s",
-            path,
-            _with_closest_cube(unused_files, unlabelled_cubes),
-        )
-
-
-def _join_names(names) -> str:
-    return ", ".join(names) or "none"
-
-
-def _with_closest_cube(files: Iterable[str], cube_names: Sequence[str]) -> str:
-    """File names, each with the cube whose name is the most like it, if one is."""
-    plain_names = {_plain_name(cube): cube for cube in cube_names}
-    hints = []
-    for file in files:
-        closest_names = difflib.get_close_matches(_plain_name(Path(file).stem), plain_names, n=1)
-        hints.append(
-            f"{file} (did you mean cube {plain_names[closest_names[0]]}?)"
-            if closest_names
-            else file
-        )
-    return _join_names(hints)
-
-
-def _plain_name(name: str) -> str:
-    """A name without what often differs between files of one scene: case and separators."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower())

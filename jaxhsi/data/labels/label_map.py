@@ -10,6 +10,10 @@ from jaxtyping import Int32
 SEARCH_BLOCK_PIXELS = 2**20  # looked at together when a map is searched for its classes
 MAX_CLASSES = 2**16
 
+UNLABELLED = -1
+"""Value of pixels without a class, in files as in memory: label maps of jaxhsi have it where a
+pixel is not valid."""
+
 ArrayLoader = Callable[[], np.ndarray]
 
 
@@ -18,8 +22,9 @@ class LabelMap(NamedTuple):
 
     Attributes:
         shape: (H, W).
-        read_labels: class values, as in the file, of a window given by its rows and columns.
-        class_values: class values that occur, ascending.
+        read_labels: class values, as in the file, of a window given by its rows and columns;
+            `UNLABELLED` where there is no class.
+        class_values: class values that occur, ascending, without `UNLABELLED`.
         class_names: class value -> name, where they are known, else empty.
     """
 
@@ -67,7 +72,7 @@ def make_label_map(
             load_array, image_size, _find_class_values(load_array, blocks, path), class_names
         )
     class_values = _find_class_values(lambda: array, blocks, path)
-    small_array = array.astype(_smallest_type(class_values), copy=False)
+    small_array = array.astype(_smallest_type((UNLABELLED, *class_values)), copy=False)
     return _map_from_loader(lambda: small_array, image_size, class_values, class_names)
 
 
@@ -107,7 +112,7 @@ def _find_class_values(
                 f"{path} holds more than {MAX_CLASSES} different values; these are measurements, "
                 "not classes. Give a label map"
             )
-    return tuple(sorted(class_values))
+    return tuple(sorted(class_values - {UNLABELLED}))
 
 
 def _as_whole_numbers(block: np.ndarray, path: Path) -> Int32[np.ndarray, "h w"]:
@@ -127,4 +132,5 @@ def _different_values(labels: Int32[np.ndarray, "h w"]) -> np.ndarray:
 
 
 def _smallest_type(class_values: tuple[int, ...]) -> np.dtype:
-    return np.result_type(np.min_scalar_type(class_values[0]), np.min_scalar_type(class_values[-1]))
+    low, high = min(class_values), max(class_values)
+    return np.result_type(np.min_scalar_type(low), np.min_scalar_type(high))

@@ -3,25 +3,29 @@
 A point (x, y) stands for the pixel in column floor(x) and row floor(y), and the shape is drawn
 between the centres of these pixels, edges included: a rectangle from (1, 1) to (3, 3) covers
 columns 1, 2, 3 and rows 1, 2, 3. This is how LabelMe itself and upstream's dataset.py make masks
-(Pillow's ImageDraw).
+(Pillow's ImageDraw). A mask that LabelMe's models drew covers the pixels that it names.
 """
 
+import base64
+import binascii
+import io
 import json
-import logging
 import math
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, UnidentifiedImageError
+
+from jaxhsi.data.labels.annotated_picture import warn_ignored
 
 BACKGROUND = "background"
 POINTS_NEEDED = {
     "polygon": "3 points or more",
     "rectangle": "2 opposite corners, or 4",
     "circle": "2 points, the centre and one on the rim",
+    "oriented_rectangle": "4 corners",
+    "mask": "2 opposite corners",
 }
 KINDS_WITHOUT_AREA = ("line", "linestrip", "point", "points")
 MAX_COORDINATE = 10**6  # pixels; what lies further out is a mistake
@@ -31,12 +35,21 @@ Points = list[tuple[float, float]]
 
 
 class Shape(NamedTuple):
-    """A shape; `source_name` names it in messages, `points` are (x, y) in pixels."""
+    """A shape.
+
+    Attributes:
+        source_name: names it in messages.
+        label: name of its class.
+        shape_kind: as LabelMe calls it.
+        points: (x, y) in pixels.
+        mask: picture of the pixels between the corners, of a mask, else None.
+    """
 
     source_name: str
     label: str
     shape_kind: str
     points: Points
+    mask: Image.Image | None = None
 
 
 def load_labelme(
@@ -72,23 +85,25 @@ def load_labelme(
     shapes, num_cut_off = _parse_shapes(path, content), 0
     for shape in shapes:
         if shape.shape_kind in POINTS_NEEDED:
-            num_cut_off += _paint_shape(ImageDraw.Draw(canvas), shape, class_values, image_size)
-    _warn_ignored(path, shapes, num_cut_off)
+            num_cut_off += _paint_shape(canvas, shape, class_values, image_size)
+    without_area = [s.shape_kind for s in shapes if s.shape_kind not in POINTS_NEEDED]
+    warn_ignored(path, without_area, num_cut_off)
     return np.asarray(canvas)
 
 
-def number_labelme_classes(paths: Iterable[Path]) -> dict[str, int]:
-    """Number the classes of several LabelMe files together.
+def is_labelme(content: Any) -> bool:
+    """Whether JSON is LabelMe's, complete or not."""
+    return isinstance(content, dict) and bool({"shapes", "imageHeight"} & content.keys())
 
-    Returns:
-        Class name -> class value: "background" 0, then 1, 2, ... by sorted names.
+
+def labelme_classes(path: Path) -> set[str]:
+    """Names of the classes of the shapes with an area.
 
     Raises:
         ValueError: as `load_labelme`.
     """
-    shapes = [shape for path in paths for shape in _parse_shapes(path, _read_annotation(path))]
-    labels = {shape.label for shape in shapes if shape.shape_kind in POINTS_NEEDED} - {BACKGROUND}
-    return {name: value for value, name in enumerate([BACKGROUND, *sorted(labels)])}
+    shapes = _parse_shapes(path, _read_annotation(path))
+    return {shape.label for shape in shapes if shape.shape_kind in POINTS_NEEDED}
 
 
 def labelme_picture_name(path: Path) -> str:
@@ -136,17 +151,38 @@ def _parse_shape(source_name: str, entry: Any) -> Shape:
         )
     points = _parse_points(source_name, entry["points"])
     num_points = len(points)
-    has_enough = (
-        num_points >= 3
-        if shape_kind == "polygon"
-        else num_points == 2 or (shape_kind == "rectangle" and num_points == 4)
-    )
+    has_enough = {
+        "polygon": num_points >= 3,
+        "rectangle": num_points in (2, 4),
+        "oriented_rectangle": num_points == 4,
+    }.get(shape_kind, num_points == 2)
     if shape_kind in POINTS_NEEDED and not has_enough:
         raise ValueError(
             f"{source_name} is a {shape_kind} of {num_points} point(s); it needs "
             f"{POINTS_NEEDED[shape_kind]}; draw it again"
         )
-    return Shape(source_name, label, shape_kind, points)
+    mask = _read_mask(source_name, entry, points) if shape_kind == "mask" else None
+    return Shape(source_name, label, shape_kind, points, mask)
+
+
+def _read_mask(source_name: str, entry: dict[str, Any], points: Points) -> Image.Image:
+    """The picture inside of a mask, which spans from corner to corner, both included."""
+    try:
+        picture = Image.open(io.BytesIO(base64.b64decode(entry["mask"], validate=True)))
+        inside = np.asarray(picture) > 0
+    except (KeyError, TypeError, binascii.Error, UnidentifiedImageError, OSError) as error:
+        raise ValueError(
+            f"{source_name} is a mask whose picture cannot be read ({error}); save the file again "
+            "from LabelMe"
+        ) from error
+    (left, top), (right, bottom) = points
+    size = math.floor(bottom) - math.floor(top) + 1, math.floor(right) - math.floor(left) + 1
+    if inside.shape != size:
+        raise ValueError(
+            f"{source_name} is a mask of {inside.shape} pixels between corners that span {size}; "
+            "save the file again from LabelMe"
+        )
+    return Image.fromarray(inside.astype(np.uint8) * 255)
 
 
 def _parse_points(source_name: str, values: Any) -> Points:
@@ -163,7 +199,7 @@ def _parse_points(source_name: str, values: Any) -> Points:
 
 
 def _paint_shape(
-    draw: ImageDraw.ImageDraw,
+    canvas: Image.Image,
     shape: Shape,
     class_values: dict[str, int],
     image_size: tuple[int, int],
@@ -178,10 +214,12 @@ def _paint_shape(
     class_value, corners = class_values[shape.label], shape.points
     if shape.shape_kind == "circle":
         corners = _circle_box(shape)
-    pixels = [(math.floor(x), math.floor(y)) for x, y in corners]
+    pixels, draw = [(math.floor(x), math.floor(y)) for x, y in corners], ImageDraw.Draw(canvas)
     if shape.shape_kind == "circle":
         draw.ellipse(pixels, fill=class_value)
         draw.point([math.floor(position) for position in shape.points[0]], fill=class_value)
+    elif shape.mask is not None:
+        canvas.paste(class_value, pixels[0], shape.mask)
     elif len(pixels) == 2:
         (left, right), (top, bottom) = (sorted(ends) for ends in zip(*pixels, strict=True))
         draw.rectangle((left, top, right, bottom), fill=class_value)
@@ -199,17 +237,3 @@ def _circle_box(circle: Shape) -> Points:
             f"{MAX_RADIUS} that can be drawn; draw it as a polygon"
         )
     return [(x - radius, y - radius), (x + radius, y + radius)]
-
-
-def _warn_ignored(path: Path, shapes: list[Shape], num_cut_off: int) -> None:
-    log = logging.getLogger(__name__)
-    ignored_kinds = Counter(
-        shape.shape_kind for shape in shapes if shape.shape_kind not in POINTS_NEEDED
-    )
-    if ignored_kinds:
-        kind_list = ", ".join(f"{count} {kind}" for kind, count in ignored_kinds.items())
-        log.warning("%s: shapes without an area are ignored: %s", path, kind_list)
-    if num_cut_off:
-        log.warning(
-            "%s: %d shape(s) reach beyond the image and were cut off there", path, num_cut_off
-        )

@@ -1,4 +1,4 @@
-"""Label maps saved as pictures, PNG or TIFF, through Pillow."""
+"""Label maps saved as PNG pictures, through Pillow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
-# Palette indices, or greyscale of 1 to 32 bits; 32-bit floats are written by some GIS programs.
+# Palette indices, or greyscale of 1 to 32 bits.
 SINGLE_BAND_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "F")
 
 
 def load_picture(path: Path, image_size: tuple[int, int]) -> np.ndarray:
     """Values of a picture with one band: palette indices, or grey levels.
-
-    Where a TIFF has a position on the ground it is not used. Of several pictures in a file (the
-    overviews of a GeoTIFF) the first counts.
 
     Args:
         path: the file.
@@ -39,17 +35,8 @@ def load_picture(path: Path, image_size: tuple[int, int]) -> np.ndarray:
         return np.asarray(image)
 
 
-def is_single_band(path: Path) -> bool:
-    """Whether a picture has one band, and not the colours or the bands of an image."""
-    try:
-        with _open_picture(path) as image:
-            return image.mode in SINGLE_BAND_MODES
-    except ValueError:
-        return False
-
-
 @contextmanager
-def _open_picture(path: Path, image_size: tuple[int, int] = (0, 0)) -> Iterator[Image.Image]:
+def _open_picture(path: Path, image_size: tuple[int, int]) -> Iterator[Image.Image]:
     """Open a picture; one as large as its cube is no attack, whatever Pillow's limit."""
     pixel_limit = Image.MAX_IMAGE_PIXELS
     try:

@@ -14,8 +14,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from jaxhsi.data.cube import open_cube
-from jaxhsi.data.labels.label_files import encode_classes, find_labels, load_labels, open_labels
+from jaxhsi.data.labels.label_files import encode_classes, load_labels, open_labels
 from jaxhsi.data.labels.label_map import SEARCH_BLOCK_PIXELS
+from jaxhsi.data.labels.label_search import find_labels
 from jaxhsi.data.zarr_writer import create_cube
 
 MAP = np.array([[0, 1, 10], [14, 1, 0]])
@@ -169,7 +170,7 @@ def test_files_that_are_no_labels(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.png"):
         load_labels(tmp_path / "none.png", (2, 3))
     (tmp_path / "a.jpg").touch()
-    with pytest.raises(ValueError, match=r"\.npy, \.mat, \.png, \.tif, \.tiff, \.json, \.pth"):
+    with pytest.raises(ValueError, match=r"\.npy, \.mat, \.png, .*\.json, .*\.tif, ENVI"):
         load_labels(tmp_path / "a.jpg", (2, 3))
     Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save(tmp_path / "rgb.png")
     with pytest.raises(ValueError, match="is a RGB picture"):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from jaxhsi.data.labels.label_files import load_labels, number_label_classes, open_labels
-from jaxhsi.data.labels.labelme import labelme_picture_name, load_labelme, number_labelme_classes
+from jaxhsi.data.labels.labelme import labelme_classes, labelme_picture_name, load_labelme
 
 SIZE = (6, 8)
 NAMES = {"background": 0, "leaf": 1, "lesion": 2}
@@ -120,7 +120,7 @@ def test_shapes_are_cut_off_and_counted(tmp_path, caplog):
 def test_shapes_without_an_area_are_counted(tmp_path, caplog):
     lines = [shape("vein", [[0, 0], [5, 5]], "linestrip") for _ in range(2)]
     path = save(tmp_path / "a.json", [*lines, shape("tip", [[1, 1]], "point")])
-    assert number_labelme_classes([path]) == {"background": 0}
+    assert labelme_classes(path) == set()
     with caplog.at_level(logging.WARNING):
         assert not load_labelme(path, SIZE, NAMES).any()
     assert "a.json: shapes without an area are ignored: 2 linestrip, 1 point" in caplog.text
@@ -184,9 +184,9 @@ def test_broken_files(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("content", "key"),
-    [("[]", "shapes"), ('{"version": "1"}', "shapes"), ('{"shapes": []}', "imageHeight")],
+    [('{"imageHeight": 1}', "shapes"), ('{"shapes": []}', "imageHeight")],
 )
-def test_json_of_something_else(tmp_path, content, key):
+def test_json_that_is_not_complete(tmp_path, content, key):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(ValueError, match=rf"a\.json is no LabelMe annotation: it has no '{key}'"):
         load_labels(tmp_path / "a.json", SIZE)
@@ -204,7 +204,9 @@ def test_json_of_something_else(tmp_path, content, key):
         ),
         (shape("leaf", SQUARE[:3], "rectangle"), r"is a rectangle of 3 point\(s\)"),
         (shape("leaf", [[0, 0], [40_000, 0]], "circle"), "radius 40000 pixels"),
-        (shape("leaf", SQUARE, "mask"), "is a 'mask'; shapes that can be read are polygon, "),
+        (shape("leaf", SQUARE, "cuboid"), "is a 'cuboid'; shapes that can be read are polygon, "),
+        (shape("leaf", SQUARE, "mask"), r"is a mask of 4 point\(s\); it needs 2 opposite corners"),
+        (shape("leaf", SQUARE[:3], "oriented_rectangle"), r"of 3 point\(s\); it needs 4 corners"),
         (shape("leaf", [[1, 1], [2, float("nan")], [3, 3]]), "far from any image"),
         (shape("leaf", [[1, 1], [2, 1e12], [3, 3]]), r"the point \(2\.0, 1000000000000\.0\), far"),
         (shape("leaf", [[1, 1], [2], [3, 3]]), r"not pairs \(x, y\)"),
