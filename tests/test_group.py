@@ -220,7 +220,7 @@ def test_a_label_map_names_clusters_too(run, trained, capsys):
         (("--groups", "a=7"), "names cluster 7"),
         (("--labels", "nowhere"), "no labels at nowhere"),
         (("--points", "nowhere.csv"), "no file of clicks at nowhere.csv"),
-        (("--points", "CLICKS:A,1,1,leaf"), "no cube 'A'; It has labelled: a, b"),
+        (("--points", "CLICKS:A,1,1,leaf"), "no cube 'A'; did you mean a? It has labelled: a, b"),
         (("--points", "CLICKS:a,1,48,leaf"), "outside a, which has 48 rows and 48 columns"),
     ],
 )

@@ -151,8 +151,8 @@ class DGCConfig:
             smallest distance between two bands if not given.
         label_key: name of the labels inside a .mat file; a table (k, H * W) of abundances gives
             the largest of each pixel.
-        unlabelled_outside: pixels that no drawn shape covers have no class; else they are
-            background.
+        unlabelled_outside: pixels that no drawn shape covers have no class; false: they are
+            background. By default background, unless shapes called background are drawn.
         method: the default method, or upstream's algorithm for comparison.
         log_every: steps between lines of metrics.
         save_every: steps between checkpoints.
@@ -186,7 +186,7 @@ class DGCConfig:
     no_data: float | None = None
     tolerance: float | None = None
     label_key: str | None = None
-    unlabelled_outside: bool = False
+    unlabelled_outside: bool | None = None
     method: Literal["teacher_student", "upstream"] = "teacher_student"
     log_every: int = 10
     save_every: int = 100

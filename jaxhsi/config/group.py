@@ -19,8 +19,8 @@ class GroupConfig:
             map, or a folder of files with the stems of the cubes.
         ignore_label: class in the label maps that means unlabelled, e.g. 0.
         label_key: name of the labels inside a file, where there are several.
-        unlabelled_outside: pixels that no drawn shape covers have no class; else they are
-            background.
+        unlabelled_outside: pixels that no drawn shape covers have no class; false: they are
+            background. By default background, unless shapes called background are drawn.
         class_names: names of the classes in the label maps, such as "background=0 tissue=1".
         points: labelled pixels in a CSV file with lines cube,row,column,name; rows and columns
             are counted from 0.
@@ -32,7 +32,7 @@ class GroupConfig:
     labels: Path | None = None
     ignore_label: int | None = None
     label_key: str | None = None
-    unlabelled_outside: bool = False
+    unlabelled_outside: bool | None = None
     class_names: str | None = None
     points: Path | None = None
 

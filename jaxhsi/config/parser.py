@@ -204,7 +204,7 @@ def with_bare_switches(config_class: type, arguments: Sequence[str]) -> list[str
     >>> with_bare_switches(GroupConfig, ["runs/a", "--unlabelled_outside", "--labels", "a.json"])
     ['runs/a', '--unlabelled_outside=true', '--labels', 'a.json']
     """
-    switches = {f"--{f.name}" for f in fields(config_class) if f.type is bool}
+    switches = {f"--{f.name}" for f in fields(config_class) if f.type in (bool, bool | None)}
     following = [*arguments[1:], ""]
     return [
         f"{argument}=true"

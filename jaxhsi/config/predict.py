@@ -66,8 +66,8 @@ class EvaluateConfig:
         labels: true classes: a file for one cube, or a folder of files with the stems of the cubes.
         ignore_label: class in the labels that means unlabelled, e.g. 0.
         label_key: name of the labels inside a file, where there are several.
-        unlabelled_outside: pixels that no drawn shape covers have no class; else they are
-            background.
+        unlabelled_outside: pixels that no drawn shape covers have no class; false: they are
+            background. By default background, unless shapes called background are drawn.
         class_names: names of the classes, such as "background=0 tissue=1"; those in the files, or
             "class 1", if not given.
         groups: groups of clusters with the names of the classes, as for predict; they are scored
@@ -80,7 +80,7 @@ class EvaluateConfig:
     labels: Path | None = None
     ignore_label: int | None = None
     label_key: str | None = None
-    unlabelled_outside: bool = False
+    unlabelled_outside: bool | None = None
     class_names: str | None = None
     groups: str | None = None
     out: Path | None = None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Integer
+from jaxtyping import Array, Bool, Float, Int
 
 EMPTY_SHARE = 1e-5
 """Share of the pixels below which a cluster counts as empty: one in a hundred thousand. Chosen by
@@ -231,37 +231,3 @@ def cut_tree(tree: MergeTree, num_groups: int) -> Int[np.ndarray, " clusters"]:
     first_nodes = dict.fromkeys(group_nodes.tolist())  # in the order of the first clusters
     group_number = {node: group_index for group_index, node in enumerate(first_nodes)}
     return np.array([group_number[node] for node in group_nodes.tolist()], np.int64)
-
-
-def majority_label(
-    tree: MergeTree, class_votes: Integer[np.ndarray, "k c"]
-) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
-    """A class for every cluster from the votes of a few labelled pixels.
-
-    A cluster takes the class with the most votes. Where it has none, or two classes have as
-    many, the votes of all clusters under the next node above it are counted together, and so on
-    up the tree: its nearest relatives decide. If even all votes together are a tie, the first
-    class wins.
-
-    Args:
-        tree: over the clusters.
-        class_votes: labelled pixels of each class in each cluster.
-
-    Returns:
-        Class of each cluster, and the node of the tree that decided it (the cluster itself where
-        its own votes did).
-
-    Raises:
-        ValueError: there is not a single vote.
-    """
-    if not class_votes.any():
-        raise ValueError("no labelled pixel lies in any cluster; nothing can be named")
-    vote_counts = np.array([class_votes[members].sum(0) for members in tree.node_members()])
-    max_votes = vote_counts.max(1, keepdims=True)
-    is_decided = (max_votes[:, 0] > 0) & ((vote_counts == max_votes).sum(1) == 1)
-    is_decided[-1] = True  # nothing is above the last node; its first class wins a tie
-    parent_nodes, deciding_nodes = tree.node_parents(), np.arange(tree.num_clusters)
-    for cluster in range(tree.num_clusters):
-        while not is_decided[deciding_nodes[cluster]]:
-            deciding_nodes[cluster] = parent_nodes[deciding_nodes[cluster]]
-    return vote_counts.argmax(1)[deciding_nodes].astype(np.int64), deciding_nodes

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from jaxhsi.dgc.cluster_naming import MIN_CLASS_SHARE, MIN_CLUSTER_SHARE
 from jaxhsi.dgc.stability import CutSuggestion
 
 MAX_LISTED_CUBES = 6
@@ -13,7 +14,7 @@ MAX_LISTED_CUBES = 6
 
 SUGGESTIONS_TITLE = "numbers of groups to look at, none of them applied:"
 PRESENCE_TITLE = "in some cubes alone:"
-VOTES_TITLE = "names by the most labelled pixels:"
+VOTES_TITLE = "names by labelled pixels:"
 NO_GROUPS = "no groups are saved; --cut, --groups, --labels or --points makes some"
 
 
@@ -138,6 +139,7 @@ def vote_lines(
     num_voted: int,
     num_clusters: int,
     num_inherited: int,
+    num_unnamed: int,
     num_invalid: int,
     unused_names: Sequence[str],
 ) -> list[str]:
@@ -148,14 +150,22 @@ def vote_lines(
         num_voted: clusters with a labelled pixel.
         num_clusters: all clusters.
         num_inherited: clusters that are named like their nearest relatives in the tree.
+        num_unnamed: clusters that no label speaks for.
         num_invalid: labelled pixels that are not valid.
         unused_names: classes that no cluster is named after.
     """
     lines = [f"{num_votes:,} labelled pixels in {num_voted} of {num_clusters} clusters"]
     if num_inherited:
         lines.append(
-            f"{num_inherited} cluster(s) without any, or with a tie, are named like their nearest "
+            f"{num_inherited} cluster(s) without a majority of labels are named like their nearest "
             "relatives in the tree"
+        )
+    if num_unnamed:
+        lines.append(
+            f"{num_unnamed} cluster(s) are unnamed: a name needs more than half of a cluster's "
+            f"labelled pixels, and these {MIN_CLUSTER_SHARE:.0%} of the cluster or "
+            f"{MIN_CLASS_SHARE:.0%} of the class, or named relatives that are nearer than two "
+            "classes are"
         )
     if num_invalid:
         lines.append(f"{num_invalid:,} labelled pixels are not valid and count for nothing")
@@ -180,6 +190,23 @@ def describe_deciding_votes(relatives: Sequence[int], distance: float, *, is_tie
     """
     tie = "a tie, then " if is_tie else ""
     return f"{tie}{', '.join(map(str, relatives))} at distance {distance:.2f}"
+
+
+def describe_missing_evidence(votes: Sequence[int], num_pixels: int | None) -> str:
+    """Why a cluster is unnamed.
+
+    Args:
+        votes: its labelled pixels of each class.
+        num_pixels: its pixels in the labelled cubes, None where single pixels were clicked.
+
+    >>> describe_missing_evidence([1, 0], 17124)
+    '1 of 17,124 pixels labelled'
+    """
+    if 2 * max(votes, default=0) <= sum(votes) and any(votes):
+        return "no majority"
+    if num_pixels is None or not any(votes):
+        return "no labels, no near relatives"
+    return f"{sum(votes):,} of {num_pixels:,} pixels labelled"
 
 
 def describe_unnamed_groups(group_names: Sequence[str], class_names: Sequence[str]) -> str:

@@ -12,7 +12,12 @@ from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cache import default_cache_folder
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.annotation_file import is_annotation
-from jaxhsi.data.labels.label_files import encode_classes, number_label_classes, open_labels
+from jaxhsi.data.labels.label_files import (
+    draws_background,
+    encode_classes,
+    number_label_classes,
+    open_labels,
+)
 from jaxhsi.data.labels.label_map import LabelMap
 from jaxhsi.data.labels.label_search import find_labels
 from jaxhsi.data.labels.labelme import BACKGROUND
@@ -121,7 +126,7 @@ def open_ground_truth(
     array_key: str | None = None,
     ignore_label: int | None = None,
     value_names: dict[int, str] | None = None,
-    unlabelled_outside: bool = False,
+    unlabelled_outside: bool | None = None,
 ) -> tuple[GroundTruth, tuple[str, ...]]:
     """Open the true classes of cubes; every file is looked at once.
 
@@ -133,7 +138,8 @@ def open_ground_truth(
         ignore_label: class value that means unlabelled.
         value_names: class value -> name; else as the files name it, or "class 3".
         unlabelled_outside: pixels that no drawn shape covers have no class, and background is what
-            was drawn as such; else they are background.
+            was drawn as such; False: they are background; None: they are background, unless
+            shapes of that name are drawn.
 
     Returns:
         The true classes, and the name of each code, by ascending class values over all cubes.
@@ -144,6 +150,8 @@ def open_ground_truth(
     """
     label_files = find_labels(labels_path, cubes, array_key)
     common_names = number_label_classes(label_files.values(), array_key)
+    if unlabelled_outside is None:
+        unlabelled_outside = draws_background(label_files.values(), array_key)
     if unlabelled_outside and common_names is not None:
         common_names, ignore_label = common_names | {BACKGROUND: len(common_names)}, 0
     label_maps = {
@@ -189,7 +197,7 @@ def _tell_outside(
             continue
         outside = int((label_map.read_labels(slice(None), slice(None)) == 0).sum())
         reading = (
-            "unlabelled (--unlabelled_outside)"
+            "unlabelled; --unlabelled_outside false makes them background"
             if is_unlabelled
             else f"{BACKGROUND}; --unlabelled_outside leaves them without a class"
         )

@@ -1,6 +1,5 @@
 """Clusters of a run put into groups by the user: by a cut, by name, or by labelled pixels."""
 
-import difflib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +12,10 @@ from jaxhsi.config.group import GroupConfig
 from jaxhsi.config.grouping_files import read_grouping, write_grouping
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.clicks import Click, read_clicks
+from jaxhsi.data.labels.label_search import closest_match
+from jaxhsi.dgc.cluster_naming import UNNAMED, name_clusters
 from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
-from jaxhsi.dgc.merge_tree import MergeTree, majority_label
+from jaxhsi.dgc.merge_tree import MergeTree
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.dgc_tables import group_table, vote_table
 from jaxhsi.report.merge_tree import format_tree
@@ -35,11 +36,14 @@ class ClassVotes(NamedTuple):
         vote_counts: labelled pixels of each class in each cluster.
         class_names: names of the classes.
         invalid_votes: labelled pixels that are in no cluster, because they are not valid.
+        cluster_pixels: pixels of each cluster in the labelled cubes; None where single pixels were
+            clicked.
     """
 
     vote_counts: Int[np.ndarray, "k c"]
     class_names: tuple[str, ...]
     invalid_votes: int
+    cluster_pixels: Int[np.ndarray, " k"] | None = None
 
 
 def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> Grouping | None:
@@ -114,14 +118,16 @@ def _votes_of_labels(config: GroupConfig, label_maps: LabelMaps) -> ClassVotes:
     ground_truth, class_names = open_maps_truth(config, label_maps)
     num_clusters, invalid_votes = len(label_maps.label_names), 0
     vote_counts = np.zeros((num_clusters, len(class_names)), np.int64)
+    cluster_pixels = np.zeros(num_clusters, np.int64)
     for cube in label_maps.map_cubes:
         if (class_map := ground_truth(cube)) is None:
             continue
         num_labelled = int((class_map.read_labels(slice(None), slice(None)) >= 0).sum())
         label_counts = count_label_map(cube, class_map, num_clusters, len(class_names))
         vote_counts = vote_counts + label_counts.confusion_matrix
+        cluster_pixels = cluster_pixels + label_counts.cluster_pixels
         invalid_votes += num_labelled - int(label_counts.confusion_matrix.sum())
-    return ClassVotes(vote_counts, class_names, invalid_votes)
+    return ClassVotes(vote_counts, class_names, invalid_votes, cluster_pixels)
 
 
 def _votes_of_points(points_path: Path, label_maps: LabelMaps) -> ClassVotes:
@@ -143,8 +149,8 @@ def _votes_of_points(points_path: Path, label_maps: LabelMaps) -> ClassVotes:
 def _label_at(click: Click, cubes: dict[str, Cube]) -> int:
     """Label of the pixel of a click, -1 where it is not valid."""
     if click.cube not in cubes:
-        similar_names = difflib.get_close_matches(click.cube, cubes, 1)
-        hint = f"did you mean {similar_names[0]}? " if similar_names else ""
+        similar_name = closest_match(click.cube, list(cubes))
+        hint = f"did you mean {similar_name}? " if similar_name else ""
         raise ValueError(
             f"{click.file_line}: the run has labelled no cube {click.cube!r}; {hint}"
             f"It has labelled: {', '.join(cubes)}"
@@ -162,10 +168,13 @@ def _grouping_by_votes(
     class_votes: ClassVotes, cluster_tree: ClusterTree, console: Console
 ) -> Grouping:
     """Groups by the classes of their clusters; prints how each cluster came by its name."""
-    tree, vote_counts, class_names = cluster_tree.tree, *class_votes[:2]
-    class_of_cluster, deciding_nodes = majority_label(tree, vote_counts)
+    tree, vote_counts, class_names, _, cluster_pixels = cluster_tree.tree, *class_votes
+    class_of_cluster, deciding_nodes = name_clusters(tree, vote_counts, cluster_pixels)
     decisions = [
-        (class_names[class_of_cluster[k]], _reason(k, int(deciding_nodes[k]), vote_counts, tree))
+        (
+            class_names[class_of_cluster[k]] if class_of_cluster[k] >= 0 else UNNAMED,
+            _reason(k, int(deciding_nodes[k]), class_votes, tree),
+        )
         for k in range(tree.num_clusters)
     ]
     console.print(
@@ -181,7 +190,8 @@ def _grouping_by_votes(
         num_votes=int(vote_counts.sum()),
         num_voted=int(vote_counts.any(1).sum()),
         num_clusters=tree.num_clusters,
-        num_inherited=int((deciding_nodes != np.arange(tree.num_clusters)).sum()),
+        num_inherited=int((deciding_nodes >= tree.num_clusters).sum()),
+        num_unnamed=int((deciding_nodes < 0).sum()),
         num_invalid=class_votes.invalid_votes,
         unused_names=[name for c, name in enumerate(class_names) if c not in class_of_cluster],
     )
@@ -191,13 +201,19 @@ def _grouping_by_votes(
         for c, name in enumerate(class_names)
         if c in class_of_cluster
     }
+    if (class_of_cluster < 0).any():
+        clusters_by_name[UNNAMED] = np.flatnonzero(class_of_cluster < 0).tolist()
     return make_grouping(clusters_by_name, tree.num_clusters)
 
 
 def _reason(
-    cluster_index: int, deciding_node: int, vote_counts: Int[np.ndarray, "k c"], tree: MergeTree
+    cluster_index: int, deciding_node: int, class_votes: ClassVotes, tree: MergeTree
 ) -> str:
     """What decided the class of a cluster: its own pixels, or those of its relatives."""
+    vote_counts, cluster_pixels = class_votes.vote_counts, class_votes.cluster_pixels
+    if deciding_node < 0:
+        num_pixels = None if cluster_pixels is None else int(cluster_pixels[cluster_index])
+        return sentences.describe_missing_evidence(vote_counts[cluster_index].tolist(), num_pixels)
     if deciding_node == cluster_index:
         return "its pixels"
     relatives = [

@@ -13,7 +13,6 @@ from jaxhsi.dgc.merge_tree import (
     cluster_relations,
     cut_tree,
     grow_merge_tree,
-    majority_label,
     mixing_ratio,
     sample_relations,
 )
@@ -216,23 +215,3 @@ TREE = MergeTree(np.array([[0, 1], [2, 3], [4, 5]]), np.array([1.0, 2.0, 3.0]))
 def test_members_and_parents():
     assert TREE.node_members()[4:] == [[0, 1], [2, 3], [0, 1, 2, 3]]
     assert TREE.node_parents() == [4, 4, 5, 5, 6, 6, -1]
-
-
-@pytest.mark.parametrize(
-    ("votes", "owner", "deciding"),
-    [
-        ([[5, 1], [0, 2], [0, 9], [1, 0]], [0, 1, 1, 0], [0, 1, 2, 3]),  # its own pixels
-        ([[5, 1], [0, 0], [0, 9], [0, 0]], [0, 0, 1, 1], [0, 4, 2, 5]),  # none: the relative
-        ([[2, 2], [0, 1], [9, 0], [0, 0]], [1, 1, 0, 0], [4, 1, 2, 5]),  # a tie: with it
-        ([[0, 0], [0, 0], [0, 1], [1, 0]], [0, 0, 1, 0], [6, 6, 2, 3]),  # a tie all over
-    ],
-)
-def test_labels_name_clusters_and_relatives_fill_in(votes, owner, deciding):
-    found = majority_label(TREE, np.array(votes))
-    assert found[0].tolist() == owner
-    assert found[1].tolist() == deciding
-
-
-def test_without_a_vote_nothing_is_named():
-    with pytest.raises(ValueError, match="nothing can be named"):
-        majority_label(TREE, np.zeros((4, 2), int))

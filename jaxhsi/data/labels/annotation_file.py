@@ -112,19 +112,24 @@ def number_annotation_classes(paths: Iterable[Path], key: str | None = None) -> 
     Returns:
         Class name -> class value: "background" 0, then 1, 2, ... by sorted names.
     """
-    labels: set[str] = set()
-    for path in dict.fromkeys(paths):
-        kind = annotation_kind(path)
-        if kind == "labelme":
-            labels |= labelme_classes(path)
-        elif kind == "vector":
-            layer = _read_layer(path, path.stat().st_mtime_ns, key)
-            labels |= {area.label for area in layer.areas}
-        else:
-            pictures = annotated_pictures(path, key)
-            labels |= {area.label for picture in pictures for area in picture.areas}
+    labels: set[str] = set().union(*(drawn_classes(path, key) for path in dict.fromkeys(paths)))
     names = [BACKGROUND, *sorted(labels - {BACKGROUND})]
     return {name: value for value, name in enumerate(names)}
+
+
+def drawn_classes(path: Path, key: str | None = None) -> set[str]:
+    """Names of the classes of the shapes with an area in a file.
+
+    Args:
+        path: the file.
+        key: attribute that holds the class, where shapes have several.
+    """
+    kind = annotation_kind(path)
+    if kind == "labelme":
+        return labelme_classes(path)
+    if kind == "vector":
+        return {area.label for area in _read_layer(path, path.stat().st_mtime_ns, key).areas}
+    return {area.label for picture in annotated_pictures(path, key) for area in picture.areas}
 
 
 def load_annotation(

@@ -14,6 +14,7 @@ from jaxhsi.data.formats.npy import load_npy
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.labels.annotation_file import (
     ANNOTATION_SUFFIXES,
+    drawn_classes,
     is_annotation,
     load_annotation,
     number_annotation_classes,
@@ -141,6 +142,17 @@ def number_label_classes(
     """
     annotations = [Path(file) for file in files if is_annotation(Path(file))]
     return number_annotation_classes(annotations, key) if annotations else None
+
+
+def draws_background(files: Iterable[str | Path], key: str | None = None) -> bool:
+    """Whether a file has shapes that are themselves called background.
+
+    Args:
+        files: of labels.
+        key: attribute of the shapes that names the class, where they have several.
+    """
+    annotations = [Path(file) for file in files if is_annotation(Path(file))]
+    return any(BACKGROUND in drawn_classes(file, key) for file in annotations)
 
 
 def _load_array(path: Path, image_size: tuple[int, int], key: str | None) -> np.ndarray:
