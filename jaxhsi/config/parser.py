@@ -172,7 +172,7 @@ def with_bare_switches(config_class: type, arguments: Sequence[str]) -> list[str
     >>> with_bare_switches(DGCConfig, ["--raw", "--steps", "3"])
     ['--raw=true', '--steps', '3']
     """
-    switches = {f"--{f.name}" for f in fields(config_class) if f.type in (bool, "bool")}
+    switches = {f"--{f.name}" for f in fields(config_class) if f.type in (bool, bool | None)}
     following = [*arguments[1:], ""]
     return [
         f"{argument}=true"
@@ -191,27 +191,6 @@ def parsed_config(config_class: type[Config], parser: ArgumentParser, parsed: Na
     values = vars(parser.instantiate(parsed))
     given = {f.name: values[f.name] for f in fields(config_class) if f.name in values}
     return config_class(**{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()})
-
-
-def with_bare_switches(config_class: type, arguments: Sequence[str]) -> list[str]:
-    """Arguments in which an option that is true or false may stand without a value, for true.
-
-    Args:
-        config_class: of the options.
-        arguments: of a command line.
-
-    >>> from jaxhsi.config.group import GroupConfig
-    >>> with_bare_switches(GroupConfig, ["runs/a", "--unlabelled_outside", "--labels", "a.json"])
-    ['runs/a', '--unlabelled_outside=true', '--labels', 'a.json']
-    """
-    switches = {f"--{f.name}" for f in fields(config_class) if f.type in (bool, bool | None)}
-    following = [*arguments[1:], ""]
-    return [
-        f"{argument}=true"
-        if argument in switches and following[i].lower() not in ("true", "false")
-        else argument
-        for i, argument in enumerate(arguments)
-    ]
 
 
 def _check_command(config_class: type, path: Path, options: dict[str, Any]) -> None:
