@@ -43,15 +43,15 @@ def confusion_matrix(
         raise ValueError(
             f"pred is {predicted.shape} and truth {truth.shape}; cut both to the same window"
         )
-    counted = (predicted >= 0) & (truth >= 0)
+    is_counted = (predicted >= 0) & (truth >= 0)
     if ignore is not None:
-        counted &= truth != ignore
-    rows, columns = predicted[counted].astype(np.int64), truth[counted].astype(np.int64)
+        is_counted &= truth != ignore
+    rows, columns = predicted[is_counted].astype(np.int64), truth[is_counted].astype(np.int64)
     for name, labels, count in (("pred", rows, num_clusters), ("truth", columns, num_classes)):
         if labels.size and labels.max() >= count:
             raise ValueError(f"{name} holds label {labels.max()}; raise its count, {count}, above")
-    flat = np.bincount(rows * num_classes + columns, minlength=num_clusters * num_classes)
-    return flat.astype(np.int64).reshape(num_clusters, num_classes)
+    flat_counts = np.bincount(rows * num_classes + columns, minlength=num_clusters * num_classes)
+    return flat_counts.astype(np.int64).reshape(num_clusters, num_classes)
 
 
 # What each cluster means --------------------------------------------------------------------------
@@ -111,8 +111,8 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, "c"]:
 
 
 def _mean(per_class: Float[np.ndarray, "c"]) -> float:
-    present = per_class[~np.isnan(per_class)]
-    return float(present.mean()) if present.size else 0.0
+    present_classes = per_class[~np.isnan(per_class)]
+    return float(present_classes.mean()) if present_classes.size else 0.0
 
 
 def iou_per_class(aligned: Integer[np.ndarray, "r c"]) -> Float[np.ndarray, "c"]:
@@ -156,8 +156,8 @@ def overall_accuracy(aligned: Integer[np.ndarray, "r c"]) -> float:
 
 def entropy(areas: Integer[np.ndarray, "n"]) -> float:
     """H = -sum p log p of the shares p of `areas`, in nats (eval.py, cluster_entropy)."""
-    share = areas[areas > 0] / max(areas.sum(), 1)
-    return float(-(share * np.log(share)).sum()) + 0.0  # no negative zero
+    area_shares = areas[areas > 0] / max(areas.sum(), 1)
+    return float(-(area_shares * np.log(area_shares)).sum()) + 0.0  # no negative zero
 
 
 def mutual_information(counts: Integer[np.ndarray, "k c"]) -> float:
@@ -201,10 +201,10 @@ def adjusted_rand_index(counts: Integer[np.ndarray, "k c"]) -> float:
         areas = areas.astype(np.float64)
         return float((areas * (areas - 1) / 2).sum())
 
-    both, one, other = pairs(counts), pairs(counts.sum(1)), pairs(counts.sum(0))
-    expected = one * other / max(pairs(counts.sum(keepdims=True)), 1.0)
-    scale = (one + other) / 2 - expected
-    return (both - expected) / scale if scale > 0 else 1.0
+    joint_pairs, row_pairs, column_pairs = pairs(counts), pairs(counts.sum(1)), pairs(counts.sum(0))
+    expected_pairs = row_pairs * column_pairs / max(pairs(counts.sum(keepdims=True)), 1.0)
+    max_excess = (row_pairs + column_pairs) / 2 - expected_pairs
+    return (joint_pairs - expected_pairs) / max_excess if max_excess > 0 else 1.0
 
 
 def active_clusters(counts: Integer[np.ndarray, "k c"]) -> int:

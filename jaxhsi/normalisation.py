@@ -39,10 +39,10 @@ class BandStats(NamedTuple):
 def band_stats(spectra: Float[Array, "n c"]) -> BandStats:
     """Statistics of spectra, for :func:`normalise` and :func:`project`."""
     mean, deviation = spectra.mean(0), spectra.std(0)
-    constant = deviation <= 1e-6 * jnp.abs(mean).max()
-    level = jnp.maximum(jnp.abs(mean).mean(), jnp.finfo(spectra.dtype).tiny)
-    spread = jnp.maximum(spectra.std(), _SPREAD_FLOOR * level)
-    return BandStats(mean, jnp.where(constant, 1.0, deviation), level, spread)
+    is_constant = deviation <= 1e-6 * jnp.abs(mean).max()
+    mean_level = jnp.maximum(jnp.abs(mean).mean(), jnp.finfo(spectra.dtype).tiny)
+    overall_deviation = jnp.maximum(spectra.std(), _SPREAD_FLOOR * mean_level)
+    return BandStats(mean, jnp.where(is_constant, 1.0, deviation), mean_level, overall_deviation)
 
 
 def normalise(
@@ -101,20 +101,28 @@ def project_normalised(
     Raises:
         ValueError: a kind is not known, or there are more or fewer kinds than blocks.
     """
-    affine = [kind for kind in normalisations if kind != "log"]
-    blocks = dict(zip(normalisations, weights, strict=True))
-    terms = [_matmul(normalise("log", x, stats), blocks["log"])] if "log" in blocks else []
-    if affine:
-        scaled = [
-            blocks[kind] / stats.deviation[:, None] if kind == "band" else blocks[kind]
-            for kind in affine
+    affine_kinds = [kind for kind in normalisations if kind != "log"]
+    weight_blocks = dict(zip(normalisations, weights, strict=True))
+    projected_terms = (
+        [_matmul(normalise("log", x, stats), weight_blocks["log"])]
+        if "log" in weight_blocks
+        else []
+    )
+    if affine_kinds:
+        scaled_blocks = [
+            weight_blocks[kind] / stats.deviation[:, None]
+            if kind == "band"
+            else weight_blocks[kind]
+            for kind in affine_kinds
         ]
-        parts = jnp.split(_matmul(x - stats.mean, jnp.concatenate(scaled, 1)), len(affine), -1)
-        terms += [
-            _finish(kind, x, part, blocks[kind], stats)
-            for kind, part in zip(affine, parts, strict=True)
+        affine_parts = jnp.split(
+            _matmul(x - stats.mean, jnp.concatenate(scaled_blocks, 1)), len(affine_kinds), -1
+        )
+        projected_terms += [
+            _finish(kind, x, affine_part, weight_blocks[kind], stats)
+            for kind, affine_part in zip(affine_kinds, affine_parts, strict=True)
         ]
-    return sum(terms, start=jnp.zeros((), x.dtype))
+    return sum(projected_terms, start=jnp.zeros((), x.dtype))
 
 
 def _finish(

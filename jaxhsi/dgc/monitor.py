@@ -201,6 +201,7 @@ def score_views(
     cluster_pixels = np.bincount(
         view_statistics.clean_labels[view_statistics.clean_labels >= 0], minlength=num_clusters
     )
+    # At the first look there is nothing to compare with.
     label_changes = (
         None
         if previous_labels is None
@@ -209,6 +210,7 @@ def score_views(
         )
     )
     return ViewScores(
+        # Rounding may take it below 0 where all pixels have one label.
         mutual_information=max(metrics.mutual_information(label_pairs), 0.0),
         label_agreement=float(np.trace(label_pairs) / label_pairs.sum())
         if label_pairs.any()

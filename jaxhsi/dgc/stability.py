@@ -124,11 +124,13 @@ def _half_result(
         cluster_overlap.T @ neighbour_pairs @ cluster_overlap,
         probabilities.T @ probabilities / len(probabilities),
     )
+    # In the noise deviations of the half itself, as its own fit measures them.
     centres = np.asarray(mixtures.whiten_mixture(half_mixture).centres)
     return grow_merge_tree(centres, half_relations, merge_weights), probabilities.argmax(1)
 
 
 def _agreement(half_results: Sequence[tuple[MergeTree, np.ndarray]], num_groups: int) -> float:
+    # Both trees label all pixels: groups need no common numbers to be compared.
     first_labels, second_labels = (
         cut_tree(tree, num_groups)[labels] for tree, labels in half_results
     )

@@ -134,6 +134,7 @@ def invert_affine(affine: Affine) -> Affine:
 def map_pixels(affine: Affine, height: int, width: int) -> Float[Array, "h w 2"]:
     """Where the affine map sends the pixels of an h x w grid."""
     rows, columns = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
+    # Whole numbers at pixel centres, as everywhere in this module.
     grid = jnp.stack([rows, columns], axis=-1).astype(affine.dtype)
     return grid @ affine[:, :2].T + affine[:, 2]
 
@@ -182,6 +183,7 @@ def sample_nearest(
     Between pixels nothing is mixed: a mean of four has less noise than any pixel that is to be
     labelled, and neighbours that share it.
     """
+    # Half to even: a position between two pixels takes either, never both.
     cell = jnp.round(positions).astype(int)
     last_pixel = jnp.array(image.shape[:2]) - 1
     inside = ((cell >= 0) & (cell <= last_pixel)).all(-1)

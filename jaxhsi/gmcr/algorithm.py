@@ -106,42 +106,42 @@ def step(
     ``key`` is that of the gates' draws. Returns the next state, and diagnostics.
     """
     x_noise_units, pool = divide_by_noise(x, state.noise_level), state.pool
-    factor = annealed_evidence_factor(options, state)
-    uniform = jax.random.uniform(
+    evidence_factor = annealed_evidence_factor(options, state)
+    uniform_draws = jax.random.uniform(
         key, state.gate_logits.shape, minval=_MIN_UNIFORM, maxval=1 - _MIN_UNIFORM
     )
-    gates = hard_concrete(uniform, state.gate_logits) * pool.active
+    gates = hard_concrete(uniform_draws, state.gate_logits) * pool.active
     is_open = gates > CLOSED_THRESHOLD
     # Both penalties fall together: components and coefficients compete on the same terms.
-    penalty = coefficient_penalty(pool) * factor / options.evidence_factor
+    penalty = coefficient_penalty(pool) * evidence_factor / options.evidence_factor
     codes = encode(x_noise_units, pool, options, penalty, gates)
-    evidence = log_evidence(codes, pool, penalty, is_open)
+    component_evidence = log_evidence(codes, pool, penalty, is_open)
     # Clipped, because evidence is a logarithm of ratios that may differ by orders of magnitude.
-    ascent = jnp.clip(evidence - jnp.log(factor), -1, 1)
+    logit_ascent = jnp.clip(component_evidence - jnp.log(evidence_factor), -1, 1)
     # A closed gate has no evidence in this draw: its logit stays.
-    logits = state.gate_logits + jnp.where(is_open, options.gate_rate * ascent, 0.0)
-    logits = jnp.clip(logits, MIN_GATE_LOGIT, MAX_GATE_LOGIT)
+    gate_logits = state.gate_logits + jnp.where(is_open, options.gate_rate * logit_ascent, 0.0)
+    gate_logits = jnp.clip(gate_logits, MIN_GATE_LOGIT, MAX_GATE_LOGIT)
     residual = x_noise_units - codes @ pool.components
-    rows = pool.components + _newton_step(options, codes, residual)
-    probability = open_probability(logits) * pool.active
+    moved_rows = pool.components + _newton_step(options, codes, residual)
+    gate_probability = open_probability(gate_logits) * pool.active
     info = Info(
         loss=0.5 * jnp.mean(residual**2),
-        num_active=jnp.sum(probability > 0.5),
-        uncertain_gates=jnp.sum((probability > 0.1) & (probability < 0.95)),
+        num_active=jnp.sum(gate_probability > 0.5),
+        uncertain_gates=jnp.sum((gate_probability > 0.1) & (gate_probability < 0.95)),
         components_per_spectrum=jnp.sum(count_usage(codes)) / len(x),
-        evidence_factor=factor,
+        evidence_factor=evidence_factor,
     )
-    moved = pool.replace_components(rows, options)
-    return state._replace(step=state.step + 1, pool=moved, gate_logits=logits), info
+    moved_pool = pool.replace_components(moved_rows, options)
+    return state._replace(step=state.step + 1, pool=moved_pool, gate_logits=gate_logits), info
 
 
 def _newton_step(options: SolverOptions, codes: Array, residual: Array) -> Float[Array, "p c"]:
     """Gradient of the squared residual, preconditioned by the damped Gram matrix of the codes."""
-    gram = codes.T @ codes
-    damping = _NEWTON_DAMPING * jnp.mean(jnp.diagonal(gram)) + 1e-6
-    move = solve(gram + damping * jnp.eye(len(gram)), codes.T @ residual)
+    code_gram = codes.T @ codes
+    gram_damping = _NEWTON_DAMPING * jnp.mean(jnp.diagonal(code_gram)) + 1e-6
+    newton_move = solve(code_gram + gram_damping * jnp.eye(len(code_gram)), codes.T @ residual)
     is_used = (count_usage(codes) > 0)[:, None]
-    return options.newton_step_size * jnp.where(is_used, move, 0.0)
+    return options.newton_step_size * jnp.where(is_used, newton_move, 0.0)
 
 
 def epoch(
@@ -171,8 +171,10 @@ def epoch(
 def _refit_noise_level(options: SolverOptions, state: State, x: Array) -> State:
     """The state with the noise level of the residual of the open components."""
     # Without gate noise: the noise level must not follow single draws.
-    scale, open_pool = spectrum_deviations(x, state.noise_level), _open_components(state)
-    codes = scale * encode(x / scale, open_pool, options, coefficient_penalty(state.pool))
+    noise_scale, open_pool = spectrum_deviations(x, state.noise_level), _open_components(state)
+    codes = noise_scale * encode(
+        x / noise_scale, open_pool, options, coefficient_penalty(state.pool)
+    )
     return state._replace(noise_level=residual_noise_level(x, codes, open_pool.components))
 
 
@@ -195,31 +197,33 @@ def end_phase(options: SolverOptions, state: State, x: Float[Array, "n c"]) -> S
     Returns:
         The state before the next phase.
     """
-    scale = spectrum_deviations(x, state.noise_level)
-    x_noise_units = x / scale
+    noise_scale = spectrum_deviations(x, state.noise_level)
+    x_noise_units = x / noise_scale
     # The whitener is kept once a state; it is as large as the square of the bands.
     previous_pool = state.previous_pool._replace(whitener=state.pool.whitener)
     # Refitted under the present noise level, so that both description lengths are comparable.
-    previous = refit_pool(x_noise_units, previous_pool, options)
-    fitted = better_of(prune(x_noise_units, _open_components(state), options), previous)
-    pool = add_components(x_noise_units, fitted, options)
-    noise_level = residual_noise_level(x, scale * fitted.codes, fitted.pool.components)
-    count = jnp.sum(fitted.pool.active)
-    num_added = jnp.sum(pool.active & ~fitted.pool.active)
+    previous_fit = refit_pool(x_noise_units, previous_pool, options)
+    best_fit = better_of(prune(x_noise_units, _open_components(state), options), previous_fit)
+    pool = add_components(x_noise_units, best_fit, options)
+    noise_level = residual_noise_level(x, noise_scale * best_fit.codes, best_fit.pool.components)
+    component_count = jnp.sum(best_fit.pool.active)
+    num_added = jnp.sum(pool.active & ~best_fit.pool.active)
     # Over the spectra, not the parameters: level and exponent can compensate each other.
-    ratio = spectrum_deviations(x, noise_level) / spectrum_deviations(x, state.phase_noise_level)
-    evidence = jnp.where(fitted.pool.active, fitted.log_evidence, 0.0)
-    counts = jnp.stack([count, state.component_counts[0]])
+    deviation_ratio = spectrum_deviations(x, noise_level) / spectrum_deviations(
+        x, state.phase_noise_level
+    )
+    component_evidence = jnp.where(best_fit.pool.active, best_fit.log_evidence, 0.0)
+    component_counts = jnp.stack([component_count, state.component_counts[0]])
     return state._replace(
         phase=state.phase + 1,
         pool=pool,
-        previous_pool=fitted.pool._replace(whitener=None),
-        gate_logits=initial_gate_logits(evidence),
-        component_counts=counts.astype(jnp.int32),
+        previous_pool=best_fit.pool._replace(whitener=None),
+        gate_logits=initial_gate_logits(component_evidence),
+        component_counts=component_counts.astype(jnp.int32),
         num_added=num_added.astype(jnp.int32),
         noise_level=noise_level,
         phase_noise_level=noise_level,
-        noise_drift=jnp.mean(jnp.abs(2 * jnp.log(ratio))),
+        noise_drift=jnp.mean(jnp.abs(2 * jnp.log(deviation_ratio))),
     )
 
 

@@ -122,17 +122,17 @@ def init(
         ValueError: no component, no spectrum, or shapes that do not belong together.
     """
     _check_solution(components, concentrations)
-    k_gating, k_concentration, k_permutations = jax.random.split(key, 3)
+    gating_key, concentration_key, permutation_key = jax.random.split(key, 3)
     dictionary = make_dictionary(components, concentrations, noise_level)
     networks = build_networks(len(components), options.hidden_width, options.fit_iterations)
-    weights = {
-        "gating": networks["gating"][0](k_gating),
-        "concentration": networks["concentration"][0](k_concentration),
+    network_weights = {
+        "gating": networks["gating"][0](gating_key),
+        "concentration": networks["concentration"][0](concentration_key),
     }
-    bank = build_mixture_bank(k_permutations, dictionary, concentrations, spectra)
-    optimizer_state = optimizer(options).init(weights)
-    params = AmortisedParams(dictionary, weights)
-    return State(jnp.zeros((), jnp.int32), params, optimizer_state, bank)
+    mixture_bank = build_mixture_bank(permutation_key, dictionary, concentrations, spectra)
+    optimizer_state = optimizer(options).init(network_weights)
+    params = AmortisedParams(dictionary, network_weights)
+    return State(jnp.zeros((), jnp.int32), params, optimizer_state, mixture_bank)
 
 
 def _check_solution(components: Array, concentrations: Array) -> None:
@@ -146,7 +146,7 @@ def _check_solution(components: Array, concentrations: Array) -> None:
 
 
 def loss_fn(
-    weights: Params,
+    network_weights: Params,
     options: AmortisedOptions,
     key: Key[Array, ""],
     dictionary: Dictionary,
@@ -155,7 +155,7 @@ def loss_fn(
     """Loss of a batch, see the module's docstring, and diagnostics.
 
     Args:
-        weights: of both networks; the loss is differentiable in these.
+        network_weights: of both networks; the loss is differentiable in these.
         options: of the method.
         key: of the gates' draws.
         dictionary: of the solution.
@@ -164,23 +164,27 @@ def loss_fn(
     Returns:
         The loss and the diagnostics.
     """
-    params = AmortisedParams(dictionary, weights)
+    params = AmortisedParams(dictionary, network_weights)
     # Both estimates are trained: the second can only correct what the first roughly knows.
-    first, second = _gate_logits(params, batch.correlations, options)
-    uniform = jax.random.uniform(key, second.shape, minval=_MIN_UNIFORM, maxval=1 - _MIN_UNIFORM)
-    codes = _fit_codes(params, batch.correlations, hard_concrete(uniform, second), options)
-    difference = codes - batch.codes
+    first_logits, second_logits = _gate_logits(params, batch.correlations, options)
+    uniform_draws = jax.random.uniform(
+        key, second_logits.shape, minval=_MIN_UNIFORM, maxval=1 - _MIN_UNIFORM
+    )
+    codes = _fit_codes(
+        params, batch.correlations, hard_concrete(uniform_draws, second_logits), options
+    )
+    code_error = codes - batch.codes
     # In the space of components: the same squared error as over the bands, at k^2 cost.
-    error = jnp.sum(difference @ dictionary.gram * difference, axis=1)
+    squared_error = jnp.sum(code_error @ dictionary.gram * code_error, axis=1)
     is_present = (batch.codes != 0).astype(jnp.float32)
-    both_logits = jnp.stack([first, second])
+    both_logits = jnp.stack([first_logits, second_logits])
     gate_loss = optax.sigmoid_binary_cross_entropy(both_logits, is_present)
     # The logarithm keeps a few bad spectra from dominating the gradient.
-    loss = jnp.mean(jnp.log1p(error)) + jnp.mean(jnp.sum(gate_loss, axis=(0, 2)))
-    is_closed = (second < 0).astype(jnp.float32)
-    missed = jnp.sum(is_present * is_closed, axis=1)
-    extra = jnp.sum((1 - is_present) * (1 - is_closed), axis=1)
-    return loss, Info(loss, jnp.mean(error), jnp.mean(missed), jnp.mean(extra))
+    loss = jnp.mean(jnp.log1p(squared_error)) + jnp.mean(jnp.sum(gate_loss, axis=(0, 2)))
+    is_closed = (second_logits < 0).astype(jnp.float32)
+    missed_count = jnp.sum(is_present * is_closed, axis=1)
+    extra_count = jnp.sum((1 - is_present) * (1 - is_closed), axis=1)
+    return loss, Info(loss, jnp.mean(squared_error), jnp.mean(missed_count), jnp.mean(extra_count))
 
 
 def step(
@@ -197,10 +201,12 @@ def step(
     Returns:
         The state after it, and diagnostics.
     """
-    weights, dictionary = state.params.networks, state.params.dictionary
-    gradient, info = jax.grad(loss_fn, has_aux=True)(weights, options, key, dictionary, batch)
-    updates, optimizer_state = optimizer(options).update(gradient, state.optimizer_state)
-    params = state.params._replace(networks=optax.apply_updates(weights, updates))
+    network_weights, dictionary = state.params.networks, state.params.dictionary
+    gradient, info = jax.grad(loss_fn, has_aux=True)(
+        network_weights, options, key, dictionary, batch
+    )
+    weight_updates, optimizer_state = optimizer(options).update(gradient, state.optimizer_state)
+    params = state.params._replace(networks=optax.apply_updates(network_weights, weight_updates))
     state = state._replace(step=state.step + 1, params=params, optimizer_state=optimizer_state)
     return state, info
 
@@ -209,12 +215,12 @@ def epoch(options: AmortisedOptions, key: Key[Array, ""], state: State) -> tuple
     """``steps_per_call`` training steps in one scan, and the means of their diagnostics."""
 
     def body(state: State, key: Key[Array, ""]) -> tuple[State, Info]:
-        k_batch, k_gates = jax.random.split(key)
-        batch = draw_batch(options, k_batch, state.params.dictionary, state.mixture_bank)
-        return step(options, k_gates, state, batch)
+        batch_key, gates_key = jax.random.split(key)
+        batch = draw_batch(options, batch_key, state.params.dictionary, state.mixture_bank)
+        return step(options, gates_key, state, batch)
 
-    state, infos = jax.lax.scan(body, state, jax.random.split(key, options.steps_per_call))
-    return state, jax.tree.map(jnp.mean, infos)
+    state, step_infos = jax.lax.scan(body, state, jax.random.split(key, options.steps_per_call))
+    return state, jax.tree.map(jnp.mean, step_infos)
 
 
 def unmix(
@@ -231,9 +237,9 @@ def unmix(
         The parts of the spectra, in the units of x.
     """
     dictionary = params.dictionary
-    correlations, deviations = correlate(dictionary, x, options.product_dtype)
+    correlations, noise_deviations = correlate(dictionary, x, options.product_dtype)
     gates = (_gate_logits(params, correlations, options)[1] > 0).astype(jnp.float32)
-    codes = _fit_codes(params, correlations, gates, options) * deviations[:, None]
+    codes = _fit_codes(params, correlations, gates, options) * noise_deviations[:, None]
     reconstruction = matrix_product(codes, dictionary.components, options.product_dtype)
     return UnmixedSpectra(reconstruction, codes, dictionary.components, gates)
 
@@ -254,23 +260,25 @@ def _gate_logits(
     """Logits of both estimates; no gradient runs from the second one to the first."""
     dictionary, num_components = params.dictionary, correlations.shape[1]
     networks = build_networks(num_components, options.hidden_width, options.fit_iterations)
-    gating, weights = networks["gating"][1], params.networks["gating"]
+    apply_gating, gating_weights = networks["gating"][1], params.networks["gating"]
     ridge_inverse, gram = dictionary.ridge_inverse, dictionary.gram
 
     def magnitude(a: Array) -> Array:
         return a if options.non_negative else jnp.abs(a)
 
     # Divided by its deviation, evidence means the same for strong and weak components.
-    deviations = jnp.sqrt(jnp.diag(ridge_inverse))
-    first_evidence = magnitude(correlations @ ridge_inverse / deviations)
-    first = gating(weights, first_evidence)
-    codes = _fit_codes(params, correlations, expected_gate(first), options)
+    code_deviations = jnp.sqrt(jnp.diag(ridge_inverse))
+    first_evidence = magnitude(correlations @ ridge_inverse / code_deviations)
+    first_logits = apply_gating(gating_weights, first_evidence)
+    codes = _fit_codes(params, correlations, expected_gate(first_logits), options)
     # The first logits are trained by their own loss, not through a fit.
     codes = jax.lax.stop_gradient(codes)
-    norms = jnp.sqrt(jnp.maximum(jnp.diag(gram), _TINY))
+    component_norms = jnp.sqrt(jnp.maximum(jnp.diag(gram), _TINY))
     # A component's own part plus what the residual still holds of it.
-    second_evidence = magnitude(codes * norms + (correlations - codes @ gram) / norms)
-    return first, gating(weights, first_evidence, second_evidence)
+    second_evidence = magnitude(
+        codes * component_norms + (correlations - codes @ gram) / component_norms
+    )
+    return first_logits, apply_gating(gating_weights, first_evidence, second_evidence)
 
 
 def _fit_codes(
@@ -281,8 +289,9 @@ def _fit_codes(
     networks = build_networks(num_components, options.hidden_width, options.fit_iterations)
     dictionary = params.dictionary
     # The ridge solution with all gates open: a start near the answer saves iterations.
-    initial = correlations @ dictionary.ridge_inverse
-    weights = params.networks["concentration"]
-    apply = networks["concentration"][1]
-    codes = apply(weights, dictionary.gram, correlations, initial, gates)
+    ridge_codes = correlations @ dictionary.ridge_inverse
+    fit_weights = params.networks["concentration"]
+    apply_fit = networks["concentration"][1]
+    codes = apply_fit(fit_weights, dictionary.gram, correlations, ridge_codes, gates)
+    # After the fit, not in it: the steps of conjugate gradients know no bounds.
     return jnp.maximum(codes, 0) if options.non_negative else codes

@@ -87,11 +87,11 @@ def make_dictionary(
         The dictionary.
     """
     gram = components @ components.T
-    scale = _mixture_deviations(concentrations, gram, noise_level, components.shape[1])
-    mean_power = jnp.mean((concentrations / scale[:, None]) ** 2)
+    noise_scale = _mixture_deviations(concentrations, gram, noise_level, components.shape[1])
+    mean_power = jnp.mean((concentrations / noise_scale[:, None]) ** 2)
     # The prior variance of a code, and a little more for components that are nearly equal.
-    ridge = 1 / jnp.maximum(mean_power, _TINY) + _GRAM_RIDGE * jnp.trace(gram) / len(gram)
-    ridge_inverse = inverse(gram + ridge * jnp.eye(len(gram)))
+    ridge_penalty = 1 / jnp.maximum(mean_power, _TINY) + _GRAM_RIDGE * jnp.trace(gram) / len(gram)
+    ridge_inverse = inverse(gram + ridge_penalty * jnp.eye(len(gram)))
     # Rounding leaves the inverse slightly asymmetric.
     symmetric_inverse = (ridge_inverse + ridge_inverse.T) / 2
     return Dictionary(components, gram, symmetric_inverse, noise_level)
@@ -119,19 +119,21 @@ def build_mixture_bank(
     Returns:
         The bank.
     """
-    values, vectors = jnp.linalg.eigh(dictionary.gram)
+    eigenvalues, eigenvectors = jnp.linalg.eigh(dictionary.gram)
     # By eigenvectors, as the Gram matrix may be singular and has no Cholesky factor then.
-    gram_root = (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
-    count = len(dictionary.gram)
-    identity = jnp.broadcast_to(jnp.arange(count), (_NUM_PERMUTATIONS, count))
-    permutations = jax.random.permutation(key, identity, axis=1, independent=True)
+    gram_root = (eigenvectors * jnp.sqrt(jnp.maximum(eigenvalues, 0))) @ eigenvectors.T
+    num_components = len(dictionary.gram)
+    identity_order = jnp.broadcast_to(
+        jnp.arange(num_components), (_NUM_PERMUTATIONS, num_components)
+    )
+    permutations = jax.random.permutation(key, identity_order, axis=1, independent=True)
     # An empty code teaches nothing but closed gates: the first other one takes its place.
     is_used = jnp.any(codes != 0, axis=1)
-    row = jnp.where(is_used, jnp.arange(len(codes)), jnp.argmax(is_used))
+    row_index = jnp.where(is_used, jnp.arange(len(codes)), jnp.argmax(is_used))
     if spectra is None:
-        return MixtureBank(codes[row], permutations, gram_root, None, None)
-    correlations, deviations = correlate(dictionary, spectra[row], "float32")
-    return MixtureBank(codes[row], permutations, gram_root, correlations, deviations)
+        return MixtureBank(codes[row_index], permutations, gram_root, None, None)
+    correlations, noise_deviations = correlate(dictionary, spectra[row_index], "float32")
+    return MixtureBank(codes[row_index], permutations, gram_root, correlations, noise_deviations)
 
 
 def matrix_product(a: Array, b: Array, dtype: str) -> Array:
@@ -156,7 +158,7 @@ def correlate(
 def draw_mixtures(
     key: Key[Array, ""],
     dictionary: Dictionary,
-    bank: MixtureBank,
+    mixture_bank: MixtureBank,
     num_mixtures: int,
     permuted_share: float,
     concentration_jitter: float,
@@ -168,7 +170,7 @@ def draw_mixtures(
     Args:
         key: of the draws.
         dictionary: of the solution.
-        bank: of the same solution.
+        mixture_bank: of the same solution.
         num_mixtures: number b of mixtures.
         permuted_share: share whose concentrations are assigned to random components.
         concentration_jitter: standard deviation of the logarithm of the factor on every
@@ -177,32 +179,39 @@ def draw_mixtures(
     Returns:
         Correlations and codes.
     """
-    k_choice, k_change = jax.random.split(key)
-    row, order, move = jax.random.uniform(k_choice, (3, num_mixtures))
-    permutation = bank.permutations[(order * _NUM_PERMUTATIONS).astype(jnp.int32)]
-    is_permuted = move[:, None] < permuted_share
-    place = jnp.where(is_permuted, permutation, jnp.arange(len(dictionary.gram)))
-    codes = jnp.take_along_axis(bank.codes[_row_index(row, bank)], place, axis=1)
-    log_factor, noise = jax.random.normal(k_change, (2, *codes.shape))
+    choice_key, change_key = jax.random.split(key)
+    row_draw, order_draw, move_draw = jax.random.uniform(choice_key, (3, num_mixtures))
+    permutation = mixture_bank.permutations[(order_draw * _NUM_PERMUTATIONS).astype(jnp.int32)]
+    is_permuted = move_draw[:, None] < permuted_share
+    component_place = jnp.where(is_permuted, permutation, jnp.arange(len(dictionary.gram)))
+    codes = jnp.take_along_axis(
+        mixture_bank.codes[_row_index(row_draw, mixture_bank)], component_place, axis=1
+    )
+    log_factor, white_noise = jax.random.normal(change_key, (2, *codes.shape))
     # A factor, not a sum: concentrations stay positive and zeros stay zero.
     codes *= jnp.exp(concentration_jitter * log_factor)
     num_bands = dictionary.components.shape[1]
     noise_level = dictionary.noise_level
     # In units of the noise that a mixture of this strength would have.
     codes /= _mixture_deviations(codes, dictionary.gram, noise_level, num_bands)[:, None]
-    return codes @ dictionary.gram + noise @ bank.gram_root, codes
+    return codes @ dictionary.gram + white_noise @ mixture_bank.gram_root, codes
 
 
 def draw_real_spectra(
-    key: Key[Array, ""], bank: MixtureBank, num_spectra: int
+    key: Key[Array, ""], mixture_bank: MixtureBank, num_spectra: int
 ) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
     """Correlations of real spectra, and the solver's codes of them, in noise units."""
-    row = _row_index(jax.random.uniform(key, (num_spectra,)), bank)
-    return bank.correlations[row], bank.codes[row] / bank.noise_deviations[row, None]
+    row_index = _row_index(jax.random.uniform(key, (num_spectra,)), mixture_bank)
+    return mixture_bank.correlations[row_index], mixture_bank.codes[
+        row_index
+    ] / mixture_bank.noise_deviations[row_index, None]
 
 
 def draw_batch(
-    options: AmortisedOptions, key: Key[Array, ""], dictionary: Dictionary, bank: MixtureBank
+    options: AmortisedOptions,
+    key: Key[Array, ""],
+    dictionary: Dictionary,
+    mixture_bank: MixtureBank,
 ) -> Batch:
     """Training data of a step: drawn mixtures, and some real spectra if there are any.
 
@@ -210,28 +219,28 @@ def draw_batch(
         options: of the method.
         key: of the draws.
         dictionary: of the solution.
-        bank: of the same solution.
+        mixture_bank: of the same solution.
 
     Returns:
         ``options.batch_size`` rows.
     """
     # Real spectra hold what no drawn mixture has: errors of the model and of the noise.
     num_real = 0
-    if bank.correlations is not None:
+    if mixture_bank.correlations is not None:
         num_real = round(options.real_share * options.batch_size)
-    k_drawn, k_real = jax.random.split(key)
-    drawn = draw_mixtures(
-        k_drawn,
+    drawn_key, real_key = jax.random.split(key)
+    drawn_mixtures = draw_mixtures(
+        drawn_key,
         dictionary,
-        bank,
+        mixture_bank,
         options.batch_size - num_real,
         options.permuted_share,
         options.concentration_jitter,
     )
     if not num_real:
-        return Batch(*drawn)
-    real = draw_real_spectra(k_real, bank, num_real)
-    return Batch(*map(jnp.concatenate, zip(drawn, real, strict=True)))
+        return Batch(*drawn_mixtures)
+    real_spectra = draw_real_spectra(real_key, mixture_bank, num_real)
+    return Batch(*map(jnp.concatenate, zip(drawn_mixtures, real_spectra, strict=True)))
 
 
 def _row_index(uniform: Float[Array, " b"], bank: MixtureBank) -> Int[Array, " b"]:

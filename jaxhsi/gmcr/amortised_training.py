@@ -64,15 +64,15 @@ def train_amortised(
     """
     options = options or AmortisedOptions()
     method = amortised(options)
-    components, concentrations, rows = _checked(solution, spectra)
+    components, concentrations, training_spectra = _checked(solution, spectra)
     noise_level = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), solution.noise_level)
-    state = jax.jit(method.init)(key, components, concentrations, noise_level, rows)
+    state = jax.jit(method.init)(key, components, concentrations, noise_level, training_spectra)
     run_epoch = jax.jit(partial(epoch, options), donate_argnums=1)
-    for call in range(-(-options.training_steps // options.steps_per_call)):
-        state, info = run_epoch(jax.random.fold_in(key, call), state)
+    for call_number in range(-(-options.training_steps // options.steps_per_call)):
+        state, info = run_epoch(jax.random.fold_in(key, call_number), state)
         # The only transfer of a call: losses of single steps stay on the device.
         info = jax.device_get(info)
-        steps_taken = (call + 1) * options.steps_per_call
+        steps_taken = (call_number + 1) * options.steps_per_call
         if not np.isfinite(info.loss):
             raise FloatingPointError(
                 f"the loss of the amortised networks is {info.loss} after {steps_taken} steps; "
@@ -100,16 +100,16 @@ def _checked(
             f"than 0 do not go with {len(components)} components: give (n, k) with a value > 0"
         )
     # Evenly, since tables are often ordered by time or place.
-    rows = slice(None, None, max(1, -(-len(codes) // MAX_TRAINING_SPECTRA)))
+    row_slice = slice(None, None, max(1, -(-len(codes) // MAX_TRAINING_SPECTRA)))
     if spectra is None:
-        return components, jnp.asarray(codes[rows]), None
+        return components, jnp.asarray(codes[row_slice]), None
     expected_shape = (len(codes), components.shape[1])
     if spectra.shape != expected_shape:
         raise ValueError(
             f"spectra of shape {spectra.shape} do not belong to the solution: give the "
             f"{expected_shape} ones that it was found on"
         )
-    return components, jnp.asarray(codes[rows]), jnp.asarray(spectra[rows], jnp.float32)
+    return components, jnp.asarray(codes[row_slice]), jnp.asarray(spectra[row_slice], jnp.float32)
 
 
 def unmix_stream(
@@ -134,27 +134,30 @@ def unmix_stream(
     Raises:
         ValueError: a block is not a table, or has another number of bands than the first.
     """
-    length, num_bands = 0, 0
-    pending: tuple[int, list[UnmixedSpectra]] | None = None
-    for number, block in enumerate(blocks):
+    compiled_length, num_bands = 0, 0
+    pending_block: tuple[int, list[UnmixedSpectra]] | None = None
+    for block_number, block in enumerate(blocks):
         block = np.asarray(block, np.float32)
         num_bands = num_bands or (block.shape[1] if block.ndim == 2 else 0)
         if block.ndim != 2 or block.shape[1] != num_bands:
             raise ValueError(
-                f"block {number} has the shape {block.shape}: give (n, c) tables of spectra, all "
-                f"with the {num_bands or 'same number of'} bands of the first"
+                f"block {block_number} has the shape {block.shape}: give (n, c) tables of "
+                f"spectra, all with the {num_bands or 'same number of'} bands of the first"
             )
         # The first block sets the length that is compiled for; an empty one sets nothing.
-        length = length or len(block)
-        size = length or 1  # no spectra so far
-        starts = range(0, max(1, len(block)), size)
+        compiled_length = compiled_length or len(block)
+        part_length = compiled_length or 1  # no spectra so far
+        part_starts = range(0, max(1, len(block)), part_length)
         # Dispatched and not waited for: the block before is joined meanwhile.
-        results = [predict(state, _padded(block[at : at + size], size)) for at in starts]
-        if pending is not None:
-            yield _joined(*pending)
-        pending = len(block), results
-    if pending is not None:
-        yield _joined(*pending)
+        part_results = [
+            predict(state, _padded(block[part_start : part_start + part_length], part_length))
+            for part_start in part_starts
+        ]
+        if pending_block is not None:
+            yield _joined(*pending_block)
+        pending_block = len(block), part_results
+    if pending_block is not None:
+        yield _joined(*pending_block)
 
 
 def _padded(block: Float[np.ndarray, "n c"], length: int) -> Float[np.ndarray, "m c"]:

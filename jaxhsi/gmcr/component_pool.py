@@ -143,6 +143,7 @@ def free_component_penalty(usage_counts: Float[Array, "*p"], num_bands: int) -> 
     >>> float(free_component_penalty(jnp.array(9.0), 16))
     49.0
     """
+    # At least 1: a component that nothing uses costs as much as the rarest.
     return (jnp.sqrt(jnp.maximum(usage_counts, 1.0)) + num_bands**0.5) ** 2
 
 

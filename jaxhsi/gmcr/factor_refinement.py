@@ -20,18 +20,10 @@ from jaxhsi.gmcr.gauss_newton import gauss_newton_step
 from jaxhsi.gmcr.mixing import ForwardModel, MixingParameters
 from jaxhsi.gmcr.priors import Prior
 from jaxhsi.gmcr.refinement_problem import Problem, RefinedFactors, in_noise_units
+from jaxhsi.gmcr.step_sizes import capped_step_sizes, curvature, step_sizes
 
-_POWER_ITERATIONS = 12
-"""Power iterations for the largest curvature, which determines a step size. Chosen by hand; not
-tuned."""
-_SAFETY_FACTOR = 1.2
-"""Factor on that curvature: power iterations approach it from below. Too small, steps diverge;
-larger, they are only slower. Chosen by hand; not tuned."""
 _STEPS_PER_SWEEP = 20
 """Proximal steps between two determinations of the step sizes. Set by hand."""
-_MAX_STEP_RATIO = 1.0
-"""Longest step relative to that of linear mixing: where a forward model saturates, the curvature is
-nearly 0 and a step by it would leave the data. Set by hand."""
 
 
 class _Block(NamedTuple):
@@ -102,8 +94,8 @@ def tangent_complement(
         The projection, a function of q (n, c) in noise units.
     """
     # One deviation a spectrum, for the projections to act on rows and bands apart.
-    scale = jnp.sqrt(jnp.mean(noise_deviations**2, axis=1, keepdims=True))
-    row_basis = _orthonormal_basis(factors.concentrations / scale)
+    spectrum_deviation = jnp.sqrt(jnp.mean(noise_deviations**2, axis=1, keepdims=True))
+    row_basis = _orthonormal_basis(factors.concentrations / spectrum_deviation)
     band_basis = _orthonormal_basis(factors.components.T)
 
     def project(q: Float[Array, "n c"]) -> Float[Array, "n c"]:
@@ -127,35 +119,54 @@ def _proximal_sweep(problem: Problem, refined: RefinedFactors) -> RefinedFactors
     """Accelerated proximal steps on each block in turn, with step sizes of its curvature."""
     prior, per_spectrum = problem.prior, problem.forward_model.per_spectrum
     (c, s), parameters = refined
-    at = (parameters, c, s)
+    block_values = (parameters, c, s)
     support = jnp.where(problem.support, 1.0, 0.0)
-    context = ProximalContext(
+    proximal_context = ProximalContext(
         Factors(
             # Rows of C do not interact unless a prior ties spectra together: each has its own step.
-            _capped_step_sizes(problem, 1, at, support, not prior.couples_spectra),
-            _capped_step_sizes(problem, 2, at, jnp.ones_like(s), False),
+            capped_step_sizes(problem, 1, block_values, support, not prior.couples_spectra),
+            capped_step_sizes(problem, 2, block_values, jnp.ones_like(s), False),
         ),
         problem.support,
     )
     parameter_steps = None
     if per_spectrum:
-        curvature = _curvature(problem, problem.model, 0, at)
-        parameter_steps = _step_sizes(curvature, jnp.ones_like(parameters), True)
+        parameter_curvature = curvature(problem, problem.model, 0, block_values)
+        parameter_steps = step_sizes(parameter_curvature, jnp.ones_like(parameters), True)
 
-    def step(_: Array, blocks: tuple) -> tuple:
-        inner, outer, local = blocks
+    def step(_: Array, all_blocks: tuple) -> tuple:
+        code_block, component_block, parameter_block = all_blocks
         # All blocks move from the same point; only the scale is exchanged afterwards.
-        move_c = partial(_move_concentrations, problem, context, local.now, outer.now)
-        move_s = partial(_move_components, problem, context, local.now, inner.now)
-        move_parameters = partial(_move_parameters, problem, parameter_steps, inner.now, outer.now)
-        inner, outer = _accelerated(inner, move_c), _accelerated(outer, move_s)
+        move_c = partial(
+            _move_concentrations,
+            problem,
+            proximal_context,
+            parameter_block.now,
+            component_block.now,
+        )
+        move_s = partial(
+            _move_components, problem, proximal_context, parameter_block.now, code_block.now
+        )
+        move_parameters = partial(
+            _move_parameters, problem, parameter_steps, code_block.now, component_block.now
+        )
+        code_block = _accelerated(code_block, move_c)
+        component_block = _accelerated(component_block, move_s)
         if not prior.fixes_scale:
-            inner, outer = _with_unit_rows(inner, outer)
-        return inner, outer, _accelerated(local, move_parameters) if per_spectrum else local
+            code_block, component_block = _with_unit_rows(code_block, component_block)
+        return (
+            code_block,
+            component_block,
+            _accelerated(parameter_block, move_parameters) if per_spectrum else parameter_block,
+        )
 
-    one = jnp.ones(())
-    blocks = (_Block(c, c, one), _Block(s, s, one), _Block(parameters, parameters, one))
-    (c, *_), (s, *_), (parameters, *_) = jax.lax.fori_loop(0, _STEPS_PER_SWEEP, step, blocks)
+    initial_age = jnp.ones(())
+    all_blocks = (
+        _Block(c, c, initial_age),
+        _Block(s, s, initial_age),
+        _Block(parameters, parameters, initial_age),
+    )
+    (c, *_), (s, *_), (parameters, *_) = jax.lax.fori_loop(0, _STEPS_PER_SWEEP, step, all_blocks)
     return RefinedFactors(Factors(c, s), parameters)
 
 
@@ -165,95 +176,52 @@ def _smooth_loss(problem: Problem, parameters: MixingParameters, c: Array, s: Ar
 
 
 def _move_concentrations(
-    problem: Problem, context: ProximalContext, parameters: MixingParameters, s: Array, c: Array
+    problem: Problem,
+    proximal_context: ProximalContext,
+    parameters: MixingParameters,
+    s: Array,
+    c: Array,
 ) -> Array:
     """A proximal gradient step of C on its support."""
     # Counted with the problem: 1 the parameters, 2 the concentrations, 3 the components.
     gradient = jax.grad(_smooth_loss, 2)(problem, parameters, c, s)
-    moved = c - context.step_sizes.concentrations * gradient
-    moved = Factors(jnp.where(problem.support, moved, 0.0), s)
-    projected = problem.prior.proximal_step(moved, context)
+    moved_codes = c - proximal_context.step_sizes.concentrations * gradient
+    moved_factors = Factors(jnp.where(problem.support, moved_codes, 0.0), s)
+    projected = problem.prior.proximal_step(moved_factors, proximal_context)
     # A projection on a sum may fill zeros of the support again.
     return jnp.where(problem.support, projected.concentrations, 0.0)
 
 
 def _move_components(
-    problem: Problem, context: ProximalContext, parameters: MixingParameters, c: Array, s: Array
+    problem: Problem,
+    proximal_context: ProximalContext,
+    parameters: MixingParameters,
+    c: Array,
+    s: Array,
 ) -> Array:
     """A proximal gradient step of S."""
     gradient = jax.grad(_smooth_loss, 3)(problem, parameters, c, s)
-    moved = s - context.step_sizes.components * gradient
-    return problem.prior.proximal_step(Factors(c, moved), context).components
+    moved_components = s - proximal_context.step_sizes.components * gradient
+    return problem.prior.proximal_step(Factors(c, moved_components), proximal_context).components
 
 
 def _move_parameters(
-    problem: Problem, step_sizes: Array, c: Array, s: Array, parameters: MixingParameters
+    problem: Problem, parameter_steps: Array, c: Array, s: Array, parameters: MixingParameters
 ) -> MixingParameters:
     """A projected gradient step of the parameters of single spectra."""
     gradient = jax.grad(_smooth_loss, 1)(problem, parameters, c, s)
-    return problem.forward_model.project_parameters(parameters - step_sizes * gradient)
-
-
-def _capped_step_sizes(
-    problem: Problem, block: int, at: tuple, shape: Array, by_row: bool
-) -> Array:
-    """Step sizes of a block, not above those of linear mixing."""
-    own = _step_sizes(_curvature(problem, problem.model, block, at), shape, by_row)
-    of_linear = _step_sizes(_curvature(problem, problem.linear_model, block, at), shape, by_row)
-    return jnp.minimum(own, _MAX_STEP_RATIO * of_linear)
-
-
-def _curvature(
-    problem: Problem, model: Callable, block: int, at: tuple
-) -> Callable[[Array], Array]:
-    """(J'J + H) v of one block, as a function of v: J of the model, H of the penalties."""
-
-    def with_block(value: Array) -> tuple:
-        return (*at[:block], value, *at[block + 1 :])
-
-    def block_model(value: Array) -> Array:
-        parts = with_block(value)
-        return model(parts[0], Factors(*parts[1:]))
-
-    def block_penalty(value: Array) -> Array:
-        return problem.prior.penalty(Factors(*with_block(value)[1:]))
-
-    pullback, gradient = jax.vjp(block_model, at[block])[1], jax.grad(block_penalty)
-
-    def product(v: Array) -> Array:
-        pushed = jax.jvp(block_model, (at[block],), (v,))[1]
-        return pullback(pushed)[0] + jax.jvp(gradient, (at[block],), (v,))[1]
-
-    return product
-
-
-def _step_sizes(product: Callable[[Array], Array], start: Array, by_row: bool) -> Array:
-    """Reciprocal of the largest curvature, for all or for each row, by power iterations."""
-    axes = tuple(range(1 if by_row else 0, start.ndim))
-
-    def norm(v: Array) -> Array:
-        return jnp.sqrt(jnp.sum(v**2, axis=axes, keepdims=True))
-
-    def power(_: Array, v: Array) -> Array:
-        # Only within the block's own entries: others never move.
-        image = product(v / jnp.maximum(norm(v), 1e-30)) * (start != 0)
-        return jnp.where(jnp.isfinite(image), image, 0.0)
-
-    # Not a constant vector: that may be orthogonal to the direction of the largest curvature.
-    tilted = start * (1 + 0.3 * jnp.cos(jnp.arange(start.size).reshape(start.shape)))
-    largest = norm(jax.lax.fori_loop(0, _POWER_ITERATIONS, power, tilted))
-    # A block without curvature does not change the loss: it stays.
-    return jnp.where(largest > 0, 1 / (_SAFETY_FACTOR * jnp.maximum(largest, 1e-30)), 0.0)
+    return problem.forward_model.project_parameters(parameters - parameter_steps * gradient)
 
 
 def _accelerated(block: _Block, move: Callable[[Array], Array]) -> _Block:
     """A step from beyond the present value; the momentum is reset where the step turns back."""
-    now, before, age = block
-    ahead = now + (age - 1) / (age + 2) * (now - before)
-    new = move(ahead)
+    current_value, former_value, momentum_age = block
+    momentum = (momentum_age - 1) / (momentum_age + 2)
+    extrapolated = current_value + momentum * (current_value - former_value)
+    new_value = move(extrapolated)
     # The step opposes the momentum: the minimum along it lies behind.
-    turns_back = jnp.sum((ahead - new) * (new - now)) > 0
-    return _Block(new, now, jnp.where(turns_back, 1.0, age + 1))
+    turns_back = jnp.sum((extrapolated - new_value) * (new_value - current_value)) > 0
+    return _Block(new_value, current_value, jnp.where(turns_back, 1.0, momentum_age + 1))
 
 
 def _with_unit_rows(inner: _Block, outer: _Block) -> tuple[_Block, _Block]:

@@ -60,23 +60,23 @@ class FitCallbacks:
     restore: Restore | None = None
     on_progress: OnProgress = ignore_progress
 
-    def of_restart(self, restart: int, restarts: int) -> "FitCallbacks":
+    def of_restart(self, restart_number: int, num_restarts: int) -> "FitCallbacks":
         """Callbacks of one restart: files belong to the first, and each has a name."""
-        stage = "components"
-        if restarts > 1:
-            stage += f", restart {restart + 1} of {restarts}"
-        named = partial(self.on_progress, stage)
+        stage_name = "components"
+        if num_restarts > 1:
+            stage_name += f", restart {restart_number + 1} of {num_restarts}"
+        named_progress = partial(self.on_progress, stage_name)
         # Later restarts write nothing: a folder holds one history.
-        if restart == 0:
-            return replace(self, on_progress=named)
-        return FitCallbacks(on_progress=named)
+        if restart_number == 0:
+            return replace(self, on_progress=named_progress)
+        return FitCallbacks(on_progress=named_progress)
 
     def of_refinement(self, refinement: int) -> "FitCallbacks":
         """Callbacks of one of the linear fits of `nonlinear.fit_nonlinear`, counted from 0."""
-        named = partial(_report_refinement, self.on_progress, refinement)
+        named_progress = partial(_report_refinement, self.on_progress, refinement)
         if refinement == 0:
-            return replace(self, on_progress=named)
-        return FitCallbacks(on_progress=named)
+            return replace(self, on_progress=named_progress)
+        return FitCallbacks(on_progress=named_progress)
 
 
 def _report_refinement(
@@ -117,22 +117,24 @@ def initial_state(
         num_components: that the pool must have room for.
         num_candidates: initial spectra; by default `CANDIDATES_PER_RANK` times the rank, and 2.
     """
-    estimate = rank_estimate(data.x_white)
+    table_estimate = rank_estimate(data.x_white)
     # Two more than the ratio gives, since it adds nothing at a small rank.
-    wanted = num_candidates or math.ceil(CANDIDATES_PER_RANK * int(estimate.rank)) + 2
+    wanted_candidates = (
+        num_candidates or math.ceil(CANDIDATES_PER_RANK * int(table_estimate.rank)) + 2
+    )
     # As many components as spectra or bands would explain any data.
-    candidates = max(1, min(wanted, min(data.x_white.shape) - 1))
-    least = max(candidates, num_components or 0) + SPARE_SLOTS
+    pool_candidates = max(1, min(wanted_candidates, min(data.x_white.shape) - 1))
+    min_slots = max(pool_candidates, num_components or 0) + SPARE_SLOTS
     # A size from the list, so that tables of similar rank share what was compiled.
-    slots = next((size for size in POOL_SIZES if size >= least), least)
-    return purest_spectra_state(run, data, estimate, candidates, slots)
+    num_slots = next((pool_size for pool_size in POOL_SIZES if pool_size >= min_slots), min_slots)
+    return purest_spectra_state(run, data, table_estimate, pool_candidates, num_slots)
 
 
 def purest_spectra_state(
-    run: Solver, data: WhitenedData, estimate: RankEstimate, candidates: int, slots: int
+    run: Solver, data: WhitenedData, estimate: RankEstimate, num_candidates: int, num_slots: int
 ) -> State:
     """A pool with so many of the purest spectra of the table."""
-    state = run.init(data.x_white, estimate, candidates, slots, data.whitener)
+    state = run.init(data.x_white, estimate, num_candidates, num_slots, data.whitener)
     return state._replace(noise_model=jax.tree.map(jnp.array, data.noise_model))
 
 
@@ -143,12 +145,12 @@ def restore_state(
     if callbacks.restore is None:
         return state, data
     # The whitener follows from the noise model and is as large as the square of the bands.
-    restored = callbacks.restore(with_whitener(state, None))
-    if restored is None:
+    restored_state = callbacks.restore(with_whitener(state, None))
+    if restored_state is None:
         return state, data
     # The saved noise model, not a new estimate: resuming must be exact.
-    data = rewhiten(mesh, data, jax.device_get(restored.noise_model))
-    return with_whitener(restored, data.whitener), data
+    data = rewhiten(mesh, data, jax.device_get(restored_state.noise_model))
+    return with_whitener(restored_state, data.whitener), data
 
 
 def run_phases(

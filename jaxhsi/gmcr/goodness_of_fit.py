@@ -97,16 +97,18 @@ def residual_statistics(
     """
     (c, s), parameters = refined_fit
     residual = (x - forward.mix(parameters, c, s)) / noise_deviation
-    bands = x.shape[1]
-    deviation = jnp.mean(jnp.broadcast_to(noise_deviation, x.shape), axis=1)
+    num_bands = x.shape[1]
+    mean_deviation = jnp.mean(jnp.broadcast_to(noise_deviation, x.shape), axis=1)
     # Only ratios of deviations matter; near 1 they keep the sums in float32's range.
-    free = residual_degrees_of_freedom(c, deviation / jnp.min(deviation), bands)
-    squares = residual**2
-    reduced_chi2 = jnp.sum(squares) / jnp.sum(free)
+    degrees_of_freedom = residual_degrees_of_freedom(
+        c, mean_deviation / jnp.min(mean_deviation), num_bands
+    )
+    squared_residual = residual**2
+    reduced_chi2 = jnp.sum(squared_residual) / jnp.sum(degrees_of_freedom)
     return GoodnessOfFit(
         reduced_chi2,
-        jnp.sum(squares, axis=1) / free,
-        jnp.sum(squares, axis=0) * bands / jnp.sum(free),
+        jnp.sum(squared_residual, axis=1) / degrees_of_freedom,
+        jnp.sum(squared_residual, axis=0) * num_bands / jnp.sum(degrees_of_freedom),
         _nonlinearity_score(residual / jnp.sqrt(reduced_chi2), noise_deviation, refined_fit),
     )
 
@@ -149,13 +151,13 @@ def _nonlinearity_score(
     refined_fit: RefinedFactors,
 ) -> Float[Array, ""]:
     c, s = refined_fit.factors
-    mixed = linear(c, s)
-    directions = jnp.stack([mixed**2, mixed**3, linear(c**2, s**2)])
+    mixed_spectra = linear(c, s)
+    score_directions = jnp.stack([mixed_spectra**2, mixed_spectra**3, linear(c**2, s**2)])
     # Powers of the data span many orders of magnitude; only the directions matter.
-    largest = jnp.max(jnp.abs(directions), axis=(1, 2), keepdims=True)
-    scaled = directions / largest / noise_deviation
+    max_values = jnp.max(jnp.abs(score_directions), axis=(1, 2), keepdims=True)
+    scaled_directions = score_directions / max_values / noise_deviation
     project = tangent_complement(refined_fit.factors, noise_deviation)
     # What components and concentrations can adapt to says nothing about the mixing.
-    projected = jax.vmap(project)(scaled).reshape(3, -1)
-    basis = jnp.linalg.qr(projected.T)[0]
-    return jnp.sum((basis.T @ project(residual).ravel()) ** 2) / 3
+    projected_directions = jax.vmap(project)(scaled_directions).reshape(3, -1)
+    direction_basis = jnp.linalg.qr(projected_directions.T)[0]
+    return jnp.sum((direction_basis.T @ project(residual).ravel()) ** 2) / 3

@@ -111,18 +111,18 @@ def _residual_exponent(
     mean_square: Float[Array, " n"], exponent: Float[Array, ""], svd: _Svd
 ) -> Float[Array, ""]:
     """Exponent of the noise law that fits what the directions above the noise leave over."""
-    left, singular_values, right = svd
-    num_rows, num_bands = len(left), right.shape[1]
+    left_vectors, singular_values, right_vectors = svd
+    num_rows, num_bands = len(left_vectors), right_vectors.shape[1]
     rank, _ = noise_edge_rank(singular_values, num_rows, num_bands)
     # A mask rather than a slice: the rank is not known when this compiles.
     is_signal = jnp.arange(len(singular_values)) < rank
-    leverage = jnp.sum(left**2 * is_signal, axis=1)
+    leverage = jnp.sum(left_vectors**2 * is_signal, axis=1)
     # A spectrum of high leverage is fitted more closely than its noise says.
-    freedom = (num_bands - rank) * jnp.maximum(1 - leverage, _MIN_RESIDUAL_SHARE)
-    residual = (left * (singular_values * ~is_signal)) @ right
-    variance = mean_square**exponent * jnp.sum(residual**2, axis=1) / freedom
-    weight = jnp.where(leverage < _MAX_LEVERAGE, freedom, _NEGLIGIBLE_WEIGHT)
-    return fit_noise_level(mean_square, variance, weight).exponent
+    degrees_of_freedom = (num_bands - rank) * jnp.maximum(1 - leverage, _MIN_RESIDUAL_SHARE)
+    residual = (left_vectors * (singular_values * ~is_signal)) @ right_vectors
+    variance = mean_square**exponent * jnp.sum(residual**2, axis=1) / degrees_of_freedom
+    spectrum_weight = jnp.where(leverage < _MAX_LEVERAGE, degrees_of_freedom, _NEGLIGIBLE_WEIGHT)
+    return fit_noise_level(mean_square, variance, spectrum_weight).exponent
 
 
 def successive_projection(x: Float[Array, "n c"], num_rows: int) -> Int[Array, " r"]:
@@ -180,28 +180,28 @@ def init(
         The state before the first phase.
     """
     x_noise_units = divide_by_noise(x, rank_estimate.noise_level)
-    slot = jnp.arange(num_slots)
+    slot_index = jnp.arange(num_slots)
     is_signal = jnp.arange(len(rank_estimate.singular_vectors)) < num_candidates
-    basis = rank_estimate.singular_vectors
+    signal_basis = rank_estimate.singular_vectors
     # Projected first: the purest of noisy spectra is often only the noisiest.
-    denoised = (x_noise_units @ basis.T * is_signal) @ basis
-    purest = denoised[successive_projection(denoised, num_slots)]
-    rows = normalise_components(purest, options, whitener)
+    denoised_spectra = (x_noise_units @ signal_basis.T * is_signal) @ signal_basis
+    purest_spectra = denoised_spectra[successive_projection(denoised_spectra, num_slots)]
+    component_rows = normalise_components(purest_spectra, options, whitener)
     # All slots get a spectrum, so that shapes are fixed; those beyond the candidates are cleared.
-    pool = ComponentPool(rows, slot < num_slots, slot < 0, whitener)
-    pool = pool.keep_only(slot < num_candidates)
+    pool = ComponentPool(component_rows, slot_index < num_slots, slot_index < 0, whitener)
+    pool = pool.keep_only(slot_index < num_candidates)
     penalty = coefficient_penalty(pool)
     codes = encode(x_noise_units, pool, options, penalty)
-    zero, never = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
+    zero_count, infinite_drift = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.float32)
     return State(
-        step=zero,
-        phase=zero,
+        step=zero_count,
+        phase=zero_count,
         pool=pool,
         previous_pool=jax.tree.map(jnp.zeros_like, pool._replace(whitener=None)),
         gate_logits=initial_gate_logits(log_evidence(codes, pool, penalty)),
         noise_level=rank_estimate.noise_level,
         phase_noise_level=rank_estimate.noise_level,
         component_counts=jnp.full(2, -1, jnp.int32),
-        num_added=zero,
-        noise_drift=never,
+        num_added=zero_count,
+        noise_drift=infinite_drift,
     )

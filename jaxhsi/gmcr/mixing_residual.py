@@ -98,11 +98,13 @@ def residual_from_codes(
     offset_free = data_residual - np.outer(offset_residual, noise_model.offset)
     white_residual = offset_free @ whitener.whitening_matrix
     white_residual = white_residual - (white_residual @ smooth_basis.T) @ smooth_basis
+    # At least 1: the result is then judged to be too little.
     degrees_of_freedom = float(max(len(spectra) - codes.shape[1] - 1, 1))
     white_components = components @ whitener.whitening_matrix
     sharp_norms = np.linalg.norm(
         white_components - (white_components @ smooth_basis.T) @ smooth_basis, axis=1
     )
+    # The share of spectra that use a component: an unused code has no error.
     leakage_rows = np.sqrt(np.mean(codes != 0, axis=0))[:, None] * components
     leakage_rows = leakage_rows / np.maximum(sharp_norms, _MIN_SHARP_NORM)[:, None]
     covariance = _covariance_factors(

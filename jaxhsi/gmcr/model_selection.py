@@ -105,12 +105,12 @@ def purest_pixels(pool_fit: PoolFit, options: SolverOptions) -> ComponentPool:
         The pool at the purest fitted spectra.
     """
     codes, pool = pool_fit.codes, pool_fit.pool
-    sizes = jnp.abs(codes)
+    code_sizes = jnp.abs(codes)
     # Shares rather than amounts: the strongest spectrum need not be the purest.
-    shares = sizes / jnp.maximum(jnp.sum(sizes, axis=1, keepdims=True), 1e-9)
+    code_shares = code_sizes / jnp.maximum(jnp.sum(code_sizes, axis=1, keepdims=True), 1e-9)
     # The fitted spectrum, not the measured one: noise and spikes stay out.
-    rows = codes[jnp.argmax(shares, axis=0)] @ pool.components
-    return pool.replace_components(rows, options)
+    pure_spectra = codes[jnp.argmax(code_shares, axis=0)] @ pool.components
+    return pool.replace_components(pure_spectra, options)
 
 
 def reach_num_components(
@@ -134,28 +134,32 @@ def reach_num_components(
     Returns:
         The fit.
     """
-    remove = partial(remove_component, x, options=options)
-    add = partial(forward_step, x, options=options)
+    remove_one = partial(remove_component, x, options=options)
+    add_one = partial(forward_step, x, options=options)
     # Removing comes first: an addition to a pool that is too large would be removed again.
-    fewer = _repeat_while(lambda count: count > num_components, remove, pool_fit)
-    return _repeat_while(lambda count: count < num_components, add, fewer)
+    reduced_fit = _repeat_while(lambda count: count > num_components, remove_one, pool_fit)
+    return _repeat_while(lambda count: count < num_components, add_one, reduced_fit)
 
 
 def _repeat_while(
-    is_wrong: Callable[[Array], Array], change: Callable[[PoolFit], PoolFit], start: PoolFit
+    is_wrong: Callable[[Array], Array],
+    change_fit: Callable[[PoolFit], PoolFit],
+    initial_fit: PoolFit,
 ) -> PoolFit:
-    """Apply ``change`` while the number of components is wrong and the last change altered it."""
+    """Change a fit while its number of components is wrong and the last change altered it."""
 
     def is_unfinished(carry: tuple) -> Array:
-        now, before = (jnp.sum(active) for active in (carry[0].pool.active, carry[1]))
-        return is_wrong(now) & (now != before)
+        current_count, former_count = (
+            jnp.sum(active) for active in (carry[0].pool.active, carry[1])
+        )
+        return is_wrong(current_count) & (current_count != former_count)
 
     def apply(carry: tuple) -> tuple:
-        return change(carry[0]), carry[0].pool.active
+        return change_fit(carry[0]), carry[0].pool.active
 
     # As if there had been none before, so that the first change is always applied.
-    no_slots = jnp.zeros_like(start.pool.active)
-    return jax.lax.while_loop(is_unfinished, apply, (start, no_slots))[0]
+    no_slots = jnp.zeros_like(initial_fit.pool.active)
+    return jax.lax.while_loop(is_unfinished, apply, (initial_fit, no_slots))[0]
 
 
 def forward_step(x: Float[Array, "n c"], pool_fit: PoolFit, options: SolverOptions) -> PoolFit:
@@ -174,18 +178,18 @@ def forward_step(x: Float[Array, "n c"], pool_fit: PoolFit, options: SolverOptio
     pool, penalty = pool_fit.pool, coefficient_penalty(pool_fit.pool)
     residual = x - pool_fit.codes @ pool.components
     # Large residuals are the likeliest to hold a component that is missing.
-    _, starts = jax.lax.top_k(jnp.sum(residual**2, axis=1), min(_MAX_SEARCHES, len(x)))
+    _, start_rows = jax.lax.top_k(jnp.sum(residual**2, axis=1), min(_MAX_SEARCHES, len(x)))
 
-    def search(start: Array) -> tuple[Array, Array]:
+    def search(start_row: Array) -> tuple[Array, Array]:
         spectrum, amounts = _rank_one_fit(
-            residual, residual[start], penalty, options, pool.whitener
+            residual, residual[start_row], penalty, options, pool.whitener
         )
         return spectrum, _net_gain(amounts, penalty, x.shape[1], options)
 
-    spectra, net_gains = jax.lax.map(search, starts)
+    candidate_spectra, net_gains = jax.lax.map(search, start_rows)
     # Added whatever its gain is: a given number is asked for.
-    best = spectra[jnp.argmax(net_gains)]
-    return refit_pool(x, _fill_free_slot(pool, best, jnp.array(True)), options)
+    best_spectrum = candidate_spectra[jnp.argmax(net_gains)]
+    return refit_pool(x, _fill_free_slot(pool, best_spectrum, jnp.array(True)), options)
 
 
 class _Search(NamedTuple):
@@ -221,19 +225,19 @@ def add_components(
     pool, penalty = pool_fit.pool, coefficient_penalty(pool_fit.pool)
 
     def attempt(_: Array, state: _Search) -> _Search:
-        powers = jnp.sum(state.residual**2, axis=1)
+        residual_power = jnp.sum(state.residual**2, axis=1)
         # Powers are not negative, so that a spectrum that was tried is not chosen again.
-        start = jnp.argmax(jnp.where(state.tried, -1.0, powers))
+        start_row = jnp.argmax(jnp.where(state.tried, -1.0, residual_power))
         spectrum, amounts = _rank_one_fit(
-            state.residual, state.residual[start], penalty, options, pool.whitener
+            state.residual, state.residual[start_row], penalty, options, pool.whitener
         )
         is_significant = _net_gain(amounts, penalty, x.shape[1], options) > 0
         # Without a free slot the residual must keep what cannot be stored.
         is_significant &= ~state.pool.active.all()
         # Deflation: the next search must not find the same component again.
         residual = state.residual - is_significant * jnp.outer(amounts, spectrum)
-        extended = _fill_free_slot(state.pool, spectrum, is_significant)
-        return _Search(residual, state.tried.at[start].set(True), extended)
+        extended_pool = _fill_free_slot(state.pool, spectrum, is_significant)
+        return _Search(residual, state.tried.at[start_row].set(True), extended_pool)
 
     residual = x - pool_fit.codes @ pool.components
     initial = _Search(residual, jnp.zeros(len(x), bool), pool)
@@ -245,9 +249,9 @@ def _net_gain(
 ) -> Float[Array, ""]:
     """Gain of a new component with these amounts, less its penalties."""
     usage_count = jnp.sum(amounts != 0).astype(amounts.dtype)
-    gain = jnp.sum(amounts**2) - usage_count * penalty
-    threshold = options.evidence_factor * free_component_penalty(usage_count, num_bands)
-    return jnp.where(usage_count > 0, gain - threshold, -jnp.inf)
+    chi2_gain = jnp.sum(amounts**2) - usage_count * penalty
+    component_penalty = options.evidence_factor * free_component_penalty(usage_count, num_bands)
+    return jnp.where(usage_count > 0, chi2_gain - component_penalty, -jnp.inf)
 
 
 def _fill_free_slot(
@@ -255,18 +259,18 @@ def _fill_free_slot(
 ) -> ComponentPool:
     """The pool with a spectrum in its first free slot, if it is wanted and there is one."""
     # The first False; a full pool gives slot 0, which the next line refuses.
-    slot = jnp.argmin(pool.active)
-    is_wanted &= ~pool.active[slot]
-    extended = pool.components.at[slot].set(spectrum)
+    free_slot = jnp.argmin(pool.active)
+    is_wanted &= ~pool.active[free_slot]
+    extended_components = pool.components.at[free_slot].set(spectrum)
     return pool._replace(
-        components=jnp.where(is_wanted, extended, pool.components),
-        active=jnp.where(is_wanted, pool.active.at[slot].set(True), pool.active),
+        components=jnp.where(is_wanted, extended_components, pool.components),
+        active=jnp.where(is_wanted, pool.active.at[free_slot].set(True), pool.active),
     )
 
 
 def _rank_one_fit(
     residual: Float[Array, "n c"],
-    start: Float[Array, " c"],
+    start_spectrum: Float[Array, " c"],
     penalty: Array,
     options: SolverOptions,
     whitener: NoiseWhitener | None,
@@ -277,16 +281,16 @@ def _rank_one_fit(
         amounts = residual @ spectrum
         return jnp.maximum(amounts, 0) if options.non_negative else amounts
 
-    def power(_: Array, spectrum: Array) -> Array:
+    def power_iteration(_: Array, spectrum: Array) -> Array:
         amounts = project(spectrum)
         # Small amounts are noise or other components, and would blur the direction.
-        threshold = jnp.maximum(penalty, _MIN_RELATIVE_POWER * jnp.max(amounts**2))
-        amounts = jnp.where(amounts**2 > threshold, amounts, 0.0)
-        updated = normalise_components((amounts @ residual)[None], options, whitener)[0]
+        power_threshold = jnp.maximum(penalty, _MIN_RELATIVE_POWER * jnp.max(amounts**2))
+        amounts = jnp.where(amounts**2 > power_threshold, amounts, 0.0)
+        updated_spectrum = normalise_components((amounts @ residual)[None], options, whitener)[0]
         # With nothing above the threshold the update is zero: the direction stays.
-        return jnp.where(jnp.any(amounts != 0), updated, spectrum)
+        return jnp.where(jnp.any(amounts != 0), updated_spectrum, spectrum)
 
-    initial = normalise_components(start[None], options, whitener)[0]
-    spectrum = jax.lax.fori_loop(0, _POWER_ITERATIONS, power, initial)
+    initial_spectrum = normalise_components(start_spectrum[None], options, whitener)[0]
+    spectrum = jax.lax.fori_loop(0, _POWER_ITERATIONS, power_iteration, initial_spectrum)
     amounts = project(spectrum)
     return spectrum, jnp.where(amounts**2 > penalty, amounts, 0.0)

@@ -94,6 +94,7 @@ def noise_from_residual(residual: MixingResidual, leakage_tolerance: float = 0.0
     leakage_variance = residual.noise_level * np.sum(
         (residual.leakage_rows @ smooth_basis.T) ** 2, axis=0
     )
+    # Before drift, which would otherwise absorb what all spectra share.
     offset, offset_free = _estimate_offset(residual, smooth_basis, min_gain, leakage_variance)
     # Fewer where part of the bands' dimensions was not measured, so that less is concluded.
     measured_freedom = residual.degrees_of_freedom * residual.measured_share
@@ -120,6 +121,7 @@ def noise_from_residual(residual: MixingResidual, leakage_tolerance: float = 0.0
         noise_variance + leakage_variance,
         leakage_tolerance * leakage_variance,
     )
+    # Like every departure, drift must gain what could add a component.
     if not residual.degrees_of_freedom * np.sum(drift_deviations**2) > min_gain:
         drift_deviations = np.zeros_like(drift_deviations)
     return NoiseModel(band_deviations, ar_coefficients, drift_deviations, offset)

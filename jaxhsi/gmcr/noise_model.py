@@ -103,16 +103,27 @@ def fit_noise_level(
     >>> float(fit_noise_level(m, 0.01 * m, jnp.ones(2)).exponent.round(3))
     1.0
     """
-    total = jnp.maximum(jnp.sum(weight), 1e-12)
-    x, y = jnp.log(mean_square), jnp.log(jnp.maximum(variance, 1e-30))
-    x_mean, y_mean = jnp.sum(weight * x) / total, jnp.sum(weight * y) / total
-    spread = jnp.sum(weight * (x - x_mean) ** 2) / total
-    slope = jnp.sum(weight * (x - x_mean) * (y - y_mean)) / total / jnp.maximum(spread, 1e-9)
+    total_weight = jnp.maximum(jnp.sum(weight), 1e-12)
+    log_power, log_noise = jnp.log(mean_square), jnp.log(jnp.maximum(variance, 1e-30))
+    mean_log_power, mean_log_noise = (
+        jnp.sum(weight * log_power) / total_weight,
+        jnp.sum(weight * log_noise) / total_weight,
+    )
+    power_spread = jnp.sum(weight * (log_power - mean_log_power) ** 2) / total_weight
+    law_exponent = (
+        jnp.sum(weight * (log_power - mean_log_power) * (log_noise - mean_log_noise))
+        / total_weight
+        / jnp.maximum(power_spread, 1e-9)
+    )
     # Equal spectra say nothing of the exponent; any slope would only be noise.
-    slope = jnp.where(spread > _MIN_LOG_SPREAD, jnp.clip(slope, 0.0, _MAX_EXPONENT), 0.0)
+    law_exponent = jnp.where(
+        power_spread > _MIN_LOG_SPREAD, jnp.clip(law_exponent, 0.0, _MAX_EXPONENT), 0.0
+    )
     # The mean of the variances, since the mean of their logarithms is biased low.
-    log_variance = jnp.log(jnp.sum(weight * variance * jnp.exp(-slope * x)) / total)
-    return SignalDependentNoise(log_variance, slope)
+    log_variance = jnp.log(
+        jnp.sum(weight * variance * jnp.exp(-law_exponent * log_power)) / total_weight
+    )
+    return SignalDependentNoise(log_variance, law_exponent)
 
 
 def noise_edge_rank(
@@ -139,20 +150,20 @@ def noise_edge_rank(
     >>> int(rank)
     1
     """
-    place = jnp.arange(len(singular_values))
+    value_index = jnp.arange(len(singular_values))
     root_mean_square = jnp.sqrt(jnp.sum(singular_values**2) / (num_rows * num_columns))
     least_deviation = _MIN_RELATIVE_DEVIATION * root_mean_square
 
     def deviation(rank: Array) -> Array:
         # A masked sum: the rank is a traced value, so that no slice of its length exists.
-        tail = jnp.sum(jnp.where(place >= rank, singular_values, 0.0) ** 2)
+        tail_power = jnp.sum(jnp.where(value_index >= rank, singular_values, 0.0) ** 2)
         # What is left of the degrees of freedom once the signal directions are taken off.
-        mean_square = tail / ((num_rows - rank) * (num_columns - rank))
+        mean_square = tail_power / ((num_rows - rank) * (num_columns - rank))
         return jnp.maximum(jnp.sqrt(mean_square), least_deviation)
 
     def enlarge(_: Array, rank: Array) -> Array:
-        edge = _EDGE_FACTOR * deviation(rank) * (num_rows**0.5 + num_columns**0.5)
-        num_above = jnp.sum(singular_values > edge)
+        noise_edge = _EDGE_FACTOR * deviation(rank) * (num_rows**0.5 + num_columns**0.5)
+        num_above = jnp.sum(singular_values > noise_edge)
         # Without a single value left below the edge there is nothing to estimate sigma from.
         return jnp.where(num_above < len(singular_values) - 1, jnp.maximum(rank, num_above), rank)
 
@@ -176,11 +187,11 @@ def residual_noise_level(
     mean_square = jnp.mean(x**2, axis=1)
     num_bands = x.shape[1]
     # Weights of the fit are relative to the size of a spectrum, as its noise nearly is.
-    freedom = residual_degrees_of_freedom(codes, jnp.sqrt(mean_square), num_bands)
-    variance = jnp.sum((x - codes @ components) ** 2, axis=1) / freedom
-    is_informative = freedom > _MIN_LEVERAGE_SHARE * num_bands
-    weight = jnp.where(is_informative, freedom, _NEGLIGIBLE_WEIGHT)
-    return fit_noise_level(mean_square, variance, weight)
+    degrees_of_freedom = residual_degrees_of_freedom(codes, jnp.sqrt(mean_square), num_bands)
+    variance = jnp.sum((x - codes @ components) ** 2, axis=1) / degrees_of_freedom
+    is_informative = degrees_of_freedom > _MIN_LEVERAGE_SHARE * num_bands
+    spectrum_weight = jnp.where(is_informative, degrees_of_freedom, _NEGLIGIBLE_WEIGHT)
+    return fit_noise_level(mean_square, variance, spectrum_weight)
 
 
 def residual_degrees_of_freedom(

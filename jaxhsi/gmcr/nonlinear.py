@@ -70,44 +70,48 @@ def fit_nonlinear(
         `MAX_REFINEMENTS`.
     """
     forward = _as_forward(mixing)
-    x_linearised, parameters, count = x, None, -1
+    x_linearised, parameters, component_count = x, None, -1
     for refinement in range(MAX_REFINEMENTS):
         solution = fit_linear(x_linearised, refinement)
         if not len(solution.components):
             return solution
-        white = whiten_solution(solution, x_linearised)
-        noise = white.noise_deviation
+        white_solution = whiten_solution(solution, x_linearised)
+        noise_deviation = white_solution.noise_deviation
         prior = combine_priors(*_all_priors(solution, priors, options))
-        start = _refinement_start(solution, forward, parameters, prior)
+        start_factors = _refinement_start(solution, forward, parameters, prior)
         if mixing is not linear:
-            start = start._replace(factors=_keep_certain_concentrations(start.factors, noise))
+            start_factors = start_factors._replace(
+                factors=_keep_certain_concentrations(start_factors.factors, noise_deviation)
+            )
         # The refinement sees the data themselves, not the linearised ones it will make.
         x_clean = replace_spikes(solution, np.asarray(x)) - solution.noise_model.offset
         refined_fit = refine_factors(
             jnp.asarray(x_clean, jnp.float32),
-            noise,
-            start,
+            noise_deviation,
+            start_factors,
             forward,
             prior,
-            whitening_matrix=_matrix(white),
+            whitening_matrix=_matrix(white_solution),
         )
-        x_before, count_before = x_linearised, count
+        x_before, count_before = x_linearised, component_count
         x_linearised = x - nonlinear_part(forward, refined_fit.parameters, *refined_fit.factors)
-        parameters, count = refined_fit.parameters, len(solution.components)
-        change = float(jnp.sqrt(jnp.mean(((x_linearised - x_before) / noise) ** 2)))
-        settled = mixing is linear or (count == count_before and change < _CHANGE_TOLERANCE)
-        if settled:
+        parameters, component_count = refined_fit.parameters, len(solution.components)
+        data_change = float(jnp.sqrt(jnp.mean(((x_linearised - x_before) / noise_deviation) ** 2)))
+        has_settled = mixing is linear or (
+            component_count == count_before and data_change < _CHANGE_TOLERANCE
+        )
+        if has_settled:
             break
     if mixing is not linear:
         # From all concentrations again: those left out above were so only for the parameters.
-        start = _refinement_start(solution, forward, parameters, prior)
-        refined_fit = refine_factors(x, noise, start, forward, prior)
+        start_factors = _refinement_start(solution, forward, parameters, prior)
+        refined_fit = refine_factors(x, noise_deviation, start_factors, forward, prior)
     (c, s), parameters = jax.device_get(refined_fit)
     return solution._replace(
         components=s,
         concentrations=c,
         mixing_parameters=parameters,
-        converged=solution.converged and settled,
+        converged=solution.converged and has_settled,
     )
 
 
@@ -133,12 +137,14 @@ def _keep_certain_concentrations(factors: Factors, noise: Float[Array, "n 1"]) -
     largest of each spectrum and of each component stays.
     """
     c, s = factors
-    alone = 1 / jnp.diagonal(inverse(s @ s.T + 1e-6 * jnp.eye(len(s))))
-    gain = c**2 * alone / noise**2
-    certain = gain > _CERTAIN_GAIN_FACTOR * sparsity_penalty(jnp.asarray(len(s), jnp.float32))
+    residual_norms = 1 / jnp.diagonal(inverse(s @ s.T + 1e-6 * jnp.eye(len(s))))
+    chi2_gain = c**2 * residual_norms / noise**2
+    is_certain = chi2_gain > _CERTAIN_GAIN_FACTOR * sparsity_penalty(
+        jnp.asarray(len(s), jnp.float32)
+    )
     # Otherwise a weak spectrum or component would take no part at all.
-    certain |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))
-    return Factors(jnp.where(certain, c, 0.0), s)
+    is_certain |= (c == jnp.max(c, axis=1, keepdims=True)) | (c == jnp.max(c, axis=0))
+    return Factors(jnp.where(is_certain, c, 0.0), s)
 
 
 def _matrix(white: WhitenedSolution) -> Float[Array, "c c"] | None:
@@ -157,17 +163,21 @@ def _all_priors(
     solution: Solution, priors: Sequence[PriorFactory], options: SolverOptions
 ) -> list[Prior]:
     """Those given, what the solver's options say, and known spectra last: they hold exactly."""
-    own = []
+    solver_priors = []
     if options.non_negative:
-        own = [non_negativity("concentrations"), non_negativity("components")]
+        solver_priors = [non_negativity("concentrations"), non_negativity("components")]
     # Priors that need the components of the linear solution are made of it now.
-    given = [prior if isinstance(prior, Prior) else prior(solution) for prior in priors]
-    fixed = np.asarray(solution.in_library)
-    if not fixed.any():
-        return [*own, *given]
-    rows = jnp.where(fixed[:, None], jnp.asarray(solution.components), jnp.nan)
+    given_priors = [prior if isinstance(prior, Prior) else prior(solution) for prior in priors]
+    is_fixed = np.asarray(solution.in_library)
+    if not is_fixed.any():
+        return [*solver_priors, *given_priors]
+    fixed_rows = jnp.where(is_fixed[:, None], jnp.asarray(solution.components), jnp.nan)
     # Of unit length, so that they leave the scale of the others as it is.
-    return [*own, *given, equality(components=rows)._replace(fixes_scale=False)]
+    return [
+        *solver_priors,
+        *given_priors,
+        equality(components=fixed_rows)._replace(fixes_scale=False),
+    ]
 
 
 def _refinement_start(

@@ -84,23 +84,27 @@ def fit_pool(
         pool, _ = carry
         # Geometric: the penalty falls by the same ratio in every refit, whatever its start.
         share_left = jnp.maximum(0.0, 1 - i / (_RELAXATION_SHARE * num_refits))
-        factor = initial_penalty**share_left
-        codes = encode(x, pool, options, coefficient_penalty(pool) * factor)
-        updated = least_squares_components(x, codes, pool, options)
+        penalty_factor = initial_penalty**share_left
+        codes = encode(x, pool, options, coefficient_penalty(pool) * penalty_factor)
+        updated_pool = least_squares_components(x, codes, pool, options)
         # Under a raised penalty an unused component may be needed again later.
-        updated = updated.keep_only((count_usage(codes) > 0) | (factor > 1))
+        updated_pool = updated_pool.keep_only((count_usage(codes) > 0) | (penalty_factor > 1))
         is_last = i == num_refits  # the codes must belong to the components: leave these
-        return jax.tree.map(lambda new, old: jnp.where(is_last, old, new), updated, pool), codes
+        return jax.tree.map(
+            lambda new, old: jnp.where(is_last, old, new), updated_pool, pool
+        ), codes
 
-    initial = pool, jnp.zeros((len(x), len(pool.active)), x.dtype)
-    pool, codes = jax.lax.fori_loop(0, num_refits + 1, alternate, initial)
+    initial_carry = pool, jnp.zeros((len(x), len(pool.active)), x.dtype)
+    pool, codes = jax.lax.fori_loop(0, num_refits + 1, alternate, initial_carry)
     # Counted at the plain penalty, whatever the schedule was: fits stay comparable.
     penalty, usage_counts = coefficient_penalty(pool), count_usage(codes)
-    residual = jnp.sum((x - codes @ pool.components) ** 2)
-    penalties = jnp.where(pool.active, component_penalties(usage_counts, pool), 0.0)
+    squared_residual = jnp.sum((x - codes @ pool.components) ** 2)
+    pool_penalties = jnp.where(pool.active, component_penalties(usage_counts, pool), 0.0)
     num_coefficients = jnp.sum(usage_counts)
     description_length = (
-        residual + penalty * num_coefficients + options.evidence_factor * jnp.sum(penalties)
+        squared_residual
+        + penalty * num_coefficients
+        + options.evidence_factor * jnp.sum(pool_penalties)
     )
     return PoolFit(pool, codes, description_length, log_evidence(codes, pool, penalty))
 
@@ -122,14 +126,14 @@ def least_squares_components(
     Returns:
         The pool; fixed components stay.
     """
-    gram = codes.T @ codes
+    code_gram = codes.T @ codes
     # Unused components would pull the median to zero.
-    powers = jnp.where(count_usage(codes) > 0, jnp.diagonal(gram), jnp.nan)
-    damping = _SPECTRUM_DAMPING * jnp.nan_to_num(jnp.nanmedian(powers), nan=1.0)
+    component_power = jnp.where(count_usage(codes) > 0, jnp.diagonal(code_gram), jnp.nan)
+    damping = _SPECTRUM_DAMPING * jnp.nan_to_num(jnp.nanmedian(component_power), nan=1.0)
     # Damping draws towards the spectra before, not towards zero: nothing shrinks.
-    target = codes.T @ x + damping * pool.components
-    rows = solve(gram + damping * jnp.eye(len(gram)), target)
-    return pool.replace_components(rows, options)
+    damped_target = codes.T @ x + damping * pool.components
+    component_rows = solve(code_gram + damping * jnp.eye(len(code_gram)), damped_target)
+    return pool.replace_components(component_rows, options)
 
 
 def refit_pool(x: Float[Array, "n c"], pool: ComponentPool, options: SolverOptions) -> PoolFit:
@@ -155,15 +159,19 @@ def multi_start_fit(x: Float[Array, "n c"], pool: ComponentPool, options: Solver
         The fit of the smallest description length.
     """
     median_power = jnp.median(jnp.sum(x**2, axis=1))
-    second = options.second_pass_penalty * median_power / coefficient_penalty(pool)
+    second_penalty = options.second_pass_penalty * median_power / coefficient_penalty(pool)
     # Never below the plain penalty; that is what the third start is for.
-    second = jnp.maximum(1.0, second)
-    starts = jnp.stack((options.initial_penalty, second, _LOW_PENALTY_FACTOR, 1.0))
+    second_penalty = jnp.maximum(1.0, second_penalty)
+    initial_penalties = jnp.stack(
+        (options.initial_penalty, second_penalty, _LOW_PENALTY_FACTOR, 1.0)
+    )
 
     def next_fit(i: Array, best: PoolFit) -> PoolFit:
-        return better_of(fit_pool(x, best.pool, options, options.refits, starts[i]), best)
+        return better_of(
+            fit_pool(x, best.pool, options, options.refits, initial_penalties[i]), best
+        )
 
-    return jax.lax.fori_loop(0, len(starts), next_fit, empty_fit(x, pool))
+    return jax.lax.fori_loop(0, len(initial_penalties), next_fit, empty_fit(x, pool))
 
 
 def empty_fit(x: Float[Array, "n c"], pool: ComponentPool) -> PoolFit:

@@ -65,15 +65,19 @@ def select_restart(describe: DescribeFit, restart_fits: Sequence[RestartFit]) ->
         restart_fits: state and data of each restart, on the same spectra.
     """
     # Description lengths under different noise models cannot be compared.
-    (reference, data), *others = restart_fits
-    if not others:
+    (reference, data), *other_fits = restart_fits
+    if not other_fits:
         return SelectedRestart(0, np.array([int(reference.pool.active.sum())]), np.zeros(1))
     pools = [_pool_in_coordinates(fit, data) for fit in restart_fits]
-    fits = [describe(reference._replace(pool=pool), data.x_white) for pool in pools]
-    lengths = np.array([float(fitted.description_length) for fitted in fits])
-    counts = np.array([int(fitted.pool.active.sum()) for fitted in fits])
+    pool_fits = [describe(reference._replace(pool=pool), data.x_white) for pool in pools]
+    description_lengths = np.array([float(fitted.description_length) for fitted in pool_fits])
+    component_counts = np.array([int(fitted.pool.active.sum()) for fitted in pool_fits])
     tolerance = length_tolerance(data.x_white.shape[1])
-    return SelectedRestart(majority_restart(counts, lengths, tolerance), counts, lengths)
+    return SelectedRestart(
+        majority_restart(component_counts, description_lengths, tolerance),
+        component_counts,
+        description_lengths,
+    )
 
 
 def restart_agreement(
@@ -95,11 +99,13 @@ def restart_agreement(
     state, data = selected_fit
     if not other_fits:
         return np.ones(len(state.pool.active), np.float32)
-    fitted = describe(state, data.x_white)
+    selected_pool_fit = describe(state, data.x_white)
     # By what they explain rather than by matching: two restarts may split components differently.
-    rows = (_pool_in_coordinates(fit, data).components for fit in other_fits)
-    by_others = [_explained(fitted, components, options) for components in rows]
-    by_itself = np.ones(len(fitted.pool.active), bool)
+    other_components = (_pool_in_coordinates(fit, data).components for fit in other_fits)
+    by_others = [
+        _explained(selected_pool_fit, components, options) for components in other_components
+    ]
+    by_itself = np.ones(len(selected_pool_fit.pool.active), bool)
     return np.mean([by_itself, *jax.device_get(by_others)], axis=0, dtype=np.float32)
 
 
@@ -145,9 +151,11 @@ _explained = partial(jax.jit, static_argnames="options")(explained_by)
 
 def _pool_in_coordinates(restart_fit: RestartFit, data: WhitenedData) -> ComponentPool:
     """The pool of a restart in the whitened coordinates of another's data."""
-    state, own = restart_fit
-    if jax.tree.all(jax.tree.map(np.array_equal, own.noise_model, data.noise_model)):
+    state, own_data = restart_fit
+    if jax.tree.all(jax.tree.map(np.array_equal, own_data.noise_model, data.noise_model)):
         return state.pool  # to the last digit: a resumed run is to select the same
-    rows = np.asarray(to_scaled(state.pool.components, own.whitener))
-    unit = jnp.asarray(unit_rows(to_white(rows, data.whitener), MIN_ROW_NORM), jnp.float32)
-    return state.pool._replace(components=unit, whitener=data.whitener)
+    scaled_rows = np.asarray(to_scaled(state.pool.components, own_data.whitener))
+    white_rows = jnp.asarray(
+        unit_rows(to_white(scaled_rows, data.whitener), MIN_ROW_NORM), jnp.float32
+    )
+    return state.pool._replace(components=white_rows, whitener=data.whitener)

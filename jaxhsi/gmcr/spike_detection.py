@@ -42,6 +42,7 @@ def remove_spikes(
         noise_model: estimated so far.
     """
     for _ in range(_MAX_ROUNDS):
+        # From the filled spectra, or the spikes would turn the singular vectors.
         residual = residual_from_singular_vectors(filled_spectra, noise_model)
         former_mask = noise_model.spike_mask
         spike_mask, filled_spectra = _detect_spikes(spectra, filled_spectra, former_mask, residual)

@@ -77,14 +77,19 @@ def _whiten(
     mesh: Mesh, noise_model: NoiseModel, filled: HostSpectra, spike_mask: np.ndarray | None
 ) -> WhitenedData:
     # Rounded first: a resumed fit has the float32 of its checkpoint only and must compute the same.
-    rounded = jax.tree.map(lambda a: np.asarray(a, np.float32), noise_model)
-    exact = jax.tree.map(lambda a: np.asarray(a, np.float64), rounded)
-    x, whitener = filled - exact.offset, noise_whitener(exact, filled.shape[1])
+    rounded_model = jax.tree.map(lambda a: np.asarray(a, np.float32), noise_model)
+    exact_model = jax.tree.map(lambda a: np.asarray(a, np.float64), rounded_model)
+    offset_free, whitener = (
+        filled - exact_model.offset,
+        noise_whitener(exact_model, filled.shape[1]),
+    )
     if whitener is None:
-        return WhitenedData(rounded, filled, spike_mask, shard_batch(mesh, _float32(x)), None)
-    single = jax.tree.map(lambda a: a.astype(np.float32), whitener)
-    x_white = shard_batch(mesh, _float32(whitener.transform(x)))
-    return WhitenedData(rounded, filled, spike_mask, x_white, single)
+        return WhitenedData(
+            rounded_model, filled, spike_mask, shard_batch(mesh, _float32(offset_free)), None
+        )
+    float32_whitener = jax.tree.map(lambda a: a.astype(np.float32), whitener)
+    x_white = shard_batch(mesh, _float32(whitener.transform(offset_free)))
+    return WhitenedData(rounded_model, filled, spike_mask, x_white, float32_whitener)
 
 
 def _float32(a: np.ndarray) -> Array:
@@ -113,27 +118,37 @@ def update_noise(
     if data.noise_is_fixed:
         return state, data
     pool = state.pool
-    rows = np.asarray(to_scaled(np.asarray(pool.components), data.whitener), np.float64)
-    used = (codes != 0).any(0)
-    deviation = np.asarray(
+    scaled_rows = np.asarray(to_scaled(np.asarray(pool.components), data.whitener), np.float64)
+    used_mask = (codes != 0).any(0)
+    spectrum_deviation = np.asarray(
         noise_deviation(state.noise_level, jnp.mean(data.x_white**2, axis=1)), float
     )
-    exact = jax.tree.map(lambda a: np.asarray(a, np.float64), data.noise_model)
-    residual = residual_from_codes(data.filled_scaled, exact, codes[:, used], rows[used], deviation)
+    exact_model = jax.tree.map(lambda a: np.asarray(a, np.float64), data.noise_model)
+    residual = residual_from_codes(
+        data.filled_scaled,
+        exact_model,
+        codes[:, used_mask],
+        scaled_rows[used_mask],
+        spectrum_deviation,
+    )
     noise_model = noise_from_residual(residual)
-    if noise_models_agree(exact, noise_model, residual.offset_residual):
+    if noise_models_agree(exact_model, noise_model, residual.offset_residual):
         return state, data
     data = rewhiten(mesh, data, noise_model)
-    unit, sizes = split_norms(to_white(rows, data.whitener), MIN_ROW_NORM)
-    law = residual_noise_level(data.x_white, _float32(codes * sizes), _float32(unit))
-    pool = pool._replace(components=_float32(unit))
+    unit_components, component_norms = split_norms(
+        to_white(scaled_rows, data.whitener), MIN_ROW_NORM
+    )
+    noise_level = residual_noise_level(
+        data.x_white, _float32(codes * component_norms), _float32(unit_components)
+    )
+    pool = pool._replace(components=_float32(unit_components))
     state = state._replace(
         pool=pool,
         previous_pool=jax.tree.map(
             jnp.array, pool._replace(whitener=None)
         ),  # a copy: steps donate the pool
-        noise_level=law,
-        phase_noise_level=jax.tree.map(jnp.array, law),
+        noise_level=noise_level,
+        phase_noise_level=jax.tree.map(jnp.array, noise_level),
         noise_drift=jnp.full((), jnp.inf, jnp.float32),  # not converged: at least one more phase
         noise_model=jax.tree.map(jnp.array, data.noise_model),
     )

@@ -161,6 +161,7 @@ def principal_component_start(params: Params, spectra: Float[Array, "n c"]) -> P
         return jnp.zeros_like(kernel).at[middle_index].set(middle_tap)
 
     def start_layer(name: str, layer: str, layer_params: Params) -> Params:
+        # Only the first layer changes the basis; the identity passes it on.
         middle_tap = first_tap if (name, layer) == ("spectral", "0") else jnp.eye(embed_dim)
         biases = {key: jnp.zeros_like(value) for key, value in layer_params.items()}
         return biases | {"kernel": centred(layer_params["kernel"], middle_tap)}

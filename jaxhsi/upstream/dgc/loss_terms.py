@@ -82,6 +82,7 @@ def loss_terms(
     loss_weights: LossWeights, centroids: Array, model_output: ModelOutput, view_pair: ViewPair
 ) -> LossTerms:
     """The terms that have a weight; each view by itself, then the sum or mean over the two."""
+    # A pair in either case, for `each` to take apart.
     masks = (None, None) if view_pair.valid is None else view_pair.valid
     # Zeros for terms without a weight, which then cost nothing to compile.
     term_values = dict.fromkeys(LossTerms._fields, jnp.zeros(()))

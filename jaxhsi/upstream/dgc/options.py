@@ -98,6 +98,7 @@ class PrototypeModel:
     @property
     def even_usage(self) -> Float[Array, " k"]:
         """The same share for every cluster, from which the running usage starts."""
+        # Even at first: no cluster is dead before it was counted.
         return jnp.full(self.num_clusters, 1 / self.num_clusters, jnp.float32)
 
     @property

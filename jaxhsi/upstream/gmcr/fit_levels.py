@@ -70,6 +70,7 @@ class LevelStates:
 
     def prune(self, taken: Int[np.ndarray, " m"]) -> None:
         """Delete what neither this checkpoint nor the one before needs; to be called after it."""
+        # Of this checkpoint; those of the one before are in `_written`.
         names = set(_names(taken).values())
         for path in self._folder.glob("*.npz"):
             # Files of the checkpoint before stay, in case this one is cut while it is written.
@@ -106,6 +107,7 @@ def write_fit_levels(folder: Path, options: JointOptions, bands: Sequence[Band])
     """
     for band in bands:
         (folder / band.name).mkdir(parents=True, exist_ok=True)
+        # In upstream's order of columns, and without quoting.
         scores = ",".join(str(value) for value in band[1:5])
         lines = f"nMSE,R2,mean_energy,effective_components\n{scores}\n"
         (folder / band.name / "result.csv").write_text(lines)

@@ -149,6 +149,7 @@ def pool_output(
 
     Source: upstream `mcr.py` (`EBSelectiveMCR.parse_pattern`, `forward`).
     """
+    # Normalised in every step: the raw parameters are free.
     pure_spectra = components(params["pool"], model.pool_options)
     pool_energies = model.gating.apply(params["gating"], x)
     pool_energies = _with_langevin_noise(model, pool_energies, noise.energy_noise, training)
@@ -156,6 +157,7 @@ def pool_output(
     # Thresholded in evaluation alone: a step function has no gradient.
     if not training:
         pool_gates = gates.open_at_threshold(pool_gates, model.gate_threshold)
+    # Whether or not the gate is open: the network learns both at once.
     concentrations = model.concentration.apply(params["concentration"], x)
     if not model.has_channel_gates:
         mixture = gates.gated_mixture(concentrations, pool_gates, pure_spectra, model.aggregate)

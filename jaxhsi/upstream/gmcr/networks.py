@@ -88,6 +88,7 @@ def layer_widths(
             f"hidden_width_factor is {width_factor} and hidden_layers {num_layers}; both are at "
             "least 1, or hidden_width_factor None for a single linear layer"
         )
+    # All hidden layers have one width, as upstream builds them.
     return [num_bands, *[num_outputs * width_factor] * num_layers, num_outputs]
 
 

@@ -116,6 +116,7 @@ def library_parameters(
         ValueError: values that are not finite, negative where components are non-negative, or a
             spectrum of zeros.
     """
+    # On the host, where values can be looked at before anything is compiled.
     spectra = np.asarray(library, np.float32)
     _check_library(spectra, options)
     if options.non_negative == "softplus":
