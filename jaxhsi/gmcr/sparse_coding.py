@@ -95,8 +95,10 @@ def sparse_codes(
     gate_damping = gate_ridge * (1 / jnp.maximum(gates, CLOSED_THRESHOLD) - 1)
     damping = jnp.where(is_open, gate_damping, 0.0)
     gram, correlations = s @ s.T, x @ s.T
+    # Closed components have zero rows: 1 on their diagonal keeps the matrix invertible.
     dense_ridge = damping + jnp.where(is_open, _DENSE_RIDGE, 1.0)
     dense_codes = solve(gram + jnp.diag(dense_ridge), correlations.T).T
+    # A pool may be smaller than what a spectrum may use.
     max_active = min(max_active, components.shape[0])
 
     def magnitude(values: Array) -> Array:
@@ -109,6 +111,7 @@ def sparse_codes(
         # A unit component gains the square of its correlation with the residual: worth a try from
         # half the penalty's root on.
         residual_scores = magnitude(correlations - codes @ gram) - 0.5 * jnp.sqrt(penalty)
+        # What the first pass chose stays a candidate: the second only adds.
         return jnp.where(codes != 0, -_NEVER, residual_scores), codes
 
     initial = magnitude(dense_codes), jnp.zeros_like(dense_codes)
@@ -125,23 +128,27 @@ def _eliminate(
     non_negative: bool,
 ) -> Float[Array, "n p"]:
     """Solve for the components of highest score; remove the least useful ones one by one."""
-    top_scores, chosen = jax.lax.top_k(scores, max_active)
+    top_scores, chosen_slots = jax.lax.top_k(scores, max_active)
+    # Fewer may be promising than there is room for.
     active = top_scores > 0
-    pairs = active[:, :, None] & active[:, None, :]
-    small_gram = jnp.where(pairs, gram[chosen[:, :, None], chosen[:, None, :]], 0.0)
-    diagonal = jnp.where(active, damping[chosen] + _JITTER, 1.0)
-    small_gram = small_gram + diagonal[:, :, None] * jnp.eye(max_active)
+    active_pairs = active[:, :, None] & active[:, None, :]
+    small_gram = jnp.where(
+        active_pairs, gram[chosen_slots[:, :, None], chosen_slots[:, None, :]], 0.0
+    )
+    small_diagonal = jnp.where(active, damping[chosen_slots] + _JITTER, 1.0)
+    small_gram = small_gram + small_diagonal[:, :, None] * jnp.eye(max_active)
+    # Inverted once: each removal is then a rank-one update and no new system.
     inverse_gram = inverse_batch(small_gram)
     # No diagonal element of an inverse is below the reciprocal of the matrix's own element;
     # rounding errors violate this bound where components are nearly the same.
     least_diagonal = 1 / jnp.diagonal(small_gram, axis1=1, axis2=2)
-    targets = jnp.take_along_axis(correlations, chosen, 1) * active
+    targets = jnp.take_along_axis(correlations, chosen_slots, 1) * active
     codes = jnp.einsum("nij,nj->ni", inverse_gram, targets)
-    remove = partial(_remove_least_useful, least_diagonal, penalty, non_negative)
-    initial = _Elimination(inverse_gram, codes, active)
-    _, codes, active = jax.lax.fori_loop(0, max_active, remove, initial)
+    remove_one = partial(_remove_least_useful, least_diagonal, penalty, non_negative)
+    initial_state = _Elimination(inverse_gram, codes, active)
+    _, codes, active = jax.lax.fori_loop(0, max_active, remove_one, initial_state)
     codes = jnp.where(active, jnp.maximum(codes, 0) if non_negative else codes, 0.0)
-    return _scatter(codes, chosen, jnp.zeros_like(correlations))
+    return _scatter(codes, chosen_slots, jnp.zeros_like(correlations))
 
 
 def _remove_least_useful(
@@ -157,21 +164,25 @@ def _remove_least_useful(
     c_j^2 / A_jj and leaves c - A_j c_j / A_jj and A - A_j A_j' / A_jj.
     """
     inverse_gram, codes, active = state
-    own = jnp.maximum(jnp.diagonal(inverse_gram, axis1=1, axis2=2), least_diagonal)
-    gain = codes**2 / own
+    own_diagonal = jnp.maximum(jnp.diagonal(inverse_gram, axis1=1, axis2=2), least_diagonal)
+    chi2_gain = codes**2 / own_diagonal
     if non_negative:  # negative coefficients go first, the most negative before the others
-        gain = jnp.where(codes > 0, gain, codes - _NEGATIVE_OFFSET)
-    gain = jnp.where(active, gain, jnp.inf)
-    least = jnp.argmin(gain, axis=1)[:, None]
-    is_removed = jnp.take_along_axis(gain, least, 1) < penalty
-    column = jnp.take_along_axis(inverse_gram, least[:, :, None], 2)[:, :, 0]
-    own = jnp.take_along_axis(own, least, 1)
-    step = jnp.where(is_removed, jnp.take_along_axis(codes, least, 1) / own, 0.0)
-    removed = (jnp.arange(codes.shape[1]) == least) & is_removed
-    scaled_column = jnp.where(is_removed, column / own, 0.0)
-    inverse_gram = inverse_gram - scaled_column[:, :, None] * column[:, None, :]
-    codes = jnp.where(removed, 0.0, codes - step * column)
-    return _Elimination(inverse_gram, codes, active & ~removed)
+        chi2_gain = jnp.where(codes > 0, chi2_gain, codes - _NEGATIVE_OFFSET)
+    # Infinite, so that what is gone is never chosen again.
+    chi2_gain = jnp.where(active, chi2_gain, jnp.inf)
+    least_index = jnp.argmin(chi2_gain, axis=1)[:, None]
+    # Where the least gain suffices nothing is removed: the update below is zero then.
+    is_removed = jnp.take_along_axis(chi2_gain, least_index, 1) < penalty
+    inverse_column = jnp.take_along_axis(inverse_gram, least_index[:, :, None], 2)[:, :, 0]
+    own_diagonal = jnp.take_along_axis(own_diagonal, least_index, 1)
+    code_step = jnp.where(
+        is_removed, jnp.take_along_axis(codes, least_index, 1) / own_diagonal, 0.0
+    )
+    removed_mask = (jnp.arange(codes.shape[1]) == least_index) & is_removed
+    scaled_column = jnp.where(is_removed, inverse_column / own_diagonal, 0.0)
+    inverse_gram = inverse_gram - scaled_column[:, :, None] * inverse_column[:, None, :]
+    codes = jnp.where(removed_mask, 0.0, codes - code_step * inverse_column)
+    return _Elimination(inverse_gram, codes, active & ~removed_mask)
 
 
 def _scatter(
