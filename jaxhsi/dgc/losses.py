@@ -1,7 +1,8 @@
 """Loss terms of Deep Global Clustering: one pure function each, every one returns ().
 
-Every term over pixels takes an optional ``mask``: pixels whose mask is 0 leave both the sum and the
-count, and a term over no pixel at all is 0 with zero gradient. A float mask weighs the pixels.
+Every term over pixels takes an optional ``valid_mask``: pixels whose mask is 0 leave both the sum
+and the count, and a term over no pixel at all is 0 with zero gradient. A float mask weighs the
+pixels.
 """
 
 import jax.numpy as jnp

@@ -1,6 +1,6 @@
 """Terms of upstream's objective, and what repairs some of them. Docstrings name the defects.
 
-Every term over pixels takes an optional ``mask`` as those of `jaxhsi.dgc.losses` do.
+Every term over pixels takes an optional ``valid_mask`` as those of `jaxhsi.dgc.losses` do.
 
 Source: https://github.com/b05611038/HSI_global_clustering, `module/clustering.py`.
 """

@@ -45,16 +45,16 @@ class LevelStates:
     def __init__(self, folder: Path):
         """Of a run that begins; `load` goes on with another."""
         self._folder = folder
-        self._kept: dict[int, PoolParams] = {}
+        self._level_params: dict[int, PoolParams] = {}
         self._written: set[str] = set()
 
     def keep(self, level_number: int, params: PoolParams) -> None:
         """Copy params, in place of what the band held before."""
-        self._kept[level_number] = jax.tree.map(np.array, params)
+        self._level_params[level_number] = jax.tree.map(np.array, params)
 
     def get(self, level_number: int) -> PoolParams:
         """Params that a band holds."""
-        return self._kept[level_number]
+        return self._level_params[level_number]
 
     def write(self, taken: Int[np.ndarray, " m"]) -> None:
         """Write what is not yet; to be called before the checkpoint is.
@@ -66,7 +66,9 @@ class LevelStates:
             # States do not change under a name: what is written stays valid.
             if file_name not in self._written:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                np.savez(self._folder / file_name, *jax.tree.leaves(self._kept[level_number]))
+                np.savez(
+                    self._folder / file_name, *jax.tree.leaves(self._level_params[level_number])
+                )
 
     def prune(self, taken: Int[np.ndarray, " m"]) -> None:
         """Delete what neither this checkpoint nor the one before needs; to be called after it."""
@@ -95,7 +97,9 @@ class LevelStates:
                 )
             with np.load(state_file) as file:
                 leaves = [file[f"arr_{i}"] for i in range(len(file.files))]
-            self._kept[level_number] = jax.tree.unflatten(jax.tree.structure(template), leaves)
+            self._level_params[level_number] = jax.tree.unflatten(
+                jax.tree.structure(template), leaves
+            )
         self._written = set(file_names.values())
 
 
