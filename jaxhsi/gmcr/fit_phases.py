@@ -16,7 +16,7 @@ from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.gmcr.algorithm import converged
 from jaxhsi.gmcr.initialisation import RankEstimate, estimate_rank
 from jaxhsi.gmcr.options import SolverOptions
-from jaxhsi.gmcr.solver import Solver, solver
+from jaxhsi.gmcr.solver import Solver, build_solver
 from jaxhsi.gmcr.state import Info, State
 from jaxhsi.gmcr.whitening import WhitenedData, rewhiten, update_noise, with_whitener
 
@@ -88,17 +88,17 @@ def _report_refinement(
 @cache
 def compiled_solver(options: SolverOptions) -> Solver:
     """The solver's functions under jit; one set for each options object, kept for further calls."""
-    made = solver(options)
+    plain_solver = build_solver(options)
     return Solver(
-        jax.jit(made.init, static_argnums=3),
-        jax.jit(made.step),
-        jax.jit(made.epoch, donate_argnums=1),
-        jax.jit(made.end_phase),
-        jax.jit(made.pure_pixel_restart),
-        jax.jit(made.set_num_components),
-        jax.jit(made.identify_library),
-        jax.jit(made.predict),
-        jax.jit(made.describe),
+        jax.jit(plain_solver.init, static_argnums=3),
+        jax.jit(plain_solver.step),
+        jax.jit(plain_solver.epoch, donate_argnums=1),
+        jax.jit(plain_solver.end_phase),
+        jax.jit(plain_solver.pure_pixel_restart),
+        jax.jit(plain_solver.set_num_components),
+        jax.jit(plain_solver.identify_library),
+        jax.jit(plain_solver.predict),
+        jax.jit(plain_solver.describe),
     )
 
 
@@ -107,12 +107,12 @@ rank_estimate = jax.jit(estimate_rank)
 
 
 def initial_state(
-    run: Solver, data: WhitenedData, num_components: int | None, num_candidates: int | None
+    solver: Solver, data: WhitenedData, num_components: int | None, num_candidates: int | None
 ) -> State:
     """A pool of pure spectra, as many as the rank of the table suggests.
 
     Args:
-        run: compiled.
+        solver: compiled.
         data: the table.
         num_components: that the pool must have room for.
         num_candidates: initial spectra; by default `CANDIDATES_PER_RANK` times the rank, and 2.
@@ -127,14 +127,14 @@ def initial_state(
     min_slots = max(pool_candidates, num_components or 0) + SPARE_SLOTS
     # A size from the list, so that tables of similar rank share what was compiled.
     num_slots = next((pool_size for pool_size in POOL_SIZES if pool_size >= min_slots), min_slots)
-    return purest_spectra_state(run, data, table_estimate, pool_candidates, num_slots)
+    return purest_spectra_state(solver, data, table_estimate, pool_candidates, num_slots)
 
 
 def purest_spectra_state(
-    run: Solver, data: WhitenedData, estimate: RankEstimate, num_candidates: int, num_slots: int
+    solver: Solver, data: WhitenedData, estimate: RankEstimate, num_candidates: int, num_slots: int
 ) -> State:
     """A pool with so many of the purest spectra of the table."""
-    state = run.init(data.x_white, estimate, num_candidates, num_slots, data.whitener)
+    state = solver.init(data.x_white, estimate, num_candidates, num_slots, data.whitener)
     return state._replace(noise_model=jax.tree.map(jnp.array, data.noise_model))
 
 
@@ -154,7 +154,7 @@ def restore_state(
 
 
 def run_phases(
-    run: Solver,
+    solver: Solver,
     key: Array,
     state: State,
     data: WhitenedData,
@@ -165,7 +165,7 @@ def run_phases(
     """Phases until one changes nothing, the noise that it leaves included.
 
     Args:
-        run: compiled; uses up the state.
+        solver: compiled; uses up the state.
         key: of the random gates; that of an epoch depends on its first step alone, so that a
             resumed fit draws the same.
         state: at the beginning of a phase.
@@ -177,20 +177,20 @@ def run_phases(
     callbacks.on_progress(int(state.step))
     while not converged(state) and int(state.phase) < options.max_phases:
         for _ in range(options.steps_per_phase // options.noise_refit_every):
-            step = int(state.step)
-            state, info = run.epoch(jax.random.fold_in(key, step), state, data.x_white)
-            step += options.noise_refit_every
+            step_number = int(state.step)
+            state, info = solver.epoch(jax.random.fold_in(key, step_number), state, data.x_white)
+            step_number += options.noise_refit_every
             # One transfer an epoch; single numbers would wait for the device each.
             info = jax.device_get(info)
             if callbacks.on_epoch is not None:
-                callbacks.on_epoch(step, info)
-            note = f"loss {info.loss:.4g}, {info.num_active} components"
-            callbacks.on_progress(step, None, note)
-        state = run.end_phase(state, data.x_white)
+                callbacks.on_epoch(step_number, info)
+            progress_note = f"loss {info.loss:.4g}, {info.num_active} components"
+            callbacks.on_progress(step_number, None, progress_note)
+        state = solver.end_phase(state, data.x_white)
         if converged(state):
             # Noise is estimated anew only here: during the phases too many components would fit
             # part of it.
-            codes = np.asarray(run.predict(state, data.x_white), np.float64)
+            codes = np.asarray(solver.predict(state, data.x_white), np.float64)
             state, data = update_noise(mesh, data, state, codes)
         if callbacks.on_phase is not None:
             callbacks.on_phase(int(state.phase), with_whitener(state, None))

@@ -34,10 +34,10 @@ class Solver(NamedTuple):
     describe: Callable[..., Any]
 
 
-def solver(options: SolverOptions = SolverOptions()) -> Solver:  # noqa: B008 -- frozen
+def build_solver(options: SolverOptions = SolverOptions()) -> Solver:  # noqa: B008 -- frozen
     """The solver's pure functions under these options.
 
-    >>> run = solver(SolverOptions(non_negative=False))
+    >>> run = build_solver(SolverOptions(non_negative=False))
     >>> run.step.func.__name__, run.step.args[0].non_negative
     ('step', False)
     """

@@ -12,16 +12,16 @@ from jaxhsi.gmcr.algorithm import State, converged, end_phase, epoch
 from jaxhsi.gmcr.gates import open_probability
 from jaxhsi.gmcr.initialisation import estimate_rank
 from jaxhsi.gmcr.options import SolverOptions
-from jaxhsi.gmcr.solver import Solver, solver
+from jaxhsi.gmcr.solver import Solver, build_solver
 from tests.gmcr.solved import SyntheticMixture, best_cosines, make_mixture
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 SLOTS, TRIED = 8, 6
-RUN = solver(OPTIONS)
+RUN = build_solver(OPTIONS)
 # Whether a coefficient stays is decided by a threshold, so that rounding grows from step to step:
 # what an epoch is, is compared over a few of them.
 SHORT_OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=2)
-SHORT_RUN = solver(SHORT_OPTIONS)
+SHORT_RUN = build_solver(SHORT_OPTIONS)
 
 
 def traced_once(function):
