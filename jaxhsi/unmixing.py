@@ -6,7 +6,7 @@ numbers, bit for bit.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
+from jaxhsi.data.tables.data_frames import spectra_with_axis
 from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
 from jaxhsi.gmcr.amortised_training import train_amortised
@@ -43,7 +44,7 @@ from jaxhsi.workflows.unmixing_model import UnmixingModel
 
 
 def unmix(
-    spectra: Float[np.ndarray | Array, "..."],
+    spectra: Any,
     *,
     num_components: int | None = None,
     num_candidates: int | None = None,
@@ -72,7 +73,9 @@ def unmix(
     spectra.
 
     Args:
-        spectra: (n, c), one a row; finite, no row all zero.
+        spectra: (n, c), one a row; finite, no row all zero. An array, or a pandas or polars frame
+            or xarray array, whose labels give the axis; columns that are no bands are left out,
+            which is logged.
         num_components: number of components where it is known or wanted; found from the data if
             None. Not together with a library.
         num_candidates: components to start from; chosen from the rank of the data if None.
@@ -112,6 +115,7 @@ def unmix(
 
     Source: EB-gMCR, arXiv 2507.23600; differences from it in `jaxhsi.gmcr.algorithm`.
     """
+    spectra, axis, axis_name = spectra_with_axis(spectra, axis, axis_name)
     data = scale_data(spectra, mixing, options)
     request = _Request(
         mixing=mixing,

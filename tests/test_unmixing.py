@@ -11,7 +11,8 @@ import pytest
 import jaxhsi
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
-from jaxhsi.data.tables.csv_file import read_csv
+from jaxhsi.data.tables.table_files import read_table
+from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.gmcr.data_scale import data_scale
 from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.train import main
@@ -79,11 +80,11 @@ def test_files_of_the_command_hold_the_numbers_of_the_function(pair, tmp_path):
     folder, result = pair
     loaded = jaxhsi.load(folder)
     assert_equal(loaded, result)
-    components = read_csv(folder / "components.csv")
+    components = read_table(folder / "components.csv", TableOptions())
     assert components.sample_names == result.component_names
     np.testing.assert_array_equal(components.values.astype(np.float32), result.components)
-    concentrations = read_csv(folder / "concentrations.csv").values.astype(np.float32)
-    np.testing.assert_array_equal(concentrations, result.concentrations)
+    concentrations = read_table(folder / "concentrations.csv", TableOptions()).values
+    np.testing.assert_array_equal(concentrations.astype(np.float32), result.concentrations)
     scores = json.loads((folder / "scores.json").read_text())
     assert scores["num_components"] == result.num_components
     assert tuple(scores["diagnostics"]["plausible_counts"]) == tuple(result.plausible_counts)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from jaxhsi.config.files import check_at_least
 from jaxhsi.data.formats.axis_order import Layout
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.gmcr.options import AmortisedOptions, SolverOptions
 from jaxhsi.gmcr.priors import Prior, closure, minimum_volume, smoothness, sparsity, unimodality
 from jaxhsi.upstream.gmcr.algorithm import JointOptions
@@ -53,12 +54,22 @@ class GMCRConfig:
     """Components of mixed spectra, their number and concentrations, by EB-gMCR.
 
     Attributes:
-        data: a table of spectra (.csv, .npy, .npz, .mat) or cubes (as for dgc), whose pixels are
-            the spectra; built-in mixtures if not given.
-        spectra: whether the spectra are rows or columns of the table; told from the file if not
-            given, rows in arrays without an axis.
-        truth: true components to score against (.npz, .mat, .csv, .npy); a .npz may also hold
-            concentrations and clean data.
+        data: a table of spectra (text, workbook, .npy, .npz, .mat, files of instruments), a folder
+            of files with a spectrum each, or cubes (as for dgc), whose pixels are the spectra;
+            built-in mixtures if not given.
+        spectra: whether the spectra are rows or columns of the table, pairs of columns of axis and
+            values, or a long table with a row for each value; told by the file if not given.
+        separator: between the cells of a text table: comma, semicolon, tab, blank, bar, or another
+            character; told by the file if not given.
+        decimal: decimal character of a text table, "." or ","; told by the file if not given.
+        references: columns of the table that are no bands (rows where spectra are columns), by
+            names or by numbers from 1 with commas between, or none; told by the file if not given.
+        missing: what to do where values are missing between others: interpolate along the axis,
+            drop_bands or drop_spectra; refused if not given.
+        truth: true components to score against, in any file of a table; a .npz or .mat file may
+            also hold concentrations and clean data.
+        truth_key: name of the true components inside a .npz or .mat file.
+        fractions: write also fractions.csv, concentrations divided by their sum in each spectrum.
         library: known spectra to look for (.npz, .mat, .csv, .npy), of the same bands.
         out: folder of the run; a new one under runs/ if not given.
         num_components: how many components there are, where that is known or wanted; their number
@@ -92,8 +103,14 @@ class GMCRConfig:
     command: ClassVar[str] = "gmcr"
 
     data: str | None = None
-    spectra: Literal["rows", "columns"] | None = None
+    spectra: Literal["rows", "columns", "pairs", "long"] | None = None
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    references: str | None = None
+    missing: Literal["interpolate", "drop_bands", "drop_spectra"] | None = None
     truth: Path | None = None
+    truth_key: str | None = None
+    fractions: bool = False
     library: Path | None = None
     out: Path | None = None
     num_components: int | None = None
@@ -147,6 +164,20 @@ class GMCRConfig:
             raise ValueError(
                 "--truth was given without --data; the built-in mixtures know their truth"
             )
+        if self.truth is None and self.truth_key is not None:
+            raise ValueError("--truth_key was given without --truth, whose array it names")
+        self.table_options()
+
+    def table_options(self) -> TableOptions:
+        """What is said of the table."""
+        return TableOptions.from_choices(
+            spectra=self.spectra,
+            key=self.key,
+            separator=self.separator,
+            decimal=self.decimal,
+            references=self.references,
+            missing=self.missing,
+        )
 
     def _check_number(self, components: int) -> None:
         """Refuse a given number of components beside what cannot keep to it."""
@@ -163,5 +194,14 @@ class GMCRConfig:
             )
 
 
-RESUMABLE_CHANGES = ("out", "devices", "truth", "amortised", "ranges", "epochs")
+RESUMABLE_CHANGES = (
+    "out",
+    "devices",
+    "truth",
+    "truth_key",
+    "fractions",
+    "amortised",
+    "ranges",
+    "epochs",
+)
 """Options that a run may be resumed with other values of: the solver does not see them."""

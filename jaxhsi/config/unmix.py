@@ -6,6 +6,7 @@ from typing import Literal
 
 from jaxhsi.config.files import check_at_least, check_positive
 from jaxhsi.data.formats.axis_order import Layout
+from jaxhsi.data.tables.table_options import TableOptions
 
 
 @dataclass(frozen=True)
@@ -14,14 +15,22 @@ class UnmixConfig:
 
     Attributes:
         run: folder of the run.
-        data: tables of spectra (.csv, .npy, .npz, .mat), or files, folders of cubes, stores or
-            their URLs, whose pixels are the spectra.
+        data: tables of spectra or folders of files with a spectrum each, or files, folders of
+            cubes, stores or their URLs, whose pixels are the spectra.
         out: folder of the results; unmixed/ in that of the run if not given.
         refine_steps: projected gradient steps that follow the networks, on the components that
             they found in a spectrum; 0 for none.
         tile: side in pixels of the tiles of a cube that are unmixed at once.
-        spectra: whether the spectra are rows or columns of a table; read from the file if not
-            given.
+        spectra: whether the spectra are rows or columns of a table, pairs of columns of axis and
+            values, or a long table with a row for each value; told by the file if not given.
+        separator: between the cells of a text table: comma, semicolon, tab, blank, bar, or another
+            character; told by the file if not given.
+        decimal: decimal character of a text table, "." or ","; told by the file if not given.
+        references: columns of the table that are no bands (rows where spectra are columns), by
+            names or by numbers from 1 with commas between, or none; told by the file if not given.
+        missing: what to do where values are missing between others: interpolate along the axis,
+            drop_bands or drop_spectra; refused if not given.
+        fractions: write also fractions.csv, concentrations divided by their sum in each spectrum.
         tolerance: by which the axis of the data may differ from that of the run, in its units (nm
             for cubes); half of the smallest distance between two bands if not given.
         key: name of the table or cube inside a file, where there are several.
@@ -36,7 +45,12 @@ class UnmixConfig:
     out: Path | None = None
     refine_steps: int = 0
     tile: int = 64
-    spectra: Literal["rows", "columns"] | None = None
+    spectra: Literal["rows", "columns", "pairs", "long"] | None = None
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    references: str | None = None
+    missing: Literal["interpolate", "drop_bands", "drop_spectra"] | None = None
+    fractions: bool = False
     tolerance: float | None = None
     key: str | None = None
     layout: Layout | None = None
@@ -49,3 +63,15 @@ class UnmixConfig:
         check_at_least("--refine_steps", self.refine_steps, 0)
         check_at_least("--tile", self.tile, 1)
         check_positive("--tolerance", self.tolerance)
+        self.table_options()
+
+    def table_options(self) -> TableOptions:
+        """What is said of the tables."""
+        return TableOptions.from_choices(
+            spectra=self.spectra,
+            key=self.key,
+            separator=self.separator,
+            decimal=self.decimal,
+            references=self.references,
+            missing=self.missing,
+        )

@@ -46,6 +46,8 @@ def write_concentrations(
 ) -> str:
     """A row a sample, under its name or the number of its row in the file; says where.
 
+    What stood beside the spectra, such as classes, follows the concentrations.
+
     Args:
         path_stem: path without .csv; .npy where there are too many rows.
         table: table of the samples.
@@ -56,9 +58,28 @@ def write_concentrations(
         np.save(f"{path_stem}.npy", concentrations)
         return f"{path_stem.name}.npy (more than {MAX_CSV_ROWS:,} rows)"
     sample_names = table.sample_names or [str(row + 1) for row in table.row_indices]
-    header = ["sample", *component_names]
-    write_csv(Path(f"{path_stem}.csv"), header, [(sample_names, concentrations)])
+    header = ["sample", *component_names, *(name for name, _ in table.references)]
+    references = [values for _, values in table.references]
+    with Path(f"{path_stem}.csv").open("w", newline="") as csv_file:
+        writer = csv.writer(csv_file)
+        writer.writerow(header)
+        for name, row, *values in zip(sample_names, concentrations, *references, strict=True):
+            writer.writerow([name, *_format_cells(row), *map(_format_reference, values)])
     return f"{path_stem.name}.csv"
+
+
+def to_fractions(concentrations: Float32[np.ndarray, "n k"]) -> Float32[np.ndarray, "n k"]:
+    """Concentrations divided by their sum in each sample; zeros where nothing is there.
+
+    >>> to_fractions(np.array([[1, 3], [0, 0]], np.float32)).tolist()
+    [[0.25, 0.75], [0.0, 0.0]]
+    """
+    totals = concentrations.sum(axis=1, keepdims=True)
+    return np.divide(concentrations, totals, out=np.zeros_like(concentrations), where=totals != 0)
+
+
+def _format_reference(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.9g}"
 
 
 def write_csv(path: Path, header: Sequence[str], named_blocks: NamedBlocks) -> None:

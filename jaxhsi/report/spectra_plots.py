@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 MAX_PANELS = 48
 """Components that are drawn at most. Set by hand: panels of 6 x 8 are legible."""
 MAX_SAMPLES = 400
+MAX_SAMPLE_NAMES = 60
 """Rows of the image of concentrations; more are thinned out evenly. Set by hand."""
 ESTIMATE_COLOUR, TRUTH_COLOUR = "#1f77b4", "#d62728"
 """Blue and red of matplotlib's default cycle."""
@@ -100,6 +101,7 @@ def plot_concentrations(
     path: Path,
     concentrations: Float[np.ndarray, "n k"],
     truth: Float[np.ndarray, "n k"] | None = None,
+    sample_names: tuple[str, ...] | None = None,
 ) -> None:
     """Concentrations as an image, and against the true ones where these are known.
 
@@ -107,6 +109,7 @@ def plot_concentrations(
         path: of the picture.
         concentrations: samples by components; 400 samples are drawn at most.
         truth: of the matched true component in the units of ``concentrations``, NaN where none is.
+        sample_names: of the samples; of up to 60 they are written.
     """
     figure = Figure(figsize=(10 if truth is not None else 5.5, 4.2))
     panel = figure.add_subplot(1, 1 if truth is None else 2, 1)
@@ -118,6 +121,11 @@ def plot_concentrations(
     integer_ticks(panel.xaxis, panel.yaxis)
     figure.colorbar(image, ax=panel)
     panel.set(xlabel="component", ylabel="sample", title="concentrations")
+    if sample_names is not None and len(concentrations) <= MAX_SAMPLE_NAMES:
+        places = np.arange(1, len(concentrations) + 1)
+        labels = [name if len(name) <= 16 else f"{name[:15]}…" for name in sample_names]
+        size = min(8.0, 220 / len(labels))
+        panel.set_yticks(places, labels, fontsize=size, parse_math=False)
     if truth is not None:
         panel = figure.add_subplot(1, 2, 2)
         has_truth = np.isfinite(truth)

@@ -12,6 +12,7 @@ from jaxhsi.data.tables.negative_values import describe_negative_values
 from jaxhsi.data.tables.spectra_table import SpectraTable
 from jaxhsi.data.tables.table import open_table
 from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_ground_truth
+from jaxhsi.data.tables.truth_units import match_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +59,9 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
             inputs = replace(inputs, table=table._replace(notes=(*table.notes, negative_values)))
     if config.library is None:
         return inputs
-    library, library_names = load_component_spectra(config.library, table)
-    return replace(inputs, library=library, library_names=library_names)
+    library = load_component_spectra(config.library, inputs.table)
+    table = inputs.table._replace(notes=(*inputs.table.notes, *library.notes))
+    return replace(inputs, table=table, library=library.spectra, library_names=library.names)
 
 
 def _built_in(config: GMCRConfig) -> GMCRInputs:
@@ -77,8 +79,7 @@ def _built_in(config: GMCRConfig) -> GMCRInputs:
 def _from_files(config: GMCRConfig) -> GMCRInputs:
     table = open_table(
         config.data,
-        orientation=config.spectra,
-        key=config.key,
+        config.table_options(),
         layout=config.layout,
         size=config.size,
         raw=config.raw,
@@ -86,6 +87,9 @@ def _from_files(config: GMCRConfig) -> GMCRInputs:
         max_pixels=config.num_pixels,
         seed=config.seed,
     )
-    return GMCRInputs(
-        table, None if config.truth is None else load_ground_truth(config.truth, table)
-    )
+    if config.fractions and table.cubes:
+        raise ValueError(f"--fractions belongs to tables; {config.data} holds cubes")
+    if config.truth is None:
+        return GMCRInputs(table)
+    truth = match_units(load_ground_truth(config.truth, table, config.truth_key), table.spectra)
+    return GMCRInputs(table._replace(notes=(*table.notes, *truth.notes)), truth)

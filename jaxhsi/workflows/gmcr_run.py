@@ -1,6 +1,5 @@
 """One run of EB-gMCR, from a table of spectra to a folder of components and concentrations."""
 
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,15 @@ from jaxhsi.config.files import check_same_run, write_config
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.data.tables.truth import GroundTruth
 from jaxhsi.gmcr.state import Info, State
-from jaxhsi.report.csv_files import numbered_names, write_components, write_concentrations
+from jaxhsi.report.csv_files import (
+    numbered_names,
+    to_fractions,
+    write_components,
+    write_concentrations,
+)
 from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.gmcr_tables import component_table, fit_table
+from jaxhsi.report.json_files import write_json
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
@@ -67,12 +72,12 @@ def run_gmcr(
             result = _unmix_with_checkpoints(config, inputs, folder, progress_bars)
         result.save(folder)
     scores = result_scores(table, result, inputs.truth)
-    location, cube_scores = _write_results(folder, result, inputs)
+    location, cube_scores = _write_results(folder, result, inputs, config.fractions)
     if cube_scores:
         scores["cubes"] = cube_scores
     draw_pictures(folder, table, result, inputs.truth)
     scores["seconds"] = time.perf_counter() - start_time
-    (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    write_json(folder / "scores.json", scores)
     _print_tables(console, scores, result, inputs.truth)
     sentences = result_sentences(
         scores, result.component_names, config.mixing, config.num_components
@@ -124,14 +129,16 @@ def _newest_state(checkpoints: Checkpoints, template: State) -> State | None:
 
 
 def _write_results(
-    folder: Path, result: UnmixingResult, inputs: GMCRInputs
+    folder: Path, result: UnmixingResult, inputs: GMCRInputs, with_fractions: bool
 ) -> tuple[str, dict[str, Any]]:
     """Components and concentrations; says where the latter are, and the scores of cubes."""
     table, names = inputs.table, result.component_names
     write_components(folder / "components.csv", result.components, table, names)
     if not table.cubes:
-        path_stem = folder / "concentrations"
-        return write_concentrations(path_stem, table, result.concentrations, names), {}
+        concentrations = result.concentrations
+        if with_fractions:
+            write_concentrations(folder / "fractions", table, to_fractions(concentrations), names)
+        return write_concentrations(folder / "concentrations", table, concentrations, names), {}
     sizes = np.linalg.norm(result.components, axis=1)
     unmixer = Unmixer(names, sizes, result.transform, result.evaluate)
     history = f"unmixed by EB-gMCR into {result.num_components} components"

@@ -116,10 +116,44 @@ def _solver_scores(
         "matched_cosine_min": float(pair_cosines.min()),
         "matched": component_match.true_index.tolist(),
     }
+    if ground_truth.concentrations is not None and len(ground_truth.concentrations) == len(spectra):
+        scores["concentration_error"] = concentration_error(
+            concentrations, ground_truth, component_match
+        )
     clean_spectra = noise_free_spectra(ground_truth)
     if clean_spectra is not None:  # a fit above this score has fitted noise
         scores["r2_of_truth"] = _r2(spectra, clean_spectra)
     return scores
+
+
+def concentration_error(
+    concentrations: Float[np.ndarray, "n k"],
+    ground_truth: GroundTruth,
+    component_match: ComponentMatch,
+) -> float | None:
+    """Relative error of the concentrations of matched components, whatever their units.
+
+    The columns of each component are brought to the size of its true ones by least squares; the
+    error is the root of the sum of squared differences over that of the true columns, each
+    weighted by the size of its spectrum. None where nothing is matched.
+
+    >>> truth = GroundTruth(np.eye(2), np.array([[1.0, 0], [0, 2], [1, 1]]))
+    >>> match = ComponentMatch(np.array([1, 0]), np.ones(2))
+    >>> round(concentration_error(5 * truth.concentrations[:, ::-1], truth, match), 6)
+    0.0
+    """
+    error = total = 0.0
+    for column, true_index in enumerate(component_match.true_index):
+        if true_index < 0 or ground_truth.concentrations is None:
+            continue
+        weight = float(np.linalg.norm(ground_truth.components[true_index]))
+        true = ground_truth.concentrations[:, true_index].astype(np.float64) * weight
+        estimate = concentrations[:, column].astype(np.float64)
+        size = float(estimate @ estimate)
+        scale = float(estimate @ true) / size if size > 0 else 0.0
+        error += float(((scale * estimate - true) ** 2).sum())
+        total += float((true**2).sum())
+    return float(np.sqrt(error / total)) if total > 0 else None
 
 
 def _noise_scores(table: SpectraTable, result: UnmixingResult) -> dict[str, Any]:
@@ -169,7 +203,10 @@ def draw_pictures(
         axis_name=table.axis_name,
     )
     spectra_plots.plot_concentrations(
-        picture_folder / "concentrations.png", result.concentrations, true_concentrations
+        picture_folder / "concentrations.png",
+        result.concentrations,
+        true_concentrations,
+        table.sample_names,
     )
     reconstruction = result.reconstruct(result.concentrations, with_offset=False)
     residual = result.subtract_offset(table.spectra) - reconstruction

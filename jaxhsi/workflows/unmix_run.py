@@ -1,6 +1,5 @@
 """New spectra unmixed by a finished run of gmcr: tables, or cubes of any size in bounded memory."""
 
-import json
 import logging
 import time
 from functools import partial
@@ -15,11 +14,13 @@ from jaxhsi.config.unmix import UnmixConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
 from jaxhsi.data.open import open_cubes
+from jaxhsi.data.stream import sample_spectra
 from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis
 from jaxhsi.data.tables.table import is_cube_path, open_table
-from jaxhsi.report.csv_files import write_concentrations
+from jaxhsi.report.csv_files import to_fractions, write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
 from jaxhsi.report.gmcr_tables import unmixing_table
+from jaxhsi.report.json_files import write_json
 from jaxhsi.training.run_folder import (
     CONFIG_FILE,
     SOLUTION_FILE,
@@ -34,8 +35,12 @@ from jaxhsi.workflows.abundance_maps import (
     count_spectra,
     unmix_cubes,
 )
+from jaxhsi.workflows.unit_check import describe_other_units
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
+
+FRACTIONS = "fractions"
+NUM_COMPARED = 256  # pixels of a cube whose size is compared with that of the run
 
 
 class NewData(NamedTuple):
@@ -68,6 +73,9 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     write_config(config, folder / UNMIX_CONFIG_FILE)
     for note in _notes(model, data):
         console.print(f"- {note}", soft_wrap=True)
+    warnings = _unit_warnings(config, model, data)
+    for warning in warnings:
+        console.print(f"WARNING {warning}", soft_wrap=True, style="bold red", highlight=False)
 
     unmixer = Unmixer(
         model.component_names,
@@ -82,9 +90,10 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
         location, fit_rows = unmix_cubes(folder, data.cubes, unmixer, [history], config.tile)
         scores["cubes"] = fit_rows
     else:
-        location, fit_rows = _unmix_tables(folder, data.tables, unmixer)
+        location, fit_rows = _unmix_tables(folder, data.tables, unmixer, config.fractions)
         scores["tables"] = fit_rows
-    (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    scores["warnings"] = warnings
+    write_json(folder / "scores.json", scores)
     console.print(unmixing_table(fit_rows))
     for sentence in poor_fit_sentences(fit_rows, config.refine_steps):
         console.print(f"- {sentence}", soft_wrap=True)
@@ -131,6 +140,8 @@ def _open_data(config: UnmixConfig, model: UnmixingModel) -> NewData:
         path: is_cube_path(path, key=config.key, size=config.size) for path in config.data
     }
     if all(path_is_cube.values()):
+        if config.fractions:
+            raise ValueError(f"--fractions belongs to tables; {config.data[0]} is a cube")
         return NewData({}, _open_cubes(config, model))
     if any(path_is_cube.values()):
         example_paths = {kind: path for path, kind in path_is_cube.items()}
@@ -149,7 +160,7 @@ def _open_data(config: UnmixConfig, model: UnmixingModel) -> NewData:
 
 
 def _open_table(config: UnmixConfig, path: str, model: UnmixingModel) -> SpectraTable:
-    table = open_table(path, orientation=config.spectra, key=config.key, min_spectra=1)
+    table = open_table(path, config.table_options(), min_spectra=1)
     run_name = _run_name(config)
     if table.spectra.shape[1] != model.components.shape[1]:
         raise ValueError(
@@ -181,6 +192,18 @@ def _open_cubes(config: UnmixConfig, model: UnmixingModel) -> tuple[Cube, ...]:
     return cubes
 
 
+def _unit_warnings(config: UnmixConfig, model: UnmixingModel, data: NewData) -> list[str]:
+    """What is said of spectra of another size than the run's; of cubes a few are looked at."""
+    spectra = {table.source_name: table.spectra for table in data.tables.values()}
+    for cube in data.cubes:
+        spectra[cube.url] = sample_spectra((cube,), NUM_COMPARED, 0, max_tiles=4).spectra
+    warnings = [
+        describe_other_units(values, model.data_unit, name, _run_name(config))
+        for name, values in spectra.items()
+    ]
+    return [warning for warning in warnings if warning is not None]
+
+
 def _run_name(config: UnmixConfig) -> str:
     return f"the run {config.run}"
 
@@ -193,13 +216,15 @@ def _is_wavelength(axis_name: str) -> bool:
 
 
 def _unmix_tables(
-    folder: Path, tables: dict[str, SpectraTable], unmixer: Unmixer
+    folder: Path, tables: dict[str, SpectraTable], unmixer: Unmixer, with_fractions: bool
 ) -> tuple[str, dict[str, dict[str, Any]]]:
     """``concentrations.csv`` of one table, ``concentrations/<stem>.csv`` of several."""
     scores, written_files = {}, []
     is_single = len(tables) == 1
     if not is_single:
         (folder / CONCENTRATIONS).mkdir()
+        if with_fractions:
+            (folder / FRACTIONS).mkdir()
     for name, table in tables.items():
         start_time = time.perf_counter()
         concentrations = unmixer.transform(table.spectra)
@@ -207,10 +232,13 @@ def _unmix_tables(
         seconds = time.perf_counter() - start_time
         counts = count_spectra(evaluation, concentrations, unmixer.component_sizes)
         scores[name] = count_scores(counts, seconds, "spectra")
-        path_stem = folder / CONCENTRATIONS if is_single else folder / CONCENTRATIONS / name
-        written_files.append(
-            write_concentrations(path_stem, table, concentrations, unmixer.component_names)
-        )
+        contents = {CONCENTRATIONS: concentrations}
+        if with_fractions:
+            contents[FRACTIONS] = to_fractions(concentrations)
+        for kind, columns in contents.items():
+            path_stem = folder / kind if is_single else folder / kind / name
+            written = write_concentrations(path_stem, table, columns, unmixer.component_names)
+            written_files.append(written)
     return written_files[0] if is_single else f"{CONCENTRATIONS}/", scores
 
 

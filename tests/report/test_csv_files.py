@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from jaxhsi.data.tables.csv_file import read_csv
 from jaxhsi.data.tables.spectra_table import SpectraTable
+from jaxhsi.data.tables.table_files import read_table
+from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.report import csv_files
 from jaxhsi.report.gmcr_tables import component_table, fit_table
 
@@ -19,7 +20,7 @@ def test_components_read_back_to_the_last_bit(tmp_path):
     axis = np.array([1600.0, 1599.5, 1599, 1598, 1597])
     path = tmp_path / "c.csv"
     csv_files.write_components(path, SPECTRA, table(axis=axis), ["a", "b", "c"])
-    found = read_csv(path)
+    found = read_table(path, TableOptions())
     np.testing.assert_array_equal(found.values.astype(np.float32), SPECTRA)
     np.testing.assert_array_equal(found.axis, axis)
     assert found.sample_names == ("a", "b", "c")
@@ -31,13 +32,17 @@ def test_samples_go_by_their_names_or_rows(tmp_path):
         csv_files.write_concentrations(tmp_path / "concentrations", table(), amounts, ["a", "b"])
         == "concentrations.csv"
     )
-    found = read_csv(tmp_path / "concentrations.csv")
+    found = read_table(tmp_path / "concentrations.csv", TableOptions())
     assert found.sample_names == ("1", "3", "4")
     np.testing.assert_array_equal(found.values.astype(np.float32), amounts)
     csv_files.write_concentrations(
         tmp_path / "concentrations", table(sample_names=("x", "y", "z")), amounts, ["a", "b"]
     )
-    assert read_csv(tmp_path / "concentrations.csv").sample_names == ("x", "y", "z")
+    assert read_table(tmp_path / "concentrations.csv", TableOptions()).sample_names == (
+        "x",
+        "y",
+        "z",
+    )
 
 
 def test_long_tables_are_arrays(tmp_path, monkeypatch):

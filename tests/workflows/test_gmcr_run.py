@@ -11,7 +11,8 @@ import pytest
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
-from jaxhsi.data.tables.csv_file import read_csv
+from jaxhsi.data.tables.table_files import read_table
+from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
 from jaxhsi.train import main
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
@@ -94,7 +95,7 @@ def test_a_run_scores_what_it_finds(run):
 
 
 def test_a_run_leaves_all_that_it_promises(run, made):
-    found = read_csv(run / "components.csv")
+    found = read_table(run / "components.csv", TableOptions())
     assert found.sample_names == ("component 1", "component 2", "component 3")
     np.testing.assert_allclose(np.linalg.norm(found.values, axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(found.axis, np.arange(1, 41))

@@ -8,7 +8,9 @@ from types import ModuleType
 from typing import Any
 
 
-def import_reader_package(package_name: str, file_path: Path, file_kind: str) -> ModuleType:
+def import_reader_package(
+    package_name: str, file_path: Path, file_kind: str, extra: str = "io"
+) -> ModuleType:
     """Import an optional package that reads a kind of file, such as "a TIFF".
 
     Raises:
@@ -19,7 +21,7 @@ def import_reader_package(package_name: str, file_path: Path, file_kind: str) ->
     except ImportError as error:
         raise ImportError(
             f"{file_path} is {file_kind} file, which needs {package_name.split('.')[0]}: pip "
-            "install 'jaxhsi[io]'"
+            f"install 'jaxhsi[{extra}]'"
         ) from error
 
 

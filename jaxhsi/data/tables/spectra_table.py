@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from jaxhsi.data.cube import Cube
+from jaxhsi.data.tables.stored_table import Reference, select_references
 
 MIN_SPECTRA, MIN_BANDS = 3, 2
 
@@ -23,6 +24,9 @@ class SpectraTable(NamedTuple):
         source_name: where they came from, for messages.
         notes: what a reader of the result should be told.
         cubes: where the spectra are drawn from, if they are pixels; else empty.
+        references: what stands beside the spectra of the file, such as classes.
+        sample_axis: number of each sample, such as its time, or None.
+        sample_axis_name: what that is called, or empty.
     """
 
     spectra: Float32[np.ndarray, "n c"]
@@ -33,6 +37,9 @@ class SpectraTable(NamedTuple):
     source_name: str = ""
     notes: tuple[str, ...] = ()
     cubes: tuple[Cube, ...] = ()
+    references: tuple[Reference, ...] = ()
+    sample_axis: Float[np.ndarray, " n"] | None = None
+    sample_axis_name: str = ""
 
 
 def as_float32(values: np.ndarray, source_name: str) -> Float32[np.ndarray, "n c"]:
@@ -90,10 +97,10 @@ def check_table(table: SpectraTable, min_spectra: int = MIN_SPECTRA) -> SpectraT
         requirement = "one is needed"
         if min_spectra > 1:
             requirement = f"mixtures are taken apart by comparing at least {min_spectra} of them"
+        remedy = "give a folder of such files" if len(is_zero) == 1 else "give more"
         raise ValueError(
             f"{table.source_name}: {len(table.spectra)} usable spectra of {len(is_zero)}; "
-            f"{requirement} "
-            "(are spectra in --spectra columns?)"
+            f"{requirement}: {remedy}, or say --spectra columns if they are"
         )
     num_repeated = len(table.spectra) - len(np.unique(table.spectra, axis=0))
     if num_repeated and not table.cubes:
@@ -120,6 +127,8 @@ def select_rows(table: SpectraTable, selected: np.ndarray) -> SpectraTable:
         spectra=table.spectra[selected],
         row_indices=table.row_indices[selected],
         sample_names=sample_names,
+        references=select_references(table.references, selected),
+        sample_axis=None if table.sample_axis is None else table.sample_axis[selected],
     )
 
 

@@ -1,31 +1,30 @@
-"""Tables of spectra from files, checked before anything long begins.
+"""Spectra from what a user names: a table in any file, a folder of spectra, or a cube.
 
-Spectra are rows, (n, c), unless said otherwise. Arrays in .npz and .mat files are found by their
-names: ``data``, ``spectra``, ``D`` or ``X``, else the only table; the axis by ``axis``,
-``wavenumber``, ``wavelength`` and the like; names of samples by ``samples``. What holds three axes
-is a cube, whose pixels are the spectra.
+What holds three axes is a cube, whose pixels are the spectra; see `table_files` for the readers.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from jaxhsi.data.cube import Cube
-from jaxhsi.data.formats import FORMATS_BY_SUFFIX
+from jaxhsi.data.cube import Cube, is_store
+from jaxhsi.data.formats import FORMATS_BY_SUFFIX, readable_files
 from jaxhsi.data.formats.envi_header import has_header
 from jaxhsi.data.formats.mat import mat_shapes
 from jaxhsi.data.formats.npy import load_npy
 from jaxhsi.data.open import open_cubes
 from jaxhsi.data.stream import sample_spectra
+from jaxhsi.data.tables.instrument_files import is_spectral_library
 from jaxhsi.data.tables.spectra_table import MIN_SPECTRA, SpectraTable, as_float32, check_table
-from jaxhsi.data.tables.stored_table import TABLE_SUFFIXES, read_table
+from jaxhsi.data.tables.stored_table import StoredTable
+from jaxhsi.data.tables.table_files import read_table, table_files
+from jaxhsi.data.tables.table_options import TableOptions
 
 
 def open_table(
     path: str | Path,
+    options: TableOptions = TableOptions(),  # noqa: B008 -- frozen
     *,
-    orientation: str | None = None,
-    key: str | None = None,
     layout: str | None = None,
     size: tuple[int, int] | None = None,
     raw: bool = False,
@@ -37,9 +36,9 @@ def open_table(
     """Read the spectra that a path names and check that they can be unmixed.
 
     Args:
-        path: .csv, .npy, .npz or .mat file of a table, or a cube (file, folder, store, URL).
-        orientation: "rows" or "columns" of the table; told from the file if None.
-        key: array inside a .npz or .mat file.
+        path: file of a table, folder of files with a spectrum each, or a cube (file, folder,
+            store, URL).
+        options: what the user says of the table.
         layout: order of the axes of a cube, such as "hwc".
         size: (H, W) of a cube that is kept as a table (C, H * W).
         raw: keep the stored values of a cube, whatever scale its file states.
@@ -50,23 +49,36 @@ def open_table(
 
     Raises:
         FileNotFoundError: nothing at the path.
+        ImportError: a package that reads the file is not installed.
         ValueError: see `read_table` and `check_table`.
     """
-    if is_cube_path(path, key=key, size=size):
-        cubes = open_cubes(path, key=key, layout=layout, size=size, raw=raw, no_data=no_data)
+    if is_cube_path(path, key=options.key, size=size):
+        cubes = open_cubes(
+            path, key=options.key, layout=layout, size=size, raw=raw, no_data=no_data
+        )
         return check_table(_table_from_pixels(cubes, max_pixels, seed, str(path)))
-    stored_table = read_table(Path(path), orientation=orientation, key=key)
-    notes = () if stored_table.orientation_note is None else (stored_table.orientation_note,)
-    values = as_float32(stored_table.values, str(path))
-    row_indices = np.arange(len(values))
+    return checked_table(read_table(Path(path), options), str(path), min_spectra)
+
+
+def checked_table(
+    stored: StoredTable, source_name: str, min_spectra: int = MIN_SPECTRA
+) -> SpectraTable:
+    """A table as it is stored, checked that it can be unmixed.
+
+    Raises:
+        ValueError: values that are not finite, or as `check_table`.
+    """
     table = SpectraTable(
-        values,
-        row_indices,
-        stored_table.axis,
-        stored_table.axis_name,
-        stored_table.sample_names,
-        str(path),
-        notes,
+        as_float32(stored.values, source_name),
+        np.arange(len(stored.values)),
+        stored.axis,
+        stored.axis_name,
+        stored.sample_names,
+        source_name,
+        stored.notes,
+        references=stored.references,
+        sample_axis=stored.sample_axis,
+        sample_axis_name=stored.sample_axis_name,
     )
     return check_table(table, min_spectra)
 
@@ -94,21 +106,40 @@ def _table_from_pixels(
 
 
 def is_cube_path(path: str | Path, *, key: str | None = None, size: tuple | None = None) -> bool:
-    """Whether a path names cubes rather than a table: a store, a folder, or an array of 3 axes."""
-    if "://" in str(path) or Path(path).is_dir():
+    """Whether a path names cubes rather than a table: a store, an array of 3 axes, a folder."""
+    if "://" in str(path):
         return True
     path = Path(path)
+    if path.is_dir():
+        return _is_cube_folder(path)
     if not path.is_file():
         raise FileNotFoundError(f"no data at {path}: the path does not exist")
     if size is not None:
         return True
-    if path.suffix.lower() == ".npy":
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
         return load_npy(path).ndim == 3
-    if path.suffix.lower() == ".mat":
+    if suffix == ".mat":
         array_shapes = mat_shapes(path)
         array_shapes = {key: array_shapes[key]} if key in array_shapes else array_shapes
         return any(len(shape) == 3 for shape in array_shapes.values()) or {"nRow", "nCol"} <= set(
             array_shapes
         )
-    suffix = path.suffix.lower()
-    return suffix not in TABLE_SUFFIXES and (suffix in FORMATS_BY_SUFFIX or has_header(path))
+    if suffix in PLAIN_TEXT_SUFFIXES or is_spectral_library(path):
+        return False
+    return has_header(path) or (suffix in FORMATS_BY_SUFFIX and suffix not in ENVI_TEXT_SUFFIXES)
+
+
+PLAIN_TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".npz")
+"""Never the data of an image, even beside a header."""
+
+ENVI_TEXT_SUFFIXES = (".dat", "")
+"""Suffixes of ENVI's data that text tables have as well; a header tells them apart."""
+
+
+def _is_cube_folder(folder: Path) -> bool:
+    """Whether a folder is a store, or holds cubes; else it may hold files of spectra."""
+    if is_store(folder) or any(entry.is_dir() and is_store(entry) for entry in folder.iterdir()):
+        return True
+    has_library = any(map(is_spectral_library, folder.glob("*.[hH][dD][rR]")))
+    return not table_files(folder) or (not has_library and bool(readable_files(folder)))

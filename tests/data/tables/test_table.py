@@ -8,10 +8,12 @@ import scipy.io
 
 from jaxhsi.data.tables.negative_values import describe_negative_values
 from jaxhsi.data.tables.table import is_cube_path, open_table
+from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.data.tables.truth import load_component_spectra, load_ground_truth
 
 X = np.random.default_rng(0).uniform(0.1, 1, size=(6, 4)).astype(np.float32)
 WAVES = np.array([500.0, 510, 520, 530])
+COLUMNS = TableOptions(spectra="columns")
 S, C = X[:2], np.abs(np.random.default_rng(1).normal(size=(6, 2))).astype(np.float32)
 
 
@@ -40,7 +42,7 @@ def npy(folder: Path, values: np.ndarray) -> Path:
 
 def test_npy_rows_and_columns(tmp_path):
     np.testing.assert_array_equal(open_table(npy(tmp_path, X)).spectra, X)
-    np.testing.assert_array_equal(open_table(npy(tmp_path, X.T), orientation="columns").spectra, X)
+    np.testing.assert_array_equal(open_table(npy(tmp_path, X.T), COLUMNS).spectra, X)
 
 
 @pytest.mark.parametrize("name", ["t.npz", "t.mat"])
@@ -48,23 +50,26 @@ def test_named_arrays_with_their_axis(tmp_path, name):
     table = open_table(saved(tmp_path, name, D=X, wavenumber=WAVES, C=C, S=S))
     np.testing.assert_array_equal(table.spectra, X)
     np.testing.assert_array_equal(table.axis, WAVES)
-    assert (table.axis_name, table.notes) == ("wavenumber", ())
+    assert table.axis_name == "wavenumber"
+    assert table.notes == (
+        "6 spectra in rows (the length of 'wavenumber'), 4 bands, axis wavenumber from 500 to 530",
+    )
 
 
 def test_an_axis_as_long_as_the_columns_turns_the_table(tmp_path):
     table = open_table(saved(tmp_path, "t.npz", spectra=X.T, wavelength=WAVES))
     np.testing.assert_array_equal(table.spectra, X)
-    assert "spectra are columns" in table.notes[0]
+    assert "6 spectra in columns (the length of 'wavelength')" in table.notes[0]
 
 
 def test_names_of_samples_and_a_key_of_ones_own(tmp_path):
     samples = np.array(list("abcdef"))
     path = saved(tmp_path, "t.npz", mine=X, other=X, samples=samples)
-    assert open_table(path, key="mine").sample_names == tuple("abcdef")
+    assert open_table(path, TableOptions(key="mine")).sample_names == tuple("abcdef")
     with pytest.raises(ValueError, match=r"name it with --key, the file holds: mine \(6, 4\)"):
         open_table(path)
     with pytest.raises(ValueError, match=r"no key 'yours'; the file holds: mine \(6, 4\)"):
-        open_table(path, key="yours")
+        open_table(path, TableOptions(key="yours"))
 
 
 def test_csv_names_are_kept(tmp_path):
@@ -91,7 +96,8 @@ def test_pixels_of_cubes_are_masked_and_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("t.xlsx", b"", "read from .csv, .tsv, .txt, .npy, .npz, .mat, not from '.xlsx'"),
+        ("t.pdf", b"", "tables are read from text, .* not from .pdf"),
+        ("t.xlsx", b"", "cannot be read as a workbook file"),
         ("t.npz", b"PK\x03\x04", "it may be truncated"),
         ("t.npy", b"", "cannot be read as a .npy"),
         ("t.mat", b"x" * 600, "cannot be read as a MATLAB file"),
@@ -111,7 +117,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_key_for_a_file_without_names_is_refused(tmp_path):
     with pytest.raises(ValueError, match="drop --key D"):
-        open_table(npy(tmp_path, X), key="D")
+        open_table(npy(tmp_path, X), TableOptions(key="D"))
 
 
 @pytest.mark.parametrize("values", [np.ones(5), np.ones((0, 4)), np.ones((4, 4), complex)])
@@ -123,11 +129,17 @@ def test_arrays_that_are_no_tables_are_refused(tmp_path, values):
 # Values -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_refused_by_place(tmp_path, value):
+def test_infinite_values_are_refused_by_place(tmp_path):
     spoilt = X.copy()
-    spoilt[3, 1] = value
-    with pytest.raises(ValueError, match=f"1 value.s. of 1 spectra .*spectrum 4, band 2: {value}"):
+    spoilt[3, 1] = np.inf
+    with pytest.raises(ValueError, match=r"1 value.s. of 1 spectra .*spectrum 4, band 2: inf"):
+        open_table(npy(tmp_path, spoilt))
+
+
+def test_missing_values_are_refused_by_place(tmp_path):
+    spoilt = X.copy()
+    spoilt[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"1 value.s. of 1 spectra .*row 4, column 2.*--missing"):
         open_table(npy(tmp_path, spoilt))
 
 
@@ -137,7 +149,7 @@ def test_zero_rows_are_left_out_and_said(tmp_path):
     table = open_table(npy(tmp_path, zeroed))
     assert table.row_indices.tolist() == [0, 2, 3, 5]
     np.testing.assert_array_equal(table.spectra, X[[0, 2, 3, 5]])
-    assert table.notes == ("2 of 6 spectra are all zero and left out (row 2, 5)",)
+    assert table.notes[-1] == "2 of 6 spectra are all zero and left out (row 2, 5)"
 
 
 @pytest.mark.parametrize("values", [X[:1], X[:2], np.zeros((5, 4))])
@@ -154,8 +166,8 @@ def test_one_band_is_refused(tmp_path):
 def test_equal_rows_and_scales_far_apart_are_said(tmp_path):
     twice = np.concatenate([X, X[:2], X[:1] * 1e-7])
     notes = open_table(npy(tmp_path, twice)).notes
-    assert "2 spectra repeat another one" in notes[0]
-    assert "times the smallest" in notes[1]
+    assert "2 spectra repeat another one" in notes[-2]
+    assert "times the smallest" in notes[-1]
 
 
 @pytest.mark.parametrize("unit", [1e20, 1e-20])
@@ -210,11 +222,32 @@ def test_a_library_of_another_length_is_refused(tmp_path, table):
         load_component_spectra(tmp_path / "l.npy", table)
 
 
-@pytest.mark.parametrize(("shift", "told"), [(100, "same axis"), (None, "turn one of them round")])
-def test_a_library_on_another_axis_is_refused(tmp_path, table, shift, told):
-    waves = WAVES[::-1] if shift is None else WAVES + shift
-    with pytest.raises(ValueError, match=told):
-        load_component_spectra(saved(tmp_path, "l.npz", library=S, wavenumber=waves), table)
+def test_a_library_on_another_axis_is_refused(tmp_path, table):
+    path = saved(tmp_path, "l.npz", library=S, wavenumber=WAVES + 100)
+    with pytest.raises(ValueError, match="same axis"):
+        load_component_spectra(path, table)
+
+
+def test_a_library_that_runs_the_other_way_is_turned_round(tmp_path, table):
+    path = saved(tmp_path, "l.npz", library=S[:, ::-1], wavenumber=WAVES[::-1])
+    library = load_component_spectra(path, table)
+    np.testing.assert_array_equal(library.spectra, S)
+    assert "were turned round" in library.notes[0]
+
+
+def test_the_truth_by_a_key_of_its_own(tmp_path, table):
+    path = saved(tmp_path, "s.npz", mine=S, other=np.ones((3, 4)))
+    np.testing.assert_array_equal(load_ground_truth(path, table, "mine").components, S)
+    with pytest.raises(ValueError, match=r"name it with --truth_key, the file holds: mine"):
+        load_ground_truth(path, table)
+
+
+def test_a_mat_file_without_numbers_says_what_it_holds(tmp_path, table):
+    path = saved(tmp_path, "s.mat", notes="none")
+    with pytest.raises(ValueError, match=r"holds no array of numbers, only notes \(char\)"):
+        load_ground_truth(path, table)
+    with pytest.raises(ValueError, match="it is empty"):
+        load_ground_truth(saved(tmp_path, "e.mat"), table)
 
 
 def test_a_library_with_a_zero_spectrum_is_refused(tmp_path, table):

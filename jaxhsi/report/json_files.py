@@ -1,0 +1,26 @@
+"""JSON files that every reader of JSON accepts."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write numbers, text, lists and mappings; what is not finite becomes null, which JSON knows.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "scores.json"
+    >>> write_json(path, {"r2": float("-inf"), "count": 3})
+    >>> json.loads(path.read_text())
+    {'r2': None, 'count': 3}
+    """
+    path.write_text(json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
