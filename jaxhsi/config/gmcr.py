@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from jaxhsi.config.files import check_at_least
 from jaxhsi.data.formats.axis_order import Layout
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.data.tables.pretreatment import parse_steps
 from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.gmcr.options import AmortisedOptions, SolverOptions
 from jaxhsi.gmcr.priors import Prior, closure, minimum_volume, smoothness, sparsity, unimodality
@@ -69,6 +70,9 @@ class GMCRConfig:
         truth: true components to score against, in any file of a table; a .npz or .mat file may
             also hold concentrations and clean data.
         truth_key: name of the true components inside a .npz or .mat file.
+        pretreatment: steps that the spectra of a table go through first, with commas between, such
+            as "cut 500 1700, despike, baseline arpls 1e5, savgol 11 2, snv"; new spectra go through
+            the same; none if not given.
         fractions: write also fractions.csv, concentrations divided by their sum in each spectrum.
         library: known spectra to look for (.npz, .mat, .csv, .npy), of the same bands.
         out: folder of the run; a new one under runs/ if not given.
@@ -110,6 +114,7 @@ class GMCRConfig:
     missing: Literal["interpolate", "drop_bands", "drop_spectra"] | None = None
     truth: Path | None = None
     truth_key: str | None = None
+    pretreatment: str | None = None
     fractions: bool = False
     library: Path | None = None
     out: Path | None = None
@@ -167,6 +172,7 @@ class GMCRConfig:
         if self.truth is None and self.truth_key is not None:
             raise ValueError("--truth_key was given without --truth, whose array it names")
         self.table_options()
+        parse_steps(self.pretreatment)
 
     def table_options(self) -> TableOptions:
         """What is said of the table."""

@@ -9,6 +9,7 @@ from jaxtyping import Float32
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.data.synthetic.mixtures import mixtures
 from jaxhsi.data.tables.negative_values import describe_negative_values
+from jaxhsi.data.tables.pretreatment import Step, parse_steps, treat_pure_spectra, treat_table
 from jaxhsi.data.tables.spectra_table import SpectraTable
 from jaxhsi.data.tables.table import open_table
 from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_ground_truth
@@ -41,27 +42,48 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
             not noise where none are allowed.
     """
     inputs = _built_in(config) if config.data is None else _from_files(config)
-    table = inputs.table
+    if config.library is not None:
+        library = load_component_spectra(config.library, inputs.table)
+        table = inputs.table._replace(notes=(*inputs.table.notes, *library.notes))
+        names = library.names
+        inputs = replace(inputs, table=table, library=library.spectra, library_names=names)
+    inputs = _treated(inputs, parse_steps(config.pretreatment))
+    _check_counts(config, inputs.table)
+    is_gated = config.method == "gated"
+    if config.solver.non_negative if is_gated else config.joint.pool.non_negative:
+        option = "--solver.non_negative false" if is_gated else "--joint.pool.non_negative null"
+        table = inputs.table
+        negative_values = describe_negative_values(table.spectra, table.source_name, option)
+        if negative_values:
+            inputs = replace(inputs, table=table._replace(notes=(*table.notes, negative_values)))
+    return inputs
+
+
+def _check_counts(config: GMCRConfig, table: SpectraTable) -> None:
+    """Refuse more components than spectra and bands can tell apart."""
     num_spectra, num_bands = table.spectra.shape
     max_components = min(num_spectra, num_bands) - 1
-    is_gated = config.method == "gated"
     for name in ("num_components", "num_candidates"):
         number = getattr(config, name) or 0
-        if is_gated and number > max_components:
+        if config.method == "gated" and number > max_components:
             raise ValueError(
                 f"{table.source_name}: {num_spectra} spectra of {num_bands} bands cannot tell "
                 f"--{name} {number} components apart; give {max_components} at most"
             )
-    if config.solver.non_negative if is_gated else config.joint.pool.non_negative:
-        option = "--solver.non_negative false" if is_gated else "--joint.pool.non_negative null"
-        negative_values = describe_negative_values(table.spectra, table.source_name, option)
-        if negative_values:
-            inputs = replace(inputs, table=table._replace(notes=(*table.notes, negative_values)))
-    if config.library is None:
-        return inputs
-    library = load_component_spectra(config.library, inputs.table)
-    table = inputs.table._replace(notes=(*inputs.table.notes, *library.notes))
-    return replace(inputs, table=table, library=library.spectra, library_names=library.names)
+
+
+def _treated(inputs: GMCRInputs, steps: tuple[Step, ...]) -> GMCRInputs:
+    """Table, truth and library after a pre-treatment, the truth in the units of the table."""
+    axis, table, truth = inputs.table.axis, treat_table(inputs.table, steps), inputs.truth
+    library = inputs.library
+    if library is not None:
+        library = treat_pure_spectra(library, steps, axis)
+    if truth is not None:
+        clean = None if truth.clean is None else treat_pure_spectra(truth.clean, steps, axis)
+        components = treat_pure_spectra(truth.components, steps, axis)
+        truth = match_units(truth._replace(components=components, clean=clean), table.spectra)
+        table = table._replace(notes=(*table.notes, *truth.notes))
+    return replace(inputs, table=table, truth=truth, library=library)
 
 
 def _built_in(config: GMCRConfig) -> GMCRInputs:
@@ -91,5 +113,4 @@ def _from_files(config: GMCRConfig) -> GMCRInputs:
         raise ValueError(f"--fractions belongs to tables; {config.data} holds cubes")
     if config.truth is None:
         return GMCRInputs(table)
-    truth = match_units(load_ground_truth(config.truth, table, config.truth_key), table.spectra)
-    return GMCRInputs(table._replace(notes=(*table.notes, *truth.notes)), truth)
+    return GMCRInputs(table, load_ground_truth(config.truth, table, config.truth_key))

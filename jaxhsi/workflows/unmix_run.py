@@ -15,6 +15,7 @@ from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
 from jaxhsi.data.open import open_cubes
 from jaxhsi.data.stream import sample_spectra
+from jaxhsi.data.tables.pretreatment import Step, parse_steps, treat_table
 from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis
 from jaxhsi.data.tables.table import is_cube_path, open_table
 from jaxhsi.report.csv_files import to_fractions, write_concentrations
@@ -161,6 +162,7 @@ def _open_data(config: UnmixConfig, model: UnmixingModel) -> NewData:
 
 def _open_table(config: UnmixConfig, path: str, model: UnmixingModel) -> SpectraTable:
     table = open_table(path, config.table_options(), min_spectra=1)
+    table = treat_table(table, run_pretreatment(config.run))
     run_name = _run_name(config)
     if table.spectra.shape[1] != model.components.shape[1]:
         raise ValueError(
@@ -172,7 +174,20 @@ def _open_table(config: UnmixConfig, path: str, model: UnmixingModel) -> Spectra
     return table
 
 
+def run_pretreatment(folder: Path) -> tuple[Step, ...]:
+    """The steps that the spectra of a run went through; none of a model saved from Python."""
+    config_path = folder / CONFIG_FILE
+    if not config_path.is_file():
+        return ()
+    return parse_steps(read_config(GMCRConfig, config_path).pretreatment)
+
+
 def _open_cubes(config: UnmixConfig, model: UnmixingModel) -> tuple[Cube, ...]:
+    if run_pretreatment(config.run):
+        raise ValueError(
+            f"the spectra of {_run_name(config)} were pre-treated, which belongs to tables; "
+            f"{config.data[0]} is a cube"
+        )
     run_name, num_bands = _run_name(config), model.components.shape[1]
     cubes = open_cubes(
         config.data,

@@ -4,6 +4,8 @@ Each reader is a package of its own, installed with ``jaxhsi[io]`` (SPC: ``jaxhs
 """
 
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,25 @@ SPC_AXES = {
 """Names of the axes that SPC files number; others keep their code."""
 
 
+OPUS_AXES = {
+    "WN": "wavenumber (cm-1)",
+    "MI": "wavelength (µm)",
+    "LGW": "log wavenumber",
+    "MIN": "time (min)",
+    "PNT": "point",
+}
+"""Names of the axes by the codes of OPUS."""
+
+
+WIRE_AXES = {
+    "RamanShift": "Raman shift (cm-1)",
+    "Wavenumber": "wavenumber (cm-1)",
+    "Nanometre": "wavelength (nm)",
+    "Micron": "wavelength (µm)",
+    "ElectronVolt": "energy (eV)",
+}
+
+
 def instrument_reader(path: Path) -> Callable[[Path], StoredTable] | None:
     """The reader of an instrument's file by its suffix and first bytes, or None."""
     suffix = path.suffix.lower()
@@ -49,8 +70,14 @@ def instrument_reader(path: Path) -> Callable[[Path], StoredTable] | None:
 def read_jcamp(path: Path) -> StoredTable:
     """The spectra of a JCAMP-DX file, of all its blocks."""
     jcamp = import_reader_package("jcamp", path, "a JCAMP-DX")
-    with reading_errors(path, "a JCAMP-DX"):
+    messages = StringIO()
+    with reading_errors(path, "a JCAMP-DX"), redirect_stdout(messages):
         block = jcamp.readfile(str(path))
+    if "check failed" in messages.getvalue().lower() or "Mismatch" in messages.getvalue():
+        raise ValueError(
+            f"{path}: its own checks of points fail ({messages.getvalue().splitlines()[0]}); "
+            "export it again as points x and y"
+        )
     blocks = [child for child in block.get("children", []) if len(child.get("x", ()))] or [block]
     if not len(blocks[0].get("x", ())):
         raise ValueError(f"{path} holds no spectrum of points x and y; export it as XYDATA")
@@ -63,7 +90,13 @@ def read_jcamp(path: Path) -> StoredTable:
         )
         for i, child in enumerate(blocks, 1)
     ]
-    return _stack(spectra, path, str(blocks[0].get("yunits", "")))
+    units = {str(child.get("yunits", "")) for child in blocks}
+    if len(units) > 1:
+        raise ValueError(
+            f"{path} holds spectra of different quantities: {', '.join(sorted(units))}; export "
+            "those of one alone"
+        )
+    return _stack(spectra, path, units.pop())
 
 
 def read_spc(path: Path) -> StoredTable:
@@ -101,7 +134,7 @@ def read_opus(path: Path) -> StoredTable:
     axis, values = np.asarray(data.x, float), np.atleast_2d(np.asarray(data.y, float))
     names = (path.stem,) if len(values) == 1 else None
     stored = StoredTable(
-        values, axis, str(data.params.get("dxu", "") or "wavenumber (cm-1)"), names
+        values, axis, OPUS_AXES.get(str(data.params.dxu), str(data.params.dxu)), names
     )
     others = [key for key in opus.all_data_keys if key != keys[0]]
     passed_over = f"; {', '.join(others)} in the file are not read" if others else ""
@@ -126,7 +159,8 @@ def read_wire(path: Path) -> StoredTable:
         for name, place in places.items()
         if len(place) == len(values) and len(values) > 1
     )
-    return StoredTable(values, axis, unit, None, (f"{len(values)} spectra",), references)
+    axis_name = WIRE_AXES.get(unit, unit)
+    return StoredTable(values, axis, axis_name, None, (f"{len(values)} spectra",), references)
 
 
 def is_spectral_library(path: Path) -> bool:

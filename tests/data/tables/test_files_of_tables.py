@@ -127,6 +127,15 @@ def test_jcamp_of_one_spectrum_and_of_blocks(tmp_path):
     check(read(path), names=NAMES)
 
 
+def test_jcamp_that_fails_its_own_checks_is_refused(tmp_path):
+    lines = ["##TITLE=a", "##JCAMP-DX=4.24", "##DATA TYPE=RAMAN SPECTRUM", "##XUNITS=1/CM"]
+    lines += ["##YUNITS=COUNTS", "##FIRSTX=1", "##LASTX=8", "##NPOINTS=8", "##XFACTOR=1"]
+    lines += ["##YFACTOR=1", "##DELTAX=1", "##XYDATA=(X++(Y..Y))", "1 10 11 12 13", "5 14 15"]
+    (tmp_path / "t.jdx").write_text("\n".join([*lines, "##END="]))
+    with pytest.raises(ValueError, match=r"its own checks of points fail .Mismatch of array"):
+        read(tmp_path / "t.jdx")
+
+
 def test_spc(tmp_path):
     """A file of twelve spectra a half second apart, as its format is documented."""
     pytest.importorskip("spc_io")
@@ -148,6 +157,42 @@ def test_spc(tmp_path):
     np.testing.assert_allclose(stored.axis, AXIS)
     np.testing.assert_array_equal(stored.sample_axis, TIMES)
     assert stored.axis_name == "Raman shift (cm-1)"
+
+
+def test_a_map_of_wire(tmp_path):
+    """The blocks of a finished map of three rows, as the reader's package describes them."""
+
+    def block(name: bytes, content: bytes) -> bytes:
+        return struct.pack("<4siq", name, 0, 16 + len(content)) + content
+
+    raman_shift, micrometres, spatial = 1, 5, {"x": 3, "y": 4}
+    header = bytearray(512 - 16)
+    counts = (40, NUM_SAMPLES, NUM_SAMPLES, 1, 1, 40, 2)  # points, capacity, count, ..., origins
+    struct.pack_into("<iqqiiii24s4hii", header, 0x3C - 16, *counts, b"WiRE", 5, 0, 0, 0, 3, 3)
+    struct.pack_into("<if", header, 0x98 - 16, 6, 12738.9)
+    places = {"x": np.arange(12) % 4 * 2.0, "y": np.arange(12) // 4 * 3.0}
+    origins = struct.pack("<i", 2) + b"".join(
+        struct.pack("<ii16s", spatial[name], micrometres, name.encode()) + values.tobytes()
+        for name, values in places.items()
+    )
+    wmap = struct.pack("<ii", 0, 0) + struct.pack("<6f2i", 0.0, 0.0, 0.0, 2.0, 3.0, 1.0, 4, 3)
+    axis = struct.pack("<ii", 1, raman_shift) + AXIS.astype("<f4").tobytes()
+    blocks = [
+        block(b"WDF1", bytes(header)),
+        block(b"DATA", VALUES.astype("<f4").tobytes()),
+        block(b"YLST", struct.pack("<iif", 0, 0, 0.0)),
+        block(b"XLST", axis),
+        block(b"ORGN", origins),
+        block(b"WMAP", wmap),
+    ]
+    (tmp_path / "t.wdf").write_bytes(b"".join(blocks))
+    stored = read(tmp_path / "t.wdf")
+    np.testing.assert_allclose(stored.values, VALUES, atol=1e-6)
+    np.testing.assert_allclose(stored.axis, AXIS)
+    assert stored.axis_name == "Raman shift (cm-1)"
+    assert stored.references == tuple(
+        Reference(name, tuple(values.tolist())) for name, values in places.items()
+    )
 
 
 def test_a_spectral_library_is_a_table(tmp_path):
