@@ -115,7 +115,7 @@ def _other_variables(path: Path) -> str:
 
 
 def find_key(path: Path, array_file: ArrayFile, default_keys: tuple[str, ...]) -> str:
-    """The first usual name that is there, else the only table.
+    """The first usual name that is there, else the only table, or the only one with an axis.
 
     Raises:
         ValueError: neither; names what there is.
@@ -126,6 +126,14 @@ def find_key(path: Path, array_file: ArrayFile, default_keys: tuple[str, ...]) -
     table_keys = [
         key for key, shape in array_file.array_shapes.items() if len(shape) == 2 and min(shape) > 1
     ]
+    if len(table_keys) > 1 and default_keys == DATA_KEYS:  # the one that an axis beside it fits
+        lengths = [
+            _vector_length(shape)
+            for key, shape in array_file.array_shapes.items()
+            if label_kind(key) == "band"
+        ]
+        fitting = [key for key in table_keys if set(array_file.array_shapes[key]) & set(lengths)]
+        table_keys = fitting or table_keys
     if len(table_keys) == 1:
         return table_keys[0]
     raise ValueError(

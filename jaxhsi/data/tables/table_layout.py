@@ -116,16 +116,37 @@ def _read_matrix(
         raise ValueError(f"{view.source_name}: there are no numbers beside the first column")
     if header.num_rows == len(view.numbers):
         raise ValueError(f"{view.source_name} holds a header and no spectra below it")
-    header = _without_sample_axis(view, header, options)
+    view, other_axes = _without_other_axes(view, header)
+    header = _without_sample_axis(view, find_header(view, options.references, min_length), options)
     _check_text(view, header, orientation == "columns")
     values = view.numbers[header.num_rows :, header.is_band]
     stored = StoredTable(values, header.axis, _axis_name(view, header))
     side_word = "row" if orientation == "columns" else "column"
     stored = with_side_columns(stored, view, header, side_word)
     _check_continuity(stored, view, header, options, side_word)
-    stored = stored._replace(notes=_layout_notes(stored, orientation, reason))
+    notes = _layout_notes(stored, orientation, reason)
+    if other_axes:
+        notes = (*notes, f"other axes are left out: {', '.join(other_axes)}")
+    stored = stored._replace(notes=notes)
     places = _missing_places(view, header, orientation == "columns")
     return treat_missing(stored, options.missing, view.source_name, places)
+
+
+def _without_other_axes(view: CellTable, header: Header) -> tuple[CellTable, list[str]]:
+    """Leave out a second axis beside the first, such as wavelengths beside wavenumbers."""
+    if header.axis is None:
+        return view, []
+    others = {}
+    for i in range(header.num_rows, len(view.numbers)):
+        name = next((view.text(i, int(j)) for j in np.flatnonzero(header.is_text)), "")
+        is_axis = len(name) > 1 and label_kind(name) == "band"
+        if is_axis and is_monotonic(view.numbers[i, header.is_band]):
+            others[i] = name
+    if not others or len(others) == len(view.numbers) - header.num_rows:
+        return view, []
+    rows = [i for i in range(len(view.numbers)) if i not in others]
+    view = select_cells(view, np.array(rows), np.arange(view.numbers.shape[1]))
+    return view, list(others.values())
 
 
 def _without_sample_axis(view: CellTable, header: Header, options: TableOptions) -> Header:

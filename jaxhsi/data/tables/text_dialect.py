@@ -88,9 +88,9 @@ def detect_dialect(lines: Sequence[str], options: TableOptions, source_name: str
     candidates = [
         TextDialect(separator, decimal, grouping)
         for grouping, separator, decimal in product(("", "group"), separators, decimals)
-        if separator != decimal
+        if separator != decimal or any('"' in line for line in sample)
         for grouping in [grouping and (",", ".")[decimal == ","]]
-        if not grouping or grouping != separator
+        if not grouping or grouping != separator != decimal
     ]
     best = max(candidates, key=lambda dialect: _count_numbers(sample, dialect))
     if options.decimal is None:

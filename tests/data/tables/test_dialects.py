@@ -46,6 +46,9 @@ SEPARATED = {
     "padded": columns_text(["Wavelength", *NAMES], ", "),
     "separators at the ends": rows_text(["sample", *AXIS], NAMES).replace("\n", ",\n"),
     "blanks": columns_text(["wavelength", *NAMES], "  "),
+    "quoted decimal commas": re.sub(
+        r"([^;\n]+)", r'"\1"', rows_text(["sample", *AXIS], NAMES, separator=";", decimal=",")
+    ).replace(";", ","),
     "quoted": re.sub(r"([^,\n]+)", r'"\1"', COLUMNS),
     "R": rows_text([f"X{number(a)}" for a in AXIS], NAMES, separator=" "),
     "comments": "% Raman 785 nm\n% 10 s\n" + columns_text(["Raman shift", *NAMES], "\t"),
@@ -193,6 +196,16 @@ def test_a_corner_that_names_both_axes(tmp_path):
     stored = read(write(tmp_path / "a.txt", rows_text([corner, *AXIS], TIMES, separator="\t")))
     check(stored)
     assert (stored.axis_name, stored.sample_axis_name) == ("Wavelength (nm)", "R.Time (min)")
+
+
+def test_a_second_axis_is_no_spectrum(tmp_path):
+    lines = COLUMNS.splitlines()
+    seconds = ["cm-1", *(number(round(1e7 / a, 2)) for a in AXIS)]
+    rows = [line.split(",", 1) for line in lines]
+    text = "\n".join(f"{first},{s},{rest}" for s, (first, rest) in zip(seconds, rows, strict=True))
+    stored = read(write(tmp_path / "t.csv", text))
+    check(stored, names=NAMES)
+    assert stored.notes[-1] == "other axes are left out: cm-1"
 
 
 def test_smooth_both_ways_is_asked_for(tmp_path):
