@@ -3,9 +3,12 @@
 The phases of the solver search for the number; what is here comes after them, on a compiled solver.
 """
 
+from collections.abc import Iterator
+
 import jax.numpy as jnp
 
 from jaxhsi.gmcr.component_pool import ComponentPool
+from jaxhsi.gmcr.final_stages import MAX_SEARCH_WORK
 from jaxhsi.gmcr.fit_phases import purest_spectra_state, rank_estimate
 from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.state import State
@@ -68,9 +71,8 @@ def bound_by_rank(run: Solver, state: State, data: WhitenedData) -> State:
     if count <= max(rank, 1):
         return state
     best, shortest = state, description_length(run, state, state.pool, data)
-    if rank >= 1:
-        fewest = fit_given_number(run, state, data, rank)
-        if (length := description_length(run, state, fewest.pool, data)) < shortest:
+    for fewest in _fits_of_rank(run, state, data, rank):
+        if description_length(run, state, fewest.pool, data) < shortest:
             return fewest
     while (number := _active_count(best.pool) - 1) > rank:
         fewer = run.set_num_components(best, data.x_white, number)
@@ -79,6 +81,18 @@ def bound_by_rank(run: Solver, state: State, data: WhitenedData) -> State:
             break
         best, shortest = _with_fit_of(state, fewer), length
     return best
+
+
+def _fits_of_rank(run: Solver, state: State, data: WhitenedData, rank: int) -> Iterator[State]:
+    """Fits of as many components as the rank, each better and longer to reach than the last."""
+    if rank < 1:
+        return
+    fewest = fit_given_number(run, state, data, rank)
+    yield fewest
+    is_small = len(data.x_white) * len(state.gate_logits) <= MAX_SEARCH_WORK
+    # In whitened coordinates, what is non-negative is not seen band by band.
+    if is_small and data.whitener is None:
+        yield run.dense_refit(fewest, data.x_white)
 
 
 def description_length(run: Solver, state: State, pool: ComponentPool, data: WhitenedData) -> float:

@@ -150,14 +150,9 @@ def _fit_linear(
         if not data.noise_is_fixed:
             callbacks.on_progress("comparison of restarts", 0)
             restart_fits = [
-                (solver.pure_pixel_restart(state, own_data.x_white), own_data)
+                (_best_of_starts(solver, state, own_data, request.num_components is None), own_data)
                 for state, own_data in restart_fits
             ]
-            if request.num_components is None:
-                restart_fits = [
-                    (bound_by_rank(solver, state, own_data), own_data)
-                    for state, own_data in restart_fits
-                ]
         best_index, component_counts, description_lengths = select_restart(
             solver.describe, restart_fits
         )
@@ -169,7 +164,10 @@ def _fit_linear(
         state, data = restart_fits[best_index]
         if wanted_count is not None:
             callbacks.on_progress(f"{wanted_count} components", 0)
-            state = fit_given_number(solver, state, data, wanted_count)
+            given = fit_given_number(solver, state, data, wanted_count)
+            if given is not state and not data.noise_is_fixed:
+                given = solver.pure_pixel_restart(given, data.x_white)
+            state = given
         if request.library is not None:
             callbacks.on_progress("library", 0)
             library_white = to_white(jnp.asarray(request.library, jnp.float32), data.whitener)
@@ -180,6 +178,15 @@ def _fit_linear(
             component_counts, description_lengths - description_lengths[best_index], agreement
         )
         return _as_solution(solver, state, data, restart_vote)
+
+
+def _best_of_starts(solver: Solver, state: State, data: WhitenedData, is_count_free: bool) -> State:
+    """The state after the purest spectra were tried as a start, and fewer components."""
+    state = solver.pure_pixel_restart(state, data.x_white)
+    if not is_count_free:
+        return state
+    bounded = bound_by_rank(solver, state, data)
+    return state if bounded is state else solver.pure_pixel_restart(bounded, data.x_white)
 
 
 def _restart_fits(

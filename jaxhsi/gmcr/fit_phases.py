@@ -95,6 +95,7 @@ def compiled_solver(options: SolverOptions) -> Solver:
         jax.jit(plain_solver.epoch, donate_argnums=1),
         jax.jit(plain_solver.end_phase),
         jax.jit(plain_solver.pure_pixel_restart),
+        jax.jit(plain_solver.dense_refit),
         jax.jit(plain_solver.set_num_components),
         jax.jit(plain_solver.identify_library),
         jax.jit(plain_solver.predict),

@@ -91,28 +91,6 @@ def remove_component(x: Float[Array, "n c"], pool_fit: PoolFit, options: SolverO
     return backward_step(x, pool_fit, options, empty_fit(x, pool_fit.pool))
 
 
-def purest_pixels(pool_fit: PoolFit, options: SolverOptions) -> ComponentPool:
-    """The pool with each component replaced by the fitted spectrum in which its share is largest.
-
-    Where concentrations are determined only up to a rotation, as under an offset that all spectra
-    share, sparse concentrations are reached from these pure pixels.
-
-    Args:
-        pool_fit: fitted pool.
-        options: of the solver.
-
-    Returns:
-        The pool at the purest fitted spectra.
-    """
-    codes, pool = pool_fit.codes, pool_fit.pool
-    code_sizes = jnp.abs(codes)
-    # Shares rather than amounts: the strongest spectrum need not be the purest.
-    code_shares = code_sizes / jnp.maximum(jnp.sum(code_sizes, axis=1, keepdims=True), 1e-9)
-    # The fitted spectrum, not the measured one: noise and spikes stay out.
-    pure_spectra = codes[jnp.argmax(code_shares, axis=0)] @ pool.components
-    return pool.replace_components(pure_spectra, options)
-
-
 def reach_num_components(
     x: Float[Array, "n c"],
     pool_fit: PoolFit,

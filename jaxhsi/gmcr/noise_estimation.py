@@ -8,7 +8,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import toeplitz
 
-from jaxhsi.gmcr.mixing_residual import MixingResidual, min_chi2_gain
+from jaxhsi.gmcr.mixing_residual import (
+    MixingResidual,
+    min_chi2_gain,
+    residual_from_singular_vectors,
+)
 from jaxhsi.gmcr.noise_covariance import (
     NoiseModel,
     ar_autocovariance,
@@ -18,6 +22,7 @@ from jaxhsi.gmcr.noise_covariance import (
     legendre_basis,
     white_noise,
 )
+from jaxhsi.gmcr.robust_low_rank import RobustFit, robust_low_rank
 from jaxhsi.gmcr.spike_detection import remove_spikes
 
 _MAX_PASSES = 12
@@ -42,6 +47,16 @@ largest one that was measured, 0.24; by which script is not recorded."""
 _LEAKAGE_BIAS = 0.5
 """Share of the curves' leak that may be the same in all spectra, as an offset is. Chosen by hand;
 not tuned."""
+_TYPICAL_BANDS = 3, 97
+"""Percentiles of the deviations of bands that stand for quiet and noisy ones."""
+_UNEVEN_BANDS_RATIO = 4.0
+"""Noisy bands over quiet ones above which the rank must
+be estimated on weighted bands. Set by hand: below, the unweighted estimate counts right."""
+_MAX_LOW_COUNT = 50
+"""Median of whole numbers below which they are counts whose noise depends on each entry. Chosen by
+hand; not tuned."""
+_COUNT_TOLERANCE = 1e-3
+"""Distance from a whole number that float32 makes of a count."""
 _OFFSET_STANDARD_ERRORS = 5.0
 """Standard errors from which a polynomial of the offset is taken. Chosen by hand; not tuned."""
 
@@ -57,6 +72,9 @@ def estimate_noise(
         spectra: spectra, in any units.
     """
     spectra = np.asarray(spectra, np.float64)
+    robust_fit = None if _are_low_counts(spectra) else robust_low_rank(spectra)
+    if robust_fit is not None:
+        return _estimate_from(robust_fit, spectra)
     noise_model, filled_spectra = white_noise(spectra.shape[1]), spectra
     former_summary = None
     for _ in range(_MAX_PASSES):
@@ -71,6 +89,44 @@ def estimate_noise(
             break
         former_summary = noise_summary
     return noise_model, filled_spectra
+
+
+def _are_low_counts(spectra: Float[np.ndarray, "n c"]) -> bool:
+    """Whether values are counts of few events, whose noise is not that of any band."""
+    positive = spectra[spectra > 0]
+    if (spectra < 0).any() or not len(positive):
+        return False
+    counts = spectra / positive.min()  # tables are scaled before they come here
+    is_whole = np.abs(counts - np.round(counts)).max() < _COUNT_TOLERANCE
+    return bool(is_whole and np.median(counts) < _MAX_LOW_COUNT)
+
+
+def _estimate_from(
+    robust_fit: RobustFit, spectra: Float[np.ndarray, "n c"]
+) -> tuple[NoiseModel, Float[np.ndarray, "n c"]]:
+    """Noise beside its level, from a robust fit that tells which values are spoilt.
+
+    Bands that are about alike are taken as alike at first.
+    """
+    band_deviations, noise_model = robust_fit.band_deviations, white_noise(spectra.shape[1])
+    low, high = np.percentile(band_deviations, _TYPICAL_BANDS)
+    if high > _UNEVEN_BANDS_RATIO * low:
+        unit_deviations = band_deviations / np.sqrt(np.mean(band_deviations**2))
+        noise_model = noise_model._replace(band_deviations=unit_deviations)
+    is_spoilt = robust_fit.squared_scores > min_chi2_gain(*spectra.shape)
+    filled_spectra = robust_fit.filled if is_spoilt else spectra
+    former_summary = None
+    for _ in range(_MAX_PASSES):
+        residual = residual_from_singular_vectors(filled_spectra, noise_model)
+        noise_model = noise_from_residual(residual, _LEAKAGE_TOLERANCE)
+        noise_summary = _noise_summary(noise_model, residual)
+        if noise_model.is_white or (
+            former_summary is not None and _summaries_agree(noise_summary, former_summary)
+        ):
+            break
+        former_summary = noise_summary
+    spike_mask = robust_fit.spoilt_mask if is_spoilt else None
+    return noise_model._replace(spike_mask=spike_mask), filled_spectra
 
 
 def noise_from_residual(residual: MixingResidual, leakage_tolerance: float = 0.0) -> NoiseModel:

@@ -17,6 +17,7 @@ class Solver(NamedTuple):
         epoch: `algorithm.epoch`.
         end_phase: `algorithm.end_phase`.
         pure_pixel_restart: `final_stages.pure_pixel_restart`.
+        dense_refit: `final_stages.dense_refit`.
         set_num_components: `final_stages.set_num_components`.
         identify_library: `final_stages.identify_library`.
         predict: `algorithm.predict`.
@@ -28,6 +29,7 @@ class Solver(NamedTuple):
     epoch: Callable[..., Any]
     end_phase: Callable[..., Any]
     pure_pixel_restart: Callable[..., Any]
+    dense_refit: Callable[..., Any]
     set_num_components: Callable[..., Any]
     identify_library: Callable[..., Any]
     predict: Callable[..., Any]

@@ -11,11 +11,11 @@ from jaxhsi.gmcr.model_selection import (
     backward_step,
     forward_step,
     prune,
-    purest_pixels,
     reach_num_components,
 )
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.pool_fit import empty_fit, fit_pool, least_squares_components, refit_pool
+from jaxhsi.gmcr.purest_spectra import purest_pixels
 from tests.gmcr.solved import SyntheticMixture, best_cosines, make_mixture, pool_from_rows
 
 OPTIONS = SolverOptions(max_active=4, refits=6)
