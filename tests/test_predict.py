@@ -240,3 +240,17 @@ def test_predictions_are_not_overwritten_unasked_and_a_run_never(capsys, tmp_pat
     assert main([*given, str(run), "--overwrite"]) == 1
     assert "no predictions and are left alone" in capsys.readouterr().err
     assert (run / "scores.json").is_file()
+
+
+def test_cubes_in_other_units_are_refused_and_a_scale_helps(run, tmp_path, capsys):
+    values = blobs(0)[0]
+    np.save(tmp_path / "percent.npy", 100 * values)
+    options = ("--out", str(tmp_path / "out"), "--layout", "hwc")
+    assert main([str(run), str(tmp_path / "percent.npy"), *options]) == 1
+    error = capsys.readouterr().err
+    assert "is in other units" in error
+    assert "give --scale 0.01" in error
+    labels = predicted(
+        run, tmp_path / "percent.npy", tmp_path / "out", *options[2:], "--scale", "0.01"
+    )
+    np.testing.assert_array_equal(labels, np.load(run / "labels" / "field.npy"))

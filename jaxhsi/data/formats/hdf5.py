@@ -48,7 +48,7 @@ def describe_container(path: Path, file: Any) -> ArrayContainer:
 
     def read(name: str, index: tuple[slice | int, ...]) -> np.ndarray:
         with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
-            return file[name][index]
+            return np.asarray(file[name][index])
 
     with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
         file.visititems(visit)

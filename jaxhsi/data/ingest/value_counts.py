@@ -127,7 +127,7 @@ def _constant_lines(statistics: BandStatistics, band_indices: np.ndarray) -> lis
         return []
     bands = format_band_list(band_indices[is_constant])
     values = np.unique(statistics.minimum[is_constant])
-    shown = ", ".join(f"{value:.9g}" for value in values[:3])
+    shown = ", ".join(f"{value:.6g}" for value in values[:3])
     return [
         f"bands {bands} hold one value ({shown}) in all pixels; --bad_bands '{bands}' drops them"
     ]

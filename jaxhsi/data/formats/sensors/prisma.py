@@ -25,9 +25,10 @@ NO_GRID_NOTE = "place on the ground not kept: Latitude and Longitude give it pix
 
 
 def _cubes(container: ArrayContainer) -> dict[str, str]:
-    """Path of the cube of each detector."""
+    """Path of the cube of each detector, VNIR first."""
     matches = [match for name in container.arrays if (match := CUBE_PATH.fullmatch(name))]
-    return {match[2]: match[0] for match in sorted(matches, key=lambda match: match[2])}
+    paths = {match[2]: match[0] for match in matches}
+    return {name: paths[name] for name in ("VNIR", "SWIR") if name in paths}
 
 
 def _matches(container: ArrayContainer) -> bool:
