@@ -170,6 +170,7 @@ def grow_merge_tree(
     """
     if not (0 <= weights.touch < 1 and 0 <= weights.confusion < 1 and weights.size >= 0):
         raise ValueError(f"{weights} is out of range: shares from 0 to below 1, size from 0")
+    # In float64: shares of rare clusters are sums of many small numbers.
     leaf_relations = ClusterRelations(*(np.asarray(part, np.float64) for part in relations))
     node_numbers, groups = list(range(len(centres))), np.eye(len(centres))
     merged_pairs, heights = [], [0.0]

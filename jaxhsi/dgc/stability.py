@@ -90,6 +90,7 @@ def measure_stability(
         pixel_order = jax.random.permutation(order_key, len(embedded_pixels))
         drawn_pixels = embedded_pixels[pixel_order[: 2 * half_size]]
         trained_posterior = np.asarray(_posterior(drawn_pixels, mixture), np.float64)
+        # Disjoint, so that the two fits share no pixel.
         halves = drawn_pixels[:half_size], drawn_pixels[half_size:]
         # Each tree labels both halves: a cut is stable where the two labellings agree.
         half_results = [

@@ -53,6 +53,7 @@ class ViewOptions:
 
     def __post_init__(self):
         """Refuse ranges that draw nothing or nonsense."""
+        # All ranges in one place, so that the message can name the field.
         ranges = {
             "crop": self.crop >= 4,
             "overlap": 0 < self.overlap[0] <= self.overlap[1] <= 1,

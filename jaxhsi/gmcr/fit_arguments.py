@@ -37,6 +37,7 @@ def check_arguments(
                 f"{number} {name} cannot be told apart by {num_spectra} spectra of {num_bands} "
                 f"bands; give 1 to {min(num_spectra, num_bands) - 1}"
             )
+    # What follows is about a number that is given.
     if num_components is None:
         return
     if library is not None:
@@ -58,6 +59,7 @@ def _check_table(spectra: np.ndarray) -> None:
         raise ValueError(
             f"{np.sum(~np.isfinite(spectra))} values are not finite; remove their spectra"
         )
+    # A row of zeros has no direction and no noise level of its own.
     empty_rows = np.flatnonzero(~(spectra != 0).any(1))
     if len(empty_rows):
         raise ValueError(

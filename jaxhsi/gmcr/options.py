@@ -78,6 +78,7 @@ class SolverOptions:
                 f"second_pass_penalty {self.second_pass_penalty} is no share; "
                 "give 0 or more, below 1"
             )
+        # Convergence is that a phase equals the one before.
         if self.max_phases < 2:
             raise ValueError(
                 f"max_phases {self.max_phases} cannot show convergence; give 2 or more"
@@ -87,6 +88,7 @@ class SolverOptions:
                 f"noise_refit_every {self.noise_refit_every} does not divide steps_per_phase "
                 f"{self.steps_per_phase}"
             )
+        # The factor falls during a phase: it must begin at its end or above.
         lowest_start = min(self.evidence_factor_start, self.later_evidence_factor_start)
         if lowest_start < self.evidence_factor or self.evidence_factor <= 0:
             raise ValueError(

@@ -90,6 +90,7 @@ def rotational_ambiguity(
         on_progress: called with the number of extremes that were sought.
     """
     solution = white.solution
+    # No range rather than one that takes hours.
     if len(solution.components) > MAX_AMBIGUITY_COMPONENTS:
         return None
     mixture = FittedMixture(
@@ -122,6 +123,7 @@ def band_boundaries(
     Source: Tauler 2001 (J. Chemometrics 15, 627), MCR-BANDS; the zeros of C and the limit by
     likelihood are ours.
     """
+    # A lower and an upper extreme of each component.
     count = 2 * mixture.codes.shape[1]
     batches = []
     for first in range(0, count, _BATCH_SIZE):
@@ -153,6 +155,7 @@ def chi2_rise(rotation: Rotation, mixture: FittedMixture, non_negative: bool) ->
     """
     codes, components, whitened = _rotated(rotation, mixture)
     forbidden = jnp.minimum(codes, 0.0) if non_negative else jnp.zeros_like(codes)
+    # Where a component was absent any amount is impossible, of either sign.
     forbidden = jnp.where(mixture.present, forbidden, codes)
     # ||F W||^2 = sum (F'F) * (W W'): no product as large as the data.
     rise = jnp.sum((forbidden.T @ forbidden) * (whitened @ whitened.T))
