@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,35 @@ def test_merged_maps_hold_groups_under_their_names(run, cube, plain, tmp_path):
     np.testing.assert_array_equal(again, labels)
 
 
+def test_the_scale_is_kept_in_maps_where_only_the_size_of_a_pixel_is_known(run, tmp_path, capsys):
+    rasterio = pytest.importorskip("rasterio")
+    np.save(tmp_path / "bench.npy", blobs(4)[0])
+    options = ("--pixel_size", "0.5mm", "--geotiff", "--envi", "--out", str(tmp_path / "out"))
+    groups = ("--groups", "leaf=0 lesion=1 soil=2", "--share_of", "Leaf, lesion")
+    assert main([str(run), str(tmp_path / "bench.npy"), *options, *groups]) == 0
+    with rasterio.open(tmp_path / "out" / "labels" / "bench.tif") as file:
+        assert (file.transform.a, file.transform.e) == (0.0005, -0.0005)
+        assert float(file.tags()["TIFFTAG_XRESOLUTION"]) == pytest.approx(20.0)  # pixels a cm
+    header = (tmp_path / "out" / "labels" / "bench.hdr").read_text()
+    assert re.search(r"map info = .*0\.0005, 0\.0005, units=Meters", header)
+    found = json.loads((tmp_path / "out" / "areas.json").read_text())
+    pixels = [row["pixels"] for row in found["total"]["areas"]]
+    assert [row["m2"] for row in found["total"]["areas"]] == pytest.approx(
+        [count * 0.0005**2 for count in pixels]
+    )
+    shares = [row["share_of_chosen"] for row in found["total"]["areas"]]
+    assert shares[:2] == pytest.approx([count / sum(pixels[:2]) for count in pixels[:2]])
+    assert shares[2] is None
+    shown = capsys.readouterr().out
+    assert "mm2" in shown
+    assert "of leaf, lesion" in shown
+    assert "clusters" not in shown
+    assert "│ group" in shown.replace("┃", "│")
+    rows = list(csv.DictReader((tmp_path / "out" / "areas.csv").open()))
+    assert float(rows[0]["share of leaf, lesion"]) == pytest.approx(shares[0], abs=1e-6)
+    assert rows[0]["group"] == "0"
+
+
 def test_several_cubes_in_files_and_folders_and_the_default_folder(run, tmp_path):
     folder = tmp_path / "cubes"
     folder.mkdir()
@@ -197,6 +227,8 @@ def test_cubes_of_other_wavelengths_are_refused_unless_they_are_near(capsys, tmp
         (("--groups", "nowhere.yaml"), "no file at nowhere.yaml"),
         (("--tile_size", "0"), "--tile_size 0 is out of range"),
         (("--pixel_size", "-1"), "--pixel_size -1.0 is out of range"),
+        (("--pixel_size", "2 ells"), "--pixel_size 2 ells is no length; give metres, or"),
+        (("--share_of", "clust"), "there is no group 'clust'; did you mean cluster 0?"),
     ],
 )
 def test_options_that_cannot_be_are_refused(capsys, tmp_path, run, cube, options, words):

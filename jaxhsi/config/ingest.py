@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from jaxhsi.config.files import check_at_least
+from jaxhsi.config.lengths import length_in_metres
 from jaxhsi.data.formats.axis_order import Layout
 from jaxhsi.data.ingest.options import IngestOptions
 
@@ -29,7 +30,8 @@ class IngestConfig:
             "0-3, 107, 1340-1460nm".
         scale: factor for all values; by default that of the file where they become floats.
         no_data: value that marks a missing measurement, in place of the file's.
-        pixel_size: side of a pixel in metres, for images without a coordinate system.
+        pixel_size: side of a pixel, in metres or such as 0.5mm, for images without a coordinate
+            system.
     """
 
     paths: tuple[Path, ...]
@@ -44,15 +46,15 @@ class IngestConfig:
     bad_bands: str | None = None
     scale: float | None = None
     no_data: float | None = None
-    pixel_size: float | None = None
+    pixel_size: float | str | None = None
 
     def __post_init__(self):
         """Refuse values that cannot work before any file is opened."""
         check_at_least("--bin", self.bin, 1)
         if self.scale is not None and (not math.isfinite(self.scale) or self.scale == 0):
             raise ValueError(f"--scale {self.scale} is out of range; give a factor that is not 0")
-        if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:
-            raise ValueError(f"--pixel_size {self.pixel_size} is out of range; give metres above 0")
+        metres = length_in_metres("--pixel_size", self.pixel_size)
+        object.__setattr__(self, "pixel_size", metres)
         if self.wavelengths is not None and not self.wavelengths[0] <= self.wavelengths[1]:
             raise ValueError(
                 f"--wavelengths {list(self.wavelengths)} is no range; give '[LOW,HIGH]' in nm"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxhsi.config.files import check_at_least, check_positive
+from jaxhsi.config.lengths import length_in_metres
 from jaxhsi.data.formats.axis_order import Layout
 
 
@@ -19,7 +20,9 @@ class PredictConfig:
             with lines such as "background: [0, 3]"; clusters that are not named stay as they are.
             The groups that `python -m jaxhsi.group` saved with the run if not given.
         cut: cut the tree of the clusters into so many groups instead.
-        pixel_size: side of a pixel in metres, for areas; taken from the cube if not given.
+        pixel_size: side of a pixel, in metres or such as 0.5mm, for areas and the scale of exported
+            maps; taken from the cube if not given.
+        share_of: names of groups, such as "leaf,lesion", whose shares of each other are given too.
         tile_size: side in pixels of the tiles that are labelled at once; that of the run if not
             given.
         tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
@@ -38,7 +41,8 @@ class PredictConfig:
     out: Path | None = None
     groups: str | None = None
     cut: int | None = None
-    pixel_size: float | None = None
+    pixel_size: float | str | None = None
+    share_of: str | None = None
     tile_size: int | None = None
     tolerance: float | None = None
     key: str | None = None
@@ -53,7 +57,8 @@ class PredictConfig:
         for option, value in (("--tile_size", self.tile_size), ("--cut", self.cut)):
             if value is not None:
                 check_at_least(option, value, 1)
-        check_positive("--pixel_size", self.pixel_size)
+        metres = length_in_metres("--pixel_size", self.pixel_size)
+        object.__setattr__(self, "pixel_size", metres)
         check_positive("--tolerance", self.tolerance)
 
 

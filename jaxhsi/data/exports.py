@@ -83,6 +83,7 @@ def write_geotiff(path: Path, class_map: ClassMap) -> None:
         file_profile["crs"] = (
             rasterio.CRS.from_user_input(georeference.crs) if georeference.crs else None
         )
+    resolution_tags = _resolution_tags(georeference)
     colour_table = {i: (*colour, 255) for i, colour in enumerate(class_map.class_colours.tolist())}
     with (
         _replacing_file(path) as partial_path,
@@ -92,6 +93,7 @@ def write_geotiff(path: Path, class_map: ClassMap) -> None:
         # Pictures from a bench have no place on the ground; nothing is wrong with them.
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with rasterio.open(partial_path, "w", **file_profile) as file:
+            file.update_tags(**resolution_tags)
             file.write_colormap(1, colour_table | {int(no_data_label): (*INVALID_COLOUR, 0)})
             file.update_tags(
                 1, **{f"CLASS_{i}": name for i, name in enumerate(class_map.class_names)}
@@ -104,6 +106,21 @@ def write_geotiff(path: Path, class_map: ClassMap) -> None:
                     label_dtype
                 )
                 file.write(stored_values, 1, window=window(x0, y0, width, height))
+
+
+def _resolution_tags(georeference: Georeference | None) -> dict[str, str]:
+    """Pixels in a centimetre, which tell the scale where no coordinate system does."""
+    if georeference is None or georeference.crs is not None or not georeference.metres_per_unit:
+        return {}
+    a, b, _, d, e, _ = georeference.transform
+    width, height = (
+        math.hypot(*column) * georeference.metres_per_unit for column in ((a, d), (b, e))
+    )
+    return {
+        "TIFFTAG_XRESOLUTION": repr(0.01 / width),
+        "TIFFTAG_YRESOLUTION": repr(0.01 / height),
+        "TIFFTAG_RESOLUTIONUNIT": "3",
+    }
 
 
 def write_envi_classification(path: Path, class_map: ClassMap) -> None:

@@ -29,8 +29,8 @@ def cluster_presence(
         cluster_names: names of the clusters.
 
     Returns:
-        ``rule``, ``names``, and for each cube ``shares`` of its valid pixels and ``present``, the
-        indices of the clusters that are present.
+        ``rule``, ``names``, and for each cube ``shares`` of its valid pixels, ``pixels``, and
+        ``present``, the indices of the clusters that are present.
 
     >>> record = cluster_presence({"a": np.array([999, 1])}, ["leaf", "rust"])
     >>> record["cubes"]["a"]["present"]
@@ -40,20 +40,27 @@ def cluster_presence(
     for cube, counts in cluster_pixels.items():
         shares = pixel_shares(counts)
         present = np.flatnonzero(shares > ACTIVE_SHARE)
-        cubes[cube] = {"shares": shares.tolist(), "present": present.tolist()}
+        cubes[cube] = {
+            "shares": shares.tolist(),
+            "pixels": np.asarray(counts).tolist(),
+            "present": present.tolist(),
+        }
     return {"rule": PRESENCE_RULE, "names": list(cluster_names), "cubes": cubes}
 
 
-def write_presence_files(folder: Path, presence_record: dict[str, Any]) -> None:
+def write_presence_files(
+    folder: Path, presence_record: dict[str, Any], kind: str = "cluster"
+) -> None:
     """Write ``presence.csv`` and, for two cubes or more, the picture ``presence.png``.
 
     Args:
         folder: where to write.
         presence_record: from :func:`cluster_presence`.
+        kind: what is present, "cluster" or "group".
     """
     with (folder / "presence.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["cube", "cluster", "name", "share", "present"])
+        writer.writerow(["cube", kind, "name", "share", "present"])
         for cube, each in presence_record["cubes"].items():
             for i, name in enumerate(presence_record["names"]):
                 row = (name, f"{each['shares'][i]:.6f}", int(i in each["present"]))

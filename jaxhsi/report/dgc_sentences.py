@@ -8,6 +8,7 @@ from rich.console import Console
 
 from jaxhsi.dgc.cluster_naming import MIN_CLASS_SHARE, MIN_CLUSTER_SHARE
 from jaxhsi.dgc.stability import CutSuggestion
+from jaxhsi.metrics import ACTIVE_SHARE
 
 MAX_LISTED_CUBES = 6
 """Names of cubes in one line, so that a line stays readable; set by hand."""
@@ -94,13 +95,24 @@ def partial_presence_lines(presence_record: Mapping[str, Any]) -> list[str]:
         if not 0 < len(present_in) < len(cubes):
             continue
         largest_share = max(each["shares"][cluster_index] for each in cubes.values())
+        absent = [cube for cube in cubes if cube not in present_in]
+        pixels = {cube: cubes[cube]["pixels"][cluster_index] for cube in absent}
         in_few = 2 * len(present_in) <= len(cubes)  # the shorter of the two lists is printed
-        listed = present_in if in_few else [cube for cube in cubes if cube not in present_in]
-        shown = ", ".join(listed[:MAX_LISTED_CUBES]) + ", ..." * (len(listed) > MAX_LISTED_CUBES)
+        without = [cube for cube in absent if not pixels[cube]]
+        parts = [_short_list(present_in)] if in_few else []
+        if without and not in_few:
+            parts.append(f"not in {_short_list(without)}")
+        parts += [
+            f"{cube}: {pixels[cube]:,} pixel{'s' * (pixels[cube] != 1)}, under {ACTIVE_SHARE:.1%}"
+            for cube in [cube for cube in absent if pixels[cube]][:MAX_LISTED_CUBES]
+        ]
         line = f"{name}: in {len(present_in)} of {len(cubes)} cubes, up to {largest_share:.1%} "
-        line += f"({'' if in_few else 'not in '}{shown})"
-        lines.append((len(present_in), line))
+        lines.append((len(present_in), f"{line}({'; '.join(parts)})"))
     return [line for _, line in sorted(lines, key=lambda each: each[0])]
+
+
+def _short_list(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_LISTED_CUBES]) + ", ..." * (len(names) > MAX_LISTED_CUBES)
 
 
 # Groups, prediction and evaluation ----------------------------------------------------------------

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from rich.table import Table
 
 from jaxhsi.cluster_groups import Grouping
+from jaxhsi.report.areas import area_unit
 from jaxhsi.report.tables import format_number
 
 CLASS_SCORES = (
@@ -33,21 +34,37 @@ def share_table(
     cluster_pixels: Int[np.ndarray, " k"],
     cluster_names: Sequence[str],
     square_metres: Sequence[float | None] = (),
+    *,
+    kind: str = "cluster",
+    chosen_shares: Sequence[float | None] = (),
+    chosen_names: Sequence[str] = (),
 ) -> Table:
-    """Pixels and share of each cluster, and its area where it is known.
+    """Pixels and share of each cluster, and its area where it is known, in a unit that fits.
 
     Args:
         cluster_pixels: pixels of each cluster.
         cluster_names: names of the clusters.
         square_metres: area of each cluster in m2; None where unknown, empty to leave it out.
+        kind: what the rows are, "cluster" or "group".
+        chosen_shares: share of each cluster in the pixels of some of them, None for the others;
+            empty to leave it out.
+        chosen_names: names of these.
     """
-    table = Table("cluster", "is", "pixels", "share", title="clusters")
-    if has_areas := any(area is not None for area in square_metres):
-        table.add_column("m2")
+    table = Table(kind, "name" if kind == "group" else "is", "pixels", "share", title=f"{kind}s")
+    if chosen_names:
+        table.add_column(f"of {', '.join(chosen_names)}")
+    has_areas = any(area is not None for area in square_metres)
+    if has_areas:
+        unit_name, unit = area_unit([area for area in square_metres if area is not None])
+        table.add_column(unit_name)
     num_pixels = max(cluster_pixels.sum(), 1)
     for index, (count, name) in enumerate(zip(cluster_pixels, cluster_names, strict=True)):
-        area_cell = [f"{square_metres[index]:,.6g}"] if has_areas else []
-        table.add_row(str(index), name, f"{count:,}", f"{count / num_pixels:.2%}", *area_cell)
+        cells = [str(index), name, f"{count:,}", f"{count / num_pixels:.2%}"]
+        if chosen_names:
+            cells.append("" if chosen_shares[index] is None else f"{chosen_shares[index]:.2%}")
+        if has_areas:
+            cells.append(f"{square_metres[index] / unit:,.6g}")
+        table.add_row(*cells)
     return table
 
 

@@ -13,6 +13,8 @@ from jaxhsi.config.grouping_files import write_grouping
 from jaxhsi.config.predict import PredictConfig
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.exports import ClassMap, write_envi_classification, write_geotiff
+from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.labels.label_search import closest_match
 from jaxhsi.data.open import open_cubes
 from jaxhsi.label_counts import LabelCounts
 from jaxhsi.report import dgc_sentences as sentences
@@ -66,6 +68,7 @@ def predict_cubes(
     folder = config.out or config.run / "predictions"
     check_result_folder(folder, PREDICT_CONFIG_FILE, "predictions", overwrite=overwrite)
     grouping, source = _choose_groups(config, model, ignore_groups=ignore_groups)
+    _share_names(config.share_of, grouping.group_names)
     cubes = _open_cubes(config, model)
     window_reader = choose_window_reader(model.config, cubes)
     tile_size = config.tile_size or model.config.stream.tile_size
@@ -83,10 +86,12 @@ def predict_cubes(
     for cube in cubes:
         cube_counts[cube.name] = _label_cube(tile_labeller, state, cube, folder, grouping, notes)
         has_crs = cube.georeference is not None and cube.georeference.crs is not None
-        _export(folder / "labels", cube, grouping, geotiff=geotiff or has_crs, envi=envi)
+        place = _export_place(cube, config.pixel_size)
+        _export(folder / "labels", cube, grouping, place, geotiff=geotiff or has_crs, envi=envi)
         console.print(sentences.describe_labelled_cube(cube.name, *cube.shape[:2]))
-    area_record = _write_areas(config, cubes, cube_counts, grouping, folder)
-    _print_areas(console, area_record, folder)
+    kind = "cluster" if source is None else "group"
+    area_record = _write_areas(config, cubes, cube_counts, grouping, folder, kind)
+    _print_areas(console, area_record, folder, kind)
     return area_record
 
 
@@ -155,7 +160,23 @@ def _label_cube(
     return labelled_cube.label_counts
 
 
-def _export(folder: Path, cube: Cube, grouping: Grouping, *, geotiff: bool, envi: bool) -> None:
+def _export_place(cube: Cube, pixel_size: float | None) -> Georeference | None:
+    """Place of the exported map: the cube's, or a grid of the given size where it has none."""
+    has_crs = cube.georeference is not None and cube.georeference.crs is not None
+    if pixel_size is None or has_crs:
+        return cube.georeference
+    return Georeference(None, (pixel_size, 0.0, 0.0, 0.0, -pixel_size, 0.0), 1.0)
+
+
+def _export(
+    folder: Path,
+    cube: Cube,
+    grouping: Grouping,
+    place: Georeference | None,
+    *,
+    geotiff: bool,
+    envi: bool,
+) -> None:
     """Write the label map of a cube in the formats of other programs."""
     label_store = open_cube(folder / f"{cube.name}.zarr").array
     class_map = ClassMap(
@@ -163,7 +184,7 @@ def _export(folder: Path, cube: Cube, grouping: Grouping, *, geotiff: bool, envi
         lambda rows, columns: label_store[rows, columns, 0].read().result(),
         grouping.group_names,
         label_pictures.cluster_colours(len(grouping.group_names)),
-        cube.georeference,
+        place,
     )
     if geotiff:
         write_geotiff(folder / f"{cube.name}.tif", class_map)
@@ -177,16 +198,37 @@ def _write_areas(
     cube_counts: dict[str, LabelCounts],
     grouping: Grouping,
     folder: Path,
+    kind: str,
 ) -> dict[str, Any]:
     """Write areas and presence of the groups; returns the record of both."""
     pixel_areas = {cube.name: _pixel_area(cube, config.pixel_size) for cube in cubes}
-    area_record = measure_areas(cube_counts, pixel_areas, grouping.group_names)
+    chosen_names = _share_names(config.share_of, grouping.group_names)
+    area_record = measure_areas(cube_counts, pixel_areas, grouping.group_names, chosen_names)
     cube_pixels = {name: each.cluster_pixels for name, each in cube_counts.items()}
     presence_record = cluster_presence(cube_pixels, grouping.group_names)
-    write_presence_files(folder, presence_record)
+    write_presence_files(folder, presence_record, kind)
     area_record |= {"presence": presence_record}
-    write_areas(folder, area_record)
+    write_areas(folder, area_record, kind)
     return area_record
+
+
+def _share_names(share_of: str | None, group_names: Sequence[str]) -> list[str]:
+    """The groups that an option names, whose shares of each other are wanted.
+
+    Raises:
+        ValueError: a name that no group has.
+    """
+    names = [name.strip() for name in (share_of or "").split(",") if name.strip()]
+    by_plain_name = {name.casefold(): name for name in group_names}
+    for name in names:
+        if name.casefold() not in by_plain_name:
+            closest_name = closest_match(name, group_names)
+            hint = f"did you mean {closest_name}? " if closest_name else ""
+            raise ValueError(
+                f"--share_of {share_of}: there is no group {name!r}; {hint}There are: "
+                f"{', '.join(group_names)}"
+            )
+    return [by_plain_name[name.casefold()] for name in names]
 
 
 def _pixel_area(cube: Cube, pixel_size: float | None) -> float | None:
@@ -196,11 +238,19 @@ def _pixel_area(cube: Cube, pixel_size: float | None) -> float | None:
     return None if cube.georeference is None else cube.georeference.pixel_area
 
 
-def _print_areas(console: Console, area_record: dict[str, Any], folder: Path) -> None:
+def _print_areas(console: Console, area_record: dict[str, Any], folder: Path, kind: str) -> None:
     rows = area_record["total"]["areas"]
     group_pixels = np.array([row["pixels"] for row in rows])
     square_metres = [row["m2"] for row in rows]
-    console.print(share_table(group_pixels, area_record["names"], square_metres))
+    table = share_table(
+        group_pixels,
+        area_record["names"],
+        square_metres,
+        kind=kind,
+        chosen_shares=[row["share_of_chosen"] for row in rows],
+        chosen_names=area_record["share_of"],
+    )
+    console.print(table)
     presence_lines = sentences.partial_presence_lines(area_record["presence"])
     sentences.print_lines(console, sentences.PRESENCE_TITLE, presence_lines)
     console.print(sentences.describe_results(folder), soft_wrap=True)

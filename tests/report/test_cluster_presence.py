@@ -12,19 +12,26 @@ NAMES = ("tissue", "lesion", "nothing")
 
 def test_a_cluster_is_present_above_a_thousandth():
     found = cluster_presence(PIXELS, NAMES)
-    assert found["cubes"]["a"] == {"shares": [0.99, 0.01, 0.0], "present": [0, 1]}
+    assert found["cubes"]["a"] == {
+        "shares": [0.99, 0.01, 0.0],
+        "pixels": [990, 10, 0],
+        "present": [0, 1],
+    }
     assert found["cubes"]["b"]["present"] == [0]  # 0.1 % is not more than 0.1 %
     assert "0.1%" in found["rule"]
 
 
 def test_what_is_in_some_cubes_alone_is_told():
     assert partial_presence_lines(cluster_presence(PIXELS, NAMES)) == [
-        "lesion: in 1 of 3 cubes, up to 1.0% (a)"
+        "lesion: in 1 of 3 cubes, up to 1.0% (a; b: 1 pixel, under 0.1%)"
     ]
     assert partial_presence_lines(cluster_presence({"a": PIXELS["a"]}, NAMES)) == []
     many = {str(i): np.array([1, int(i > 0)]) for i in range(9)}
     (line,) = partial_presence_lines(cluster_presence(many, NAMES[:2]))
     assert line == "lesion: in 8 of 9 cubes, up to 50.0% (not in 0)"
+    many["0"] = np.array([99_964, 36])
+    (line,) = partial_presence_lines(cluster_presence(many, NAMES[:2]))
+    assert line == "lesion: in 8 of 9 cubes, up to 50.0% (0: 36 pixels, under 0.1%)"
     few = {str(i): np.array([1, int(i < 8)]) for i in range(20)}
     (line,) = partial_presence_lines(cluster_presence(few, NAMES[:2]))
     assert line == "lesion: in 8 of 20 cubes, up to 50.0% (0, 1, 2, 3, 4, 5, ...)"

@@ -26,7 +26,7 @@ NUMERIC_CLASSES = {"double", "single"} | {
 }
 
 
-def _is_hdf5(path: Path) -> bool:
+def is_hdf5_mat(path: Path) -> bool:
     """Version 7.3 says so in the text that opens the file, before the HDF5 part at byte 512."""
     with path.open("rb") as file:
         first_bytes = file.read(520)
@@ -48,7 +48,7 @@ def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 def mat_tree_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """As `mat_shapes`, with the fields of structs too, whose key is struct/field."""
-    if not _is_hdf5(path):
+    if not is_hdf5_mat(path):
         return _shapes_v5(path, path.stat().st_mtime_ns)
     with open_hdf5_file(path, FILE_KIND_HDF5) as file, reading_errors(path, FILE_KIND):
         return {key: item.shape[::-1] for key, item in _numeric_items(file).items()}
@@ -108,7 +108,7 @@ def load_mat(path: Path, key: str) -> np.ndarray:
         ValueError: no such variable (the message names those there are), or unreadable.
         ImportError: version 7.3 without h5py.
     """
-    if not _is_hdf5(path):
+    if not is_hdf5_mat(path):
         name = key.split("/")[0]
         with reading_errors(path, FILE_KIND):
             variables = scipy.io.loadmat(path, variable_names=[name])
@@ -179,7 +179,7 @@ def _opened_container(
 ) -> Iterator[ArrayContainer]:
     """The arrays of a file; those of version 5 are read whole, once, when they are needed."""
     arrays = {key: NamedArray(shape, (), {}) for key, shape in array_shapes.items()}
-    if not _is_hdf5(path):
+    if not is_hdf5_mat(path):
         load_once = cache(lambda name: load_mat(path, name))
         yield ArrayContainer(path, arrays, lambda name, index: load_once(name)[index])
         return

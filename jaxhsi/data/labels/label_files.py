@@ -9,7 +9,6 @@ from jaxtyping import Int, Int32
 
 from jaxhsi.data.cube import is_store
 from jaxhsi.data.formats import has_reader
-from jaxhsi.data.formats.mat import load_mat, mat_shapes
 from jaxhsi.data.formats.npy import load_npy
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.labels.annotation_file import (
@@ -22,6 +21,7 @@ from jaxhsi.data.labels.annotation_file import (
 from jaxhsi.data.labels.label_map import LabelMap, make_label_map
 from jaxhsi.data.labels.label_raster import load_label_raster, load_label_store
 from jaxhsi.data.labels.labelme import BACKGROUND
+from jaxhsi.data.labels.mat_labels import load_mat_labels, mat_class_names
 from jaxhsi.data.labels.pictures import load_picture
 from jaxhsi.data.labels.torch_file import load_torch
 
@@ -52,7 +52,8 @@ def open_labels(
             GeoJSON, GeoPackage or a shapefile; a label store of jaxhsi; every other suffix is read
             as a raster of one band: GeoTIFF, ENVI classification, ESRI grid.
         cube_shape: (H, W) or (H, W, C) of the cube.
-        key: variable of a `.mat` file; by default the only array of shape (H, W). A table
+        key: variable or struct/field of a `.mat` file; by default the only array of shape (H, W),
+            or the only one of them that is named like labels. A table
             (k, H * W), such as the abundances `A` of the Jasper Ridge file, gives for each pixel
             the row of its maximum, 0..k-1; its pixels run down the columns of the image. Also the
             entry of a dict in a `.pth` file, the attribute of drawn shapes that names the class,
@@ -86,6 +87,8 @@ def open_labels(
             path, image_size, class_values, picture_name=picture_name, place=place, key=key
         )
         return make_label_map(lambda: array, image_size, path, class_names=class_names)
+    if suffix == ".mat":
+        class_names = class_names or mat_class_names(path)
     if suffix in ARRAY_SUFFIXES:
         return make_label_map(
             lambda: _load_array(path, image_size, key),
@@ -158,35 +161,10 @@ def draws_background(files: Iterable[str | Path], key: str | None = None) -> boo
 def _load_array(path: Path, image_size: tuple[int, int], key: str | None) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix == ".mat":
-        return _load_mat(path, image_size, key)
+        return load_mat_labels(path, image_size, key)
     if suffix == ".png":
         return load_picture(path, image_size)
     return load_npy(path) if suffix == ".npy" else load_torch(path, key)
-
-
-def _load_mat(path: Path, image_size: tuple[int, int], key: str | None) -> np.ndarray:
-    values = load_mat(path, key or _only_map_key(path, image_size))
-    if (
-        key
-        and values.ndim == 2
-        and values.shape != image_size
-        and values.shape[1] == image_size[0] * image_size[1]
-    ):
-        return values.argmax(axis=0).reshape(image_size, order="F")
-    return values
-
-
-def _only_map_key(path: Path, image_size: tuple[int, int]) -> str:
-    """Key of the one array that fits the cube."""
-    array_shapes = mat_shapes(path)
-    map_keys = [key for key, shape in array_shapes.items() if shape == image_size]
-    if len(map_keys) == 1:
-        return map_keys[0]
-    array_list = ", ".join(f"{key} {shape}" for key, shape in array_shapes.items()) or "none"
-    raise ValueError(
-        f"{path} has {len(map_keys)} arrays of the cube's shape {image_size}; name one by its key. "
-        f"Its numeric arrays are: {array_list}"
-    )
 
 
 def encode_classes(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store
 from jaxhsi.data.formats import file_format, readable_files
+from jaxhsi.data.formats.mat import mat_tree_shapes
 from jaxhsi.data.labels.annotation_file import (
     annotated_pictures,
     annotation_kind,
@@ -133,7 +134,10 @@ def _is_cube_file(file: Path, image_size: tuple[int, int] | None) -> bool:
     """Whether a file beside the labels is the cube itself: a 3-D array and none of (H, W)."""
     if file.suffix.lower() in (".png", ".pth", ".pt") or is_annotation(file):
         return False
-    shapes = file_format(file).array_shapes(file).values()
+    if file.suffix.lower() == ".mat":
+        shapes = mat_tree_shapes(file).values()
+    else:
+        shapes = file_format(file).array_shapes(file).values()
     return any(len(shape) == 3 for shape in shapes) and image_size not in shapes
 
 
