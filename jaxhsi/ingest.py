@@ -20,6 +20,7 @@ from jaxhsi.config.ingest import IngestConfig
 from jaxhsi.data.cache import default_cache_folder
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.formats.band_files import are_single_bands, write_band_stack
+from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
 from jaxhsi.data.formats.reference_files import capture_cube
 from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
 from jaxhsi.data.statistics import stored_statistics
@@ -58,7 +59,7 @@ def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
         ValueError: no destination, or sources that would get the same name.
     """
     *sources, destination = paths
-    sources = [capture_cube(source) or source for source in sources]
+    sources = [_local_source(source) for source in sources]
     if not sources:
         raise ValueError(f"only {destination} is given; give SRC... and then DST")
     if destination.suffix == ".zarr":
@@ -80,6 +81,14 @@ def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
                 "by one, to different names"
             )
     return [(source, destination / f"{source.stem}.zarr") for source in sources]
+
+
+def _local_source(source: Path) -> Path:
+    """A source as a local file: the cube of a capture folder, or what stands for an address."""
+    url = raster_url(str(source))
+    if url is not None:
+        return write_url_raster(url, default_cache_folder())
+    return capture_cube(source) or source
 
 
 def ingest_all(

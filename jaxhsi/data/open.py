@@ -13,6 +13,7 @@ from jaxhsi.data.formats import FORMATS_BY_SUFFIX, file_format, readable_files
 from jaxhsi.data.formats.band_files import list_band_files
 from jaxhsi.data.formats.envi_header import find_data_file, find_header, has_header
 from jaxhsi.data.formats.raster_file import is_esri_header, raster_data_file
+from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
 from jaxhsi.data.formats.reference_files import (
     capture_cube,
     find_references,
@@ -68,7 +69,7 @@ def open_cubes(
     and the wavelengths after the last (see `manifest.manifest`).
 
     Args:
-        path: file, folder of cubes, store, or URL of a store; or several of them.
+        path: file, folder of cubes, store, or URL of a store or a raster; or several of them.
         cache_folder: folder for the copies, `default_cache_folder()` if None.
         key: array to read from files that hold several.
         layout: order of the axes such as "hwc", for all files.
@@ -91,16 +92,23 @@ def open_cubes(
     named_paths = [path] if isinstance(path, str | Path) else list(path)
     if not named_paths:
         raise ValueError("no cube was named; give a file, a folder, a store or a URL")
-    cube_sources = [source for each in named_paths for source in _list_cubes(each, file_options)]
+    copies_folder = default_cache_folder() if cache_folder is None else Path(cache_folder)
+    local_paths = [_with_local_raster(each, copies_folder) for each in named_paths]
+    cube_sources = [source for each in local_paths for source in _list_cubes(each, file_options)]
     _check_names(cube_sources)
     check_band_counts(
         dict(expected_band_counts or {})
         | {_source_location(source): _count_bands(source, file_options) for source in cube_sources}
     )
-    copies_folder = default_cache_folder() if cache_folder is None else Path(cache_folder)
     cubes = tuple(_open_source(source, copies_folder, file_options) for source in cube_sources)
     manifest(cubes, tolerance=tolerance, cache_folder=copies_folder)
     return cubes
+
+
+def _with_local_raster(named_path: str | Path, cache_folder: Path) -> str | Path:
+    """What a user names; of a raster at an address, the local file that stands for it."""
+    url = raster_url(str(named_path))
+    return named_path if url is None else write_url_raster(url, cache_folder)
 
 
 def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeSource]:

@@ -1,6 +1,7 @@
 """Servers on this machine: one of files with byte ranges that can break off, and one of S3."""
 
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -82,3 +83,9 @@ def file_server(folder: Path) -> Iterator[tuple[str, Faults]]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+if __name__ == "__main__":
+    with file_server(Path(sys.argv[1])) as (served_url, _):
+        print(served_url, flush=True)
+        threading.Event().wait()

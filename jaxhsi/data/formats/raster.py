@@ -50,7 +50,7 @@ def open_raster(
 
     Raises:
         ValueError: unreadable or truncated, a key where there are no pages, pages that differ in
-            size, complex values, values with offsets, or scales that differ among bands.
+            size, or complex values.
         ImportError: rasterio is not installed.
     """
     path = raster_data_file(path)
@@ -82,6 +82,7 @@ def raster_volume(path: Path, file: Any, notes: Sequence[str] = ()) -> Volume:
         raise ValueError(f"{path} holds {file.dtypes[0]} values; a cube holds real numbers")
     bands = raster_bands(path, file)
     wavelengths, wavelength_notes = raster_wavelengths(path, file, bands.spectral)
+    scale_factor, offset = _scale_and_offset(file, bands.spectral)
     has_one_no_data = len({repr(file.nodatavals[band - 1]) for band in bands.spectral}) == 1
     return Volume(
         path=path,
@@ -94,7 +95,8 @@ def raster_volume(path: Path, file: Any, notes: Sequence[str] = ()) -> Volume:
         read_mask=bands.read_mask,
         georeference=raster_georeference(file),
         value_units=next((unit for unit in file.units if unit), None),
-        scale_factor=_common_scale(path, file, bands.spectral),
+        scale_factor=scale_factor,
+        offset=offset,
         notes=(*notes, *_stack_notes(file), *bands.notes, *wavelength_notes),
     )
 
@@ -150,12 +152,12 @@ def raster_georeference(file: Any) -> Georeference | None:
     return Georeference(crs, tuple(float(value) for value in file.transform[:6]), metres)
 
 
-def _common_scale(path: Path, file: Any, spectral: Sequence[int]) -> float | None:
-    scales = {file.scales[band - 1] for band in spectral}
-    if any(file.offsets[band - 1] for band in spectral) or len(scales) > 1:
-        raise ValueError(
-            f"{path} states offsets, or scales that differ among its bands, which are not "
-            f"supported; apply them first: gdal_translate -unscale -ot Float32 {path.name} new.tif"
-        )
-    [scale] = scales
-    return None if scale == 1.0 else float(scale)
+def _scale_and_offset(
+    file: Any, spectral: Sequence[int]
+) -> tuple[float | np.ndarray | None, float | np.ndarray | None]:
+    """Scale and offset of the values: one number where all bands agree, None where unstated."""
+    scales = np.array([file.scales[band - 1] for band in spectral])
+    offsets = np.array([file.offsets[band - 1] for band in spectral])
+    scale = scales if np.ptp(scales) else (None if scales[0] == 1.0 else float(scales[0]))
+    offset = offsets if np.ptp(offsets) else (float(offsets[0]) or None)
+    return scale, offset

@@ -11,6 +11,9 @@ from jaxhsi.data.formats.file_errors import import_reader_package, reading_error
 GDAL_CACHE_BYTES = 256 * 2**20
 """Of GDAL, which otherwise takes a share of the machine's memory."""
 
+GDAL_OPTIONS = {"GDAL_HTTP_CONNECTTIMEOUT": "20", "GDAL_HTTP_MAX_RETRY": "4"}
+"""For rasters at an address: seconds that a server may take, and how often it is asked again."""
+
 RASTER_SUFFIXES = (
     *(".tif", ".tiff", ".gtiff", ".btf", ".vrt", ".jp2", ".j2k", ".pix", ".ers", ".kea"),
     *(".ntf", ".nitf", ".rst", ".flt", ".mrf", ".img", ".bil", ".bip", ".bsq"),
@@ -31,7 +34,7 @@ def open_dataset(path: Path, name: str | None = None) -> Iterator[Any]:
         ImportError: rasterio is not installed.
     """
     rasterio = import_reader_package("rasterio", path, file_kind(path))
-    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES), warnings.catch_warnings():
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES, **GDAL_OPTIONS), warnings.catch_warnings():
         # Pictures from a bench have no place on the ground; nothing is wrong with them.
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with gdal_errors(path):

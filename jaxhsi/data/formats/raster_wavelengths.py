@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from jaxhsi.data.formats.band_wavelengths import is_wavelength_name
 from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
 
 NUMBER_PATTERN = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
@@ -16,14 +17,6 @@ BARE_NUMBER = re.compile(rf"\s*{NUMBER_PATTERN}\s*")
 NUMBER_WITH_UNIT = re.compile(
     rf"(?:^|[^\w.]|[_=a-zA-Z]){NUMBER_PATTERN}[\s_]*{UNIT_PATTERN}(?![a-zA-Z])", re.IGNORECASE
 )
-
-WAVELENGTH_NAMES = {
-    *("wavelength", "wavelengths", "wl", "wvl", "bandwavelength", "bandwavelengths"),
-    *("centralwavelength", "centerwavelength", "centrewavelength", "wavelengthcenter"),
-    *("wavelengthcentre", "wavelengthcenterofband", "wavelengthcentreofband", "bandcenter"),
-    *("bandcentre", "bandcenters", "bandcentres", "centralwavelengths", "centerwavelengths"),
-}
-"""Names of tags and XML elements in lower case, without separators and the unit at their end."""
 
 UNIT_ENDINGS = {
     **{"nm": "nm", "nanometers": "nm", "nanometres": "nm"},
@@ -87,7 +80,7 @@ def _fields_of_bands(band_tags: list[dict[str, tuple[str, str]]]) -> list[BandTe
             _unit_of_name(name) or _stated_unit(band_tags[0]),
         )
         for name in band_tags[0]
-        if _is_wavelength_name(name) and all(name in tags for tags in band_tags)
+        if is_wavelength_name(band_tags[0][name][0]) and all(name in tags for tags in band_tags)
     ]
 
 
@@ -95,7 +88,7 @@ def _fields_of_file(file: Any, num_bands: int) -> list[BandTexts]:
     tags = _by_plain_name(file.tags())
     fields = []
     for name, (tag_name, text) in tags.items():
-        if _is_wavelength_name(name):
+        if is_wavelength_name(tag_name):
             values = re.split(r"[\s,;]+", text.strip(" \t\r\n{}[]()"))
             fields.append((tag_name, values, _unit_of_name(name) or _stated_unit(tags)))
     return fields
@@ -106,19 +99,11 @@ def _by_plain_name(tags: dict[str, str]) -> dict[str, tuple[str, str]]:
     return {re.sub(r"[^a-z0-9µμ]", "", name.lower()): (name, text) for name, text in tags.items()}
 
 
-def _is_wavelength_name(plain_name: str) -> bool:
-    unit = _unit_ending(plain_name)
-    return plain_name in WAVELENGTH_NAMES or (
-        bool(unit) and plain_name.removesuffix(unit) in WAVELENGTH_NAMES
-    )
-
-
-def _unit_ending(plain_name: str) -> str:
-    return next((ending for ending in UNIT_ENDINGS if plain_name.endswith(ending)), "")
-
-
-def _unit_of_name(plain_name: str) -> str | None:
-    return UNIT_ENDINGS.get(_unit_ending(plain_name))
+def _unit_of_name(name: str) -> str | None:
+    """Unit at the end of a name such as CENTRAL_WAVELENGTH_UM."""
+    plain_name = name.lower()
+    ending = next((each for each in UNIT_ENDINGS if plain_name.endswith(each)), "")
+    return UNIT_ENDINGS.get(ending)
 
 
 def _stated_unit(tags: dict[str, tuple[str, str]]) -> str | None:
@@ -166,10 +151,10 @@ def _fields_of_xml(path: Path, num_bands: int) -> list[BandTexts]:
             continue
         values_by_name: dict[str, tuple[list[str], str | None]] = {}
         for element in root.iter():
-            name = re.sub(r"[^a-z0-9]", "", element.tag.rpartition("}")[2].lower())
+            name = element.tag.rpartition("}")[2]
             texts = [(element.text or "").strip(), element.get("value") or ""]
             text = next((each for each in texts if BARE_NUMBER.fullmatch(each)), None)
-            if _is_wavelength_name(name) and text is not None:
+            if text is not None and is_wavelength_name(name):
                 unit_name = element.get("unit") or element.get("units") or _unit_of_name(name)
                 values_by_name.setdefault(name, ([], unit_name))[0].append(text)
         for values, unit_name in values_by_name.values():

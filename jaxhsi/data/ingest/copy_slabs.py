@@ -48,7 +48,7 @@ class CopySummary:
         }
 
     def add(self, source_values: np.ndarray, stored_values: np.ndarray, plan: IngestPlan) -> None:
-        """Take in part of a cube, (h, w, c), as read and as stored."""
+        """Take in part of a cube: measured spectra as read, (h, w, c) as stored."""
         num_bands = source_values.shape[-1]
         self.counts.add_uniform(source_values.reshape(-1, num_bands), plan.conversion.no_data)
         values = stored_values.reshape(-1, stored_values.shape[-1])
@@ -110,9 +110,11 @@ def _read_slab(
         ):  # a row stays in the cache
             line = slab[row : row + 1]
             line[...] = plan.conversion.apply(source_values[row : row + 1], columns)
+            measured = source_values[row]
             if valid_mask is not None:
                 line[0, ~valid_mask[row]] = plan.conversion.invalid_value
-            part.add(source_values[row : row + 1], line, plan)
+                measured = measured[valid_mask[row]]
+            part.add(measured, line, plan)
         return part
 
     return slab, list(workers.map(prepare, range(0, slab_tile.height, ROWS_PER_TASK)))

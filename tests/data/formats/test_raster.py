@@ -10,6 +10,7 @@ import rasterio
 
 from jaxhsi.data.formats import cube_shape, file_format, readable_files
 from jaxhsi.data.formats.raster import open_raster, raster_shapes
+from jaxhsi.data.ingest.pipeline import ingest
 
 CUBE = np.random.default_rng(4).integers(0, 4000, (5, 70, 41)).astype(np.uint16)  # (C, H, W)
 WHOLE = (slice(None),) * 3
@@ -154,10 +155,13 @@ def test_scales_and_offsets(tmp_path):
     with open_raster(path) as volume:
         assert (volume.scale_factor, volume.value_units) == (1e-4, "reflectance")
         np.testing.assert_array_equal(volume.read_slab(WHOLE), CUBE)  # as stored
-    for edit in (set_scales([1e-4] * 4 + [1.0]), set_scales([1.0] * 5, [0.0] * 4 + [3.0])):
-        path = save(tmp_path / "b.tif", edit=edit)
-        with pytest.raises(ValueError, match=r"b\.tif states offsets, or scales.*-unscale"):
-            open_raster(path).__enter__()
+    scales, offsets = [1e-4] * 4 + [1.0], [0.0] * 4 + [3.0]
+    cube = ingest(save(tmp_path / "b.tif", edit=set_scales(scales, offsets)), tmp_path / "b.zarr")
+    expected = CUBE.transpose(1, 2, 0) * np.array(scales) + np.array(offsets)
+    np.testing.assert_allclose(cube.array.read().result(), expected, rtol=1e-6)
+    path = save(tmp_path / "c.tif", edit=set_scales([2.75e-5] * 5, [-0.2] * 5))
+    with open_raster(path) as volume:
+        assert (volume.scale_factor, volume.offset) == (2.75e-5, -0.2)
 
 
 @pytest.mark.parametrize("profile", LAYOUTS[:5])
