@@ -17,10 +17,10 @@ from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.upstream.gmcr.algorithm import joint, joint_algorithm
 from jaxhsi.upstream.gmcr.options import JointOptions
-from tests.dgc import test_algorithm as dgc_case
-from tests.dgc.scene import BANDS
-from tests.gmcr.solved import make_mixture
-from tests.upstream.dgc import test_windows as upstream_case
+from tests.helpers.dgc_method import batch, first_state, method
+from tests.helpers.mixtures import make_mixture
+from tests.helpers.scenes import BANDS
+from tests.helpers.upstream_method import upstream_method
 
 
 class Case(NamedTuple):
@@ -33,14 +33,14 @@ class Case(NamedTuple):
 
 
 def default_dgc() -> Case:
-    algorithm, batch = dgc_case.method(), dgc_case.batch(0, 2)
-    return Case(algorithm, dgc_case.first_state(algorithm), batch, tuple(batch))
+    algorithm, windows = method(), batch(0, 2)
+    return Case(algorithm, first_state(algorithm), windows, tuple(windows))
 
 
 def upstream_dgc() -> Case:
-    algorithm, batch = upstream_case.method(), dgc_case.batch(0, 2)
+    algorithm, windows = upstream_method(), batch(0, 2)
     state = algorithm.init(jax.random.key(0), jnp.zeros((1, BANDS)))
-    return Case(algorithm, state, batch, tuple(batch))
+    return Case(algorithm, state, windows, tuple(windows))
 
 
 def gated_solver() -> Case:

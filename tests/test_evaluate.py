@@ -10,9 +10,9 @@ from jaxhsi import metrics
 from jaxhsi.evaluate import main
 from jaxhsi.predict import main as predict
 from jaxhsi.train import main as train
-from tests.dgc.scene import blobs
-from tests.test_predict import store
-from tests.test_train import TINY
+from tests.helpers.commands import DGC_ARGUMENTS
+from tests.helpers.cubes import write_cube
+from tests.helpers.scenes import blobs
 
 SIZES = {"a": 48, "b": 36}
 
@@ -31,11 +31,11 @@ def setting(tmp_path_factory) -> tuple[Path, Path, Path]:
     folder = tmp_path_factory.mktemp("setting")
     (folder / "truth").mkdir()
     for seed, (name, rows) in enumerate(SIZES.items()):
-        store(folder / "cubes" / f"{name}.zarr", blobs(seed)[0][:rows].copy())
+        write_cube(folder / "cubes" / f"{name}.zarr", blobs(seed)[0][:rows].copy())
         np.save(folder / "truth" / f"{name}.npy", truth_of(seed, rows))
     given = ("--steps", "2", "--data", str(folder / "cubes"), "--out", str(folder / "run"))
     labels = ("--labels", str(folder / "truth"), "--ignore_label", "0")
-    assert train([*TINY, *given, *labels]) == 0
+    assert train([*DGC_ARGUMENTS, *given, *labels]) == 0
     return folder / "run", folder / "cubes", folder / "truth"
 
 

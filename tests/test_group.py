@@ -14,9 +14,9 @@ from jaxhsi.evaluate import main as evaluate
 from jaxhsi.group import main
 from jaxhsi.predict import main as predict
 from jaxhsi.train import main as train
-from tests.dgc.scene import blobs
-from tests.test_predict import store
-from tests.test_train import TINY
+from tests.helpers.commands import DGC_ARGUMENTS
+from tests.helpers.cubes import write_cube
+from tests.helpers.scenes import blobs
 
 CLUSTERS = 5
 
@@ -31,11 +31,11 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
         if name == "b":  # the third material is in one cube alone
             values, truth = values.copy(), truth.copy()
             values[truth == 2], truth[truth == 2] = values[truth == 1].mean(0), 1
-        store(folder / "cubes" / f"{name}.zarr", values)
+        write_cube(folder / "cubes" / f"{name}.zarr", values)
         np.save(folder / "truth" / f"{name}.npy", truth)
     given = ("--num_clusters", str(CLUSTERS), "--steps", "2", "--data", str(folder / "cubes"))
     labels = ("--labels", str(folder / "truth"), "--out", str(folder / "run"))
-    assert train([*TINY, *given, *labels]) == 0
+    assert train([*DGC_ARGUMENTS, *given, *labels]) == 0
     return folder / "run", folder / "truth"
 
 
@@ -101,7 +101,7 @@ def test_a_cut_is_saved_and_used_unless_told_otherwise(run, capsys, tmp_path):
     assert (run / "groups.yaml").read_text().startswith("# made by --cut 3\n")
     assert len(saved(run)) == 3
     cube = str(run.parent / "a.zarr")
-    store(Path(cube), blobs(0)[0])
+    write_cube(Path(cube), blobs(0)[0])
     ways = {
         "saved": (),
         "bare": ("--ignore_groups",),

@@ -1,4 +1,7 @@
-"""Imports go down the layers or sideways, never up; the pure packages do no I/O."""
+"""Imports go down the layers or sideways, never up; the pure packages do no I/O.
+
+No test imports another.
+"""
 
 import ast
 from pathlib import Path
@@ -100,3 +103,15 @@ def test_pure_packages_do_no_io():
         if name.split(".")[0] in FORBIDDEN_IMPORTS
     ]
     assert not impure, "\n".join(impure)
+
+
+def test_no_test_imports_another():
+    """What tests share lies in `tests.helpers`, so that each file is read and run on its own."""
+    folder = Path(__file__).parent
+    shared = [
+        f"{path.relative_to(folder)} imports {name}"
+        for path in sorted(folder.rglob("*.py"))
+        for name in imported_modules(path)
+        if name.startswith("tests.") and ".test_" in name
+    ]
+    assert not shared, "\n".join(shared)

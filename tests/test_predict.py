@@ -11,20 +11,14 @@ import yaml
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.predict import main
 from jaxhsi.train import main as train
-from tests.dgc.scene import BANDS, blobs
-from tests.test_train import TINY
+from tests.helpers.commands import DGC_ARGUMENTS
+from tests.helpers.cubes import write_cube
+from tests.helpers.scenes import BANDS, blobs
 
 WAVES = np.linspace(400.0, 700.0, BANDS)
 PLACE = Georeference("EPSG:32633", (2.0, 0.0, 430_000.0, 0.0, -2.0, 5_400_000.0), 1.0)
-
-
-def store(path: Path, values: np.ndarray, **known) -> Path:
-    with create_cube(path, values.shape, np.float32, **known) as array:
-        array.write(values).result()
-    return path
 
 
 def field() -> np.ndarray:
@@ -37,9 +31,9 @@ def field() -> np.ndarray:
 def run(tmp_path_factory) -> Path:
     """A run on one store with wavelengths."""
     folder = tmp_path_factory.mktemp("trained")
-    cube = store(folder / "field.zarr", blobs(0)[0], wavelengths=WAVES)
+    cube = write_cube(folder / "field.zarr", blobs(0)[0], wavelengths=WAVES)
     given = ("--steps", "3", "--data", str(cube), "--out", str(folder / "run"))
-    assert train([*TINY, *given]) == 0
+    assert train([*DGC_ARGUMENTS, *given]) == 0
     return folder / "run"
 
 
@@ -47,7 +41,7 @@ def run(tmp_path_factory) -> Path:
 def cube(tmp_path_factory) -> Path:
     """Another one, which lies somewhere and has a hole."""
     path = tmp_path_factory.mktemp("cube") / "east.zarr"
-    return store(path, field(), wavelengths=WAVES + 1.0, georeference=PLACE)
+    return write_cube(path, field(), wavelengths=WAVES + 1.0, georeference=PLACE)
 
 
 def predicted(run: Path, cube: Path, out: Path, *options: str) -> np.ndarray:
@@ -179,7 +173,7 @@ def test_several_cubes_in_files_and_folders_and_the_default_folder(run, tmp_path
 
 def test_upstreams_runs_standardise_each_cube(tmp_path):
     values = blobs(6)[0]
-    cube = store(tmp_path / "a.zarr", values)
+    cube = write_cube(tmp_path / "a.zarr", values)
     given = (
         *("dgc", "--method", "upstream", "--stream.standardise_cubes", "true", "--steps", "1"),
         *("--upstream_encoder.embed_dim", "4", "--views.crop", "12", "--stream.batch_size", "1"),
@@ -188,7 +182,7 @@ def test_upstreams_runs_standardise_each_cube(tmp_path):
     assert train([*given, "--out", str(tmp_path / "run")]) == 0
     trained = np.load(tmp_path / "run" / "labels" / "a.npy")
     # In other units the standardised cube is the same.
-    scaled = store(tmp_path / "other" / "a.zarr", values * 8)
+    scaled = write_cube(tmp_path / "other" / "a.zarr", values * 8)
     np.testing.assert_array_equal(predicted(tmp_path / "run", scaled, tmp_path / "out"), trained)
 
 
@@ -203,7 +197,7 @@ def refused(capsys, tmp_path, run: Path, *arguments: str) -> str:
 
 
 def test_cubes_of_other_bands_are_refused_and_both_are_named(capsys, tmp_path, run):
-    few = store(tmp_path / "few.zarr", blobs(0)[0][..., :-1])
+    few = write_cube(tmp_path / "few.zarr", blobs(0)[0][..., :-1])
     message = refused(capsys, tmp_path, run, str(few))
     assert str(run) in message
     assert "few.zarr" in message
@@ -211,7 +205,7 @@ def test_cubes_of_other_bands_are_refused_and_both_are_named(capsys, tmp_path, r
 
 
 def test_cubes_of_other_wavelengths_are_refused_unless_they_are_near(capsys, tmp_path, run):
-    off = store(tmp_path / "off.zarr", blobs(0)[0], wavelengths=WAVES + 20.0)
+    off = write_cube(tmp_path / "off.zarr", blobs(0)[0], wavelengths=WAVES + 20.0)
     message = refused(capsys, tmp_path, run, str(off))
     assert str(run) in message
     assert "off.zarr" in message

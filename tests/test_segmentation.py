@@ -15,7 +15,7 @@ from jaxhsi.dgc.views import ViewOptions
 from jaxhsi.predict import main as predict
 from jaxhsi.segmentation import Segmentation, segment
 from jaxhsi.workflows.dgc_run import run_dgc
-from tests.dgc.scene import BANDS, blobs
+from tests.helpers.scenes import BANDS, blobs
 
 NUM_CLUSTERS = 4
 OPTIONS = {

@@ -6,7 +6,7 @@ import pytest
 
 from jaxhsi.dgc.state import Batch, State
 from jaxhsi.sharding import compile_step, device_mesh, replicate, shard_batch
-from tests.dgc.test_algorithm import batch, first_state, method
+from tests.helpers.dgc_method import batch, first_state, method
 
 
 def twenty_steps(devices: int, windows: int = 8) -> tuple:

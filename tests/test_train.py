@@ -10,30 +10,9 @@ import scipy.io
 from jaxhsi.data.cube import open_cube
 from jaxhsi.train import main
 from jaxhsi.workflows.segmentation_model import open_segmentation_model
-from tests.dgc.scene import blobs
+from tests.helpers.commands import DGC_ARGUMENTS
+from tests.helpers.scenes import blobs
 
-TINY = (
-    *(
-        "dgc",
-        "--views.crop",
-        "12",
-        "--stream.batch_size",
-        "2",
-        "--stream.tile_size",
-        "32",
-        "--devices",
-        "1",
-    ),
-    *(
-        "--encoder.hidden_width",
-        "8",
-        "--encoder.spatial_channels",
-        "4",
-        "--encoder.num_blocks",
-        "1",
-    ),
-    *("--num_clusters", "3", "--teacher_student.mixture_starts", "2", "--log_every", "1"),
-)
 STEPS = ("--steps", "4")
 
 
@@ -61,7 +40,7 @@ def test_a_run_leaves_all_that_it_promises(cube, tmp_path, capsys):
     data, labels = cube
     run = tmp_path / "run"
     given = ("--data", str(data), "--labels", str(labels), "--ignore_label", "0")
-    assert main([*TINY, *STEPS, *given, "--out", str(run)]) == 0
+    assert main([*DGC_ARGUMENTS, *STEPS, *given, "--out", str(run)]) == 0
     found = scores(run)
     assert {
         *("mean_iou", "per_class_iou", "alignment", "oa", "nmi", "active_clusters"),
@@ -99,8 +78,8 @@ def test_an_interrupted_run_resumes_to_the_same_result(cube, tmp_path):
     data, _ = cube
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     given = ("--data", str(data), "--save_every", "2")
-    assert main([*TINY, *given, "--steps", "4", "--out", str(whole)]) == 0
-    assert main([*TINY, *given, "--steps", "2", "--out", str(parts)]) == 0
+    assert main([*DGC_ARGUMENTS, *given, "--steps", "4", "--out", str(whole)]) == 0
+    assert main([*DGC_ARGUMENTS, *given, "--steps", "2", "--out", str(parts)]) == 0
     # The run's own options come back: only what changes has to be said.
     assert main(["dgc", "--out", str(parts), "--resume", "--steps", "4"]) == 0
     np.testing.assert_array_equal(
@@ -133,7 +112,7 @@ def test_built_in_scenes_upstreams_method_and_a_folder_of_its_own(tmp_path, monk
 def test_the_last_state_can_be_asked_for_afterwards(cube, tmp_path):
     data, run = cube[0], tmp_path / "run"
     given = ("--data", str(data), "--steps", "3", "--out", str(run), "--monitor.every", "1")
-    assert main([*TINY, *given]) == 0
+    assert main([*DGC_ARGUMENTS, *given]) == 0
     best = scores(run)["best_step"]
     assert scores(run)["kept_step"] == best
     assert int(open_segmentation_model(run).restore_state()[0].step) == best
@@ -146,13 +125,13 @@ def test_no_steps_is_the_closed_form_start(cube, tmp_path):
     data, labels = cube
     run = tmp_path / "run"
     given = ("--data", str(data), "--labels", str(labels), "--out", str(run))
-    assert main([*TINY, "--steps", "0", *given]) == 0
+    assert main([*DGC_ARGUMENTS, "--steps", "0", *given]) == 0
     assert scores(run)["start"]["mean_iou"] == scores(run)["mean_iou"]
 
 
 def refused(capsys, tmp_path, *arguments: str) -> str:
     """The message of a refused command; nothing may have been left behind."""
-    assert main([*TINY, *STEPS, "--out", str(tmp_path / "refused"), *arguments]) == 1
+    assert main([*DGC_ARGUMENTS, *STEPS, "--out", str(tmp_path / "refused"), *arguments]) == 1
     assert not (tmp_path / "refused").exists()
     message = capsys.readouterr().err
     assert "error: " in message
@@ -201,7 +180,7 @@ def test_a_cube_without_valid_pixels_is_refused(capsys, tmp_path):
 
 
 def test_a_run_is_not_overwritten_unasked(capsys, tmp_path, cube):
-    given = (*TINY, "--steps", "1", "--data", str(cube[0]), "--out", str(tmp_path / "run"))
+    given = (*DGC_ARGUMENTS, "--steps", "1", "--data", str(cube[0]), "--out", str(tmp_path / "run"))
     assert main(list(given)) == 0
     before = (tmp_path / "run" / "scores.json").read_text()
     assert main(list(given)) == 1
@@ -211,7 +190,7 @@ def test_a_run_is_not_overwritten_unasked(capsys, tmp_path, cube):
 
 
 def test_resuming_with_other_clusters_is_refused_and_loses_nothing(capsys, tmp_path, cube):
-    given = (*TINY, "--steps", "1", "--data", str(cube[0]), "--out", str(tmp_path / "run"))
+    given = (*DGC_ARGUMENTS, "--steps", "1", "--data", str(cube[0]), "--out", str(tmp_path / "run"))
     assert main(list(given)) == 0
     before = (tmp_path / "run" / "config.yaml").read_text()
     again = ["dgc", "--out", str(tmp_path / "run"), "--resume", "--num_clusters", "4"]
@@ -221,7 +200,7 @@ def test_resuming_with_other_clusters_is_refused_and_loses_nothing(capsys, tmp_p
 
 
 def test_resuming_with_other_bands_is_refused(capsys, tmp_path, cube):
-    given = (*TINY, "--steps", "1", "--data", str(cube[0]), "--out", str(tmp_path / "run"))
+    given = (*DGC_ARGUMENTS, "--steps", "1", "--data", str(cube[0]), "--out", str(tmp_path / "run"))
     assert main(list(given)) == 0
     scipy.io.savemat(cube[0], {"cube": blobs(0)[0][..., :-1]})
     assert main(["dgc", "--out", str(tmp_path / "run"), "--resume", "--steps", "2"]) == 1
@@ -238,7 +217,7 @@ def test_constant_bands_and_cubes_of_several_sizes_are_fine(tmp_path):
         values[..., 5] = 3.0
         np.save(folder / f"{name}.npy", values)
     run = tmp_path / "run"
-    assert main([*TINY, *STEPS, "--data", str(folder), "--out", str(run)]) == 0
+    assert main([*DGC_ARGUMENTS, *STEPS, "--data", str(folder), "--out", str(run)]) == 0
     assert np.load(run / "labels" / "b.npy").shape == (30, 48)
     assert scores(run)["active_clusters"] == 3
 

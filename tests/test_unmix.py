@@ -13,21 +13,15 @@ from jaxhsi.data.cube import open_cube
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
-from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.train import main as train
 from jaxhsi.unmix import main
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
-from tests.workflows.test_gmcr_run import TINY
+from tests.helpers.commands import GMCR_ARGUMENTS
+from tests.helpers.cubes import write_cube
 
 OPTIONS = MixtureOptions(num_components=3, bands=40, max_mixed=2, snr_db=30.0)
 WAVES = np.linspace(400.0, 790.0, 40)
 PLACE = Georeference("EPSG:32633", (2.0, 0.0, 430_000.0, 0.0, -2.0, 5_400_000.0), 1.0)
-
-
-def store(path: Path, values: np.ndarray, **known) -> Path:
-    with create_cube(path, values.shape, np.float32, **known) as array:
-        array.write(values).result()
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +40,11 @@ def new(old) -> Mixtures:
 def run(tmp_path_factory, old) -> Path:
     """A run on a cube with wavelengths."""
     folder = tmp_path_factory.mktemp("unmix")
-    cube = store(folder / "old.zarr", old.data.reshape(8, 8, 40), wavelengths=WAVES)
+    cube = write_cube(folder / "old.zarr", old.data.reshape(8, 8, 40), wavelengths=WAVES)
     out = folder / "run"
-    assert train([*TINY, "--data", str(cube), "--num_pixels", "64", "--out", str(out)]) == 0
+    assert (
+        train([*GMCR_ARGUMENTS, "--data", str(cube), "--num_pixels", "64", "--out", str(out)]) == 0
+    )
     return out
 
 
@@ -59,7 +55,7 @@ def cube(tmp_path_factory, new) -> Path:
     values[2, 3, 4] = np.nan
     values[7, 7] += np.random.default_rng(0).uniform(0, 3, 40).astype(np.float32)
     path = tmp_path_factory.mktemp("cube") / "east.zarr"
-    return store(path, values, wavelengths=WAVES + 1.0, georeference=PLACE)
+    return write_cube(path, values, wavelengths=WAVES + 1.0, georeference=PLACE)
 
 
 def scores(folder: Path) -> dict:
@@ -140,11 +136,11 @@ def test_tables_one_and_several_in_the_default_folder(run, new, tmp_path, capsys
 
 
 def test_data_of_other_bands_axis_or_kind_are_refused(capsys, tmp_path, run, cube, new):
-    few = store(tmp_path / "few.zarr", new.data.reshape(10, 12, 40)[..., :-1])
+    few = write_cube(tmp_path / "few.zarr", new.data.reshape(10, 12, 40)[..., :-1])
     message = refused(capsys, tmp_path, run, few)
     assert f"the run {run} has 40" in message
     assert "few.zarr has 39" in message
-    far = store(tmp_path / "far.zarr", new.data.reshape(10, 12, 40), wavelengths=WAVES + 50)
+    far = write_cube(tmp_path / "far.zarr", new.data.reshape(10, 12, 40), wavelengths=WAVES + 50)
     assert "far.zarr lie at other wavelengths" in refused(capsys, tmp_path, run, far)
     np.save(tmp_path / "few.npy", new.data[:, :-1])
     message = refused(capsys, tmp_path, run, tmp_path / "few.npy")

@@ -18,7 +18,7 @@ from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.train import main
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.unmixing_units import library_component_names
-from tests.workflows.test_gmcr_run import TINY
+from tests.helpers.commands import GMCR_ARGUMENTS
 
 NETWORK_OPTIONS = NetworkOptions(
     training_steps=100, batch_size=32, steps_per_call=100, hidden_width=8
@@ -59,7 +59,7 @@ def pair(request, made, tmp_path_factory) -> tuple[Path, UnmixingResult]:
         options, arguments = {"mixing": "bilinear"}, ["--mixing", "bilinear"]
     np.save(folder / "spectra.npy", spectra)
     data = ["--data", str(folder / "spectra.npy"), "--out", str(folder / "run")]
-    assert main([*TINY, *data, *arguments]) == 0
+    assert main([*GMCR_ARGUMENTS, *data, *arguments]) == 0
     shared = {"restarts": 2, "network_options": NETWORK_OPTIONS, "devices": 1}
     return folder / "run", jaxhsi.unmix(spectra, **shared, **options)
 

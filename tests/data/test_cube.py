@@ -14,15 +14,7 @@ from hypothesis import strategies as st
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.windows import mirror_index, read_window
 from jaxhsi.data.zarr_writer import create_cube, default_chunk_shape
-
-SHAPE = (11, 7, 5)
-VALUES = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
-
-
-def write(path: Path, values: np.ndarray, **options) -> Path:
-    with create_cube(path, values.shape, values.dtype, **options) as array:
-        array.write(values).result()
-    return path
+from tests.helpers.cubes import SHAPE, VALUES, write_cube
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +23,8 @@ def cubes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores")
     chunks = [None, (4, 4, 5), (3, 5, 2), (1, 7, 1)]
     return [
-        open_cube(write(folder / f"{i}.zarr", VALUES, chunk_shape=c)) for i, c in enumerate(chunks)
+        open_cube(write_cube(folder / f"{i}.zarr", VALUES, chunk_shape=c))
+        for i, c in enumerate(chunks)
     ]
 
 
@@ -41,7 +34,9 @@ def cubes(tmp_path_factory):
 def test_round_trip_keeps_type_values_and_metadata(tmp_path, dtype):
     values = (VALUES * 50).clip(0).astype(dtype)
     waves = np.linspace(400.0, 1000.0, SHAPE[2])
-    path = write(tmp_path / "a.b.zarr", values, wavelengths=waves, no_data=3.0, history=["x", "y"])
+    path = write_cube(
+        tmp_path / "a.b.zarr", values, wavelengths=waves, no_data=3.0, history=["x", "y"]
+    )
     cube = open_cube(path)
     assert cube.array.dtype.numpy_dtype == np.dtype(dtype)
     np.testing.assert_array_equal(cube.array.read().result(), values)
@@ -76,7 +71,7 @@ def test_any_window_is_that_of_the_padded_cube(cubes, which, y0, x0, height, wid
 
 
 def test_one_pixel_cube_fills_any_window(tmp_path):
-    cube = open_cube(write(tmp_path / "one.zarr", VALUES[:1, :1]))
+    cube = open_cube(write_cube(tmp_path / "one.zarr", VALUES[:1, :1]))
     values, _ = read_window(cube, -2, 5, 3, 4)
     np.testing.assert_array_equal(values, np.broadcast_to(VALUES[0, 0], (3, 4, 5)))
 
@@ -85,7 +80,7 @@ def test_missing_values_are_zero_and_invalid(tmp_path):
     values = VALUES.copy()
     values[0, 0, 1], values[1, 1, 2], values[2, 2, 3] = np.nan, np.inf, -9999.0
     values[3, 3, :] = 7.0  # a constant spectrum is data
-    cube = open_cube(write(tmp_path / "holes.zarr", values, no_data=-9999.0))
+    cube = open_cube(write_cube(tmp_path / "holes.zarr", values, no_data=-9999.0))
     read, valid = read_window(cube, 0, 0, *SHAPE[:2])
     assert np.argwhere(~valid).tolist() == [[0, 0], [1, 1], [2, 2]]
     assert read[0, 0, 1] == read[1, 1, 2] == read[2, 2, 3] == 0.0
@@ -98,14 +93,14 @@ def test_missing_values_are_zero_and_invalid(tmp_path):
 def test_no_data_is_compared_in_the_stored_type(tmp_path):
     values = np.full(SHAPE, 2**24, np.int32)  # float32 cannot tell 2^24 from 2^24 + 1
     values[4, 5] += 1
-    cube = open_cube(write(tmp_path / "large.zarr", values, no_data=2**24 + 1))
+    cube = open_cube(write_cube(tmp_path / "large.zarr", values, no_data=2**24 + 1))
     assert np.argwhere(~read_window(cube, 0, 0, *SHAPE[:2])[1]).tolist() == [[4, 5]]
 
 
 def test_values_beyond_float32_are_missing(tmp_path):
     values = VALUES.astype(np.float64)
     values[0, 0, 0] = 1e300
-    cube = open_cube(write(tmp_path / "huge.zarr", values, no_data=-1e300))
+    cube = open_cube(write_cube(tmp_path / "huge.zarr", values, no_data=-1e300))
     read, valid = read_window(cube, 0, 0, 1, 2)
     assert valid.tolist() == [[False, True]]
     assert np.isfinite(read).all()
@@ -133,7 +128,7 @@ def test_default_blocks_are_bounded():
 
 
 def test_blocks_of_zeros_are_data(tmp_path):
-    cube = open_cube(write(tmp_path / "zeros.zarr", np.zeros(SHAPE, np.uint8)))
+    cube = open_cube(write_cube(tmp_path / "zeros.zarr", np.zeros(SHAPE, np.uint8)))
     values, valid = read_window(cube, 0, 0, *SHAPE[:2])
     assert valid.all()
     assert not values.any()
@@ -173,7 +168,7 @@ def test_cube_must_be_written_whole(tmp_path):
 
 
 def test_lost_and_damaged_blocks_are_errors(tmp_path):
-    path = write(tmp_path / "a.zarr", VALUES, chunk_shape=(4, 4, 5))
+    path = write_cube(tmp_path / "a.zarr", VALUES, chunk_shape=(4, 4, 5))
     (path / "c/0/0/0").unlink()
     (path / "c/1/0/0").write_bytes(b"nonsense")
     cube = open_cube(path)
@@ -184,10 +179,10 @@ def test_lost_and_damaged_blocks_are_errors(tmp_path):
 
 
 def test_replaced_cube_is_read_anew(tmp_path):
-    path = write(tmp_path / "a.zarr", VALUES)
+    path = write_cube(tmp_path / "a.zarr", VALUES)
     read_window(open_cube(path), 0, 0, 3, 3)
     shutil.rmtree(path)
-    write(path, VALUES + 1)
+    write_cube(path, VALUES + 1)
     np.testing.assert_array_equal(read_window(open_cube(path), 0, 0, 3, 3)[0], (VALUES + 1)[:3, :3])
 
 
@@ -226,7 +221,7 @@ def test_open_refuses_other_arrays(tmp_path, shape, dtype, message):
 
 
 def test_open_refuses_a_later_version(tmp_path):
-    path = write(tmp_path / "a.zarr", VALUES)
+    path = write_cube(tmp_path / "a.zarr", VALUES)
     text = (path / "zarr.json").read_text()
     assert '"version":1' in text
     (path / "zarr.json").write_text(text.replace('"version":1', '"version":99'))
@@ -255,7 +250,7 @@ def test_create_refuses_what_is_no_cube(tmp_path, shape, dtype, options, message
 
 
 def test_create_never_overwrites(tmp_path):
-    path = write(tmp_path / "a.zarr", VALUES)
+    path = write_cube(tmp_path / "a.zarr", VALUES)
     with pytest.raises(FileExistsError, match="delete it"), create_cube(path, SHAPE, "uint8"):
         pass
     np.testing.assert_array_equal(open_cube(path).array.read().result(), VALUES)

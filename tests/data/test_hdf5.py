@@ -7,11 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import scipy.io
 
 from jaxhsi.data.formats import cube_shape, file_format
 from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
 from jaxhsi.data.formats.volume import read_image_part, resolve_layout
+from tests.helpers.netcdf import save_netcdf3, save_netcdf4
 
 CUBE = np.random.default_rng(4).integers(0, 4000, (6, 7, 5)).astype(np.int16)
 NM = np.array([450.0, 550.0, 650.0, 750.0, 850.0])
@@ -29,36 +29,6 @@ def save_hdf5(path: Path, arrays: dict, **attributes) -> Path:
             file[name] = values
         for name, value in attributes.items():
             file[next(iter(arrays))].attrs[name] = value
-    return path
-
-
-def save_netcdf3(path: Path, values, axes, wavelengths=None, **attributes) -> Path:
-    with scipy.io.netcdf_file(path, "w") as file:
-        for axis, length in zip(axes, values.shape, strict=True):
-            file.createDimension(axis, length)
-        cube = file.createVariable("cube", values.dtype, axes)
-        cube[:] = values
-        for name, value in attributes.items():
-            setattr(cube, name, value)
-        if wavelengths is not None:
-            waves = file.createVariable("wavelength", "f8", [axes[values.shape.index(5)]])
-            waves[:], waves.units = wavelengths, "nm"
-    return path
-
-
-def save_netcdf4(path: Path, values, axes, wavelengths=None, **attributes) -> Path:
-    """Dimension scales attached to the axes, as the NetCDF library writes them."""
-    with h5py.File(path, "w") as file:
-        file["cube"] = values
-        for name, value in attributes.items():
-            file["cube"].attrs[name] = value
-        for number, (axis, length) in enumerate(zip(axes, values.shape, strict=True)):
-            file[axis] = np.arange(length, dtype=np.float32)
-            file[axis].make_scale(axis)
-            file["cube"].dims[number].attach_scale(file[axis])
-        if wavelengths is not None:
-            file["wavelength"] = wavelengths
-            file["wavelength"].attrs["units"] = np.bytes_("nm")
     return path
 
 

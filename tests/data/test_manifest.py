@@ -8,7 +8,7 @@ import pytest
 
 from jaxhsi.data.manifest import manifest, manifest_json
 from jaxhsi.data.statistics import cube_statistics
-from tests.data.test_stream import make_cube
+from tests.helpers.cubes import make_cube
 
 WAVES = np.array([400.0, 410.0, 414.0])
 

@@ -8,7 +8,7 @@ import pytest
 from jaxhsi.data.prefetch import DevicePrefetcher, prefetch
 from jaxhsi.data.stream import window_stream
 from jaxhsi.sharding import device_mesh, shard_batch
-from tests.data.test_stream import make_cube
+from tests.helpers.cubes import make_cube
 
 
 def stream_of(cube):

@@ -15,8 +15,8 @@ from jaxhsi.data.open import open_cubes
 from jaxhsi.data.statistics import cube_statistics
 from jaxhsi.data.store_url import store_spec, with_s3_endpoint
 from jaxhsi.data.windows import read_window
-from tests.data.servers import QUICK, file_server
-from tests.data.test_cube import SHAPE, VALUES, write
+from tests.helpers.cubes import SHAPE, VALUES, write_cube
+from tests.helpers.servers import QUICK, file_server
 
 WAVELENGTHS = np.arange(400.0, 405.0)
 WHOLE = (0, 0, *SHAPE[:2])
@@ -30,7 +30,7 @@ def quick(monkeypatch) -> None:
 @pytest.fixture
 def served(tmp_path, quick):
     """A store of ours behind a server: its folder, its URL, and the faults."""
-    folder = write(
+    folder = write_cube(
         tmp_path / "a.zarr", VALUES, chunk_shape=(4, 4, 5), wavelengths=np.arange(400.0, 405.0)
     )
     with file_server(tmp_path) as (url, faults):
@@ -167,7 +167,7 @@ def test_a_missing_block_is_an_error_and_not_zeros(served):
 
 @pytest.mark.parametrize("position", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_a_flipped_bit_is_never_read_as_data(tmp_path, position):
-    folder = write(tmp_path / "a.zarr", VALUES)
+    folder = write_cube(tmp_path / "a.zarr", VALUES)
     block = folder / "c/0/0/0"
     stored = bytearray(block.read_bytes())
     stored[int(position * (len(stored) - 1))] ^= 4
@@ -199,7 +199,7 @@ def bucket(monkeypatch, tmp_path, quick):
 
 
 def test_ours_from_s3(bucket, tmp_path):
-    folder = write(
+    folder = write_cube(
         tmp_path / "a.zarr", VALUES, chunk_shape=(4, 4, 5), wavelengths=np.arange(400.0, 405.0)
     )
     for file in (path for path in folder.rglob("*") if path.is_file()):

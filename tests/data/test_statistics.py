@@ -17,7 +17,7 @@ from jaxhsi.data.statistics import (
     stored_statistics,
 )
 from jaxhsi.data.windows import read_window
-from tests.data.test_stream import make_cube
+from tests.helpers.cubes import make_cube
 
 VECTORS = ("mean", "standard_deviation", "minimum", "maximum")
 

@@ -3,16 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from jaxhsi.data.cube import Cube, open_cube
+from jaxhsi.data.cube import Cube
 from jaxhsi.data.stream import sample_spectra, standardised_reader, window_stream
 from jaxhsi.data.windows import read_window
-from jaxhsi.data.zarr_writer import create_cube
-
-
-def make_cube(folder, name: str, values: np.ndarray, **kwargs) -> Cube:
-    with create_cube(folder / f"{name}.zarr", values.shape, values.dtype, **kwargs) as array:
-        array.write(values).result()
-    return open_cube(folder / f"{name}.zarr")
+from tests.helpers.cubes import make_cube
 
 
 @pytest.fixture

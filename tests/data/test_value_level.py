@@ -6,7 +6,7 @@ import pytest
 from jaxhsi.data.memory_cube import cube_from_array
 from jaxhsi.data.value_level import check_value_levels, value_level
 from tests.data.cases.scenes import scene
-from tests.data.test_stream import make_cube
+from tests.helpers.cubes import make_cube
 
 CUBE = scene(40, 36, 12)
 

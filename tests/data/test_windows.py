@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.windows import read_window
-from tests.data.test_cube import write
+from tests.helpers.cubes import write_cube
 
 sides = st.integers(1, 9)
 triples = st.tuples(sides, sides, st.integers(1, 4))
@@ -34,7 +34,7 @@ def expected(values: np.ndarray, y0: int, x0: int, height: int, width: int) -> n
 def test_any_window_of_any_store_in_any_blocks(shape, chunks, corner, size, dtype):
     values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     with tempfile.TemporaryDirectory() as folder:
-        cube = open_cube(write(Path(folder) / "a.zarr", values, chunk_shape=chunks))
+        cube = open_cube(write_cube(Path(folder) / "a.zarr", values, chunk_shape=chunks))
         read, valid = read_window(cube, *corner, *size)
     np.testing.assert_array_equal(read, expected(values, *corner, *size).astype(np.float32))
     assert valid.all()

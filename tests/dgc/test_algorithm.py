@@ -2,53 +2,14 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from jaxhsi.dgc.algorithm import dgc
 from jaxhsi.dgc.gaussian_mixture import posterior
-from jaxhsi.dgc.networks import patch_encoder
 from jaxhsi.dgc.options import DGCOptions
 from jaxhsi.dgc.pca_embedding import embed
 from jaxhsi.dgc.state import Batch, SegmentationAlgorithm, State
-from jaxhsi.dgc.views import ViewOptions, window_size
-from tests.dgc.scene import BANDS, CLASSES, blobs
-
-VIEWS = ViewOptions(crop=12)
-
-
-def method(dtype=jnp.float32, **options) -> SegmentationAlgorithm:
-    settings = DGCOptions(**{"mixture_starts": 8} | options)
-    dim = settings.resolved_dim(CLASSES, BANDS)
-    encoder = patch_encoder(
-        BANDS,
-        settings.normalisations,
-        dim,
-        hidden_width=8,
-        num_channels=6,
-        num_blocks=1,
-        dtype=dtype,
-    )
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(3e-3, weight_decay=1e-4))
-    return dgc(encoder, optimizer, CLASSES, settings, VIEWS)
-
-
-def first_state(dgc: SegmentationAlgorithm, seed: int = 0) -> State:
-    return dgc.init(jax.random.key(seed), jnp.asarray(blobs(0)[0].reshape(-1, BANDS)))
-
-
-def batch(number: int, windows: int = 4, noise: float = 0.0) -> Batch:
-    cube = noisy(blobs(0)[0], noise)
-    rng, size = np.random.default_rng(number), window_size(VIEWS)
-    corners = rng.integers(0, cube.shape[0] - size + 1, (windows, 2))
-    stack = np.stack([cube[y : y + size, x : x + size] for y, x in corners])
-    return Batch(jnp.asarray(stack), jnp.ones(stack.shape[:3], bool))
-
-
-def noisy(cube: np.ndarray, noise: float) -> np.ndarray:
-    """With so many deviations of each band added."""
-    more = np.random.default_rng(7).standard_normal(cube.shape)
-    return (cube + noise * cube.std((0, 1)) * more).astype(np.float32)
+from tests.helpers.dgc_method import batch, first_state, method, noisy
+from tests.helpers.scenes import BANDS, CLASSES, blobs
 
 
 def accuracy(dgc: SegmentationAlgorithm, state: State, noise: float = 0.0) -> float:

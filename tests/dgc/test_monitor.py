@@ -21,9 +21,9 @@ from jaxhsi.dgc.monitor import (
 from jaxhsi.dgc.views import draw_view_maps
 from jaxhsi.normalisation import band_stats
 from jaxhsi.sharding import compile_evaluation, device_mesh, replicate, shard_batch
-from tests.dgc.scene import BANDS, CLASSES
-from tests.dgc.test_algorithm import VIEWS, batch, first_state, method
-from tests.upstream.dgc import test_windows
+from tests.helpers.dgc_method import VIEWS, batch, first_state, method
+from tests.helpers.scenes import BANDS, CLASSES
+from tests.helpers.upstream_method import upstream_method
 
 STILL = jnp.broadcast_to(jnp.array([[1.0, 0, 0], [0, 1, 0]]), (1, 2, 2, 3))
 DRAW = jax.jit(draw_validation_views, static_argnums=3)
@@ -148,7 +148,7 @@ def test_a_good_state_tells_more_than_one_whose_clusters_are_one():
 
 
 def test_embeddings_are_watched_where_there_are_some():
-    dgc, drawn = test_windows.method(), probe()
+    dgc, drawn = upstream_method(), probe()
     state = dgc.init(jax.random.key(0), jnp.zeros((1, BANDS)))
     found = jax.jit(partial(evaluate_views, dgc, 3))(state, drawn)
     centres = state.params["centroids"]

@@ -5,6 +5,7 @@ import pytest
 
 from jaxhsi.dgc.networks import Encoder, patch_encoder
 from jaxhsi.normalisation import band_stats
+from tests.helpers.dgc_method import stirred
 
 BANDS, DIM = 10, 4
 
@@ -20,14 +21,6 @@ def inputs() -> tuple:
     x = 50 + 5 * jax.random.normal(k_x, (2, 15, 17, BANDS))
     v = jax.random.normal(k_v, (2, 15, 17, DIM))
     return x, v, jnp.ones((2, 15, 17), bool), band_stats(x.reshape(-1, BANDS))
-
-
-def stirred(params):
-    """Parameters without the zeros that they start with."""
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(5), len(leaves))
-    moved = [p + 0.3 * jax.random.normal(k, p.shape) for p, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(tree, moved)
 
 
 def test_starts_as_the_closed_form_embedding(encoder, inputs):

@@ -9,7 +9,7 @@ import pytest
 
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.options import SolverOptions
-from tests.gmcr.solved import make_mixture
+from tests.helpers.mixtures import make_mixture
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 CANDIDATES = 6  # given, so that every table takes a pool of the same size

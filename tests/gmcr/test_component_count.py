@@ -9,7 +9,7 @@ from jaxhsi.gmcr.fit_phases import compiled_solver, purest_spectra_state, rank_e
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.whitening import assume_white_noise
 from jaxhsi.sharding import device_mesh
-from tests.gmcr.solved import best_cosines
+from tests.helpers.mixtures import best_cosines
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 SLOTS, ROWS = 8, 40

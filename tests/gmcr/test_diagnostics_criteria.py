@@ -18,7 +18,7 @@ from jaxhsi.gmcr.diagnostics import (
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.pool_fit import PoolFit, refit_pool
 from jaxhsi.gmcr.restarts import UNCERTAIN_GAIN_FACTOR
-from tests.gmcr.solved import make_mixture, pool_from_rows
+from tests.helpers.mixtures import make_mixture, pool_from_rows
 
 OPTIONS = SolverOptions(max_active=4)
 BANDS = 50

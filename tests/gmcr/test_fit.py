@@ -17,7 +17,7 @@ from jaxhsi.gmcr.whitened_solution import spectra_whitening, whiten_solution
 from jaxhsi.report.gmcr_sentences import unsettled_sentences
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
-from tests.gmcr.solved import SyntheticMixture, best_cosines, make_mixture
+from tests.helpers.mixtures import SyntheticMixture, best_cosines, make_mixture
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 KEY = jax.random.key(0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxhsi.gmcr import metrics
-from tests.upstream.gmcr.primitives import REFERENCE
+from tests.helpers.reference import REFERENCE
 
 X, Y = jnp.asarray(REFERENCE["score/x"]), jnp.asarray(REFERENCE["score/reconstructed"])
 

@@ -5,7 +5,8 @@ import pytest
 
 from jaxhsi.gmcr.mixing_residual import residual_from_codes
 from jaxhsi.gmcr.noise_estimation import noise_from_residual
-from tests.gmcr.noisy_mixtures import (
+from tests.helpers.noise import ar1
+from tests.helpers.noisy_mixtures import (
     BANDS,
     CLEAN,
     CODES,
@@ -14,7 +15,6 @@ from tests.gmcr.noisy_mixtures import (
     WHITE,
     estimate_with,
 )
-from tests.gmcr.test_noise_covariance import ar1
 
 
 @pytest.mark.parametrize("noisy", [ar1(ROWS, BANDS, 0.7), WHITE + 4.0, WHITE])

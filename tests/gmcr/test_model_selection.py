@@ -16,7 +16,7 @@ from jaxhsi.gmcr.model_selection import (
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.pool_fit import empty_fit, fit_pool, least_squares_components, refit_pool
 from jaxhsi.gmcr.purest_spectra import purest_pixels
-from tests.gmcr.solved import SyntheticMixture, best_cosines, make_mixture, pool_from_rows
+from tests.helpers.mixtures import SyntheticMixture, best_cosines, make_mixture, pool_from_rows
 
 OPTIONS = SolverOptions(max_active=4, refits=6)
 SLOTS = 6

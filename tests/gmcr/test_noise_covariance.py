@@ -17,15 +17,7 @@ from jaxhsi.gmcr.noise_covariance import (
     noise_whitener,
     white_noise,
 )
-
-RANDOM = np.random.default_rng(0)
-
-
-def ar1(rows: int, bands: int, a: float) -> np.ndarray:
-    drawn = RANDOM.normal(size=(rows, bands + 200))
-    for t in range(1, bands + 200):
-        drawn[:, t] = a * drawn[:, t - 1] + np.sqrt(1 - a**2) * drawn[:, t]
-    return drawn[:, 200:]
+from tests.helpers.noise import RANDOM, ar1
 
 
 def coloured(bands: int = 40) -> NoiseModel:

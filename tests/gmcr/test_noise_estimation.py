@@ -4,8 +4,8 @@ import numpy as np
 
 from jaxhsi.gmcr.noise_covariance import legendre_basis, white_noise
 from jaxhsi.gmcr.noise_estimation import estimate_noise
-from tests.gmcr.noisy_mixtures import BANDS, CLEAN, RANDOM, ROWS, WHITE, estimate_with
-from tests.gmcr.test_noise_covariance import ar1
+from tests.helpers.noise import ar1
+from tests.helpers.noisy_mixtures import BANDS, CLEAN, RANDOM, ROWS, WHITE, estimate_with
 
 
 def test_white_noise_is_left_alone():

@@ -18,7 +18,7 @@ from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.whitened_solution import whiten_solution
 from jaxhsi.report.gmcr_sentences import mixing_sentence
-from tests.gmcr.solved import best_cosines
+from tests.helpers.mixtures import best_cosines
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 CANDIDATES = 8  # one size of pool, whatever the rank, so that less is compiled

@@ -18,7 +18,7 @@ from jaxhsi.gmcr.rotational_ambiguity import (
     rotational_ambiguity,
 )
 from jaxhsi.gmcr.whitened_solution import whiten_solution
-from tests.gmcr.solved import make_mixture as small_mixtures
+from tests.helpers.mixtures import make_mixture as small_mixtures
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 RANDOM = np.random.default_rng(0)

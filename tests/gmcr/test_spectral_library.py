@@ -8,7 +8,7 @@ import pytest
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.pool_fit import PoolFit, fit_pool
 from jaxhsi.gmcr.spectral_library import add_library
-from tests.gmcr.solved import SyntheticMixture, make_mixture, pool_from_rows
+from tests.helpers.mixtures import SyntheticMixture, make_mixture, pool_from_rows
 
 OPTIONS = SolverOptions(max_active=4)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tests.gmcr.noisy_mixtures import BANDS, CLEAN, ROWS, WHITE, estimate_with
-from tests.gmcr.test_noise_covariance import ar1
+from tests.helpers.noise import ar1
+from tests.helpers.noisy_mixtures import BANDS, CLEAN, ROWS, WHITE, estimate_with
 
 
 def test_spikes_are_masked_and_filled():

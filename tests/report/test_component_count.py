@@ -8,7 +8,7 @@ from jaxhsi.gmcr.diagnostics import CountCurve, CountInterval, ModelConfidence
 from jaxhsi.gmcr.solution import RestartVote
 from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
 from jaxhsi.report.spectra_plots import TRUTH_COLOUR
-from tests.report.test_spectra_plots import colours, rgb
+from tests.helpers.pictures import colours, rgb
 
 CURVE = CountCurve(
     np.array([2, 3, 4]),

@@ -6,7 +6,7 @@ from jaxhsi.data.cube import Cube
 from jaxhsi.data.tiles import split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import read_window
 from jaxhsi.report import label_pictures
-from tests.data.test_stream import make_cube
+from tests.helpers.cubes import make_cube
 
 
 def seen(cube: Cube, tile: int = 64) -> np.ndarray:

@@ -5,17 +5,9 @@ import pytest
 from PIL import Image
 
 from jaxhsi.report import spectra_plots
+from tests.helpers.pictures import colours, rgb
 
 RNG = np.random.default_rng(0)
-
-
-def colours(path) -> set:
-    picture = np.asarray(Image.open(path).convert("RGB"))
-    return {tuple(colour) for colour in picture.reshape(-1, 3).tolist()}
-
-
-def rgb(colour: str) -> tuple:
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
 
 
 @pytest.mark.parametrize("count", [1, 5, 50])

@@ -5,7 +5,7 @@ from PIL import Image
 
 from jaxhsi.report import training_curves
 from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR
-from tests.report.test_spectra_plots import colours, rgb
+from tests.helpers.pictures import colours, rgb
 
 
 def lines(path, *figures: str):

@@ -20,9 +20,9 @@ from jaxhsi.training.best_state import BestState, StateMonitor, read_validation_
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.loop import run_training
 from jaxhsi.training.metrics_writer import MetricsWriter
-from tests.data.test_stream import make_cube
-from tests.dgc.scene import BANDS, CLASSES, blobs
-from tests.dgc.test_algorithm import VIEWS
+from tests.helpers.cubes import make_cube
+from tests.helpers.dgc_method import VIEWS
+from tests.helpers.scenes import BANDS, CLASSES, blobs
 
 FALL = 6  # step at which the method below falls apart
 

@@ -16,9 +16,9 @@ from jaxhsi.training.best_state import StateMonitor, read_validation_views
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.loop import run_training
 from jaxhsi.training.metrics_writer import MetricsWriter
-from tests.data.test_stream import make_cube
-from tests.dgc.scene import CLASSES, blobs
-from tests.dgc.test_algorithm import VIEWS, first_state, method
+from tests.helpers.cubes import make_cube
+from tests.helpers.dgc_method import VIEWS, first_state, method
+from tests.helpers.scenes import CLASSES, blobs
 
 
 @pytest.fixture

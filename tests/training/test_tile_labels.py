@@ -13,10 +13,9 @@ from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.centroids import kmeans_centroids
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
 from jaxhsi.upstream.dgc.options import PrototypeOptions
-from tests.data.test_stream import make_cube
-from tests.dgc.scene import BANDS, blobs
-from tests.dgc.test_algorithm import VIEWS, first_state, method
-from tests.dgc.test_networks import stirred
+from tests.helpers.cubes import make_cube
+from tests.helpers.dgc_method import VIEWS, first_state, method, stirred
+from tests.helpers.scenes import BANDS, blobs
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from jaxhsi.data.windows import read_window
 from jaxhsi.workflows import abundance_maps
 from jaxhsi.workflows.abundance_maps import Unmixer, count_scores, count_spectra, unmix_cubes
 from jaxhsi.workflows.unmixing_model import FitEvaluation
-from tests.data.test_stream import make_cube
+from tests.helpers.cubes import make_cube
 
 RNG = np.random.default_rng(0)
 NAMES = ("a", "b")

@@ -16,12 +16,8 @@ from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
 from jaxhsi.train import main
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
+from tests.helpers.commands import GMCR_ARGUMENTS
 
-TINY = (
-    *("gmcr", "--devices", "1", "--restarts", "2"),
-    *("--amortised.training_steps", "100", "--amortised.batch_size", "32"),
-    *("--amortised.steps_per_call", "100", "--amortised.hidden_width", "8"),
-)
 BUILT_IN = (
     *("--mixture.num_components", "3", "--mixture.bands", "40", "--mixture.max_mixed", "2"),
     *("--mixture.snr_db", "30", "--num_samples", "32"),
@@ -45,7 +41,7 @@ def made() -> Mixtures:
 def run(tmp_path_factory) -> Path:
     """A finished run on them."""
     folder = tmp_path_factory.mktemp("gmcr") / "run"
-    assert main([*TINY, *BUILT_IN, "--out", str(folder)]) == 0
+    assert main([*GMCR_ARGUMENTS, *BUILT_IN, "--out", str(folder)]) == 0
     return folder
 
 
@@ -72,7 +68,7 @@ def test_a_run_says_how_sure_it_is(run):
 
 
 def test_restarts_below_one_are_refused(tmp_path, capsys):
-    assert main([*TINY, "--restarts=0", "--out", str(tmp_path / "run")]) == 1
+    assert main([*GMCR_ARGUMENTS, "--restarts=0", "--out", str(tmp_path / "run")]) == 1
     assert "--restarts 0 is out of range" in capsys.readouterr().err
 
 
@@ -148,7 +144,7 @@ def test_a_table_with_names_axis_truth_library_and_a_zero_row(made, tmp_path, ca
     np.savez(tmp_path / "lib.npz", library=made.components[:2] * 5, names=["salt", "sugar"])
     given = ("--data", str(tmp_path / "t.csv"), "--truth", str(tmp_path / "truth.npz"))
     library = ("--library", str(tmp_path / "lib.npz"), "--out", str(tmp_path / "run"))
-    assert main([*TINY, *given, *library]) == 0
+    assert main([*GMCR_ARGUMENTS, *given, *library]) == 0
     names = {row[0] for row in table(tmp_path / "run" / "components.csv")[1:]}
     assert {"salt", "sugar"} <= names
     assert len(names) == 3
@@ -166,7 +162,15 @@ def test_all_pixels_of_a_cube_are_unmixed(made, tmp_path, capsys):
     cube = np.tile(made.data.reshape(4, 8, 40), (2, 2, 1))
     cube[1, 2, 3] = np.nan
     np.save(tmp_path / "c.npy", cube)
-    given = (*TINY, "--data", str(tmp_path / "c.npy"), "--layout", "hwc", "--num_pixels", "32")
+    given = (
+        *GMCR_ARGUMENTS,
+        "--data",
+        str(tmp_path / "c.npy"),
+        "--layout",
+        "hwc",
+        "--num_pixels",
+        "32",
+    )
     assert main([*given, "--out", str(tmp_path / "run")]) == 0
     store = open_cube(tmp_path / "run" / "concentrations" / "c.zarr")
     maps = store.array.read().result()
@@ -199,7 +203,7 @@ def test_upstreams_training_goes_the_same_way(tmp_path):
 
 def refused(capsys, tmp_path, *arguments: str) -> str:
     """The message of a refused command; nothing may have been left behind."""
-    assert main([*TINY, "--out", str(tmp_path / "refused"), *arguments]) == 1
+    assert main([*GMCR_ARGUMENTS, "--out", str(tmp_path / "refused"), *arguments]) == 1
     assert not (tmp_path / "refused").exists()
     message = capsys.readouterr().err
     assert "error: " in message
@@ -249,7 +253,10 @@ def test_help_speaks_of_every_fixed_option(capsys):
 def test_a_run_on_pairs_that_interact_says_so(tmp_path):
     """The right mixing is fitted, and what is left is noise; linear mixing is doubted."""
     folder, pairs = tmp_path / "run", ("--mixture.mixing", "bilinear", "--mixture.strength", "0.5")
-    assert main([*TINY, *BUILT_IN, *pairs, "--mixing", "bilinear", "--out", str(folder)]) == 0
+    assert (
+        main([*GMCR_ARGUMENTS, *BUILT_IN, *pairs, "--mixing", "bilinear", "--out", str(folder)])
+        == 0
+    )
     found = scores(folder)
     assert found["num_components"] == 3
     assert found["matched_cosine_min"] > 0.98
@@ -262,7 +269,7 @@ def test_a_run_on_pairs_that_interact_says_so(tmp_path):
 def test_an_offset_and_priors_go_together(tmp_path):
     """The offset is no component, and no part of what the fit has to explain."""
     folder, given = tmp_path / "run", ("--mixture.offset", "0.5", "--priors.smoothness", "0.1")
-    assert main([*TINY, *BUILT_IN, *given, "--out", str(folder)]) == 0
+    assert main([*GMCR_ARGUMENTS, *BUILT_IN, *given, "--out", str(folder)]) == 0
     found = scores(folder)
     assert found["num_components"] == 3
     assert found["noise"]["offset"] > 0

@@ -14,7 +14,7 @@ from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
-from tests.gmcr.solved import make_mixture
+from tests.helpers.mixtures import make_mixture
 
 OPTIONS = AmortisedOptions(
     hidden_width=4, batch_size=16, training_steps=2, steps_per_call=2, fit_iterations=3

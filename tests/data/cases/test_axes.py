@@ -7,7 +7,7 @@ import scipy.io
 from jaxhsi.data.ingest.pipeline import ingest
 from jaxhsi.ingest import main
 from tests.data.cases.scenes import check_ingest, save_hdf5, scene, wavelengths
-from tests.data.test_hdf5 import save_netcdf3, save_netcdf4
+from tests.helpers.netcdf import save_netcdf3, save_netcdf4
 
 CUBE, WAVES = scene(), wavelengths(12)
 FRAMES = CUBE.transpose(0, 2, 1)  # lines x bands x samples, as a push-broom camera records

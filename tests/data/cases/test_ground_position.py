@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.data.cases.scenes import check_ingest, save_hdf5, scene, wavelengths
-from tests.data.test_hdf5 import save_netcdf4
+from tests.helpers.netcdf import save_netcdf4
 
 CUBE, WAVES = scene(), wavelengths(12)
 TRANSFORM = (30.0, 0.0, 500000.0, 0.0, -30.0, 5000000.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.data.cases.scenes import check_ingest, counts, from_counts, save_hdf5, scene, wavelengths
-from tests.data.test_hdf5 import save_netcdf3, save_netcdf4
+from tests.helpers.netcdf import save_netcdf3, save_netcdf4
 
 WAVES = wavelengths(12)
 STORED = counts(scene())

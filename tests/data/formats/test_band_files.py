@@ -12,7 +12,7 @@ from jaxhsi.data.formats.band_files import band_name, list_band_files
 from jaxhsi.data.ingest.pipeline import ingest
 from jaxhsi.data.open import open_cubes
 from jaxhsi.ingest import main
-from tests.data.formats.rasters import PLACE, save_raster
+from tests.helpers.rasters import PLACE, save_raster
 
 CUBE = np.random.default_rng(3).integers(1, 4000, (40, 30, 12)).astype(np.uint16)  # (H, W, C)
 

@@ -7,7 +7,7 @@ from rasterio.enums import ColorInterp
 
 from jaxhsi.data.formats.raster import open_raster
 from jaxhsi.data.ingest.pipeline import ingest
-from tests.data.formats.rasters import PLACE, save_raster
+from tests.helpers.rasters import PLACE, save_raster
 
 CUBE = np.random.default_rng(1).integers(1, 4000, (4, 40, 30)).astype(np.uint16)
 VALID = np.ones((40, 30), bool)

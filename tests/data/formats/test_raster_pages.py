@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxhsi.data.formats import cube_shape
 from jaxhsi.data.ingest.pipeline import ingest
-from tests.data.formats.rasters import PLACE, save_raster
+from tests.helpers.rasters import PLACE, save_raster
 
 CUBE = np.random.default_rng(2).integers(0, 4000, (60, 52, 14)).astype(np.uint16)  # (H, W, C)
 PLANES = np.ascontiguousarray(CUBE.transpose(2, 0, 1))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxhsi.data.formats.raster import open_raster
-from tests.data.formats.rasters import save_raster
+from tests.helpers.rasters import save_raster
 
 CUBE = np.ones((5, 20, 24), np.uint16)
 NM = [475.0, 560.0, 668.0, 717.0, 842.0]

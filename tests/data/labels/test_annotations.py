@@ -15,7 +15,7 @@ from rasterio.warp import transform
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.labels.label_files import load_labels, open_labels
 from jaxhsi.data.labels.label_search import closest_match, find_labels
-from tests.data.labels.cubes import make_cubes
+from tests.helpers.labelled_cubes import make_cubes
 
 SIZE = (64, 80)
 SQUARE = np.zeros(SIZE, int)

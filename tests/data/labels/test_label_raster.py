@@ -16,8 +16,8 @@ from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.labels.label_files import load_labels, open_labels
 from jaxhsi.data.labels.label_search import find_labels
 from jaxhsi.data.zarr_writer import create_cube
-from tests.data.formats.rasters import PLACE, save_raster
-from tests.data.labels.cubes import make_cubes
+from tests.helpers.labelled_cubes import make_cubes
+from tests.helpers.rasters import PLACE, save_raster
 
 SIZE = (40, 30)
 LABELS = np.random.default_rng(0).integers(0, 5, SIZE)

@@ -3,19 +3,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxhsi.dgc.state import SegmentationAlgorithm
-from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
-from jaxhsi.upstream.dgc.encoder import upstream_encoder
-from jaxhsi.upstream.dgc.loss_terms import LossWeights
-from jaxhsi.upstream.dgc.options import PrototypeOptions
-from tests.dgc.scene import BANDS
-from tests.dgc.test_algorithm import VIEWS, batch
-
-
-def method(**weights: float) -> SegmentationAlgorithm:
-    encoder = upstream_encoder(BANDS, 4)
-    options = PrototypeOptions(mean_shift_iterations=2, loss_weights=LossWeights(**weights))
-    return prototype_dgc(encoder, 3, 4, upstream_optimizer(1e-3), options, VIEWS)
+from tests.helpers.dgc_method import batch
+from tests.helpers.scenes import BANDS
+from tests.helpers.upstream_method import upstream_method
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +17,7 @@ def standard():
 
 
 def test_upstreams_method_steps_once_compiled(standard):
-    dgc = method()
+    dgc = upstream_method()
     state = dgc.init(jax.random.key(0), standard.window.reshape(-1, BANDS))
     step = jax.jit(chex.assert_max_traces(lambda *inputs: dgc.step(*inputs), n=1), donate_argnums=1)
     for number in range(3):
@@ -40,7 +30,7 @@ def test_upstreams_method_steps_once_compiled(standard):
 
 
 def test_the_repaired_variant_gets_the_maps_of_its_views(standard):
-    dgc = method(
+    dgc = upstream_method(
         grid_consistency=0.0, uniform_assignment=0.0, usage_entropy=-1.0, overlap_consistency=1.0
     )
     state = dgc.init(jax.random.key(0), standard.window.reshape(-1, BANDS))
@@ -50,7 +40,7 @@ def test_the_repaired_variant_gets_the_maps_of_its_views(standard):
 
 
 def test_invalid_pixels_change_nothing(standard):
-    dgc = method()
+    dgc = upstream_method()
     state = dgc.init(jax.random.key(0), standard.window.reshape(-1, BANDS))
     valid = standard.valid.at[:, 4:9, 3:8].set(False)
     step = jax.jit(dgc.step)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxhsi.upstream.gmcr import gates
-from tests.upstream.gmcr.primitives import REFERENCE
+from tests.helpers.reference import REFERENCE
 
 GATE = {
     name[5:]: jnp.asarray(value) for name, value in REFERENCE.items() if name.startswith("gate/")

@@ -13,7 +13,7 @@ from jax.test_util import check_grads
 from scipy.special import gamma, kv
 
 from jaxhsi.upstream.gmcr import kernels
-from tests.upstream.gmcr.primitives import REFERENCE
+from tests.helpers.reference import REFERENCE
 
 MATERN = {"lengthscale": 0.8, "sigma": 1.3}
 CASES = {

@@ -10,7 +10,7 @@ from jax.test_util import check_grads
 
 from jaxhsi.upstream.gmcr import pool
 from jaxhsi.upstream.gmcr.pool import PoolOptions
-from tests.upstream.gmcr.primitives import REFERENCE
+from tests.helpers.reference import REFERENCE
 
 WAYS = [PoolOptions(sign, norm) for sign in ("abs", "softplus", None) for norm in (1, 2, "max")]
 

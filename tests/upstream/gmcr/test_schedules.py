@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxhsi.upstream.gmcr import schedules
-from tests.upstream.gmcr.primitives import REFERENCE
+from tests.helpers.reference import REFERENCE
 
 
 def test_temperature_drops_as_upstreams_loop_does():

@@ -4,4 +4,4 @@ from pathlib import Path
 
 import numpy as np
 
-REFERENCE = dict(np.load(Path(__file__).parents[2] / "golden" / "gmcr_primitives.npz"))
+REFERENCE = dict(np.load(Path(__file__).parents[1] / "golden" / "gmcr_primitives.npz"))
