@@ -48,9 +48,8 @@ class CopySummary:
         }
 
     def add(self, source_values: np.ndarray, stored_values: np.ndarray, plan: IngestPlan) -> None:
-        """Take in part of a cube: measured spectra as read, (h, w, c) as stored."""
-        num_bands = source_values.shape[-1]
-        self.counts.add_uniform(source_values.reshape(-1, num_bands), plan.conversion.no_data)
+        """Take in part of a cube, (h, w, c), as read and as stored."""
+        self.counts.add_uniform(source_values, plan.conversion.no_data)
         values = stored_values.reshape(-1, stored_values.shape[-1])
         no_data = plan.conversion.stored_no_data
         if values.dtype.kind in "iu" and no_data is None:
@@ -109,12 +108,12 @@ def _read_slab(
             top, min(top + ROWS_PER_TASK, slab_tile.height)
         ):  # a row stays in the cache
             line = slab[row : row + 1]
-            line[...] = plan.conversion.apply(source_values[row : row + 1], columns)
-            measured = source_values[row]
+            source_row = source_values[row : row + 1]
+            line[...] = plan.conversion.apply(source_row, columns)
             if valid_mask is not None:
                 line[0, ~valid_mask[row]] = plan.conversion.invalid_value
-                measured = measured[valid_mask[row]]
-            part.add(measured, line, plan)
+                source_row = source_row[:, valid_mask[row]]  # the others are known to be invalid
+            part.add(source_row, line, plan)
         return part
 
     return slab, list(workers.map(prepare, range(0, slab_tile.height, ROWS_PER_TASK)))

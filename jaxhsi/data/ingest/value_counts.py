@@ -38,22 +38,20 @@ class ValueCounts:
         self.num_partial += int((~is_void).sum())
         self.missing += (~is_present[~is_void]).sum(axis=0)
 
-    def add_uniform(self, values: Shaped[np.ndarray, "n c"], no_data: float | None) -> None:
+    def add_uniform(self, values: Shaped[np.ndarray, "h w c"], no_data: float | None) -> None:
         """Count pixels whose stored values are the same in all bands and not the no-data value."""
         if values.shape[-1] < MIN_BANDS:
             return
-        is_alike = (values[:, 0] == values[:, -1]) & (
-            values[:, 0] == values[:, values.shape[1] // 2]
-        )
+        first = values[..., 0]
+        is_alike = (first == values[..., -1]) & (first == values[..., values.shape[-1] // 2])
         if not is_alike.any():
             return
         candidates = values[is_alike]
-        first = candidates[(candidates == candidates[:, :1]).all(axis=-1), 0]
-        for value, count in zip(*np.unique(first, return_counts=True), strict=True):
+        uniform = candidates[(candidates == candidates[:, :1]).all(axis=-1), 0]
+        for value, count in zip(*np.unique(uniform, return_counts=True), strict=True):
             number = float(str(value))  # -0.01 of float32 as a user writes it
-            if float(value) != no_data and (
-                number in self.uniform or len(self.uniform) < MAX_UNIFORM_VALUES
-            ):
+            is_new = number not in self.uniform
+            if float(value) != no_data and not (is_new and len(self.uniform) >= MAX_UNIFORM_VALUES):
                 self.uniform[number] = self.uniform.get(number, 0) + int(count)
 
     def merge(self, other: "ValueCounts") -> None:
