@@ -17,7 +17,7 @@ from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.data.tables.data_frames import spectra_with_axis
 from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
-from jaxhsi.gmcr.amortised_training import train_amortised
+from jaxhsi.gmcr.amortised_training import initial_networks, train_amortised
 from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
@@ -40,7 +40,7 @@ from jaxhsi.unmixing_units import (
     scale_data,
     unit_components,
 )
-from jaxhsi.workflows.unmixing_model import UnmixingModel
+from jaxhsi.workflows.unmixing_model import UnmixingModel, networks_explain
 
 
 def unmix(
@@ -105,7 +105,6 @@ def unmix(
     Raises:
         ValueError: spectra or options that cannot be used, or no component stands out of the
             noise.
-        FloatingPointError: training of the networks diverged.
 
     Examples:
         >>> import numpy as np
@@ -178,8 +177,9 @@ def _as_result(
     unit_solution, component_norms = unit_components(solution)
     linear_spectra = np.asarray(linearised(data.spectra_scaled, solution, data.scaled_forward))
     whitened = whiten_solution(solution, linear_spectra)
-    networks = _train_networks(key, unit_solution, linear_spectra, whitened, request)
+    networks, uses_networks = _train_networks(key, unit_solution, linear_spectra, whitened, request)
     model = _unmixing_model(request, data, solution, unit_solution, component_norms, networks)
+    model = replace(model, uses_networks=uses_networks)
     request.on_progress("confidence", 0)
     # The whitener of the solution itself: components of unit length must not change the noise.
     unit_whitened = whiten_solution(unit_solution, linear_spectra, whitener_of=whitened)
@@ -242,8 +242,13 @@ def _train_networks(
     linear_spectra: Float32[np.ndarray, "n c"],
     whitener_of: WhitenedSolution,
     request: _Request,
-) -> AmortisedParams:
-    """Networks that unmix whitened spectra; they know linear mixtures of unit rows alone."""
+) -> tuple[AmortisedParams, bool]:
+    """Networks that unmix whitened spectra, and whether they are of use.
+
+    They know linear mixtures of unit rows alone. A solution is not lost because its networks are:
+    where their training diverges, or they explain the spectra clearly worse than least squares do,
+    these take their place.
+    """
     # Spikes stay: those of new spectra, for which the networks are, cannot be looked up.
     white = whiten_solution(
         unit_solution, linear_spectra, fill_spikes=False, whitener_of=whitener_of
@@ -254,5 +259,9 @@ def _train_networks(
     def report(step: int, info: NetworkInfo) -> None:
         request.on_progress("networks", step, options.training_steps, f"loss {info.loss:.4g}")
 
-    _, state = train_amortised(key, white.solution_white, white.x_white, options, report)
-    return state.params
+    solution_white = white.solution_white
+    try:
+        _, state = train_amortised(key, solution_white, white.x_white, options, report)
+    except FloatingPointError:
+        return initial_networks(key, solution_white, white.x_white, options).params, False
+    return state.params, networks_explain(options, state.params, jnp.asarray(white.x_white))

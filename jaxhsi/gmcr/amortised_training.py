@@ -63,10 +63,7 @@ def train_amortised(
         FloatingPointError: the loss stopped being finite.
     """
     options = options or AmortisedOptions()
-    method = amortised(options)
-    components, concentrations, training_spectra = _checked(solution, spectra)
-    noise_level = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), solution.noise_level)
-    state = jax.jit(method.init)(key, components, concentrations, noise_level, training_spectra)
+    state = initial_networks(key, solution, spectra, options)
     run_epoch = jax.jit(partial(epoch, options), donate_argnums=1)
     for call_number in range(-(-options.training_steps // options.steps_per_call)):
         state, info = run_epoch(jax.random.fold_in(key, call_number), state)
@@ -80,7 +77,30 @@ def train_amortised(
             )
         if on_epoch is not None:
             on_epoch(steps_taken, info)
-    return method, state
+    return amortised(options), state
+
+
+def initial_networks(
+    key: Key[Array, ""],
+    solution: MixtureSolution,
+    spectra: Spectra | None,
+    options: AmortisedOptions,
+) -> State:
+    """Networks before training, with the components and noise of a solution.
+
+    Args:
+        key: of the parameters.
+        solution: see `train_amortised`.
+        spectra: likewise.
+        options: of the method.
+
+    Raises:
+        ValueError: the solution is empty, or spectra do not belong to it.
+    """
+    components, concentrations, training_spectra = _checked(solution, spectra)
+    noise_level = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), solution.noise_level)
+    init = jax.jit(amortised(options).init)
+    return init(key, components, concentrations, noise_level, training_spectra)
 
 
 def _checked(

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from jaxhsi.data.tables.spectra_table import SpectraTable
+from jaxhsi.gmcr.clipped_values import clipped_values
 
 MAX_CSV_ROWS = 100_000
 """Rows of a CSV; more go into .npy files. Set by hand: spreadsheets open about a million."""
@@ -66,6 +67,32 @@ def write_concentrations(
         for name, row, *values in zip(sample_names, concentrations, *references, strict=True):
             writer.writerow([name, *_format_cells(row), *map(_format_reference, values)])
     return f"{path_stem.name}.csv"
+
+
+def write_left_out_values(
+    path: Path,
+    table: SpectraTable,
+    left_out: Bool[np.ndarray, "n c"],
+    reconstruction: Float32[np.ndarray, "n c"],
+) -> None:
+    """A row for each spike or clipped value: sample, band, what was measured, what is expected.
+
+    Args:
+        path: of the file.
+        table: table of the samples.
+        left_out: entries that took no part in the fit.
+        reconstruction: of all entries.
+    """
+    sample_names = table.sample_names or [str(row + 1) for row in table.row_indices]
+    band_axis = np.arange(1, left_out.shape[1] + 1) if table.axis is None else table.axis
+    is_clipped = clipped_values(table.spectra)
+    with path.open("w", newline="") as csv_file:
+        writer = csv.writer(csv_file)
+        writer.writerow(["sample", "band", "measured", "expected", "kind"])
+        for i, j in zip(*np.nonzero(left_out), strict=True):
+            values = table.spectra[i, j], reconstruction[i, j]
+            kind = "clipped" if is_clipped[i, j] else "spike"
+            writer.writerow([sample_names[i], f"{band_axis[j]:.10g}", *_format_cells(values), kind])
 
 
 def to_fractions(concentrations: Float32[np.ndarray, "n k"]) -> Float32[np.ndarray, "n k"]:

@@ -89,7 +89,10 @@ def _noise_details(scores: Mapping[str, Any]) -> Iterator[str]:
         shape = f", from {low:.3g} to {high:.3g}" if varies else ""
         yield f"all spectra have an offset of {scores['offset']:.3g}{shape}; it was subtracted"
     if scores["spikes"]:
-        yield f"{_plural(scores['spikes'], 'value')} far out of the noise left out as spikes"
+        yield (
+            f"{_plural(scores['spikes'], 'value')} left out as spikes or clipped, see "
+            "left_out_values.csv"
+        )
 
 
 def mixing_sentence(reduced_chi2: float, nonlinearity_score: float, mixing: str) -> str | None:
@@ -182,6 +185,11 @@ def result_sentences(
         fit = scores["goodness_of_fit"]
         warning = mixing_sentence(fit["reduced_chi2"], fit["nonlinearity_score"], mixing)
         sentences += [] if warning is None else [warning]
+    if not scores.get("networks", {}).get("used", True):
+        sentences.append(
+            "the networks did not learn this result; new spectra are unmixed by non-negative least "
+            "squares in their place, more slowly"
+        )
     if "share" in scores["noise"]:
         sentences += noise_sentences(scores["noise"])
     if "ranges" in scores:

@@ -17,6 +17,7 @@ from jaxhsi.report.csv_files import (
     to_fractions,
     write_components,
     write_concentrations,
+    write_left_out_values,
 )
 from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.gmcr_tables import component_table, fit_table
@@ -134,6 +135,10 @@ def _write_results(
     """Components and concentrations; says where the latter are, and the scores of cubes."""
     table, names = inputs.table, result.component_names
     write_components(folder / "components.csv", result.components, table, names)
+    left_out = result.noise_model.spike_mask
+    if left_out is not None:
+        reconstruction = result.reconstruct(result.concentrations)
+        write_left_out_values(folder / "left_out_values.csv", table, left_out, reconstruction)
     if not table.cubes:
         concentrations = result.concentrations
         if with_fractions:

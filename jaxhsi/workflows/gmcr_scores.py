@@ -82,7 +82,9 @@ def result_scores(
     network_concentrations = result.transform(table.spectra)
     reconstruction = result.reconstruct(network_concentrations, with_offset=False)
     scores["converged"] = result.converged
-    scores["networks"] = fit_scores(spectra, reconstruction, ground_truth)
+    measured = _without_left_out(spectra, reconstruction, result)
+    scores["networks"] = fit_scores(measured, reconstruction, ground_truth)
+    scores["networks"]["used"] = result.model.uses_networks
     scores["noise"] = _noise_scores(table, result)
     if result.diagnostics is not None:
         scores["diagnostics"] = diagnostic_scores(result.diagnostics, result.restarts)
@@ -96,15 +98,29 @@ def result_scores(
     return scores
 
 
+def _without_left_out(
+    spectra: Float[np.ndarray, "n c"],
+    reconstruction: Float[np.ndarray, "n c"],
+    result: UnmixingResult,
+) -> Float[np.ndarray, "n c"]:
+    """Spectra whose spikes and clipped values, not part of the fit, count as explained."""
+    mask = result.noise_model.spike_mask
+    return spectra if mask is None else np.where(mask, reconstruction, spectra)
+
+
 def _solver_scores(
     spectra: Float[np.ndarray, "n c"], result: UnmixingResult, ground_truth: GroundTruth | None
 ) -> dict[str, Any]:
     components, concentrations = result.components, result.concentrations
     reconstruction = result.reconstruct(concentrations, with_offset=False)
+    spectra = _without_left_out(spectra, reconstruction, result)
+    # In units of each band's noise, or a component of quiet bands would seem to explain nothing.
+    band_noise = result.noise_model.band_deviations.astype(np.float32)
+    shares = variance_share(spectra / band_noise, concentrations, components / band_noise)
     scores = {
         "num_components": result.num_components,
         **fit_scores(spectra, reconstruction, ground_truth),
-        "variance_share": variance_share(spectra, concentrations, components).tolist(),
+        "variance_share": shares.tolist(),
     }
     component_match = match_components(components, ground_truth)
     if ground_truth is None or component_match is None:

@@ -28,6 +28,14 @@ LINEARISATION_STEPS = 8
 by hand; one more step costs one more pass of the networks."""
 
 
+MAX_NETWORK_LOSS = 0.1
+"""Share of the variance that networks may explain less than least squares do. Chosen by hand; not
+tuned: trained ones lose a thousandth."""
+LEAST_SQUARES_STEPS = 500
+"""Accelerated steps where there are no networks to begin at. Set by hand: enough for spectra at
+cosines of 0.99; a step is one product of the concentrations with the Gram matrix."""
+
+
 class FitEvaluation(NamedTuple):
     """How well concentrations explain spectra, in the units of the data.
 
@@ -61,6 +69,8 @@ class UnmixingModel:
         mixing_parameters: parameters of that model; empty where each spectrum has its own.
         axis: number of each band (wavelength, wavenumber, ...), or None.
         axis_name: name and unit of the axis, or empty.
+        uses_networks: new spectra are unmixed by the networks; where their training failed, by
+            non-negative least squares on all components.
     """
 
     components: Float32[np.ndarray, "k c"]
@@ -74,6 +84,7 @@ class UnmixingModel:
     mixing_parameters: Any = ()
     axis: Float[np.ndarray, " c"] | None = None
     axis_name: str = ""
+    uses_networks: bool = True
 
     @cached_property
     def _whiten(self) -> Any:
@@ -154,7 +165,7 @@ class UnmixingModel:
         """Concentrations of the unit rows in linear mixtures."""
         unit = np.float32(self.data_unit)
         whitened = (self._whiten(block / unit) for block in padded_blocks(spectra))
-        unmix = partial(_network_unmix, self.network_options, refine_steps)
+        unmix = partial(unmix_white, self.network_options, refine_steps, self.uses_networks)
         parts = [part.concentrations for part in unmix_stream(unmix, self.networks, whitened)]
         return np.concatenate(parts)[: len(spectra)] * unit
 
@@ -175,28 +186,64 @@ def _forward_spectra(forward: ForwardModel, mixing_parameters: Any, c: Array, s:
     return forward.mix(mixing_parameters, c, s)
 
 
-@partial(jax.jit, static_argnames=("network_options", "refine_steps"))
-def _network_unmix(
+@partial(jax.jit, static_argnames=("network_options", "refine_steps", "uses_networks"))
+def unmix_white(
     network_options: AmortisedOptions,
     refine_steps: int,
+    uses_networks: bool,
     networks: AmortisedParams,
     x: Float[Array, "n c"],
 ) -> UnmixedSpectra:
-    """What the networks say of whitened spectra, and projected gradient steps from there."""
-    unmixed, dictionary = unmix(network_options, networks, x), networks.dictionary
-    if not refine_steps:
-        return unmixed
+    """Whitened spectra unmixed by networks, or by least squares alone; then refined.
+
+    Args:
+        network_options: of the networks.
+        refine_steps: projected gradient steps after the networks, on the components that these
+            found in a spectrum.
+        uses_networks: without, all components may take part, and there are at least
+            `LEAST_SQUARES_STEPS` steps.
+        networks: their parameters and the components.
+        x: whitened spectra.
+    """
+    dictionary = networks.dictionary
+    if uses_networks:
+        unmixed = unmix(network_options, networks, x)
+        concentrations, support = unmixed.concentrations, unmixed.gates
+        if not refine_steps:
+            return unmixed
+    else:
+        refine_steps = max(refine_steps, LEAST_SQUARES_STEPS)
+        support = jnp.ones((len(x), len(dictionary.components)))
+        concentrations = jnp.zeros_like(support)
     concentrations = nonnegative_least_squares(
-        unmixed.concentrations,
+        concentrations,
         jnp.matmul(x, dictionary.components.T, precision="highest"),
         dictionary.gram,
-        unmixed.gates,
+        support,
         refine_steps,
         non_negative=network_options.non_negative,
     )
-    return unmixed._replace(
-        concentrations=concentrations, reconstruction=concentrations @ dictionary.components
-    )
+    reconstruction = concentrations @ dictionary.components
+    return UnmixedSpectra(reconstruction, concentrations, dictionary.components, support)
+
+
+def networks_explain(
+    network_options: AmortisedOptions, networks: AmortisedParams, x: Float[Array, "n c"]
+) -> bool:
+    """Whether networks explain whitened spectra about as well as non-negative least squares.
+
+    Args:
+        network_options: of the networks.
+        networks: their parameters and the components.
+        x: whitened spectra; of more than `BLOCK_ROWS`, as many are taken evenly.
+    """
+    x = x[:: -(-len(x) // BLOCK_ROWS)]
+    errors = [
+        jnp.sum((x - unmix_white(network_options, 0, by_networks, networks, x).reconstruction) ** 2)
+        for by_networks in (True, False)
+    ]
+    total = jnp.sum((x - jnp.mean(x)) ** 2)
+    return bool(errors[0] <= errors[1] + MAX_NETWORK_LOSS * total)
 
 
 _reduced_chi2 = jax.jit(spectrum_reduced_chi2)

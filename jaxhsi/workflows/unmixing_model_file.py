@@ -21,7 +21,7 @@ from jaxhsi.workflows.unmixing_model import UnmixingModel
 _TREE_FIELDS = ("noise_model", "networks", "mixing_parameters")
 """Fields that are trees of arrays."""
 
-FILE_VERSION = 2
+FILE_VERSION = 3
 """Version of the layout of the file. Files of other versions are refused."""
 
 
@@ -32,6 +32,7 @@ def write_unmixing_model(path: Path, model: UnmixingModel) -> None:
         "data_unit": model.data_unit,
         "mixing": model.mixing,
         "axis_name": model.axis_name,
+        "uses_networks": model.uses_networks,
         "network_options": asdict(model.network_options),
     }
     arrays = {
@@ -101,6 +102,7 @@ def _model_of(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Unmixi
         mixing_parameters=trees["mixing_parameters"],
         axis=arrays.get("axis"),
         axis_name=settings["axis_name"],
+        uses_networks=settings["uses_networks"],
     )
 
 
