@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Bool, Float, Float32
 
 from jaxhsi.gmcr.diagnostics import CountInterval, ModelConfidence
 from jaxhsi.gmcr.goodness_of_fit import GoodnessOfFit
@@ -113,6 +113,11 @@ class UnmixingResult:
         component_norms = np.linalg.norm(self.components, axis=1)
         component_signal = np.abs(self.concentrations).sum(0, dtype=np.float64) * component_norms
         return component_signal / max(component_signal.sum(), np.finfo(float).tiny)
+
+    @property
+    def left_out_mask(self) -> Bool[np.ndarray, "n c"] | None:
+        """Spikes and clipped values, which took no part in the fit; None if there are none."""
+        return None if self.noise_model is None else self.noise_model.spike_mask
 
     def transform(
         self, spectra: Float[np.ndarray | Array, "m c"], refine_steps: int = 0

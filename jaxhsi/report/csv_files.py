@@ -90,7 +90,7 @@ def write_left_out_values(
         writer = csv.writer(csv_file)
         writer.writerow(["sample", "band", "measured", "expected", "kind"])
         for i, j in zip(*np.nonzero(left_out), strict=True):
-            values = table.spectra[i, j], reconstruction[i, j]
+            values = np.array([table.spectra[i, j], reconstruction[i, j]])
             kind = "clipped" if is_clipped[i, j] else "spike"
             writer.writerow([sample_names[i], f"{band_axis[j]:.10g}", *_format_cells(values), kind])
 

@@ -135,7 +135,7 @@ def _write_results(
     """Components and concentrations; says where the latter are, and the scores of cubes."""
     table, names = inputs.table, result.component_names
     write_components(folder / "components.csv", result.components, table, names)
-    left_out = result.noise_model.spike_mask
+    left_out = result.left_out_mask
     if left_out is not None:
         reconstruction = result.reconstruct(result.concentrations)
         write_left_out_values(folder / "left_out_values.csv", table, left_out, reconstruction)

@@ -104,7 +104,7 @@ def _without_left_out(
     result: UnmixingResult,
 ) -> Float[np.ndarray, "n c"]:
     """Spectra whose spikes and clipped values, not part of the fit, count as explained."""
-    mask = result.noise_model.spike_mask
+    mask = result.left_out_mask
     return spectra if mask is None else np.where(mask, reconstruction, spectra)
 
 
@@ -115,7 +115,9 @@ def _solver_scores(
     reconstruction = result.reconstruct(concentrations, with_offset=False)
     spectra = _without_left_out(spectra, reconstruction, result)
     # In units of each band's noise, or a component of quiet bands would seem to explain nothing.
-    band_noise = result.noise_model.band_deviations.astype(np.float32)
+    band_noise = np.float32(1)
+    if result.noise_model is not None:
+        band_noise = result.noise_model.band_deviations.astype(np.float32)
     shares = variance_share(spectra / band_noise, concentrations, components / band_noise)
     scores = {
         "num_components": result.num_components,

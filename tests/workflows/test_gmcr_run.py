@@ -286,3 +286,41 @@ def test_upstreams_method_takes_no_mixing_and_no_priors(tmp_path, capsys):
     assert main(["gmcr", *out, "--mixing", "bilinear"]) == 1
     assert "belong to --method gated" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_result_outlives_its_networks(made, tmp_path, monkeypatch, capsys):
+    """Their training diverges: least squares take their place, and the user is told."""
+
+    def diverge(*_, **__):
+        raise FloatingPointError("the loss of the amortised networks is nan after 100 steps")
+
+    monkeypatch.setattr("jaxhsi.unmixing.train_amortised", diverge)
+    np.save(tmp_path / "spectra.npy", made.data)
+    folder = tmp_path / "run"
+    assert main([*TINY, "--data", str(tmp_path / "spectra.npy"), "--out", str(folder)]) == 0
+    assert "networks did not learn" in capsys.readouterr().out
+    model = read_unmixing_model(folder / "solution.npz")
+    assert not model.uses_networks
+    rows = table(folder / "concentrations.csv")[1:]
+    solved = np.array([row[1:] for row in rows], np.float32)
+    by_least_squares = model.transform(made.data)
+    assert (by_least_squares >= 0).all()
+    np.testing.assert_allclose(by_least_squares, solved, atol=0.1 * solved.max())
+
+
+def test_spikes_and_clipped_values_are_listed_and_no_component(made, tmp_path):
+    spectra = np.array(made.data)
+    top = np.sort(spectra.max(axis=1))[-3]
+    spectra[[3, 9, 20], [5, 17, 30]] += 50 * spectra.max()
+    np.save(tmp_path / "spectra.npy", spectra)
+    folder = tmp_path / "run"
+    assert main([*TINY, "--data", str(tmp_path / "spectra.npy"), "--out", str(folder)]) == 0
+    header, *rows = table(folder / "left_out_values.csv")
+    assert header == ["sample", "band", "measured", "expected", "kind"]
+    places = [(row[0], row[1]) for row in rows if row[4] == "spike"]
+    assert places == [("4", "6"), ("10", "18"), ("21", "31")]
+    assert all(float(row[3]) < top for row in rows)
+    found = scores(folder)
+    assert found["num_components"] == 3
+    assert found["r2"] > 0.99
+    assert min(found["variance_share"]) > 0

@@ -25,7 +25,8 @@ def match_units(truth: GroundTruth, spectra: Float32[np.ndarray, "n c"]) -> Grou
     >>> bool(np.allclose(truth.concentrations, amounts, atol=1e-5)), len(truth.notes)
     (True, 1)
     """
-    data = spectra.astype(np.float64)
+    # Without means over the samples: an offset that all spectra share is no unit.
+    data = _centred(spectra)
     notes, clean, concentrations = [], truth.clean, truth.concentrations
     if concentrations is not None:
         order, factors = _order_and_factors(data, concentrations, truth.components)
@@ -39,7 +40,9 @@ def match_units(truth: GroundTruth, spectra: Float32[np.ndarray, "n c"]) -> Grou
                 f"{_listed(factors)}"
             )
     if clean is not None:
-        factor = np.array([(data * clean).sum() / max((clean.astype(float) ** 2).sum(), 1e-300)])
+        centred_clean = _centred(clean)
+        power = max((centred_clean**2).sum(), 1e-300)
+        factor = np.array([(data * centred_clean).sum() / power])
         if not _is_unit(factor):
             clean = clean * np.float32(factor[0])
             notes.append(
@@ -54,7 +57,7 @@ def _order_and_factors(
     components: Float[np.ndarray, "k c"],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which column of concentrations goes with each component, and its factor."""
-    amounts, pure = concentrations.astype(np.float64), components.astype(np.float64)
+    amounts, pure = _centred(concentrations), components.astype(np.float64)
     given = np.arange(len(pure))
     mixing = np.linalg.pinv(amounts) @ data @ np.linalg.pinv(pure)
     sizes = np.abs(mixing) * np.linalg.norm(amounts, axis=0)[:, None] * np.linalg.norm(pure, axis=1)
@@ -63,6 +66,10 @@ def _order_and_factors(
     explained = [_explained(data, amounts[:, each], pure) for each in (given, order)]
     order = order if explained[1] > explained[0] + MIN_GAIN else given
     return order, _factors(data, amounts[:, order], pure)
+
+
+def _centred(rows: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
+    return rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
 
 
 def _factors(
