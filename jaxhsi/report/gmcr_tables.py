@@ -19,6 +19,7 @@ _SCORE_TITLES = (
     ("r2_of_truth", "R2 of the true mixture on the data"),
     ("matched_cosine_mean", "mean cosine of matches"),
     ("matched_cosine_min", "least cosine of matches"),
+    ("concentration_error", "relative error of concentrations"),
 )
 """Keys of ``scores.json``, and their titles."""
 

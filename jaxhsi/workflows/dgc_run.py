@@ -18,6 +18,7 @@ from jaxhsi.dgc.cluster_tree import ClusterTree, build_cluster_tree, score_cuts
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report import dgc_tables
 from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
+from jaxhsi.report.json_files import write_json
 from jaxhsi.report.merge_tree import draw_tree, format_tree
 from jaxhsi.report.training_curves import plot_training_curves
 from jaxhsi.training.checkpoints import Checkpoints
@@ -82,7 +83,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         "kept_step": int(trained.selected_state.step),
         "seconds": time.perf_counter() - start_time,
     }
-    (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    write_json(folder / "scores.json", scores)
     _print_results(console, scores, cluster_tree, inputs, folder)
     return scores
 

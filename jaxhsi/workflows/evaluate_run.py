@@ -28,6 +28,7 @@ from jaxhsi.label_counts import LabelCounts, count_labels, score_counts
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.areas import AREAS_FILE
 from jaxhsi.report.dgc_tables import evaluation_table
+from jaxhsi.report.json_files import write_json
 from jaxhsi.training.run_folder import GROUPS_FILE
 from jaxhsi.workflows.dgc_inputs import GroundTruth, open_ground_truth
 from jaxhsi.workflows.merge_tree_files import choose_grouping
@@ -95,7 +96,7 @@ def evaluate_label_maps(config: EvaluateConfig, *, ignore_groups: bool = False) 
     scores = _score_maps(cube_counts, class_mappings)
     scores |= {"names": list(label_maps.label_names), "classes": list(class_names)}
     path = config.out or config.folder / "evaluation.json"
-    path.write_text(json.dumps(scores, indent=1) + "\n")
+    write_json(path, scores)
     console = Console()
     if label_maps.saved_groups is not None:
         source = label_maps.saved_groups.source_file

@@ -15,6 +15,7 @@ from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.manifest import manifest_json
 from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
+from jaxhsi.report.json_files import write_json
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE, check_run_folder, create_run_folder
@@ -80,7 +81,7 @@ def write_run(segmentation: Any, folder: Path, *, overwrite: bool) -> None:
     cube_pixels = {name: np.asarray(counts) for name, counts in scores["cubes"].items()}
     scores["presence"] = cluster_presence(cube_pixels, cluster_names)
     write_presence_files(folder, scores["presence"])
-    (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    write_json(folder / "scores.json", scores)
 
 
 def _write_history(history: TrainingHistory, folder: Path) -> None:

@@ -16,7 +16,7 @@ from jaxhsi.data.manifest import check_wavelengths_agree
 from jaxhsi.data.open import open_cubes
 from jaxhsi.data.stream import sample_spectra
 from jaxhsi.data.tables.pretreatment import Step, parse_steps, treat_table
-from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis
+from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis, turn_like_axis
 from jaxhsi.data.tables.table import is_cube_path, open_table
 from jaxhsi.report.csv_files import to_fractions, write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
@@ -170,6 +170,7 @@ def _open_table(config: UnmixConfig, path: str, model: UnmixingModel) -> Spectra
             f"{model.components.shape[1]}; give spectra of the same bands (are they in --spectra "
             "columns?)"
         )
+    table = turn_like_axis(table, model.axis)
     check_same_axis(run_name, model.axis, table, config.tolerance)
     return table
 

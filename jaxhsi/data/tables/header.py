@@ -175,11 +175,7 @@ def _bands_by_name(header: Header) -> Header:
     num_columns = int(header.is_band.sum())
     family, size = families.most_common(1)[0] if families else (None, 0)
     if family is None or size < FAMILY_SHARE * (num_columns - 1) or size < 2:
-        is_reference = [
-            len(name) > 1 and label_kind(name) in ("sample", "order", "reference")
-            for name in header.names
-        ]
-        return header._replace(is_band=header.is_band & ~np.array(is_reference))
+        return header._replace(is_band=header.is_band & ~_references_at_ends(header.names))
     is_band = np.zeros_like(header.is_band)
     axis = np.full(len(is_band), np.nan)
     for j, (before, number, after) in parsed.items():
@@ -188,6 +184,22 @@ def _bands_by_name(header: Header) -> Header:
     values = axis[is_band]
     has_axis = is_monotonic(values) and not is_counting(values)
     return header._replace(is_band=is_band, axis=axis if has_axis else None, family=family)
+
+
+def _references_at_ends(names: tuple[str, ...]) -> np.ndarray:
+    """Columns before and behind the bands whose names are of samples or references.
+
+    Single letters are names of bands, as is any word between other bands; so is the name of a
+    substance in a table of a few columns, which may be amounts.
+    """
+    kinds = (
+        ("sample", "order", "reference") if len(names) > MIN_AXIS_LENGTH else ("sample", "order")
+    )
+    is_reference = np.array([len(name) > 1 and label_kind(name) in kinds for name in names])
+    others = np.flatnonzero(~is_reference)
+    if len(others):
+        is_reference[others[0] : others[-1]] = False
+    return is_reference
 
 
 def _apply_references(

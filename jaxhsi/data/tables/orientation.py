@@ -153,7 +153,7 @@ def decide_orientation(table: CellTable) -> tuple[str, str]:
     along_rows, along_columns = roughness_of_table(table, rows, columns)
     is_smooth_both_ways = max(along_rows, along_columns) < ROUGH
     if columns.axis is None and score <= 0 and not is_smooth_both_ways:
-        return "rows", "nothing says otherwise"
+        return "rows", "nothing says otherwise; else say --spectra columns"
     reasons = "; ".join(piece.reason for piece in evidence) or "values are smooth along both"
     raise ValueError(
         f"{table.source_name}: whether spectra are rows or columns of this table of "

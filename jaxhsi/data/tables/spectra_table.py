@@ -132,6 +132,28 @@ def select_rows(table: SpectraTable, selected: np.ndarray) -> SpectraTable:
     )
 
 
+def turn_like_axis(table: SpectraTable, axis: Float[np.ndarray, " c"] | None) -> SpectraTable:
+    """The table with its bands in the direction of an axis; where they are turned, a note says so.
+
+    >>> table = SpectraTable(np.eye(2, dtype=np.float32), np.arange(2), np.array([2.0, 1.0]))
+    >>> turn_like_axis(table, np.array([1.0, 2.0])).axis.tolist()
+    [1.0, 2.0]
+    """
+    if axis is None or table.axis is None or not runs_the_other_way(table.axis, axis):
+        return table
+    note = f"the spectra of {table.source_name} run the other way along the axis and were turned"
+    return table._replace(
+        spectra=np.ascontiguousarray(table.spectra[:, ::-1]),
+        axis=table.axis[::-1],
+        notes=(*table.notes, note),
+    )
+
+
+def runs_the_other_way(axis: np.ndarray, other: np.ndarray) -> bool:
+    """Whether one axis rises where the other falls."""
+    return bool((axis[-1] - axis[0]) * (other[-1] - other[0]) < 0)
+
+
 def check_same_axis(
     source_name: str | Path,
     axis: Float[np.ndarray, " c"] | None,
@@ -154,10 +176,8 @@ def check_same_axis(
         return
     allowed_difference = 0.5 * np.abs(np.diff(table.axis)).min() if tolerance is None else tolerance
     if np.abs(axis - table.axis).max() > allowed_difference:
-        is_reversed = np.allclose(axis[::-1], table.axis, atol=allowed_difference)
         raise ValueError(
             f"{source_name}: its axis runs from {axis[0]:g} to {axis[-1]:g}, that of "
             f"{table.source_name} "
-            f"from {table.axis[0]:g} to {table.axis[-1]:g}; "
-            + ("turn one of them round" if is_reversed else "bring both to the same axis")
+            f"from {table.axis[0]:g} to {table.axis[-1]:g}; bring both to the same axis"
         )

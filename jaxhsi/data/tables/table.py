@@ -12,6 +12,7 @@ from jaxhsi.data.formats import FORMATS_BY_SUFFIX, readable_files
 from jaxhsi.data.formats.envi_header import has_header
 from jaxhsi.data.formats.mat import mat_shapes
 from jaxhsi.data.formats.npy import load_npy
+from jaxhsi.data.formats.raster_file import opens_as_raster
 from jaxhsi.data.open import open_cubes
 from jaxhsi.data.stream import sample_spectra
 from jaxhsi.data.tables.instrument_files import is_spectral_library
@@ -19,6 +20,8 @@ from jaxhsi.data.tables.spectra_table import MIN_SPECTRA, SpectraTable, as_float
 from jaxhsi.data.tables.stored_table import StoredTable
 from jaxhsi.data.tables.table_files import read_table, table_files
 from jaxhsi.data.tables.table_options import TableOptions
+from jaxhsi.data.tables.text_encoding import is_text
+from jaxhsi.data.tables.workbook import WORKBOOK_SUFFIXES
 
 
 def open_table(
@@ -127,7 +130,9 @@ def is_cube_path(path: str | Path, *, key: str | None = None, size: tuple | None
         )
     if suffix in PLAIN_TEXT_SUFFIXES or is_spectral_library(path):
         return False
-    return has_header(path) or (suffix in FORMATS_BY_SUFFIX and suffix not in ENVI_TEXT_SUFFIXES)
+    if has_header(path) or (suffix in FORMATS_BY_SUFFIX and suffix not in ENVI_TEXT_SUFFIXES):
+        return True
+    return suffix not in WORKBOOK_SUFFIXES and not is_text(path) and opens_as_raster(path)
 
 
 PLAIN_TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".npz")

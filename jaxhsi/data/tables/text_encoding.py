@@ -35,6 +35,15 @@ def detect_encoding(path: Path) -> str:
     return "utf-8" if _is_utf8(path) else _legacy_encoding(head)
 
 
+def is_text(path: Path) -> bool:
+    """Whether a file may be text in some encoding."""
+    try:
+        detect_encoding(path)
+    except ValueError:
+        return False
+    return True
+
+
 def _wide_encoding(path: Path, head: bytes) -> str:
     """UTF-16 without a mark: every other byte of plain letters and digits is zero."""
     even_zeros, odd_zeros = head[::2].count(0), head[1::2].count(0)

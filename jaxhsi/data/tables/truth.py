@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxhsi.data.tables.array_file import ArrayFile, list_arrays, open_array_file
-from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis
+from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis, runs_the_other_way
 from jaxhsi.data.tables.stored_table import StoredTable
 from jaxhsi.data.tables.table_files import read_table
 from jaxhsi.data.tables.table_options import TableOptions
@@ -100,16 +100,12 @@ def load_component_spectra(
     spectra, axis, notes = stored.values, stored.axis, ()
     if not np.isfinite(spectra).all() or not np.any(spectra, axis=1).all():
         raise ValueError(f"{path}: every spectrum needs finite values that are not all zero")
-    if axis is not None and table.axis is not None and _runs_the_other_way(axis, table.axis):
+    if axis is not None and table.axis is not None and runs_the_other_way(axis, table.axis):
         spectra, axis = spectra[:, ::-1], axis[::-1]
         notes = (f"the spectra of {path} run the other way along the axis and were turned round",)
     check_same_axis(path, axis, table)
     names = stored.sample_names or _read_component_names(path, len(spectra))
     return ComponentSpectra(np.ascontiguousarray(spectra, np.float32), names, notes)
-
-
-def _runs_the_other_way(axis: np.ndarray, table_axis: np.ndarray) -> bool:
-    return bool((axis[-1] - axis[0]) * (table_axis[-1] - table_axis[0]) < 0)
 
 
 def _read_as_rows(path: Path, num_bands: int, key: str | None, option: str) -> StoredTable:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxhsi.data.tables.data_frames import read_frame
+from jaxhsi.data.tables.data_frames import read_frame, spectra_with_axis
 from jaxhsi.data.tables.stored_table import Reference
 from tests.data.tables.mixture import AXIS, BRIX, NAMES, TIMES, VALUES, check
 
@@ -50,3 +50,15 @@ def test_xarray_by_the_names_of_its_dimensions(turned):
     assert (stored.axis_name, stored.sample_axis_name) == ("wavelength (nm)", "time")
     with pytest.raises(ValueError, match="DataArray of two dimensions"):
         read_frame(xarray.DataArray(np.ones((2, 2, 2))))
+
+
+def test_the_axis_of_a_frame_unless_one_is_given(caplog):
+    polars = pytest.importorskip("polars")
+    columns = {f"{a:g}": band for a, band in zip(AXIS, VALUES.T, strict=True)}
+    frame = polars.DataFrame({"Brix": BRIX, **columns})
+    spectra, axis, name = spectra_with_axis(frame, None, "nm")
+    np.testing.assert_array_equal(spectra, VALUES)
+    np.testing.assert_allclose(axis, AXIS)
+    assert name == "nm"
+    assert "columns that are no bands are left out: Brix" in caplog.text
+    assert spectra_with_axis(frame, AXIS + 1, "")[1][0] == 401

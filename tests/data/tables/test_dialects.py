@@ -158,6 +158,11 @@ def test_references_by_name_number_and_none(tmp_path):
         read(path, references=("beta",))
 
 
+def test_names_of_substances_in_a_small_table_are_bands(tmp_path):
+    path = write(tmp_path / "t.csv", "sample,salt,sugar\na,1,2\nb,3,1\nc,2,2\n")
+    np.testing.assert_array_equal(read(path).values, [[1, 2], [3, 1], [2, 2]])
+
+
 def test_a_class_without_a_name_is_asked_for(tmp_path):
     path = write(tmp_path / "t.csv", rows_text([], [float(i % 3 + 1) for i in range(NUM_SAMPLES)]))
     with pytest.raises(ValueError, match=r"column 1 does not go on .* --references 1 if it is"):

@@ -31,7 +31,9 @@ def file(tmp_path) -> Path:
 def test_numbers_alone_are_rows_of_spectra(file):
     found = read_csv(write(file, *VALUES))
     np.testing.assert_array_equal(found.values, VALUES)
-    assert found.notes == ("9 spectra in rows (nothing says otherwise), 10 bands, no axis",)
+    assert found.notes[0].startswith(
+        "9 spectra in rows (nothing says otherwise; else say --spectra"
+    )
     assert (found.axis, found.sample_names, found.references) == (None, None, ())
 
 
