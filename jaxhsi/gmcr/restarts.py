@@ -23,6 +23,9 @@ UNCERTAIN_GAIN_FACTOR = 2.0
 Chosen by hand; not tuned."""
 MAX_RESTARTS = 5
 """Restarts of a small table. Set by hand; an odd number leaves fewer ties."""
+SAME_COSINE = 0.99
+"""Cosine of whitened spectra above which two restarts have the same component. Set by hand: below,
+a plot shows the difference."""
 _MAX_WORK = 75_000
 """Spectra times slots of the pool, over all restarts, for fits of seconds; set by hand."""
 
@@ -88,12 +91,14 @@ def restart_agreement(
 ) -> Float[np.ndarray, " p"]:
     """Share of the restarts, itself among them, that have each component of the selected one.
 
-    A restart has a component if its own components explain it down to the noise.
+    A restart has a component if one of its own explains it down to the noise, or is the same but
+    for `SAME_COSINE`: where spectra are strong, differences far above the noise are still small.
 
     Args:
         describe: of the solver, compiled.
         selected_fit: state and data of the restart that was selected.
-        other_fits: of the others.
+        other_fits: of the others that have a vote, see `select_restart`: one that ended far from
+            the shortest description says nothing of the components.
         options: of the solver.
     """
     state, data = selected_fit
@@ -102,8 +107,11 @@ def restart_agreement(
     selected_pool_fit = describe(state, data.x_white)
     # By what they explain rather than by matching: two restarts may split components differently.
     other_components = (_pool_in_coordinates(fit, data).components for fit in other_fits)
+    selected_rows = selected_pool_fit.pool.components
     by_others = [
-        _explained(selected_pool_fit, components, options) for components in other_components
+        _explained(selected_pool_fit, components, options)
+        | (jnp.max(selected_rows @ components.T, axis=1) > SAME_COSINE)
+        for components in other_components
     ]
     by_itself = np.ones(len(selected_pool_fit.pool.active), bool)
     return np.mean([by_itself, *jax.device_get(by_others)], axis=0, dtype=np.float32)
