@@ -23,6 +23,11 @@ OTHER_MEANINGS = (
 )
 """Words in names of vectors that speak of wavelengths and are none."""
 
+WAVELENGTH_ATTRIBUTES = (
+    *("wavelength", "central_wavelength", "center_wavelength", "radiation_wavelength"),
+)
+"""Names of the attribute that holds the wavelength of an array of one band."""
+
 GOOD_BAND_NAMES = ("goodwavelengths", "goodbands", "goodbandlist", "bbl", "goodbandslist")
 BAD_BAND_NAMES = ("badbands", "badbandlist", "badbandslist")
 

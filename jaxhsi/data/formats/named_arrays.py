@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.data.formats.axis_names import axis_roles
+from jaxhsi.data.formats.band_variables import with_stacked_bands
 from jaxhsi.data.formats.band_wavelengths import (
     BandWavelengths,
     find_bad_bands,
@@ -37,7 +38,11 @@ def select_cube(container: ArrayContainer, key: str | None) -> Volume:
     Raises:
         ValueError: no such key, none or several 3-D arrays.
     """
-    key, notes = choose_cube(container, key)
+    stacked = with_stacked_bands(container)
+    key, notes = choose_cube(stacked, key)
+    if key not in container.arrays:
+        notes += (f"{stacked.arrays[key].shape[0]} arrays of one band each stacked",)
+    container = stacked
     stored = container.arrays[key]
     array = _with_axis_names(squeezed(stored))
     if array.shape != stored.shape:

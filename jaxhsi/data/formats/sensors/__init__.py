@@ -21,6 +21,7 @@ from jaxhsi.data.formats.sensors import (
     neon,
     pace_oci,
     prisma,
+    specim_iq,
     tanager,
 )
 from jaxhsi.data.formats.sensors.sensor import Sensor
@@ -37,6 +38,7 @@ SENSORS: tuple[Sensor, ...] = (
     aviris.SENSOR,
     hyperion.SENSOR,
     hyspex.SENSOR,
+    specim_iq.SENSOR,
 )
 """In the order in which they are asked."""
 
@@ -54,9 +56,9 @@ def select_sensor_cube(container: ArrayContainer, key: str | None) -> Volume:
     sensor = next((each for each in SENSORS if each.matches_container(container)), None)
     if sensor is None:
         return select_cube(container, key)
-    if key is None and sensor.open_container is not None:
-        return replace(sensor.open_container(container), sensor=sensor.name)
-    volume = sensor.refine_container(container, select_cube(container, key))
+    volume = sensor.open_container(container, key)
+    if volume is None:
+        volume = sensor.refine_container(container, select_cube(container, key))
     return replace(volume, sensor=sensor.name)
 
 

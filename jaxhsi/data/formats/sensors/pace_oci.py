@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from jaxhsi.data.formats.container import ArrayContainer
-from jaxhsi.data.formats.sensors.sensor import Sensor, joined_volume
+from jaxhsi.data.formats.sensors.sensor import Sensor, cubes_of_key, joined_volume
 from jaxhsi.data.formats.value_marks import read_value_marks
 from jaxhsi.data.formats.volume import Volume
 
@@ -32,18 +32,20 @@ def _matches(container: ArrayContainer) -> bool:
     return bool(cubes) and all(WAVELENGTH_PATH.format(name) in container.arrays for name in cubes)
 
 
-def _open(container: ArrayContainer) -> Volume:
-    cubes, parts = _cubes(container), []
+def _open(container: ArrayContainer, key: str | None) -> Volume | None:
+    cubes, parts = cubes_of_key(_cubes(container), key), []
+    if not cubes:
+        return None
     attributes = {name: container.arrays[key].attributes for name, key in cubes.items()}
     marks = {name: read_value_marks(each) for name, each in attributes.items()}
-    for name, key in cubes.items():
+    for name, path in cubes.items():
         wavelengths = container.read_array(WAVELENGTH_PATH.format(name), (slice(None),))
         parts.append(
             Volume(
                 path=container.path,
-                key=key,
-                shape=container.arrays[key].shape,
-                read_slab=lambda index, key=key: container.read_array(key, index),
+                key=path,
+                shape=container.arrays[path].shape,
+                read_slab=lambda index, path=path: container.read_array(path, index),
                 wavelengths=np.asarray(wavelengths, np.float64).ravel(),
                 scale_factor=marks[name].scale_factor,
                 offset=marks[name].offset,
@@ -58,7 +60,7 @@ def _open(container: ArrayContainer) -> Volume:
         no_data=first.no_data,
         value_units="reflectance" if "rhot" in next(iter(cubes.values())) else first.units,
         notes=(
-            f"PACE OCI L1B: {', '.join(cubes)} detectors joined by wavelength",
+            f"PACE OCI L1B: {', '.join(cubes)} by wavelength",
             "place on the ground not kept: geolocation_data gives it pixel by pixel",
         ),
     )

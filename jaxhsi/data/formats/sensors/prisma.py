@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxhsi.data.formats.container import ArrayContainer
 from jaxhsi.data.formats.ground_position import metres_per_unit
-from jaxhsi.data.formats.sensors.sensor import Sensor, joined_volume
+from jaxhsi.data.formats.sensors.sensor import Sensor, cubes_of_key, joined_volume
 from jaxhsi.data.formats.volume import Volume
 from jaxhsi.data.georeference import Georeference
 
@@ -70,8 +70,10 @@ def _georeference(container: ArrayContainer, shape: tuple[int, ...]) -> Georefer
     return Georeference(crs, transform, metres_per_unit(crs))
 
 
-def _open(container: ArrayContainer) -> Volume:
-    cubes = _cubes(container)
+def _open(container: ArrayContainer, key: str | None) -> Volume | None:
+    cubes = cubes_of_key(_cubes(container), key)
+    if not cubes:
+        return None
     level = CUBE_PATH.fullmatch(next(iter(cubes.values())))[1]
     parts = [_detector(container, name, key, level) for name, key in cubes.items()]
     shape = (parts[0].shape[0], parts[0].shape[2])
@@ -85,7 +87,7 @@ def _open(container: ArrayContainer) -> Volume:
         ["hcw"] * len(parts),
         value_units="radiance" if level.startswith("1") else "reflectance",
         georeference=georeference,
-        notes=(f"PRISMA L{level}: {' and '.join(cubes)} joined by wavelength", *notes),
+        notes=(f"PRISMA L{level}: {' and '.join(cubes)} by wavelength", *notes),
     )
     is_absent = volume.wavelengths == 0
     return replace(volume, bad_bands=is_absent) if is_absent.any() else volume

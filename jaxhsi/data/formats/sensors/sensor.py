@@ -19,8 +19,8 @@ class Sensor:
         name: of the sensor or camera, for messages.
         guide: document that describes the product.
         matches_container: whether an HDF5 or NetCDF file is a product of it.
-        open_container: the cube of such a file where no key was given; None leaves it to the
-            general reader.
+        open_container: (container, key) -> the cube of such a file; None leaves it to the general
+            reader.
         refine_container: what is added to a volume that the general reader made of such a file.
         matches_file: whether a file of another format is, by its path and what was read of it.
         refine: what is added to a volume that the general reader made.
@@ -29,7 +29,7 @@ class Sensor:
     name: str
     guide: str
     matches_container: Callable[[ArrayContainer], bool] = lambda container: False
-    open_container: Callable[[ArrayContainer], Volume] | None = None
+    open_container: Callable[[ArrayContainer, str | None], Volume | None] = lambda *_: None
     refine_container: Callable[[ArrayContainer, Volume], Volume] = lambda container, volume: volume
     matches_file: Callable[[Path, Volume], bool] = lambda path, volume: False
     refine: Callable[[Path, Volume], Volume] = lambda path, volume: volume
@@ -38,6 +38,19 @@ class Sensor:
 def add_notes(volume: Volume, *notes: str) -> Volume:
     """A volume with further notes at the end."""
     return replace(volume, notes=(*volume.notes, *notes))
+
+
+def cubes_of_key(cubes: dict[str, str], key: str | None) -> dict[str, str]:
+    """The cubes of the detectors that a key asks for: all without one, none for another array.
+
+    Args:
+        cubes: path by detector.
+        key: path, or its end, such as "VNIR_Cube".
+    """
+    if key is None:
+        return cubes
+    name = key.strip("/")
+    return {detector: path for detector, path in cubes.items() if f"/{path}".endswith(f"/{name}")}
 
 
 def joined_volume(
