@@ -18,6 +18,7 @@ from jaxhsi.data.formats.envi_file_size import (
     with_lines_where_unstated,
 )
 from jaxhsi.data.formats.envi_header import (
+    HeaderFields,
     RasterLayout,
     find_data_file,
     find_header,
@@ -84,6 +85,13 @@ def open_envi(
         raster, more_notes = with_lines_of_file(data_path, raster)
         notes += more_notes
     check_data_file(data_path, found_header, raster)
+    yield _envi_volume(data_path, header_fields, raster, notes)
+
+
+def _envi_volume(
+    data_path: Path, header_fields: HeaderFields, raster: RasterLayout, notes: tuple[str, ...]
+) -> Volume:
+    """The volume that a header and its data file make."""
     optional = OptionalFields(header_fields, raster.num_bands)
     wavelengths = optional.wavelengths()
     scale_factor, offset, value_units = optional.scale()
@@ -94,7 +102,7 @@ def open_envi(
     )
     layout = "chw" if raster.interleave == "bsq" else "hwc"
     image_shape = (raster.num_lines, raster.num_samples)
-    yield Volume(
+    return Volume(
         path=data_path,
         key="",
         shape=(raster.num_bands, *image_shape)

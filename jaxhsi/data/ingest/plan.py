@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxhsi.data.formats.axis_order import AxisOrder
 from jaxhsi.data.formats.volume import Volume, choose_axis_order, resolve_layout
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.ingest.band_selection import (
@@ -85,13 +86,10 @@ def make_ingest_plan(
         ValueError: changes that the file does not allow; names file and remedy.
     """
     axis_order = choose_axis_order(volume, layout)
+    history = _describe_reading(volume, axis_order, layout)
     layout, cube_shape = resolve_layout(volume, axis_order.layout)
     source_dtype = volume.read_slab((slice(0, 1),) * 3).dtype
     wavelengths, wavelength_notes = _usable_wavelengths(volume, cube_shape[2])
-    source_name = f"{volume.path.name} {volume.key}".strip()
-    reason = f", {axis_order.reason}" if axis_order.reason else ""
-    sensor = [f"recognised as a product of {volume.sensor}"] if volume.sensor else []
-    history = [f"read from {source_name}, axes {tuple(volume.shape)} taken as {layout}{reason}"]
     try:
         choose_stored_dtype(source_dtype, None, is_computed=False)  # refuses what is no number
         no_data = _no_data_value(volume, options, source_dtype)
@@ -108,14 +106,7 @@ def make_ingest_plan(
     if wavelengths is not None:
         wavelengths = _bin_wavelengths(wavelengths[band_indices], conversion.bin_starts)
     georeference, position_notes = _choose_georeference(volume, options.pixel_size)
-    notes = (
-        *sensor,
-        *volume.notes,
-        *wavelength_notes,
-        *band_notes,
-        *conversion_notes,
-        *position_notes,
-    )
+    notes = (*wavelength_notes, *band_notes, *conversion_notes, *position_notes)
     return IngestPlan(
         layout=layout,
         layout_reason=axis_order.reason,
@@ -128,6 +119,19 @@ def make_ingest_plan(
         georeference=georeference,
         value_units=_units_of_result(volume, conversion, options),
     )
+
+
+def _describe_reading(volume: Volume, axis_order: AxisOrder, asked_layout: str | None) -> list[str]:
+    """How the file is read, in words, with the notes of its reader."""
+    source_name = f"{volume.path.name} {volume.key}".strip()
+    reason = f", {axis_order.reason}" if axis_order.reason else ""
+    shape = tuple(volume.shape)
+    history = [f"read from {source_name}, axes {shape} taken as {axis_order.layout}{reason}"]
+    if volume.sensor:
+        history.append(f"recognised as a product of {volume.sensor}")
+    if asked_layout not in (None, axis_order.layout):
+        history.append(f"layout {asked_layout} not used: the format fixes the order of the axes")
+    return [*history, *volume.notes]
 
 
 def _usable_wavelengths(
