@@ -94,7 +94,7 @@ def solve_case(row: dict, case: Case) -> Found:
     cost = {
         "seconds": time.perf_counter() - start,
         "peak_mib": peak_mib(),
-        "phases": steps.number // options.steps,
+        "phases": steps.number // options.steps_per_phase,
         "converged": bool(solution.converged),
     }
     components, codes = (np.asarray(part, float) for part in solution[:2])
