@@ -13,6 +13,7 @@ from jaxhsi.config.parser import (
     parsed_config,
     with_bare_switches,
 )
+from jaxhsi.training.compile_cache import keep_compiled_programs
 from jaxhsi.training.watchdog import stall_seconds, stall_watchdog
 
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
@@ -46,8 +47,8 @@ def run_command(
             compiling, which many threads do at once, waits for them: with 1 it takes 40 % longer.
 
     Returns:
-        0, or 1 after one of `USER_ERRORS`, whose message is on standard error. Unknown options end
-        the process with 2, as argparse does.
+        0, or 1 after one of `USER_ERRORS`, whose message is on standard error; 130 where the user
+        interrupted. Unknown options end the process with 2, as argparse does.
     """
     _limit_malloc_arenas(malloc_arenas)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
@@ -59,6 +60,7 @@ def run_command(
         parser = config_parser(config, method=method, flags=dict(flags or {}), prog=prog)
         parsed = parser.parse_args(with_bare_switches(config, arguments))
         options = parsed_config(config, parser, parsed)
+        keep_compiled_programs()
         with stall_watchdog(stall_seconds()):
             action(options, **{name: parsed[name] for name in flags or {}})
     except USER_ERRORS as error:
@@ -66,6 +68,11 @@ def run_command(
             raise
         print(f"error: {error}\n(JAXHSI_TRACEBACK=1 shows where)", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        can_resume = "resume" in (flags or {})
+        way_on = "; add --resume to the command to go on from what is saved" if can_resume else ""
+        print(f"\ninterrupted{way_on}", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -88,3 +88,14 @@ def test_missing_and_unknown_options_are_named(capsys, arguments, words):
     with pytest.raises(SystemExit, match="2"):
         run(arguments)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"), [({"resume": "go on"}, "--resume"), ({}, "interrupted\n")]
+)
+def test_an_interrupted_command_says_how_to_go_on(flags, told, capsys):
+    def action(*_, **__):
+        raise KeyboardInterrupt
+
+    assert run(["a", "c"], action, flags=flags) == 130
+    assert told in capsys.readouterr().err

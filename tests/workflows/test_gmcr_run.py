@@ -297,7 +297,9 @@ def test_a_result_outlives_its_networks(made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("jaxhsi.unmixing.train_amortised", diverge)
     np.save(tmp_path / "spectra.npy", made.data)
     folder = tmp_path / "run"
-    assert main([*TINY, "--data", str(tmp_path / "spectra.npy"), "--out", str(folder)]) == 0
+    assert (
+        main([*GMCR_ARGUMENTS, "--data", str(tmp_path / "spectra.npy"), "--out", str(folder)]) == 0
+    )
     assert "networks did not learn" in capsys.readouterr().out
     model = read_unmixing_model(folder / "solution.npz")
     assert not model.uses_networks
@@ -314,7 +316,9 @@ def test_spikes_and_clipped_values_are_listed_and_no_component(made, tmp_path):
     spectra[[3, 9, 20], [5, 17, 30]] += 50 * spectra.max()
     np.save(tmp_path / "spectra.npy", spectra)
     folder = tmp_path / "run"
-    assert main([*TINY, "--data", str(tmp_path / "spectra.npy"), "--out", str(folder)]) == 0
+    assert (
+        main([*GMCR_ARGUMENTS, "--data", str(tmp_path / "spectra.npy"), "--out", str(folder)]) == 0
+    )
     header, *rows = table(folder / "left_out_values.csv")
     assert header == ["sample", "band", "measured", "expected", "kind"]
     places = [(row[0], row[1]) for row in rows if row[4] == "spike"]

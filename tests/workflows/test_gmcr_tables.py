@@ -12,7 +12,7 @@ from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
 from jaxhsi.train import main as train
 from jaxhsi.unmix import main as unmix
-from tests.workflows.test_gmcr_run import TINY
+from tests.helpers.commands import GMCR_ARGUMENTS
 
 WAVES = np.linspace(400.0, 790.0, 40)
 STEPS = "cut 400 745, savgol 3 1"
@@ -47,7 +47,7 @@ def run(tmp_path_factory, made) -> tuple[Path, Path]:
     out = folder / "run"
     truth = ("--truth", str(folder / "truth.npz"), "--truth_key", "mine")
     steps = ("--pretreatment", STEPS, "--fractions", "true", "--ranges", "false")
-    assert train([*TINY, "--data", str(data), *truth, *steps, "--out", str(out)]) == 0
+    assert train([*GMCR_ARGUMENTS, "--data", str(data), *truth, *steps, "--out", str(out)]) == 0
     return out, data
 
 
