@@ -228,7 +228,7 @@ def test_wrong_input_is_refused_before_anything_is_made(capsys, tmp_path, made):
         (("--truth", short), "--truth was given without --data"),
         (("--num_candidates", "0"), "--num_candidates 0 is out of range"),
         (("--mixture.max_mixed", "99"), "max_mixed=99 is out of range; give 1 to 16"),
-        ((*data, "--devices", "99"), "--devices 99"),
+        ((*data, "--devices", "99"), "devices 99"),
     ):
         assert told in refused(capsys, tmp_path, *arguments)
 
