@@ -5,7 +5,7 @@ import pytest
 
 from jaxhsi.data.tables.data_frames import read_frame, spectra_with_axis
 from jaxhsi.data.tables.stored_table import Reference
-from tests.data.tables.mixture import AXIS, BRIX, NAMES, TIMES, VALUES, check
+from tests.helpers.written_tables import AXIS, BRIX, NAMES, TIMES, VALUES, check
 
 CLASSES = ("A", "B") * 6
 

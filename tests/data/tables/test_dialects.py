@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxhsi.data.tables.stored_table import Reference
 from jaxhsi.data.tables.table_files import read_table
 from jaxhsi.data.tables.table_options import TableOptions
-from tests.data.tables.mixture import (
+from tests.helpers.written_tables import (
     AXIS,
     BRIX,
     NAMES,

@@ -14,7 +14,7 @@ from jaxhsi.data.tables.stored_table import Reference
 from jaxhsi.data.tables.table import is_cube_path
 from jaxhsi.data.tables.table_files import read_table
 from jaxhsi.data.tables.table_options import TableOptions
-from tests.data.tables.mixture import AXIS, BRIX, NAMES, NUM_SAMPLES, TIMES, VALUES, check
+from tests.helpers.written_tables import AXIS, BRIX, NAMES, NUM_SAMPLES, TIMES, VALUES, check
 
 
 def read(path: Path, **options):
