@@ -150,21 +150,21 @@ def new_spectra(seed: int, case: Case, found: Found, new: Case) -> dict:
     components = found.answer.components
     return (
         {"seconds": seconds, "peak_mib": peak_mib()}
-        | {"spectra_per_second": speed(unmix, state.params, x[:BLOCK])}
+        | {"spectra_per_second": speed(unmix, state, x[:BLOCK])}
         | scores(new, Answer(components, codes))
         | least_squares(components, new)
     )
 
 
-def speed(unmix, params: NamedTuple, x: np.ndarray, times: int = 31) -> float:
+def speed(unmix, state: NamedTuple, x: np.ndarray, times: int = 31) -> float:
     """Spectra per second, reconstruction included; the median of many calls."""
     import jax
 
     x, seconds = jax.device_put(x), []
-    jax.block_until_ready(unmix(params, x))
+    jax.block_until_ready(unmix(state, x))
     for _ in range(times):
         start = time.perf_counter()
-        jax.block_until_ready(unmix(params, x))
+        jax.block_until_ready(unmix(state, x))
         seconds.append(time.perf_counter() - start)
     return len(x) / float(np.median(seconds))
 
