@@ -21,9 +21,12 @@ from jaxhsi.gmcr.clipped_values import clipped_values, run_length
 _MAX_RANK = 25
 """Largest rank that is tried; tables of more components are left to the unweighted estimate. Set by
 hand: each rank costs ten decompositions."""
-_MAX_SAMPLED_ROWS = 256
+_HOPELESS_RANK, _HOPELESS_RATIO = 10, 3
+"""From this rank on, so many times as many singular values above the edge are components, and
+more than are tried. Set by hand."""
+_MAX_SAMPLED_ROWS = 128
 """Spectra by which rank and deviations are estimated; more are drawn evenly. Set by hand."""
-_MAX_ITERATIONS = 30
+_MAX_ITERATIONS = 20
 """Iterations of fit, deviations and mask at one rank. Set by hand as a bound."""
 _VARIANCE_TOLERANCE = 0.02
 """Largest change of a log variance that ends the iterations. Chosen by hand; not tuned."""
@@ -100,7 +103,10 @@ def robust_low_rank(spectra: Float[np.ndarray, "n c"]) -> RobustFit | None:
     sample = _begin(spectra[places])
     for rank in range(1, min(_MAX_RANK, min(sample.spectra.shape) // 2) + 1):
         _settle(sample, rank)
-        if _edge_rank(_weighted(sample)) > rank:
+        edge_rank = _edge_rank(_weighted(sample))
+        if rank >= _HOPELESS_RANK and edge_rank > _HOPELESS_RATIO * rank:
+            return None
+        if edge_rank > rank:
             continue
         fit = _without_spikes_of_strange_spectra(sample, rank)
         if len(places) < len(spectra):
@@ -163,7 +169,7 @@ def _iterate(fit: _Fit, rank: int) -> None:
     free_spectrum = np.maximum(1 - fit.leverage, _MIN_FREE_SHARE)
     free_band = np.maximum(1 - np.sum(right**2, axis=0), _MIN_FREE_SHARE)
     fit.scores = residual / np.sqrt(free_spectrum[:, None] * free_band)
-    fit.scores /= _robust_deviation(fit.scores, fit.mask)
+    fit.scores /= _robust_deviation(fit.scores)
     spikes = _spikes(fit.scores, fit.mask, fit.clipped)
     used = ~(fit.clipped | spikes)
     squares = np.where(used, residual**2, 0.0)
@@ -211,13 +217,11 @@ def _predict(
     return predicted
 
 
-def _robust_deviation(scores: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _robust_deviation(scores: np.ndarray) -> np.ndarray:
     """Of each band, by medians, which spikes do not move; at least a third of all bands' own."""
-    sizes = np.where(mask, np.nan, np.abs(scores))
-    overall = _MAD_TO_DEVIATION * np.nanmedian(sizes)
-    counts = np.sum(~mask, axis=0)
-    sizes[:, counts == 0] = overall / _MAD_TO_DEVIATION
-    return np.maximum(_MAD_TO_DEVIATION * np.nanmedian(sizes, axis=0), 0.3 * overall + 1e-300)
+    sizes = np.abs(scores)
+    overall = _MAD_TO_DEVIATION * np.median(sizes)
+    return np.maximum(_MAD_TO_DEVIATION * np.median(sizes, axis=0), 0.3 * overall + 1e-300)
 
 
 def _spikes(scores: np.ndarray, former_mask: np.ndarray, clipped: np.ndarray) -> np.ndarray:
