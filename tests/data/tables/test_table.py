@@ -176,6 +176,21 @@ def test_units_beyond_float32_are_refused(tmp_path, unit):
         open_table(npy(tmp_path, X.astype(np.float64) * unit))
 
 
+def test_noise_of_a_few_bands_is_no_negative_signal():
+    """The blind end of a detector holds most of the squares, and half of them are negative."""
+    random = np.random.default_rng(0)
+    spectra = 1 + 0.01 * random.normal(size=(40, 50))
+    spectra[:, :5] = 20 * random.normal(size=(40, 5))
+    told = describe_negative_values(spectra.astype(np.float32), "t", "--off")
+    assert "noise about zero" in told
+    centred = (spectra - spectra.mean(axis=0)).astype(np.float32)
+    with pytest.raises(ValueError, match="--off"):
+        describe_negative_values(centred, "t", "--off")
+    spectra[:, 10:13] = -60  # lines, not noise
+    with pytest.raises(ValueError, match="--off"):
+        describe_negative_values(spectra.astype(np.float32), "t", "--off")
+
+
 def test_negative_values_are_counted_and_sized():
     assert describe_negative_values(X, "t", "--off") is None
     below = X.copy()
