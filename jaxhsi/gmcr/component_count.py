@@ -22,14 +22,16 @@ them one by one does not lead to the few that were asked for. See `fit_given_num
 """
 
 
-def fit_given_number(run: Solver, state: State, data: WhitenedData, num_components: int) -> State:
+def fit_given_number(
+    solver: Solver, state: State, data: WhitenedData, num_components: int
+) -> State:
     """The state with a given number of components, by the shorter description of two.
 
     One begins at the state's own components, the other at as many pure spectra. The second is the
     only one where the data hold far more components than are asked for, as images do.
 
     Args:
-        run: compiled.
+        solver: compiled.
         state: after the last phase.
         data: the table.
         num_components: wanted; there may be fewer where no spectrum would use more.
@@ -40,16 +42,16 @@ def fit_given_number(run: Solver, state: State, data: WhitenedData, num_componen
     starts = [state] if count <= _MAX_COUNT_RATIO * num_components else []
     slots = len(state.gate_logits)
     estimate = rank_estimate(data.x_white)
-    starts += [purest_spectra_state(run, data, estimate, num_components, slots)]
-    fitted = [run.set_num_components(start, data.x_white, num_components) for start in starts]
+    starts += [purest_spectra_state(solver, data, estimate, num_components, slots)]
+    fitted = [solver.set_num_components(start, data.x_white, num_components) for start in starts]
     # One fit needs no comparison, each of which would compile a program of its own.
     best = fitted[0]
     if len(fitted) > 1:
-        best = min(fitted, key=lambda each: description_length(run, state, each.pool, data))
+        best = min(fitted, key=lambda each: description_length(solver, state, each.pool, data))
     return _with_fit_of(state, best)
 
 
-def bound_by_rank(run: Solver, state: State, data: WhitenedData) -> State:
+def bound_by_rank(solver: Solver, state: State, data: WhitenedData) -> State:
     """The state without components that the rank of the table does not call for.
 
     Mixtures of k components span k dimensions. Phases that begin at more spectra than that may end
@@ -60,7 +62,7 @@ def bound_by_rank(run: Solver, state: State, data: WhitenedData) -> State:
     are removed one at a time, while the description becomes shorter.
 
     Args:
-        run: compiled.
+        solver: compiled.
         state: after the last phase.
         data: the table.
 
@@ -70,34 +72,36 @@ def bound_by_rank(run: Solver, state: State, data: WhitenedData) -> State:
     count, rank = _active_count(state.pool), int(rank_estimate(data.x_white).rank)
     if count <= max(rank, 1):
         return state
-    best, shortest = state, description_length(run, state, state.pool, data)
-    for fewest in _fits_of_rank(run, state, data, rank):
-        if description_length(run, state, fewest.pool, data) < shortest:
+    best, shortest = state, description_length(solver, state, state.pool, data)
+    for fewest in _fits_of_rank(solver, state, data, rank):
+        if description_length(solver, state, fewest.pool, data) < shortest:
             return fewest
     while (number := _active_count(best.pool) - 1) > rank:
-        fewer = run.set_num_components(best, data.x_white, number)
-        length = description_length(run, state, fewer.pool, data)
+        fewer = solver.set_num_components(best, data.x_white, number)
+        length = description_length(solver, state, fewer.pool, data)
         if length >= shortest or _active_count(fewer.pool) > number:
             break
         best, shortest = _with_fit_of(state, fewer), length
     return best
 
 
-def _fits_of_rank(run: Solver, state: State, data: WhitenedData, rank: int) -> Iterator[State]:
+def _fits_of_rank(solver: Solver, state: State, data: WhitenedData, rank: int) -> Iterator[State]:
     """Fits of as many components as the rank, each better and longer to reach than the last."""
     if rank < 1:
         return
-    fewest = fit_given_number(run, state, data, rank)
+    fewest = fit_given_number(solver, state, data, rank)
     yield fewest
     is_small = len(data.x_white) * len(state.gate_logits) <= MAX_SEARCH_WORK
     # In whitened coordinates, what is non-negative is not seen band by band.
     if is_small and data.whitener is None:
-        yield run.dense_refit(fewest, data.x_white)
+        yield solver.dense_refit(fewest, data.x_white)
 
 
-def description_length(run: Solver, state: State, pool: ComponentPool, data: WhitenedData) -> float:
+def description_length(
+    solver: Solver, state: State, pool: ComponentPool, data: WhitenedData
+) -> float:
     """Description length of a table by a pool, under the noise level of a state."""
-    described = run.describe(state._replace(pool=pool), data.x_white)
+    described = solver.describe(state._replace(pool=pool), data.x_white)
     return float(described.description_length)
 
 
