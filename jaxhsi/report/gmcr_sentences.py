@@ -75,8 +75,8 @@ def _noise_details(scores: Mapping[str, Any]) -> Iterator[str]:
         yield "noise of neighbouring bands is correlated weakly"
     if scores["band_ratio"]:
         yield (
-            f"noise differs from band to band, by a factor of {scores['band_ratio']:.2g} between"
-            " its noisiest and its quietest twentieth"
+            f"noise differs from band to band, by a factor of {scores['band_ratio']:.3g} between"
+            " its noisiest and its quietest fiftieth"
         )
     if scores["baseline"]:
         yield (

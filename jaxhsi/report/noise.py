@@ -13,6 +13,8 @@ _RANGE_CORRELATION = np.exp(-1)
 def noise_scores(noise_model: NoiseModel, noise_share: float, data_unit: float) -> dict[str, Any]:
     """Size, correlation, baseline, offset and spikes; 0 of a kind that the noise does not have.
 
+    The size is that of the median band: a few blind bands say nothing of the others.
+
     Args:
         noise_model: of the scaled data.
         noise_share: noise deviation over the root mean square of a spectrum.
@@ -26,10 +28,10 @@ def noise_scores(noise_model: NoiseModel, noise_share: float, data_unit: float) 
     )
     # Coefficients beyond the order of the autoregression are zeros.
     ar_order = np.max(np.flatnonzero(noise_model.ar_coefficients), initial=-1) + 1
-    low, high = np.quantile(noise_model.band_deviations, (0.05, 0.95))
+    low, high = np.quantile(noise_model.band_deviations, (0.02, 0.98))
     offset = np.asarray(noise_model.offset, float) * data_unit
     return {
-        "share": noise_share,
+        "share": noise_share * float(np.median(noise_model.band_deviations)),
         "correlated_bands": int(np.argmax(np.append(autocovariance, 0.0) < _RANGE_CORRELATION)),
         "correlation": noise_model.ar_coefficients[:ar_order].astype(float).tolist(),
         "band_ratio": float(high / low) if np.ptp(noise_model.band_deviations) > 0 else 0.0,
