@@ -79,7 +79,8 @@ def find_header(
     is_text = _text_columns(table, text_mask)
     num_rows, name_rows, unit_rows, axis_row, is_certain = 0, [], [], None, False
     for row in range(min(MAX_HEADER_ROWS, len(table.numbers) - 1)):
-        kind = _row_kind(table, text_mask, row, is_text, min_length, bool(name_rows))
+        has_header = bool(name_rows) or axis_row is not None
+        kind = _row_kind(table, text_mask, row, is_text, min_length, has_header)
         if kind is None or (kind.startswith("axis") and axis_row is not None):
             break
         num_rows = row + 1
@@ -121,7 +122,7 @@ def _row_kind(
     row: int,
     is_text: np.ndarray,
     min_length: int,
-    has_names: bool,
+    has_header: bool,
 ) -> str | None:
     """What a row above the spectra is, or None for the first of them."""
     numeric = np.flatnonzero(~is_text)
@@ -129,7 +130,7 @@ def _row_kind(
     is_number = np.isfinite(numbers)
     if num_texts > is_number.sum():
         cells = [table.text(row, int(j)) for j in numeric]
-        return "units" if has_names and all(map(is_unit, cells)) else "names"
+        return "units" if has_header and all(map(is_unit, cells)) else "names"
     if is_number.sum() < 2 or not is_monotonic(numbers[is_number]):
         return None
     side_cells = [table.text(row, int(j)) for j in np.flatnonzero(is_text)]

@@ -54,8 +54,14 @@ def weigh_orientation(table: CellTable) -> list[Evidence]:
 
 
 def _corner_label(table: CellTable, rows: Header, columns: Header) -> str:
-    """The first words in the corner that mean something, else the first there are."""
-    cells = [table.text(i, 0) for i in range(max(rows.num_rows, 1))]
+    """The first words in the corner that mean something, else the first there are.
+
+    Those before names come first: before numbers, words may be of the row alone.
+    """
+    text_mask = table.text_mask()
+    num_texts = text_mask.sum(1) - np.isfinite(table.numbers).sum(1)
+    header_rows = sorted(range(max(rows.num_rows, 1)), key=lambda i: num_texts[i] <= 0)
+    cells = [table.text(i, 0) for i in header_rows]
     cells += [table.text(0, j) for j in range(1, columns.num_rows)]
     labels = [cell for cell in cells if cell]
     return next((label for label in labels if corner_kinds(label)[0]), labels[0] if labels else "")

@@ -1,6 +1,7 @@
 """Where the table stands among the lines of a text file."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,9 +52,7 @@ def locate_table(
 
 def _find_table(path: Path, lines: list[TextLine], dialect: TextDialect) -> TableSpan | None:
     """The longest run of lines of numbers, and the header above it."""
-    rows = [
-        None if line.is_comment else split_cells(line.text, dialect.separator) for line in lines
-    ]
+    rows = _split_lines(lines, dialect)
     runs: list[Run] = []
     for index, row in enumerate(rows):
         if row is None or not _has_numbers(row, dialect):
@@ -71,6 +70,25 @@ def _find_table(path: Path, lines: list[TextLine], dialect: TextDialect) -> Tabl
     _check_decimal_commas(path, rows[:first], num_cells, dialect)
     header = _header_rows(lines, rows, first, num_cells, dialect)
     return TableSpan(header, lines[first].number, lines[last].number, num_cells)
+
+
+def _split_lines(lines: list[TextLine], dialect: TextDialect) -> list[list[str] | None]:
+    """Cells of each line, None of comments.
+
+    Names with a blank in them, above numbers separated by blanks, are separated by two or more.
+    """
+    rows = [
+        None if line.is_comment else split_cells(line.text, dialect.separator) for line in lines
+    ]
+    if dialect.separator is not None:
+        return rows
+    lengths = Counter(len(row) for row in rows if row)
+    usual_length = max(lengths, key=lambda length: (lengths[length], length), default=0)
+    for index, (line, row) in enumerate(zip(lines, rows, strict=True)):
+        if row is not None and len(row) > usual_length > 1:
+            wider = re.split(r"\s{2,}|\t", line.text.strip())
+            rows[index] = wider if len(wider) in (usual_length, usual_length - 1) else row
+    return rows
 
 
 def _has_numbers(row: list[str], dialect: TextDialect) -> bool:
@@ -97,7 +115,15 @@ def _check_interruptions(
         is_alike = _number_pattern(rows[first[1]], dialect) == _number_pattern(
             rows[second[0]], dialect
         )
-        if first != second and is_alike and len(between) == 1:
+        # Units or names below an axis in the first line are a header.
+        is_header = (
+            second == main
+            and first[1] == first[0]
+            and len(between) == 1
+            and len(rows[between[0]]) == main[2]
+            and not any(_number_pattern(rows[between[0]], dialect))
+        )
+        if first != second and is_alike and len(between) == 1 and not is_header:
             line = lines[between[0]]
             raise ValueError(
                 f"{path}: line {line.number} interrupts the table, it has {len(rows[between[0]])} "

@@ -24,7 +24,7 @@ from jaxhsi.data.tables.text_encoding import detect_encoding
 HEAD_LINES = 400
 """Lines that the dialect and the beginning of the table are looked for in at first."""
 
-_COMMENT = re.compile(r"\s*(#|%|//|!|\*|;(?=\s*\D)|@|')")
+_COMMENT = re.compile(r"\s*(#|%|//|!|\*|;(?=\s*\D)|@)")
 
 
 def read_text_table(path: Path, options: TableOptions) -> CellTable:

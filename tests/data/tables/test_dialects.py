@@ -59,7 +59,17 @@ SEPARATED = {
     "footer": COLUMNS + "\nCreated by software 1.2\nOperator,me\n",
     "units": COLUMNS.replace("\n", "\nnm" + ",a.u." * NUM_SAMPLES + "\n", 1),
     "corner left out": columns_text(NAMES),
+    "units below the axis": rows_text(["sample", *AXIS], NAMES).replace(
+        "\n", "\n" + ",nm" * NUM_BANDS + "\n", 1
+    ),
+    "times above the names": ",".join(["Time (s)", *map(number, TIMES)]) + "\n" + COLUMNS,
 }
+
+
+def test_names_with_blanks_between_blanks(tmp_path):
+    names = [f"my sample {i}" for i in range(NUM_SAMPLES)]
+    path = write(tmp_path / "t.txt", columns_text(["Raman shift", *names], "   "))
+    check(read(path), names=names)
 
 
 @pytest.mark.parametrize("text", SEPARATED.values(), ids=SEPARATED)
