@@ -25,9 +25,10 @@ from jaxhsi.gmcr.state import State
 
 _MIN_IMPROVEMENT = 1.0
 """Fall of chi-squared from which on a description is shorter: less is within rounding."""
-MAX_SEARCH_WORK = 75_000
+MAX_SEARCH_WORK = 20_000
 """Spectra times slots of tables that are searched from several starts, each as long as the last fit
-of a phase. Set by hand: those that several restarts are run for, see `restarts`."""
+of a phase. Set by hand: laboratory tables are below it; the thousands of spectra of images hold
+pure ones, which one start meets, and each fit takes seconds."""
 _MIN_SIGNAL_RATIOS = 10.0, 40.0
 """Signal-to-noise ratios of spectra that may be the purest: errors of direction of 0.1 and 0.025.
 Set by hand on a chromatogram with noise of a ratio of 1,000 between bands, where both lead to
