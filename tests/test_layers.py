@@ -16,6 +16,7 @@ LAYERS = (
         "cluster_groups",
         "base",
         "callbacks",
+        "closest_name",
         "sharding",
     ),
     ("label_counts",),

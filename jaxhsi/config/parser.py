@@ -6,7 +6,6 @@ alone, and so have its help and the file that a run writes.
 """
 
 import argparse
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
@@ -17,6 +16,7 @@ import yaml
 from docstring_parser import parse
 from jsonargparse import ArgumentParser, Namespace
 
+from jaxhsi.closest_name import closest_name
 from jaxhsi.config.help_text import brief_help
 
 Config = TypeVar("Config")
@@ -47,7 +47,8 @@ class CommandParser(ArgumentParser):
             for word in words:
                 if method := self.other_options.get(word.split(".")[0]):
                     super().error(f"--{word} belongs to --method {method}", *args, **kwargs)
-            close = [c for word in words for c in difflib.get_close_matches(word, valid_names, 1)]
+            closest = [closest_name(word, valid_names) for word in words if len(word) > 2]
+            close = [name for name in closest if name]
             hint = f"did you mean --{close[-1]}? " if close else ""
             message = f"{message}\n{hint}Valid options: {', '.join(valid_names)}"
         super().error(message, *args, **kwargs)

@@ -41,8 +41,9 @@ def name_clusters(
     A cluster takes the class of more than half of its labelled pixels, if these are evidence:
     `MIN_CLUSTER_SHARE` of the cluster's pixels, or `MIN_CLASS_SHARE` of all labelled pixels of the
     class. Without such labels of its own it is named like the named clusters under the nearest node
-    above it, if that node lies lower than any that joins two classes: a cluster that is further
-    from its relatives than classes are from each other is unnamed.
+    above it, if that node lies lower than any that joins two classes (a cluster that is further
+    from its relatives than classes are from each other is unnamed) and, where labels are areas, if
+    `MIN_CLUSTER_SHARE` of its pixels are labelled, more than half of them so.
 
     Args:
         tree: over the clusters.
@@ -65,6 +66,8 @@ def name_clusters(
         while node >= 0 and tree.heights[node - tree.num_clusters] < separation_height:
             classes = {int(c) for c in own_class[members[node]] if c >= 0}
             if classes:
+                if not _node_has_evidence(votes, cluster_pixels, members[node]):
+                    break
                 class_indices[cluster], deciding_nodes[cluster] = classes.pop(), node
                 break
             node = parents[node]
@@ -82,6 +85,20 @@ def _has_evidence(
     is_enough = labelled >= MIN_CLUSTER_SHARE * cluster_pixels
     is_enough |= most >= MIN_CLASS_SHARE * class_votes
     return is_majority & is_enough
+
+
+def _node_has_evidence(
+    votes: Integer[np.ndarray, "k c"],
+    cluster_pixels: Integer[np.ndarray, " k"] | None,
+    members: list[int],
+) -> bool:
+    """Whether labels speak for one class in all clusters under a node together."""
+    node_votes = votes[members].sum(0)
+    if 2 * node_votes.max() <= node_votes.sum():
+        return False
+    if cluster_pixels is None:
+        return True
+    return bool(node_votes.sum() >= MIN_CLUSTER_SHARE * cluster_pixels[members].sum())
 
 
 def _lowest_join(tree: MergeTree, own_class: Integer[np.ndarray, " k"]) -> float:

@@ -177,7 +177,7 @@ def vote_lines(
             f"{num_unnamed} cluster(s) are unnamed: a name needs more than half of a cluster's "
             f"labelled pixels, and these {MIN_CLUSTER_SHARE:.0%} of the cluster or "
             f"{MIN_CLASS_SHARE:.0%} of the class, or named relatives that are nearer than two "
-            "classes are"
+            "classes are, labelled as well"
         )
     if num_invalid:
         lines.append(f"{num_invalid:,} labelled pixels are not valid and count for nothing")

@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Int
 from rich.console import Console
 
+from jaxhsi.closest_name import closest_name
 from jaxhsi.cluster_groups import Grouping, make_grouping
 from jaxhsi.config.group import GroupConfig
 from jaxhsi.config.grouping_files import read_grouping, write_grouping
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.clicks import Click, read_clicks
-from jaxhsi.data.labels.label_search import closest_match
 from jaxhsi.dgc.cluster_naming import UNNAMED, name_clusters
 from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
 from jaxhsi.dgc.merge_tree import MergeTree
@@ -149,7 +149,7 @@ def _votes_of_points(points_path: Path, label_maps: LabelMaps) -> ClassVotes:
 def _label_at(click: Click, cubes: dict[str, Cube]) -> int:
     """Label of the pixel of a click, -1 where it is not valid."""
     if click.cube not in cubes:
-        similar_name = closest_match(click.cube, list(cubes))
+        similar_name = closest_name(click.cube, list(cubes))
         hint = f"did you mean {similar_name}? " if similar_name else ""
         raise ValueError(
             f"{click.file_line}: the run has labelled no cube {click.cube!r}; {hint}"
@@ -220,5 +220,6 @@ def _reason(
         k for k in tree.node_members()[deciding_node] if k != cluster_index and vote_counts[k].any()
     ]
     distance = float(tree.heights[deciding_node - tree.num_clusters])
-    is_tie = bool(vote_counts[cluster_index].any())
+    own_votes = vote_counts[cluster_index]
+    is_tie = bool(own_votes.any() and 2 * own_votes.max() <= own_votes.sum())
     return sentences.describe_deciding_votes(relatives, distance, is_tie=is_tie)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from jaxhsi.closest_name import closest_name
 from jaxhsi.cluster_groups import Grouping, make_grouping
 from jaxhsi.config.files import write_config
 from jaxhsi.config.grouping_files import write_grouping
@@ -14,7 +15,6 @@ from jaxhsi.config.predict import PredictConfig
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.exports import ClassMap, write_envi_classification, write_geotiff
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.labels.label_search import closest_match
 from jaxhsi.data.open import open_cubes
 from jaxhsi.label_counts import LabelCounts
 from jaxhsi.report import dgc_sentences as sentences
@@ -222,8 +222,8 @@ def _share_names(share_of: str | None, group_names: Sequence[str]) -> list[str]:
     by_plain_name = {name.casefold(): name for name in group_names}
     for name in names:
         if name.casefold() not in by_plain_name:
-            closest_name = closest_match(name, group_names)
-            hint = f"did you mean {closest_name}? " if closest_name else ""
+            closest = closest_name(name, group_names)
+            hint = f"did you mean {closest}? " if closest else ""
             raise ValueError(
                 f"--share_of {share_of}: there is no group {name!r}; {hint}There are: "
                 f"{', '.join(group_names)}"

@@ -37,8 +37,22 @@ def test_a_pixel_of_the_rim_of_a_shape_names_nothing():
 def test_few_labels_that_are_all_in_few_clusters_are_evidence():
     votes = np.array([[20, 0], [0, 0], [0, 15], [0, 1]])
     names = name_clusters(TREE, votes, np.full(4, 100_000))
-    assert names.class_indices.tolist() == [0, 0, 1, 1]
-    assert names.deciding_nodes.tolist() == [0, 4, 2, 3]
+    assert names.class_indices.tolist() == [0, -1, 1, 1]
+    assert names.deciding_nodes.tolist() == [0, -1, 2, 3]
+
+
+def test_areas_around_which_nothing_is_drawn_do_not_name_their_relatives():
+    """Clusters of the background, touched by the rim of a leaf, are nearer to its lesion."""
+    votes = np.array([[3390, 27], [61, 0], [0, 191], [70, 0]])
+    tree = MergeTree(np.array([[1, 3], [2, 4], [0, 5]]), np.array([0.7, 19.5, 47.5]))
+    names = name_clusters(tree, votes, np.array([3420, 2053, 193, 2248]))
+    assert names.class_indices.tolist() == [0, -1, 1, -1]
+
+
+def test_relatives_of_a_well_labelled_cluster_take_its_name():
+    votes = np.array([[800, 0], [0, 0], [0, 900], [0, 0]])
+    names = name_clusters(TREE, votes, np.array([1000, 500, 1000, 20_000]))
+    assert names.class_indices.tolist() == [0, 0, 1, -1]
 
 
 @pytest.mark.parametrize(("labelled", "named"), [(99, False), (100, True)])

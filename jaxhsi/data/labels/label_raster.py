@@ -9,9 +9,14 @@ import numpy as np
 from jaxtyping import Int32
 
 from jaxhsi.data.cube import open_cube
-from jaxhsi.data.formats import ENVI, file_format
+from jaxhsi.data.formats import file_format
 from jaxhsi.data.formats.envi_header import find_header, read_header
-from jaxhsi.data.formats.raster_file import open_dataset, raster_data_file
+from jaxhsi.data.formats.raster_file import (
+    is_erdas_file,
+    is_esri_header,
+    open_dataset,
+    raster_data_file,
+)
 from jaxhsi.data.formats.volume import Volume, read_image_part, resolve_layout
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.labels.label_map import UNLABELLED
@@ -21,6 +26,8 @@ ROWS_PER_BLOCK = 512  # rows of a raster that are read at a time
 
 UNLABELLED_NAMES = ("unclassified", "unlabelled", "unlabeled", "undefined", "nodata", "no data")
 """Names of class 0 by which files say that a pixel has no class."""
+
+TIFF_SUFFIXES = (".tif", ".tiff")  # a header beside them is of another file
 
 CLASS_TAG = "CLASS_"
 """Start of the tags that `exports.write_geotiff` keeps names of classes in."""
@@ -54,8 +61,7 @@ def load_label_raster(
     Raises:
         ValueError: several bands, another size, another place, or no whole numbers.
     """
-    reader = file_format(path)
-    with reader.open_volume(path, key=key, size=None) as volume:
+    with file_format(path).open_volume(path, key=key, size=None) as volume:
         layout, (height, width, num_bands) = resolve_layout(volume)
         if num_bands != 1:
             raise ValueError(
@@ -67,7 +73,7 @@ def load_label_raster(
         offset_note = check_same_place(path, volume.georeference, place, image_size)
         values, num_missing = _read_values(path, volume, layout, image_size)
         no_data = volume.no_data
-    names = _envi_class_names(path) if reader is ENVI else _tagged_class_names(path)
+    names = _class_names(path)
     notes = [] if offset_note is None else [offset_note]
     if num_missing:
         mark = "masked" if no_data is None else f"no data ({no_data:g}) or masked"
@@ -124,14 +130,14 @@ def _read_values(
     return values, num_missing
 
 
-def _envi_class_names(path: Path) -> dict[int, str]:
+def _class_names(path: Path) -> dict[int, str]:
+    """Names of the classes in an ENVI header, or in tags of the raster."""
     header_path = path if path.suffix.lower() == ".hdr" else find_header(path)
-    names = read_header(header_path).get("class names") if header_path else None
-    names = [names] if isinstance(names, str) else names or []
-    return {value: name.strip() for value, name in enumerate(names) if name.strip()}
-
-
-def _tagged_class_names(path: Path) -> dict[int, str]:
+    is_envi = header_path is not None and not is_esri_header(header_path)
+    if is_envi and not is_erdas_file(path) and path.suffix.lower() not in TIFF_SUFFIXES:
+        names = read_header(header_path).get("class names")
+        names = [names] if isinstance(names, str) else names or []
+        return {value: name.strip() for value, name in enumerate(names) if name.strip()}
     with open_dataset(raster_data_file(path)) as file:
         return _numbered_names(file.tags(1))
 

@@ -1,11 +1,10 @@
 """Which label file belongs to which cube: by file stem, by picture, by place on the ground."""
 
-import difflib
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from jaxhsi.closest_name import closest_name
 from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store
 from jaxhsi.data.formats import file_format, readable_files
 from jaxhsi.data.formats.mat import mat_tree_shapes
@@ -174,32 +173,7 @@ def _with_closest_cube(files: Iterable[str], cube_names: Sequence[str]) -> str:
     """File names, each with the cube whose name is the most like it, if one is."""
     hints = []
     for file in files:
-        closest_name = closest_match(Path(file).stem, cube_names)
-        hint = "" if closest_name is None else f" (did you mean cube {closest_name}?)"
+        closest = closest_name(Path(file).stem, cube_names)
+        hint = "" if closest is None else f" (did you mean cube {closest}?)"
         hints.append(f"{file}{hint}")
     return _join_names(hints)
-
-
-def closest_match(name: str, candidates: Sequence[str]) -> str | None:
-    """The candidate that a name most likely means: one that begins alike, else the most similar.
-
-    Args:
-        name: as it was given.
-        candidates: names that there are.
-
-    >>> closest_match("plot1_gt", ["plot10", "plot1"]), closest_match("scene_02", ["Scene-02"])
-    ('plot1', 'Scene-02')
-    """
-    plain_names = {_plain_name(candidate): candidate for candidate in candidates}
-    plain = _plain_name(name)
-    starts = [each for each in plain_names if each and plain.startswith(each)]
-    extended = [each for each in plain_names if plain and each.startswith(plain)]
-    if starts or extended:
-        return plain_names[max(starts, key=len) if starts else min(extended, key=len)]
-    closest = difflib.get_close_matches(plain, plain_names, n=1)
-    return plain_names[closest[0]] if closest else None
-
-
-def _plain_name(name: str) -> str:
-    """A name without what often differs between files of one scene: case and separators."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower())

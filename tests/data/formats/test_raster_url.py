@@ -24,7 +24,7 @@ def served(tmp_path):
     options = {"driver": "COG", "compress": "deflate", "nodata": 0}
     save_raster(tmp_path / "served" / "scene.tif", planes, **options, **PLACE)
     # In a process of its own: rasterio holds Python's lock while it waits for an answer.
-    command = (sys.executable, "-m", "tests.data.servers", str(tmp_path / "served"))
+    command = (sys.executable, "-m", "tests.helpers.servers", str(tmp_path / "served"))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
         yield f"{server.stdout.readline().strip()}/scene.tif"
         server.terminate()

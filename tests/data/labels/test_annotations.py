@@ -14,7 +14,7 @@ from rasterio.warp import transform
 
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.labels.label_files import load_labels, open_labels
-from jaxhsi.data.labels.label_search import closest_match, find_labels
+from jaxhsi.data.labels.label_search import find_labels
 from tests.helpers.labelled_cubes import make_cubes
 
 SIZE = (64, 80)
@@ -469,12 +469,3 @@ def test_classes_by_number_and_by_key(tmp_path):
         ValueError, match=r"several attributes .*\(id, area\); name one by --label_key"
     ):
         open_labels(path, SIZE, place=PLACE)
-
-
-def test_closest_names_prefer_what_begins_alike():
-    assert (
-        closest_match("leaf_Canopy_labels", ["leaf_Canopyx", "leaf_Canopy", "leaf"])
-        == "leaf_Canopy"
-    )
-    assert closest_match("plot", ["slot", "plot_12"]) == "plot_12"
-    assert closest_match("xyz", ["plot_12"]) is None
