@@ -134,8 +134,7 @@ class DGCConfig:
     Attributes:
         data: a cube (.mat, .npy, a Zarr store or its URL) or a folder of cubes; built-in leaf
             scenes if not given.
-        labels: true classes, to score against: a file for one cube, or a folder of .npy, .mat or
-            .png files, rasters, drawn shapes or polygons with the stems of the cubes.
+        labels: true classes to score against: a file, or a folder of files named like the cubes.
         ignore_label: class in the labels that means unlabelled, e.g. 0.
         out: folder of the run; a new one under runs/ if not given.
         num_clusters: number of clusters.
@@ -146,13 +145,11 @@ class DGCConfig:
         layout: order of the axes, such as hwc, chw or hcw; by evidence if not given.
         size: height and width of the image where the array is a table (C, H * W).
         raw: keep the stored values of files, whatever scale they state.
-        no_data: value of a file that marks a missing measurement, in place of the file's own.
+        no_data: value of a file that marks a missing measurement.
         tolerance: nm by which the wavelengths of a band may differ between cubes; half of the
             smallest distance between two bands if not given.
-        label_key: name of the labels inside a .mat file; a table (k, H * W) of abundances gives
-            the largest of each pixel.
-        unlabelled_outside: pixels that no drawn shape covers have no class; false: they are
-            background. By default background, unless shapes called background are drawn.
+        label_key: name of the labels in a file, or attribute of shapes.
+        unlabelled_outside: pixels in no drawn shape have no class; false: background.
         method: the default method, or upstream's algorithm for comparison.
         log_every: steps between lines of metrics.
         save_every: steps between checkpoints.

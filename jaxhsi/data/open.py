@@ -12,7 +12,7 @@ from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store, open_cube
 from jaxhsi.data.formats import FORMATS_BY_SUFFIX, file_format, readable_files
 from jaxhsi.data.formats.band_files import list_band_files
 from jaxhsi.data.formats.envi_header import find_data_file, find_header, has_header
-from jaxhsi.data.formats.raster_file import is_esri_header, raster_data_file
+from jaxhsi.data.formats.raster_file import RASTER_SUFFIXES, is_esri_header, raster_data_file
 from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
 from jaxhsi.data.formats.reference_files import (
     capture_cube,
@@ -23,6 +23,8 @@ from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.pipeline import ingest, planned_shape
 from jaxhsi.data.manifest import check_band_counts, manifest
 from jaxhsi.data.store_url import STORE_FORMAT_NAMES
+
+MAX_PREVIEW_BANDS = 4  # of a picture in colours, with alpha
 
 INGEST_VERSION = 2  # raised when readers change what they write, so that old copies are not reused
 
@@ -129,7 +131,7 @@ def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeS
         if file in finished_entries and _holds_cube(file, file_options)
     )
     cube_sources: list[CubeSource] = sorted(stores + cube_files)
-    if not cube_sources and list_band_files(path):
+    if not stores and _are_previews(cube_files, list_band_files(path)):
         return [path]
     if not cube_sources:
         raise ValueError(
@@ -141,6 +143,20 @@ def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeS
             "it, such as scene_B01.tif, or python -m jaxhsi.ingest FIRST SECOND ... NAME.zarr"
         )
     return cube_sources
+
+
+def _are_previews(cube_files: Sequence[Path], band_files: Sequence[Path]) -> bool:
+    """Whether a folder's cube is its single-band files, beside no other than pictures of them.
+
+    Products with one file a band hold a picture in true colours too, of three bands.
+    """
+    if len(band_files) < 2:
+        return False
+    return all(
+        file.suffix.lower() in RASTER_SUFFIXES
+        and min(file_format(file).array_shapes(file)[""]) <= MAX_PREVIEW_BANDS < len(band_files)
+        for file in cube_files
+    )
 
 
 def _is_partial_write(entry: Path) -> bool:

@@ -103,7 +103,7 @@ def _unequal_message(path: Path, groups: list, pages: dict) -> str:
     return (
         f"{path} holds {len(pages)} pages that do not make one cube: {'; '.join(listed)}{more}. "
         f"Choose pages with one band of one size, such as --key {_page_range(longest)}, or one "
-        "page with several bands"
+        "page with several bands (of labels, --label_key)"
     )
 
 

@@ -80,7 +80,8 @@ def load_label_raster(
         notes.append(f"{num_missing:,} pixels are {mark}: unlabelled")
     if names.get(0, "").casefold() in UNLABELLED_NAMES:
         num_unclassified = int((values == 0).sum())
-        notes.append(f'{num_unclassified:,} pixels are 0, "{names[0]}": unlabelled')
+        if num_unclassified:
+            notes.append(f'{num_unclassified:,} pixels are 0, "{names[0]}": unlabelled')
         values[values == 0] = UNLABELLED
     return LabelRaster(values, names, tuple(notes))
 

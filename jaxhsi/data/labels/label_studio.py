@@ -60,7 +60,8 @@ def _picture(path: Path, number: int, task: dict[str, Any]) -> AnnotatedPicture:
             continue
         if kind not in KINDS:
             raise ValueError(
-                f"{source_name}: shapes of this kind are not read; export the project as COCO"
+                f"{source_name}: shapes of this kind are not read; export the project as COCO, "
+                "or brush strokes as PNG label maps"
             )
         value = result["value"]
         labels = value.get(kind) or []

@@ -111,6 +111,18 @@ def test_what_is_left_out_is_told(tmp_path):
     assert any("left out: x_QA_PIXEL.tif, x_SCL.tif" in line for line in cube.history)
 
 
+def test_a_picture_in_true_colours_is_not_the_cube(tmp_path):
+    names = [f"T32_{band}_10m" for band in ("B02", "B03", "B04", "B08", "B11")]
+    folder = save_bands(tmp_path / "scene", names)
+    save_raster(folder / "T32_TCI_10m.tif", (CUBE.transpose(2, 0, 1)[:3] % 256).astype(np.uint8))
+    [cube] = open_cubes(folder, cache_folder=tmp_path / "cache")
+    np.testing.assert_array_equal(cube.array.read().result(), CUBE[..., :5])
+    assert any("left out: T32_TCI_10m.tif" in line for line in cube.history)
+    save_raster(folder / "other.tif", CUBE.transpose(2, 0, 1)[:9], **PLACE)  # a cube of its own
+    cubes = open_cubes([folder / "other.tif"], cache_folder=tmp_path / "cache")
+    assert [cube.name for cube in cubes] == ["other"]
+
+
 def test_a_list_of_files_in_the_order_given(tmp_path, capsys, caplog):
     folder = save_bands(tmp_path / "scene", ["late", "early", "middle"])
     files = [str(folder / f"{name}.tif") for name in ("early", "middle", "late")]
