@@ -119,12 +119,13 @@ def _summarise_sample(volume: Volume, plan: IngestPlan) -> tuple[CopySummary, in
         band_slice = plan.conversion.band_slice
         source_values = read_image_part(volume, plan.layout, rows, columns, band_slice)
         stored_values = plan.conversion.apply(source_values, columns)
+        num_pixels += source_values.shape[0] * source_values.shape[1]
         if volume.read_mask is not None:
             is_masked = ~volume.read_mask(rows, columns)
             stored_values = stored_values.copy()
             stored_values[is_masked] = plan.conversion.invalid_value
+            source_values = source_values[~is_masked][None]  # the others are known to be invalid
         summary.add(source_values, stored_values, plan)
-        num_pixels += source_values.shape[0] * source_values.shape[1]
     return summary, num_pixels
 
 
