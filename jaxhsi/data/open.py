@@ -9,10 +9,15 @@ from typing import Any, NamedTuple
 
 from jaxhsi.data.cache import default_cache_folder, fingerprint
 from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store, open_cube
-from jaxhsi.data.formats import FORMATS_BY_SUFFIX, file_format, readable_files
+from jaxhsi.data.formats import FORMATS_BY_SUFFIX, RASTER, file_format, readable_files
 from jaxhsi.data.formats.band_files import list_band_files
 from jaxhsi.data.formats.envi_header import find_data_file, find_header, has_header
-from jaxhsi.data.formats.raster_file import RASTER_SUFFIXES, is_esri_header, raster_data_file
+from jaxhsi.data.formats.raster_file import (
+    RASTER_SUFFIXES,
+    is_esri_header,
+    raster_data_file,
+    raster_files,
+)
 from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
 from jaxhsi.data.formats.reference_files import (
     capture_cube,
@@ -261,9 +266,14 @@ def _file_fingerprint(source: Path, file_options: FileOptions) -> str:
 
 
 def _with_header(source: Path) -> list[Path]:
-    """A file and, where there is one, the other half of an ENVI pair; the files of a folder."""
+    """A file and, where there is one, the other half of an ENVI pair; the files of a folder.
+
+    Of a raster also the sources of a virtual one, masks and headers beside it.
+    """
     if source.is_dir():
         return [entry for entry in sorted(source.iterdir()) if entry.is_file()]
+    if FORMATS_BY_SUFFIX.get(source.suffix.lower()) is RASTER:
+        return raster_files(source)
     if source.suffix.lower() == ".hdr":
         return [
             source,

@@ -42,8 +42,9 @@ def name_clusters(
     `MIN_CLUSTER_SHARE` of the cluster's pixels, or `MIN_CLASS_SHARE` of all labelled pixels of the
     class. Without such labels of its own it is named like the named clusters under the nearest node
     above it, if that node lies lower than any that joins two classes (a cluster that is further
-    from its relatives than classes are from each other is unnamed) and, where labels are areas, if
-    `MIN_CLUSTER_SHARE` of its pixels are labelled, more than half of them so.
+    from its relatives than classes are from each other is unnamed). Where labels are areas and not
+    seeds, `MIN_CLUSTER_SHARE` of all pixels or more, so much of the node must be labelled, too, and
+    more than half of that alike: what nobody drew near a drawn area is rather something else.
 
     Args:
         tree: over the clusters.
@@ -96,7 +97,7 @@ def _node_has_evidence(
     node_votes = votes[members].sum(0)
     if 2 * node_votes.max() <= node_votes.sum():
         return False
-    if cluster_pixels is None:
+    if cluster_pixels is None or votes.sum() < MIN_CLUSTER_SHARE * cluster_pixels.sum():
         return True
     return bool(node_votes.sum() >= MIN_CLUSTER_SHARE * cluster_pixels[members].sum())
 

@@ -155,14 +155,7 @@ def open_ground_truth(
     if unlabelled_outside and common_names is not None:
         common_names, ignore_label = common_names | {BACKGROUND: len(common_names)}, 0
     label_maps = {
-        cube.name: open_labels(
-            label_files[cube.name],
-            cube.shape,
-            key=array_key,
-            class_values=common_names if is_annotation(label_files[cube.name]) else None,
-            picture_name=cube.name,
-            place=cube.georeference,
-        )
+        cube.name: _open_cube_labels(label_files[cube.name], cube, array_key, common_names)
         for cube in cubes
         if cube.name in label_files
     }
@@ -186,6 +179,20 @@ def open_ground_truth(
         return _encode_values(label_maps[cube.name], class_values)
 
     return ground_truth, tuple(name_of_value.get(v, f"class {v}") for v in class_values)
+
+
+def _open_cube_labels(
+    path: Path, cube: Cube, array_key: str | None, common_names: dict[str, int] | None
+) -> LabelMap:
+    """The labels of a cube; drawn classes have one numbering in all files."""
+    return open_labels(
+        path,
+        cube.shape,
+        key=array_key,
+        class_values=common_names if is_annotation(path) else None,
+        picture_name=cube.name,
+        place=cube.georeference,
+    )
 
 
 def _tell_outside(

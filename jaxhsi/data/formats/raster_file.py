@@ -64,6 +64,18 @@ def raster_data_file(path: Path) -> Path:
     return data_files[0]
 
 
+def raster_files(path: Path) -> list[Path]:
+    """All local files that the values of a raster depend on: sources of a VRT, masks, headers.
+
+    Raises:
+        ValueError: unreadable.
+        ImportError: rasterio is not installed.
+    """
+    with open_dataset(raster_data_file(path)) as file:
+        named = [Path(name) for name in file.files]
+    return sorted({path, *(each for each in named if each.is_file())})
+
+
 def is_esri_header(path: Path) -> bool:
     """Whether a .hdr file is ESRI's, with NROWS and NCOLS, and not ENVI's."""
     words = path.read_bytes()[:4096].upper().split()

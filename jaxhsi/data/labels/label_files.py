@@ -19,7 +19,7 @@ from jaxhsi.data.labels.annotation_file import (
     number_annotation_classes,
 )
 from jaxhsi.data.labels.label_map import LabelMap, make_label_map
-from jaxhsi.data.labels.label_raster import load_label_raster, load_label_store
+from jaxhsi.data.labels.label_raster import LabelRaster, load_label_raster, load_label_store
 from jaxhsi.data.labels.labelme import BACKGROUND
 from jaxhsi.data.labels.mat_labels import load_mat_labels, mat_class_names
 from jaxhsi.data.labels.pictures import load_picture
@@ -97,13 +97,19 @@ def open_labels(
             class_names=class_names,
             is_memory_mapped=suffix in MAPPED_SUFFIXES,
         )
-    if not is_label_store and not has_reader(path):
+    if is_label_store:
+        raster = load_label_store(path, image_size, place)
+    elif has_reader(path):
+        raster = load_label_raster(path, image_size, place, key)
+    else:
         raise ValueError(f"{path}: labels are read from {READABLE_KINDS}")
-    raster = (
-        load_label_store(path, image_size, place)
-        if is_label_store
-        else load_label_raster(path, image_size, place, key)
-    )
+    return _raster_label_map(path, raster, image_size, class_names)
+
+
+def _raster_label_map(
+    path: Path, raster: LabelRaster, image_size: tuple[int, int], class_names: dict[int, str]
+) -> LabelMap:
+    """A raster as a label map; the log says what was decided."""
     for note in raster.notes:
         logging.getLogger(__name__).info("%s: %s", path, note)
     class_names = class_names or raster.class_names

@@ -5,8 +5,9 @@ import pytest
 import rasterio
 
 from jaxhsi.data.cube import open_cube
+from jaxhsi.data.open import open_cubes
 from jaxhsi.ingest import main
-from tests.data.formats.rasters import PLACE, save_raster
+from tests.helpers.rasters import PLACE, save_raster
 
 SHAPE = (64, 72, 6)
 VALUES = np.random.default_rng(5).integers(1, 9999, SHAPE).astype(np.uint16)
@@ -56,6 +57,23 @@ def test_a_virtual_raster_of_single_bands(tmp_path):
     cube = open_cube(tmp_path / "a.zarr")
     np.testing.assert_array_equal(cube.array.read().result(), VALUES)
     assert cube.georeference.transform == tuple(PLACE["transform"][:6])
+
+
+def test_a_changed_source_of_a_virtual_raster_is_copied_anew(tmp_path):
+    for band, plane in enumerate(PLANES[:2], 1):
+        save_raster(tmp_path / f"B{band}.tif", plane[None], **PLACE)
+    bands = "".join(
+        f'<VRTRasterBand dataType="UInt16" band="{band}"><SimpleSource><SourceFilename '
+        f'relativeToVRT="1">B{band}.tif</SourceFilename><SourceBand>1</SourceBand>'
+        "</SimpleSource></VRTRasterBand>"
+        for band in (1, 2)
+    )
+    source = tmp_path / "stack.vrt"
+    source.write_text(f'<VRTDataset rasterXSize="72" rasterYSize="64">{bands}</VRTDataset>')
+    open_cubes(source, cache_folder=tmp_path / "cache")
+    save_raster(tmp_path / "B2.tif", PLANES[5][None], compress="deflate", **PLACE)
+    [cube] = open_cubes(source, cache_folder=tmp_path / "cache")
+    np.testing.assert_array_equal(cube.array.read().result(), VALUES[..., [0, 5]])
 
 
 @pytest.mark.parametrize("given", ["field.bil", "field.hdr"])

@@ -11,7 +11,7 @@ from jaxhsi.data.cube import open_cube
 from jaxhsi.data.formats.raster_url import raster_url
 from jaxhsi.data.open import open_cubes
 from jaxhsi.ingest import main
-from tests.data.formats.rasters import PLACE, save_raster
+from tests.helpers.rasters import PLACE, save_raster
 
 ROOT = Path(__file__).parents[3]
 VALUES = np.random.default_rng(7).integers(1, 999, (90, 70, 4)).astype(np.uint16)

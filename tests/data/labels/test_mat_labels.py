@@ -9,7 +9,7 @@ import scipy.io
 
 from jaxhsi.data.labels.label_files import load_labels, open_labels
 from jaxhsi.data.labels.label_search import find_labels
-from tests.data.labels.cubes import make_cubes
+from tests.helpers.labelled_cubes import make_cubes
 
 SIZE = (20, 16)
 LABELS = np.random.default_rng(1).integers(1, 4, SIZE)
