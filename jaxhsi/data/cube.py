@@ -57,6 +57,7 @@ class Cube:
         history: what was done to the data before, oldest first.
         georeference: where the pixels lie on the ground, or None.
         units: of the values, such as "reflectance", or None.
+        warnings: what the ingest found odd in the values, each with the option that helps.
         statistics: of the valid pixels, kept when the store was written, or None; see
             `jaxhsi.data.statistics`.
     """
@@ -70,6 +71,7 @@ class Cube:
     georeference: Georeference | None = None
     units: str | None = None
     statistics: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -114,6 +116,7 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
         georeference=Georeference.from_json(attributes.get("georeference")),
         units=attributes.get("units"),
         statistics=attributes.get("statistics"),
+        warnings=tuple(attributes.get("warnings", ())),
     )
 
 

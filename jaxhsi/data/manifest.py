@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.statistics import stored_statistics
-from jaxhsi.data.value_level import value_level
+from jaxhsi.data.value_level import MAX_LEVEL_RATIO, value_level
 
 SINGLE_BAND_TOLERANCE = (
     1.0  # nm that the wavelengths of single bands, which have no spacing, may differ by
@@ -84,7 +84,22 @@ def manifest(
                 "the cubes differ in their %s: %s; their values are used as they are",
                 *(field_name, ", ".join(different_values)),
             )
+    _warn_of_other_units(manifest_rows)
     return manifest_rows
+
+
+def _warn_of_other_units(manifest_rows: Sequence[ManifestRow]) -> None:
+    """Tell where the values of some cubes are many times larger than those of others."""
+    measured = [row for row in manifest_rows if row.value_level]
+    if len(measured) < 2:
+        return
+    low, high = (pick(measured, key=lambda row: row.value_level) for pick in (min, max))
+    if high.value_level > MAX_LEVEL_RATIO * low.value_level:
+        logging.getLogger(__name__).warning(
+            "values of %s are near %.3g and those of %s near %.3g: they may be in other units; "
+            "ingest one of them with --scale, or keep them apart",
+            *(high.name, high.value_level, low.name, low.value_level),
+        )
 
 
 def manifest_json(

@@ -228,10 +228,13 @@ def _open_source(source: CubeSource, cache_folder: Path, file_options: FileOptio
         logging.getLogger(__name__).info("copying %s into %s", source, target)
         ingest(source, target, **file_options.ingest_arguments())
 
-    return open_cached_cube(
-        cache_folder / _file_fingerprint(source, file_options) / f"{_source_name(source)}.zarr",
-        copy,
-    )
+    folder = cache_folder / _file_fingerprint(source, file_options)
+    store_path = folder / f"{_source_name(source)}.zarr"
+    is_copied = store_path.exists()
+    cube = open_cached_cube(store_path, copy)
+    for warning in cube.warnings if is_copied else ():  # a new copy has told them itself
+        logging.getLogger(__name__).warning("%s: %s", source, warning)
+    return cube
 
 
 def open_cached_cube(store_path: Path, write_cube: Callable[[Path], object]) -> Cube:

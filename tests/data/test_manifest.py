@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxhsi.data.manifest import manifest, manifest_json
+from jaxhsi.data.memory_cube import cube_from_array
 from jaxhsi.data.statistics import cube_statistics
 from tests.helpers.cubes import make_cube
 
@@ -83,3 +84,15 @@ def test_bands_must_agree_and_something_must_be_valid(tmp_path):
     cube_statistics(empty, cache_folder=tmp_path)
     with pytest.raises(ValueError, match=r"empty\.zarr has no valid pixel"):
         manifest([a, empty], cache_folder=tmp_path)
+
+
+def test_cubes_in_other_units_are_told(tmp_path, caplog):
+    def measured(name, values):
+        return cube_from_array(values.astype(np.float32), name)
+
+    values = np.random.default_rng(0).uniform(0.1, 0.5, (6, 7, 3))
+    manifest([measured("a", values), measured("b", 3 * values)], cache_folder=tmp_path)
+    assert "other units" not in caplog.text
+    manifest([measured("a", values), measured("c", 1e4 * values)], cache_folder=tmp_path)
+    assert "values of c are near" in caplog.text
+    assert "they may be in other units" in caplog.text

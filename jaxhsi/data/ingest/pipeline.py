@@ -149,7 +149,7 @@ def _copy_cube(
             notes = _check_summary(source, plan, statistics, summary.counts, options)
             attributes: dict[str, Any] = {"statistics": statistics.to_json()}
             if notes:
-                attributes["history"] = [*plan.history, *notes]
+                attributes |= {"history": [*plan.history, *notes], "warnings": list(notes)}
             cube.finish(attributes)
         for note in notes:
             logger.warning("%s: %s", source, note)

@@ -6,6 +6,7 @@ import pytest
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.ingest import empty_bands
 from jaxhsi.data.ingest.pipeline import ingest
+from jaxhsi.data.open import open_cubes
 from jaxhsi.ingest import main
 from tests.data.cases.scenes import check_ingest, counts, save_hdf5, scene, wavelengths
 
@@ -87,3 +88,15 @@ def test_constant_bands_are_told_and_kept(tmp_path, caplog):
     path = save_hdf5(tmp_path / "a.h5", {"cube": stored, "wavelength": WAVES})
     check_ingest(path, stored, waves=WAVES)
     assert "bands 0-1 hold one value (-0.01) in all pixels; --bad_bands '0-1'" in caplog.text
+
+
+def test_a_copy_that_is_used_again_tells_what_is_odd_in_it(tmp_path, caplog):
+    stored = CUBE.copy()
+    stored[:6] = 0
+    path = save_hdf5(tmp_path / "a.h5", {"cube": stored, "wavelength": WAVES})
+    for _ in range(2):
+        caplog.clear()
+        open_cubes(path, cache_folder=tmp_path / "cache")
+        assert caplog.text.count("25.0% of the pixels hold 0 in every band") == 1
+    [cube] = open_cubes(path, cache_folder=tmp_path / "cache", no_data=0.0)
+    assert cube.statistics["valid"] == 18 * 20
