@@ -124,16 +124,20 @@ def manifest_json(
     }
 
 
+class BandCountError(ValueError):
+    """Cubes that are to be used together have unequal numbers of bands."""
+
+
 def check_band_counts(band_counts: dict[Any, int]) -> None:
     """Refuse cubes of unequal numbers of bands, given by what names them.
 
     Raises:
-        ValueError: names the first cube and one that differs.
+        BandCountError: names the first cube and one that differs.
     """
     first, *others = band_counts
     for source in others:
         if band_counts[source] != band_counts[first]:
-            raise ValueError(
+            raise BandCountError(
                 f"all cubes need the same bands, but {first} has {band_counts[first]} and "
                 f"{source} has "
                 f"{band_counts[source]}; keep the cubes of one sensor in a folder, or check "

@@ -43,10 +43,12 @@ class FileOptions(NamedTuple):
     raw: bool = False
     no_data: float | None = None
     scale: float | None = None
+    matching_wavelengths: tuple[float, ...] | None = None
 
     def ingest_arguments(self) -> dict[str, Any]:
         """As keywords of `ingest.pipeline.ingest`."""
-        options = IngestOptions(raw=self.raw, no_data=self.no_data, scale=self.scale)
+        names = ("raw", "no_data", "scale", "matching_wavelengths")
+        options = IngestOptions(**{name: getattr(self, name) for name in names})
         return {"key": self.key, "layout": self.layout, "size": self.size, "options": options}
 
 
@@ -64,6 +66,7 @@ def open_cubes(
     raw: bool = False,
     no_data: float | None = None,
     scale: float | None = None,
+    matching_wavelengths: tuple[float, ...] | None = None,
     tolerance: float | None = None,
     expected_band_counts: Mapping[str, int] | None = None,
 ) -> tuple[Cube, ...]:
@@ -84,6 +87,7 @@ def open_cubes(
         raw: keep stored values, whatever scale the files state.
         no_data: value that marks a missing measurement, in place of the files'.
         scale: factor for the values, in place of the scale that the files state.
+        matching_wavelengths: in nm; only bands of files at these are read.
         tolerance: nm by which the wavelengths of a band may differ between cubes.
         expected_band_counts: number that something else asks for, by its name in messages.
 
@@ -95,7 +99,7 @@ def open_cubes(
         ConnectionError: a server does not answer.
         ValueError: no cubes, equal stems, unequal bands, or as `ingest.pipeline.ingest`.
     """
-    file_options = FileOptions(key, layout, size, raw, no_data, scale)
+    file_options = FileOptions(key, layout, size, raw, no_data, scale, matching_wavelengths)
     named_paths = [path] if isinstance(path, str | Path) else list(path)
     if not named_paths:
         raise ValueError("no cube was named; give a file, a folder, a store or a URL")

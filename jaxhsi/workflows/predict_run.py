@@ -15,6 +15,7 @@ from jaxhsi.config.predict import PredictConfig
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.exports import ClassMap, write_envi_classification, write_geotiff
 from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.manifest import BandCountError
 from jaxhsi.data.open import open_cubes
 from jaxhsi.label_counts import LabelCounts
 from jaxhsi.report import dgc_sentences as sentences
@@ -112,17 +113,23 @@ def _choose_groups(
 
 def _open_cubes(config: PredictConfig, model: SegmentationModel) -> tuple[Cube, ...]:
     """The cubes to label, checked against bands, wavelengths and values of the run."""
-    cubes = open_cubes(
-        config.cubes,
-        key=config.key,
-        layout=config.layout,
-        size=config.size,
-        raw=config.raw or model.config.raw,
-        no_data=model.config.no_data if config.no_data is None else config.no_data,
-        scale=config.scale,
-        tolerance=config.tolerance,
-        expected_band_counts={model.run_name: model.num_bands},
-    )
+    options = {
+        "key": config.key,
+        "layout": config.layout,
+        "size": config.size,
+        "raw": config.raw or model.config.raw,
+        "no_data": model.config.no_data if config.no_data is None else config.no_data,
+        "scale": config.scale,
+        "tolerance": config.tolerance,
+        "expected_band_counts": {model.run_name: model.num_bands},
+    }
+    try:
+        cubes = open_cubes(config.cubes, **options)
+    except BandCountError:
+        if model.wavelengths is None:
+            raise
+        bands = tuple(model.wavelengths.tolist())  # files may have others beside those of the run
+        cubes = open_cubes(config.cubes, **options, matching_wavelengths=bands)
     model.check_cube_wavelengths(cubes, config.tolerance)
     model.check_cube_values(cubes)
     return cubes

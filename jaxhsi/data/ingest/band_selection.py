@@ -1,7 +1,7 @@
 """Bands chosen by index or wavelength, and bins of neighbours."""
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 
 def parse_band_list(
@@ -68,6 +68,36 @@ def bands_in_range(
             f"no band lies between {low_nm:g} and {high_nm:g} nm; the file has "
             f"{wavelengths.min():g}..{wavelengths.max():g} nm"
         )
+    return is_chosen
+
+
+def bands_at(
+    centres: Float[np.ndarray, " k"], wavelengths: np.ndarray | None
+) -> Bool[np.ndarray, " c"]:
+    """Bands at given wavelengths, each within half the smallest distance of two of these.
+
+    Args:
+        centres: wavelengths that are asked for, in nm.
+        wavelengths: of the file, in nm, or None where unknown.
+
+    Raises:
+        ValueError: the file has no wavelengths, or no band of its own for each.
+
+    >>> bands_at(np.array([400.0, 600.0]), np.array([400.0, 500.0, 601.0])).tolist()
+    [True, False, True]
+    """
+    if wavelengths is None:
+        raise ValueError("the file has no wavelengths, by which bands are to be matched")
+    steps = np.diff(np.sort(centres))
+    tolerance = float(steps.min()) / 2 if len(steps) else 1.0
+    distances = np.abs(wavelengths[:, None] - centres)
+    nearest = distances.argmin(axis=0)
+    is_near = distances.min(axis=0) <= tolerance
+    if not is_near.all() or len(np.unique(nearest)) < len(centres):
+        places = ", ".join(f"{nm:g}" for nm in centres[~is_near][:3]) or "two that are too close"
+        raise ValueError(f"the file has no band of its own at each wavelength ({places} nm)")
+    is_chosen = np.zeros(len(wavelengths), bool)
+    is_chosen[nearest] = True
     return is_chosen
 
 

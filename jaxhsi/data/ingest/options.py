@@ -16,6 +16,7 @@ class IngestOptions:
         wavelengths: lowest and highest kept, in nm.
         bin: neighbouring bands that become one, their mean.
         bad_bands: bands to drop, see `band_selection.parse_band_list`.
+        matching_wavelengths: in nm; only the bands at these are kept, each of which must be there.
         keep_bands: keep bands that the file marks as bad, and those that are empty.
         orthorectify: bring the pixels to a map by the table that the file has for it.
         raw: keep the stored values; scale and offset of the file are not applied.
@@ -30,6 +31,7 @@ class IngestOptions:
     wavelengths: tuple[float, float] | None = None
     bin: int = 1
     bad_bands: str | None = None
+    matching_wavelengths: tuple[float, ...] | None = None
     keep_bands: bool = False
     orthorectify: bool = False
     raw: bool = False

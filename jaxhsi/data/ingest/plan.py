@@ -8,6 +8,7 @@ from jaxhsi.data.formats.axis_order import AxisOrder
 from jaxhsi.data.formats.volume import Volume, choose_axis_order, resolve_layout
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.ingest.band_selection import (
+    bands_at,
     bands_in_range,
     format_band_list,
     parse_band_list,
@@ -182,6 +183,13 @@ def _select_bands(
         low, high = options.wavelengths
         is_dropped |= ~bands_in_range(low, high, wavelengths)
         notes.append(f"bands outside of {low:g}..{high:g} nm dropped")
+    if options.matching_wavelengths is not None:
+        is_matching = bands_at(np.asarray(options.matching_wavelengths), wavelengths)
+        if (is_dropped & is_matching).any():
+            missing = format_band_list(np.flatnonzero(is_dropped & is_matching))
+            raise ValueError(f"bands {missing} are asked for and left out: {'; '.join(notes)}")
+        is_dropped |= ~is_matching
+        notes.append("bands kept at the wavelengths that are asked for, no others")
     if is_dropped.all():
         raise ValueError(f"no band of {num_bands} is left ({'; '.join(notes)}); drop fewer")
     if is_dropped.any():

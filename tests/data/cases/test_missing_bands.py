@@ -5,7 +5,8 @@ import pytest
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.ingest import empty_bands
-from jaxhsi.data.ingest.pipeline import ingest
+from jaxhsi.data.ingest.options import IngestOptions
+from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
 from jaxhsi.data.open import open_cubes
 from jaxhsi.ingest import main
 from tests.data.cases.scenes import check_ingest, counts, save_hdf5, scene, wavelengths
@@ -100,3 +101,16 @@ def test_a_copy_that_is_used_again_tells_what_is_odd_in_it(tmp_path, caplog):
         assert caplog.text.count("25.0% of the pixels hold 0 in every band") == 1
     [cube] = open_cubes(path, cache_folder=tmp_path / "cache", no_data=0.0)
     assert cube.statistics["valid"] == 18 * 20
+
+
+def test_bands_of_a_run_are_chosen_by_their_wavelengths(tmp_path):
+    path = save_hdf5(tmp_path / "a.h5", {"cube": CUBE, "wavelength": WAVES})
+    wanted = tuple((WAVES[KEPT] + 3.0).tolist())
+    check_ingest(path, CUBE[..., KEPT], waves=WAVES[KEPT], matching_wavelengths=wanted)
+    options = IngestOptions(matching_wavelengths=(*wanted, 3000.0))
+    with pytest.raises(ValueError, match=r"no band of its own at each wavelength \(3000 nm\)"):
+        plan_ingest(path, tmp_path / "b.zarr", options=options)
+    empty = save_hdf5(tmp_path / "b.h5", {"cube": with_empty_bands(np.nan), "wavelength": WAVES})
+    options = IngestOptions(matching_wavelengths=tuple(WAVES.tolist()))
+    with pytest.raises(ValueError, match="bands 5-6 are asked for and left out: bands without"):
+        plan_ingest(empty, tmp_path / "b.zarr", options=options)
