@@ -9,8 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxhsi.data.formats.raster_bands import raster_bands
-from jaxhsi.data.formats.raster_file import gdal_errors, open_dataset, raster_data_file
+from jaxhsi.data.formats.file_errors import reading_errors
+from jaxhsi.data.formats.raster_bands import RasterBands, raster_bands
+from jaxhsi.data.formats.raster_file import (
+    file_kind,
+    gdal_errors,
+    open_dataset,
+    raster_data_file,
+)
 from jaxhsi.data.formats.raster_pages import find_pages
 from jaxhsi.data.formats.raster_stack import STACK_NOTE_TAG
 from jaxhsi.data.formats.raster_wavelengths import raster_wavelengths
@@ -30,7 +36,7 @@ def raster_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         stack = find_pages(path, file)
         if stack is not None:
             return {"": stack.shape}
-        spectral = raster_bands(path, file).spectral
+        spectral = _checked_bands(path, file).spectral
         image_shape = (file.height, file.width)
         return {"": image_shape if len(spectral) == 1 else (len(spectral), *image_shape)}
 
@@ -80,7 +86,7 @@ def raster_volume(path: Path, file: Any, notes: Sequence[str] = ()) -> Volume:
     _check_blocks(path, file)
     if any(dtype.startswith("complex") for dtype in file.dtypes):
         raise ValueError(f"{path} holds {file.dtypes[0]} values; a cube holds real numbers")
-    bands = raster_bands(path, file)
+    bands = _checked_bands(path, file)
     wavelengths, wavelength_notes = raster_wavelengths(path, file, bands.spectral)
     scale_factor, offset = _scale_and_offset(file, bands.spectral)
     has_one_no_data = len({repr(file.nodatavals[band - 1]) for band in bands.spectral}) == 1
@@ -112,6 +118,12 @@ def _slab_reader(
             return file.read(list(spectral[index[0]]), window=(rows, columns))
 
     return read
+
+
+def _checked_bands(path: Path, file: Any) -> RasterBands:
+    """The bands of a raster; what GDAL finds damaged, in files beside it too, names the file."""
+    with reading_errors(path, file_kind(path), "it, or an XML file beside it, is damaged"):
+        return raster_bands(path, file)
 
 
 def _stack_notes(file: Any) -> tuple[str, ...]:

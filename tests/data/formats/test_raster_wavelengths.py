@@ -100,3 +100,6 @@ def test_xml_of_another_number_of_bands(tmp_path):
     path = save_raster(tmp_path / "scene.tif", CUBE)
     (tmp_path / "scene.xml").write_text(enmap_xml(NM[:4]))
     assert wavelengths(path) is None
+    (tmp_path / "scene.xml").write_text("<a><b>")
+    with pytest.raises(ValueError, match=r"scene\.tif.*an XML file beside it, is damaged"):
+        wavelengths(path)
