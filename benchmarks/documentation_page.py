@@ -7,6 +7,7 @@ import json
 
 from benchmarks.dgc.quality import markdown as dgc_quality_table
 from benchmarks.dgc.stability import table as dgc_stability_table
+from benchmarks.gmcr.field import table as gmcr_field_table
 from benchmarks.gmcr.tables import tables as gmcr_quality_tables
 from benchmarks.machine import REPOSITORY
 
@@ -158,6 +159,17 @@ data the true mixture itself reaches a limit, and more is fitted noise.
 ![The number found against what makes it hard](gmcr.png)
 
 {machine("gmcr_quality")}
+
+## Unmixing: tables as laboratories measure them
+
+`python -m benchmarks.gmcr.field --out gmcr_field.json`: 60 spectra of 300 bands, 3 to 5 components
+nearly all of which mix, and noise as instruments make it; a chromatogram of 240 x 200 whose short
+waves a solvent blinds; measured Raman spectra of carbohydrates. jaxhsi finds the number (one
+restart); pyMCR and NMF are told it; the last three give a number alone.
+
+{gmcr_field_table(rows_of("gmcr_field"))}
+
+{machine("gmcr_field")}
 
 ## Unmixing: speed
 

@@ -86,24 +86,22 @@ COUNTS = {
 }
 
 
-def rows_of(kind: str, seed: int) -> list[dict]:
-    """A row for each method on one table."""
+def row_of(kind: str, seed: int) -> dict:
+    """What each method finds in one table; those that are told the number have none."""
     case = carbs_case() if kind == CARBS else KINDS[kind](seed)
-    true_count, rows = len(case.components), []
+    row = {"kind": kind, "seed": seed, "true_count": len(case.components)}
     for method, solve in METHODS.items():
         start = time.perf_counter()
         try:
             measured = scores(case, solve(case, seed))
         except (ValueError, np.linalg.LinAlgError) as error:
-            measured = {"count": 0, "error": str(error)[:80]}
-        row = {"kind": kind, "seed": seed, "method": method, "true_count": true_count}
-        names = ("count", "matched_cosine_min", "concentration_error", "error")
-        row |= {name: measured[name] for name in names if name in measured}
-        rows.append(row | {"seconds": time.perf_counter() - start})
-    for method, count in COUNTS.items():
-        row = {"kind": kind, "seed": seed, "method": method, "true_count": true_count}
-        rows.append(row | {"count": count(case.data)})
-    return rows
+            row[method] = {"count": 0, "error": str(error)[:80]}
+            continue
+        found = {} if method.endswith("told") else {"count": measured["count"]}
+        names = {"cosine": "matched_cosine_min", "concentrations": "concentration_error"}
+        found |= {short: measured[name] for short, name in names.items() if name in measured}
+        row[method] = found | {"seconds": round(time.perf_counter() - start, 1)}
+    return row | {method: {"count": count(case.data)} for method, count in COUNTS.items()}
 
 
 def table(rows: list[dict]) -> str:
@@ -114,29 +112,31 @@ def table(rows: list[dict]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for kind in (*KINDS, CARBS):
-        for method in (*METHODS, *COUNTS):
-            mine = [row for row in rows if row["kind"] == kind and row["method"] == method]
-            if mine:
-                lines.append(f"| {kind} | {method} | {_cells(mine)} |")
+        mine = [row for row in rows if row["kind"] == kind]
+        for method in (*METHODS, *COUNTS) if mine else ():
+            lines.append(f"| {kind} | {method} | {_cells(mine, method)} |")
     return "\n".join(lines)
 
 
-def _cells(rows: list[dict]) -> str:
-    misses = np.array([row["count"] - row["true_count"] for row in rows])
-    cosines = [row["matched_cosine_min"] for row in rows if "matched_cosine_min" in row]
-    errors = [row["concentration_error"] for row in rows if "concentration_error" in row]
-    seconds = [row["seconds"] for row in rows if "seconds" in row]
-    furthest = misses[np.argmax(np.abs(misses))]
-    return " | ".join(
-        (
-            str(len(rows)),
-            str(int(np.sum(misses == 0))),
-            f"{furthest:+d}" if furthest else "0",
-            f"{np.median(cosines):.4f} ({min(cosines):.3f})" if cosines else "-",
-            f"{np.median(errors):.3f}" if errors else "-",
-            f"{np.median(seconds):.1f}" if seconds else "-",
-        )
+def _cells(rows: list[dict], method: str) -> str:
+    found = [row[method] for row in rows]
+    cells = [str(len(rows))]
+    if method.endswith("told"):
+        cells += ["-", "-"]
+    else:
+        misses = np.array([row[method]["count"] - row["true_count"] for row in rows])
+        furthest = misses[np.argmax(np.abs(misses))]
+        cells += [str(int(np.sum(misses == 0))), f"{furthest:+d}" if furthest else "0"]
+    cosines, errors, seconds = (
+        [each[name] for each in found if name in each]
+        for name in ("cosine", "concentrations", "seconds")
     )
+    cells += [
+        f"{np.median(cosines):.4f} ({min(cosines):.3f})" if cosines else "-",
+        f"{np.median(errors):.3f}" if errors else "-",
+        f"{np.median(seconds):.1f}" if seconds else "-",
+    ]
+    return " | ".join(cells)
 
 
 def main() -> None:
@@ -155,15 +155,12 @@ def main() -> None:
         for kind in options.kinds:
             if (kind, seed) in measured or (kind == CARBS and seed):
                 continue
-            report["rows"] += rows_of(kind, seed)
+            row = row_of(kind, seed)
+            report["rows"].append(row)
             write_results(options.out, report)
-            print(_summary(report["rows"][-len(METHODS) - len(COUNTS) :]), flush=True)
+            counts = [f"{name} {row[name]['count']}" for name in ("jaxhsi", *COUNTS)]
+            print(f"{kind}, seed {seed}, true {row['true_count']}:", *counts, flush=True)
     print(table(report["rows"]))
-
-
-def _summary(rows: list[dict]) -> str:
-    counts = ", ".join(f"{row['method']} {row['count']}" for row in rows)
-    return f"{rows[0]['kind']}, seed {rows[0]['seed']}, true {rows[0]['true_count']}: {counts}"
 
 
 if __name__ == "__main__":

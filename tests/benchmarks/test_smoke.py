@@ -19,6 +19,7 @@ MODULES = (
     "dgc.step",
     "gmcr.confidence",
     "gmcr.epoch",
+    "gmcr.field",
     "gmcr.quality",
     "gmcr.unmix_scale",
     "data.ingest",
