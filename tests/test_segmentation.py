@@ -11,13 +11,14 @@ import pytest
 from jaxhsi.config.dgc import DGCConfig, EncoderOptions, StreamOptions
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.memory_cube import cube_from_array
+from jaxhsi.dgc.options import DGCOptions
 from jaxhsi.dgc.views import ViewOptions
 from jaxhsi.predict import main as predict
 from jaxhsi.segmentation import Segmentation, segment
 from jaxhsi.workflows.dgc_run import run_dgc
 from tests.helpers.scenes import BANDS, blobs
 
-NUM_CLUSTERS = 4
+NUM_CLUSTERS = 3
 OPTIONS = {
     "steps": 3,
     "devices": 1,
@@ -25,6 +26,7 @@ OPTIONS = {
     "views": ViewOptions(crop=12),
     "encoder": EncoderOptions(hidden_width=8, spatial_channels=4, num_blocks=1),
     "stream": StreamOptions(batch_size=2, tile_size=32),
+    "teacher_student": DGCOptions(mixture_starts=2),
 }
 
 
@@ -81,8 +83,8 @@ def test_cuts_are_those_of_the_tree(run, segmentation):
     groups = json.loads((run / "tree.json").read_text())["cuts"]["2"]["groups"]
     for cut_labels, labels in zip(segmentation.cut(2), segmentation.labels, strict=True):
         np.testing.assert_array_equal(cut_labels, np.array([*groups, -1])[labels])
-    with pytest.raises(ValueError, match="1 to 4 groups, not 5"):
-        segmentation.cut(5)
+    with pytest.raises(ValueError, match="1 to 3 groups, not 4"):
+        segmentation.cut(4)
 
 
 def test_a_saved_segmentation_is_loaded_and_used_by_the_commands(segmentation, tmp_path):
@@ -113,7 +115,7 @@ def test_saved_metrics_are_those_of_the_command(run, segmentation, tmp_path):
 
 
 def test_results_print_and_plot(segmentation):
-    assert repr(segmentation).startswith("Segmentation(4 clusters, ")
+    assert repr(segmentation).startswith("Segmentation(3 clusters, ")
     assert "2 cube(s) of 48 x 48, 48 x 48 pixels" in repr(segmentation)
     assert segmentation._repr_html_().count("<tr>") == 1 + NUM_CLUSTERS
     figure = segmentation.plot(num_groups=2)
@@ -125,7 +127,7 @@ def test_progress_is_reported_step_by_step_and_one_cube_gives_arrays():
     values, wavelengths = blobs(0)[0], np.linspace(400.0, 700.0, BANDS)
     segmentation = segment(
         cube_from_array(values, "field", wavelengths=wavelengths),
-        2,
+        NUM_CLUSTERS,
         on_progress=lambda stage, done, total: calls.append((stage, done, total)),
         **OPTIONS | {"steps": 1},
     )

@@ -1,5 +1,7 @@
 """The smallest default method that segments the scene of `scenes.py`, its state and batches."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ from tests.helpers.scenes import BANDS, CLASSES, blobs
 VIEWS = ViewOptions(crop=12)
 
 
+@cache  # one object for equal options, so that jit knows its functions again
 def method(dtype=jnp.float32, **options) -> SegmentationAlgorithm:
     settings = DGCOptions(**{"mixture_starts": 8} | options)
     dim = settings.resolved_dim(CLASSES, BANDS)
