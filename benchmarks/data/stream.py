@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="of training")
     parser.add_argument("--scratch", type=Path, help="folder on the disk to measure, kept")
     options = parser.parse_args()
-    config = DGCConfig(steps=options.steps)
+    config = DGCConfig(steps=options.steps, log_every=min(10, options.steps // 2))
     report = {"machine": describe_machine(), "versions": describe_versions()}
     with tempfile.TemporaryDirectory() as folder:
         report |= measure(options.size, config, options.scratch or Path(folder))

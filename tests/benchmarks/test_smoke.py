@@ -54,7 +54,7 @@ def run(name: str, *options: str) -> None:
     ("name", "options"),
     [
         ("data.ingest", ["--lines", "8", "--rounds", "1"]),
-        ("data.stream", ["--size", "96", "--steps", "20"]),
+        ("data.stream", ["--size", "64", "--steps", "4"]),
     ],
 )
 def test_a_benchmark_runs_to_its_end(name, options, tmp_path):
