@@ -19,15 +19,15 @@ from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmi
 from tests.helpers.commands import GMCR_ARGUMENTS
 from tests.helpers.cubes import write_cube
 
-OPTIONS = MixtureOptions(num_components=3, bands=40, max_mixed=2, snr_db=30.0)
-WAVES = np.linspace(400.0, 790.0, 40)
+OPTIONS = MixtureOptions(num_components=3, bands=50, max_mixed=2, snr_db=30.0)
+WAVES = np.linspace(400.0, 890.0, 50)
 PLACE = Georeference("EPSG:32633", (2.0, 0.0, 430_000.0, 0.0, -2.0, 5_400_000.0), 1.0)
 
 
 @pytest.fixture(scope="module")
 def old() -> Mixtures:
     """What the run is trained on."""
-    return jax.device_get(mixtures(jax.random.key(0), 64, OPTIONS))
+    return jax.device_get(mixtures(jax.random.key(0), 40, OPTIONS))
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,10 @@ def new(old) -> Mixtures:
 def run(tmp_path_factory, old) -> Path:
     """A run on a cube with wavelengths."""
     folder = tmp_path_factory.mktemp("unmix")
-    cube = write_cube(folder / "old.zarr", old.data.reshape(8, 8, 40), wavelengths=WAVES)
+    cube = write_cube(folder / "old.zarr", old.data.reshape(5, 8, 50), wavelengths=WAVES)
     out = folder / "run"
     assert (
-        train([*GMCR_ARGUMENTS, "--data", str(cube), "--num_pixels", "64", "--out", str(out)]) == 0
+        train([*GMCR_ARGUMENTS, "--data", str(cube), "--num_pixels", "40", "--out", str(out)]) == 0
     )
     return out
 
@@ -51,9 +51,9 @@ def run(tmp_path_factory, old) -> Path:
 @pytest.fixture(scope="module")
 def cube(tmp_path_factory, new) -> Path:
     """A cube that lies somewhere, with a hole and a strange pixel."""
-    values = new.data.reshape(10, 12, 40).copy()
+    values = new.data.reshape(10, 12, 50).copy()
     values[2, 3, 4] = np.nan
-    values[7, 7] += np.random.default_rng(0).uniform(0, 3, 40).astype(np.float32)
+    values[7, 7] += np.random.default_rng(0).uniform(0, 3, 50).astype(np.float32)
     path = tmp_path_factory.mktemp("cube") / "east.zarr"
     return write_cube(path, values, wavelengths=WAVES + 1.0, georeference=PLACE)
 
@@ -118,7 +118,7 @@ def test_a_new_cube_leaves_all_that_is_promised(run, cube, new, tmp_path, capsys
 
 def test_tables_one_and_several_in_the_default_folder(run, new, tmp_path, capsys):
     np.save(tmp_path / "a.npy", new.data)
-    np.save(tmp_path / "b.npy", np.vstack([new.data[:1], np.zeros((1, 40), np.float32)]))
+    np.save(tmp_path / "b.npy", np.vstack([new.data[:1], np.zeros((1, 50), np.float32)]))
     assert main([str(run), str(tmp_path / "a.npy"), "--out", str(tmp_path / "out")]) == 0
     one = table(tmp_path / "out" / "concentrations.csv")
     assert one.shape == (120, 3)
@@ -136,18 +136,18 @@ def test_tables_one_and_several_in_the_default_folder(run, new, tmp_path, capsys
 
 
 def test_data_of_other_bands_axis_or_kind_are_refused(capsys, tmp_path, run, cube, new):
-    few = write_cube(tmp_path / "few.zarr", new.data.reshape(10, 12, 40)[..., :-1])
+    few = write_cube(tmp_path / "few.zarr", new.data.reshape(10, 12, 50)[..., :-1])
     message = refused(capsys, tmp_path, run, few)
-    assert f"the run {run} has 40" in message
-    assert "few.zarr has 39" in message
-    far = write_cube(tmp_path / "far.zarr", new.data.reshape(10, 12, 40), wavelengths=WAVES + 50)
+    assert f"the run {run} has 50" in message
+    assert "few.zarr has 49" in message
+    far = write_cube(tmp_path / "far.zarr", new.data.reshape(10, 12, 50), wavelengths=WAVES + 50)
     assert "far.zarr lie at other wavelengths" in refused(capsys, tmp_path, run, far)
     np.save(tmp_path / "few.npy", new.data[:, :-1])
     message = refused(capsys, tmp_path, run, tmp_path / "few.npy")
-    assert "few.npy: its spectra have 39 bands" in message
+    assert "few.npy: its spectra have 49 bands" in message
     np.savez(tmp_path / "far.npz", data=new.data, wavelength=WAVES + 50)
     message = refused(capsys, tmp_path, run, tmp_path / "far.npz")
-    assert "axis runs from 400 to 790" in message
+    assert "axis runs from 400 to 890" in message
     assert "far.npz" in message
     given = [run, tmp_path / "far.npz", "--tolerance", "60", "--out", tmp_path / "out"]
     assert main([*map(str, given)]) == 0

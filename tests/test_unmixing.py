@@ -20,6 +20,7 @@ from jaxhsi.train import main
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.unmixing_units import library_component_names
 from tests.helpers.commands import GMCR_ARGUMENTS
+from tests.helpers.mixtures import OPTIONS
 
 NETWORK_OPTIONS = NetworkOptions(
     training_steps=100, batch_size=32, steps_per_call=100, hidden_width=8
@@ -30,14 +31,14 @@ CASES = ("white", "coloured", "library", "num_components", "bilinear")
 @pytest.fixture(scope="module")
 def made() -> Mixtures:
     """White noise; the same table in all cases but those of other noise or mixing."""
-    options = MixtureOptions(num_components=3, bands=40, max_mixed=2, snr_db=30.0)
-    return jax.device_get(mixtures(jax.random.key(0), 32, options))
+    options = MixtureOptions(num_components=3, bands=50, max_mixed=2, snr_db=30.0)
+    return jax.device_get(mixtures(jax.random.key(0), 40, options))
 
 
 def with_coloured_noise(made: Mixtures) -> np.ndarray:
     """Noise averaged over five bands, an offset, and numbers of thousands."""
-    white = np.random.default_rng(0).normal(size=(32, 44))
-    noise = np.mean([white[:, i : i + 40] for i in range(5)], axis=0)
+    white = np.random.default_rng(0).normal(size=(40, 54))
+    noise = np.mean([white[:, i : i + 50] for i in range(5)], axis=0)
     spectra = made.clean + 0.5 + 0.05 * made.clean.mean() * noise
     return (1000 * spectra).astype(np.float32)
 
@@ -61,7 +62,7 @@ def pair(request, made, tmp_path_factory) -> tuple[Path, UnmixingResult]:
     np.save(folder / "spectra.npy", spectra)
     data = ["--data", str(folder / "spectra.npy"), "--out", str(folder / "run")]
     assert main([*GMCR_ARGUMENTS, *data, *arguments]) == 0
-    shared = {"restarts": 2, "network_options": NETWORK_OPTIONS, "devices": 1}
+    shared = {"restarts": 2, "network_options": NETWORK_OPTIONS, "devices": 1, "options": OPTIONS}
     return folder / "run", jaxhsi.unmix(spectra, **shared, **options)
 
 
@@ -117,7 +118,7 @@ def test_a_result_is_shown_as_a_table_and_as_a_figure(pair):
     for name in result.component_names:
         assert name in text
         assert f"<td>{name}</td>" in page
-    assert f"{result.num_components} components of 32 spectra, 40 bands" in text
+    assert f"{result.num_components} components of 40 spectra, 50 bands" in text
     assert "confidence" in text
     figure = result.plot()
     assert len(figure.axes) == result.num_components
@@ -125,14 +126,14 @@ def test_a_result_is_shown_as_a_table_and_as_a_figure(pair):
 
 
 def test_wrong_arguments_are_refused(made, tmp_path):
-    with pytest.raises(ValueError, match=r"shape \(40,\); give a table"):
+    with pytest.raises(ValueError, match=r"shape \(50,\); give a table"):
         jaxhsi.unmix(made.data[0])
     with pytest.raises(ValueError, match="mixing 'cubic' is unknown; give linear, "):
         jaxhsi.unmix(made.data, mixing="cubic")
     with pytest.raises(ValueError, match=r"options\.non_negative=False"):
         jaxhsi.unmix(np.diff(made.data, axis=1))
-    with pytest.raises(ValueError, match="32 components cannot be told apart"):
-        jaxhsi.unmix(made.data, num_components=32)
+    with pytest.raises(ValueError, match="40 components cannot be told apart"):
+        jaxhsi.unmix(made.data, num_components=40)
     with pytest.raises(FileNotFoundError, match="is no folder"):
         jaxhsi.load(tmp_path / "nowhere")
 

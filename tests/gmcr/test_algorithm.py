@@ -13,9 +13,8 @@ from jaxhsi.gmcr.gates import open_probability
 from jaxhsi.gmcr.initialisation import estimate_rank
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.solver import Solver, build_solver
-from tests.helpers.mixtures import SyntheticMixture, best_cosines, make_mixture
+from tests.helpers.mixtures import OPTIONS, SyntheticMixture, best_cosines, make_mixture
 
-OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 SLOTS, TRIED = 8, 6
 RUN = build_solver(OPTIONS)
 # Whether a coefficient stays is decided by a threshold, so that rounding grows from step to step:

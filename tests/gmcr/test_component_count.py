@@ -6,12 +6,10 @@ import pytest
 
 from jaxhsi.gmcr.component_count import bound_by_rank, description_length
 from jaxhsi.gmcr.fit_phases import compiled_solver, purest_spectra_state, rank_estimate
-from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.whitening import assume_white_noise
 from jaxhsi.sharding import device_mesh
-from tests.helpers.mixtures import best_cosines
+from tests.helpers.mixtures import OPTIONS, best_cosines
 
-OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 SLOTS, ROWS = 8, 40
 
 

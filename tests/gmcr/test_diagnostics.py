@@ -6,11 +6,9 @@ import pytest
 
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
-from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.whitened_solution import whiten_solution
-from tests.helpers.mixtures import SyntheticMixture, make_mixture
+from tests.helpers.mixtures import OPTIONS, SyntheticMixture, make_mixture
 
-OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 KEY = jax.random.key(0)
 
 

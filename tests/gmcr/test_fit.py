@@ -1,5 +1,6 @@
 """The default solver from a table to its answer: number, library, resume, devices, bad tables."""
 
+from dataclasses import replace
 from functools import partial
 
 import chex
@@ -17,9 +18,8 @@ from jaxhsi.gmcr.whitened_solution import spectra_whitening, whiten_solution
 from jaxhsi.report.gmcr_sentences import unsettled_sentences
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
-from tests.helpers.mixtures import SyntheticMixture, best_cosines, make_mixture
+from tests.helpers.mixtures import CANDIDATES, OPTIONS, SyntheticMixture, best_cosines, make_mixture
 
-OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 KEY = jax.random.key(0)
 
 
@@ -78,7 +78,7 @@ def test_an_image_of_far_more_components_than_are_asked_for_begins_at_pure_spect
     shares = random.dirichlet((0.3,) * 3, 40)
     light = random.uniform(0.2, 2.5, (40, 1)) ** np.linspace(0, 1, 50)
     x = (shares @ pure * light + 0.002 * random.normal(size=(40, 50))).astype(np.float32)
-    found = fit_components(KEY, x, OPTIONS, num_components=3, restarts=1)
+    found = fit_components(KEY, x, OPTIONS, num_components=3, num_candidates=12, restarts=1)
     assert found.restart_vote.component_counts[0] > 6
     assert len(found.components) == 3
     size = np.linalg.norm(pure, axis=1, keepdims=True)
@@ -130,8 +130,8 @@ def test_a_stopped_run_goes_on_bit_for_bit(mixed, solution, tmp_path, monkeypatc
 
 
 def test_one_and_four_devices_find_the_same(mixed, solution):
-    spread = fit_components(KEY, mixed.x, OPTIONS, mesh=device_mesh(4, 40))
     """Up to one noise deviation: sums in another order move gates, and gates the last digits."""
+    spread = fit_components(KEY, mixed.x, OPTIONS, mesh=device_mesh(4, 40))
     np.testing.assert_allclose(spread.components, solution.components, atol=5e-3)
     np.testing.assert_allclose(spread.concentrations, solution.concentrations, atol=1)
 
@@ -143,7 +143,7 @@ def test_an_end_without_convergence_is_reported(mixed, monkeypatch):
     fitted = fit_components(
         KEY,
         mixed.x,
-        SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20, max_phases=2),
+        replace(OPTIONS, max_phases=2),
         restarts=1,
         on_phase=lambda phase, state: phases.append(phase),
     )
@@ -178,10 +178,9 @@ def test_tables_that_cannot_be_solved_are_refused(spectra, options, told):
 
 def test_equal_spectra_are_one_component():
     """Duplicates, without any noise: one component, and nothing breaks."""
-    row = np.abs(np.random.default_rng(3).normal(size=30)).astype(np.float32)
-    found = fit_components(
-        KEY, np.outer(np.arange(1, 9, dtype=np.float32), row), OPTIONS, restarts=1
-    )
+    row = np.abs(np.random.default_rng(3).normal(size=50)).astype(np.float32)
+    x = np.outer(np.arange(1, 41, dtype=np.float32), row)
+    found = fit_components(KEY, x, OPTIONS, num_candidates=CANDIDATES, restarts=1)
     assert len(found.components) == 1
     np.testing.assert_allclose(found.components[0], row / np.linalg.norm(row), atol=1e-4)
     assert np.isfinite(found.concentrations).all()
@@ -189,16 +188,11 @@ def test_equal_spectra_are_one_component():
 
 def test_repeated_spectra_without_noise_break_nothing():
     """Five spectra four times each: five components, though most candidates are the same."""
-    rows = np.random.default_rng(0).random((5, 60)).astype(np.float32)
-    found = fit_components(
-        KEY,
-        np.repeat(rows, 4, axis=0),
-        SolverOptions(steps_per_phase=40, noise_refit_every=20, max_phases=2),
-        restarts=1,
-    )
+    x = np.repeat(np.random.default_rng(0).random((5, 60)), 4, axis=0).astype(np.float32)
+    options = SolverOptions(steps_per_phase=40, noise_refit_every=20, max_phases=2)
+    found = fit_components(KEY, x, options, restarts=1)
     assert len(found.components) == 5
-    fit = found.concentrations @ found.components
-    np.testing.assert_allclose(fit, np.repeat(rows, 4, axis=0), atol=2e-3)
+    np.testing.assert_allclose(found.concentrations @ found.components, x, atol=2e-3)
 
 
 @pytest.fixture(scope="module")

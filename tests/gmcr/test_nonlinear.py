@@ -14,13 +14,11 @@ from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD, GoodnessOfFit, g
 from jaxhsi.gmcr.noise_covariance import white_noise
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.nonlinear import fit_nonlinear, linearised
-from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.whitened_solution import whiten_solution
 from jaxhsi.report.gmcr_sentences import mixing_sentence
-from tests.helpers.mixtures import best_cosines
+from tests.helpers.mixtures import OPTIONS, best_cosines
 
-OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
 CANDIDATES = 8  # one size of pool, whatever the rank, so that less is compiled
 KEY = jax.random.key(0)
 BILINEAR = mixing.bilinear()

@@ -7,7 +7,9 @@ DGC_ARGUMENTS = (
     *("--encoder.num_blocks", "1", "--log_every", "1"),
 )
 GMCR_ARGUMENTS = (
-    *("gmcr", "--devices", "1", "--restarts", "2"),
+    *("gmcr", "--devices", "1", "--restarts", "2", "--solver.max_active", "4"),
+    *("--solver.steps_per_phase", "40", "--solver.noise_refit_every", "20"),
     *("--amortised.training_steps", "100", "--amortised.batch_size", "32"),
     *("--amortised.steps_per_call", "100", "--amortised.hidden_width", "8"),
 )
+"""With tables of 40 spectra of 50 bands the programs are those of `tests.helpers.mixtures`."""

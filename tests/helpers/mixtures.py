@@ -1,4 +1,7 @@
-"""Small mixtures in noise units, for the tests of the default solver."""
+"""Small mixtures in noise units, for the tests of the default solver.
+
+Tables of 40 spectra of 50 bands under `OPTIONS` share what is compiled.
+"""
 
 from typing import NamedTuple
 
@@ -6,6 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxhsi.gmcr.component_pool import ComponentPool
+from jaxhsi.gmcr.options import SolverOptions
+
+OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
+CANDIDATES = 6
+"""Candidates of a table of rank 3, for tables of another rank."""
 
 
 class SyntheticMixture(NamedTuple):

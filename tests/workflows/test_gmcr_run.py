@@ -19,8 +19,8 @@ from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
 from tests.helpers.commands import GMCR_ARGUMENTS
 
 BUILT_IN = (
-    *("--mixture.num_components", "3", "--mixture.bands", "40", "--mixture.max_mixed", "2"),
-    *("--mixture.snr_db", "30", "--num_samples", "32"),
+    *("--mixture.num_components", "3", "--mixture.bands", "50", "--mixture.max_mixed", "2"),
+    *("--mixture.snr_db", "30", "--num_samples", "40"),
 )
 
 
@@ -33,8 +33,8 @@ def cache(tmp_path, monkeypatch) -> Path:
 @pytest.fixture(scope="module")
 def made() -> Mixtures:
     """The built-in mixtures of the tests."""
-    options = MixtureOptions(num_components=3, bands=40, max_mixed=2, snr_db=30.0)
-    return jax.device_get(mixtures(jax.random.key(0), 32, options))
+    options = MixtureOptions(num_components=3, bands=50, max_mixed=2, snr_db=30.0)
+    return jax.device_get(mixtures(jax.random.key(0), 40, options))
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +94,10 @@ def test_a_run_leaves_all_that_it_promises(run, made):
     found = read_table(run / "components.csv", TableOptions())
     assert found.sample_names == ("component 1", "component 2", "component 3")
     np.testing.assert_allclose(np.linalg.norm(found.values, axis=1), 1, rtol=1e-5)
-    np.testing.assert_array_equal(found.axis, np.arange(1, 41))
+    np.testing.assert_array_equal(found.axis, np.arange(1, 51))
     rows = table(run / "concentrations.csv")
     assert rows[0] == ["sample", "component 1", "component 2", "component 3"]
-    assert [row[0] for row in rows[1:]] == [str(i + 1) for i in range(32)]
+    assert [row[0] for row in rows[1:]] == [str(i + 1) for i in range(40)]
     concentrations = np.array([row[1:] for row in rows[1:]], float)
     residual = made.clean - concentrations @ found.values
     assert (residual**2).sum() < 0.002 * (made.clean**2).sum()
@@ -130,7 +130,7 @@ def test_a_finished_run_resumes_to_the_same_answer(run, tmp_path, capsys):
 
 
 def test_a_table_with_names_axis_truth_library_and_a_zero_row(made, tmp_path, capsys):
-    waves = np.linspace(900, 510, 40)
+    waves = np.linspace(900, 410, 50)
     data = np.insert(made.data, 4, 0, axis=0)
     rows = [["sample", *waves], *([f"s{i}", *row] for i, row in enumerate(data.tolist()))]
     with (tmp_path / "t.csv").open("w", newline="") as file:
@@ -149,17 +149,17 @@ def test_a_table_with_names_axis_truth_library_and_a_zero_row(made, tmp_path, ca
     assert {"salt", "sugar"} <= names
     assert len(names) == 3
     samples = [row[0] for row in table(tmp_path / "run" / "concentrations.csv")[1:]]
-    assert samples == [f"s{i}" for i in range(33) if i != 4]
+    assert samples == [f"s{i}" for i in range(41) if i != 4]
     assert float(table(tmp_path / "run" / "components.csv")[0][1]) == 900
     assert scores(tmp_path / "run")["r2_noise_free"] > 0.99
     output = capsys.readouterr().out
-    assert "1 of 33 spectra are all zero and left out (row 5)" in output
+    assert "1 of 41 spectra are all zero and left out (row 5)" in output
     assert "tea" in output
     assert "3 components; concentrations are in concentrations.csv" in output
 
 
 def test_all_pixels_of_a_cube_are_unmixed(made, tmp_path, capsys):
-    cube = np.tile(made.data.reshape(4, 8, 40), (2, 2, 1))
+    cube = np.tile(made.data.reshape(5, 8, 50), (2, 2, 1))
     cube[1, 2, 3] = np.nan
     np.save(tmp_path / "c.npy", cube)
     given = (
@@ -169,22 +169,22 @@ def test_all_pixels_of_a_cube_are_unmixed(made, tmp_path, capsys):
         "--layout",
         "hwc",
         "--num_pixels",
-        "32",
+        "40",
     )
     assert main([*given, "--out", str(tmp_path / "run")]) == 0
     store = open_cube(tmp_path / "run" / "concentrations" / "c.zarr")
     maps = store.array.read().result()
     assert "unmixed by EB-gMCR" in store.history[-2]
-    assert scores(tmp_path / "run")["cubes"]["c"]["pixels"] == 127
+    assert scores(tmp_path / "run")["cubes"]["c"]["pixels"] == 159
     assert (tmp_path / "run" / "pictures" / "c.png").stat().st_size > 5000
-    assert maps.shape == (8, 16, scores(tmp_path / "run")["num_components"])
+    assert maps.shape == (10, 16, scores(tmp_path / "run")["num_components"])
     assert np.isnan(maps[1, 2]).all()
     assert np.isnan(maps).any(-1).sum() == 1
     rows = table(tmp_path / "run" / "concentrations.csv")
-    assert len(rows) == 8 * 16
+    assert len(rows) == 10 * 16
     assert rows[1][0] == "c y0 x0"
     np.testing.assert_allclose([float(v) for v in rows[1][1:]], maps[0, 0], rtol=1e-6)
-    assert "1 of 128 pixels read are not valid" in capsys.readouterr().out
+    assert "1 of 160 pixels read are not valid" in capsys.readouterr().out
 
 
 def test_upstreams_training_goes_the_same_way(tmp_path):
@@ -221,10 +221,10 @@ def test_wrong_input_is_refused_before_anything_is_made(capsys, tmp_path, made):
         (("--data", str(tmp_path / "nowhere.csv")), "nowhere.csv"),
         (("--data", str(tmp_path / "t.csv")), "row 2, column 2 holds 'low'"),
         (("--data", str(tmp_path / "derivative.npy")), "--solver.non_negative false"),
-        ((*data, "--num_candidates", "32"), "give 31 at most"),
-        ((*data, "--num_components", "32"), "cannot tell --num_components 32 components apart"),
-        ((*data, "--library", short), "the data have 40 bands"),
-        ((*data, "--truth", short), "the data have 40 bands"),
+        ((*data, "--num_candidates", "40"), "give 39 at most"),
+        ((*data, "--num_components", "40"), "cannot tell --num_components 40 components apart"),
+        ((*data, "--library", short), "the data have 50 bands"),
+        ((*data, "--truth", short), "the data have 50 bands"),
         (("--truth", short), "--truth was given without --data"),
         (("--num_candidates", "0"), "--num_candidates 0 is out of range"),
         (("--mixture.max_mixed", "99"), "max_mixed=99 is out of range; give 1 to 16"),
@@ -262,7 +262,7 @@ def test_a_run_on_pairs_that_interact_says_so(tmp_path):
     assert found["matched_cosine_min"] > 0.98
     assert found["goodness_of_fit"]["nonlinearity_score"] < NONLINEARITY_THRESHOLD
     assert 0.8 < found["goodness_of_fit"]["reduced_chi2"] < 1.3
-    assert len(found["goodness_of_fit"]["spectrum_chi2"]) == 32
+    assert len(found["goodness_of_fit"]["spectrum_chi2"]) == 40
     assert found["r2_noise_free"] > 0.99
 
 
