@@ -63,8 +63,8 @@ def test_all_devices_that_divide_the_batch_are_taken():
 @pytest.mark.parametrize(
     ("devices", "windows", "named"),
     [
-        (9, 18, "--devices 9 .* there are 8"),
-        (0, 8, "--devices 0"),
+        (9, 18, "devices 9 .* there are 8"),
+        (0, 8, "devices 0"),
         (3, 8, "8 windows .* 3 devices"),
     ],
 )

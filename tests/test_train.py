@@ -176,7 +176,7 @@ def test_an_unknown_key_names_those_that_are_there(capsys, tmp_path, cube):
 def test_a_cube_without_valid_pixels_is_refused(capsys, tmp_path):
     np.save(tmp_path / "nan.npy", np.full((16, 16, 5), np.nan, np.float32))
     message = refused(capsys, tmp_path, "--data", str(tmp_path / "nan.npy"))
-    assert "no valid pixel" in message
+    assert "every pixel holds the no-data value" in message
 
 
 def test_a_run_is_not_overwritten_unasked(capsys, tmp_path, cube):

@@ -31,7 +31,7 @@ def brief_help(
         if f not in groups:
             required = f.default is f.default_factory is MISSING
             name = f.name.upper() if required else f"--{f.name}"
-            lines += _option(name, _default(f), texts.get(f.name, "") + _choices(f), 3)
+            lines += _option(name, _default(f), texts.get(f.name, "") + _choices(f), 2)
     lines += _option("--config", "", "a YAML file with any of these options")
     lines += _option("--help_all", "", "all options with types and whole descriptions")
     for name, text in flags.items():

@@ -47,7 +47,8 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
         table = inputs.table._replace(notes=(*inputs.table.notes, *library.notes))
         names = library.names
         inputs = replace(inputs, table=table, library=library.spectra, library_names=names)
-    inputs = _treated(inputs, parse_steps(config.pretreatment))
+    steps = parse_steps(config.pretreatment)
+    inputs = _treated(inputs, steps, is_built_in=config.data is None)
     _check_counts(config, inputs.table)
     is_gated = config.method == "gated"
     if config.solver.non_negative if is_gated else config.joint.pool.non_negative:
@@ -72,7 +73,7 @@ def _check_counts(config: GMCRConfig, table: SpectraTable) -> None:
             )
 
 
-def _treated(inputs: GMCRInputs, steps: tuple[Step, ...]) -> GMCRInputs:
+def _treated(inputs: GMCRInputs, steps: tuple[Step, ...], *, is_built_in: bool) -> GMCRInputs:
     """Table, truth and library after a pre-treatment, the truth in the units of the table."""
     axis, table, truth = inputs.table.axis, treat_table(inputs.table, steps), inputs.truth
     library = inputs.library
@@ -81,7 +82,9 @@ def _treated(inputs: GMCRInputs, steps: tuple[Step, ...]) -> GMCRInputs:
     if truth is not None:
         clean = None if truth.clean is None else treat_pure_spectra(truth.clean, steps, axis)
         components = treat_pure_spectra(truth.components, steps, axis)
-        truth = match_units(truth._replace(components=components, clean=clean), table.spectra)
+        truth = truth._replace(components=components, clean=clean)
+        if not is_built_in:  # that is in the units of its table
+            truth = match_units(truth, table.spectra)
         table = table._replace(notes=(*table.notes, *truth.notes))
     return replace(inputs, table=table, truth=truth, library=library)
 

@@ -132,12 +132,12 @@ def test_augment_has_the_stated_size():
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"crop": 2}, "--views.crop 2"),
-        ({"overlap": (0.9, 0.2)}, "--views.overlap"),
-        ({"overlap": (0.0, 0.5)}, "--views.overlap"),
-        ({"scale": (0.0, 1.0)}, "--views.scale"),
-        ({"noise": -1.0}, "--views.noise"),
-        ({"dropout": 1.0}, "--views.dropout"),
+        ({"crop": 2}, "views.crop 2"),
+        ({"overlap": (0.9, 0.2)}, "views.overlap"),
+        ({"overlap": (0.0, 0.5)}, "views.overlap"),
+        ({"scale": (0.0, 1.0)}, "views.scale"),
+        ({"noise": -1.0}, "views.noise"),
+        ({"dropout": 1.0}, "views.dropout"),
     ],
 )
 def test_options_out_of_range_are_named(wrong, named):

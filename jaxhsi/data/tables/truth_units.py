@@ -25,8 +25,7 @@ def match_units(truth: GroundTruth, spectra: Float32[np.ndarray, "n c"]) -> Grou
     >>> bool(np.allclose(truth.concentrations, amounts, atol=1e-5)), len(truth.notes)
     (True, 1)
     """
-    # Without means over the samples: an offset that all spectra share is no unit.
-    data = _centred(spectra)
+    data = spectra.astype(np.float64)
     notes, clean, concentrations = [], truth.clean, truth.concentrations
     if concentrations is not None:
         order, factors = _order_and_factors(data, concentrations, truth.components)
@@ -40,9 +39,10 @@ def match_units(truth: GroundTruth, spectra: Float32[np.ndarray, "n c"]) -> Grou
                 f"{_listed(factors)}"
             )
     if clean is not None:
+        # Without means over the samples: an offset that all spectra share is no unit.
         centred_clean = _centred(clean)
         power = max((centred_clean**2).sum(), 1e-300)
-        factor = np.array([(data * centred_clean).sum() / power])
+        factor = np.array([(_centred(data) * centred_clean).sum() / power])
         if not _is_unit(factor):
             clean = clean * np.float32(factor[0])
             notes.append(
@@ -57,7 +57,7 @@ def _order_and_factors(
     components: Float[np.ndarray, "k c"],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which column of concentrations goes with each component, and its factor."""
-    amounts, pure = _centred(concentrations), components.astype(np.float64)
+    amounts, pure = concentrations.astype(np.float64), components.astype(np.float64)
     given = np.arange(len(pure))
     mixing = np.linalg.pinv(amounts) @ data @ np.linalg.pinv(pure)
     sizes = np.abs(mixing) * np.linalg.norm(amounts, axis=0)[:, None] * np.linalg.norm(pure, axis=1)
