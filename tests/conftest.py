@@ -20,15 +20,15 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 # little: code that LLVM does not optimise, of loops in place of fused tiles, is ready in a fraction
 # of the time.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-flags = [
-    os.environ.get("XLA_FLAGS", ""),
-    "--xla_force_host_platform_device_count=8",
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-]
-if version("jaxlib").startswith("0.10."):  # XLA ends the process at a flag that it does not know
-    flags.append("--xla_cpu_use_fusion_emitters=false")
-os.environ["XLA_FLAGS"] = " ".join(flags)
+# XLA ends the process at a flag that it does not know: the last is of jaxlib 0.10.
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=8",
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else "",
+    )
+)
 
 import jax
 import pytest
