@@ -44,6 +44,8 @@ _MAD_TO_DEVIATION = 1.4826
 _MIN_BAND_SHARE = 0.2
 """Least deviation of a band relative to the median band's: dead bands and counts of zero have none.
 Chosen by hand; not tuned."""
+_ROUNDING = 1e-6
+"""Deviation relative to the table's root mean square below which it is that of float32."""
 _MAX_SPECTRUM_RATIO = 50.0
 """Bounds of the variance of a spectrum relative to the median. Chosen by hand; not tuned."""
 _MAX_LEVERAGE = 0.5
@@ -78,6 +80,7 @@ class _Fit:
 
     spectra: np.ndarray
     clipped: np.ndarray
+    rounding_variance: float
     band_variance: np.ndarray
     spectrum_variance: np.ndarray
     mask: np.ndarray
@@ -128,10 +131,12 @@ def _sampled_rows(count: int) -> np.ndarray:
 def _begin(spectra: np.ndarray) -> _Fit:
     clipped = clipped_values(spectra)
     variance = spectra.var(axis=0)
+    rounding_variance = _ROUNDING**2 * float(np.mean(spectra**2)) + 1e-300
     return _Fit(
         spectra=spectra,
         clipped=clipped,
-        band_variance=np.maximum(variance, 1e-3 * np.median(variance) + 1e-300),
+        rounding_variance=rounding_variance,
+        band_variance=np.maximum(variance, 1e-3 * np.median(variance) + rounding_variance),
         spectrum_variance=np.ones(len(spectra)),
         mask=clipped,
         filled=spectra,
@@ -185,7 +190,8 @@ def _iterate(fit: _Fit, rank: int) -> None:
     # What was cut off was at least as large.
     predicted = np.where(fit.clipped, np.maximum(predicted, fit.spectra), predicted)
     variance = fit.band_variance * band_factor
-    fit.band_variance = np.maximum(variance, _MIN_BAND_SHARE**2 * np.median(variance) + 1e-300)
+    least_variance = max(_MIN_BAND_SHARE**2 * np.median(variance), fit.rounding_variance)
+    fit.band_variance = np.maximum(variance, least_variance)
     # Half a step, as band and spectrum deviations explain part of one another.
     fit.spectrum_variance = np.clip(
         fit.spectrum_variance * np.sqrt(np.maximum(row_factor, 1e-6)),

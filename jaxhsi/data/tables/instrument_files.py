@@ -3,6 +3,7 @@
 Each reader is a package of its own, installed with ``jaxhsi[io]`` (SPC: ``jaxhsi[spc]``).
 """
 
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
@@ -189,7 +190,9 @@ def read_spectral_library(path: Path) -> StoredTable:
     header = next((candidate for candidate in headers if candidate.is_file()), None)
     if header is None:
         raise FileNotFoundError(f"{path} has no header; copy {headers[0].name} beside it")
-    with reading_errors(path, "an ENVI spectral library"):
+    with reading_errors(path, "an ENVI spectral library"), warnings.catch_warnings():
+        # The package sets shapes in a way that NumPy 2.5 advises against.
+        warnings.simplefilter("ignore", DeprecationWarning)
         library = envi.open(str(header), None if header == path else str(path))
         values = np.array(library.spectra, float)
     centers = library.bands.centers
