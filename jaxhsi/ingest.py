@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from jaxhsi.command_line import run_command
-from jaxhsi.config.ingest import IngestConfig
+from jaxhsi.config.ingest import READING_FLAGS, IngestConfig
 from jaxhsi.data.cache import default_cache_folder
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.formats.band_files import are_single_bands, write_band_stack
@@ -35,12 +35,7 @@ PROGRESS_COLUMNS = (
 )
 
 
-FLAGS = {
-    "keep_bands": "keep bands that the file marks as bad, and those without measurements",
-    "orthorectify": "bring the pixels to a map by the geolocation table of the file (EMIT)",
-    "raw": "keep stored values: do not apply scale and offset that the file states",
-    "overwrite": "replace stores, each once the new one is whole",
-}
+FLAGS = {**READING_FLAGS, "overwrite": "replace stores, each once the new one is whole"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

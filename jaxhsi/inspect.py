@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxhsi.command_line import USER_ERRORS, run_command
+from jaxhsi.config.ingest import READING_FLAGS
 from jaxhsi.config.inspect import InspectConfig
 from jaxhsi.data.cube import Cube, is_store, open_cube
 from jaxhsi.data.formats import readable_files
@@ -16,12 +17,7 @@ from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.preview import CHANGING_OPTIONS, IngestPreview, preview_ingest
 from jaxhsi.data.statistics import stored_statistics
 
-FLAGS = {
-    "json": "print JSON in place of tables",
-    "keep_bands": "keep bands that the file marks as bad, and those without measurements",
-    "orthorectify": "bring the pixels to a map by the geolocation table of the file (EMIT)",
-    "raw": "keep stored values: do not apply scale and offset that the file states",
-}
+FLAGS = {"json": "print JSON in place of tables", **READING_FLAGS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

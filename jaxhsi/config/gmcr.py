@@ -176,14 +176,7 @@ class GMCRConfig:
 
     def table_options(self) -> TableOptions:
         """What is said of the table."""
-        return TableOptions.from_choices(
-            spectra=self.spectra,
-            key=self.key,
-            separator=self.separator,
-            decimal=self.decimal,
-            references=self.references,
-            missing=self.missing,
-        )
+        return TableOptions.from_choices(self)
 
     def _check_number(self, components: int) -> None:
         """Refuse a given number of components beside what cannot keep to it."""

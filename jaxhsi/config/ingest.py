@@ -10,6 +10,13 @@ from jaxhsi.config.lengths import length_in_metres
 from jaxhsi.data.formats.axis_order import Layout
 from jaxhsi.data.ingest.options import IngestOptions
 
+READING_FLAGS = {
+    "keep_bands": "keep bands that the file marks as bad, and those without measurements",
+    "orthorectify": "bring the pixels to a map by the geolocation table of the file (EMIT)",
+    "raw": "keep stored values: do not apply scale and offset that the file states",
+}
+"""Switches of the commands that read files of any format."""
+
 
 @dataclass(frozen=True)
 class IngestConfig:

@@ -67,11 +67,4 @@ class UnmixConfig:
 
     def table_options(self) -> TableOptions:
         """What is said of the tables."""
-        return TableOptions.from_choices(
-            spectra=self.spectra,
-            key=self.key,
-            separator=self.separator,
-            decimal=self.decimal,
-            references=self.references,
-            missing=self.missing,
-        )
+        return TableOptions.from_choices(self)

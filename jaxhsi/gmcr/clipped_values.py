@@ -34,8 +34,7 @@ def clipped_values(spectra: Float[np.ndarray, "n c"]) -> Bool[np.ndarray, "n c"]
 
 def _long_runs(mask: Bool[np.ndarray, "n c"]) -> Bool[np.ndarray, "n c"]:
     """Entries of the mask in runs of at least `_MIN_PLATEAU_BANDS` along the bands."""
-    run_lengths = run_length(mask)
-    return run_lengths >= _MIN_PLATEAU_BANDS
+    return run_length(mask) >= _MIN_PLATEAU_BANDS
 
 
 def run_length(mask: Bool[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 
 from jaxhsi.gmcr.component_pool import ComponentPool
-from jaxhsi.gmcr.final_stages import MAX_SEARCH_WORK
+from jaxhsi.gmcr.final_stages import is_searched
 from jaxhsi.gmcr.fit_phases import purest_spectra_state, rank_estimate
+from jaxhsi.gmcr.initialisation import RankEstimate
 from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.whitening import WhitenedData
@@ -36,12 +37,16 @@ def fit_given_number(
         data: the table.
         num_components: wanted; there may be fewer where no spectrum would use more.
     """
-    count = _active_count(state.pool)
-    if count == num_components:
+    if _active_count(state.pool) == num_components:
         return state
+    return _shorter_of_starts(solver, state, data, num_components, rank_estimate(data.x_white))
+
+
+def _shorter_of_starts(
+    solver: Solver, state: State, data: WhitenedData, num_components: int, estimate: RankEstimate
+) -> State:
+    count, slots = _active_count(state.pool), len(state.gate_logits)
     starts = [state] if count <= _MAX_COUNT_RATIO * num_components else []
-    slots = len(state.gate_logits)
-    estimate = rank_estimate(data.x_white)
     starts += [purest_spectra_state(solver, data, estimate, num_components, slots)]
     fitted = [solver.set_num_components(start, data.x_white, num_components) for start in starts]
     # One fit needs no comparison, each of which would compile a program of its own.
@@ -69,11 +74,12 @@ def bound_by_rank(solver: Solver, state: State, data: WhitenedData) -> State:
     Returns:
         The state of the shortest description, all under the noise level of the given one.
     """
-    count, rank = _active_count(state.pool), int(rank_estimate(data.x_white).rank)
-    if count <= max(rank, 1):
+    estimate = rank_estimate(data.x_white)
+    rank = int(estimate.rank)
+    if _active_count(state.pool) <= max(rank, 1):
         return state
     best, shortest = state, description_length(solver, state, state.pool, data)
-    for fewest in _fits_of_rank(solver, state, data, rank):
+    for fewest in _fits_of_rank(solver, state, data, estimate):
         if description_length(solver, state, fewest.pool, data) < shortest:
             return fewest
     while (number := _active_count(best.pool) - 1) > rank:
@@ -85,15 +91,17 @@ def bound_by_rank(solver: Solver, state: State, data: WhitenedData) -> State:
     return best
 
 
-def _fits_of_rank(solver: Solver, state: State, data: WhitenedData, rank: int) -> Iterator[State]:
+def _fits_of_rank(
+    solver: Solver, state: State, data: WhitenedData, estimate: RankEstimate
+) -> Iterator[State]:
     """Fits of as many components as the rank, each better and longer to reach than the last."""
+    rank = int(estimate.rank)
     if rank < 1:
         return
-    fewest = fit_given_number(solver, state, data, rank)
+    fewest = _shorter_of_starts(solver, state, data, rank, estimate)
     yield fewest
-    is_small = len(data.x_white) * len(state.gate_logits) <= MAX_SEARCH_WORK
     # In whitened coordinates, what is non-negative is not seen band by band.
-    if is_small and data.whitener is None:
+    if is_searched(state, data.x_white) and data.whitener is None:
         yield solver.dense_refit(fewest, data.x_white)
 
 

@@ -25,7 +25,7 @@ from jaxhsi.gmcr.state import State
 
 _MIN_IMPROVEMENT = 1.0
 """Fall of chi-squared from which on a description is shorter: less is within rounding."""
-MAX_SEARCH_WORK = 20_000
+_MAX_SEARCH_WORK = 20_000
 """Spectra times slots of tables that are searched from several starts, each as long as the last fit
 of a phase. Set by hand: laboratory tables are below it; the thousands of spectra of images hold
 pure ones, which one start meets, and each fit takes seconds."""
@@ -45,7 +45,7 @@ def pure_pixel_restart(options: SolverOptions, state: State, x: Float[Array, "n 
     """The fit that begins at the purest spectra, if its description is shorter.
 
     Not for mixing that is not linear: what it adds looks like components there. Tables of up to
-    `MAX_SEARCH_WORK` are fitted from several choices of purest spectra, and longer, if nothing is
+    `_MAX_SEARCH_WORK` are fitted from several choices of purest spectra, and longer, if nothing is
     negative: then mixtures fill a cone, whose corners these are.
 
     Args:
@@ -58,8 +58,7 @@ def pure_pixel_restart(options: SolverOptions, state: State, x: Float[Array, "n 
     """
     scale = spectrum_deviations(x, state.noise_level)
     own = refit_pool(x / scale, state.pool, options)
-    is_large = len(x) * len(state.pool.active) > MAX_SEARCH_WORK
-    if is_large or not options.non_negative:
+    if not is_searched(state, x) or not options.non_negative:
         # The same few refits for both, so that their lengths can be compared.
         best = refit_pool(x / scale, purest_pixels(own, options), options)
     else:
@@ -68,6 +67,11 @@ def pure_pixel_restart(options: SolverOptions, state: State, x: Float[Array, "n 
     restarted = state._replace(pool=best.pool, noise_level=noise_level)
     is_better = best.description_length < own.description_length - _MIN_IMPROVEMENT
     return jax.tree.map(lambda new, old: jnp.where(is_better, new, old), restarted, state)
+
+
+def is_searched(state: State, x: Float[Array, "n c"]) -> bool:
+    """Whether a table and its pool are small enough for fits from several starts."""
+    return len(x) * len(state.pool.active) <= _MAX_SEARCH_WORK
 
 
 def _search_from_purest(
@@ -119,12 +123,16 @@ def dense_refit(options: SolverOptions, state: State, x: Float[Array, "n c"]) ->
     codes = jnp.zeros((len(x), len(pool.active)))
     rows = jax.lax.fori_loop(0, _DENSE_ROUNDS, alternate, (codes, pool.components))[1]
     fitted = multi_start_fit(x_noise_units, pool.replace_components(rows, options), options)
+    return _with_fit(state, fitted, x, scale)
+
+
+def _with_fit(
+    state: State, fitted: PoolFit, x: Float[Array, "n c"], scale: Float[Array, "n 1"]
+) -> State:
+    """The state with the components of a fit, and with noise level and gates that follow."""
     noise_level = residual_noise_level(x, scale * fitted.codes, fitted.pool.components)
-    return state._replace(
-        pool=fitted.pool,
-        noise_level=noise_level,
-        gate_logits=initial_gate_logits(fitted.log_evidence),
-    )
+    logits = initial_gate_logits(fitted.log_evidence)
+    return state._replace(pool=fitted.pool, noise_level=noise_level, gate_logits=logits)
 
 
 def set_num_components(
@@ -154,9 +162,7 @@ def set_num_components(
         # The long fit may leave a component unused; then the short one is the answer.
         has_lost = jnp.sum(best.pool.active) < jnp.sum(start.pool.active)
         fitted = jax.tree.map(lambda new, old: jnp.where(has_lost, old, new), best, start)
-        noise_level = residual_noise_level(x, scale * fitted.codes, fitted.pool.components)
-        logits = initial_gate_logits(fitted.log_evidence)
-        return state._replace(pool=fitted.pool, noise_level=noise_level, gate_logits=logits)
+        return _with_fit(state, fitted, x, scale)
 
     return jax.lax.fori_loop(0, _NOISE_REFITS, alternate, state)
 

@@ -37,6 +37,7 @@ from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.restarts import (
     RestartFit,
     default_num_restarts,
+    have_vote,
     length_tolerance,
     restart_agreement,
     select_restart,
@@ -173,8 +174,7 @@ def _fit_linear(
             callbacks.on_progress("library", 0)
             library_white = to_white(jnp.asarray(request.library, jnp.float32), data.whitener)
             state = solver.identify_library(state, data.x_white, library_white)
-        tolerance = length_tolerance(data.x_white.shape[1])
-        has_vote = description_lengths <= description_lengths.min() + tolerance
+        has_vote = have_vote(description_lengths, length_tolerance(data.x_white.shape[1]))
         other_fits = [fit for i, fit in enumerate(restart_fits) if i != best_index and has_vote[i]]
         agreement = restart_agreement(solver.describe, (state, data), other_fits, options)
         restart_vote = RestartVote(

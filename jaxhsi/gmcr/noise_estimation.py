@@ -4,6 +4,9 @@
 as it is estimated (`mixing_residual`), and what they leave gives the noise anew.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import toeplitz
@@ -75,10 +78,25 @@ def estimate_noise(
     robust_fit = None if _are_low_counts(spectra) else robust_low_rank(spectra)
     if robust_fit is not None:
         return _estimate_from(robust_fit, spectra)
-    noise_model, filled_spectra = white_noise(spectra.shape[1]), spectra
+    return _alternate(partial(remove_spikes, spectra), spectra, white_noise(spectra.shape[1]))
+
+
+def _alternate(
+    measure: Callable[[np.ndarray, NoiseModel], tuple[MixingResidual, NoiseModel, np.ndarray]],
+    filled_spectra: Float[np.ndarray, "n c"],
+    noise_model: NoiseModel,
+) -> tuple[NoiseModel, Float[np.ndarray, "n c"]]:
+    """Residual and noise in turn, until the noise no longer changes.
+
+    Args:
+        measure: ``(filled_spectra, noise_model)`` -> what mixing leaves, and both with the spikes
+            that it masks.
+        filled_spectra: to begin with.
+        noise_model: likewise.
+    """
     former_summary = None
     for _ in range(_MAX_PASSES):
-        residual, noise_model, filled_spectra = remove_spikes(spectra, filled_spectra, noise_model)
+        residual, noise_model, filled_spectra = measure(filled_spectra, noise_model)
         noise_model = noise_from_residual(residual, _LEAKAGE_TOLERANCE)._replace(
             spike_mask=noise_model.spike_mask
         )
@@ -114,17 +132,12 @@ def _estimate_from(
         unit_deviations = band_deviations / np.sqrt(np.mean(band_deviations**2))
         noise_model = noise_model._replace(band_deviations=unit_deviations)
     is_spoilt = robust_fit.squared_scores > min_chi2_gain(*spectra.shape)
-    filled_spectra = robust_fit.filled if is_spoilt else spectra
-    former_summary = None
-    for _ in range(_MAX_PASSES):
-        residual = residual_from_singular_vectors(filled_spectra, noise_model)
-        noise_model = noise_from_residual(residual, _LEAKAGE_TOLERANCE)
-        noise_summary = _noise_summary(noise_model, residual)
-        if noise_model.is_white or (
-            former_summary is not None and _summaries_agree(noise_summary, former_summary)
-        ):
-            break
-        former_summary = noise_summary
+    # The mask joins the model at the end: it is known, and no pass changes it.
+    noise_model, filled_spectra = _alternate(
+        lambda filled, model: (residual_from_singular_vectors(filled, model), model, filled),
+        robust_fit.filled if is_spoilt else spectra,
+        noise_model,
+    )
     spike_mask = robust_fit.spoilt_mask if is_spoilt else None
     return noise_model._replace(spike_mask=spike_mask), filled_spectra
 

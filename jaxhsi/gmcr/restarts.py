@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxhsi.gmcr.component_pool import ComponentPool, free_component_penalty
 from jaxhsi.gmcr.options import SolverOptions
@@ -97,7 +97,7 @@ def restart_agreement(
     Args:
         describe: of the solver, compiled.
         selected_fit: state and data of the restart that was selected.
-        other_fits: of the others that have a vote, see `select_restart`: one that ended far from
+        other_fits: of the others that have a vote, see `have_vote`: one that ended far from
             the shortest description says nothing of the components.
         options: of the solver.
     """
@@ -125,10 +125,22 @@ def length_tolerance(num_bands: int) -> float:
     return UNCERTAIN_GAIN_FACTOR * float(free_component_penalty(jnp.ones(()), num_bands))
 
 
+def have_vote(
+    description_lengths: Float[np.ndarray, " r"], max_difference: float
+) -> Bool[np.ndarray, " r"]:
+    """Restarts that describe the data about as shortly as any.
+
+    Args:
+        description_lengths: of the restarts.
+        max_difference: from the shortest, see `length_tolerance`.
+    """
+    return description_lengths <= description_lengths.min() + max_difference
+
+
 def counts_within_tolerance(restart_vote: RestartVote, num_bands: int) -> Int[np.ndarray, " r"]:
-    """Numbers of components of the restarts that describe the data about as shortly as any."""
-    lengths = restart_vote.description_lengths
-    return restart_vote.component_counts[lengths <= lengths.min() + length_tolerance(num_bands)]
+    """Numbers of components of the restarts that have a vote."""
+    voting = have_vote(restart_vote.description_lengths, length_tolerance(num_bands))
+    return restart_vote.component_counts[voting]
 
 
 def majority_restart(
@@ -148,7 +160,7 @@ def majority_restart(
     >>> majority_restart(np.array([17, 16, 16]), np.array([0.0, 5000.0, 5000.0]), 500.0)
     0
     """
-    has_vote = description_lengths <= description_lengths.min() + max_difference
+    has_vote = have_vote(description_lengths, max_difference)
     votes = (component_counts == component_counts[:, None]) @ has_vote.astype(int)
     # Rounded: a difference within rounding must not decide between equal restarts.
     return int(np.lexsort((np.round(description_lengths), -votes, ~has_vote))[0])

@@ -17,6 +17,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxhsi.gmcr.clipped_values import clipped_values, run_length
+from jaxhsi.gmcr.spike_detection import (
+    FORMER_SPIKE_DEVIATIONS,
+    MAD_TO_DEVIATION,
+    SPIKE_DEVIATIONS,
+)
 
 _MAX_RANK = 25
 """Largest rank that is tried; tables of more components are left to the unweighted estimate. Set by
@@ -33,14 +38,10 @@ _VARIANCE_TOLERANCE = 0.02
 _EDGE_FACTOR = 1.02
 """Factor on the largest singular value of white noise, for its fluctuation: exact on 80 of 80 dense
 mixtures and on tables with band noise of a ratio of 200 (trials in one run each)."""
-_SPIKE_DEVIATIONS, _FORMER_SPIKE_DEVIATIONS = 7.0, 5.0
-"""Noise deviations of a spike, and of one that was in the mask before. As in `spike_detection`."""
 _MAX_SPIKE_BANDS = 3
 """Bands of a cosmic ray on a detector; what is broader is a line. Set by hand."""
 _MAX_SPIKE_SHARE = 0.15
 """Share of the bands of a spectrum that may be spikes; above it the spectrum is another mixture."""
-_MAD_TO_DEVIATION = 1.4826
-"""Deviation of normal values over the median of their absolute values, 1 / Phi^-1(3/4)."""
 _MIN_BAND_SHARE = 0.2
 """Least deviation of a band relative to the median band's: dead bands and counts of zero have none.
 Chosen by hand; not tuned."""
@@ -166,9 +167,9 @@ def _settle(fit: _Fit, rank: int) -> None:
 
 def _iterate(fit: _Fit, rank: int) -> None:
     deviations = _deviations(fit)
-    left, right = _singular_vectors(fit.filled / deviations, rank)
-    measured = fit.spectra / deviations
-    predicted = _predict(measured, fit.filled / deviations, right, fit.mask)
+    weighted, measured = fit.filled / deviations, fit.spectra / deviations
+    left, right = _singular_vectors(weighted, rank)
+    predicted = _predict(measured, weighted, right, fit.mask)
     residual = measured - predicted
     fit.leverage = np.sum(left**2, axis=1)
     free_spectrum = np.maximum(1 - fit.leverage, _MIN_FREE_SHARE)
@@ -183,9 +184,8 @@ def _iterate(fit: _Fit, rank: int) -> None:
     row_freedom = np.maximum(used.sum(axis=1) * (num_bands - rank) / num_bands, 1) * free_spectrum
     band_factor = squares.sum(axis=0) / band_freedom
     row_factor = squares.sum(axis=1) / row_freedom
-    row_factor = np.where(
-        fit.leverage > _MAX_LEVERAGE, 1.0, row_factor / max(np.median(row_factor), 1e-300)
-    )
+    typical_factor = max(np.median(row_factor), 1e-300)
+    row_factor = np.where(fit.leverage > _MAX_LEVERAGE, 1.0, row_factor / typical_factor)
     predicted = predicted * deviations
     # What was cut off was at least as large.
     predicted = np.where(fit.clipped, np.maximum(predicted, fit.spectra), predicted)
@@ -226,13 +226,13 @@ def _predict(
 def _robust_deviation(scores: np.ndarray) -> np.ndarray:
     """Of each band, by medians, which spikes do not move; at least a third of all bands' own."""
     sizes = np.abs(scores)
-    overall = _MAD_TO_DEVIATION * np.median(sizes)
-    return np.maximum(_MAD_TO_DEVIATION * np.median(sizes, axis=0), 0.3 * overall + 1e-300)
+    overall = MAD_TO_DEVIATION * np.median(sizes)
+    return np.maximum(MAD_TO_DEVIATION * np.median(sizes, axis=0), 0.3 * overall + 1e-300)
 
 
 def _spikes(scores: np.ndarray, former_mask: np.ndarray, clipped: np.ndarray) -> np.ndarray:
     """Narrow entries far outside the noise, in bands where no more are than by chance."""
-    threshold = np.where(former_mask, _FORMER_SPIKE_DEVIATIONS, _SPIKE_DEVIATIONS)
+    threshold = np.where(former_mask, FORMER_SPIKE_DEVIATIONS, SPIKE_DEVIATIONS)
     far_out = (np.abs(scores) > threshold) & ~clipped
     lengths = run_length(far_out)
     spikes = far_out & (lengths <= _MAX_SPIKE_BANDS)
@@ -287,7 +287,7 @@ def _fit_all(spectra: np.ndarray, sample: _Fit, places: np.ndarray, rank: int) -
         predicted = _predict(measured, measured, right, fit.mask)
         scores = np.abs(measured - predicted)
         largest = np.where(fit.mask, 0, scores).max(axis=1, keepdims=True)
-        far_out = (scores > np.maximum(_SPIKE_DEVIATIONS, _FIRST_SHARE * largest)) & ~fit.mask
+        far_out = (scores > np.maximum(SPIKE_DEVIATIONS, _FIRST_SHARE * largest)) & ~fit.mask
         far_out &= run_length(far_out) <= _MAX_SPIKE_BANDS
         if not far_out.any():
             break

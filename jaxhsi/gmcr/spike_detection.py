@@ -12,13 +12,13 @@ from jaxhsi.gmcr.noise_covariance import NoiseModel, legendre_basis
 
 _MAX_ROUNDS = 6
 """Rounds of detection; small spikes show only when larger ones are gone. Set by hand as a bound."""
-_SPIKE_DEVIATIONS = 7.0
+SPIKE_DEVIATIONS = 7.0
 """Noise deviations from which an entry is a spike: normal noise reaches them once in 4e11 entries.
 Chosen by hand; not tuned."""
-_FORMER_SPIKE_DEVIATIONS = 5.0
+FORMER_SPIKE_DEVIATIONS = 5.0
 """The same of an entry that was a spike in the round before: hysteresis, so that entries near the
 bound do not come and go. Chosen by hand; not tuned."""
-_MAD_TO_DEVIATION = 1.4826
+MAD_TO_DEVIATION = 1.4826
 """Deviation of normal values over the median of their absolute values, 1 / Phi^-1(3/4)."""
 _MAX_SPIKE_SHARE = 0.05
 """Share of spectra with the same channel far out above which it is a spectral line. Chosen by hand;
@@ -72,7 +72,7 @@ def _detect_spikes(
     noise_sizes = np.abs(sharp_residual if former_mask is None else sharp_residual[~former_mask])
     band_spread = np.median(np.abs(sharp_residual), axis=0)
     band_deviation = np.maximum(
-        _MAD_TO_DEVIATION * np.maximum(np.median(noise_sizes), band_spread), 1e-12
+        MAD_TO_DEVIATION * np.maximum(np.median(noise_sizes), band_spread), 1e-12
     )
     residual_share = np.maximum(1 - residual.leverage, _MIN_RESIDUAL_SHARE)[:, None]
     spectrum_scale = residual.noise_deviation[:, None]
@@ -80,9 +80,9 @@ def _detect_spikes(
     deviations = np.abs(spectra - predicted) / (spectrum_scale * band_deviation)
     spike_score = deviations * np.sqrt(residual_share)
     spike_threshold = (
-        _SPIKE_DEVIATIONS
+        SPIKE_DEVIATIONS
         if former_mask is None
-        else np.where(former_mask, _FORMER_SPIKE_DEVIATIONS, _SPIKE_DEVIATIONS)
+        else np.where(former_mask, FORMER_SPIKE_DEVIATIONS, SPIKE_DEVIATIONS)
     )
     spike_mask = spike_score > spike_threshold
     # Two more than the share, or a table of few spectra could have no spike at all.

@@ -3,10 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-MAX_SIZE_RATIO = 20.0
-"""Ratio of the sizes of new spectra and of the run's beyond which units are doubted. Set by hand:
-percent and fractions differ by 100, counts and reflectance by more, samples of one kind by less
-than 10."""
+from jaxhsi.data.value_level import MAX_LEVEL_RATIO
 
 
 def describe_other_units(
@@ -29,7 +26,7 @@ def describe_other_units(
     """
     size = float(np.sqrt(np.mean(spectra.astype(np.float64) ** 2)))
     ratio = size / run_unit
-    if 1 / MAX_SIZE_RATIO <= ratio <= MAX_SIZE_RATIO:
+    if 1 / MAX_LEVEL_RATIO <= ratio <= MAX_LEVEL_RATIO:
         return None
     comparison = f"{ratio:.3g} times as large as" if ratio > 1 else f"{1 / ratio:.3g} times below"
     return (

@@ -237,12 +237,14 @@ def networks_explain(
         networks: their parameters and the components.
         x: whitened spectra; of more than `BLOCK_ROWS`, as many are taken evenly.
     """
-    x = x[:: -(-len(x) // BLOCK_ROWS)]
+    x = np.asarray(x[:: -(-len(x) // BLOCK_ROWS)], np.float32)
+    total = np.sum((x - np.mean(x)) ** 2)
+    # Padded as `UnmixingModel.transform` pads it, so that both compile one program.
+    x = next(padded_blocks(x))
     errors = [
         jnp.sum((x - unmix_white(network_options, 0, by_networks, networks, x).reconstruction) ** 2)
         for by_networks in (True, False)
     ]
-    total = jnp.sum((x - jnp.mean(x)) ** 2)
     return bool(errors[0] <= errors[1] + MAX_NETWORK_LOSS * total)
 
 

@@ -197,13 +197,22 @@ def as_number_list(value: Any) -> np.ndarray | None:
         value = value.decode("utf-8", "replace")
     try:
         if isinstance(value, str):
-            parts = re.split(r"[\s,;]+", value.strip(" \t\r\n{}[]()"))
+            parts = split_list(value)
             values = np.array([float(part) for part in parts if part not in ("nm", "um")])
         else:
             values = np.asarray(value, np.float64).ravel()
     except (ValueError, TypeError):
         return None
     return values if values.size > 1 else None
+
+
+def split_list(text: str) -> list[str]:
+    """Parts of a list in text, whatever brackets and separators it has.
+
+    >>> split_list("{400, 410}")
+    ['400', '410']
+    """
+    return re.split(r"[\s,;]+", text.strip(" \t\r\n{}[]()"))
 
 
 def _unit(attributes: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.data.formats.file_errors import reading_errors
+from jaxhsi.data.formats.ground_position import metres_per_unit
 from jaxhsi.data.formats.raster_bands import RasterBands, raster_bands
 from jaxhsi.data.formats.raster_file import (
     file_kind,
@@ -20,7 +21,7 @@ from jaxhsi.data.formats.raster_file import (
 from jaxhsi.data.formats.raster_pages import find_pages
 from jaxhsi.data.formats.raster_stack import STACK_NOTE_TAG
 from jaxhsi.data.formats.raster_wavelengths import raster_wavelengths
-from jaxhsi.data.formats.volume import Volume
+from jaxhsi.data.formats.volume import Volume, shared_value
 from jaxhsi.data.georeference import Georeference
 
 
@@ -160,8 +161,8 @@ def raster_georeference(file: Any) -> Georeference | None:
     if file.crs is None and file.transform.is_identity:
         return None
     crs = file.crs.to_string() if file.crs else None
-    metres = float(file.crs.linear_units_factor[1]) if file.crs and file.crs.is_projected else None
-    return Georeference(crs, tuple(float(value) for value in file.transform[:6]), metres)
+    transform = tuple(float(value) for value in file.transform[:6])
+    return Georeference(crs, transform, metres_per_unit(crs))
 
 
 def _scale_and_offset(
@@ -170,6 +171,4 @@ def _scale_and_offset(
     """Scale and offset of the values: one number where all bands agree, None where unstated."""
     scales = np.array([file.scales[band - 1] for band in spectral])
     offsets = np.array([file.offsets[band - 1] for band in spectral])
-    scale = scales if np.ptp(scales) else (None if scales[0] == 1.0 else float(scales[0]))
-    offset = offsets if np.ptp(offsets) else (float(offsets[0]) or None)
-    return scale, offset
+    return shared_value(scales, 1.0), shared_value(offsets, 0.0)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from jaxhsi.data.formats.band_wavelengths import is_wavelength_name
+from jaxhsi.data.formats.band_wavelengths import is_wavelength_name, split_list
 from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
 
 NUMBER_PATTERN = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
@@ -89,8 +89,7 @@ def _fields_of_file(file: Any, num_bands: int) -> list[BandTexts]:
     fields = []
     for name, (tag_name, text) in tags.items():
         if is_wavelength_name(tag_name):
-            values = re.split(r"[\s,;]+", text.strip(" \t\r\n{}[]()"))
-            fields.append((tag_name, values, _unit_of_name(name) or _stated_unit(tags)))
+            fields.append((tag_name, split_list(text), _unit_of_name(name) or _stated_unit(tags)))
     return fields
 
 

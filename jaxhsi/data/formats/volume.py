@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from jaxhsi.data.formats.axis_order import (
     LAYOUTS,
@@ -74,6 +74,26 @@ class Volume:
     def source_name(self) -> str:
         """File and key, for messages."""
         return f"{self.path}" + (f", key {self.key!r}," if self.key else "")
+
+
+def shared_value(
+    values: Float[np.ndarray, " c"], neutral: float
+) -> float | Float[np.ndarray, " c"] | None:
+    """Scales or offsets of the bands as a `Volume` holds them.
+
+    Args:
+        values: one a band.
+        neutral: value that changes nothing.
+
+    Returns:
+        None where all are neutral, one number where all are alike, else the values.
+
+    >>> shared_value(np.ones(3), 1.0), shared_value(np.full(3, 2.0), 1.0)
+    (None, 2.0)
+    """
+    if (values == neutral).all():
+        return None
+    return float(values[0]) if (values == values[0]).all() else values
 
 
 def choose_axis_order(volume: Volume, layout: str | None = None) -> AxisOrder:

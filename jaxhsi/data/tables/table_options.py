@@ -1,6 +1,7 @@
 """What a user can say of a table that its file does not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 ORIENTATIONS = ("rows", "columns", "pairs", "long")
 MISSING_CHOICES = ("interpolate", "drop_bands", "drop_spectra")
@@ -47,29 +48,20 @@ class TableOptions:
             )
 
     @classmethod
-    def from_choices(
-        cls,
-        *,
-        spectra: str | None,
-        key: str | None,
-        separator: str | None,
-        decimal: str | None,
-        references: str | None,
-        missing: str | None,
-    ) -> "TableOptions":
-        """Options of a command, where references are names with commas between, or "none"."""
-        names = None
+    def from_choices(cls, choices: Any) -> "TableOptions":
+        """Options of a command.
+
+        Args:
+            choices: has the attributes of this class; its ``references`` are names with commas
+                between, or "none".
+        """
+        options = {field.name: getattr(choices, field.name) for field in fields(cls)}
+        references = options["references"]
         if references is not None:
             is_none = references.strip().lower() == "none"
             names = () if is_none else tuple(name.strip() for name in references.split(","))
-        return cls(
-            spectra=spectra,
-            key=key,
-            separator=separator,
-            decimal=decimal,
-            references=names,
-            missing=missing,
-        )
+            options["references"] = names
+        return cls(**options)
 
     @property
     def separator_character(self) -> str | None:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from jaxhsi.data.formats.volume import Volume
+from jaxhsi.data.formats.volume import Volume, shared_value
 
 BandColumns = dict[str, np.ndarray]
 """Columns wavelength, gain and offset, one value a band."""
@@ -51,7 +51,7 @@ def with_band_metadata(path: Path, volume: Volume, sensor_name: str) -> Volume:
     """A volume with the wavelengths, gains and offsets of the metadata beside its file."""
     xml_path = metadata_path(path)
     columns = {} if xml_path is None else read_band_metadata(xml_path)
-    num_bands = volume.shape["chw".index("c")] if volume.layout == "chw" else volume.shape[-1]
+    num_bands = volume.shape[(volume.layout or "hwc").index("c")]
     if xml_path is None or not columns:
         note = f"{sensor_name}: no readable -METADATA.XML beside it, which holds the wavelengths"
         return replace(volume, notes=(*volume.notes, note))
@@ -66,8 +66,10 @@ def with_band_metadata(path: Path, volume: Volume, sensor_name: str) -> Volume:
     if volume.wavelengths is None:
         changes["wavelengths"] = columns["wavelength"]
     if volume.scale_factor is None and volume.offset is None:
-        changes["scale_factor"] = _common(columns.get("gain"), 1.0)
-        changes["offset"] = _common(columns.get("offset"), 0.0)
+        if "gain" in columns:
+            changes["scale_factor"] = shared_value(columns["gain"], 1.0)
+        if "offset" in columns:
+            changes["offset"] = shared_value(columns["offset"], 0.0)
     names = {"wavelengths": "wavelengths", "scale_factor": "gains", "offset": "offsets"}
     used = [names[name] for name, value in changes.items() if value is not None]
     if not used:
@@ -83,10 +85,3 @@ def _of_detector(path: Path, columns: BandColumns, num_bands: int) -> BandColumn
     if "_SWIR" in path.name.upper():
         return {name: values[-num_bands:] for name, values in columns.items()}
     return columns
-
-
-def _common(values: np.ndarray | None, neutral: float) -> float | np.ndarray | None:
-    """None where the values change nothing, one number where all are alike."""
-    if values is None or (values == neutral).all():
-        return None
-    return float(values[0]) if (values == values[0]).all() else values

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.data.formats.container import ArrayContainer
-from jaxhsi.data.formats.volume import Volume, read_image_part
+from jaxhsi.data.formats.volume import Volume, read_image_part, shared_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,4 @@ def _band_values(
             for part in parts
         ]
     )[order]
-    if (values == neutral).all():
-        return None
-    return float(values[0]) if (values == values[0]).all() else values
+    return shared_value(values, neutral)
