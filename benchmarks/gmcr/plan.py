@@ -67,16 +67,16 @@ GROWTH = ((16, 512), (64, 512), (256, 512), (512, 512), (512, 2048), (1024, 2048
 
 ABLATIONS = {
     "as it is": {},
-    "gates never move": {"rate": 0.0},
-    "no falling pressure": {"pressure": 1.2, "later_pressure": 1.2},
-    "spectra move between phases alone": {"newton": 0.0},
-    "half-closed gates do not damp": {"ridge": 0.0},
-    "coefficients never dear": {"strictness": 1.0, "dearest": 0.0},
-    "coefficients never dearer": {"dearest": 0.0},
-    "two rounds": {"rounds": 2},
-    "one component doubted": {"doubted": 1},
-    "two phases": {"phases": 2},
-    "margin 1": {"margin": 1.0},
+    "gates never move": {"gate_rate": 0.0},
+    "no falling pressure": {"evidence_factor_start": 1.2, "later_evidence_factor_start": 1.2},
+    "spectra move between phases alone": {"newton_step_size": 0.0},
+    "half-closed gates do not damp": {"gate_ridge": 0.0},
+    "coefficients never dear": {"initial_penalty": 1.0, "second_pass_penalty": 0.0},
+    "coefficients never dearer": {"second_pass_penalty": 0.0},
+    "two rounds": {"refits": 2},
+    "one component doubted": {"prune_candidates": 1},
+    "two phases": {"max_phases": 2},
+    "margin 1": {"evidence_factor": 1.0},
 }
 
 
@@ -112,7 +112,7 @@ def dense() -> Rows:
                 make = _mixtures(n, 20.0, times, min_mixed=8, max_mixed=16)
                 name = f"N={n}, 20 dB, {times}N samples of 8 to 16"
                 yield _row("dense", name, seed, make, at=n)
-                wide = {"most": 16}
+                wide = {"max_active": 16}
                 yield _row("dense", name, seed, make, "jaxhsi, most 16", at=n, solver=wide)
 
 

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.dgc import stability
+from benchmarks.gmcr.plan import plan
 from benchmarks.machine import module_environment
 from benchmarks.results_file import rounded, write_results
 from jaxhsi.config.dgc import DGCConfig
+from jaxhsi.config.gmcr import PriorOptions
+from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.gmcr.options import SolverOptions
 
 MODULES = (
     "dgc.quality",
@@ -76,7 +80,7 @@ def test_stored_results_are_small_and_whole():
     folder = Path(__file__).parents[2] / "benchmarks" / "results"
     files = sorted(folder.glob("*.json"))
     assert len(files) >= 11
-    assert sum(path.stat().st_size for path in files) < 800_000
+    assert sum(path.stat().st_size for path in files) < 1_000_000
     assert all({"machine", "versions"} <= json.loads(path.read_text()).keys() for path in files)
 
 
@@ -90,3 +94,13 @@ def test_every_rung_of_the_stability_benchmark_names_options(rung):
         for field in inner:
             part = getattr(part, field)
         assert part == value
+
+
+def test_rows_of_the_plan_name_options_that_exist():
+    rows = plan()
+    assert len(rows) > 500
+    for row in rows:
+        SolverOptions(**row.get("solver", {}))
+        PriorOptions(**row.get("priors", {}))
+        if row["make"]["kind"] == "mixtures":
+            MixtureOptions(**row["make"]["options"])
