@@ -11,7 +11,9 @@ from jaxhsi.gmcr.component_pool import ComponentPool
 from jaxhsi.gmcr.final_stages import is_searched
 from jaxhsi.gmcr.fit_phases import purest_spectra_state, rank_estimate
 from jaxhsi.gmcr.initialisation import RankEstimate
+from jaxhsi.gmcr.pool_fit import PoolFit
 from jaxhsi.gmcr.solver import Solver
+from jaxhsi.gmcr.sparse_coding import count_usage
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.whitening import WhitenedData
 
@@ -21,6 +23,10 @@ _MAX_COUNT_RATIO = 2
 Set by hand: images hold tens of weak components (shading, mixed pixels); dropping the weakest of
 them one by one does not lead to the few that were asked for. See `fit_given_number`.
 """
+_MIN_DENSITY = 0.1
+"""Share of concentrations that are not zero, from which on a large table is fitted with as many
+components as its rank. Set by hand: where spectra hold few of many components, none passes for a
+mixture of others, and these fits take longer than all phases (N = 256, 1 % of concentrations)."""
 
 
 def fit_given_number(
@@ -78,7 +84,10 @@ def bound_by_rank(solver: Solver, state: State, data: WhitenedData) -> State:
     rank = int(estimate.rank)
     if _active_count(state.pool) <= max(rank, 1):
         return state
-    best, shortest = state, description_length(solver, state, state.pool, data)
+    described = solver.describe(state, data.x_white)
+    if not is_searched(state, data.x_white) and _density(described) < _MIN_DENSITY:
+        return state
+    best, shortest = state, float(described.description_length)
     for fewest in _fits_of_rank(solver, state, data, estimate):
         if description_length(solver, state, fewest.pool, data) < shortest:
             return fewest
@@ -111,6 +120,12 @@ def description_length(
     """Description length of a table by a pool, under the noise level of a state."""
     described = solver.describe(state._replace(pool=pool), data.x_white)
     return float(described.description_length)
+
+
+def _density(pool_fit: PoolFit) -> float:
+    """Share of concentrations of active components that are not zero."""
+    usage_counts = count_usage(pool_fit.codes)
+    return float(jnp.sum(usage_counts)) / (len(pool_fit.codes) * _active_count(pool_fit.pool))
 
 
 def _active_count(pool: ComponentPool) -> int:

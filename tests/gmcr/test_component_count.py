@@ -58,3 +58,13 @@ def test_components_that_shorten_the_description_stay_whatever_the_rank(monkeypa
     low = rank_estimate(data.x_white)._replace(rank=jnp.array(2))
     monkeypatch.setattr("jaxhsi.gmcr.component_count.rank_estimate", lambda x: low)
     assert int(bound_by_rank(solver, state, data).pool.active.sum()) == 3
+
+
+@pytest.mark.parametrize(("least_density", "count"), [(0.1, 3), (1.1, 4)])
+def test_large_tables_are_bounded_where_their_mixtures_are_dense(monkeypatch, least_density, count):
+    table, _ = dense_mixture(4)
+    solver, state, data = state_of_purest(table, 4)
+    monkeypatch.setattr("jaxhsi.gmcr.component_count.is_searched", lambda state, x: False)
+    monkeypatch.setattr("jaxhsi.gmcr.component_count._MIN_DENSITY", least_density)
+    bounded = bound_by_rank(solver, state, data)
+    assert int(bounded.pool.active.sum()) == count
