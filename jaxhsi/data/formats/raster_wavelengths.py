@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
 from jaxhsi.data.formats.band_wavelengths import is_wavelength_name, split_list
+from jaxhsi.data.formats.band_xml import band_columns
+from jaxhsi.data.formats.camera_xmp import camera_bands
 from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
 
 NUMBER_PATTERN = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
@@ -64,6 +65,7 @@ def _candidate_fields(path: Path, file: Any, bands: Sequence[int]) -> list[BandT
         band_tags = [file.tags(band, ns=domain) for band in bands]
         fields += _fields_of_bands([_by_plain_name(tags) for tags in band_tags])
     fields += _fields_of_file(file, len(bands))
+    fields += _fields_of_camera(file, len(bands))
     descriptions = [file.descriptions[band - 1] or "" for band in bands]
     if all(descriptions):
         fields.append(("descriptions of the bands", descriptions, None))
@@ -91,6 +93,13 @@ def _fields_of_file(file: Any, num_bands: int) -> list[BandTexts]:
         if is_wavelength_name(tag_name):
             fields.append((tag_name, split_list(text), _unit_of_name(name) or _stated_unit(tags)))
     return fields
+
+
+def _fields_of_camera(file: Any, num_bands: int) -> list[BandTexts]:
+    wavelengths = [band.wavelength for band in camera_bands(file)]
+    if len(wavelengths) != num_bands or None in wavelengths:
+        return []
+    return [("CentralWavelength of the XMP", [f"{nm:g}" for nm in wavelengths], "nm")]
 
 
 def _by_plain_name(tags: dict[str, str]) -> dict[str, tuple[str, str]]:
@@ -138,49 +147,12 @@ def parse_wavelengths(
     return wavelengths_in_nm(np.array(values), unit_name, f"{path}: {field_name}")
 
 
-# XML beside the file ------------------------------------------------------------------------------
-
-
 def _fields_of_xml(path: Path, num_bands: int) -> list[BandTexts]:
-    """The first list of wavelengths, one for every band, in the product's XML files."""
-    for xml_path in _product_xml_files(path):
-        try:
-            root = ElementTree.parse(xml_path).getroot()
-        except (ElementTree.ParseError, OSError):
-            continue
-        values_by_name: dict[str, tuple[list[str], str | None]] = {}
-        for element in root.iter():
-            name = element.tag.rpartition("}")[2]
-            texts = [(element.text or "").strip(), element.get("value") or ""]
-            text = next((each for each in texts if BARE_NUMBER.fullmatch(each)), None)
-            if text is not None and is_wavelength_name(name):
-                unit_name = element.get("unit") or element.get("units") or _unit_of_name(name)
-                values_by_name.setdefault(name, ([], unit_name))[0].append(text)
-        for values, unit_name in values_by_name.values():
-            if len(values) == num_bands:
-                return [(xml_path.name, values, unit_name)]
-    return []
-
-
-def _product_xml_files(path: Path) -> list[Path]:
-    """XML files beside a raster that share the longest start of its name, metadata first."""
-    if not path.is_file():
-        return []
-    xml_files = [
-        entry
-        for entry in path.parent.iterdir()
-        if entry.suffix.lower() == ".xml" and not entry.name.lower().endswith(".aux.xml")
+    """Lists of wavelengths, one for every band, in the product's XML; those of centres first."""
+    xml_name, columns = band_columns(path, num_bands)
+    names = [name for name in columns if is_wavelength_name(name)]
+    names.sort(key=lambda name: "cent" not in name.lower())
+    return [
+        (xml_name, columns[name].texts, columns[name].unit or _unit_of_name(name))
+        for name in names[:1]
     ]
-    product_names = {_product_name(path.stem)}
-    beside = [entry for entry in xml_files if _product_name(entry.stem) in product_names]
-    return sorted(beside, key=lambda entry: ("metadata" not in entry.name.lower(), entry.name))
-
-
-def _product_name(stem: str) -> str:
-    """A name without the part that tells the files of a product apart."""
-    return re.sub(
-        r"[-_. ]*(spectral[-_]?image|metadata|mtd|img|image|data)(?:[-_]?(vnir|swir))?$",
-        "",
-        stem,
-        flags=re.IGNORECASE,
-    ).casefold()

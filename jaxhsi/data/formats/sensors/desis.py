@@ -8,7 +8,7 @@ wavelengths, gains and offsets by `band`; stored x gain + offset is radiance (L1
 from dataclasses import replace
 from pathlib import Path
 
-from jaxhsi.data.formats.sensors.band_metadata_xml import with_band_metadata
+from jaxhsi.data.formats.sensors.band_metadata_xml import with_gains_and_offsets
 from jaxhsi.data.formats.sensors.sensor import Sensor
 from jaxhsi.data.formats.volume import Volume
 
@@ -20,7 +20,7 @@ def _matches(path: Path, volume: Volume) -> bool:
 
 def _refine(path: Path, volume: Volume) -> Volume:
     units = "reflectance" if "L2A" in path.name.upper() else "radiance"
-    volume = with_band_metadata(path, volume, "DESIS")
+    volume = with_gains_and_offsets(path, volume, "DESIS")
     return replace(volume, value_units=volume.value_units or units)
 
 

@@ -9,7 +9,7 @@ are not co-registered.
 from dataclasses import replace
 from pathlib import Path
 
-from jaxhsi.data.formats.sensors.band_metadata_xml import with_band_metadata
+from jaxhsi.data.formats.sensors.band_metadata_xml import with_gains_and_offsets
 from jaxhsi.data.formats.sensors.sensor import Sensor, add_notes
 from jaxhsi.data.formats.volume import Volume
 
@@ -21,7 +21,7 @@ def _matches(path: Path, volume: Volume) -> bool:
 
 def _refine(path: Path, volume: Volume) -> Volume:
     name = path.name.upper()
-    volume = with_band_metadata(path, volume, "EnMAP")
+    volume = with_gains_and_offsets(path, volume, "EnMAP")
     if "L1B" in name:
         volume = add_notes(volume, "VNIR and SWIR of EnMAP L1B are not co-registered: not joined")
     units = "reflectance" if "L2A" in name else "radiance"
