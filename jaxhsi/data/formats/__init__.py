@@ -2,7 +2,7 @@
 
 | suffix | module | package |
 |---|---|---|
-| .npy | `npy` | NumPy |
+| .npy .npz | `npy`, `npz` | NumPy |
 | .mat | `mat` | SciPy; h5py for version 7.3 |
 | .h5 .hdf5 .hdf .he5 .hspy | `hdf5` | h5py |
 | .nc .nc4 .cdf | `netcdf` | SciPy for version 3; h5py for version 4 |
@@ -34,6 +34,7 @@ from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
 from jaxhsi.data.formats.mat import mat_tree_shapes, open_mat
 from jaxhsi.data.formats.netcdf import netcdf_shapes, open_netcdf
 from jaxhsi.data.formats.npy import npy_shapes, open_npy
+from jaxhsi.data.formats.npz import npz_shapes, open_npz
 from jaxhsi.data.formats.raster import open_raster, raster_shapes
 from jaxhsi.data.formats.raster_file import (
     RASTER_SUFFIXES,
@@ -42,7 +43,7 @@ from jaxhsi.data.formats.raster_file import (
     opens_as_raster,
     raster_data_file,
 )
-from jaxhsi.data.formats.sensors import with_sensors
+from jaxhsi.data.formats.sensors import closed_format_remedy, with_sensors
 from jaxhsi.data.formats.volume import Volume, resolve_layout
 
 
@@ -64,6 +65,7 @@ BAND_FOLDER = FileFormat(band_folder_shapes, open_band_folder)
 FORMATS_BY_SUFFIX = {
     ".mat": FileFormat(mat_tree_shapes, open_mat),
     ".npy": FileFormat(npy_shapes, open_npy),
+    ".npz": FileFormat(npz_shapes, open_npz),
     **dict.fromkeys(RASTER_SUFFIXES, RASTER),
     **dict.fromkeys((".h5", ".hdf5", ".hdf", ".he5", ".hspy"), FileFormat(hdf5_shapes, open_hdf5)),
     **dict.fromkeys((".nc", ".nc4", ".cdf"), FileFormat(netcdf_shapes, open_netcdf)),
@@ -85,7 +87,7 @@ def file_format(path: Path) -> FileFormat:
     """
     if path.is_dir():
         if list_band_files(path):
-            return BAND_FOLDER
+            return _with_sensors(BAND_FOLDER)
         raise ValueError(
             f"{path} is a folder without files whose names number a band, such as scene_B01.tif; "
             "name a file in it. A store needs no reader"
@@ -96,11 +98,17 @@ def file_format(path: Path) -> FileFormat:
     if reader in (None, ENVI) and _may_be_raster(path) and opens_as_raster(path):
         reader = RASTER
     if reader is None:
+        if (remedy := closed_format_remedy(path)) is not None:
+            raise ValueError(f"{path} {remedy}")
         raise ValueError(
             f"{path}: no reader for {path.suffix or 'a name without suffix'!r}; supported are "
             f"{', '.join(FORMATS_BY_SUFFIX)}, any data file with an ENVI header beside it, what "
             "GDAL opens, and Zarr v3 stores"
         )
+    return _with_sensors(reader)
+
+
+def _with_sensors(reader: FileFormat) -> FileFormat:
     return reader._replace(open_volume=with_sensors(reader.open_volume))
 
 

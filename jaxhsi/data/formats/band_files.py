@@ -6,12 +6,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from jaxhsi.data.cache import fingerprint
+from jaxhsi.data.formats.band_stack import (
+    DescribedBand,
+    check_alike,
+    describe_file,
+    ingest_command,
+    leave_out_other_images,
+    listed,
+)
 from jaxhsi.data.formats.raster import raster_shapes, raster_volume
 from jaxhsi.data.formats.raster_file import RASTER_SUFFIXES, open_dataset
-from jaxhsi.data.formats.raster_stack import SingleBand, describe_single_band, stack_vrt
+from jaxhsi.data.formats.raster_stack import SingleBand, stack_vrt
 from jaxhsi.data.formats.volume import Volume
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm")
@@ -27,12 +33,6 @@ COLOUR_ORDER = (
     *("swir2", "swir3", "lwir", "thermal"),
 )
 """Bands that file names call by colour, by rising wavelength."""
-
-SIZE_TOLERANCE = 1e-3
-"""Share of a pixel by which the places of bands may differ."""
-
-MAX_LISTED_NAMES = 8
-"""Files that a message lists."""
 
 
 class BandName(NamedTuple):
@@ -150,9 +150,9 @@ def write_band_stack(files: Sequence[Path], cache_folder: Path, name: str) -> Pa
     Raises:
         ValueError: files of several bands, sizes, types or places.
     """
-    bands = _describe_files(files, files[0].parent)
+    bands = check_alike({file: _describe_file(file) for file in files}, files[0].parent)
     note = f"{len(files)} files stacked as bands, in the order given: "
-    xml = stack_vrt(bands, note + _listed([file.name for file in files]))
+    xml = stack_vrt(bands, note + listed([file.name for file in files]))
     states = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     path = cache_folder / fingerprint((xml, states)) / f"{name}.vrt"
     if not path.is_file():
@@ -176,11 +176,14 @@ def _describe_folder(folder: Path) -> tuple[list[SingleBand], str]:
             f"{folder} holds no files whose names number a band, such as scene_B01.tif"
         )
     _refuse_several_scenes(folder, files)
-    bands = _describe_files(files, folder)
+    described = {file: _describe_file(file) for file in files}
+    camera_notes = leave_out_other_images(described)
+    bands = check_alike(described, folder)
     rasters = [entry for entry in folder.iterdir() if entry.suffix.lower() in RASTER_SUFFIXES]
     left_out = sorted(entry.name for entry in rasters if entry not in files)
-    note = f"{len(files)} files stacked as bands: {_listed([file.name for file in files])}"
-    return bands, note + (f"; left out: {_listed(left_out)}" if left_out else "")
+    note = f"{len(bands)} files stacked as bands: {listed([file.name for file in described])}"
+    note += f"; left out: {listed(left_out)}" if left_out else ""
+    return bands, "; ".join((note, *camera_notes))
 
 
 def _refuse_several_scenes(folder: Path, files: Sequence[Path]) -> None:
@@ -190,57 +193,29 @@ def _refuse_several_scenes(folder: Path, files: Sequence[Path]) -> None:
         name = band_name(file.stem, common)
         other = first_file.setdefault(name, file)
         if other != file:
+            scene = [f for f in files if _scene_name(f.stem) == _scene_name(other.stem)]
+            described = {each: _describe_file(each) for each in scene}
+            leave_out_other_images(described)
             raise ValueError(
                 f"{folder} holds several files of one band, {other.name} and {file.name}: several "
-                "scenes or sizes. Name the files of one, in the order of their bands: python -m "
-                f"jaxhsi.ingest {other.name} ... NAME.zarr"
+                "scenes, captures or sizes. Name the files of one, in the order of their bands: "
+                f"{ingest_command(list(described))}"
             )
 
 
-def _describe_files(files: Sequence[Path], folder: Path) -> list[SingleBand]:
-    bands = [_describe_file(file) for file in files]
-    for what, values in {
-        "sizes": [band.shape for band in bands],
-        "types": [band.dtype for band in bands],
-        "coordinate systems": [band.crs for band in bands],
-    }.items():
-        if len(set(values)) > 1:
-            raise ValueError(_differing_message(folder, files, what, values))
-    grid = np.array([band.transform for band in bands])
-    pixel = max(abs(grid[0, [0, 1, 3, 4]]))
-    if np.ptp(grid, axis=0).max() > SIZE_TOLERANCE * pixel:
-        places = [f"upper left {band.transform[2]:g}, {band.transform[5]:g}" for band in bands]
-        raise ValueError(_differing_message(folder, files, "places", places))
-    return bands
+def _scene_name(stem: str) -> tuple[str, ...]:
+    """The parts of a file name but for the last that numbers a band.
+
+    >>> _scene_name("IMG_0000_5"), _scene_name("S_B02_10m")
+    (('img', '0000'), ('s', '10m'))
+    """
+    parts = _name_parts(stem)
+    numbered = [i for i, part in enumerate(parts) if BAND_TOKEN.fullmatch(part)]
+    return tuple(part for i, part in enumerate(parts) if i not in numbered[-1:])
 
 
-def _describe_file(file: Path) -> SingleBand:
-    with open_dataset(file) as dataset:
-        if dataset.count != 1:
-            raise ValueError(
-                f"{file} has {dataset.count} bands, and a stack is made of files of one; ingest it "
-                "alone, or move it to another folder"
-            )
-        band = describe_single_band(file.resolve(), dataset)
+def _describe_file(file: Path) -> DescribedBand:
+    """A file as a band; its wavelength by the camera, or by a name such as scene_450nm."""
     name = band_name(file.stem)
-    if name is not None and name.unit == "nm" and not band.properties["Description"]:
-        band.properties["Description"] = f"{name.number:g} nm"
-    return band
-
-
-def _differing_message(folder: Path, files: Sequence[Path], what: str, values: list) -> str:
-    groups: dict[str, list[str]] = {}
-    for file, value in zip(files, values, strict=True):
-        text = " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)[:60]
-        groups.setdefault(text, []).append(file.name)
-    listed = "; ".join(f"{text}: {_listed(names)}" for text, names in groups.items())
-    largest = max(groups.values(), key=len)
-    return (
-        f"{folder}: the files of its bands have different {what} ({listed}). Name those of "
-        f"one kind: python -m jaxhsi.ingest {_listed(largest, ' ')} NAME.zarr"
-    )
-
-
-def _listed(names: Sequence[str], separator: str = ", ") -> str:
-    shown = separator.join(names[:MAX_LISTED_NAMES])
-    return shown + (f"{separator}..." if len(names) > MAX_LISTED_NAMES else "")
+    is_wavelength = name is not None and name.unit == "nm"
+    return describe_file(file, f"{name.number:g} nm" if is_wavelength else "")

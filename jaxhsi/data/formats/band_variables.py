@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from jaxhsi.data.formats.band_wavelengths import WAVELENGTH_ATTRIBUTES
+from jaxhsi.data.formats.band_wavelengths import WAVELENGTH_ATTRIBUTES, WAVELENGTH_RANGE
 from jaxhsi.data.formats.container import ArrayContainer, NamedArray
 
 MIN_BANDS = 3  # arrays that differ by a number alone, to be taken for bands
 STACK_NAME = "bands"
 BAND_NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?:[a-zA-Z](?![a-zA-Z]))?")  # 8 of B8 and of B8A
-WAVELENGTH_RANGE = (250, 15000)  # nm; numbers in names that lie here, and rise, are wavelengths
 
 
 def with_stacked_bands(container: ArrayContainer) -> ArrayContainer:

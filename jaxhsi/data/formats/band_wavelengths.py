@@ -23,6 +23,12 @@ OTHER_MEANINGS = (
 )
 """Words in names of vectors that speak of wavelengths and are none."""
 
+UNCERTAIN_NAMES = ("band", "bands")
+"""Names of vectors with numbers of bands in some files and wavelengths in others, as in ICVL's:
+taken for wavelengths where all values are in `WAVELENGTH_RANGE` and run in one direction."""
+
+WAVELENGTH_RANGE = (250.0, 15000.0)  # nm
+
 WAVELENGTH_ATTRIBUTES = (
     *("wavelength", "central_wavelength", "center_wavelength", "radiation_wavelength"),
 )
@@ -142,7 +148,7 @@ def _vector_sources(container: ArrayContainer, key: str) -> Iterator[VectorSourc
     yield from _from_attributes(cube.attributes, key, 1)
     for name, array in container.arrays.items():
         is_vector = math.prod(array.shape) == max(array.shape, default=0) > 0
-        if not is_vector or not is_wavelength_name(name) or name in cube.axis_scales:
+        if not is_vector or name in cube.axis_scales or not _holds_wavelengths(container, name):
             continue
         axis = _shared_axis(cube, array)
         rank = 2 if axis is not None else 3 if name.rpartition("/")[0] == group else 5
@@ -150,6 +156,19 @@ def _vector_sources(container: ArrayContainer, key: str) -> Iterator[VectorSourc
     for group_name, attributes in container.group_attributes.items():
         if group_name == "" or key.startswith(f"{group_name}/"):
             yield from _from_attributes(attributes, group_name or "the root", 4)
+
+
+def _holds_wavelengths(container: ArrayContainer, name: str) -> bool:
+    """Whether a vector holds wavelengths by its name, and where that is uncertain by its values."""
+    if is_wavelength_name(name):
+        return True
+    if name.rpartition("/")[2].lower() not in UNCERTAIN_NAMES:
+        return False
+    values = np.asarray(_from_array(container, name, None, 0).values, np.float64)
+    low, high = WAVELENGTH_RANGE
+    steps = np.diff(values)
+    is_ordered = bool((steps > 0).all() or (steps < 0).all())
+    return values.size > 1 and is_ordered and bool(low <= values.min() and values.max() <= high)
 
 
 def _from_array(container: ArrayContainer, name: str, axis: int | None, rank: int) -> VectorSource:

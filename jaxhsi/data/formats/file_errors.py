@@ -7,6 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+HDF4_MARK = b"\x0e\x03\x13\x01"  # at the start of a file
+
 
 def import_reader_package(
     package_name: str, file_path: Path, file_kind: str, extra: str = "io"
@@ -60,6 +62,12 @@ def open_hdf5_file(
         ImportError: h5py is not installed.
     """
     h5py = import_reader_package("h5py", path, file_kind)
+    with path.open("rb") as start:
+        if start.read(4) == HDF4_MARK:
+            raise ValueError(
+                f"{path} is an HDF4 file, which is another format than HDF5; convert it: "
+                f"h4toh5 {path.name} {path.stem}.h5, or gdal_translate its cube to .tif"
+            )
     with reading_errors(path, file_kind, likely_cause):
         file = h5py.File(path, "r")
     with file:

@@ -16,6 +16,7 @@ from jaxhsi.data.formats.band_wavelengths import (
 from jaxhsi.data.formats.container import ArrayContainer, NamedArray
 from jaxhsi.data.formats.cube_choice import choose_cube, kept_axes, squeezed
 from jaxhsi.data.formats.ground_position import find_georeference
+from jaxhsi.data.formats.pixel_mask import find_pixel_mask
 from jaxhsi.data.formats.value_marks import (
     ValueMarks,
     is_inherited_mark,
@@ -52,6 +53,7 @@ def select_cube(container: ArrayContainer, key: str | None) -> Volume:
     waves = find_band_wavelengths(squeezed_container, key, _band_axis(roles))
     marks = read_value_marks(_inherited_marks(container, key) | array.attributes, key)
     georeference, place_notes = find_georeference(squeezed_container, key)
+    read_mask, mask_notes = find_pixel_mask(squeezed_container, key, roles)
     return Volume(
         path=container.path,
         key=key,
@@ -60,12 +62,13 @@ def select_cube(container: ArrayContainer, key: str | None) -> Volume:
         wavelengths=waves.values,
         axis_roles=_with_wavelength_axis(roles, waves),
         no_data=marks.no_data,
+        read_mask=read_mask,
         georeference=georeference,
         value_units=marks.units,
         scale_factor=marks.scale_factor,
         offset=marks.offset,
         bad_bands=_bad_bands(squeezed_container, key, roles, waves),
-        notes=(*notes, *waves.notes, *marks.notes, *place_notes),
+        notes=(*notes, *waves.notes, *marks.notes, *mask_notes, *place_notes),
     )
 
 

@@ -65,10 +65,14 @@ def raster_bands(path: Path, file: Any) -> RasterBands:
             part.indices(length)[:2]
             for part, length in zip((rows, columns), file.shape, strict=True)
         )
+        (top, bottom), (left, right) = window
+        valid = np.ones((bottom - top, right - left), bool)
         with gdal_errors(path):
-            parts = [file.read(band, window=window) for band in alpha_bands]
-            parts += [file.read_masks(band, window=window) for band in mask_bands]
-        return np.logical_and.reduce([part != 0 for part in parts])
+            for band in alpha_bands:
+                valid &= file.read(band, window=window) != 0
+            for band in mask_bands:
+                valid &= file.read_masks(band, window=window) != 0
+        return valid
 
     return RasterBands(spectral, read_mask, (*notes, *mask_note))
 

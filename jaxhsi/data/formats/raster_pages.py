@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from jaxhsi.data.formats.axis_order import guess_layout
 from jaxhsi.data.formats.raster_file import open_dataset
 from jaxhsi.data.formats.raster_stack import SingleBand, describe_single_band, stack_vrt
+from jaxhsi.data.formats.raster_wavelengths import NUMBER_WITH_UNIT
+
+PAGE_TEXT_TAGS, MAX_PAGE_TEXT = ("PAGENAME", "IMAGEDESCRIPTION"), 200
+"""Tags of a page that may state its wavelength, and how much of them is looked at."""
 
 MAX_LISTED_GROUPS = 6
 """Runs of equal pages that a message lists."""
@@ -78,7 +82,12 @@ def _describe_page(path: Path, number: int) -> tuple[int, SingleBand]:
     """Number of bands of a page, and what it is."""
     name = f"GTIFF_DIR:{number}:{path}"
     with open_dataset(path, name) as page:
-        return page.count, describe_single_band(name, page)
+        band = describe_single_band(name, page)
+        texts = [page.tags().get(f"TIFFTAG_{tag}", "") for tag in PAGE_TEXT_TAGS]
+        with_wavelength = [text for text in texts if NUMBER_WITH_UNIT.search(text[:MAX_PAGE_TEXT])]
+        if with_wavelength and not band.properties["Description"]:
+            band.properties["Description"] = with_wavelength[0][:MAX_PAGE_TEXT]
+        return page.count, band
 
 
 def _equal_runs(pages: dict[int, tuple[int, SingleBand]]) -> list[tuple[tuple, list[int]]]:

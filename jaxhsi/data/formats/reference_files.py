@@ -35,12 +35,12 @@ class ReferenceFiles(NamedTuple):
 def reference_kind(path: Path) -> str | None:
     """What a file is by its name: "white", "dark", "white_dark", or None for a cube.
 
-    >>> reference_kind(Path("DARKREF_042.raw")), reference_kind(Path("dark_leaf.raw"))
-    ('dark', None)
+    >>> [reference_kind(Path(f"{name}.raw")) for name in ("DARKREF_042", "white", "dark_leaf")]
+    ['dark', 'white', None]
     """
     match = REFERENCE_WORD.search(path.stem)
     if match is None:
-        return None
+        return path.stem.lower() if path.stem.lower() in ("dark", "white") else None
     kind = match["kind"].lower()
     return kind if kind in ("dark", "white") else "white_dark"
 
@@ -63,8 +63,8 @@ def find_references(cube_path: Path) -> tuple[ReferenceFiles, ReferenceFiles]:
         kind = reference_kind(entry)
         if kind is None or entry.suffix.lower() not in DATA_SUFFIXES or not entry.is_file():
             continue
-        rest = REFERENCE_WORD.sub("", entry.stem).strip("-_. ")
-        is_own = rest.lower() in ("", cube_path.stem.lower())
+        rest = REFERENCE_WORD.sub("", entry.stem).strip("-_. ").lower()
+        is_own = rest in ("", kind, cube_path.stem.lower())
         (own if is_own else other).setdefault(kind, entry)
     return ReferenceFiles(**own), ReferenceFiles(**other)
 

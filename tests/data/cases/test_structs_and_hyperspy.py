@@ -65,3 +65,40 @@ def test_axes_of_hyperspy(tmp_path, suffix, axis_name, uniform):
     cube = check_ingest(path, CUBE, waves=400 + 4.0 * np.arange(12))
     assert cube.georeference.crs is None
     assert cube.georeference.pixel_area == pytest.approx(0.25e-12)  # 0.5 um pixels
+
+
+def save_icvl(path, bands):
+    """As the data set of ICVL is delivered: rad, rgb and bands, in version 7.3."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["rad"], file["rgb"] = CUBE.T, CUBE[..., :3].T
+        file["bands"] = np.asarray(bands, np.float64)[:, None]
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file")
+    return path
+
+
+def test_bands_of_icvl_are_wavelengths(tmp_path):
+    waves = np.linspace(400, 700, 12)
+    check_ingest(save_icvl(tmp_path / "a.mat", waves), CUBE, waves=waves)
+
+
+@pytest.mark.parametrize("bands", [np.arange(3, 15) * 2, np.r_[400:406, 300:306]])
+def test_other_vectors_called_bands_are_none(tmp_path, bands):
+    check_ingest(save_icvl(tmp_path / "a.mat", bands), CUBE, layout="hwc")
+
+
+@pytest.mark.parametrize("name", ["valid_mask", "validMask", "is_valid"])
+def test_a_mask_beside_the_cube_is_applied(tmp_path, name):
+    valid = np.ones((24, 20), bool)
+    valid[3:6, 4:9] = False
+    arrays = {"cube": CUBE, "wavelengths": WAVES, name: valid.astype(np.uint8)}
+    scipy.io.savemat(tmp_path / "a.mat", arrays)
+    cube = check_ingest(tmp_path / "a.mat", CUBE, waves=WAVES, valid=valid)
+    assert f"pixels where {name} is 0 are not valid" in cube.history
+
+
+def test_a_mask_without_a_meaning_is_told(tmp_path):
+    arrays = {"cube": CUBE, "wavelengths": WAVES, "mask": np.ones((24, 20), np.uint8)}
+    scipy.io.savemat(tmp_path / "a.mat", arrays)
+    cube = check_ingest(tmp_path / "a.mat", CUBE, waves=WAVES)
+    assert any("mask: not applied" in line for line in cube.history)

@@ -13,14 +13,17 @@ from jaxhsi.data.formats.container import ArrayContainer
 from jaxhsi.data.formats.named_arrays import select_cube
 from jaxhsi.data.formats.sensors import (
     aviris,
+    cubert,
     desis,
     emit,
     enmap,
     hyperion,
     hyspex,
+    micasense,
     neon,
     pace_oci,
     prisma,
+    resonon,
     specim_iq,
     tanager,
 )
@@ -39,6 +42,9 @@ SENSORS: tuple[Sensor, ...] = (
     hyperion.SENSOR,
     hyspex.SENSOR,
     specim_iq.SENSOR,
+    micasense.SENSOR,
+    resonon.SENSOR,
+    cubert.SENSOR,
 )
 """In the order in which they are asked."""
 
@@ -60,6 +66,16 @@ def select_sensor_cube(container: ArrayContainer, key: str | None) -> Volume:
     if volume is None:
         volume = sensor.refine_container(container, select_cube(container, key))
     return replace(volume, sensor=sensor.name)
+
+
+def closed_format_remedy(path: Path) -> str | None:
+    """What to do with a file that only the software of its camera reads, or None.
+
+    >>> closed_format_remedy(Path("a.npy")) is None
+    True
+    """
+    suffix = path.suffix.lower()
+    return next((each.closed_remedy for each in SENSORS if suffix in each.closed_suffixes), None)
 
 
 OpenVolume = Callable[..., AbstractContextManager[Volume]]

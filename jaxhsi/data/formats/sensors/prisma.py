@@ -4,23 +4,31 @@ Guide: ASI, "PRISMA Products Specification Document" (2020). `List_Cw_Vnir` and 
 centre wavelengths, 0 for bands that are not available. Level 2 values are
 L2Scale*Min + stored (L2Scale*Max - L2Scale*Min) / 65535; level 1 radiances are stored /
 ScaleFactor_* - Offset_*. Level 2D is on a UTM grid of 30 m, `Product_ULcorner_*` being the centre
-of its first pixel.
+of its first pixel; around the scene it holds 0 in all bands. The matrices *_ERR_MATRIX flag single
+values: of level 1, 1 defective, 2 saturated, 3 of lower confidence, 4 NaN or infinite; of level 2
+any but 0 is not to be used.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from jaxhsi.data.formats.container import ArrayContainer
 from jaxhsi.data.formats.ground_position import metres_per_unit
-from jaxhsi.data.formats.sensors.sensor import Sensor, cubes_of_key, joined_volume
+from jaxhsi.data.formats.sensors.sensor import Sensor, add_notes, cubes_of_key, joined_volume
 from jaxhsi.data.formats.volume import Volume
 from jaxhsi.data.georeference import Georeference
 
 CUBE_PATH = re.compile(r"HDFEOS/SWATHS/PRS_L(\w+)_HCO/Data Fields/(VNIR|SWIR)_Cube")
 FULL_COUNT = 65535
 PIXEL_SIZE = 30.0  # metres of level 2D
+MISSING = -1  # in place of values that are flagged; stored ones are not negative
+ERROR_FLAGS = {"1": (1, 2, 4)}
+"""Flags of values that are missing, by level; of other levels all but 0."""
+
+LOW_CONFIDENCE = 3  # flag of level 1, of values that are kept
 NO_GRID_NOTE = "place on the ground not kept: Latitude and Longitude give it pixel by pixel"
 
 
@@ -49,11 +57,50 @@ def _detector(container: ArrayContainer, detector: str, key: str, level: str) ->
         path=container.path,
         key=key,
         shape=container.arrays[key].shape,
-        read_slab=lambda index: container.read_array(key, index),
+        read_slab=_detector_reader(container, key, level),
         wavelengths=wavelengths,
         scale_factor=scale,
         offset=offset,
     )
+
+
+def _error_matrix(container: ArrayContainer, key: str) -> str | None:
+    """Path of the matrix that flags the values of a cube, or None."""
+    detector = key.rpartition("/")[2].partition("_")[0]
+    group = key.rpartition("/")[0]
+    names = [f"{group}/{detector}_PIXEL_{kind}_ERR_MATRIX" for kind in ("SAT", "L2")]
+    shape = container.arrays[key].shape
+    return next(
+        (n for n in names if n in container.arrays and container.arrays[n].shape == shape), None
+    )
+
+
+def _detector_reader(
+    container: ArrayContainer, key: str, level: str
+) -> Callable[[tuple[slice, slice, slice]], np.ndarray]:
+    """Reads counts of a detector, `MISSING` where they are flagged."""
+    matrix, flags = _error_matrix(container, key), ERROR_FLAGS.get(level)
+
+    def read(index: tuple[slice, slice, slice]) -> np.ndarray:
+        values = np.asarray(container.read_array(key, index)).astype(np.int32)
+        if matrix is not None:
+            errors = np.asarray(container.read_array(matrix, index))
+            values[errors != 0 if flags is None else np.isin(errors, flags)] = MISSING
+        return values
+
+    return read
+
+
+def _without_padding(volume: Volume) -> Volume:
+    """The joined cube with `MISSING` in pixels that hold 0 in all bands of both detectors."""
+    read_joined = volume.read_slab
+
+    def read(index: tuple[slice, slice, slice]) -> np.ndarray:
+        values = read_joined((index[0], index[1], slice(None)))
+        values[(values == 0).all(axis=-1)] = MISSING
+        return values[..., index[2]]
+
+    return replace(volume, read_slab=read)
 
 
 def _georeference(container: ArrayContainer, shape: tuple[int, ...]) -> Georeference | None:
@@ -85,12 +132,25 @@ def _open(container: ArrayContainer, key: str | None) -> Volume | None:
         "+".join(f"{name}_Cube" for name in cubes),
         parts,
         ["hcw"] * len(parts),
+        no_data=float(MISSING),
         value_units="radiance" if level.startswith("1") else "reflectance",
         georeference=georeference,
         notes=(f"PRISMA L{level}: {' and '.join(cubes)} by wavelength", *notes),
     )
+    volume = _without_padding(volume)
+    if any(_error_matrix(container, key) for key in cubes.values()):
+        volume = add_notes(volume, _error_note(level))
     is_absent = volume.wavelengths == 0
     return replace(volume, bad_bands=is_absent) if is_absent.any() else volume
+
+
+def _error_note(level: str) -> str:
+    if level in ERROR_FLAGS:
+        return (
+            "values that the error matrix flags as defective, saturated or not finite are missing; "
+            f"those of lower confidence (flag {LOW_CONFIDENCE}) are kept"
+        )
+    return "values that the error matrix flags are missing"
 
 
 SENSOR = Sensor(

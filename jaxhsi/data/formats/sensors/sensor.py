@@ -24,6 +24,8 @@ class Sensor:
         refine_container: what is added to a volume that the general reader made of such a file.
         matches_file: whether a file of another format is, by its path and what was read of it.
         refine: what is added to a volume that the general reader made.
+        closed_suffixes: of its files that only the maker's software reads.
+        closed_remedy: what to do with these.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Sensor:
     refine_container: Callable[[ArrayContainer, Volume], Volume] = lambda container, volume: volume
     matches_file: Callable[[Path, Volume], bool] = lambda path, volume: False
     refine: Callable[[Path, Volume], Volume] = lambda path, volume: volume
+    closed_suffixes: tuple[str, ...] = ()
+    closed_remedy: str = ""
 
 
 def add_notes(volume: Volume, *notes: str) -> Volume:

@@ -1,5 +1,6 @@
 """Products that are recognised by name: built after their guides, with right values."""
 
+import h5py
 import numpy as np
 import pytest
 import rasterio
@@ -7,6 +8,7 @@ import rasterio
 from jaxhsi.data.formats.sensors import SENSORS
 from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.pipeline import ingest
+from jaxhsi.data.windows import read_window
 from tests.data.cases.scenes import (
     check_ingest,
     counts,
@@ -65,6 +67,32 @@ def test_prisma_radiance_has_factors_of_its_own(tmp_path):
     np.testing.assert_allclose(values[..., -1], np.round(CUBE[..., -1] * 65535) / 100, rtol=1e-5)
     assert (cube.units, cube.georeference) == ("radiance", None)
     assert any("place on the ground not kept" in line for line in cube.history)
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "flags", "num_missing"),
+    [("1", "SAT", (1, 2, 3, 4), 3), ("2C", "L2", (1, 2, 3, 4), 4)],
+)
+def test_prisma_error_matrices(tmp_path, level, kind, flags, num_missing):
+    path = save_prisma(tmp_path / "PRS.he5", level)
+    group = f"HDFEOS/SWATHS/PRS_L{level}_HCO/Data Fields"
+    errors = np.zeros((24, 9, 20), np.uint8)
+    for row, flag in enumerate(flags):
+        errors[row, 4, 7] = flag
+    with h5py.File(path, "a") as file:
+        del file[f"{group}/VNIR_PIXEL_L2_ERR_MATRIX"]
+        file[f"{group}/SWIR_PIXEL_{kind}_ERR_MATRIX"] = errors
+        file[f"{group}/VNIR_Cube"][10, :, 3] = 0
+        file[f"{group}/SWIR_Cube"][10, :, 3] = 0  # padding around the scene
+        file[f"{group}/SWIR_Cube"][12, :, 3] = 0  # no light in the SWIR is a measurement
+    cube = ingest(path, tmp_path / "a.zarr")
+    _, valid = read_window(cube, 0, 0, *cube.shape[:2])
+    expected = np.ones((24, 20), bool)
+    expected[:4, 7] = [flag not in (1, 2, 4) if level == "1" else False for flag in flags]
+    expected[10, 3] = False
+    np.testing.assert_array_equal(valid, expected)
+    assert (~valid).sum() == num_missing + 1
+    assert any("error matrix flags" in line for line in cube.history)
 
 
 def save_emit(path):
