@@ -19,6 +19,7 @@ from jaxhsi.data.formats.raster_file import (
 )
 from jaxhsi.data.formats.volume import Volume, read_image_part, resolve_layout
 from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.labels.class_tables import class_names_beside
 from jaxhsi.data.labels.label_map import UNLABELLED
 from jaxhsi.data.labels.placement import check_same_place
 
@@ -132,15 +133,17 @@ def _read_values(
 
 
 def _class_names(path: Path) -> dict[int, str]:
-    """Names of the classes in an ENVI header, or in tags of the raster."""
+    """Names of the classes in an ENVI header, in tags of the raster, or in a table beside it."""
     header_path = path if path.suffix.lower() == ".hdr" else find_header(path)
     is_envi = header_path is not None and not is_esri_header(header_path)
     if is_envi and not is_erdas_file(path) and path.suffix.lower() not in TIFF_SUFFIXES:
         names = read_header(header_path).get("class names")
         names = [names] if isinstance(names, str) else names or []
         return {value: name.strip() for value, name in enumerate(names) if name.strip()}
-    with open_dataset(raster_data_file(path)) as file:
-        return _numbered_names(file.tags(1))
+    data_path = raster_data_file(path)
+    with open_dataset(data_path) as file:
+        names = _numbered_names(file.tags(1))
+    return names or class_names_beside(data_path)
 
 
 def _numbered_names(tags: Mapping[str, Any]) -> dict[int, str]:
