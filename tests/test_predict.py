@@ -204,6 +204,19 @@ def test_cubes_of_other_bands_are_refused_and_both_are_named(capsys, tmp_path, r
     assert f"{BANDS} " in message
 
 
+def test_of_cubes_with_more_bands_those_of_the_run_are_read(run, tmp_path, capsys, cube):
+    values, places = open_cube(cube).array.read().result(), np.arange(BANDS) * 2
+    more = np.full((*values.shape[:2], 2 * BANDS), 7.0, np.float32)
+    more[..., places] = values
+    waves = np.repeat(WAVES, 2) + np.tile([1.0, 9.0], BANDS)
+    store = write_cube(tmp_path / "east.zarr", more, wavelengths=waves)
+    expected = predicted(run, cube, tmp_path / "own")
+    np.testing.assert_array_equal(predicted(run, store, tmp_path / "more"), expected)
+    assert f"{BANDS} of {2 * BANDS} bands read" in capsys.readouterr().err
+    other = write_cube(tmp_path / "other.zarr", more, wavelengths=waves + 300)
+    assert "no band of its own at each" in refused(capsys, tmp_path, run, str(other))
+
+
 def test_cubes_of_other_wavelengths_are_refused_unless_they_are_near(capsys, tmp_path, run):
     off = write_cube(tmp_path / "off.zarr", blobs(0)[0], wavelengths=WAVES + 20.0)
     message = refused(capsys, tmp_path, run, str(off))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxhsi.data.band_subset import with_bands_at
 from jaxhsi.data.cache import default_cache_folder, fingerprint
 from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store, open_cube
 from jaxhsi.data.formats import FORMATS_BY_SUFFIX, RASTER, file_format, readable_files
@@ -87,7 +88,7 @@ def open_cubes(
         raw: keep stored values, whatever scale the files state.
         no_data: value that marks a missing measurement, in place of the files'.
         scale: factor for the values, in place of the scale that the files state.
-        matching_wavelengths: in nm; only bands of files at these are read.
+        matching_wavelengths: in nm; only bands at these are read.
         tolerance: nm by which the wavelengths of a band may differ between cubes.
         expected_band_counts: number that something else asks for, by its name in messages.
 
@@ -214,19 +215,15 @@ def _source_location(source: CubeSource) -> str:
 
 
 def _count_bands(source: CubeSource, file_options: FileOptions) -> int:
-    if isinstance(source, Cube):
-        return source.shape[2]
-    if is_store(source):
-        return open_cube(source).shape[2]
+    if isinstance(source, Cube) or is_store(source):
+        return _open_store(source, file_options).shape[2]
     return planned_shape(source, **file_options.ingest_arguments())[2]
 
 
 def _open_source(source: CubeSource, cache_folder: Path, file_options: FileOptions) -> Cube:
     """Open a store, or the copy of a file, made first if it is not there."""
-    if isinstance(source, Cube):
-        return source
-    if is_store(source):
-        return open_cube(source)
+    if isinstance(source, Cube) or is_store(source):
+        return _open_store(source, file_options)
 
     def copy(target: Path) -> None:
         logging.getLogger(__name__).info("copying %s into %s", source, target)
@@ -239,6 +236,13 @@ def _open_source(source: CubeSource, cache_folder: Path, file_options: FileOptio
     for warning in cube.warnings if is_copied else ():  # a new copy has told them itself
         logging.getLogger(__name__).warning("%s: %s", source, warning)
     return cube
+
+
+def _open_store(source: CubeSource, file_options: FileOptions) -> Cube:
+    """A store, with the bands that are asked for alone."""
+    cube = source if isinstance(source, Cube) else open_cube(source)
+    wavelengths = file_options.matching_wavelengths
+    return cube if wavelengths is None else with_bands_at(cube, wavelengths)
 
 
 def open_cached_cube(store_path: Path, write_cube: Callable[[Path], object]) -> Cube:

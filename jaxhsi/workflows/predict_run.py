@@ -15,8 +15,6 @@ from jaxhsi.config.predict import PredictConfig
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.exports import ClassMap, write_envi_classification, write_geotiff
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.manifest import BandCountError
-from jaxhsi.data.open import open_cubes
 from jaxhsi.label_counts import LabelCounts
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report import label_pictures
@@ -34,6 +32,7 @@ from jaxhsi.workflows.label_maps import (
     write_label_map,
 )
 from jaxhsi.workflows.merge_tree_files import choose_grouping
+from jaxhsi.workflows.run_cubes import open_cubes_of_run
 from jaxhsi.workflows.segmentation_model import SegmentationModel, open_segmentation_model
 
 GROUPING_FILE = "groups.yaml"
@@ -123,13 +122,7 @@ def _open_cubes(config: PredictConfig, model: SegmentationModel) -> tuple[Cube, 
         "tolerance": config.tolerance,
         "expected_band_counts": {model.run_name: model.num_bands},
     }
-    try:
-        cubes = open_cubes(config.cubes, **options)
-    except BandCountError:
-        if model.wavelengths is None:
-            raise
-        bands = tuple(model.wavelengths.tolist())  # files may have others beside those of the run
-        cubes = open_cubes(config.cubes, **options, matching_wavelengths=bands)
+    cubes = open_cubes_of_run(config.cubes, model.wavelengths, **options)
     model.check_cube_wavelengths(cubes, config.tolerance)
     model.check_cube_values(cubes)
     return cubes

@@ -13,7 +13,6 @@ from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.config.unmix import UnmixConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
-from jaxhsi.data.open import open_cubes
 from jaxhsi.data.stream import sample_spectra
 from jaxhsi.data.tables.pretreatment import Step, parse_steps, treat_table
 from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis, turn_like_axis
@@ -36,6 +35,7 @@ from jaxhsi.workflows.abundance_maps import (
     count_spectra,
     unmix_cubes,
 )
+from jaxhsi.workflows.run_cubes import open_cubes_of_run
 from jaxhsi.workflows.unit_check import describe_other_units
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
@@ -190,15 +190,17 @@ def _open_cubes(config: UnmixConfig, model: UnmixingModel) -> tuple[Cube, ...]:
             f"{config.data[0]} is a cube"
         )
     run_name, num_bands = _run_name(config), model.components.shape[1]
-    cubes = open_cubes(
+    has_wavelengths = model.axis is not None and _is_wavelength(model.axis_name)
+    cubes = open_cubes_of_run(
         config.data,
+        model.axis if has_wavelengths else None,
         **{"key": config.key, "layout": config.layout, "size": config.size},
         **{"raw": config.raw, "no_data": config.no_data},
         tolerance=config.tolerance,
         expected_band_counts={run_name: num_bands},
     )
     cube_wavelengths = {cube.url: cube.wavelengths for cube in cubes}
-    if model.axis is None or _is_wavelength(model.axis_name):
+    if model.axis is None or has_wavelengths:
         check_wavelengths_agree({run_name: model.axis} | cube_wavelengths, config.tolerance)
     else:
         logging.getLogger(__name__).warning(
