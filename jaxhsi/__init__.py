@@ -64,7 +64,7 @@ def __dir__() -> list[str]:
 class _Package(ModuleType):
     """The package, in which the function `unmix` is not replaced by the command's module.
 
-    Importing `jaxhsi.unmix`, which ``python -m jaxhsi.unmix`` runs, sets the attribute ``unmix``
+    Importing `jaxhsi.unmix`, which ``jaxhsi unmix`` runs, sets the attribute ``unmix``
     of the package to that module; the function is what the attribute is to be.
     """
 

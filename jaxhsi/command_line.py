@@ -1,31 +1,106 @@
-"""What every command does around its work: options, one-line messages, an exit code."""
+"""What every command does around its work: options, one-line messages, an exit code.
+
+What takes long to load (JAX, SciPy, readers of files) is loaded only after the options were parsed:
+the help and a wrong option are answered at once.
+"""
 
 import ctypes
+import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxhsi.config.parser import (
+    CommandParser,
     chosen_method,
     config_parser,
     parsed_config,
     with_bare_switches,
 )
-from jaxhsi.training.compile_cache import keep_compiled_programs
-from jaxhsi.training.watchdog import stall_seconds, stall_watchdog
+
+
+class IncompleteResultError(ValueError):
+    """An error after which there is a result nevertheless, of other files than the faulty ones.
+
+    Attributes:
+        result: what ``--json`` prints.
+    """
+
+    def __init__(self, message: str, result: Any):
+        super().__init__(message)
+        self.result = result
+
 
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 """Errors that a user can do something about; all others are faults of the program."""
 
+EXIT_CODES = {
+    0: "success",
+    1: "an error that you can correct; a line on standard error says how",
+    2: "a wrong command or option",
+    130: "interrupted by Ctrl+C",
+}
+"""What a command ends with."""
+
+COMMON_FLAGS = {
+    ("-q", "--quiet"): "print warnings and errors only",
+    ("-v", "--verbose"): "print times with all messages, and where an error arose",
+    ("--json",): "print the results as JSON; tables and messages go to standard error",
+}
+"""Switches of every command."""
+
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command of ``jaxhsi``: its options, and where the function is that does the work.
+
+    Attributes:
+        name: as it is typed after ``jaxhsi``, such as "train dgc".
+        config: frozen dataclass of its options, see `run_command`.
+        action: ``"module:function"``, imported after the options were parsed.
+        flags: name -> help of switches that are not part of the config.
+        leading_arguments: see `run_command`.
+        malloc_arenas: see `run_command`.
+    """
+
+    name: str
+    config: type
+    action: str
+    flags: Mapping[str, str] = field(default_factory=dict)
+    leading_arguments: Callable[[Sequence[str]], Sequence[str]] | None = None
+    malloc_arenas: int = 4
+
+    def parser(self) -> CommandParser:
+        """Parser of its options, of the default method where there are several."""
+        return _parser(f"jaxhsi {self.name}", self.config, self.flags, None)
+
+    def run(self, arguments: Sequence[str] | None = None) -> int:
+        """Run the command and return its exit code.
+
+        Args:
+            arguments: of the command line; those of the process if None.
+        """
+        return run_command(
+            f"jaxhsi {self.name}",
+            self.config,
+            self.action,
+            sys.argv[1:] if arguments is None else arguments,
+            flags=self.flags,
+            leading_arguments=self.leading_arguments,
+            malloc_arenas=self.malloc_arenas,
+        )
 
 
 def run_command(
     prog: str,
     config: type,
-    action: Callable[..., Any],
+    action: str | Callable[..., Any],
     arguments: Sequence[str],
     *,
     flags: Mapping[str, str] | None = None,
@@ -35,10 +110,11 @@ def run_command(
     """Parse the options, act, and print an error of the user in one line, without a traceback.
 
     Args:
-        prog: how the command is called, such as "python -m jaxhsi.ingest".
+        prog: how the command is called, such as "jaxhsi ingest".
         config: frozen dataclass of its options, explained in its docstring; fields without a
-            default are positional, see `config.files.config_parser`.
-        action: called with the config and with a keyword for each flag.
+            default are positional, see `config.parser.config_parser`.
+        action: called with the config and with a keyword for each flag; or ``"module:function"``,
+            imported after the options were parsed. ``--json`` prints what it returns.
         arguments: of the command line.
         flags: name -> help of switches that are not part of the config.
         leading_arguments: gives, from ``arguments``, others to parse in front of them; for options
@@ -47,33 +123,84 @@ def run_command(
             compiling, which many threads do at once, waits for them: with 1 it takes 40 % longer.
 
     Returns:
-        0, or 1 after one of `USER_ERRORS`, whose message is on standard error; 130 where the user
-        interrupted. Unknown options end the process with 2, as argparse does.
+        One of `EXIT_CODES`; an error of `USER_ERRORS` is on standard error. Unknown options end
+        the process with 2, as argparse does.
     """
+    flags = dict(flags or {})
     _limit_malloc_arenas(malloc_arenas)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    logging.getLogger("jaxhsi").setLevel(logging.INFO)
+    _log_to_standard_error()
+    shows_traceback = bool(os.environ.get("JAXHSI_TRACEBACK"))
     if leading_arguments is not None:
         arguments = [*leading_arguments(arguments), *arguments]
     try:
-        method = chosen_method(config, arguments)
-        parser = config_parser(config, method=method, flags=dict(flags or {}), prog=prog)
+        parser = _parser(prog, config, flags, chosen_method(config, arguments))
         parsed = parser.parse_args(with_bare_switches(config, arguments))
+        shows_traceback |= parsed.verbose
         options = parsed_config(config, parser, parsed)
-        keep_compiled_programs()
-        with stall_watchdog(stall_seconds()):
-            action(options, **{name: parsed[name] for name in flags or {}})
+        _log_to_standard_error(quiet=parsed.quiet, verbose=parsed.verbose)
+        with _screen(quiet=parsed.quiet, as_json=parsed.json) as print_result:
+            try:
+                result = _act(action, options, {name: parsed[name] for name in flags})
+            except IncompleteResultError as error:
+                print_result(error.result)
+                raise
+            print_result(result)
     except USER_ERRORS as error:
-        if os.environ.get("JAXHSI_TRACEBACK"):
+        if shows_traceback:
             raise
-        print(f"error: {error}\n(JAXHSI_TRACEBACK=1 shows where)", file=sys.stderr)
+        print(f"error: {error}\n(--verbose shows where)", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        can_resume = "resume" in (flags or {})
-        way_on = "; add --resume to the command to go on from what is saved" if can_resume else ""
-        print(f"\ninterrupted{way_on}", file=sys.stderr)
+        way_on = "; add --resume to the command to go on from what is saved"
+        print(f"\ninterrupted{way_on if 'resume' in flags else ''}", file=sys.stderr)
         return 130
     return 0
+
+
+def _parser(prog: str, config: type, flags: Mapping[str, str], method: str | None) -> CommandParser:
+    return config_parser(
+        config, method=method, flags=dict(flags), common_flags=COMMON_FLAGS, prog=prog
+    )
+
+
+def _act(action: str | Callable[..., Any], options: Any, flags: Mapping[str, Any]) -> Any:
+    """Load what does the work, and do it."""
+    from jaxhsi.training.compile_cache import keep_compiled_programs
+    from jaxhsi.training.watchdog import stall_seconds, stall_watchdog
+
+    keep_compiled_programs()
+    if isinstance(action, str):
+        module_name, function_name = action.split(":")
+        action = getattr(importlib.import_module(module_name), function_name)
+    with stall_watchdog(stall_seconds()):
+        return action(options, **flags)
+
+
+@contextmanager
+def _screen(*, quiet: bool, as_json: bool) -> Iterator[Callable[[Any], None]]:
+    """Where what is printed goes; gives the function that prints the result of an action."""
+    standard_output = sys.stdout
+
+    def print_result(result: Any) -> None:
+        if as_json:
+            from jaxhsi.report.json_files import json_text
+
+            print(json_text(result), file=standard_output)
+
+    with ExitStack() as stack:
+        if quiet:
+            stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+        elif as_json:
+            stack.enter_context(redirect_stdout(sys.stderr))
+        yield print_result
+
+
+def _log_to_standard_error(*, quiet: bool = False, verbose: bool = False) -> None:
+    """Messages of jaxhsi, and warnings of other libraries."""
+    message_format = "%(asctime)s %(name)s: %(message)s" if verbose else "%(message)s"
+    logging.basicConfig(format=message_format, level=logging.WARNING, force=True)
+    jaxhsi_level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    logging.getLogger("jaxhsi").setLevel(jaxhsi_level)
 
 
 def _limit_malloc_arenas(malloc_arenas: int) -> None:

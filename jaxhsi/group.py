@@ -1,22 +1,29 @@
-"""``python -m jaxhsi.group RUN``: show the tree of a run's clusters, and save groups of them."""
+"""``jaxhsi group RUN``: show the tree of clusters of a run, and save groups of them."""
 
 import sys
 from collections.abc import Sequence
 
-from jaxhsi.command_line import run_command
+from jaxhsi.command_line import Command
 from jaxhsi.config.group import GroupConfig
-from jaxhsi.workflows.group_run import group_clusters
 
-COMMAND_FLAGS = {"overwrite": "replace the groups that are saved with the run"}
+COMMAND = Command(
+    name="group",
+    config=GroupConfig,
+    action="jaxhsi.workflows.group_run:group_clusters",
+    flags={
+        "overwrite": "replace the groups that are saved with the run",
+    },
+    malloc_arenas=1,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code, see `jaxhsi.command_line.run_command`."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    prog = "python -m jaxhsi.group"
-    return run_command(
-        prog, GroupConfig, group_clusters, arguments, flags=COMMAND_FLAGS, malloc_arenas=1
-    )
+    """Run the command and return its exit code, see `jaxhsi.command_line.run_command`.
+
+    Args:
+        arguments: of the command line; those of the process if None.
+    """
+    return COMMAND.run(arguments)
 
 
 if __name__ == "__main__":

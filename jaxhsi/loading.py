@@ -13,7 +13,7 @@ def load(folder: str | Path) -> Union["UnmixingResult", "Segmentation"]:
     """Load what a run, or the method ``save`` of a result, left in a folder.
 
     Args:
-        folder: of a run of ``python -m jaxhsi.train dgc`` or ``gmcr``, or given to ``save``.
+        folder: of a run of ``jaxhsi train dgc`` or ``gmcr``, or given to ``save``.
 
     Returns:
         The same numbers, bit for bit, that the run or the function gave.

@@ -1,15 +1,14 @@
 """Normalisations of spectra, and their linear projections without the normalised copy."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-Normalisation = Literal["none", "band", "l2", "snv", "log"]
-NORMALISATIONS: tuple[str, ...] = get_args(Normalisation)
+from jaxhsi.normalisation_names import NORMALISATIONS, Normalisation
 
 _LOG_FLOOR = 1e-2  # of the mean level: bounds the logarithm of dark and negative values
 # Of the overall deviation. A small floor would blow the noise of dark pixels up to the size of

@@ -1,6 +1,6 @@
 """Segmentation of hyperspectral cubes without labels: the library's entry to DGC.
 
-The numbers are those of ``python -m jaxhsi.train dgc``: both call
+The numbers are those of ``jaxhsi train dgc``: both call
 :mod:`jaxhsi.workflows.dgc_training`. Only the command writes files; here a result stays in memory
 until :meth:`Segmentation.save` is called::
 

@@ -1,42 +1,24 @@
-"""``python -m jaxhsi.train dgc`` and ``gmcr``: from files to a folder of results, no labels."""
+"""``jaxhsi train dgc`` and ``gmcr``: from files to a folder of results, no labels."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from jaxhsi.command_line import run_command
+from jaxhsi.closest_name import closest_name
+from jaxhsi.command_line import Command
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.config.parser import option_value
 from jaxhsi.training.run_folder import CONFIG_FILE
-from jaxhsi.workflows.dgc_run import run_dgc
-from jaxhsi.workflows.gmcr_run import run_gmcr
 
-USAGE = """usage: python -m jaxhsi.train COMMAND [--config FILE] [--option VALUE ...]
+USAGE = """usage: jaxhsi train METHOD [--config FILE] [--option VALUE ...]
 
   dgc    segment hyperspectral cubes without labels
   gmcr   find the components of mixed spectra, their number and their concentrations
 
-python -m jaxhsi.train COMMAND --help lists the options; without any, a command makes data with
-known truth and scores what it finds.
+jaxhsi train METHOD --help lists the options; without any, a command makes data with known truth
+and scores what it finds.
 """
-
-
-class Command(NamedTuple):
-    """A run of one kind.
-
-    Attributes:
-        config: class of its options.
-        run: ``run(config, resume=..., overwrite=...)``.
-    """
-
-    config: type
-    run: Callable[..., Any]
-
-
-COMMANDS = {"dgc": Command(DGCConfig, run_dgc), "gmcr": Command(GMCRConfig, run_gmcr)}
-
 
 FLAGS = {
     "resume": "go on with the run in --out, with its options",
@@ -47,19 +29,17 @@ FLAGS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; errors of the user are one line, without a traceback."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] not in COMMANDS:
-        asked = arguments[:1] in (["-h"], ["--help"])
-        print(USAGE, file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
-    name = arguments[0]
-    return run_command(
-        f"python -m jaxhsi.train {name}",
-        COMMANDS[name].config,
-        COMMANDS[name].run,
-        arguments[1:],
-        flags=FLAGS,
-        leading_arguments=_saved_options,
-    )
+    if arguments and arguments[0] in COMMANDS:
+        return COMMANDS[arguments[0]].run(arguments[1:])
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(USAGE)
+        return 0
+    if arguments:
+        closest = closest_name(arguments[0], tuple(COMMANDS))
+        hint = f"; did you mean {closest}?" if closest else ""
+        print(f"error: there is no method {arguments[0]!r}{hint}", file=sys.stderr)
+    print(USAGE, file=sys.stderr)
+    return 2
 
 
 def _saved_options(arguments: Sequence[str]) -> list[str]:
@@ -69,6 +49,23 @@ def _saved_options(arguments: Sequence[str]) -> list[str]:
         return ["--config", str(saved)]
     return []
 
+
+COMMANDS = {
+    "dgc": Command(
+        name="train dgc",
+        config=DGCConfig,
+        action="jaxhsi.workflows.dgc_run:run_dgc",
+        flags=FLAGS,
+        leading_arguments=_saved_options,
+    ),
+    "gmcr": Command(
+        name="train gmcr",
+        config=GMCRConfig,
+        action="jaxhsi.workflows.gmcr_run:run_gmcr",
+        flags=FLAGS,
+        leading_arguments=_saved_options,
+    ),
+}
 
 if __name__ == "__main__":
     sys.exit(main())

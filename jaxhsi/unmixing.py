@@ -1,6 +1,6 @@
 """`jaxhsi.unmix`: a table of spectra to components, their number and concentrations, in one call.
 
-``python -m jaxhsi.train gmcr`` reads files, calls `unmix` and writes files: both give the same
+``jaxhsi train gmcr`` reads files, calls `unmix` and writes files: both give the same
 numbers, bit for bit.
 """
 

@@ -179,7 +179,7 @@ class UnmixingResult:
 
     @classmethod
     def load(cls, folder: str | Path) -> "UnmixingResult":
-        """Read what `save` or a run of ``python -m jaxhsi.train gmcr`` wrote, bit for bit.
+        """Read what `save` or a run of ``jaxhsi train gmcr`` wrote, bit for bit.
 
         Raises:
             FileNotFoundError: the folder holds no result.

@@ -1,10 +1,12 @@
+import json
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from jaxhsi.command_line import run_command
+from jaxhsi.command_line import IncompleteResultError, run_command
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def test_help_explains_positional_options(capsys):
         run(["--help"])
     text = capsys.readouterr().out
     assert "copy SOURCES ... TARGET [--config FILE]" in text
+    assert "--times N  " in text
     assert "what to copy." in text
     assert "where to." in text
 
@@ -99,3 +102,49 @@ def test_an_interrupted_command_says_how_to_go_on(flags, told, capsys):
 
     assert run(["a", "c"], action, flags=flags) == 130
     assert told in capsys.readouterr().err
+
+
+def test_results_as_json_and_tables_apart(capsys):
+    def action(options: Options) -> dict:
+        print("a table")
+        return {"times": options.times, "target": options.target, "error": float("nan")}
+
+    assert run(["a", "c", "--json"], action) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"times": 1, "target": "c", "error": None}
+    assert printed.err == "a table\n"
+    assert run(["a", "c", "--json", "--quiet"], action) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["times"] == 1
+    assert printed.err == ""
+
+
+def test_a_result_beside_an_error_is_printed(capsys):
+    def action(options: Options) -> None:
+        raise IncompleteResultError("b cannot be read", [{"file": "a"}])
+
+    assert run(["a", "c", "--json"], action) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == [{"file": "a"}]
+    assert "error: b cannot be read" in printed.err
+
+
+def test_quiet_commands_print_warnings_and_errors_only(capsys):
+    def action(options: Options) -> None:
+        print("a table")
+        logging.getLogger("jaxhsi.copy").info("copying")
+        logging.getLogger("jaxhsi.copy").warning("the scale is a guess")
+
+    assert run(["a", "c", "-q"], action) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "the scale is a guess\n")
+
+
+def test_verbose_commands_print_times_and_where_an_error_arose(capsys):
+    def action(options: Options) -> None:
+        logging.getLogger("jaxhsi.copy").debug("detail")
+        raise ValueError("the file is cut off")
+
+    with pytest.raises(ValueError, match="cut off"):
+        run(["a", "c", "--verbose"], action)
+    assert re.match(r"\d{4}-.* jaxhsi.copy: detail", capsys.readouterr().err)

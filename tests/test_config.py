@@ -7,9 +7,8 @@ from jaxhsi.config.files import check_same_run, read_config, saved_command, writ
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.config.parser import chosen_method, config_parser, parsed_config
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
-from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.upstream.dgc.balance import BalanceOptions
-from jaxhsi.upstream.dgc.loss_terms import LossWeights
+from jaxhsi.dgc.options import ViewOptions
+from jaxhsi.upstream.dgc.options import BalanceOptions, LossWeights
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("dgc_*.yaml"))

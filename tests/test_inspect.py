@@ -1,4 +1,4 @@
-"""python -m jaxhsi.inspect: what would be read, in words and as JSON."""
+"""jaxhsi inspect: what would be read, in words and as JSON."""
 
 import json
 

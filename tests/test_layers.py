@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "jaxhsi"
 LAYERS = (
     (
         "normalisation",
+        "normalisation_names",
         "metrics",
         "functional_module",
         "linear_algebra",
@@ -28,7 +29,9 @@ LAYERS = (
     ("report", "command_line"),
     ("workflows", "unmixing", "unmixing_result", "unmixing_units", "segmentation"),
     ("loading",),
-    ("train", "predict", "evaluate", "ingest", "inspect", "group", "unmix"),
+    ("train", "predict", "evaluate", "ingest", "inspect", "group", "unmix", "demo"),
+    ("completion",),
+    ("__main__",),
 )
 """Parts of the package from the lowest layer up."""
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

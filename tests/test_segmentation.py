@@ -11,8 +11,7 @@ import pytest
 from jaxhsi.config.dgc import DGCConfig, EncoderOptions, StreamOptions
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.memory_cube import cube_from_array
-from jaxhsi.dgc.options import DGCOptions
-from jaxhsi.dgc.views import ViewOptions
+from jaxhsi.dgc.options import DGCOptions, ViewOptions
 from jaxhsi.predict import main as predict
 from jaxhsi.segmentation import Segmentation, segment
 from jaxhsi.workflows.dgc_run import run_dgc

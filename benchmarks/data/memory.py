@@ -3,8 +3,8 @@
     python -m benchmarks.data.memory --out memory.json [--plot memory.png] [--sides 256 1024]
 
 Each size is a built-in leaf scene of 301 bands in float16, rendered once into the cache folder
-(the largest takes about 10 GB of disk). Training (``python -m jaxhsi.train dgc``, which labels the
-cube in the end) and prediction (``python -m jaxhsi.predict``) run in a process of their own each,
+(the largest takes about 10 GB of disk). Training (``jaxhsi train dgc``, which labels the
+cube in the end) and prediction (``jaxhsi predict``) run in a process of their own each,
 at default settings but for --steps; what is reported is the most that the process ever held. Maps
 written and read through memory are counted as far as the system keeps them there.
 """

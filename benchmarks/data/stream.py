@@ -3,7 +3,7 @@
     python -m benchmarks.data.stream --out stream.json [--size 1024] [--steps 60] [--scratch FOLDER]
 
 One leaf scene of --size x --size x 301 bands in float16 is written into --scratch (a temporary
-folder by default), and read at the default settings of ``python -m jaxhsi.train dgc``:
+folder by default), and read at the default settings of ``jaxhsi train dgc``:
 
 ``disk``: all files of the store, read one after the other: the disk's own rate, in bytes as
 stored. ``stream``: batches of windows as training draws them; MB/s are of the bytes of the windows
@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.results_file import write_results
-from jaxhsi.config.dgc import DGCConfig, build_method
+from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.data.synthetic.leaf_cubes import leaf_cubes
@@ -37,6 +37,7 @@ from jaxhsi.sharding import device_mesh
 from jaxhsi.training.best_state import StateMonitor, read_validation_views
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.loop import run_training
+from jaxhsi.workflows.dgc_method import build_method
 
 MOST_WAITING = 0.05
 

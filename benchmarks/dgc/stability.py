@@ -6,7 +6,7 @@
 
 Rungs: upstream's algorithm, repaired step by step, each rung with all repairs of those before it;
 what may stand in place of the floor on shares; the default method; and that with each of its parts
-left out. Every rung is a set of options of `python -m jaxhsi.train dgc`, see LADDER and PARTS, and
+left out. Every rung is a set of options of `jaxhsi train dgc`, see LADDER and PARTS, and
 trains as that command does; all have the same crops and batches, smaller than the defaults, and
 the learning rate of their method. Cases are those of `dgc/quality.py`, with small leaf scenes;
 real scenes are left out where --real has none. Scores are of the test scenes, or the whole image.
@@ -33,13 +33,14 @@ import numpy as np
 from benchmarks.dgc.quality import DEFAULT_REAL, Case, cases, counted, damaged, with_seed
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.results_file import write_results
-from jaxhsi.config.dgc import DGCConfig, build_method
+from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.state import Batch
 from jaxhsi.dgc.views import window_size
 from jaxhsi.label_counts import score_counts
 from jaxhsi.sharding import compile_step, device_mesh, replicate, shard_batch
 from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
+from jaxhsi.workflows.dgc_method import build_method
 from jaxhsi.workflows.label_maps import TileLabeller, make_tile_labeller
 
 CASES = ("leaf K=16", "SalinasA K=6", "SalinasA K=8, noise")

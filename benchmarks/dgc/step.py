@@ -102,9 +102,11 @@ def default(task: str, reference: str) -> Callable[[], None]:
     import jax.numpy as jnp
     import numpy as np
 
-    from jaxhsi.config.dgc import DGCConfig, build_method
+    from jaxhsi.config.dgc import DGCConfig
+    from jaxhsi.dgc.options import ViewOptions
     from jaxhsi.dgc.state import Batch
-    from jaxhsi.dgc.views import ViewOptions, window_size
+    from jaxhsi.dgc.views import window_size
+    from jaxhsi.workflows.dgc_method import build_method
 
     key, views = jax.random.key(0), ViewOptions(crop=CROP)
     dgc = build_method(DGCConfig(num_clusters=CLUSTERS, affine_maps=views), BANDS)

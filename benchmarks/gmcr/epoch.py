@@ -108,7 +108,8 @@ def parity(task: str, reference: str) -> Callable[[], None]:
     """The same maths in jaxhsi."""
     import jax
 
-    from jaxhsi.upstream.gmcr.algorithm import JointOptions, joint
+    from jaxhsi.upstream.gmcr.algorithm import joint
+    from jaxhsi.upstream.gmcr.options import JointOptions
 
     x = jax.numpy.asarray(spectra(task))
     method = joint(BANDS, JointOptions(pool_sizes=(POOL,), batch_size=batch_of(len(x))))

@@ -4,8 +4,8 @@
 
 A cube of --side x --side pixels and 200 bands in float16 is written tile by tile: 12 components of
 overlapping peaks, one to three of them in a pixel by smooth fields, noise of 30 dB. A run of
-``python -m jaxhsi.train gmcr`` at default settings learns it from 4,096 of its pixels.
-``python -m jaxhsi.unmix`` then takes the cube and its first 256 x 256 pixels, which are a cube of
+``jaxhsi train gmcr`` at default settings learns it from 4,096 of its pixels.
+``jaxhsi unmix`` then takes the cube and its first 256 x 256 pixels, which are a cube of
 their own, each in a process of its own, with and without refinement; what is reported is the most
 memory that the process ever held, the time of the whole command, and that of the pass over the
 pixels, the first block's compilation included.

@@ -1,21 +1,12 @@
-"""Options of ``python -m jaxhsi.train dgc``, and the method that they describe."""
+"""Options of ``jaxhsi train dgc``; loads no JAX, see `jaxhsi.workflows.dgc_method`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import jax.numpy as jnp
-import optax
-
 from jaxhsi.config.files import check_at_least, check_positive
-from jaxhsi.data.formats.axis_order import Layout
-from jaxhsi.dgc.algorithm import dgc
-from jaxhsi.dgc.networks import patch_encoder
-from jaxhsi.dgc.options import DGCOptions
-from jaxhsi.dgc.state import SegmentationAlgorithm
-from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.upstream.dgc.algorithm import prototype_dgc
-from jaxhsi.upstream.dgc.encoder import upstream_encoder
+from jaxhsi.data.axis_layout import Layout
+from jaxhsi.dgc.options import DGCOptions, ViewOptions
 from jaxhsi.upstream.dgc.options import PrototypeOptions
 
 
@@ -132,17 +123,16 @@ class DGCConfig:
     """Label-free segmentation of hyperspectral cubes by Deep Global Clustering.
 
     Attributes:
-        data: a cube (.mat, .npy, a Zarr store or its URL) or a folder of cubes; built-in leaf
-            scenes if not given.
-        labels: true classes to score against: a file, or a folder of files named like the cubes.
+        data: a cube, a folder of cubes, or the URL of a store; built-in leaf scenes if not given.
+        labels: true classes to score against; a file, or a folder of files named like the cubes.
         ignore_label: class in the labels that means unlabelled, e.g. 0.
         out: folder of the run; a new one under runs/ if not given.
         num_clusters: number of clusters.
-        steps: training steps; 0 leaves the closed-form start as it is.
+        steps: training steps; 0 leaves the closed-form start.
         seed: of everything drawn at random.
-        devices: number of devices to spread over; all that divide the batch if not given.
+        devices: number of devices; all that divide the batch if not given.
         key: name of the cube inside a .mat file, where there are several.
-        layout: order of the axes, such as hwc, chw or hcw; by evidence if not given.
+        layout: order of the axes; by evidence if not given.
         size: height and width of the image where the array is a table (C, H * W).
         raw: keep the stored values of files, whatever scale they state.
         no_data: value of a file that marks a missing measurement.
@@ -150,11 +140,11 @@ class DGCConfig:
             smallest distance between two bands if not given.
         label_key: name of the labels in a file, or attribute of shapes.
         unlabelled_outside: pixels in no drawn shape have no class; false: background.
-        method: the default method, or upstream's algorithm for comparison.
+        method: the default method, or upstream's.
         log_every: steps between lines of metrics.
         save_every: steps between checkpoints.
-        keep_state: the state that labels cubes, here and in predict: the best by the mutual
-            information of two views' labels, or the last.
+        keep_state: the state that labels cubes, here and in predict; the best is by the mutual
+            information of two views' labels.
         teacher_student: of the default method.
         encoder: of the default method.
         prototype: of upstream's algorithm.
@@ -167,6 +157,24 @@ class DGCConfig:
     """
 
     command: ClassVar[str] = "dgc"
+    example: ClassVar[str] = "jaxhsi train dgc --data cubes/ --num_clusters 8 --out runs/field"
+    main_options: ClassVar[tuple[str, ...]] = (
+        "data",
+        "labels",
+        "ignore_label",
+        "out",
+        "num_clusters",
+        "steps",
+        "seed",
+        "devices",
+        "key",
+        "layout",
+        "size",
+        "no_data",
+        "label_key",
+        "method",
+        "keep_state",
+    )
 
     data: str | None = None
     labels: Path | None = None
@@ -237,49 +245,3 @@ RESUMABLE_CHANGES = (
     *("keep_state", "monitor.patience", "monitor.max_information_loss"),
 )
 """Options that a run may be resumed with other values of: none changes what a step computes."""
-
-
-def build_optimizer(options: OptimizerOptions) -> optax.GradientTransformation:
-    """AdamW behind a bound on the gradient's norm."""
-    return optax.chain(
-        optax.clip_by_global_norm(options.max_gradient_norm),
-        optax.adamw(options.learning_rate, weight_decay=options.weight_decay),
-    )
-
-
-def build_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm:
-    """The method that a configuration describes, for cubes of so many bands."""
-    if config.method == "upstream":
-        return _upstream_method(config, num_bands)
-    encoder = patch_encoder(
-        num_bands,
-        config.teacher_student.normalisations,
-        config.teacher_student.resolved_dim(config.num_clusters, num_bands),
-        hidden_width=config.encoder.hidden_width,
-        num_channels=config.encoder.spatial_channels,
-        num_blocks=config.encoder.num_blocks,
-        dtype=jnp.dtype(config.encoder.dtype),
-    )
-    return dgc(
-        encoder,
-        build_optimizer(config.optimizer),
-        config.num_clusters,
-        config.teacher_student,
-        config.views,
-    )
-
-
-def _upstream_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm:
-    size = config.upstream_encoder
-    encoder = upstream_encoder(
-        num_bands,
-        size.embed_dim,
-        size.num_layers,
-        size.kernel_size,
-        size.use_bias,
-        jnp.dtype(size.dtype),
-    )
-    optimizer = build_optimizer(config.optimizer)
-    return prototype_dgc(
-        encoder, config.num_clusters, size.embed_dim, optimizer, config.prototype, config.views
-    )

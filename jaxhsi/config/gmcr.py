@@ -1,17 +1,20 @@
-"""Options of ``python -m jaxhsi.train gmcr``."""
+"""Options of ``jaxhsi train gmcr``."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least
-from jaxhsi.data.formats.axis_order import Layout
+from jaxhsi.data.axis_layout import Layout
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
-from jaxhsi.data.tables.pretreatment import parse_steps
 from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.gmcr.options import AmortisedOptions, SolverOptions
-from jaxhsi.gmcr.priors import Prior, closure, minimum_volume, smoothness, sparsity, unimodality
-from jaxhsi.upstream.gmcr.algorithm import JointOptions
+from jaxhsi.upstream.gmcr.options import JointOptions
+
+if TYPE_CHECKING:
+    from jaxhsi.gmcr.priors import Prior
+
+# What follows imports inside of functions: the help of the command is shown before JAX is loaded.
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,10 @@ class PriorOptions:
         for name in ("smoothness", "sparsity", "minimum_volume"):
             check_at_least(f"--priors.{name}", getattr(self, name), 0)
 
-    def chosen(self) -> tuple[Prior, ...]:
+    def chosen(self) -> "tuple[Prior, ...]":
         """The priors that are asked for; what must hold exactly comes last."""
+        from jaxhsi.gmcr.priors import closure, minimum_volume, smoothness, sparsity, unimodality
+
         weights = {smoothness: self.smoothness, sparsity: self.sparsity}
         made = [prior(weight) for prior, weight in weights.items() if weight]
         if self.minimum_volume:
@@ -55,48 +60,49 @@ class GMCRConfig:
     """Components of mixed spectra, their number and concentrations, by EB-gMCR.
 
     Attributes:
-        data: a table of spectra (text, workbook, .npy, .npz, .mat, files of instruments), a folder
-            of files with a spectrum each, or cubes (as for dgc), whose pixels are the spectra;
-            built-in mixtures if not given.
-        spectra: whether the spectra are rows or columns of the table, pairs of columns of axis and
-            values, or a long table with a row for each value; told by the file if not given.
+        data: a table of spectra, a folder of files with a spectrum each, or cubes; tables are text,
+            workbooks, .npy, .npz, .mat, or files of instruments; of cubes (as for dgc) the pixels
+            are the spectra; built-in mixtures if not given.
+        spectra: what the spectra are in the table; told by the file if not given: rows, columns,
+            pairs of columns of axis and values, or a long table with a row for each value.
         separator: between the cells of a text table: comma, semicolon, tab, blank, bar, or another
             character; told by the file if not given.
         decimal: decimal character of a text table, "." or ","; told by the file if not given.
         references: columns of the table that are no bands (rows where spectra are columns), by
             names or by numbers from 1 with commas between, or none; told by the file if not given.
-        missing: what to do where values are missing between others: interpolate along the axis,
-            drop_bands or drop_spectra; refused if not given.
-        truth: true components to score against, in any file of a table; a .npz or .mat file may
+        missing: for missing values: interpolate, drop_bands, drop_spectra; interpolation is along
+            the axis; data with missing values between others are refused if not given.
+        truth: true components to score against, in any file of a table. A .npz or .mat file may
             also hold concentrations and clean data.
         truth_key: name of the true components inside a .npz or .mat file.
-        pretreatment: steps that the spectra of a table go through first, with commas between, such
-            as "cut 500 1700, despike, baseline arpls 1e5, savgol 11 2, snv"; new spectra go through
-            the same; none if not given.
-        fractions: write also fractions.csv, concentrations divided by their sum in each spectrum.
-        library: known spectra to look for (.npz, .mat, .csv, .npy), of the same bands.
+        pretreatment: steps before unmixing, such as "cut 500 1700, despike, snv"; others are
+            "baseline arpls 1e5" and "savgol 11 2"; new spectra of a table go through the same; none
+            if not given.
+        fractions: write also fractions.csv; these are concentrations divided by their sum in each
+            spectrum.
+        library: known spectra to look for, of the same bands; .npz, .mat, .csv or .npy.
         out: folder of the run; a new one under runs/ if not given.
-        num_components: how many components there are, where that is known or wanted; their number
-            is found if not given. Not together with a library.
+        num_components: how many components there are; found from the data if not given. Not
+            together with a library.
         num_candidates: components to start from, more than there are; chosen if not given.
-        restarts: answers to choose from by a vote; five for small tables, one for those that take
-            long, if not given.
-        ranges: whether to look for the range of each component over answers that are as good, of up
-            to 24 components; it takes the longer, the more there are.
+        restarts: fits, of which one is selected by a vote; five for small tables, one for those
+            that take long, if not given.
+        ranges: find the range of each component over equally good fits; of up to 24 components; it
+            takes the longer, the more there are.
         seed: of everything drawn at random.
         devices: number of devices to spread over; all that divide the spectra if not given.
         key: name of the table or cube inside a .npz or .mat file.
-        layout: order of the axes of a cube, such as hwc, chw or hcw, where the file leaves doubt.
+        layout: order of the axes of a cube, where the file leaves doubt.
         size: height and width of the image where a cube is kept as a table (C, H * W).
         raw: keep the stored values of files, whatever scale they state.
         no_data: value of a file that marks a missing measurement, in place of the file's own.
-        num_pixels: spectra drawn from cubes to find the components; all pixels are then unmixed.
+        num_pixels: spectra drawn from cubes to find the components. All pixels are then unmixed.
         num_samples: spectra of the built-in mixtures; four times the components if not given.
-        mixing: how components mix. Known forward models, whose parameters are fitted: bilinear
+        mixing: how components mix; linear, or a forward model whose parameters are fitted: bilinear
             (Fan), generalised_bilinear (each pair of each spectrum), polynomial,
             detector_saturation, stray_light (absorbance by Beer and Lambert).
         priors: what else is known of components and concentrations.
-        method: the gated solver, or upstream's joint training for comparison.
+        method: the gated solver, or upstream's joint training.
         epochs: of upstream's training, which does not end by itself.
         solver: of the default method.
         amortised: of the networks that unmix new spectra, trained on the solver's answer.
@@ -105,6 +111,29 @@ class GMCRConfig:
     """
 
     command: ClassVar[str] = "gmcr"
+    example: ClassVar[str] = "jaxhsi train gmcr --data spectra.csv --out runs/mixtures"
+    main_options: ClassVar[tuple[str, ...]] = (
+        "data",
+        "spectra",
+        "missing",
+        "truth",
+        "pretreatment",
+        "fractions",
+        "library",
+        "out",
+        "num_components",
+        "num_candidates",
+        "restarts",
+        "ranges",
+        "seed",
+        "key",
+        "layout",
+        "size",
+        "no_data",
+        "num_pixels",
+        "mixing",
+        "method",
+    )
 
     data: str | None = None
     spectra: Literal["rows", "columns", "pairs", "long"] | None = None
@@ -172,7 +201,10 @@ class GMCRConfig:
         if self.truth is None and self.truth_key is not None:
             raise ValueError("--truth_key was given without --truth, whose array it names")
         self.table_options()
-        parse_steps(self.pretreatment)
+        if self.pretreatment is not None:
+            from jaxhsi.data.tables.pretreatment import parse_steps
+
+            parse_steps(self.pretreatment)
 
     def table_options(self) -> TableOptions:
         """What is said of the table."""

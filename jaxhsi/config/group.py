@@ -1,7 +1,8 @@
-"""Options of ``python -m jaxhsi.group``."""
+"""Options of ``jaxhsi group``."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from jaxhsi.config.files import check_at_least
 
@@ -26,6 +27,17 @@ class GroupConfig:
             are counted from 0.
     """
 
+    example: ClassVar[str] = "jaxhsi group runs/field --cut 4"
+    main_options: ClassVar[tuple[str, ...]] = (
+        "cut",
+        "groups",
+        "labels",
+        "ignore_label",
+        "label_key",
+        "unlabelled_outside",
+        "class_names",
+        "points",
+    )
     run: Path
     cut: int | None = None
     groups: str | None = None

@@ -1,13 +1,13 @@
-"""Options of ``python -m jaxhsi.ingest``."""
+"""Options of ``jaxhsi ingest``."""
 
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least
 from jaxhsi.config.lengths import length_in_metres
-from jaxhsi.data.formats.axis_order import Layout
+from jaxhsi.data.axis_layout import Layout
 from jaxhsi.data.ingest.options import IngestOptions
 
 READING_FLAGS = {
@@ -41,6 +41,21 @@ class IngestConfig:
             system.
     """
 
+    example: ClassVar[str] = "jaxhsi ingest scene.hdr cubes/ --white white.hdr --dark dark.hdr"
+    main_options: ClassVar[tuple[str, ...]] = (
+        "key",
+        "layout",
+        "size",
+        "dtype",
+        "white",
+        "dark",
+        "wavelengths",
+        "bin",
+        "bad_bands",
+        "scale",
+        "no_data",
+        "pixel_size",
+    )
     paths: tuple[Path, ...]
     key: str | None = None
     layout: Layout | None = None

@@ -1,9 +1,10 @@
-"""Options of ``python -m jaxhsi.inspect``."""
+"""Options of ``jaxhsi inspect``."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from jaxhsi.data.formats.axis_order import Layout
+from jaxhsi.data.axis_layout import Layout
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,14 @@ class InspectConfig:
         scale: factor for all values, in place of the scale that the file states.
     """
 
+    example: ClassVar[str] = "jaxhsi inspect scene.hdr"
+    main_options: ClassVar[tuple[str, ...]] = (
+        "key",
+        "layout",
+        "size",
+        "no_data",
+        "scale",
+    )
     paths: tuple[Path, ...]
     key: str | None = None
     layout: Layout | None = None

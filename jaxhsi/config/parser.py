@@ -7,7 +7,7 @@ alone, and so have its help and the file that a run writes.
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -120,7 +120,8 @@ def config_parser(
     config_class: type,
     *,
     method: str | None = None,
-    flags: dict[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+    common_flags: Mapping[tuple[str, ...], str] | None = None,
     **kwargs: Any,
 ) -> CommandParser:
     """Parser of the options and files of a configuration class.
@@ -132,6 +133,7 @@ def config_parser(
         config_class: frozen dataclass of the options.
         method: whose options the parser has; the default one if not given.
         flags: name -> help of switches that are not part of the configuration.
+        common_flags: spellings -> help of switches that every command has.
         **kwargs: of `ArgumentParser`.
     """
     method = method or default_method(config_class)
@@ -153,6 +155,8 @@ def config_parser(
     parser.add_argument("--help_all", nargs=0, action=_FullHelp, help="show all options in full")
     for name, text in (flags or {}).items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
+    for spellings, text in (common_flags or {}).items():
+        parser.add_argument(*spellings, action="store_true", help=text)
     if hasattr(config_class, "command"):
         parser.add_argument("--command", default=config_class.command, help=argparse.SUPPRESS)
     hidden = {f.name: f.metadata["method"] for f in fields(config_class) if f.name not in chosen}
@@ -161,7 +165,11 @@ def config_parser(
     if method is not None:
         parser.set_defaults(method=method)
     parser.brief = brief_help(
-        parser.format_usage(), config_class, method_fields(config_class, method), flags or {}
+        parser.format_usage(),
+        config_class,
+        method_fields(config_class, method),
+        flags or {},
+        common_flags or {},
     )
     return parser
 

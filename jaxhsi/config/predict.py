@@ -1,11 +1,12 @@
-"""Options of ``python -m jaxhsi.predict`` and ``python -m jaxhsi.evaluate``."""
+"""Options of ``jaxhsi predict`` and ``jaxhsi evaluate``."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from jaxhsi.config.files import check_at_least, check_positive
 from jaxhsi.config.lengths import length_in_metres
-from jaxhsi.data.formats.axis_order import Layout
+from jaxhsi.data.axis_layout import Layout
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class PredictConfig:
         out: folder of the results; predictions/ in that of the run if not given.
         groups: groups of clusters by name, such as "background=0,3 tissue=1,2", or a YAML file
             with lines such as "background: [0, 3]"; clusters that are not named stay as they are.
-            The groups that `python -m jaxhsi.group` saved with the run if not given.
+            The groups that `jaxhsi group` saved with the run if not given.
         cut: cut the tree of the clusters into so many groups instead.
         pixel_size: side of a pixel, in metres or such as 0.5mm, for areas and the scale of exported
             maps; taken from the cube if not given.
@@ -36,6 +37,19 @@ class PredictConfig:
         scale: factor for the values of files, in place of the scale that they state.
     """
 
+    example: ClassVar[str] = "jaxhsi predict runs/field new.hdr --cut 4"
+    main_options: ClassVar[tuple[str, ...]] = (
+        "out",
+        "groups",
+        "cut",
+        "pixel_size",
+        "share_of",
+        "tolerance",
+        "key",
+        "layout",
+        "size",
+        "no_data",
+    )
     run: Path
     cubes: tuple[str, ...]
     out: Path | None = None
@@ -76,11 +90,21 @@ class EvaluateConfig:
         class_names: names of the classes, such as "background=0 tissue=1"; those in the files, or
             "class 1", if not given.
         groups: groups of clusters with the names of the classes, as for predict; they are scored
-            beside the best groups. Without it the groups that `python -m jaxhsi.group` saved with
+            beside the best groups. Without it the groups that `jaxhsi group` saved with
             a run are scored.
         out: file of the scores; evaluation.json in the folder if not given.
     """
 
+    example: ClassVar[str] = "jaxhsi evaluate runs/field --labels truth/"
+    main_options: ClassVar[tuple[str, ...]] = (
+        "labels",
+        "ignore_label",
+        "label_key",
+        "unlabelled_outside",
+        "class_names",
+        "groups",
+        "out",
+    )
     folder: Path
     labels: Path | None = None
     ignore_label: int | None = None

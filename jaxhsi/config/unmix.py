@@ -1,11 +1,11 @@
-"""Options of ``python -m jaxhsi.unmix``."""
+"""Options of ``jaxhsi unmix``."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least, check_positive
-from jaxhsi.data.formats.axis_order import Layout
+from jaxhsi.data.axis_layout import Layout
 from jaxhsi.data.tables.table_options import TableOptions
 
 
@@ -15,21 +15,21 @@ class UnmixConfig:
 
     Attributes:
         run: folder of the run.
-        data: tables of spectra or folders of files with a spectrum each, or files, folders of
-            cubes, stores or their URLs, whose pixels are the spectra.
+        data: tables of spectra, folders of files with a spectrum each, or cubes; of cubes (files,
+            folders, stores or their URLs) the pixels are the spectra.
         out: folder of the results; unmixed/ in that of the run if not given.
         refine_steps: projected gradient steps that follow the networks, on the components that
             they found in a spectrum; 0 for none.
         tile: side in pixels of the tiles of a cube that are unmixed at once.
-        spectra: whether the spectra are rows or columns of a table, pairs of columns of axis and
-            values, or a long table with a row for each value; told by the file if not given.
+        spectra: what the spectra are in the table; told by the file if not given: rows, columns,
+            pairs of columns of axis and values, or a long table with a row for each value.
         separator: between the cells of a text table: comma, semicolon, tab, blank, bar, or another
             character; told by the file if not given.
         decimal: decimal character of a text table, "." or ","; told by the file if not given.
         references: columns of the table that are no bands (rows where spectra are columns), by
             names or by numbers from 1 with commas between, or none; told by the file if not given.
-        missing: what to do where values are missing between others: interpolate along the axis,
-            drop_bands or drop_spectra; refused if not given.
+        missing: for missing values: interpolate, drop_bands, drop_spectra; interpolation is along
+            the axis; data with missing values between others are refused if not given.
         fractions: write also fractions.csv, concentrations divided by their sum in each spectrum.
         tolerance: by which the axis of the data may differ from that of the run, in its units (nm
             for cubes); half of the smallest distance between two bands if not given.
@@ -40,6 +40,19 @@ class UnmixConfig:
         no_data: value of a file that marks a missing measurement, in place of the file's own.
     """
 
+    example: ClassVar[str] = "jaxhsi unmix runs/mixtures new.csv"
+    main_options: ClassVar[tuple[str, ...]] = (
+        "out",
+        "refine_steps",
+        "spectra",
+        "missing",
+        "fractions",
+        "tolerance",
+        "key",
+        "layout",
+        "size",
+        "no_data",
+    )
     run: Path
     data: tuple[str, ...]
     out: Path | None = None

@@ -181,7 +181,7 @@ def check_wavelengths_agree(
                 f"at {known_wavelengths[first][band]:g} nm and at "
                 f"{known_wavelengths[source][band]:g} nm, more "
                 f"than {tolerance:g} nm apart; use the cubes of one sensor together, or bring "
-                "them to common bands first with python -m jaxhsi.ingest"
+                "them to common bands first with jaxhsi ingest"
             )
 
 

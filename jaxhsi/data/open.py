@@ -150,7 +150,7 @@ def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeS
             "array. It holds: "
             f"{', '.join(entry.name for entry in folder_entries[:10]) or 'nothing'}. "
             "Tables (C, H * W) need --size '[H,W]'; files of one band each need names that number "
-            "it, such as scene_B01.tif, or python -m jaxhsi.ingest FIRST SECOND ... NAME.zarr"
+            "it, such as scene_B01.tif, or jaxhsi ingest FIRST SECOND ... NAME.zarr"
         )
     return cube_sources
 

@@ -41,8 +41,9 @@ from jaxhsi.dgc import gaussian_mixture
 from jaxhsi.dgc.gaussian_mixture import WhitenedMixture
 from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
 from jaxhsi.dgc.merge_tree import cluster_relations, sample_relations
+from jaxhsi.dgc.model import DGCModel
 from jaxhsi.dgc.networks import Encoder
-from jaxhsi.dgc.options import DGCModel, DGCOptions
+from jaxhsi.dgc.options import DGCOptions, ViewOptions
 from jaxhsi.dgc.pca_embedding import embed, fit_pca_embedding
 from jaxhsi.dgc.spatial_prior import (
     effective_sample_ratio,
@@ -61,7 +62,7 @@ from jaxhsi.dgc.targets import (
     make_targets,
     student_logits,
 )
-from jaxhsi.dgc.views import ViewOptions, augment_view, cut_view_pairs
+from jaxhsi.dgc.views import augment_view, cut_view_pairs
 from jaxhsi.functional_module import Params
 from jaxhsi.metrics import ACTIVE_SHARE
 

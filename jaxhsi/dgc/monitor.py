@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer, Key
 
 from jaxhsi import metrics
+from jaxhsi.dgc.options import ViewOptions
 from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
-from jaxhsi.dgc.views import ViewOptions, augment_view, cut_view_pairs, match_views
+from jaxhsi.dgc.views import augment_view, cut_view_pairs, match_views
 from jaxhsi.normalisation import BandStats
 
 

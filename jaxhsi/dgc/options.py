@@ -1,12 +1,8 @@
-"""Options of the default segmentation method."""
+"""Options of the default segmentation method, and of the views that it compares; no JAX."""
 
 from dataclasses import dataclass
 
-import optax
-
-from jaxhsi.dgc.networks import Encoder
-from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.normalisation import Normalisation
+from jaxhsi.normalisation_names import Normalisation
 
 MAX_DEFAULT_DIMENSIONS = 8
 """Dimensions of an embedding whose size is not asked for, at most.
@@ -53,20 +49,51 @@ class DGCOptions:
         return min(self.embedding_dim or min(num_clusters, MAX_DEFAULT_DIMENSIONS), num_bands)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DGCModel:
-    """All that is fixed while a step is compiled.
+@dataclass(frozen=True)
+class ViewOptions:
+    """How two views of a window are drawn.
 
     Attributes:
-        encoder: of the form of :func:`jaxhsi.dgc.networks.patch_encoder`.
-        optimizer: for the student, e.g. ``optax.chain(clip_by_global_norm(1), adamw(...))``.
-        num_clusters: number of clusters k.
-        options: of the method.
-        view_options: how pairs of views are drawn and augmented.
+        crop: side of a view, in pixels.
+        overlap: range of the share of a crop that the other one covers, before rotation, scale
+            and shift.
+        degrees: largest rotation, either way.
+        shift: largest shift of each view, as a share of the crop.
+        scale: range of cube pixels per crop pixel.
+        band_shift: largest shift along the bands, either way, edge bands repeated.
+        gain: deviation of the logarithm of the illumination of a view.
+        noise: deviation of the white noise, in units of each band's own deviation.
+        dropout: chance that a band of a view is lost, and replaced by its mean.
     """
 
-    encoder: Encoder
-    optimizer: optax.GradientTransformation
-    num_clusters: int
-    options: DGCOptions
-    view_options: ViewOptions
+    crop: int = 32
+    overlap: tuple[float, float] = (0.2, 0.8)
+    degrees: float = 10.0
+    shift: float = 0.1
+    scale: tuple[float, float] = (0.9, 1.1)
+    band_shift: int = 2
+    gain: float = 0.05
+    noise: float = 0.05
+    dropout: float = 0.02
+
+    def __post_init__(self):
+        """Refuse ranges that draw nothing or nonsense."""
+        # All ranges in one place, so that the message can name the field.
+        ranges = {
+            "crop": self.crop >= 4,
+            "overlap": 0 < self.overlap[0] <= self.overlap[1] <= 1,
+            "degrees": 0 <= self.degrees <= 180,
+            "shift": 0 <= self.shift <= 1,
+            "scale": 0 < self.scale[0] <= self.scale[1],
+            "band_shift": self.band_shift >= 0,
+            "gain": self.gain >= 0,
+            "noise": self.noise >= 0,
+            "dropout": 0 <= self.dropout < 1,
+        }
+        for name, good in ranges.items():
+            if not good:
+                raise ValueError(
+                    f"views.{name} {getattr(self, name)} is out of range: a crop has at least 4 "
+                    "pixels, overlap and scale are (smallest, largest) above 0, overlap and "
+                    "dropout are shares, and nothing is negative"
+                )

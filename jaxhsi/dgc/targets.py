@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhsi.dgc import gaussian_mixture
 from jaxhsi.dgc.gaussian_mixture import Mixture, WhitenedMixture
-from jaxhsi.dgc.options import DGCModel
+from jaxhsi.dgc.model import DGCModel
 from jaxhsi.dgc.pca_embedding import embed
 from jaxhsi.dgc.spatial_prior import (
     ResidualStatistics,

@@ -7,7 +7,6 @@ compares different points of the scene.
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxhsi.dgc.options import ViewOptions
 from jaxhsi.normalisation import BandStats
 
 Affine = Float[Array, "2 3"]
@@ -22,56 +22,6 @@ Affine = Float[Array, "2 3"]
 _NOISE_BANK = 1024
 """Noise spectra drawn for a view, as many as a crop of 32 x 32 has pixels; see `augment_view`. Set
 by hand for speed."""
-
-
-@dataclass(frozen=True)
-class ViewOptions:
-    """How two views of a window are drawn.
-
-    Attributes:
-        crop: side of a view, in pixels.
-        overlap: range of the share of a crop that the other one covers, before rotation, scale
-            and shift.
-        degrees: largest rotation, either way.
-        shift: largest shift of each view, as a share of the crop.
-        scale: range of cube pixels per crop pixel.
-        band_shift: largest shift along the bands, either way, edge bands repeated.
-        gain: deviation of the logarithm of the illumination of a view.
-        noise: deviation of the white noise, in units of each band's own deviation.
-        dropout: chance that a band of a view is lost, and replaced by its mean.
-    """
-
-    crop: int = 32
-    overlap: tuple[float, float] = (0.2, 0.8)
-    degrees: float = 10.0
-    shift: float = 0.1
-    scale: tuple[float, float] = (0.9, 1.1)
-    band_shift: int = 2
-    gain: float = 0.05
-    noise: float = 0.05
-    dropout: float = 0.02
-
-    def __post_init__(self):
-        """Refuse ranges that draw nothing or nonsense."""
-        # All ranges in one place, so that the message can name the field.
-        ranges = {
-            "crop": self.crop >= 4,
-            "overlap": 0 < self.overlap[0] <= self.overlap[1] <= 1,
-            "degrees": 0 <= self.degrees <= 180,
-            "shift": 0 <= self.shift <= 1,
-            "scale": 0 < self.scale[0] <= self.scale[1],
-            "band_shift": self.band_shift >= 0,
-            "gain": self.gain >= 0,
-            "noise": self.noise >= 0,
-            "dropout": 0 <= self.dropout < 1,
-        }
-        for name, good in ranges.items():
-            if not good:
-                raise ValueError(
-                    f"views.{name} {getattr(self, name)} is out of range: a crop has at least 4 "
-                    "pixels, overlap and scale are (smallest, largest) above 0, overlap and "
-                    "dropout are shares, and nothing is negative"
-                )
 
 
 def window_size(options: ViewOptions) -> int:

@@ -170,7 +170,7 @@ def result_sentences(
     mixing: str,
     requested_components: int | None = None,
 ) -> list[str]:
-    """All sentences about a run of ``python -m jaxhsi.train gmcr``.
+    """All sentences about a run of ``jaxhsi train gmcr``.
 
     Args:
         scores: of the run, see `jaxhsi.workflows.gmcr_scores.result_scores`.

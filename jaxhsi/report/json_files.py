@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,23 @@ def write_json(path: Path, content: Any) -> None:
     >>> json.loads(path.read_text())
     {'r2': None, 'count': 3}
     """
-    path.write_text(json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
+    path.write_text(json_text(content) + "\n")
+
+
+def json_text(content: Any) -> str:
+    """Numbers, text, lists, mappings and paths as JSON; what is not finite becomes null.
+
+    >>> json_text({"r2": float("nan")}).split()
+    ['{', '"r2":', 'null', '}']
+    """
+    return json.dumps(_finite(content), indent=1, allow_nan=False)
 
 
 def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
+    if isinstance(content, Mapping):
         return {key: _finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
         return [_finite(value) for value in content]
+    if isinstance(content, Path):
+        return str(content)
     return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -19,8 +19,9 @@ from jaxhsi.dgc.monitor import (
     evaluate_views,
     score_views,
 )
+from jaxhsi.dgc.options import ViewOptions
 from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
-from jaxhsi.dgc.views import ViewOptions, window_size
+from jaxhsi.dgc.views import window_size
 from jaxhsi.normalisation import band_stats
 from jaxhsi.sharding import compile_evaluation, shard_batch
 from jaxhsi.training.outputs import MetricsOutput

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Float32
 
+from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles
@@ -158,6 +159,7 @@ def unmix_cubes(
     unmixer: Unmixer,
     history: Sequence[str] = (),
     tile_side: int = TILE_SIDE,
+    on_progress: OnProgress = ignore_progress,
 ) -> tuple[str, dict[str, dict[str, Any]]]:
     """A store of concentrations and a picture of each cube, and a table if it is short.
 
@@ -169,6 +171,7 @@ def unmix_cubes(
         unmixer: components, and functions that unmix and evaluate.
         history: lines for the history of the stores.
         tile_side: side in pixels of the parts that are in memory at once.
+        on_progress: called after each part.
 
     Returns:
         Where the concentrations are, in words; and the scores of each cube.
@@ -181,7 +184,9 @@ def unmix_cubes(
     scores = {}
     for cube in cubes:
         start_time = time.perf_counter()
-        counts, picture = _unmix_cube(partial_folder, cube, unmixer, history, tile_side)
+        counts, picture = _unmix_cube(
+            partial_folder, cube, unmixer, history, tile_side, on_progress
+        )
         scores[cube.name] = count_scores(counts, time.perf_counter() - start_time)
         picture.draw(folder / "pictures" / f"{cube.name}.png", unmixer, counts)
     shutil.rmtree(folder / CONCENTRATIONS, ignore_errors=True)
@@ -214,7 +219,12 @@ class MapPicture(NamedTuple):
 
 
 def _unmix_cube(
-    folder: Path, cube: Cube, unmixer: Unmixer, history: Sequence[str], tile_side: int
+    folder: Path,
+    cube: Cube,
+    unmixer: Unmixer,
+    history: Sequence[str],
+    tile_side: int,
+    on_progress: OnProgress,
 ) -> tuple[FitCounts, MapPicture]:
     """Write the store of a cube, tile by tile."""
     count = len(unmixer.component_names)
@@ -239,6 +249,8 @@ def _unmix_cube(
             counts = counts._replace(invalid_spectra=invalid_spectra)
             store[tile.slices].write(block[..., :count]).result()
             picture.reduced_maps.add(tile.slices, block)
+            num_done = counts.valid_spectra + counts.invalid_spectra
+            on_progress(f"unmixing {cube.name}, pixels", num_done, shape[0] * shape[1])
     return counts, picture
 
 

@@ -45,7 +45,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         overwrite: delete the run in the folder first.
 
     Returns:
-        The content of ``scores.json``.
+        The content of ``scores.json``, and the folder.
 
     Raises:
         FileExistsError: the folder holds a run already.
@@ -85,7 +85,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     }
     write_json(folder / "scores.json", scores)
     _print_results(console, scores, cluster_tree, inputs, folder)
-    return scores
+    return scores | {"folder": str(folder)}
 
 
 def _print_inputs(console: Console, prepared: PreparedTraining) -> None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from jaxhsi.config.dgc import DGCConfig, build_method
+from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.stream import sample_spectra, window_stream
 from jaxhsi.dgc.cluster_tree import embed_sample
 from jaxhsi.dgc.state import SegmentationAlgorithm
@@ -19,6 +19,7 @@ from jaxhsi.training.best_state import StateMonitor, read_validation_views
 from jaxhsi.training.loop import run_training
 from jaxhsi.training.outputs import MetricsOutput, StateOutput
 from jaxhsi.workflows.dgc_inputs import DGCInputs
+from jaxhsi.workflows.dgc_method import build_method
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -29,6 +29,7 @@ from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.areas import AREAS_FILE
 from jaxhsi.report.dgc_tables import evaluation_table
 from jaxhsi.report.json_files import write_json
+from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import GROUPS_FILE
 from jaxhsi.workflows.dgc_inputs import GroundTruth, open_ground_truth
 from jaxhsi.workflows.merge_tree_files import choose_grouping
@@ -85,19 +86,19 @@ def evaluate_label_maps(config: EvaluateConfig, *, ignore_groups: bool = False) 
     ground_truth, class_names = open_maps_truth(config, label_maps)
     manual_classes = _manual_classes(config, label_maps, class_names)
     num_labels, num_classes = len(label_maps.label_names), len(class_names)
-    cube_counts = {
-        cube.name: count_label_map(
-            cube, class_map, num_labels, num_classes, label_maps.saved_groups
-        )
-        for cube in label_maps.map_cubes
-        if (class_map := ground_truth(cube)) is not None
-    }
+    cube_counts, console = {}, Console()
+    with ProgressBars(console) as progress_bars:
+        for number, cube in enumerate(label_maps.map_cubes, 1):
+            if (class_map := ground_truth(cube)) is not None:
+                cube_counts[cube.name] = count_label_map(
+                    cube, class_map, num_labels, num_classes, label_maps.saved_groups
+                )
+            progress_bars("scoring maps", number, len(label_maps.map_cubes))
     class_mappings = {} if manual_classes is None else {"manual": manual_classes}
     scores = _score_maps(cube_counts, class_mappings)
     scores |= {"names": list(label_maps.label_names), "classes": list(class_names)}
     path = config.out or config.folder / "evaluation.json"
     write_json(path, scores)
-    console = Console()
     if label_maps.saved_groups is not None:
         source = label_maps.saved_groups.source_file
         console.print(sentences.describe_groups(num_labels, source), soft_wrap=True)

@@ -46,7 +46,7 @@ def run_gmcr(
     """Read spectra, unmix them, and leave components, scores and pictures in a folder.
 
     Returns:
-        What ``scores.json`` holds.
+        The content of ``scores.json``, and the folder.
 
     Raises:
         FileExistsError: the folder holds a run already.
@@ -86,7 +86,7 @@ def run_gmcr(
     _print_list(console, sentences)
     summary = f"{result.num_components} components; concentrations are in {location}"
     console.print(f"{summary}, all in {folder}", soft_wrap=True)  # a path is not to be broken
-    return scores
+    return scores | {"folder": str(folder)}
 
 
 def _unmix_with_checkpoints(

@@ -1,7 +1,7 @@
 """Clusters of a run put into groups by the user: by a cut, by name, or by labelled pixels."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -46,7 +46,7 @@ class ClassVotes(NamedTuple):
     cluster_pixels: Int[np.ndarray, " k"] | None = None
 
 
-def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> Grouping | None:
+def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> dict[str, Any]:
     """Show the tree of a run, and save the groups that the options ask for.
 
     Args:
@@ -54,7 +54,8 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> Grouping 
         overwrite: replace the groups that are saved with the run.
 
     Returns:
-        The groups saved with the run, None if there are none.
+        The clusters of each group that is saved with the run, None if there are none, and its
+        file.
 
     Raises:
         FileExistsError: groups are saved already.
@@ -66,7 +67,7 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> Grouping 
     if config.given_options and path.is_file() and not overwrite:
         raise FileExistsError(
             f"{path} holds groups already; --overwrite replaces them (look at them first: "
-            f"python -m jaxhsi.group {config.run})"
+            f"jaxhsi group {config.run})"
         )
     console.print(
         format_tree(cluster_tree.tree, cluster_tree.pixel_shares, cluster_tree.cluster_names)
@@ -80,10 +81,10 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> Grouping 
         grouping = read_grouping(str(path), num_clusters)
     else:
         print(sentences.NO_GROUPS)
-        return None
+        return {"groups": None}
     console.print(group_table(grouping, cluster_tree.pixel_shares))
     console.print(sentences.describe_saved_groups(path), soft_wrap=True)
-    return grouping
+    return {"groups": grouping.members_by_name(), "file": str(path)}
 
 
 def _option_text(config: GroupConfig) -> str:

@@ -53,7 +53,7 @@ def read_cluster_tree(folder: Path) -> ClusterTree:
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} has no {TREE_FILE}, the tree of its clusters: it is no run of dgc, has not "
-            f"come to its end, or was made by an earlier version; python -m jaxhsi.train dgc --out "
+            f"come to its end, or was made by an earlier version; jaxhsi train dgc --out "
             f"{folder} --resume writes it"
         )
     content = json.loads(path.read_text())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from jaxhsi.callbacks import OnProgress
 from jaxhsi.closest_name import closest_name
 from jaxhsi.cluster_groups import Grouping, make_grouping
 from jaxhsi.config.files import write_config
@@ -21,6 +22,7 @@ from jaxhsi.report import label_pictures
 from jaxhsi.report.areas import measure_areas, write_areas
 from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
 from jaxhsi.report.dgc_tables import share_table
+from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import PREDICT_CONFIG_FILE, check_result_folder, create_run_folder
 from jaxhsi.training.tile_labels import LabelledTile
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
@@ -57,7 +59,7 @@ def predict_cubes(
         overwrite: delete the predictions that are in the folder.
 
     Returns:
-        The content of ``areas.json``.
+        The content of ``areas.json``, and the folder.
 
     Raises:
         FileExistsError: the folder holds predictions already, or other files.
@@ -84,7 +86,11 @@ def predict_cubes(
     notes = _history_notes(num_steps, grouping)
     cube_counts = {}
     for cube in cubes:
-        cube_counts[cube.name] = _label_cube(tile_labeller, state, cube, folder, grouping, notes)
+        with ProgressBars(console) as progress_bars:
+            reported_labeller = _with_progress(tile_labeller, progress_bars)
+            cube_counts[cube.name] = _label_cube(
+                reported_labeller, state, cube, folder, grouping, notes
+            )
         has_crs = cube.georeference is not None and cube.georeference.crs is not None
         place = _export_place(cube, config.pixel_size)
         _export(folder / "labels", cube, grouping, place, geotiff=geotiff or has_crs, envi=envi)
@@ -92,7 +98,7 @@ def predict_cubes(
     kind = "cluster" if source is None else "group"
     area_record = _write_areas(config, cubes, cube_counts, grouping, folder, kind)
     _print_areas(console, area_record, folder, kind)
-    return area_record
+    return area_record | {"folder": str(folder)}
 
 
 def _choose_groups(
@@ -135,6 +141,21 @@ def _history_notes(num_steps: int, grouping: Grouping) -> tuple[str, str]:
     )
     labelled_note = history_note(len(grouping.group_indices), num_steps)
     return labelled_note, f"labels, with the clusters that they stand for: {groups}"
+
+
+def _with_progress(tile_labeller: TileLabeller, on_progress: OnProgress) -> TileLabeller:
+    """The labeller, which also reports how many pixels of a cube are labelled."""
+
+    def label(
+        state: Any, cube: Cube, false_colour: label_pictures.FalseColourPicture | None = None
+    ) -> Iterator[LabelledTile]:
+        num_done, num_pixels = 0, cube.shape[0] * cube.shape[1]
+        for tile in tile_labeller(state, cube, false_colour):
+            yield tile
+            num_done += tile.labels.size
+            on_progress(f"labelling {cube.name}, pixels", num_done, num_pixels)
+
+    return label
 
 
 def _label_cube(

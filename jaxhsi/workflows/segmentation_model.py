@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 from jaxtyping import Float
 
-from jaxhsi.config.dgc import DGCConfig, build_method
+from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.config.files import read_config, saved_command
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
@@ -21,6 +21,7 @@ from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.training.best_state import BestState
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE
+from jaxhsi.workflows.dgc_method import build_method
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -127,7 +128,7 @@ def open_segmentation_model(folder: Path) -> SegmentationModel:
     if not (folder / CUBES_FILE).is_file():
         raise ValueError(
             f"{folder} has no {CUBES_FILE}, which tells the bands that the run was trained on: it "
-            f"was made by an earlier version. python -m jaxhsi.train dgc --out {folder} --resume "
+            f"was made by an earlier version. jaxhsi train dgc --out {folder} --resume "
             "writes it"
         )
     config = read_config(DGCConfig, config_file)

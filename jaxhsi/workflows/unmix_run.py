@@ -21,6 +21,7 @@ from jaxhsi.report.csv_files import to_fractions, write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
 from jaxhsi.report.gmcr_tables import unmixing_table
 from jaxhsi.report.json_files import write_json
+from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import (
     CONFIG_FILE,
     SOLUTION_FILE,
@@ -59,7 +60,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
         overwrite: delete the concentrations that are in the folder.
 
     Returns:
-        What ``scores.json`` holds.
+        What ``scores.json`` holds, and the folder.
 
     Raises:
         FileExistsError: the folder holds concentrations already, or other files.
@@ -76,7 +77,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
         console.print(f"- {note}", soft_wrap=True)
     warnings = _unit_warnings(config, model, data)
     for warning in warnings:
-        console.print(f"WARNING {warning}", soft_wrap=True, style="bold red", highlight=False)
+        logging.getLogger(__name__).warning("WARNING %s", warning)  # on the screen even if quiet
 
     unmixer = Unmixer(
         model.component_names,
@@ -88,7 +89,10 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     scores: dict[str, Any] = {"components": names, "refine_steps": config.refine_steps}
     if data.cubes:
         history = f"unmixed by EB-gMCR into {len(names)} components, {config.refine_steps} steps"
-        location, fit_rows = unmix_cubes(folder, data.cubes, unmixer, [history], config.tile)
+        with ProgressBars(console) as progress_bars:
+            location, fit_rows = unmix_cubes(
+                folder, data.cubes, unmixer, [history], config.tile, progress_bars
+            )
         scores["cubes"] = fit_rows
     else:
         location, fit_rows = _unmix_tables(folder, data.tables, unmixer, config.fractions)
@@ -99,7 +103,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     for sentence in poor_fit_sentences(fit_rows, config.refine_steps):
         console.print(f"- {sentence}", soft_wrap=True)
     console.print(f"concentrations are in {location}, all in {folder}", soft_wrap=True)
-    return scores
+    return scores | {"folder": str(folder)}
 
 
 def load_finished_run(folder: Path) -> UnmixingModel:
@@ -128,7 +132,7 @@ def load_finished_run(folder: Path) -> UnmixingModel:
     if not (folder / SOLUTION_FILE).is_file():
         raise ValueError(
             f"{folder} has no {SOLUTION_FILE}: the run is not finished, or was made by an earlier "
-            f"version. python -m jaxhsi.train gmcr --out {folder} --resume writes it"
+            f"version. jaxhsi train gmcr --out {folder} --resume writes it"
         )
     return read_unmixing_model(folder / SOLUTION_FILE)
 

@@ -61,7 +61,7 @@ def read_unmixing_model(path: Path) -> UnmixingModel:
         return _model_of(settings, arrays)
     except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"{path} cannot be read, it is damaged or of another version: python -m jaxhsi.train "
+            f"{path} cannot be read, it is damaged or of another version: jaxhsi train "
             f"gmcr --out {path.parent} --resume writes it anew ({error})"
         ) from error
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxhsi.dgc import views
-from jaxhsi.dgc.views import ViewOptions
+from jaxhsi.dgc.options import ViewOptions
 from jaxhsi.normalisation import band_stats
 
 STILL = ViewOptions(crop=16, degrees=0.0, shift=0.0, scale=(1.0, 1.0))

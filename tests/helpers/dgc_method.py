@@ -9,9 +9,9 @@ import optax
 
 from jaxhsi.dgc.algorithm import dgc
 from jaxhsi.dgc.networks import patch_encoder
-from jaxhsi.dgc.options import DGCOptions
+from jaxhsi.dgc.options import DGCOptions, ViewOptions
 from jaxhsi.dgc.state import Batch, SegmentationAlgorithm, State
-from jaxhsi.dgc.views import ViewOptions, window_size
+from jaxhsi.dgc.views import window_size
 from tests.helpers.scenes import BANDS, CLASSES, blobs
 
 VIEWS = ViewOptions(crop=12)

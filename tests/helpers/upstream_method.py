@@ -5,8 +5,7 @@ from functools import cache
 from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
-from jaxhsi.upstream.dgc.loss_terms import LossWeights
-from jaxhsi.upstream.dgc.options import PrototypeOptions
+from jaxhsi.upstream.dgc.options import LossWeights, PrototypeOptions
 from tests.helpers.dgc_method import VIEWS
 from tests.helpers.scenes import BANDS
 

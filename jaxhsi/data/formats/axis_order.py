@@ -2,14 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-Layout = Literal["hwc", "chw", "hcw", "whc", "cwh", "wch"]
-"""Order of the axes: h rows, w columns, c bands."""
-
-LAYOUTS: tuple[str, ...] = ("hwc", "chw", "hcw", "whc", "cwh", "wch")
 BAND_AXIS_LAYOUTS = ("chw", "hcw", "hwc")  # rows before columns, by the axis of the bands
 
 SQUARENESS_MARGIN = 0.3
@@ -22,7 +18,7 @@ class AxisOrder(NamedTuple):
     """Order of the axes and what tells it.
 
     Attributes:
-        layout: one of `LAYOUTS`.
+        layout: one of `jaxhsi.data.axis_layout.LAYOUTS`.
         reason: what it was decided by, for the history.
         by_shape: whether the lengths alone decided.
     """

@@ -113,9 +113,9 @@ def ingest_command(files: Sequence[Path]) -> str:
     """The command that stacks files in their order.
 
     >>> ingest_command([Path("a/B1.tif"), Path("a/B2.tif")])
-    'python -m jaxhsi.ingest a/B1.tif a/B2.tif NAME.zarr'
+    'jaxhsi ingest a/B1.tif a/B2.tif NAME.zarr'
     """
-    return f"python -m jaxhsi.ingest {shlex.join(map(str, files))} NAME.zarr"
+    return f"jaxhsi ingest {shlex.join(map(str, files))} NAME.zarr"
 
 
 def listed(names: Sequence[str], separator: str = ", ") -> str:

@@ -235,7 +235,7 @@ def _refuse_unsupported(header_path: Path, header_fields: HeaderFields) -> None:
     file_type = str(header_fields.get("file type", "")).lower()
     if "library" in file_type:
         raise ValueError(
-            f"{header_path} describes a spectral library, not a cube; python -m jaxhsi.train gmcr "
+            f"{header_path} describes a spectral library, not a cube; jaxhsi train gmcr "
             "takes it as --library, or as --data to unmix its spectra"
         )
     if str(header_fields.get("file compression", "0")) not in ("0", ""):

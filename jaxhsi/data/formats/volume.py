@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxhsi.data.axis_layout import LAYOUTS
 from jaxhsi.data.formats.axis_order import (
-    LAYOUTS,
     AxisOrder,
     decide_axis_order,
     image_axes,

@@ -28,7 +28,7 @@ class IngestPlan(NamedTuple):
     """How a file becomes a store.
 
     Attributes:
-        layout: of the file, one of `axis_order.LAYOUTS`.
+        layout: of the file, one of `jaxhsi.data.axis_layout.LAYOUTS`.
         layout_reason: what decided the layout; empty where the format fixes it.
         source_shape: (H, W, C) of the file.
         source_dtype: of the file, in the byte order of this machine.

@@ -22,7 +22,7 @@ CHANGING_OPTIONS = {
     "place": "--pixel_size or --orthorectify",
     "stored as": "--dtype",
 }
-"""Option of ``python -m jaxhsi.ingest`` that changes each property."""
+"""Option of ``jaxhsi ingest`` that changes each property."""
 
 
 class IngestPreview(NamedTuple):

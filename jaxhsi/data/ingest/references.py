@@ -39,7 +39,7 @@ def read_reference(
         dark_path: without light; taken as 0 if None.
         source_path: file of the cube.
         cube_shape: (H, W, C) of the cube.
-        layout: of the cube, one of `axis_order.LAYOUTS`.
+        layout: of the cube, one of `jaxhsi.data.axis_layout.LAYOUTS`.
         white_dark_path: without light at the exposure of the white panel, where that is another;
             the exposures are the field tint of the headers.
 

@@ -18,8 +18,8 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.dgc.losses import mean_usage
 from jaxhsi.dgc.networks import Encoder
+from jaxhsi.dgc.options import ViewOptions
 from jaxhsi.dgc.state import Batch
-from jaxhsi.dgc.views import ViewOptions
 from jaxhsi.functional_module import Params
 from jaxhsi.metrics import ACTIVE_SHARE
 from jaxhsi.upstream.dgc.balance import balanced_loss, update_running_usage
@@ -33,7 +33,8 @@ from jaxhsi.upstream.dgc.mean_shift import (
     local_mean_shift,
     soft_assignment,
 )
-from jaxhsi.upstream.dgc.options import PrototypeModel, PrototypeOptions
+from jaxhsi.upstream.dgc.model import PrototypeModel
+from jaxhsi.upstream.dgc.options import PrototypeOptions
 from jaxhsi.upstream.dgc.state import Info, PrototypeAlgorithm, State
 from jaxhsi.upstream.dgc.view_pairs import draw_pair
 

@@ -11,8 +11,6 @@ over many batches get a price. The rules themselves are in `balance_rules`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -29,36 +27,7 @@ from jaxhsi.upstream.dgc.balance_rules import (
     share_floor,
     uncertainty_weights,
 )
-
-
-@dataclass(frozen=True)
-class BalanceOptions:
-    """How the terms of the loss are balanced.
-
-    Attributes:
-        kind: `fixed`, `share_floor`, `entropy_floor`, `uncertainty` or `famo`.
-        min_share: smallest share of all pixels that a cluster may fall to; the entropy floor is
-            what the entropy would be with all clusters but one at that share.
-        averaging_batches: batches that the usage is averaged over, and that a price or weight
-            takes to follow.
-    """
-
-    kind: Literal["fixed", "share_floor", "entropy_floor", "uncertainty", "famo"] = "fixed"
-    min_share: float = 0.01
-    averaging_batches: int = 50
-
-    def __post_init__(self):
-        """Refuse numbers without meaning."""
-        if not 0 < self.min_share < 1:
-            raise ValueError(
-                f"balance.min_share {self.min_share} is no share of the pixels; give "
-                "a number above 0 and below 1 / num_clusters"
-            )
-        if self.averaging_batches < 1:
-            raise ValueError(
-                f"balance.averaging_batches {self.averaging_batches} is no "
-                "number of batches; give 1 or more"
-            )
+from jaxhsi.upstream.dgc.options import BalanceOptions
 
 
 def build_balance(

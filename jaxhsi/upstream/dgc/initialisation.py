@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Key
 from jaxhsi.functional_module import Params
 from jaxhsi.upstream.dgc.centroids import kmeans_centroids, random_centroids
 from jaxhsi.upstream.dgc.mean_shift import log_bandwidth
-from jaxhsi.upstream.dgc.options import PrototypeModel
+from jaxhsi.upstream.dgc.model import PrototypeModel
 from jaxhsi.upstream.dgc.state import State
 
 INITIALISATION_PIXELS = 4096

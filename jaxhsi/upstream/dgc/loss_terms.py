@@ -11,30 +11,6 @@ from jaxhsi.dgc.views import match_views
 from jaxhsi.upstream.dgc import losses
 
 
-class LossWeights(NamedTuple):
-    """Weights of the loss terms, upstream's by default; a term with weight 0 is not computed.
-
-    Attributes:
-        compactness: of `losses.compactness`, summed over the two views.
-        orthogonality: of `losses.orthogonality`.
-        usage_entropy: of `losses.usage_entropy`; upstream minimises it (> 0), which rewards
-            collapse,
-            and < 0 spreads the pixels over the clusters.
-        uniform_assignment: of `losses.uniform_assignment`.
-        grid_consistency: of `losses.grid_consistency`.
-        overlap_consistency: of `losses.overlap_consistency`, which repairs the one above.
-        assignment_entropy: of `losses.assignment_entropy`.
-    """
-
-    compactness: float = 1.0
-    orthogonality: float = 0.001
-    usage_entropy: float = 2.0
-    uniform_assignment: float = 2.0
-    grid_consistency: float = 1.0
-    overlap_consistency: float = 0.0
-    assignment_entropy: float = 0.0
-
-
 class LossTerms(NamedTuple):
     """Unweighted loss terms, means over the two views but for the sum `compactness`; 0 if unused.
 

@@ -1,17 +1,61 @@
-"""Options of upstream's clustering with prototypes, and all that is fixed while it compiles."""
+"""Options of upstream's clustering with prototypes; loads no JAX."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal, NamedTuple
 
-import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float
 
-from jaxhsi.dgc.networks import Encoder
-from jaxhsi.dgc.views import ViewOptions
-from jaxhsi.upstream.dgc.balance import BalanceOptions, build_balance
-from jaxhsi.upstream.dgc.balance_rules import Balance
-from jaxhsi.upstream.dgc.loss_terms import LossWeights
+class LossWeights(NamedTuple):
+    """Weights of the loss terms, upstream's by default; a term with weight 0 is not computed.
+
+    Attributes:
+        compactness: of `losses.compactness`, summed over the two views.
+        orthogonality: of `losses.orthogonality`.
+        usage_entropy: of `losses.usage_entropy`; upstream minimises it (> 0), which rewards
+            collapse,
+            and < 0 spreads the pixels over the clusters.
+        uniform_assignment: of `losses.uniform_assignment`.
+        grid_consistency: of `losses.grid_consistency`.
+        overlap_consistency: of `losses.overlap_consistency`, which repairs the one above.
+        assignment_entropy: of `losses.assignment_entropy`.
+    """
+
+    compactness: float = 1.0
+    orthogonality: float = 0.001
+    usage_entropy: float = 2.0
+    uniform_assignment: float = 2.0
+    grid_consistency: float = 1.0
+    overlap_consistency: float = 0.0
+    assignment_entropy: float = 0.0
+
+
+@dataclass(frozen=True)
+class BalanceOptions:
+    """How the terms of the loss are balanced.
+
+    Attributes:
+        kind: `fixed`, `share_floor`, `entropy_floor`, `uncertainty` or `famo`.
+        min_share: smallest share of all pixels that a cluster may fall to; the entropy floor is
+            what the entropy would be with all clusters but one at that share.
+        averaging_batches: batches that the usage is averaged over, and that a price or weight
+            takes to follow.
+    """
+
+    kind: Literal["fixed", "share_floor", "entropy_floor", "uncertainty", "famo"] = "fixed"
+    min_share: float = 0.01
+    averaging_batches: int = 50
+
+    def __post_init__(self):
+        """Refuse numbers without meaning."""
+        if not 0 < self.min_share < 1:
+            raise ValueError(
+                f"balance.min_share {self.min_share} is no share of the pixels; give "
+                "a number above 0 and below 1 / num_clusters"
+            )
+        if self.averaging_batches < 1:
+            raise ValueError(
+                f"balance.averaging_batches {self.averaging_batches} is no "
+                "number of batches; give 1 or more"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,59 +94,3 @@ class PrototypeOptions:
     balance: BalanceOptions = field(default_factory=BalanceOptions)
     data_initialisation: bool = False
     revive_clusters: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrototypeModel:
-    """All that is fixed while a step is compiled.
-
-    Attributes:
-        encoder: ``apply(params, x) -> z`` of unit length, e.g. `upstream_encoder`.
-        optimizer: for all parameters, e.g. `algorithm.upstream_optimizer`.
-        num_clusters: number of clusters k.
-        embed_dim: d of the encoder's embedding.
-        options: of the method.
-        view_options: how pairs of views are drawn and augmented.
-        noise_deviation: of the noise that moves dead centroids (upstream `trainer.py`,
-            `ema_kick`).
-
-    Raises:
-        ValueError: a data-driven start of an encoder that has none, or a floor that so many
-            clusters cannot keep.
-    """
-
-    encoder: Encoder
-    optimizer: optax.GradientTransformation
-    num_clusters: int
-    embed_dim: int
-    options: PrototypeOptions
-    view_options: ViewOptions = field(default_factory=ViewOptions)
-    noise_deviation: float = 0.05
-
-    def __post_init__(self):
-        """Refuse what contradicts itself."""
-        if self.options.data_initialisation and self.encoder.fit_linear_path is None:
-            raise ValueError(
-                "this encoder has no data-driven start; set data_initialisation to false"
-            )
-        # Built once here, so that a floor that cannot be kept is refused before training.
-        _ = self.balance
-
-    @property
-    def balance(self) -> Balance:
-        """The rule that balances the loss terms."""
-        # The sign is in the term already, see `terms_with_weight`.
-        weights = [abs(w) for w in self.options.loss_weights if w]
-        return build_balance(self.options.balance, weights, self.num_clusters)
-
-    @property
-    def even_usage(self) -> Float[Array, " k"]:
-        """The same share for every cluster, from which the running usage starts."""
-        # Even at first: no cluster is dead before it was counted.
-        return jnp.full(self.num_clusters, 1 / self.num_clusters, jnp.float32)
-
-    @property
-    def initial_balance(self) -> Any:
-        """State of the balance before the first step."""
-        num_terms = sum(weight != 0 for weight in self.options.loss_weights)
-        return self.balance.init(jnp.zeros(num_terms), self.even_usage)

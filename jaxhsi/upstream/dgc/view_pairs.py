@@ -9,7 +9,7 @@ from jaxhsi.dgc.views import augment_view, cut_view_pairs
 from jaxhsi.normalisation import BandStats
 from jaxhsi.upstream.dgc.loss_terms import ViewPair
 from jaxhsi.upstream.dgc.losses import random_balanced_labels
-from jaxhsi.upstream.dgc.options import PrototypeModel
+from jaxhsi.upstream.dgc.model import PrototypeModel
 
 
 def draw_pair(model: PrototypeModel, key: Key[Array, ""], batch: Batch) -> ViewPair:

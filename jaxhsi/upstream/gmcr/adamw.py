@@ -1,30 +1,12 @@
 """AdamW as PyTorch has it, one pass over each array and some arrays left alone."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-
-@dataclass(frozen=True)
-class AdamWOptions:
-    """Upstream's settings by default.
-
-    Attributes:
-        learning_rate: of a step.
-        gradient_decay: of the moving average of gradients.
-        square_decay: of that of their squares.
-        weight_decay: share of a parameter, times the rate, that a step takes off.
-        epsilon: added to the root of the second average.
-    """
-
-    learning_rate: float = 5e-4
-    gradient_decay: float = 0.9
-    square_decay: float = 0.995
-    weight_decay: float = 1e-3
-    epsilon: float = 1e-8
+from jaxhsi.upstream.gmcr.options import AdamWOptions
 
 
 class Moments(NamedTuple):

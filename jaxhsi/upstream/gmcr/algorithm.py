@@ -31,17 +31,17 @@ from jaxhsi.upstream.gmcr.generator import (
 )
 from jaxhsi.upstream.gmcr.kernels import ambiguity_penalty
 from jaxhsi.upstream.gmcr.networks import concentration_network, gating_network
-from jaxhsi.upstream.gmcr.options import (
+from jaxhsi.upstream.gmcr.options import JointOptions
+from jaxhsi.upstream.gmcr.pool import components, random_parameters
+from jaxhsi.upstream.gmcr.state import (
     EpochInfo,
     Evaluation,
     Info,
     Joint,
-    JointOptions,
     LossTerms,
     PoolParams,
     State,
 )
-from jaxhsi.upstream.gmcr.pool import components, random_parameters
 
 
 class JointModel(NamedTuple):

@@ -10,9 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxhsi.functional_module import Params
-from jaxhsi.upstream.gmcr.generator import LangevinOptions
-from jaxhsi.upstream.gmcr.options import JointOptions
-from jaxhsi.upstream.gmcr.pool import PoolOptions
+from jaxhsi.upstream.gmcr.options import JointOptions, LangevinOptions, PoolOptions
 from jaxhsi.upstream.safetensors_folder import (
     check_shapes,
     contiguous_arrays,

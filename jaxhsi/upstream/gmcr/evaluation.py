@@ -19,8 +19,9 @@ from jaxhsi.upstream.gmcr.generator import (
     draw_noise,
     pool_outputs,
 )
-from jaxhsi.upstream.gmcr.options import Evaluation, JointOptions, PoolParams
+from jaxhsi.upstream.gmcr.options import JointOptions
 from jaxhsi.upstream.gmcr.pool import components
+from jaxhsi.upstream.gmcr.state import Evaluation, PoolParams
 
 _SPARSE_FLOOR = 1e-3
 """Of sparse spectra, values count where data or reconstruction reach it: value of the PyTorch code,

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxhsi.upstream.gmcr.checkpoint import save_upstream_mcrs, settings_from_options
-from jaxhsi.upstream.gmcr.options import JointOptions, PoolParams
+from jaxhsi.upstream.gmcr.options import JointOptions
+from jaxhsi.upstream.gmcr.state import PoolParams
 
 
 class Band(NamedTuple):

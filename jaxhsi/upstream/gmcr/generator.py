@@ -12,7 +12,8 @@ from jaxhsi.functional_module import Params
 from jaxhsi.gmcr import mixing
 from jaxhsi.upstream.gmcr import gates
 from jaxhsi.upstream.gmcr.networks import ENERGY_DEVIATION, Network
-from jaxhsi.upstream.gmcr.pool import PoolOptions, components
+from jaxhsi.upstream.gmcr.options import LangevinOptions, PoolOptions
+from jaxhsi.upstream.gmcr.pool import components
 
 
 class PoolNoise(NamedTuple):
@@ -30,20 +31,6 @@ class PoolNoise(NamedTuple):
     energy_noise: Float[Array, "n p 2"] | None = None
     channel_gumbel: Float[Array, "n p c 2"] | None = None
     channel_noise: Float[Array, "n p c 2"] | None = None
-
-
-class LangevinOptions(NamedTuple):
-    """Settings of `gates.langevin_noise`; steps 0 for none.
-
-    Attributes:
-        noise_scale: of the noise of one step.
-        num_steps: how many are taken at once.
-        step_size: of one.
-    """
-
-    noise_scale: float = 0.1
-    num_steps: int = 32
-    step_size: float = 0.05
 
 
 class PoolOutput(NamedTuple):

@@ -1,19 +1,62 @@
-"""Options of upstream's joint training, its state, and what it says of its steps and epochs."""
+"""Options of upstream's joint training; loads no JAX."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from jaxtyping import Array, Float, Int, Key
 
-from jaxhsi.functional_module import Params
-from jaxhsi.gmcr.mixing import UnmixedSpectra
-from jaxhsi.upstream.gmcr.adamw import AdamWOptions, Moments
-from jaxhsi.upstream.gmcr.generator import LangevinOptions, PoolModel, PoolNoise
-from jaxhsi.upstream.gmcr.pool import PoolOptions
+@dataclass(frozen=True)
+class PoolOptions:
+    """How parameters become spectra.
 
-PoolParams = tuple[Params, ...]
-"""Params of each pool, see `generator.PoolModel`."""
+    Attributes:
+        non_negative: "abs" |r| (as upstream), "softplus" log(1 + exp r), None leaves the sign.
+        norm: length 1 in this norm: p of the p-norm (1, 2, ...), "max", or None to leave it.
+
+    Raises:
+        ValueError: an unknown non-negativity or norm.
+    """
+
+    non_negative: Literal["abs", "softplus"] | None = "abs"
+    norm: int | Literal["max"] | None = 2
+
+    def __post_init__(self):
+        if self.non_negative not in ("abs", "softplus", None):
+            raise ValueError(f"non_negative {self.non_negative!r}: use 'abs', 'softplus' or None")
+        if self.norm not in ("max", None) and not (isinstance(self.norm, int) and self.norm >= 1):
+            raise ValueError(f"norm {self.norm!r}: use a whole number of 1 or more, 'max' or None")
+
+
+class LangevinOptions(NamedTuple):
+    """Settings of `gates.langevin_noise`; steps 0 for none.
+
+    Attributes:
+        noise_scale: of the noise of one step.
+        num_steps: how many are taken at once.
+        step_size: of one.
+    """
+
+    noise_scale: float = 0.1
+    num_steps: int = 32
+    step_size: float = 0.05
+
+
+@dataclass(frozen=True)
+class AdamWOptions:
+    """Upstream's settings by default.
+
+    Attributes:
+        learning_rate: of a step.
+        gradient_decay: of the moving average of gradients.
+        square_decay: of that of their squares.
+        weight_decay: share of a parameter, times the rate, that a step takes off.
+        epsilon: added to the root of the second average.
+    """
+
+    learning_rate: float = 5e-4
+    gradient_decay: float = 0.9
+    square_decay: float = 0.995
+    weight_decay: float = 1e-3
+    epsilon: float = 1e-8
 
 
 @dataclass(frozen=True)
@@ -84,115 +127,3 @@ class JointOptions:
     level_criterion: Literal["R2", "nMSE"] | None = "R2"
     first_level: float = 0.97
     level_width: float = 0.005
-
-
-class State(NamedTuple):
-    """All that a checkpoint needs.
-
-    Attributes:
-        step: number of steps taken.
-        epoch: number of epochs taken; sets the temperature.
-        count_weight: weight of the count's penalty.
-        params: of each pool.
-        moments: of AdamW.
-    """
-
-    step: Int[Array, ""]
-    epoch: Int[Array, ""]
-    count_weight: Float[Array, ""]
-    params: PoolParams
-    moments: Moments
-
-
-class LossTerms(NamedTuple):
-    """Unweighted loss terms of a mini-batch.
-
-    Attributes:
-        reconstruction: mean squared error.
-        count: mean over spectra and pools of the sum of gates, over the slots of all pools.
-        energy: mean square of the energies, noise included.
-        ambiguity: mean kernel between components in use.
-    """
-
-    reconstruction: Float[Array, ""]
-    count: Float[Array, ""]
-    energy: Float[Array, ""]
-    ambiguity: Float[Array, ""]
-
-
-class Info(NamedTuple):
-    """Diagnostics of a step: the loss, its terms, and upstream's mean energy (negated, noisy)."""
-
-    loss: Float[Array, ""]
-    terms: LossTerms
-    mean_energy: Float[Array, ""]
-
-
-class Evaluation(NamedTuple):
-    """How the evaluation mode, with thresholded gates, fits some spectra.
-
-    Attributes:
-        nmse: residual over signal, both as sums of squares.
-        r2: centred.
-        mse: mean over mini-batches of their mean squared errors.
-        num_open: components open for at least one spectrum.
-    """
-
-    nmse: Float[Array, ""]
-    r2: Float[Array, ""]
-    mse: Float[Array, ""]
-    num_open: Int[Array, ""]
-
-
-class EpochInfo(NamedTuple):
-    """Diagnostics of an epoch.
-
-    Attributes:
-        evaluation: after its last step.
-        mean_energy: of its *last mini-batch*, in training mode: upstream's evaluation reads it
-            from there.
-        count_weight: weight of the count in the next epoch.
-        initial_temperature: of the gates during the epoch.
-        loss: mean over the steps.
-        terms: likewise.
-    """
-
-    evaluation: Evaluation
-    mean_energy: Float[Array, ""]
-    count_weight: Float[Array, ""]
-    temperature: Float[Array, ""]
-    loss: Float[Array, ""]
-    terms: LossTerms
-
-
-class Joint(NamedTuple):
-    """The method as pure functions; `init` and `epoch` may be mapped over seeds by ``vmap``.
-
-    Attributes:
-        init: ``init(key) -> State``.
-        draw: ``draw(key, rows, training=True) -> (PoolNoise, ...)``, one of each pool.
-        loss: ``loss(params, x, noise, temperature, coefficient) -> (loss, Info)``.
-        update: ``update(noise, state, x (n, c)) -> (State, Info)``: one mini-batch.
-        step: ``step(key, state, x (n, c)) -> (State, Info)``: the same, its noise from the key.
-        epoch: ``epoch(key, state, x) -> (State, EpochInfo)``: shuffles, runs all mini-batches in
-            one
-            scan, evaluates, moves the schedules; jit it and donate the state.
-        evaluate: ``evaluate(key, params, x) -> Evaluation``, in blocks.
-        assess: ``assess(noise, params, x) -> Evaluation``, with noise given.
-        unmix: ``unmix(params, x, noise=None) -> Unmixed``; upstream draws noise here too, None
-            takes the gates' likelier side by the same threshold.
-        pools: of which it is made.
-        options: with which it was made.
-    """
-
-    init: Callable[[Key[Array, ""]], State]
-    draw: Callable[..., tuple[PoolNoise, ...]]
-    loss: Callable[..., tuple[Array, Info]]
-    update: Callable[[tuple[PoolNoise, ...], State, Array], tuple[State, Info]]
-    step: Callable[[Key[Array, ""], State, Array], tuple[State, Info]]
-    epoch: Callable[[Key[Array, ""], State, Array], tuple[State, EpochInfo]]
-    evaluate: Callable[[Key[Array, ""], PoolParams, Array], Evaluation]
-    assess: Callable[[tuple[PoolNoise, ...], PoolParams, Array], Evaluation]
-    unmix: Callable[..., UnmixedSpectra]
-    pools: tuple[PoolModel, ...]
-    options: JointOptions

@@ -1,12 +1,11 @@
 """The pool: more candidate spectra than are needed, as free parameters and as components."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
+
+from jaxhsi.upstream.gmcr.options import PoolOptions
 
 _START_DEVIATION = 0.1
 """Deviation of a random start: value of the PyTorch code, `mcr.py`."""
@@ -15,30 +14,9 @@ _MIN_SOFTPLUS = 1e-6
 tuned."""
 
 
-@dataclass(frozen=True)
-class PoolOptions:
-    """How parameters become spectra.
-
-    Attributes:
-        non_negative: "abs" |r| (as upstream), "softplus" log(1 + exp r), None leaves the sign.
-        norm: length 1 in this norm: p of the p-norm (1, 2, ...), "max", or None to leave it.
-
-    Raises:
-        ValueError: an unknown non-negativity or norm.
-    """
-
-    non_negative: Literal["abs", "softplus"] | None = "abs"
-    norm: int | Literal["max"] | None = 2
-
-    def __post_init__(self):
-        if self.non_negative not in ("abs", "softplus", None):
-            raise ValueError(f"non_negative {self.non_negative!r}: use 'abs', 'softplus' or None")
-        if self.norm not in ("max", None) and not (isinstance(self.norm, int) and self.norm >= 1):
-            raise ValueError(f"norm {self.norm!r}: use a whole number of 1 or more, 'max' or None")
-
-
 def components(
-    raw: Float[Array, "p c"], options: PoolOptions = PoolOptions()
+    raw: Float[Array, "p c"],
+    options: PoolOptions = PoolOptions(),  # noqa: B008 -- frozen
 ) -> Float[Array, "p c"]:
     """Spectra of the parameters, s = f(r) / ||f(r)||: non-negativity first, then the norm.
 
@@ -85,7 +63,7 @@ def random_parameters(
     key: Key[Array, ""],
     pool_size: int,
     num_bands: int,
-    options: PoolOptions = PoolOptions(),
+    options: PoolOptions = PoolOptions(),  # noqa: B008 -- frozen
 ) -> Float[Array, "p c"]:
     """Start without data: r ~ N(0, 0.1^2), |r| if components are non-negative.
 
@@ -101,7 +79,7 @@ def random_parameters(
 
 def library_parameters(
     library: Float[Array, "l c"] | Float[np.ndarray, "l c"],
-    options: PoolOptions = PoolOptions(),
+    options: PoolOptions = PoolOptions(),  # noqa: B008 -- frozen
 ) -> Float[Array, "l c"]:
     """Start from known spectra, in their order: parameters whose components they are.
 

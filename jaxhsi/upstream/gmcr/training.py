@@ -16,8 +16,9 @@ from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.upstream.gmcr import schedules
 from jaxhsi.upstream.gmcr.algorithm import joint
 from jaxhsi.upstream.gmcr.fit_levels import Band, LevelStates
-from jaxhsi.upstream.gmcr.options import EpochInfo, Joint, JointOptions, State
+from jaxhsi.upstream.gmcr.options import JointOptions
 from jaxhsi.upstream.gmcr.pool import library_parameters
+from jaxhsi.upstream.gmcr.state import EpochInfo, Joint, State
 
 
 class JointResult(NamedTuple):

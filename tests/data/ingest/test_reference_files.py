@@ -7,7 +7,8 @@ import pytest
 
 from jaxhsi.data.formats.reference_files import capture_cube, find_references, reference_kind
 from jaxhsi.data.open import open_cubes
-from jaxhsi.ingest import main, pair_sources
+from jaxhsi.ingest import main
+from jaxhsi.workflows.ingest_run import pair_sources
 from tests.data.cases.scenes import check_ingest, scene
 
 CUBE = scene()

@@ -13,12 +13,11 @@ import pytest
 
 from jaxhsi.dgc.networks import patch_encoder
 from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
-from jaxhsi.upstream.dgc.balance import BalanceOptions
 from jaxhsi.upstream.dgc.checkpoint import from_state_dict, to_state_dict, upstream_settings
 from jaxhsi.upstream.dgc.encoder import upstream_encoder
-from jaxhsi.upstream.dgc.loss_terms import LossWeights, ViewPair
+from jaxhsi.upstream.dgc.loss_terms import ViewPair
 from jaxhsi.upstream.dgc.losses import random_balanced_labels
-from jaxhsi.upstream.dgc.options import PrototypeOptions
+from jaxhsi.upstream.dgc.options import BalanceOptions, LossWeights, PrototypeOptions
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 BANDS, DIM, CLUSTERS = 11, 8, 4

@@ -14,7 +14,8 @@ from jaxhsi.upstream.gmcr.adamw import zero_moments
 from jaxhsi.upstream.gmcr.algorithm import joint
 from jaxhsi.upstream.gmcr.checkpoint import from_state_dict, settings_from_options, to_state_dict
 from jaxhsi.upstream.gmcr.generator import PoolNoise, pool_output
-from jaxhsi.upstream.gmcr.options import JointOptions, State
+from jaxhsi.upstream.gmcr.options import JointOptions
+from jaxhsi.upstream.gmcr.state import State
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 BATCH, EPOCHS, STEPS = 4, 5, 4

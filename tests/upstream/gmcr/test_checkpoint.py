@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jaxhsi.upstream.gmcr.algorithm import JointOptions, joint
+from jaxhsi.upstream.gmcr.algorithm import joint
 from jaxhsi.upstream.gmcr.checkpoint import (
     from_state_dict,
     load_upstream_mcrs,
@@ -18,7 +18,7 @@ from jaxhsi.upstream.gmcr.checkpoint import (
     settings_from_options,
     to_state_dict,
 )
-from jaxhsi.upstream.gmcr.pool import PoolOptions
+from jaxhsi.upstream.gmcr.options import JointOptions, PoolOptions
 
 OPTIONS = JointOptions(pool_sizes=(3, 2), learnable_pools=(True, False))
 BANDS = 4

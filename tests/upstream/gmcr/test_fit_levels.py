@@ -10,8 +10,7 @@ import pytest
 
 from jaxhsi.upstream.gmcr.checkpoint import load_upstream_mcrs
 from jaxhsi.upstream.gmcr.fit_levels import Band, LevelStates, write_fit_levels
-from jaxhsi.upstream.gmcr.options import JointOptions
-from jaxhsi.upstream.gmcr.pool import PoolOptions
+from jaxhsi.upstream.gmcr.options import JointOptions, PoolOptions
 
 OPTIONS = JointOptions(pool_sizes=(2,), hidden_width_factor=None)
 NAME = "0.97[->]0.975"

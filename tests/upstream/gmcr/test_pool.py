@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from jaxhsi.upstream.gmcr import pool
-from jaxhsi.upstream.gmcr.pool import PoolOptions
+from jaxhsi.upstream.gmcr.options import PoolOptions
 from tests.helpers.reference import REFERENCE
 
 WAYS = [PoolOptions(sign, norm) for sign in ("abs", "softplus", None) for norm in (1, 2, "max")]

@@ -73,7 +73,7 @@ def test_several_captures_are_refused_with_the_command_for_one(tmp_path, capsys)
     save_capture(folder, 1, counts=COUNTS + 1)
     assert main([str(folder), str(tmp_path / "a.zarr")]) == 1
     error = " ".join(capsys.readouterr().err.split())
-    files = error.split("python -m jaxhsi.ingest ")[1].split(" NAME.zarr")[0]
+    files = error.split("jaxhsi ingest ")[1].split(" NAME.zarr")[0]
     assert main([*shlex.split(files), str(tmp_path / "a.zarr")]) == 0
     cube = open_cube(tmp_path / "a.zarr")
     np.testing.assert_array_equal(cube.array.read().result(), COUNTS)

@@ -1,0 +1,57 @@
+"""The method of segmentation that a configuration describes."""
+
+import jax.numpy as jnp
+import optax
+
+from jaxhsi.config.dgc import DGCConfig, OptimizerOptions
+from jaxhsi.dgc.algorithm import dgc
+from jaxhsi.dgc.networks import patch_encoder
+from jaxhsi.dgc.state import SegmentationAlgorithm
+from jaxhsi.upstream.dgc.algorithm import prototype_dgc
+from jaxhsi.upstream.dgc.encoder import upstream_encoder
+
+
+def build_optimizer(options: OptimizerOptions) -> optax.GradientTransformation:
+    """AdamW behind a bound on the gradient's norm."""
+    return optax.chain(
+        optax.clip_by_global_norm(options.max_gradient_norm),
+        optax.adamw(options.learning_rate, weight_decay=options.weight_decay),
+    )
+
+
+def build_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm:
+    """The method that a configuration describes, for cubes of so many bands."""
+    if config.method == "upstream":
+        return _upstream_method(config, num_bands)
+    encoder = patch_encoder(
+        num_bands,
+        config.teacher_student.normalisations,
+        config.teacher_student.resolved_dim(config.num_clusters, num_bands),
+        hidden_width=config.encoder.hidden_width,
+        num_channels=config.encoder.spatial_channels,
+        num_blocks=config.encoder.num_blocks,
+        dtype=jnp.dtype(config.encoder.dtype),
+    )
+    return dgc(
+        encoder,
+        build_optimizer(config.optimizer),
+        config.num_clusters,
+        config.teacher_student,
+        config.views,
+    )
+
+
+def _upstream_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm:
+    size = config.upstream_encoder
+    encoder = upstream_encoder(
+        num_bands,
+        size.embed_dim,
+        size.num_layers,
+        size.kernel_size,
+        size.use_bias,
+        jnp.dtype(size.dtype),
+    )
+    optimizer = build_optimizer(config.optimizer)
+    return prototype_dgc(
+        encoder, config.num_clusters, size.embed_dim, optimizer, config.prototype, config.views
+    )

@@ -1,0 +1,147 @@
+"""Files of any format copied into stores, with a progress bar."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from jaxhsi.config.ingest import IngestConfig
+from jaxhsi.data.cache import default_cache_folder
+from jaxhsi.data.cube import Cube
+from jaxhsi.data.formats.band_files import are_single_bands, write_band_stack
+from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
+from jaxhsi.data.formats.reference_files import capture_cube
+from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
+from jaxhsi.data.statistics import stored_statistics
+
+PROGRESS_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    DownloadColumn(),
+    TransferSpeedColumn(),
+    TextColumn("left"),
+    TimeRemainingColumn(),
+)
+
+
+def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Each source with its store: the last path itself if it is one .zarr, else inside of it.
+
+    Several files of one band each make one store, as a virtual raster in the cache folder.
+
+    Raises:
+        ValueError: no destination, or sources that would get the same name.
+    """
+    *sources, destination = paths
+    sources = [_local_source(source) for source in sources]
+    if not sources:
+        raise ValueError(f"only {destination} is given; give SRC... and then DST")
+    if destination.suffix == ".zarr":
+        if len(sources) == 1:
+            return [(sources[0], destination)]
+        if not are_single_bands(sources):
+            raise ValueError(
+                f"{len(sources)} cubes do not fit into one store {destination}; give a folder. "
+                "Only files of one band each are stacked into one"
+            )
+        stack = write_band_stack(sources, default_cache_folder(), destination.stem)
+        return [(stack, destination)]
+    if destination.is_file():
+        raise ValueError(f"{destination} is a file; give a store NAME.zarr or a folder as the last")
+    for name, count in Counter(source.stem for source in sources).items():
+        if count > 1:
+            raise ValueError(
+                f"{count} sources are named {name}, and their stores would be too; ingest them one "
+                "by one, to different names"
+            )
+    return [(source, destination / f"{source.stem}.zarr") for source in sources]
+
+
+def _local_source(source: Path) -> Path:
+    """A source as a local file: the cube of a capture folder, or what stands for an address."""
+    url = raster_url(str(source))
+    if url is not None:
+        return write_url_raster(url, default_cache_folder())
+    return capture_cube(source) or source
+
+
+def ingest_all(
+    config: IngestConfig,
+    *,
+    keep_bands: bool = False,
+    orthorectify: bool = False,
+    raw: bool = False,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Check every source, then copy one after the other.
+
+    Args:
+        config: options.
+        keep_bands: do not drop what the files mark as bad, and bands without measurements.
+        orthorectify: bring the pixels to a map by the geolocation tables of the files.
+        raw: do not apply scale and offset of the files.
+        overwrite: replace stores.
+
+    Returns:
+        Path, shape, type and share of valid pixels of each store.
+
+    Raises:
+        ValueError, OSError, ImportError: as `ingest.pipeline.ingest`.
+    """
+    source_pairs = pair_sources(config.paths)
+    ingest_arguments = {
+        "key": config.key,
+        "layout": config.layout,
+        "size": config.size,
+        "options": replace(
+            config.ingest_options(), keep_bands=keep_bands, orthorectify=orthorectify, raw=raw
+        ),
+        "overwrite": overwrite,
+    }
+    for source, destination in source_pairs:
+        plan_ingest(source, destination, **ingest_arguments)
+    records = []
+    for source, destination in source_pairs:
+        with Progress(*PROGRESS_COLUMNS) as progress_bar:
+            bar_task = progress_bar.add_task(source.name, total=None)
+
+            def show(done: int, total: int, bar=progress_bar, task=bar_task) -> None:
+                bar.update(task, completed=done, total=total)
+
+            cube = ingest(source, destination, on_progress=show, **ingest_arguments)
+        valid_share = _valid_share(cube)
+        records.append(
+            {
+                "store": str(destination),
+                "shape": list(cube.shape),
+                "dtype": cube.array.dtype.name,
+                "valid_share": valid_share,
+            }
+        )
+        shape = " x ".join(map(str, cube.shape))
+        print(
+            f"{destination}: {shape} {records[-1]['dtype']}, {_percent(valid_share)} valid pixels"
+        )
+    return records
+
+
+def _valid_share(cube: Cube) -> float:
+    """Share of the pixels with a value in every band."""
+    statistics = stored_statistics(cube)
+    assert statistics is not None  # every ingest keeps them
+    return float(statistics.valid_share)
+
+
+def _percent(share: float) -> str:
+    """A share in per cent; 0 and 100 are exact."""
+    return "100 %" if share == 1 else f"{min(max(share, 0.001), 0.999):.1%}".replace("%", " %")

@@ -1,0 +1,108 @@
+"""What would be read of files, and the option that changes it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jaxhsi.command_line import USER_ERRORS, IncompleteResultError
+from jaxhsi.config.inspect import InspectConfig
+from jaxhsi.data.cube import Cube, is_store, open_cube
+from jaxhsi.data.formats import readable_files
+from jaxhsi.data.formats.band_files import list_band_files
+from jaxhsi.data.formats.reference_files import capture_cube
+from jaxhsi.data.ingest.options import IngestOptions
+from jaxhsi.data.ingest.preview import CHANGING_OPTIONS, IngestPreview, preview_ingest
+from jaxhsi.data.statistics import stored_statistics
+
+
+def inspect_all(
+    config: InspectConfig,
+    *,
+    keep_bands: bool = False,
+    orthorectify: bool = False,
+    raw: bool = False,
+) -> list[dict[str, Any]]:
+    """Look at every path and print what would be read of it.
+
+    Args:
+        config: options.
+        keep_bands: keep bad and empty bands.
+        orthorectify: look at the cube on its map.
+        raw: do not apply scale and offset of the files.
+
+    Returns:
+        What is printed of each file, in JSON; an ``error`` where it cannot be read.
+
+    Raises:
+        IncompleteResultError: files that were named cannot be read, after all were looked at.
+    """
+    options = IngestOptions(
+        no_data=config.no_data,
+        scale=config.scale,
+        keep_bands=keep_bands,
+        orthorectify=orthorectify,
+        raw=raw,
+    )
+    records, failures = [], []
+    for given in config.paths:
+        files = list(_files_of(given))
+        for path in files:
+            try:
+                record = _inspect_path(path, config, options)
+            except USER_ERRORS as error:
+                record = {"file": str(path), "error": str(error)}
+                failures += [str(error)] if given.is_file() else []
+            records.append(record if isinstance(record, dict) else record.to_json())
+            _print_record(record)
+    if failures:
+        raise IncompleteResultError("\n".join(failures), records)
+    return records
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    """A file, store or folder of bands itself; else the files and stores in a folder."""
+    path = capture_cube(path) or path
+    if not path.is_dir() or is_store(path) or list_band_files(path):
+        yield path
+        return
+    stores = [entry for entry in path.iterdir() if entry.is_dir() and is_store(entry)]
+    yield from sorted([*readable_files(path), *stores])
+
+
+def _inspect_path(
+    path: Path, config: InspectConfig, options: IngestOptions
+) -> IngestPreview | dict[str, Any]:
+    if path.is_dir() and is_store(path):
+        return _describe_store(open_cube(path))
+    return preview_ingest(
+        path, key=config.key, layout=config.layout, size=config.size, options=options
+    )
+
+
+def _describe_store(cube: Cube) -> dict[str, Any]:
+    statistics = stored_statistics(cube)
+    return {
+        **{"file": cube.url, "shape": list(cube.shape), "dtype": cube.array.dtype.name},
+        "wavelengths_nm": None if cube.wavelengths is None else cube.wavelengths.tolist(),
+        **{"no_data": cube.no_data, "units": cube.units},
+        "valid_share": None if statistics is None else statistics.valid_share,
+        "georeference": cube.georeference and cube.georeference.to_json(),
+        "history": list(cube.history),
+    }
+
+
+def _print_record(record: IngestPreview | dict[str, Any]) -> None:
+    """Properties with the options that change them, then notes and warnings."""
+    if isinstance(record, dict):
+        properties = {name: str(value) for name, value in record.items() if name != "file"}
+        if record.get("wavelengths_nm"):
+            properties["wavelengths_nm"] = f"{len(record['wavelengths_nm'])} values"
+        print(record["file"])
+        print("\n".join(f"  {name:16} {text}" for name, text in properties.items()))
+        return
+    print(record.source)
+    for name, text in record.properties().items():
+        option = f"  [{CHANGING_OPTIONS[name]}]" if name in CHANGING_OPTIONS else ""
+        print(f"  {name:14} {text}{option}")
+    for note in (*record.plan.history[1:], *record.plan.hints, *record.warnings):
+        print(f"  - {note}")
