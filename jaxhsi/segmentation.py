@@ -46,9 +46,10 @@ def segment(
     the memory does not grow with them, but for the labels (4 bytes a pixel with the confidence).
 
     Args:
-        cubes: a cube or several: arrays (H, W, C) with the bands last, paths of files, stores or
-            folders of cubes, URLs of stores, or cubes of `jaxhsi.open_cube`. NaN marks missing
-            measurements in an array.
+        cubes: a cube or several: arrays (H, W, C) with the bands last, arrays of xarray, paths of
+            files, stores or folders of cubes, URLs of stores, or cubes of `jaxhsi.open_cube`. NaN
+            marks missing measurements in an array. The bands, wavelengths and place of an xarray
+            array are known by their names, and its label maps keep its coordinates.
         num_clusters: number of clusters k, at least 1.
         steps: training steps; 0 leaves the closed-form start as it is.
         seed: of everything drawn at random.
@@ -67,7 +68,7 @@ def segment(
 
     """
     from jaxhsi.config.dgc import DGCConfig
-    from jaxhsi.data.given_cubes import is_single_cube, open_given_cubes
+    from jaxhsi.data.given_cubes import is_single_cube, open_given_cubes, source_arrays
     from jaxhsi.workflows.dgc_memory_run import reading_options, run_in_memory
 
     if file_options := options.keys() & {"data", "labels", "out"}:
@@ -88,6 +89,7 @@ def segment(
         scores=run.scores | {"seconds": time.perf_counter() - start_time},
         is_single=is_single_cube(cubes) and len(opened_cubes) == 1,
         history=run.history,
+        source_arrays=source_arrays(cubes),
     )
 
 
@@ -106,6 +108,7 @@ class Segmentation:
         scores: as in ``scores.json``: pixels of each cluster, active clusters, steps, and so on.
         is_single: one cube was given, not a sequence.
         history: metrics and states of the training; None for a loaded run.
+        source_arrays: the xarray arrays that were labelled; empty where other cubes were.
     """
 
     model: "SegmentationModel"
@@ -118,16 +121,20 @@ class Segmentation:
     scores: Mapping[str, Any]
     is_single: bool
     history: "TrainingHistory | None" = None
+    source_arrays: tuple[Any, ...] = ()
 
     @property
-    def labels(self) -> "np.ndarray | list[np.ndarray]":
-        """Cluster of each pixel, (H, W) int16, -1 where not valid; a list for several cubes."""
-        return self._one_or_list(self.cube_labels)
+    def labels(self) -> Any:
+        """Cluster of each pixel, (H, W) int16, -1 where not valid; a list for several cubes.
+
+        Of xarray arrays they are xarray arrays too, with the coordinates of the pixels.
+        """
+        return self._one_or_list(self.cube_labels, "label")
 
     @property
-    def confidence(self) -> "np.ndarray | list[np.ndarray]":
+    def confidence(self) -> Any:
         """Probability of the label at each pixel, (H, W) float16; a list for several cubes."""
-        return self._one_or_list(self.cube_confidence)
+        return self._one_or_list(self.cube_confidence, "confidence")
 
     @property
     def tree(self) -> "MergeTree":
@@ -139,7 +146,7 @@ class Segmentation:
         """Number of clusters k."""
         return self.tree.num_clusters
 
-    def cut(self, num_groups: int) -> "np.ndarray | list[np.ndarray]":
+    def cut(self, num_groups: int) -> Any:
         """Labels of a cut of the tree: groups 0 to ``num_groups - 1``, -1 where not valid.
 
         Args:
@@ -151,9 +158,9 @@ class Segmentation:
         from jaxhsi.dgc.cluster_tree import cut_to_grouping
 
         grouping = cut_to_grouping(self.tree, num_groups)
-        return self._one_or_list([grouping.apply(labels) for labels in self.cube_labels])
+        return self._one_or_list([grouping.apply(labels) for labels in self.cube_labels], "group")
 
-    def predict(self, cubes: Any) -> "np.ndarray | list[np.ndarray]":
+    def predict(self, cubes: Any) -> Any:
         """Label other cubes with the trained state.
 
         Args:
@@ -165,7 +172,7 @@ class Segmentation:
         Raises:
             ValueError: other bands or wavelengths than those of the run.
         """
-        from jaxhsi.data.given_cubes import is_single_cube, open_given_cubes
+        from jaxhsi.data.given_cubes import is_single_cube, open_given_cubes, source_arrays
         from jaxhsi.workflows.dgc_memory_run import label_in_memory, reading_options
 
         model = self.model
@@ -175,7 +182,8 @@ class Segmentation:
             **reading_options(model.config),
         )
         model.check_cube_wavelengths(opened_cubes, model.config.tolerance)
-        cube_labels = [labels for labels, _ in label_in_memory(model, self.state, opened_cubes)]
+        numbers = [labels for labels, _ in label_in_memory(model, self.state, opened_cubes)]
+        cube_labels = _with_coordinates(numbers, source_arrays(cubes), "label")
         is_single = is_single_cube(cubes) and len(cube_labels) == 1
         return cube_labels[0] if is_single else cube_labels
 
@@ -228,8 +236,9 @@ class Segmentation:
             label_names = grouping.group_names
         return label_map_figure(label_maps, self.cube_names, label_names)
 
-    def _one_or_list(self, values: Sequence[Any]) -> Any:
-        return values[0] if self.is_single else list(values)
+    def _one_or_list(self, values: Sequence[Any], name: str) -> Any:
+        maps = _with_coordinates(values, self.source_arrays, name)
+        return maps[0] if self.is_single else maps
 
     def __repr__(self) -> str:
         """One line: clusters, cubes and steps."""
@@ -251,3 +260,15 @@ class Segmentation:
         )
         header_row = "<tr><th>cluster</th><th>share of the pixels</th></tr>"
         return f"<p>{escape(repr(self))}</p><table>{header_row}{table_rows}</table>"
+
+
+def _with_coordinates(maps: Sequence[Any], arrays: tuple[Any, ...], name: str) -> list[Any]:
+    """Maps as xarray arrays where the cubes were."""
+    from jaxhsi.data.data_arrays import map_like
+
+    if not arrays:
+        return list(maps)
+    return [
+        values if array is None else map_like(array, values, name)
+        for values, array in zip(maps, arrays, strict=True)
+    ]

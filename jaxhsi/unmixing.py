@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.data.tables.data_frames import spectra_with_axis
+from jaxhsi.data.data_arrays import is_labelled_array
+from jaxhsi.data.tables.image_spectra import given_spectra
 from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
 from jaxhsi.gmcr.amortised_training import initial_networks, train_amortised
@@ -48,6 +49,7 @@ def unmix(
     *,
     num_components: int | None = None,
     num_candidates: int | None = None,
+    num_pixels: int = 4096,
     restarts: int | None = None,
     library: Float[np.ndarray | Array, "l c"] | None = None,
     library_names: Sequence[str] | None = None,
@@ -75,10 +77,12 @@ def unmix(
     Args:
         spectra: (n, c), one a row; finite, no row all zero. An array, or a pandas or polars frame
             or xarray array, whose labels give the axis; columns that are no bands are left out,
-            which is logged.
+            which is logged. Of an image, an xarray array of three dimensions, spectra are drawn;
+            `UnmixingResult.to_xarray` then unmixes all of its pixels.
         num_components: number of components where it is known or wanted; found from the data if
             None. Not together with a library.
         num_candidates: components to start from; chosen from the rank of the data if None.
+        num_pixels: spectra drawn from an image to find the components.
         restarts: runs to choose from by a vote; five for small tables, one for those that take
             long, if None.
         library: known spectra to look for, of the same bands.
@@ -114,7 +118,8 @@ def unmix(
 
     Source: EB-gMCR, arXiv 2507.23600; differences from it in `jaxhsi.gmcr.algorithm`.
     """
-    spectra, axis, axis_name = spectra_with_axis(spectra, axis, axis_name)
+    source_array = spectra if is_labelled_array(spectra) else None
+    spectra, axis, axis_name = given_spectra(spectra, axis, axis_name, num_pixels, seed)
     data = scale_data(spectra, mixing, options)
     request = _Request(
         mixing=mixing,
@@ -151,7 +156,7 @@ def unmix(
             "no component stands out of the noise; look at the data, or lower the solver's "
             "evidence factor"
         )
-    return _as_result(key, request, data, solution)
+    return replace(_as_result(key, request, data, solution), source_array=source_array)
 
 
 class _Request(NamedTuple):

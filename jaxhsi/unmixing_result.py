@@ -60,6 +60,7 @@ class UnmixingResult:
             for, or of more than 24 components.
         transform_function: concentrations of new spectra where ``model`` is not what gives them
             (upstream's networks), else None.
+        source_array: the xarray array that was unmixed, if it was one, see `to_xarray`.
 
     Examples:
         >>> import jaxhsi
@@ -81,6 +82,7 @@ class UnmixingResult:
     restarts: RestartVote | None = None
     ranges: BandBoundaries | None = None
     transform_function: Callable[[np.ndarray], np.ndarray] | None = None
+    source_array: Any = None
 
     @property
     def num_components(self) -> int:
@@ -160,6 +162,19 @@ class UnmixingResult:
     def subtract_offset(self, spectra: Float32[np.ndarray, "n c"]) -> Float32[np.ndarray, "n c"]:
         """What mixtures have to explain of the spectra."""
         return spectra - self.offset if self.offset.any() else spectra
+
+    def to_xarray(self) -> Any:
+        """Components, concentrations and confidence as an xarray Dataset, with their coordinates.
+
+        Of an image every pixel is unmixed by the networks, and its concentrations are maps with the
+        coordinates of the image, NaN where not valid.
+
+        Raises:
+            ImportError: xarray is not installed.
+        """
+        from jaxhsi.unmixing_dataset import result_dataset
+
+        return result_dataset(self)
 
     def save(self, folder: str | Path) -> None:
         """Write the result into a folder that `load` reads; made if it is not there.
@@ -259,7 +274,7 @@ class UnmixingResult:
 
 
 def _saved_fields() -> list[str]:
-    apart = ("model", "transform_function")
+    apart = ("model", "transform_function", "source_array")
     return [field.name for field in fields(UnmixingResult) if field.name not in apart]
 
 

@@ -51,8 +51,8 @@ def test_help_explains_positional_options(capsys):
     text = capsys.readouterr().out
     assert "copy SOURCES ... TARGET [--config FILE]" in text
     assert "--times N  " in text
-    assert "what to copy." in text
-    assert "where to." in text
+    assert "what to copy" in text
+    assert "where to" in text
 
 
 def test_options_can_be_put_in_front(tmp_path):

@@ -123,7 +123,7 @@ class DGCConfig:
     """Label-free segmentation of hyperspectral cubes by Deep Global Clustering.
 
     Attributes:
-        data: a cube, a folder of cubes, or the URL of a store; built-in leaf scenes if not given.
+        data: a cube, a folder or a URL; built-in leaf scenes if not given.
         labels: true classes to score against; a file, or a folder of files named like the cubes.
         ignore_label: class in the labels that means unlabelled, e.g. 0.
         out: folder of the run; a new one under runs/ if not given.

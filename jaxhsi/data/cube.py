@@ -11,6 +11,7 @@ import tensorstore as ts
 from jaxtyping import Float
 
 from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.store_group import with_array_of_group
 from jaxhsi.data.store_url import (
     STORE_DRIVERS,
     STORE_FORMAT_NAMES,
@@ -21,7 +22,7 @@ from jaxhsi.data.store_url import (
     with_s3_endpoint,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: the array lies in a group, see `jaxhsi.data.store_group`
 CUBE_DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
@@ -90,7 +91,8 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
     Args:
-        url: folder of an array, TensorStore URL or spec.
+        url: folder of an array, or of a group with one array of three axes; TensorStore URL or
+            spec.
 
     Returns:
         The cube; metadata is taken from the Zarr v3 attribute `jaxhsi`, absent in foreign stores.
@@ -132,7 +134,7 @@ def cube_name_from_folder(folder_name: str) -> str:
 
 
 def is_store(path: Path) -> bool:
-    """Whether a local folder holds an array in one of the formats."""
+    """Whether a local folder holds an array in one of the formats, or a group of arrays."""
     return any((path / mark).is_file() for mark in STORE_DRIVERS)
 
 
@@ -163,6 +165,7 @@ def _open_array(url_or_spec: str | dict[str, Any], location: str) -> tuple[ts.Te
             if isinstance(url_or_spec, str)
             else ts.Spec(with_s3_endpoint(url_or_spec)).to_json()
         )
+        spec = with_array_of_group(spec, TENSORSTORE_CONTEXT)
         if spec["driver"] == "auto":
             detected_store = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
             spec["driver"] = detected_store.spec().to_json()["driver"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxhsi.data.cube import Cube
+from jaxhsi.data.data_arrays import cube_from_data_array, is_labelled_array
 from jaxhsi.data.manifest import check_band_counts, manifest
 from jaxhsi.data.memory_cube import cube_from_array
 from jaxhsi.data.open import open_cubes
@@ -19,7 +20,7 @@ def open_given_cubes(
     required_bands: Mapping[str, int] | None = None,
     **reading_options: Any,
 ) -> tuple[Cube, ...]:
-    """Open cubes given as arrays, paths, URLs or open cubes.
+    """Open cubes given as arrays (of NumPy, JAX or xarray), paths, URLs or open cubes.
 
     Args:
         given_cubes: one or a sequence of them.
@@ -38,6 +39,10 @@ def open_given_cubes(
             opened.append(each)
         elif isinstance(each, str | Path):
             opened.extend(open_cubes(each, **reading_options))
+        elif is_labelled_array(each):
+            name = str(getattr(each, "name", None) or "array")
+            is_alone = is_single_cube(given_cubes)
+            opened.append(cube_from_data_array(each, name if is_alone else f"{name}-{index}"))
         else:
             name = "array" if is_single_cube(given_cubes) else f"array-{index}"
             opened.append(cube_from_array(each, name))
@@ -53,7 +58,7 @@ def open_given_cubes(
 
 
 def is_single_cube(given_cubes: GivenCubes) -> bool:
-    """Whether one cube was given: a path, an open cube, or anything that has a shape.
+    """Whether one cube was given: a path, an open cube, a Dataset, or anything that has a shape.
 
     Args:
         given_cubes: as for :func:`open_given_cubes`.
@@ -61,4 +66,22 @@ def is_single_cube(given_cubes: GivenCubes) -> bool:
     >>> is_single_cube("scene.zarr"), is_single_cube(["a.zarr", "b.zarr"])
     (True, False)
     """
-    return isinstance(given_cubes, str | Path) or hasattr(given_cubes, "shape")
+    is_one = isinstance(given_cubes, str | Path) or hasattr(given_cubes, "shape")
+    return is_one or is_labelled_array(given_cubes)
+
+
+def source_arrays(given_cubes: GivenCubes) -> tuple[Any, ...]:
+    """The xarray arrays among given cubes, None for others; empty where there are none.
+
+    Args:
+        given_cubes: as for :func:`open_given_cubes`.
+
+    >>> source_arrays("scene.zarr")
+    ()
+    """
+    cube_list = [given_cubes] if is_single_cube(given_cubes) else list(given_cubes)
+    if not any(map(is_labelled_array, cube_list)):
+        return ()
+    if any(isinstance(each, str | Path) for each in cube_list):
+        return ()  # a path may be several cubes: arrays of numbers for all
+    return tuple(each if is_labelled_array(each) else None for each in cube_list)

@@ -14,6 +14,13 @@ import tensorstore as ts
 
 from jaxhsi.data.cube import CUBE_DTYPES, FORMAT_VERSION, TENSORSTORE_CONTEXT, zarr_array_spec
 from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.store_group import (
+    DEFAULT_ARRAY,
+    array_name,
+    convention_attributes,
+    fill_value,
+    write_group,
+)
 
 MAX_CHUNK_SIDE, MAX_CHUNK_BYTES = 64, 3 * 2**19
 MAX_SHARD_BYTES = 64 * 2**20
@@ -31,6 +38,7 @@ def create_cube(
     chunk_shape: tuple[int, int, int] | None = None,
     georeference: Georeference | None = None,
     units: str | None = None,
+    array: str = DEFAULT_ARRAY,
 ) -> Iterator[ts.TensorStore]:
     """Write a cube that appears at `path` only when it is whole.
 
@@ -49,6 +57,7 @@ def create_cube(
             MiB.
         georeference: where the pixels lie on the ground.
         units: of the values.
+        array: name of the array of the values in the store, which xarray shows.
 
     Yields:
         TensorStore of domain (H, W, C) to be filled.
@@ -68,14 +77,16 @@ def create_cube(
         georeference=georeference,
         units=units,
         chunk_shape=chunk_shape,
+        array=array,
     )
     partial_path = destination_path.with_name(
         f"{destination_path.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     )
     try:
-        array = open_partial_array(partial_path, metadata)
-        yield array
-        check_all_chunks_written(partial_path, array)
+        store = open_partial_array(partial_path, metadata)
+        yield store
+        check_all_chunks_written(partial_path / array, store)
+        write_group(partial_path, metadata)
         partial_path.rename(destination_path)
     except BaseException:
         shutil.rmtree(partial_path, ignore_errors=True)
@@ -95,8 +106,8 @@ def refuse_existing(destination: Path) -> None:
 def open_partial_array(
     folder: Path, metadata: dict[str, Any], context: ts.Context = TENSORSTORE_CONTEXT
 ) -> ts.TensorStore:
-    """The array in a folder, made with the metadata where it is not there yet."""
-    spec = zarr_array_spec(str(folder)) | {
+    """The array in the folder of a store, made with the metadata where it is not there yet."""
+    spec = zarr_array_spec(str(folder / array_name(metadata))) | {
         "metadata": metadata,
         "store_data_equal_to_fill_value": True,
     }
@@ -115,9 +126,8 @@ def check_all_chunks_written(folder: Path, array: ts.TensorStore) -> None:
     num_written = sum(not name.endswith(".__lock") for name in file_names)
     if num_written != num_expected:
         raise ValueError(
-            f"{num_written} of {num_expected} blocks were written to {folder.name}; write the "
-            "whole cube, "
-            "and wait for each write by .result()"
+            f"{num_written} of {num_expected} blocks were written to {folder.parent.name}; write "
+            "the whole cube, and wait for each write by .result()"
         )
 
 
@@ -132,6 +142,7 @@ def cube_metadata(
     units: str | None = None,
     chunk_shape: tuple[int, int, int] | None = None,
     shard_shape: tuple[int, int, int] | None = None,
+    array: str = DEFAULT_ARRAY,
 ) -> dict[str, Any]:
     """Zarr v3 metadata of a new cube; arguments as `create_cube`.
 
@@ -147,25 +158,29 @@ def cube_metadata(
     if dtype.name not in CUBE_DTYPES:
         raise ValueError(f"a cube holds one of {CUBE_DTYPES}; got {dtype.name}")
     chunk = list(chunk_shape or default_chunk_shape(shape, dtype.itemsize))
+    band_wavelengths = _checked_wavelengths(wavelengths, shape[2])
+    no_data = float(no_data) if no_data is not None and np.isfinite(no_data) else None
     return {
         "shape": [int(size) for size in shape],
         "data_type": dtype.name,
-        "dimension_names": ["y", "x", "band"],
+        "dimension_names": ["y", "x", "band" if band_wavelengths is None else "wavelength"],
         "chunk_grid": {
             "name": "regular",
             "configuration": {"chunk_shape": list(shard_shape or chunk)},
         },
         "codecs": _codecs(dtype.itemsize, chunk if shard_shape else None),
-        "fill_value": 0,
+        "fill_value": fill_value(dtype, no_data),
         "attributes": {
+            **convention_attributes(dtype, no_data, georeference, units),
             "jaxhsi": {
                 "version": FORMAT_VERSION,
-                "wavelengths_nm": _checked_wavelengths(wavelengths, shape[2]),
-                "no_data": float(no_data) if no_data is not None and np.isfinite(no_data) else None,
+                "array": array,
+                "wavelengths_nm": band_wavelengths,
+                "no_data": no_data,
                 "history": list(history),
                 "georeference": georeference and georeference.to_json(),
                 "units": units,
-            }
+            },
         },
     }
 

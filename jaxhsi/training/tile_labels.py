@@ -122,10 +122,18 @@ def label_writer(
     partial_file = folder / f"{cube.name}.npy.partial"
     with ExitStack() as stack:
         labels = stack.enter_context(
-            create_cube(folder / f"{cube.name}.zarr", shape, np.int16, **store_options)
+            create_cube(
+                folder / f"{cube.name}.zarr", shape, np.int16, array="label", **store_options
+            )
         )
         confidence = stack.enter_context(
-            create_cube(folder / f"{cube.name}-confidence.zarr", shape, np.float16, **store_options)
+            create_cube(
+                folder / f"{cube.name}-confidence.zarr",
+                shape,
+                np.float16,
+                array="confidence",
+                **store_options,
+            )
         )
         np.lib.format.open_memmap(partial_file, mode="w+", dtype=np.int16, shape=shape[:2])
 

@@ -236,7 +236,9 @@ def _unmix_cube(
     )
     shape = (*cube.shape[:2], count)
     metadata = {"history": (*cube.history, *history), "georeference": cube.georeference}
-    with create_cube(folder / f"{cube.name}.zarr", shape, np.float32, **metadata) as store:
+    with create_cube(
+        folder / f"{cube.name}.zarr", shape, np.float32, array="concentration", **metadata
+    ) as store:
         for tile, values, valid in _read_tiles(cube, picture.false_colour, tile_side):
             block = np.full((*valid.shape, count + 1), np.nan, np.float32)
             if valid.any():

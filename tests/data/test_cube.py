@@ -169,8 +169,8 @@ def test_cube_must_be_written_whole(tmp_path):
 
 def test_lost_and_damaged_blocks_are_errors(tmp_path):
     path = write_cube(tmp_path / "a.zarr", VALUES, chunk_shape=(4, 4, 5))
-    (path / "c/0/0/0").unlink()
-    (path / "c/1/0/0").write_bytes(b"nonsense")
+    (path / "reflectance/c/0/0/0").unlink()
+    (path / "reflectance/c/1/0/0").write_bytes(b"nonsense")
     cube = open_cube(path)
     for row in (0, 4):
         with pytest.raises(ValueError, match=r"a\.zarr.*missing or damaged"):
@@ -222,9 +222,10 @@ def test_open_refuses_other_arrays(tmp_path, shape, dtype, message):
 
 def test_open_refuses_a_later_version(tmp_path):
     path = write_cube(tmp_path / "a.zarr", VALUES)
-    text = (path / "zarr.json").read_text()
-    assert '"version":1' in text
-    (path / "zarr.json").write_text(text.replace('"version":1', '"version":99'))
+    metadata_path = path / "reflectance" / "zarr.json"
+    text = metadata_path.read_text()
+    assert '"version":2' in text
+    metadata_path.write_text(text.replace('"version":2', '"version":99'))
     with pytest.raises(ValueError, match="later jaxhsi"):
         open_cube(path)
 

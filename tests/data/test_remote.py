@@ -158,7 +158,7 @@ def test_a_server_that_goes_silent_is_given_up(served):
 
 def test_a_missing_block_is_an_error_and_not_zeros(served):
     folder, url, _ = served
-    (folder / "c/1/0/0").unlink()
+    (folder / "reflectance/c/1/0/0").unlink()
     cube = open_cube(url)
     np.testing.assert_array_equal(read_window(cube, 0, 0, 4, 4)[0], VALUES[:4, :4])
     with pytest.raises(ValueError, match=r"a\.zarr: rows 3\.\.4, columns 0\.\.0.*damaged.*c/1/0/0"):
@@ -168,7 +168,7 @@ def test_a_missing_block_is_an_error_and_not_zeros(served):
 @pytest.mark.parametrize("position", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_a_flipped_bit_is_never_read_as_data(tmp_path, position):
     folder = write_cube(tmp_path / "a.zarr", VALUES)
-    block = folder / "c/0/0/0"
+    block = folder / "reflectance/c/0/0/0"
     stored = bytearray(block.read_bytes())
     stored[int(position * (len(stored) - 1))] ^= 4
     block.write_bytes(stored)

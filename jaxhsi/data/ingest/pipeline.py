@@ -24,6 +24,7 @@ from jaxhsi.data.ingest.resumable_writer import (
 )
 from jaxhsi.data.ingest.value_counts import ValueCounts
 from jaxhsi.data.statistics import BandStatistics
+from jaxhsi.data.store_group import DEFAULT_ARRAY
 from jaxhsi.data.zarr_writer import cube_metadata, default_chunk_shape, default_shard_shape
 
 MIN_SHARDED_BYTES = 2**30  # bytes of a cube above which many blocks share a file
@@ -245,6 +246,7 @@ def _store_metadata(plan: IngestPlan) -> dict[str, Any]:
         history=plan.history,
         georeference=plan.georeference,
         units=plan.value_units,
+        array="radiance" if "radiance" in (plan.value_units or "").lower() else DEFAULT_ARRAY,
         chunk_shape=chunk_shape,
         shard_shape=default_shard_shape(shape, chunk_shape, plan.bytes_per_pixel)
         if is_large

@@ -17,6 +17,7 @@ import tensorstore as ts
 
 from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.cube import is_store
+from jaxhsi.data.store_group import array_name, write_group
 from jaxhsi.data.store_url import tensorstore_reason
 from jaxhsi.data.tiles import Tile, split_into_tiles
 from jaxhsi.data.zarr_writer import check_all_chunks_written, open_partial_array, refuse_existing
@@ -40,15 +41,18 @@ class ResumableCube:
         resume_state: what was written down with the last of these, None if there is none.
     """
 
-    def __init__(self, folder: Path, array: ts.TensorStore, pixel_bytes: int):
+    def __init__(
+        self, folder: Path, array: ts.TensorStore, metadata: dict[str, Any], pixel_bytes: int
+    ):
         """Take up what is in the folder.
 
         Args:
             folder: of the unfinished store.
             array: in it.
+            metadata: of the array when it was begun.
             pixel_bytes: memory of a pixel, by which slabs are bounded.
         """
-        self._folder, self._array = folder, array
+        self._folder, self._array, self._metadata = folder, array, metadata
         self.slab_tiles = split_into_slabs(
             array.shape[:2], array.chunk_layout.write_chunk.shape[:2], pixel_bytes
         )
@@ -80,12 +84,13 @@ class ResumableCube:
     def finish(self, attributes: dict[str, Any]) -> None:
         """Wait for the disk and add what is known only now to the store's attributes."""
         self._settle(0)
-        check_all_chunks_written(self._folder, self._array)
-        path = self._folder / "zarr.json"
-        metadata = json.loads(path.read_text())
+        array_folder = self._folder / array_name(self._metadata)
+        check_all_chunks_written(array_folder, self._array)
+        metadata = json.loads((array_folder / "zarr.json").read_text())
         metadata["attributes"]["jaxhsi"] |= attributes
         with _disk_errors(self._folder):
-            _replace_json(path, metadata)
+            _replace_json(array_folder / "zarr.json", metadata)
+            write_group(self._folder, metadata)
 
     def wait_and_ignore_errors(self) -> None:
         """Let the writes that are under way end, so that nothing is written after the error."""
@@ -135,9 +140,8 @@ def write_resumable_cube(
     with _locked_folder(partial_path, lambda: check_destination(path, overwrite)):
         _delete_stale_partials(path, partial_path)
         with _disk_errors(partial_path):
-            cube = ResumableCube(
-                partial_path, _open_or_begin(partial_path, metadata), bytes_per_pixel
-            )
+            array = _open_or_begin(partial_path, metadata)
+            cube = ResumableCube(partial_path, array, metadata, bytes_per_pixel)
         try:
             yield cube
         except BaseException as error:
@@ -223,14 +227,17 @@ def _delete_stale_partials(path: Path, own_partial: Path) -> None:
             continue
         with (folder / LOCK_FILE).open("a") as file:
             if _try_lock(file):
-                logging.getLogger(__name__).info("deleting %s, of other data or options", folder)
+                is_array = (folder / "c").is_dir()  # before the array lay in a group
+                reason = "an earlier version" if is_array else "other data or options"
+                logging.getLogger(__name__).info("deleting %s, of %s", folder, reason)
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _open_or_begin(partial_path: Path, metadata: dict[str, Any]) -> ts.TensorStore:
     """The array in a folder, begun anew where nothing says how far it is."""
-    if not (partial_path / PROGRESS_FILE).is_file() or not (partial_path / "zarr.json").is_file():
-        shutil.rmtree(partial_path / "c", ignore_errors=True)
+    array_folder = partial_path / array_name(metadata)
+    if not (partial_path / PROGRESS_FILE).is_file() or not (array_folder / "zarr.json").is_file():
+        shutil.rmtree(array_folder, ignore_errors=True)
         _replace_json(partial_path / PROGRESS_FILE, {"slabs": 0, "state": None})
     return open_partial_array(partial_path, metadata, _UNCACHED)
 

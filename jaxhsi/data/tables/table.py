@@ -59,7 +59,7 @@ def open_table(
         cubes = open_cubes(
             path, key=options.key, layout=layout, size=size, raw=raw, no_data=no_data
         )
-        return check_table(_table_from_pixels(cubes, max_pixels, seed, str(path)))
+        return check_table(table_from_pixels(cubes, max_pixels, seed, str(path)))
     return checked_table(read_table(Path(path), options), str(path), min_spectra)
 
 
@@ -86,9 +86,20 @@ def checked_table(
     return check_table(table, min_spectra)
 
 
-def _table_from_pixels(
+def table_from_pixels(
     cubes: tuple[Cube, ...], max_pixels: int, seed: int, source_name: str
 ) -> SpectraTable:
+    """Valid spectra drawn at random from cubes, as a table.
+
+    Args:
+        cubes: of the same bands.
+        max_pixels: spectra to draw.
+        seed: of the draw.
+        source_name: what the cubes are called in messages.
+
+    Raises:
+        ValueError: no pixel is valid.
+    """
     sample = sample_spectra(cubes, max_pixels, seed)
     total_pixels = sum(cube.shape[0] * cube.shape[1] for cube in cubes)
     notes = [

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxhsi.dgc.views import match_views
 from jaxhsi.upstream.dgc import losses
+from jaxhsi.upstream.dgc.options import LossWeights
 
 
 class LossTerms(NamedTuple):

@@ -1,5 +1,7 @@
 """The pool: more candidate spectra than are needed, as free parameters and as components."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -96,6 +96,16 @@ def test_other_facts_or_metadata_begin_anew_and_clear_what_is_ours(tmp_path):
     assert sorted(tmp_path.iterdir()) == [path, foreign]
 
 
+def test_what_an_earlier_version_began_is_begun_anew_and_said(tmp_path, caplog):
+    partial = tmp_path / "a.zarr.partial-0123abcd"
+    (partial / "c" / "0").mkdir(parents=True)  # the array itself, not in a group
+    (partial / LOCK_FILE).touch()
+    with caplog.at_level("INFO"):
+        assert write(tmp_path / "a.zarr") == 0
+    assert "a.zarr.partial-0123abcd, of an earlier version" in caplog.text
+    assert not partial.exists()
+
+
 def overtaken(path: Path) -> None:
     """Write a cube while another one is written to the same place."""
     with write_resumable_cube(path, cube_metadata(SHAPE, "uint16"), 1, bytes_per_pixel=6) as slow:
@@ -238,8 +248,11 @@ def test_sharded_cube_is_read_by_blocks_and_has_standard_metadata(tmp_path):
     found = open_cube(tmp_path / "a.zarr")
     assert found.array.chunk_layout.read_chunk.shape == block
     np.testing.assert_array_equal(found.array.read().result(), VALUES)
-    assert sorted(p.name for p in (tmp_path / "a.zarr" / "c").iterdir()) == ["0", "1"]
-    stored = json.loads((tmp_path / "a.zarr" / "zarr.json").read_text())
+    assert sorted(p.name for p in (tmp_path / "a.zarr" / "reflectance" / "c").iterdir()) == [
+        "0",
+        "1",
+    ]
+    stored = json.loads((tmp_path / "a.zarr" / "reflectance" / "zarr.json").read_text())
     (codec,) = stored["codecs"]
     assert codec["name"] == "sharding_indexed"
     assert codec["configuration"]["chunk_shape"] == [64, 64, 3]
