@@ -13,14 +13,8 @@ from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.upstream.gmcr.adamw import zero_moments
 from jaxhsi.upstream.gmcr.fit_levels import LevelStates
-from jaxhsi.upstream.gmcr.options import (
-    EpochInfo,
-    Evaluation,
-    Joint,
-    JointOptions,
-    LossTerms,
-    State,
-)
+from jaxhsi.upstream.gmcr.options import JointOptions
+from jaxhsi.upstream.gmcr.state import EpochInfo, Evaluation, Joint, LossTerms, State
 from jaxhsi.upstream.gmcr.training import JointResult, joint_method, train_joint
 
 OPTIONS = JointOptions(pool_sizes=(5,), hidden_width_factor=None, batch_size=12)
