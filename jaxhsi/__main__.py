@@ -23,6 +23,7 @@ ENTRIES = {
     "demo": Entry("jaxhsi.demo", "try both methods on small built-in data"),
     "inspect": Entry("jaxhsi.inspect", "show what would be read of files"),
     "ingest": Entry("jaxhsi.ingest", "copy files of any format into Zarr stores"),
+    "preview": Entry("jaxhsi.preview", "show a cube under each normalisation, in seconds"),
     "train": Entry("jaxhsi.train", "train dgc: segment cubes; train gmcr: unmix spectra"),
     "predict": Entry("jaxhsi.predict", "label cubes with a finished run of dgc"),
     "group": Entry("jaxhsi.group", "show the merge tree of a run, make groups of clusters"),

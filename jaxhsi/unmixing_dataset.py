@@ -6,17 +6,16 @@ import numpy as np
 
 from jaxhsi.data.data_arrays import cube_from_data_array, image_array, map_like
 from jaxhsi.data.windows import read_window
-from jaxhsi.unmixing_result import UnmixingResult
 
 COMPONENT = "component"
 """Name of the dimension of the components; its coordinate holds their names."""
 
 
-def result_dataset(result: UnmixingResult) -> Any:
+def result_dataset(result: Any) -> Any:
     """Components, concentrations and confidence with the coordinates of what was unmixed.
 
     Args:
-        result: of `jaxhsi.unmix`.
+        result: a `jaxhsi.UnmixingResult`.
 
     Raises:
         ImportError: xarray is not installed.
@@ -50,7 +49,7 @@ def result_dataset(result: UnmixingResult) -> Any:
     return xarray.Dataset(variables)
 
 
-def _image_concentrations(result: UnmixingResult) -> np.ndarray:
+def _image_concentrations(result: Any) -> np.ndarray:
     """Concentrations of all pixels, (rows, columns, k), NaN where not valid."""
     cube = cube_from_data_array(result.source_array)
     values, valid = read_window(cube, 0, 0, *cube.shape[:2])
@@ -59,7 +58,7 @@ def _image_concentrations(result: UnmixingResult) -> np.ndarray:
     return maps
 
 
-def _table_coordinates(result: UnmixingResult) -> tuple[str, str, dict, dict]:
+def _table_coordinates(result: Any) -> tuple[str, str, dict, dict]:
     """Names of the axes of bands and samples, and their coordinates."""
     source, axis = result.source_array, result.model.axis
     num_bands = result.components.shape[1]

@@ -36,7 +36,7 @@ LAYERS = (
         "segmentation",
     ),
     ("loading", "estimators"),
-    ("train", "predict", "evaluate", "ingest", "inspect", "group", "unmix", "demo"),
+    ("train", "predict", "evaluate", "ingest", "inspect", "group", "unmix", "demo", "preview"),
     ("completion",),
     ("__main__",),
 )

@@ -1,12 +1,14 @@
 """Options of ``jaxhsi train dgc``; loads no JAX, see `jaxhsi.workflows.dgc_method`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from jaxhsi.closest_name import closest_name
 from jaxhsi.config.files import check_at_least, check_positive
 from jaxhsi.data.axis_layout import Layout
 from jaxhsi.dgc.options import DGCOptions, ViewOptions
+from jaxhsi.normalisation_names import NORMALISATIONS, Normalisation
 from jaxhsi.upstream.dgc.options import PrototypeOptions
 
 
@@ -128,6 +130,9 @@ class DGCConfig:
         ignore_label: class in the labels that means unlabelled, e.g. 0.
         out: folder of the run; a new one under runs/ if not given.
         num_clusters: number of clusters.
+        normalisation: of the spectra, such as l2 or snv+band; jaxhsi preview shows which suits.
+            One or several, with + between, of none, band, l2, snv and log. The same as
+            teacher_student.normalisations, which is used if not given.
         steps: training steps; 0 leaves the closed-form start.
         seed: of everything drawn at random.
         devices: number of devices; all that divide the batch if not given.
@@ -164,6 +169,7 @@ class DGCConfig:
         "ignore_label",
         "out",
         "num_clusters",
+        "normalisation",
         "steps",
         "seed",
         "devices",
@@ -181,6 +187,7 @@ class DGCConfig:
     ignore_label: int | None = None
     out: Path | None = None
     num_clusters: int = 16
+    normalisation: str | None = field(default=None, metadata={"method": "teacher_student"})
     steps: int = 300
     seed: int = 0
     devices: int | None = None
@@ -231,6 +238,10 @@ class DGCConfig:
                 "range; give a share from 0 to 1"
             )
         check_positive("--tolerance", self.tolerance)
+        if self.normalisation is not None:
+            normalisations = parse_normalisations(self.normalisation)
+            options = replace(self.teacher_student, normalisations=normalisations)
+            object.__setattr__(self, "teacher_student", options)
         if self.stream.sample_size < self.num_clusters:
             raise ValueError(
                 f"--stream.sample_size {self.stream.sample_size} spectra cannot start "
@@ -245,3 +256,29 @@ RESUMABLE_CHANGES = (
     *("keep_state", "monitor.patience", "monitor.max_information_loss"),
 )
 """Options that a run may be resumed with other values of: none changes what a step computes."""
+
+
+def parse_normalisations(text: str) -> tuple[Normalisation, ...]:
+    """Normalisations given as text.
+
+    Args:
+        text: names with + between.
+
+    Raises:
+        ValueError: a name that there is not, or one twice.
+
+    >>> parse_normalisations("snv+band")
+    ('snv', 'band')
+    """
+    names = tuple(name.strip() for name in text.split("+"))
+    for name in names:
+        if name not in NORMALISATIONS:
+            closest = closest_name(name, NORMALISATIONS)
+            hint = f"did you mean {closest}? " if closest else ""
+            raise ValueError(
+                f"--normalisation {text}: there is no {name!r}; {hint}there are "
+                f"{', '.join(NORMALISATIONS)}, and several with + between"
+            )
+    if len(set(names)) < len(names):
+        raise ValueError(f"--normalisation {text} names one twice; give each once")
+    return names

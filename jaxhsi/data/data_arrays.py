@@ -122,13 +122,15 @@ def _container(array: Any) -> ArrayContainer:
     attributes = dict(array.attrs)
     if (mapping := _grid_mapping(array)) is not None:
         attributes["grid_mapping"] = mapping
-    arrays = {_VALUES: NamedArray(array.shape, tuple(map(str, array.dims)), attributes)}
+    dims = tuple(map(str, array.dims))
+    scales = tuple(dim if dim in array.coords else "" for dim in dims)
+    arrays = {_VALUES: NamedArray(array.shape, dims, attributes, scales)}
     coordinates = {str(name): coordinate for name, coordinate in array.coords.items()}
     for name, coordinate in coordinates.items():
         is_number = coordinate.dtype.kind in "iuf"
         if is_number or name == mapping:
-            dims = tuple(map(str, coordinate.dims))
-            arrays[name] = NamedArray(coordinate.shape, dims, dict(coordinate.attrs))
+            axes = tuple(map(str, coordinate.dims))
+            arrays[name] = NamedArray(coordinate.shape, axes, dict(coordinate.attrs))
 
     def read(name: str, places: tuple[slice | int, ...]) -> np.ndarray:
         return np.asarray((array if name == _VALUES else coordinates[name]).values)[places]

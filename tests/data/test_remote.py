@@ -215,7 +215,7 @@ def test_ours_from_s3(bucket, tmp_path):
     np.testing.assert_array_equal(kept.mean, local.mean)
     with pytest.raises(ValueError, match="does not open"):
         open_cube("s3://scenes/days/two/a.zarr")
-    bucket.delete_object(Bucket="scenes", Key="days/one/a.zarr/c/0/0/0")
+    bucket.delete_object(Bucket="scenes", Key="days/one/a.zarr/reflectance/c/0/0/0")
     with pytest.raises(ValueError, match=r"s3://scenes.*rows 0\.\.1.*missing or damaged"):
         read_window(open_cube("s3://scenes/days/one/a.zarr"), 0, 0, 2, 2)
 

@@ -15,6 +15,10 @@ from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.store_group import fill_value
 from tests.helpers.cubes import SHAPE, VALUES, write_cube
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning"),  # rioxarray
+    pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),  # zarr
+]
 WAVELENGTHS = np.array([450.0, 550.0, 650.0, 750.0, 850.0])
 TRANSFORM = (30.0, 0.0, 500000.0, 0.0, -30.0, 5000000.0)
 PLACE = Georeference("EPSG:32633", TRANSFORM, 1.0)
@@ -138,6 +142,6 @@ def test_the_only_cube_of_a_group_of_xarray_is_opened(tmp_path):
     np.testing.assert_array_equal(cube.array.read().result(), VALUES)
     data["other"] = data["rad"]
     data.to_zarr(tmp_path / "b.zarr", zarr_format=3, consolidated=True)
-    with pytest.raises(ValueError, match="it holds other, rad; give the folder of an array"):
+    with pytest.raises(ValueError, match=r"it holds other, rad\); give the folder of an array"):
         open_cube(tmp_path / "b.zarr")
     assert open_cube(tmp_path / "b.zarr" / "rad").shape == SHAPE
