@@ -1,60 +1,27 @@
 """From what a user names (a file, a folder, a store, a URL) to open cubes."""
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from jaxhsi.data.band_subset import with_bands_at
 from jaxhsi.data.cache import default_cache_folder, fingerprint
 from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store, open_cube
-from jaxhsi.data.formats import FORMATS_BY_SUFFIX, RASTER, file_format, readable_files
-from jaxhsi.data.formats.band_files import list_band_files
+from jaxhsi.data.cube_files import CubeSource, FileOptions, list_cubes
+from jaxhsi.data.formats import FORMATS_BY_SUFFIX, RASTER
 from jaxhsi.data.formats.envi_header import find_data_file, find_header, has_header
 from jaxhsi.data.formats.raster_file import (
-    RASTER_SUFFIXES,
     is_esri_header,
     raster_data_file,
     raster_files,
 )
 from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
-from jaxhsi.data.formats.reference_files import (
-    capture_cube,
-    find_references,
-    without_references,
-)
-from jaxhsi.data.ingest.options import IngestOptions
+from jaxhsi.data.formats.reference_files import find_references
 from jaxhsi.data.ingest.pipeline import ingest, planned_shape
 from jaxhsi.data.manifest import check_band_counts, manifest
-from jaxhsi.data.store_url import STORE_FORMAT_NAMES
-
-MAX_PREVIEW_BANDS = 4  # of a picture in colours, with alpha
 
 INGEST_VERSION = 2  # raised when readers change what they write, so that old copies are not reused
-
-
-class FileOptions(NamedTuple):
-    """How files are read, see `ingest.pipeline.ingest` and `ingest.options.IngestOptions`."""
-
-    key: str | None = None
-    layout: str | None = None
-    size: tuple[int, int] | None = None
-    raw: bool = False
-    no_data: float | None = None
-    scale: float | None = None
-    matching_wavelengths: tuple[float, ...] | None = None
-
-    def ingest_arguments(self) -> dict[str, Any]:
-        """As keywords of `ingest.pipeline.ingest`."""
-        names = ("raw", "no_data", "scale", "matching_wavelengths")
-        options = IngestOptions(**{name: getattr(self, name) for name in names})
-        return {"key": self.key, "layout": self.layout, "size": self.size, "options": options}
-
-
-CubeSource = Path | Cube
-"""A local file or store, or what was opened by its URL."""
 
 
 def open_cubes(
@@ -106,7 +73,7 @@ def open_cubes(
         raise ValueError("no cube was named; give a file, a folder, a store or a URL")
     copies_folder = default_cache_folder() if cache_folder is None else Path(cache_folder)
     local_paths = [_with_local_raster(each, copies_folder) for each in named_paths]
-    cube_sources = [source for each in local_paths for source in _list_cubes(each, file_options)]
+    cube_sources = [source for each in local_paths for source in list_cubes(each, file_options)]
     _check_names(cube_sources)
     check_band_counts(
         dict(expected_band_counts or {})
@@ -121,75 +88,6 @@ def _with_local_raster(named_path: str | Path, cache_folder: Path) -> str | Path
     """What a user names; of a raster at an address, the local file that stands for it."""
     url = raster_url(str(named_path))
     return named_path if url is None else write_url_raster(url, cache_folder)
-
-
-def _list_cubes(named_path: str | Path, file_options: FileOptions) -> list[CubeSource]:
-    if "://" in str(named_path):
-        return [open_cube(str(named_path))]
-    path = Path(named_path)
-    path = capture_cube(path) or path
-    if not path.exists():
-        raise FileNotFoundError(f"no data at {path}: the path does not exist")
-    if path.is_file() or is_store(path):
-        return [path]
-    folder_entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    finished_entries = [entry for entry in folder_entries if not _is_partial_write(entry)]
-    stores = [entry for entry in finished_entries if entry.is_dir() and is_store(entry)]
-    cube_files = without_references(
-        file
-        for file in readable_files(path)
-        if file in finished_entries and _holds_cube(file, file_options)
-    )
-    cube_sources: list[CubeSource] = sorted(stores + cube_files)
-    if not stores and _are_previews(cube_files, list_band_files(path)):
-        return [path]
-    if not cube_sources:
-        raise ValueError(
-            f"{path} holds no cube: no {STORE_FORMAT_NAMES} store and no "
-            f"{' or '.join(FORMATS_BY_SUFFIX)} file with a 3-D "
-            "array. It holds: "
-            f"{', '.join(entry.name for entry in folder_entries[:10]) or 'nothing'}. "
-            "Tables (C, H * W) need --size '[H,W]'; files of one band each need names that number "
-            "it, such as scene_B01.tif, or jaxhsi ingest FIRST SECOND ... NAME.zarr"
-        )
-    return cube_sources
-
-
-def _are_previews(cube_files: Sequence[Path], band_files: Sequence[Path]) -> bool:
-    """Whether a folder's cube is its single-band files, beside no other than pictures of them.
-
-    Products with one file a band hold a picture in true colours too, of three bands.
-    """
-    if len(band_files) < 2:
-        return False
-    return all(
-        file.suffix.lower() in RASTER_SUFFIXES
-        and min(file_format(file).array_shapes(file)[""]) <= MAX_PREVIEW_BANDS < len(band_files)
-        for file in cube_files
-    )
-
-
-def _is_partial_write(entry: Path) -> bool:
-    """Whether an interrupted write left it behind; the log says that it is passed over."""
-    if ".partial" not in entry.name:
-        return False
-    warning_text = "%s is passed over: an interrupted write left it behind, or one is under way"
-    logging.getLogger(__name__).warning(warning_text, entry)
-    return True
-
-
-def _holds_cube(file_path: Path, file_options: FileOptions) -> bool:
-    """Whether a file holds a cube; what holds only 2-D arrays is left for labels."""
-    array_shapes = file_format(file_path).array_shapes(file_path)
-    if (
-        any(len(shape) > 2 for shape in array_shapes.values())
-        or {"nRow", "nCol"} <= array_shapes.keys()
-    ):
-        return True
-    num_pixels = math.prod(file_options.size or ())
-    return file_options.size is not None and any(
-        shape[1:] == (num_pixels,) for shape in array_shapes.values()
-    )
 
 
 def _check_names(cube_sources: list[CubeSource]) -> None:

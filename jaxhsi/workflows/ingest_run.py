@@ -17,10 +17,10 @@ from rich.progress import (
 
 from jaxhsi.config.ingest import IngestConfig
 from jaxhsi.data.cache import default_cache_folder
-from jaxhsi.data.cube import Cube
+from jaxhsi.data.cube import Cube, is_store
+from jaxhsi.data.cube_files import list_cubes
 from jaxhsi.data.formats.band_files import are_single_bands, write_band_stack
 from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
-from jaxhsi.data.formats.reference_files import capture_cube
 from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
 from jaxhsi.data.statistics import stored_statistics
 
@@ -33,6 +33,8 @@ PROGRESS_COLUMNS = (
     TimeRemainingColumn(),
 )
 
+MAX_LISTED_SOURCES = 8  # of a message
+
 
 def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Each source with its store: the last path itself if it is one .zarr, else inside of it.
@@ -43,16 +45,18 @@ def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
         ValueError: no destination, or sources that would get the same name.
     """
     *sources, destination = paths
-    sources = [_local_source(source) for source in sources]
+    sources = [local for source in sources for local in _local_sources(source)]
     if not sources:
         raise ValueError(f"only {destination} is given; give SRC... and then DST")
     if destination.suffix == ".zarr":
         if len(sources) == 1:
             return [(sources[0], destination)]
         if not are_single_bands(sources):
+            names = ", ".join(source.name for source in sources[:MAX_LISTED_SOURCES])
             raise ValueError(
-                f"{len(sources)} cubes do not fit into one store {destination}; give a folder. "
-                "Only files of one band each are stacked into one"
+                f"{len(sources)} cubes do not fit into one store {destination}: {names}; give a "
+                "folder for the stores, or name one of them. Only files of one band each are "
+                "stacked into one"
             )
         stack = write_band_stack(sources, default_cache_folder(), destination.stem)
         return [(stack, destination)]
@@ -67,12 +71,14 @@ def pair_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     return [(source, destination / f"{source.stem}.zarr") for source in sources]
 
 
-def _local_source(source: Path) -> Path:
-    """A source as a local file: the cube of a capture folder, or what stands for an address."""
+def _local_sources(source: Path) -> list[Path]:
+    """A source as local files: what stands for an address, or the cubes of a folder."""
     url = raster_url(str(source))
     if url is not None:
-        return write_url_raster(url, default_cache_folder())
-    return capture_cube(source) or source
+        return [write_url_raster(url, default_cache_folder())]
+    if not source.is_dir() or is_store(source):
+        return [source]
+    return [path for path in list_cubes(source) if isinstance(path, Path) and not is_store(path)]
 
 
 def ingest_all(

@@ -9,7 +9,7 @@ from jaxhsi.config.inspect import InspectConfig
 from jaxhsi.data.cube import Cube, is_store, open_cube
 from jaxhsi.data.formats import readable_files
 from jaxhsi.data.formats.band_files import list_band_files
-from jaxhsi.data.formats.reference_files import capture_cube
+from jaxhsi.data.formats.sensors import product_cube
 from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.preview import CHANGING_OPTIONS, IngestPreview, preview_ingest
 from jaxhsi.data.statistics import stored_statistics
@@ -61,7 +61,7 @@ def inspect_all(
 
 def _files_of(path: Path) -> Iterator[Path]:
     """A file, store or folder of bands itself; else the files and stores in a folder."""
-    path = capture_cube(path) or path
+    path = product_cube(path) or path
     if not path.is_dir() or is_store(path) or list_band_files(path):
         yield path
         return

@@ -76,6 +76,9 @@ FORMATS_BY_SUFFIX = {
 else GDAL opens may have any suffix too."""
 
 
+ARCHIVE_SUFFIXES = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar", ".zst")
+
+
 def file_format(path: Path) -> FileFormat:
     """The reader for a file, chosen by its suffix, or by a header beside it.
 
@@ -100,6 +103,8 @@ def file_format(path: Path) -> FileFormat:
     if reader is None:
         if (remedy := closed_format_remedy(path)) is not None:
             raise ValueError(f"{path} {remedy}")
+        if path.suffix.lower() in ARCHIVE_SUFFIXES:
+            raise ValueError(f"{path} is an archive; unpack it, and give the file or folder in it")
         raise ValueError(
             f"{path}: no reader for {path.suffix or 'a name without suffix'!r}; supported are "
             f"{', '.join(FORMATS_BY_SUFFIX)}, any data file with an ENVI header beside it, what "

@@ -5,6 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+import numpy as np
+
+from jaxhsi.data.formats.volume import shared_value
+
+GAIN_TAG, OFFSET_TAG = "gainofband", "offsetofband"
+"""Elements of EnMAP's and DESIS's metadata, in lower case."""
+
 NUMBER = re.compile(r"\s*[-+]?\d*\.?\d+(?:[eE][+-]?\d+)?\s*")
 DETECTORS = ("_VNIR", "_SWIR")
 """Ends of the names of rasters with the bands of one detector alone, in the order of the XML."""
@@ -48,6 +55,29 @@ def band_columns(path: Path, num_bands: int) -> tuple[str, dict[str, BandColumn]
         if columns:
             return xml_path.name, columns
     return "", {}
+
+
+def xml_gains(
+    path: Path, num_bands: int
+) -> tuple[float | np.ndarray | None, float | np.ndarray | None, tuple[str, ...]]:
+    """Gains and offsets of the bands, as products of the DLR state them, and what is said of it.
+
+    Args:
+        path: of the raster.
+        num_bands: of it.
+    """
+    xml_name, columns = band_columns(path, num_bands)
+    by_tag = {name.lower(): column for name, column in columns.items()}
+    gains = _shared_number(by_tag.get(GAIN_TAG), 1.0)
+    offsets = _shared_number(by_tag.get(OFFSET_TAG), 0.0)
+    used = [n for n, value in (("gains", gains), ("offsets", offsets)) if value is not None]
+    return gains, offsets, (f"{' and '.join(used)} of the bands from {xml_name}",) if used else ()
+
+
+def _shared_number(column: BandColumn | None, neutral: float) -> float | np.ndarray | None:
+    if column is None:
+        return None
+    return shared_value(np.array([float(text) for text in column.texts]), neutral)
 
 
 def _columns(root: ElementTree.Element) -> dict[str, BandColumn]:

@@ -19,6 +19,7 @@ from jaxhsi.data.formats.volume import Volume
 FILE_KIND = "an HDF5"
 LIKELY_CAUSE = "it may be truncated, still being written, or compressed by a filter that h5py lacks"
 MAX_TEXT_BYTES = 2**16  # of a text that is stored as an array, such as a coordinate system
+BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable"
 STRUCTURAL_ATTRIBUTES = ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME", "_nc3_strict")
 
 
@@ -39,6 +40,8 @@ def describe_container(path: Path, file: Any) -> ArrayContainer:
     def visit(name: str, item: Any) -> None:
         if not hasattr(item, "dtype"):
             group_attributes[name] = _attributes(item)
+        elif _is_bare_dimension(item):
+            return
         elif item.dtype.kind in "iuf" and item.shape is not None:
             arrays[name] = _describe_array(item)
         else:
@@ -58,12 +61,22 @@ def describe_container(path: Path, file: Any) -> ArrayContainer:
 
 def _describe_array(item: Any) -> NamedArray:
     """Axes by their labels, or by the scales attached to them as NetCDF 4 does."""
-    scales = tuple((axis[0].name or "").strip("/") if len(axis) else "" for axis in item.dims)
+    paths = [(axis[0].name or "").strip("/") if len(axis) else "" for axis in item.dims]
     names = tuple(
-        axis.label or scale.rpartition("/")[2]
-        for axis, scale in zip(item.dims, scales, strict=True)
+        axis.label or path.rpartition("/")[2] for axis, path in zip(item.dims, paths, strict=True)
+    )
+    scales = tuple(
+        "" if len(axis) and _is_bare_dimension(axis[0]) else path
+        for axis, path in zip(item.dims, paths, strict=True)
     )
     return NamedArray(item.shape, names, _attributes(item), scales)
+
+
+def _is_bare_dimension(item: Any) -> bool:
+    """Whether an array stands for a dimension of NetCDF 4 that has no values: it holds zeros."""
+    name = item.attrs.get("NAME", b"")
+    text = name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
+    return text.startswith(BARE_DIMENSION)
 
 
 def _with_axis_scales(name: str, array: NamedArray, arrays: dict[str, NamedArray]) -> NamedArray:

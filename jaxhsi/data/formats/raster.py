@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxhsi.data.formats.band_xml import xml_gains
 from jaxhsi.data.formats.file_errors import reading_errors
 from jaxhsi.data.formats.ground_position import metres_per_unit
 from jaxhsi.data.formats.raster_bands import RasterBands, raster_bands
@@ -90,6 +91,9 @@ def raster_volume(path: Path, file: Any, notes: Sequence[str] = ()) -> Volume:
     bands = _checked_bands(path, file)
     wavelengths, wavelength_notes = raster_wavelengths(path, file, bands.spectral)
     scale_factor, offset = _scale_and_offset(file, bands.spectral)
+    gain_notes: tuple[str, ...] = ()
+    if scale_factor is None and offset is None:
+        scale_factor, offset, gain_notes = xml_gains(path, len(bands.spectral))
     has_one_no_data = len({repr(file.nodatavals[band - 1]) for band in bands.spectral}) == 1
     return Volume(
         path=path,
@@ -104,7 +108,7 @@ def raster_volume(path: Path, file: Any, notes: Sequence[str] = ()) -> Volume:
         value_units=next((unit for unit in file.units if unit), None),
         scale_factor=scale_factor,
         offset=offset,
-        notes=(*notes, *_stack_notes(file), *bands.notes, *wavelength_notes),
+        notes=(*notes, *_stack_notes(file), *bands.notes, *wavelength_notes, *gain_notes),
     )
 
 

@@ -54,6 +54,11 @@ def raster_wavelengths(
             notes = (*notes, f"wavelengths from {field_name}")
         if wavelengths is not None or notes:
             return wavelengths, notes
+    num_described = sum(
+        bool(NUMBER_WITH_UNIT.search(file.descriptions[band - 1] or "")) for band in bands
+    )
+    if 0 < num_described < len(bands):
+        return None, (f"wavelengths are stated for {num_described} of {len(bands)} bands alone",)
     return None, ()
 
 

@@ -12,6 +12,9 @@ NANOMETRES_PER_UNIT = {
 }
 """Length of one unit in nm, by its name in lower case and singular."""
 
+OPTICAL_RANGE = (100.0, 100_000.0)
+"""Wavelengths in nm, ultraviolet to far infrared, outside of which a stated unit is doubted."""
+
 UNSTATED_UNITS = ("", "unknown", "none", "n/a", "1")
 
 
@@ -61,9 +64,30 @@ def wavelengths_in_nm(
     lengths = plausible_wavelengths(np.asarray(values))
     if lengths is None:
         return None, (f"{field_name} holds values that are no lengths and was not kept",)
+    notes = ()
     if is_stated:
-        lengths = numbers * NANOMETRES_PER_UNIT[unit]
-    return lengths, _order_notes(lengths, field_name)
+        lengths, notes = _in_stated_unit(numbers, unit, field_name)
+    return lengths, (*notes, *_order_notes(lengths, field_name))
+
+
+def _in_stated_unit(
+    numbers: np.ndarray, unit: str, field_name: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Lengths in nm by the unit that is stated, unless only another one gives optical lengths."""
+    low, high = OPTICAL_RANGE
+
+    def is_optical(factor: float) -> bool:
+        lengths = numbers[numbers != 0] * factor
+        return lengths.size > 0 and bool((lengths >= low).all() and (lengths <= high).all())
+
+    factor = NANOMETRES_PER_UNIT[unit]
+    others = [name for name in ("nm", "um") if is_optical(NANOMETRES_PER_UNIT[name])]
+    if is_optical(factor) or len(others) != 1:
+        return numbers * factor, ()
+    return numbers * NANOMETRES_PER_UNIT[others[0]], (
+        f"{field_name} is stated in {unit}, which makes {numbers.min() * factor:g}.."
+        f"{numbers.max() * factor:g} nm; its values are taken as {others[0]}",
+    )
 
 
 def plausible_wavelengths(values: np.ndarray | None) -> np.ndarray | None:

@@ -68,6 +68,18 @@ def select_sensor_cube(container: ArrayContainer, key: str | None) -> Volume:
     return replace(volume, sensor=sensor.name)
 
 
+def product_cube(folder: Path) -> Path | None:
+    """The file of the cube in the folder of a product, or None where it is no such folder.
+
+    >>> product_cube(Path("no_folder")) is None
+    True
+    """
+    if not folder.is_dir():
+        return None
+    cube_paths = (sensor.find_cube(folder) for sensor in SENSORS)
+    return next((path for path in cube_paths if path is not None), None)
+
+
 def closed_format_remedy(path: Path) -> str | None:
     """What to do with a file that only the software of its camera reads, or None.
 

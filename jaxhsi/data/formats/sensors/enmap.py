@@ -6,26 +6,27 @@ reflectance (L2A). Water-vapour bands of L2A hold no data. L1B has one image a d
 are not co-registered.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
-from jaxhsi.data.formats.sensors.band_metadata_xml import with_gains_and_offsets
+from jaxhsi.data.formats.sensors.dlr_products import (
+    IMAGE_MARK,
+    spectral_image,
+    with_value_units,
+)
 from jaxhsi.data.formats.sensors.sensor import Sensor, add_notes
 from jaxhsi.data.formats.volume import Volume
 
 
 def _matches(path: Path, volume: Volume) -> bool:
     name = path.name.upper()
-    return name.startswith("ENMAP") and "-SPECTRAL_IMAGE" in name
+    return name.startswith("ENMAP") and IMAGE_MARK in name
 
 
 def _refine(path: Path, volume: Volume) -> Volume:
-    name = path.name.upper()
-    volume = with_gains_and_offsets(path, volume, "EnMAP")
-    if "L1B" in name:
-        volume = add_notes(volume, "VNIR and SWIR of EnMAP L1B are not co-registered: not joined")
-    units = "reflectance" if "L2A" in name else "radiance"
-    return replace(volume, value_units=volume.value_units or units)
+    volume = with_value_units(path, volume, "EnMAP")
+    if "L1B" not in path.name.upper():
+        return volume
+    return add_notes(volume, "VNIR and SWIR of EnMAP L1B are not co-registered: not joined")
 
 
 SENSOR = Sensor(
@@ -33,4 +34,5 @@ SENSOR = Sensor(
     guide="DLR, EnMAP L1B, L1C, L2A Product Specification (EN-PCV-ICD-2009)",
     matches_file=_matches,
     refine=_refine,
+    find_cube=lambda folder: spectral_image(folder, "ENMAP"),
 )

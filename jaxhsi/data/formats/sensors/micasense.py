@@ -15,7 +15,7 @@ from jaxhsi.data.formats.raster_file import open_dataset, raster_files
 from jaxhsi.data.formats.sensors.sensor import Sensor, add_notes
 from jaxhsi.data.formats.volume import Volume
 
-IMAGE_NAME = re.compile(r"IMG_\d{4}_\d{1,2}\.tif", re.IGNORECASE)
+IMAGE_NAME = re.compile(r"IMG_\d{4}_(\d{1,2})\.tif", re.IGNORECASE)
 
 
 def _images(path: Path) -> list[Path]:
@@ -24,7 +24,7 @@ def _images(path: Path) -> list[Path]:
         entries = list(path.iterdir())
     else:
         entries = raster_files(path) if path.suffix.lower() == ".vrt" else [path]
-    return [entry for entry in entries if IMAGE_NAME.fullmatch(entry.name)]
+    return [entry for entry in entries if entry.suffix.lower() in (".tif", ".tiff")]
 
 
 def _matches(path: Path, volume: Volume) -> bool:
@@ -41,12 +41,21 @@ def _refine(path: Path, volume: Volume) -> Volume:
         return add_notes(volume, note)
     return add_notes(
         volume,
+        *_missing_images(path),
         "MicaSense: values are counts; black level, exposure, gain and vignetting of each band "
         "are in them: compare captures by reflectance that the maker's software makes",
         "MicaSense: each band has a lens of its own, so that bands lie some ten pixels apart: "
         "align them first (github.com/micasense/imageprocessing, or an orthomosaic)",
         "place on the ground not kept: GPS of the camera is no map",
     )
+
+
+def _missing_images(path: Path) -> list[str]:
+    """What is said of numbers that the images of a capture pass over."""
+    matches = [IMAGE_NAME.fullmatch(entry.name) for entry in _images(path)]
+    numbers = {int(match[1]) for match in matches if match}
+    gaps = sorted(set(range(1, max(numbers, default=0))) - numbers)
+    return [f"MicaSense: no image with number {number} in the capture" for number in gaps]
 
 
 SENSOR = Sensor(

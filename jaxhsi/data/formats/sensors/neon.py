@@ -18,6 +18,9 @@ def _matches(container: ArrayContainer) -> bool:
 
 def _refine(container: ArrayContainer, volume: Volume) -> Volume:
     attributes = container.arrays[volume.key].attributes
+    if volume.scale_factor is None:
+        note = "no Scale_Factor in the file, values are as stored: --scale 0.0001 by the guide"
+        volume = add_notes(volume, note)
     windows = [attributes.get(f"Band_Window_{i}_Nanometers") for i in (1, 2)]
     ends = [window for window in windows if window is not None and len(window) == 2]
     ranges = [f"{float(low):g}-{float(high):g}nm" for low, high in ends]

@@ -10,8 +10,9 @@ any but 0 is not to be used.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -45,23 +46,54 @@ def _matches(container: ArrayContainer) -> bool:
 
 
 def _detector(container: ArrayContainer, detector: str, key: str, level: str) -> Volume:
-    root = container.group_attributes[""]
-    wavelengths = np.atleast_1d(np.asarray(root[f"List_Cw_{detector.title()}"], np.float64))
-    low = float(root.get(f"L2Scale{detector.title()}Min", 0.0))
-    high = float(root.get(f"L2Scale{detector.title()}Max", 1.0))
-    scale, offset = (high - low) / FULL_COUNT, low
-    if level.startswith("1"):
-        scale = 1.0 / float(root.get(f"ScaleFactor_{detector.title()}", 1.0))
-        offset = -float(root.get(f"Offset_{detector.title()}", 0.0))
+    scale, offset = _scale_and_offset(container.group_attributes[""], detector, level)
     return Volume(
         path=container.path,
         key=key,
         shape=container.arrays[key].shape,
         read_slab=_detector_reader(container, key, level),
-        wavelengths=wavelengths,
+        wavelengths=_wavelengths(container, detector, key),
         scale_factor=scale,
         offset=offset,
     )
+
+
+def _wavelengths(container: ArrayContainer, detector: str, key: str) -> np.ndarray:
+    name, num_bands = f"List_Cw_{detector.title()}", container.arrays[key].shape[1]
+    values = np.atleast_1d(np.asarray(container.group_attributes[""].get(name, ()), np.float64))
+    if values.shape != (num_bands,):
+        raise ValueError(
+            f"{container.path}: {name} holds {values.size} wavelengths and {detector}_Cube has "
+            f"{num_bands} bands; copy the product again, or read the other detector alone: --key "
+            f"{'SWIR' if detector == 'VNIR' else 'VNIR'}_Cube"
+        )
+    return values
+
+
+def _scale_and_offset(
+    root: Mapping[str, Any], detector: str, level: str
+) -> tuple[float | None, float | None]:
+    """From counts to values; None where the file does not state it."""
+    name = detector.title()
+    if level.startswith("1"):
+        factor = root.get(f"ScaleFactor_{name}")
+        if factor is None:
+            return None, None
+        return 1.0 / float(factor), -float(root.get(f"Offset_{name}", 0.0))
+    low, high = (root.get(f"L2Scale{name}{end}") for end in ("Min", "Max"))
+    if low is None or high is None:
+        return None, None
+    return (float(high) - float(low)) / FULL_COUNT, float(low)
+
+
+def _check_same_pixels(container: ArrayContainer, cubes: Mapping[str, str]) -> None:
+    shapes = {name: container.arrays[key].shape[::2] for name, key in cubes.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(
+            f"{container.path}: the detectors have different pixels ({listed}); copy the product "
+            "again, or read one of them: --key VNIR_Cube"
+        )
 
 
 def _error_matrix(container: ArrayContainer, key: str) -> str | None:
@@ -122,18 +154,24 @@ def _open(container: ArrayContainer, key: str | None) -> Volume | None:
     if not cubes:
         return None
     level = CUBE_PATH.fullmatch(next(iter(cubes.values())))[1]
+    _check_same_pixels(container, cubes)
     parts = [_detector(container, name, key, level) for name, key in cubes.items()]
     shape = (parts[0].shape[0], parts[0].shape[2])
     is_map = level.upper() == "2D"
     georeference = _georeference(container, shape) if is_map else None
-    notes = () if georeference else (NO_GRID_NOTE,)
+    notes = [] if georeference else [NO_GRID_NOTE]
+    missing = {"VNIR", "SWIR"} - _cubes(container).keys()
+    notes += [f"no {name}_Cube in the file" for name in sorted(missing)]
+    is_scaled = all(part.scale_factor is not None for part in parts)
+    if not is_scaled:
+        notes.append("the file states no scale of its counts: values are counts; --scale scales")
     volume = joined_volume(
         container.path,
         "+".join(f"{name}_Cube" for name in cubes),
         parts,
         ["hcw"] * len(parts),
         no_data=float(MISSING),
-        value_units="radiance" if level.startswith("1") else "reflectance",
+        value_units=("radiance" if level[0] == "1" else "reflectance") if is_scaled else None,
         georeference=georeference,
         notes=(f"PRISMA L{level}: {' and '.join(cubes)} by wavelength", *notes),
     )

@@ -24,6 +24,7 @@ class Sensor:
         refine_container: what is added to a volume that the general reader made of such a file.
         matches_file: whether a file of another format is, by its path and what was read of it.
         refine: what is added to a volume that the general reader made.
+        find_cube: folder of a product -> the file of its cube, None where it is no such folder.
         closed_suffixes: of its files that only the maker's software reads.
         closed_remedy: what to do with these.
     """
@@ -35,6 +36,7 @@ class Sensor:
     refine_container: Callable[[ArrayContainer, Volume], Volume] = lambda container, volume: volume
     matches_file: Callable[[Path, Volume], bool] = lambda path, volume: False
     refine: Callable[[Path, Volume], Volume] = lambda path, volume: volume
+    find_cube: Callable[[Path], Path | None] = lambda folder: None
     closed_suffixes: tuple[str, ...] = ()
     closed_remedy: str = ""
 

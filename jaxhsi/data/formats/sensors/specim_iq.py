@@ -15,4 +15,9 @@ def _matches(path: Path, volume: Volume) -> bool:
     return path.parent.is_dir() and capture_cube(path.parent) == path
 
 
-SENSOR = Sensor(name="Specim IQ", guide="Specim, Specim IQ User Manual", matches_file=_matches)
+SENSOR = Sensor(
+    name="Specim IQ",
+    guide="Specim, Specim IQ User Manual",
+    matches_file=_matches,
+    find_cube=capture_cube,
+)
