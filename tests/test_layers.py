@@ -20,7 +20,7 @@ LAYERS = (
         "closest_name",
         "sharding",
     ),
-    ("label_counts",),
+    ("label_counts", "label_spectra"),
     ("dgc", "gmcr"),
     ("data",),
     ("training",),
@@ -59,6 +59,8 @@ FORBIDDEN_IMPORTS = {
 
 
 def part_of(path: Path) -> str:
+    if path.name == "__main__.py":  # a command, whatever folder it is called by
+        return LAYERS[-1][0]
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 

@@ -1,5 +1,6 @@
 """Where the pixels of a cube lie on the ground."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,18 @@ class Georeference:
             return None
         a, b, _, d, e, _ = self.transform
         return abs(a * e - b * d) * self.metres_per_unit**2
+
+    @property
+    def pixel_size(self) -> tuple[float, float] | None:
+        """Height and width of a pixel in metres, or None where unknown.
+
+        >>> Georeference(None, (0.5, 0.0, 0.0, 0.0, -0.25, 0.0), 1.0).pixel_size
+        (0.25, 0.5)
+        """
+        if self.metres_per_unit is None:
+            return None
+        a, b, _, d, e, _ = self.transform
+        return math.hypot(b, e) * self.metres_per_unit, math.hypot(a, d) * self.metres_per_unit
 
     def to_json(self) -> dict[str, Any]:
         """For a store's attributes; its keys are part of the format of stores."""

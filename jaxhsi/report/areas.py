@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.label_counts import LabelCounts, pixel_shares
+from jaxhsi.report.csv_files import csv_text
 
 AREAS_FILE = "areas.json"
 TOTAL_ROW = "all cubes"
@@ -117,7 +118,7 @@ def write_areas(folder: Path, area_record: dict[str, Any], kind: str = "cluster"
         for cube, record in [*area_record["cubes"].items(), (TOTAL_ROW, area_record["total"])]:
             for i, row in enumerate(record["areas"]):
                 square_metres = "" if row["m2"] is None else f"{row['m2']:.9g}"
-                cells = [row["name"], row["pixels"], f"{row['share']:.6f}", square_metres]
+                cells = [csv_text(row["name"]), row["pixels"], f"{row['share']:.6f}", square_metres]
                 if has_chosen:
                     chosen = row["share_of_chosen"]
                     cells.append("" if chosen is None else f"{chosen:.6f}")

@@ -10,6 +10,7 @@ from jaxtyping import Integer
 
 from jaxhsi.label_counts import pixel_shares
 from jaxhsi.metrics import ACTIVE_SHARE
+from jaxhsi.report.csv_files import csv_text
 
 PRESENCE_RULE = f"present in a cube: more than {ACTIVE_SHARE:.1%} of its valid pixels"
 
@@ -63,7 +64,7 @@ def write_presence_files(
         writer.writerow(["cube", kind, "name", "share", "present"])
         for cube, each in presence_record["cubes"].items():
             for i, name in enumerate(presence_record["names"]):
-                row = (name, f"{each['shares'][i]:.6f}", int(i in each["present"]))
+                row = (csv_text(name), f"{each['shares'][i]:.6f}", int(i in each["present"]))
                 writer.writerow([cube, i, *row])
     if len(presence_record["cubes"]) > 1:
         _draw_presence(folder / "presence.png", presence_record)

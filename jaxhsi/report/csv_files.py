@@ -13,6 +13,9 @@ from jaxhsi.gmcr.clipped_values import clipped_values
 MAX_CSV_ROWS = 100_000
 """Rows of a CSV; more go into .npy files. Set by hand: spreadsheets open about a million."""
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""Characters by which spreadsheets recognise a formula in a CSV file."""
+
 NamedBlocks = Iterable[tuple[Sequence[str], Float32[np.ndarray, "m k"]]]
 """Blocks of names of samples and their concentrations."""
 
@@ -103,6 +106,15 @@ def to_fractions(concentrations: Float32[np.ndarray, "n k"]) -> Float32[np.ndarr
     """
     totals = concentrations.sum(axis=1, keepdims=True)
     return np.divide(concentrations, totals, out=np.zeros_like(concentrations), where=totals != 0)
+
+
+def csv_text(text: str) -> str:
+    """Text for a cell; an apostrophe goes before what a spreadsheet would take as a formula.
+
+    >>> csv_text("=1+1"), csv_text("leaf"), csv_text("-12 dB")
+    ("'=1+1", 'leaf', "'-12 dB")
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _format_reference(value: float | str) -> str:

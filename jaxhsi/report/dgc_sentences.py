@@ -132,6 +132,19 @@ def describe_saved_groups(path: Path) -> str:
     return f"groups are in {path}; predict and evaluate use them"
 
 
+def describe_group_spectra(path: Path) -> str:
+    """Where the spectra of groups are."""
+    return f"spectra of the groups are in {path}"
+
+
+def describe_missing_spectra(path: Path) -> str:
+    """Why no spectra of groups are written."""
+    return (
+        f"no spectra of the groups are written: there is no {path.name} in {path.parent}, which "
+        "was made by an earlier version; predict --groups gives them"
+    )
+
+
 def describe_labelled_cube(name: str, height: int, width: int) -> str:
     """A cube that has been labelled.
 

@@ -26,6 +26,9 @@ INFORMATION_SCORES = (
 )
 """Scores of clusters without a class, and their titles."""
 
+MAX_TITLE_CUBES = 6
+"""Names of cubes in a title; set by hand."""
+
 MATCHING_TITLES = {"hungarian": "Hungarian", "merge": "best merge", "manual": "as named"}
 """Ways to give each cluster a class, see `jaxhsi.metrics.clustering_scores`, and their titles."""
 
@@ -86,6 +89,52 @@ def evaluation_table(scores: Mapping[str, Any], class_names: Sequence[str]) -> T
     for name, title in INFORMATION_SCORES:
         table.add_row(title, f"{scores[name]:.4f}")
     return table
+
+
+MATCHING_NOTE = (
+    "Best merge: every cluster counts as the class that most of its pixels have. Hungarian: each "
+    "class is matched to one cluster and all other clusters count as wrong, so with more clusters "
+    "than classes these scores are low even where every cluster is pure."
+)
+"""What the two ways to score clusters mean."""
+
+
+def report_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores of a run for the page of its report.
+
+    Args:
+        scores: content of ``scores.json`` of a run with true classes.
+
+    Returns:
+        ``caption``, ``heads``, ``rows`` and a ``note``.
+    """
+    class_names, start = scores["classes"], scores["start"]
+    rows: list[list[Any]] = []
+    for matching in ("merge", "hungarian"):
+        title = MATCHING_TITLES[matching]
+        for name, score_title in CLASS_SCORES:
+            rows.append([f"{score_title} ({title})", start[name][matching], scores[name][matching]])
+        for i, class_name in enumerate(class_names):
+            cells = (each["per_class_iou"][matching][i] for each in (start, scores))
+            rows.append([f"IoU of {class_name} ({title})", *cells])
+    rows += [[title, start[name], scores[name]] for name, title in INFORMATION_SCORES]
+    return {
+        "caption": scored_cubes_title(list(scores["cubes"])),
+        "heads": ["score", "start", "trained"],
+        "rows": rows,
+        "note": MATCHING_NOTE,
+    }
+
+
+def scored_cubes_title(cube_names: Sequence[str]) -> str:
+    """Which cubes scores are of.
+
+    >>> scored_cubes_title(["a", "b"])
+    'scores of 2 cube(s) with true classes: a, b'
+    """
+    listed = ", ".join(cube_names[:MAX_TITLE_CUBES])
+    more = ", ..." if len(cube_names) > MAX_TITLE_CUBES else ""
+    return f"scores of {len(cube_names)} cube(s) with true classes: {listed}{more}"
 
 
 def score_table(

@@ -25,14 +25,19 @@ def json_text(content: Any) -> str:
     >>> json_text({"r2": float("nan")}).split()
     ['{', '"r2":', 'null', '}']
     """
-    return json.dumps(_finite(content), indent=1, allow_nan=False)
+    return json.dumps(finite_content(content), indent=1, allow_nan=False)
 
 
-def _finite(content: Any) -> Any:
+def finite_content(content: Any) -> Any:
+    """The same with None in the place of numbers that are not finite, and paths as text.
+
+    >>> finite_content([1.0, float("nan")])
+    [1.0, None]
+    """
     if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: finite_content(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [finite_content(value) for value in content]
     if isinstance(content, Path):
         return str(content)
     return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from jaxhsi.report.label_pictures import cluster_colours, colour_label_map, subsampling_step
+from jaxhsi.report.label_pictures import colour_label_map, subsampling_step
+from jaxhsi.report.palettes import cluster_colours
 
 MAX_PANELS = 6
 """Cubes in one figure; set by hand for the width of a notebook."""

@@ -1,15 +1,13 @@
 """Pictures of cubes and label maps."""
 
-import colorsys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Integer, Shaped, UInt8
-from PIL import Image, ImageDraw, ImageFont
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.windows import Window, WindowReader
+from jaxhsi.report.palettes import INVALID_COLOUR, class_colours, cluster_colours
 
 MAX_PANEL_SIDE = 1024
 """Side of a panel in pixels at most; a small cube is enlarged to about half of it."""
@@ -22,20 +20,6 @@ DISPLAY_PERCENTILES = (0.5, 99.0)
 
 DISPLAY_GAMMA = 1.8
 """Exponent that brightens dark values, near the 2.2 of screens; set by hand."""
-
-INVALID_COLOUR = (0, 0, 0)
-PANEL_MARGIN, TEXT_LINE_HEIGHT, LEGEND_COLUMN_WIDTH = 12, 22, 190
-"""Layout of a picture, in pixels."""
-
-CLUSTER_PALETTE = (
-    *((31, 119, 180), (255, 187, 51), (44, 160, 44), (214, 39, 40), (148, 103, 189)),
-    *((140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207)),
-    *((174, 199, 232), (255, 152, 150), (152, 223, 138), (197, 176, 213), (219, 219, 141)),
-)
-"""Colours of the first clusters: those of matplotlib's tab20, but for a lighter orange."""
-
-GOLDEN_RATIO = 0.618034
-"""Steps of the hue by this share of the circle keep any number of hues apart."""
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -143,22 +127,6 @@ def _choose_rgb_bands(cube: Cube) -> tuple[list[int], bool]:
     return [round(share * (cube.shape[2] - 1)) for share in (0.75, 0.45, 0.15)], False
 
 
-def cluster_colours(num_clusters: int) -> UInt8[np.ndarray, "k 3"]:
-    """A colour for each cluster: a fixed palette, then hues in steps of the golden ratio.
-
-    Args:
-        num_clusters: number of colours.
-
-    >>> cluster_colours(2).tolist()
-    [[31, 119, 180], [255, 187, 51]]
-    """
-    more_colours = [
-        tuple(round(255 * part) for part in colorsys.hsv_to_rgb(GOLDEN_RATIO * i % 1, 0.6, 0.85))
-        for i in range(max(num_clusters - len(CLUSTER_PALETTE), 0))
-    ]
-    return np.array([*CLUSTER_PALETTE, *more_colours][:num_clusters], np.uint8).reshape(-1, 3)
-
-
 def colour_label_map(labels: Integer[np.ndarray, "h w"], num_clusters: int) -> Picture:
     """Labels in the colours of their clusters; pixels that are not valid (-1) are black.
 
@@ -175,34 +143,17 @@ def colour_label_map(labels: Integer[np.ndarray, "h w"], num_clusters: int) -> P
     return colour_table[np.where(labels < 0, num_clusters, labels)]
 
 
-def save_panels(
-    path: Path, panels: Sequence[tuple[str, Picture]], legend: Sequence[tuple[str, int]] = ()
-) -> None:
-    """Save pictures side by side under their titles, with a legend below them.
+def colour_class_map(class_codes: Integer[np.ndarray, "h w"], num_classes: int) -> Picture:
+    """True classes in colours of their own; unlabelled pixels (-1) are black.
 
     Args:
-        path: of the file.
-        panels: title and picture of each panel; all pictures have one size.
-        legend: text and cluster of each entry.
+        class_codes: class of each pixel, -1 where unlabelled.
+        num_classes: number of classes.
+
+    >>> colour_class_map(np.array([[0, -1]]), 1).tolist()
+    [[[230, 159, 0], [0, 0, 0]]]
     """
-    scale = max(1, MAX_PANEL_SIDE // 2 // max(panels[0][1].shape[:2]))
-    pixel_block = np.ones((scale, scale, 1), np.uint8)
-    pictures = [(title, np.kron(picture, pixel_block)) for title, picture in panels]
-    height, width = pictures[0][1].shape[:2]
-    total_width = PANEL_MARGIN + len(pictures) * (width + PANEL_MARGIN)
-    legend_columns = max(1, (total_width - PANEL_MARGIN) // LEGEND_COLUMN_WIDTH)
-    legend_rows = -(-len(legend) // legend_columns)
-    legend_top = TEXT_LINE_HEIGHT + height + 2 * PANEL_MARGIN
-    canvas = Image.new("RGB", (total_width, legend_top + legend_rows * TEXT_LINE_HEIGHT), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=14)
-    for i, (title, picture) in enumerate(pictures):
-        left = PANEL_MARGIN + i * (width + PANEL_MARGIN)
-        draw.text((left, 8), title, fill="black", font=font)
-        canvas.paste(Image.fromarray(picture), (left, TEXT_LINE_HEIGHT + PANEL_MARGIN - 4))
-    palette = cluster_colours(1 + max((cluster for _, cluster in legend), default=0))
-    for i, (text, cluster) in enumerate(legend):
-        left = PANEL_MARGIN + i % legend_columns * LEGEND_COLUMN_WIDTH
-        top = legend_top + i // legend_columns * TEXT_LINE_HEIGHT
-        draw.rectangle((left, top, left + 14, top + 14), fill=tuple(palette[cluster].tolist()))
-        draw.text((left + 20, top - 1), text, fill="black", font=font)
-    canvas.save(path)
+    colour_table = np.concatenate(
+        [class_colours(num_classes), np.array([INVALID_COLOUR], np.uint8)]
+    )
+    return colour_table[np.where(class_codes < 0, num_classes, class_codes)]

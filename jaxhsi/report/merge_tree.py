@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.tree import Tree as ScreenTree
 
 from jaxhsi.dgc.merge_tree import MergeTree
-from jaxhsi.report import label_pictures
+from jaxhsi.report.palettes import cluster_colours
 from jaxhsi.report.spectra_plots import save_figure
 
 DISTANCE_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -110,7 +110,7 @@ def _draw_branches(
 ) -> None:
     """Draw each branch in the colour of the largest cluster under it."""
     num_clusters = tree.num_clusters
-    palette = label_pictures.cluster_colours(num_clusters) / 255
+    palette = cluster_colours(num_clusters) / 255
     largest_leaf = [
         max(members, key=lambda leaf: pixel_shares[leaf]) for members in tree.node_members()
     ]

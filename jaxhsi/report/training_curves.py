@@ -65,6 +65,42 @@ def plot_training_curves(path: Path, metrics: Path, best_step: int) -> None:
     save_figure(figure, path)
 
 
+def read_training_curves(metrics: Path) -> list[dict[str, Any]]:
+    """The same curves for the page of a report; a last line that is cut is left out.
+
+    Args:
+        metrics: file of the metrics of a run, which may still be written to.
+
+    Returns:
+        For each panel its ``title``, and ``series`` of ``name``, ``x`` and ``y``.
+    """
+    rows = read_metric_rows(metrics)
+    panels = []
+    for title, names in CURVE_PANELS:
+        series = [
+            {"name": name, "x": [step for step, _ in points], "y": [y for _, y in points]}
+            for name, points in _read_curves(rows, names).items()
+        ]
+        if series:
+            panels.append({"title": title, "series": series})
+    return panels
+
+
+def read_metric_rows(metrics: Path) -> list[dict[str, Any]]:
+    """Lines of ``metrics.jsonl`` that are whole.
+
+    Args:
+        metrics: the file.
+    """
+    rows = []
+    for line in metrics.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:  # the last line of a run that was cut off
+            continue
+    return rows
+
+
 def _read_curves(rows: list[dict[str, Any]], legend_names: dict[str, str]) -> dict[str, Points]:
     """Points (step, value) of each metric that occurs in the rows, by its name in the legend."""
     curves = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.prefetch import prefetch
@@ -27,11 +27,13 @@ class LabelledTile(NamedTuple):
         tile: where.
         labels: cluster of each pixel, -1 where it is not valid.
         confidence: probability of that cluster, 0 where not valid.
+        spectra: as they were read, 0 where a value is missing; None where they were not read.
     """
 
     tile: Tile
     labels: Int[np.ndarray, "h w"]
     confidence: Float[np.ndarray, "h w"]
+    spectra: Float32[np.ndarray, "h w c"] | None = None
 
     @property
     def slices(self) -> tuple[slice, slice]:
@@ -83,7 +85,7 @@ def label_tiles(
 
     pending: tuple | None = None
     for place, outer, (values, valid) in prefetch(window, split_into_tiles(plane, size), ahead):
-        following = (place, outer, predict(state, values[None], valid[None]))
+        following = (place, outer, values, predict(state, values[None], valid[None]))
         if pending is not None:
             yield _cut_out(*pending)
         pending = following
@@ -91,10 +93,10 @@ def label_tiles(
         yield _cut_out(*pending)
 
 
-def _cut_out(place: Tile, outer: Tile, result: tuple) -> LabelledTile:
-    inside = (0, *place.within(outer))
-    labels, confidence = (np.asarray(part)[inside] for part in result)
-    return LabelledTile(place, labels, confidence)
+def _cut_out(place: Tile, outer: Tile, values: np.ndarray, result: tuple) -> LabelledTile:
+    rows, columns = place.within(outer)
+    labels, confidence = (np.asarray(part)[0, rows, columns] for part in result)
+    return LabelledTile(place, labels, confidence, values[rows, columns])
 
 
 @contextmanager

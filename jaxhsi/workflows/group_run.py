@@ -18,6 +18,11 @@ from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
 from jaxhsi.dgc.merge_tree import MergeTree
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.dgc_tables import group_table, vote_table
+from jaxhsi.report.label_spectra_files import (
+    SPECTRA_ARRAYS,
+    read_label_spectra,
+    write_label_spectra,
+)
 from jaxhsi.report.merge_tree import format_tree
 from jaxhsi.training.run_folder import GROUPS_FILE
 from jaxhsi.workflows.evaluate_run import (
@@ -27,6 +32,9 @@ from jaxhsi.workflows.evaluate_run import (
     open_maps_truth,
 )
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree
+
+GROUP_SPECTRA_STEM = "group_spectra"
+"""Stem of the files of the spectra of groups, in the folder of the run."""
 
 
 class ClassVotes(NamedTuple):
@@ -77,6 +85,7 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> dict[str,
     grouping = _requested_grouping(config, cluster_tree, console)
     if grouping is not None:
         write_grouping(grouping, path, f"made by {_option_text(config)}")
+        print_group_spectra(config.run, grouping, console)
     elif path.is_file():
         grouping = read_grouping(str(path), num_clusters)
     else:
@@ -85,6 +94,29 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> dict[str,
     console.print(group_table(grouping, cluster_tree.pixel_shares))
     console.print(sentences.describe_saved_groups(path), soft_wrap=True)
     return {"groups": grouping.members_by_name(), "file": str(path)}
+
+
+def print_group_spectra(folder: Path, grouping: Grouping, console: Console) -> None:
+    """Write the spectra of groups beside those of the clusters, and say where.
+
+    Args:
+        folder: of the run.
+        grouping: of its clusters.
+        console: to print on.
+    """
+    path = folder / SPECTRA_ARRAYS
+    if not path.is_file():
+        console.print(sentences.describe_missing_spectra(path), soft_wrap=True)
+        return
+    cluster_spectra, _, axis = read_label_spectra(path)
+    num_groups = len(grouping.group_names)
+    group_spectra = cluster_spectra.grouped(grouping.group_indices, num_groups)
+    write_label_spectra(
+        folder, group_spectra, grouping.group_names, axis, "group", GROUP_SPECTRA_STEM
+    )
+    console.print(
+        sentences.describe_group_spectra(folder / f"{GROUP_SPECTRA_STEM}.csv"), soft_wrap=True
+    )
 
 
 def _option_text(config: GroupConfig) -> str:

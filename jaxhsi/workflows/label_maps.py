@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
-import numpy as np
 
-from jaxhsi import metrics
+from jaxhsi.cluster_groups import default_cluster_name
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.label_map import LabelMap
@@ -20,11 +19,19 @@ from jaxhsi.label_counts import (
     LabelCounts,
     count_active_clusters,
     count_labels,
-    pixel_shares,
     score_counts,
     zero_counts,
 )
+from jaxhsi.label_spectra import (
+    LabelSpectra,
+    add_window,
+    empty_label_spectra,
+    pixel_priorities,
+)
 from jaxhsi.report import label_pictures
+from jaxhsi.report.cube_preview import CubePreview, PreviewBuilder, write_preview
+from jaxhsi.report.label_spectra_files import BandAxis, band_axis, write_label_spectra
+from jaxhsi.report.picture_panels import draw_label_map
 from jaxhsi.training.tile_labels import LabelledTile, label_tiles, label_writer
 from jaxhsi.workflows.dgc_inputs import DGCInputs
 
@@ -47,15 +54,13 @@ class LabelledCube(NamedTuple):
 
     Attributes:
         label_counts: its counts.
-        false_colour: picture of the cube.
-        label_preview: the map, subsampled as the picture is.
-        truth_preview: the true classes, subsampled likewise; None where they are not known.
+        label_spectra: spectra of its labels.
+        preview: the cube, its labels and its true classes at every few pixels.
     """
 
     label_counts: LabelCounts
-    false_colour: label_pictures.Picture
-    label_preview: np.ndarray
-    truth_preview: np.ndarray | None
+    label_spectra: LabelSpectra
+    preview: CubePreview
 
 
 def make_tile_labeller(
@@ -116,8 +121,9 @@ def label_and_score_cubes(
     partial_folder = folder / "labels.partial"
     shutil.rmtree(partial_folder, ignore_errors=True)
     notes = [history_note(num_clusters, int(trained_state.step))]
-    cluster_names = tuple(map(str, range(num_clusters)))
+    cluster_names = [default_cluster_name(k) for k in range(num_clusters)]
     trained_counts, initial_counts = {}, []
+    label_spectra = empty_label_spectra(num_clusters, inputs.label_cubes[0].shape[2])
     for cube in inputs.label_cubes:
         class_map = inputs.ground_truth(cube)
         labelled_cube = write_label_map(
@@ -129,15 +135,26 @@ def label_and_score_cubes(
             num_clusters,
             class_map,
             num_classes,
+            num_cubes=len(inputs.label_cubes),
         )
         trained_counts[cube.name] = labelled_cube.label_counts
+        label_spectra = label_spectra + labelled_cube.label_spectra
+        write_preview(folder, cube.name, labelled_cube.preview)
         if class_map is not None:
             tile_counts = (
                 _count_tile(tile, class_map, num_clusters, num_classes)
                 for tile in tile_labeller(initial_state, cube)
             )
             initial_counts.append(reduce(add, tile_counts))
-        draw_label_map(folder / "pictures" / f"{cube.name}.png", labelled_cube, cluster_names)
+        draw_label_map(
+            folder / "pictures" / f"{cube.name}.png",
+            labelled_cube.preview,
+            labelled_cube.label_counts.cluster_pixels,
+            cluster_names,
+            inputs.class_names,
+        )
+    axis = spectral_axis(config, inputs.label_cubes)
+    write_label_spectra(folder, label_spectra, cluster_names, axis)
     shutil.rmtree(folder / "labels", ignore_errors=True)
     partial_folder.rename(folder / "labels")
     return summarise_counts(trained_counts, initial_counts, inputs.class_names)
@@ -161,6 +178,8 @@ def write_label_map(
     num_clusters: int,
     class_map: LabelMap | None = None,
     num_classes: int = 0,
+    *,
+    num_cubes: int = 1,
 ) -> LabelledCube:
     """Label a cube, write its tiles and count them as they come; the cube is read once.
 
@@ -173,24 +192,38 @@ def write_label_map(
         num_clusters: number of clusters k.
         class_map: codes of the true classes, or None.
         num_classes: number of classes c.
+        num_cubes: cubes that are labelled in all; of many, previews are smaller.
     """
     label_counts = zero_counts(num_clusters, num_classes)
+    label_spectra = empty_label_spectra(num_clusters, cube.shape[2])
     false_colour = label_pictures.FalseColourPicture(cube)
-    label_preview, truth_preview = (
-        label_pictures.SubsampledMap(cube.shape, np.array(-1, np.int32)) for _ in range(2)
-    )
+    has_truth = class_map is not None
+    builder = PreviewBuilder(cube, num_clusters, with_truth=has_truth, num_cubes=num_cubes)
     with label_writer(folder, cube, history_notes) as write:
         for tile in tile_labeller(state, cube, false_colour):
             write(tile)
             label_counts += _count_tile(tile, class_map, num_clusters, num_classes)
-            label_preview.add(tile.slices, tile.labels)
-            if class_map is not None:
-                truth_preview.add(tile.slices, class_map.read_labels(*tile.slices))
-    return LabelledCube(
-        label_counts=label_counts,
-        false_colour=false_colour.picture(),
-        label_preview=label_preview.values,
-        truth_preview=None if class_map is None else truth_preview.values,
+            builder.add(tile, class_map.read_labels(*tile.slices) if has_truth else None)
+            priorities = pixel_priorities(cube.name, *tile.slices, cube.shape[1])
+            label_spectra = add_window(label_spectra, tile.labels, tile.spectra, priorities)
+    return LabelledCube(label_counts, label_spectra, builder.preview(false_colour))
+
+
+def spectral_axis(config: DGCConfig, cubes: Sequence[Cube]) -> BandAxis:
+    """The axis of spectra of cubes.
+
+    Args:
+        config: options of the run, which may have the bands standardised.
+        cubes: of the same bands.
+    """
+    wavelengths = next((c.wavelengths for c in cubes if c.wavelengths is not None), None)
+    units = {cube.units for cube in cubes}
+    shared_units = units.pop() if len(units) == 1 else None
+    return band_axis(
+        wavelengths,
+        cubes[0].shape[2],
+        shared_units,
+        standardised=config.stream.standardise_cubes,
     )
 
 
@@ -232,39 +265,3 @@ def summarise_counts(
         scores |= {"classes": list(class_names), "start": initial_scores}
         scores["confusion"] = total_counts.confusion_matrix.tolist()
     return scores
-
-
-def draw_label_map(path: Path, labelled_cube: LabelledCube, cluster_names: Sequence[str]) -> None:
-    """Draw the cube, its labels and, where they are known, its true classes, with a legend.
-
-    Args:
-        path: of the picture.
-        labelled_cube: to draw.
-        cluster_names: names of the clusters, for the legend.
-    """
-    label_counts = labelled_cube.label_counts
-    num_clusters = len(label_counts.cluster_pixels)
-    label_panel = label_pictures.colour_label_map(labelled_cube.label_preview, num_clusters)
-    panels = [("false colour", labelled_cube.false_colour), ("clusters", label_panel)]
-    if labelled_cube.truth_preview is not None:
-        class_codes = labelled_cube.truth_preview
-        colour_indices = _class_colour_indices(label_counts.confusion_matrix)
-        coloured_classes = np.where(class_codes < 0, -1, colour_indices[class_codes])
-        num_colours = sum(label_counts.confusion_matrix.shape)
-        truth_panel = label_pictures.colour_label_map(coloured_classes, num_colours)
-        panels.append(("truth", truth_panel))
-    shares = pixel_shares(label_counts.cluster_pixels)
-    largest_first = [k for k in np.argsort(-shares).tolist() if shares[k] > 0]
-    legend = [(f"{cluster_names[k]}: {shares[k]:.1%}", k) for k in largest_first]
-    path.parent.mkdir(exist_ok=True)
-    label_pictures.save_panels(path, panels, legend)
-
-
-def _class_colour_indices(confusion_matrix: np.ndarray) -> np.ndarray:
-    """Each class in the colour of the cluster matched to it, so that two maps compare by eye."""
-    num_clusters, num_classes = confusion_matrix.shape
-    colour_indices = num_clusters + np.arange(num_classes)
-    for cluster_index, class_index in enumerate(metrics.hungarian(confusion_matrix)):
-        if class_index >= 0:
-            colour_indices[class_index] = cluster_index
-    return colour_indices

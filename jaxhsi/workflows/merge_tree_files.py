@@ -1,5 +1,6 @@
 """The merge tree in the folder of a run, and the groups of clusters that a user chose."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -38,6 +39,16 @@ def write_cluster_tree(folder: Path, cluster_tree: ClusterTree) -> None:
         "suggested": [suggestion._asdict() for suggestion in cluster_tree.suggested_cuts],
     }
     (folder / TREE_FILE).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def tree_identifier(tree: MergeTree) -> str:
+    """Twelve characters that differ from run to run, by which files of groups name their tree.
+
+    >>> tree_identifier(MergeTree(np.array([[0, 1]]), np.array([1.0])))
+    '1ecc3f4dd1e5'
+    """
+    content = json.dumps([tree.merged_nodes.tolist(), tree.heights.tolist()])
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def read_cluster_tree(folder: Path) -> ClusterTree:

@@ -17,20 +17,26 @@ from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.exports import ClassMap, write_envi_classification, write_geotiff
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.label_counts import LabelCounts
+from jaxhsi.label_spectra import empty_label_spectra
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report import label_pictures
 from jaxhsi.report.areas import measure_areas, write_areas
 from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
+from jaxhsi.report.cube_preview import write_preview
 from jaxhsi.report.dgc_tables import share_table
+from jaxhsi.report.label_spectra_files import write_label_spectra
+from jaxhsi.report.palettes import cluster_colours
+from jaxhsi.report.picture_panels import draw_label_map
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import PREDICT_CONFIG_FILE, check_result_folder, create_run_folder
 from jaxhsi.training.tile_labels import LabelledTile
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
 from jaxhsi.workflows.label_maps import (
+    LabelledCube,
     TileLabeller,
-    draw_label_map,
     history_note,
     make_tile_labeller,
+    spectral_axis,
     write_label_map,
 )
 from jaxhsi.workflows.merge_tree_files import choose_grouping
@@ -84,18 +90,24 @@ def predict_cubes(
         console.print(groups_line, soft_wrap=True)
 
     notes = _history_notes(num_steps, grouping)
+    kind = "cluster" if source is None else "group"
     cube_counts = {}
+    label_spectra = empty_label_spectra(len(grouping.group_names), cubes[0].shape[2])
     for cube in cubes:
         with ProgressBars(console) as progress_bars:
             reported_labeller = _with_progress(tile_labeller, progress_bars)
-            cube_counts[cube.name] = _label_cube(
-                reported_labeller, state, cube, folder, grouping, notes
+            labelled_cube = _label_cube(
+                reported_labeller, state, cube, folder, grouping, notes, len(cubes)
             )
+        cube_counts[cube.name] = labelled_cube.label_counts
+        label_spectra = label_spectra + labelled_cube.label_spectra
+        _write_pictures(config, cube, labelled_cube, folder, grouping, kind)
         has_crs = cube.georeference is not None and cube.georeference.crs is not None
         place = _export_place(cube, config.pixel_size)
         _export(folder / "labels", cube, grouping, place, geotiff=geotiff or has_crs, envi=envi)
         console.print(sentences.describe_labelled_cube(cube.name, *cube.shape[:2]))
-    kind = "cluster" if source is None else "group"
+    axis = spectral_axis(model.config, cubes)
+    write_label_spectra(folder, label_spectra, grouping.group_names, axis, kind)
     area_record = _write_areas(config, cubes, cube_counts, grouping, folder, kind)
     _print_areas(console, area_record, folder, kind)
     return area_record | {"folder": str(folder)}
@@ -165,8 +177,9 @@ def _label_cube(
     folder: Path,
     grouping: Grouping,
     notes: Sequence[str],
-) -> LabelCounts:
-    """Write the label map of a cube and a picture of it."""
+    num_cubes: int,
+) -> LabelledCube:
+    """Write the label map of a cube."""
 
     def label_groups(
         state: Any, cube: Cube, false_colour: label_pictures.FalseColourPicture | None = None
@@ -174,11 +187,34 @@ def _label_cube(
         for tile in tile_labeller(state, cube, false_colour):
             yield tile._replace(labels=grouping.apply(tile.labels))
 
-    num_groups = len(grouping.group_names)
-    labelled_cube = write_label_map(label_groups, state, cube, folder / "labels", notes, num_groups)
+    return write_label_map(
+        label_groups,
+        state,
+        cube,
+        folder / "labels",
+        notes,
+        len(grouping.group_names),
+        num_cubes=num_cubes,
+    )
+
+
+def _write_pictures(
+    config: PredictConfig,
+    cube: Cube,
+    labelled_cube: LabelledCube,
+    folder: Path,
+    grouping: Grouping,
+    kind: str,
+) -> None:
+    """Write the preview and the picture of a cube; a given pixel size counts as its own."""
+    if config.pixel_size is not None:
+        size = float(config.pixel_size)
+        preview = labelled_cube.preview._replace(pixel_area=size**2, pixel_size=(size, size))
+        labelled_cube = labelled_cube._replace(preview=preview)
+    write_preview(folder, cube.name, labelled_cube.preview)
     picture_path = folder / "pictures" / f"{cube.name}.png"
-    draw_label_map(picture_path, labelled_cube, grouping.group_names)
-    return labelled_cube.label_counts
+    pixels = labelled_cube.label_counts.cluster_pixels
+    draw_label_map(picture_path, labelled_cube.preview, pixels, grouping.group_names, kind=kind)
 
 
 def _export_place(cube: Cube, pixel_size: float | None) -> Georeference | None:
@@ -204,7 +240,7 @@ def _export(
         cube.shape[:2],
         lambda rows, columns: label_store[rows, columns, 0].read().result(),
         grouping.group_names,
-        label_pictures.cluster_colours(len(grouping.group_names)),
+        cluster_colours(len(grouping.group_names)),
         place,
     )
     if geotiff:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,25 @@ from jaxhsi.config.files import write_config
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.manifest import manifest_json
 from jaxhsi.data.tiles import split_into_tiles
+from jaxhsi.data.windows import WindowReader
+from jaxhsi.label_spectra import empty_label_spectra
 from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
+from jaxhsi.report.cube_preview import write_preview
 from jaxhsi.report.json_files import write_json
+from jaxhsi.report.label_pictures import FalseColourPicture
+from jaxhsi.report.label_spectra_files import write_label_spectra
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE, check_run_folder, create_run_folder
-from jaxhsi.training.tile_labels import LABEL_BLOCK_SIZE, LabelledTile, label_writer
+from jaxhsi.training.tile_labels import LabelledTile
+from jaxhsi.workflows.dgc_inputs import choose_window_reader
 from jaxhsi.workflows.dgc_memory_run import TrainingHistory
-from jaxhsi.workflows.label_maps import history_note
+from jaxhsi.workflows.label_maps import (
+    TileLabeller,
+    history_note,
+    spectral_axis,
+    write_label_map,
+)
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree, write_cluster_tree
 from jaxhsi.workflows.segmentation_model import open_segmentation_model
 
@@ -71,10 +82,7 @@ def write_run(segmentation: Any, folder: Path, *, overwrite: bool) -> None:
     (folder / CUBES_FILE).write_text(json.dumps(manifest_json(cubes), indent=1) + "\n")
     _write_history(segmentation.history, folder)
     notes = [history_note(config.num_clusters, segmentation.scores["kept_step"])]
-    for cube, labels, confidence in zip(
-        cubes, segmentation.cube_labels, segmentation.cube_confidence, strict=True
-    ):
-        _write_labels(cube, labels, confidence, folder / "labels", notes)
+    _write_label_maps(segmentation, folder, notes)
     write_cluster_tree(folder, segmentation.cluster_tree)
     scores = dict(segmentation.scores)
     cluster_names = [default_cluster_name(k) for k in range(config.num_clusters)]
@@ -96,13 +104,46 @@ def _write_history(history: TrainingHistory, folder: Path) -> None:
         checkpoints.save(step, history.last_state, stream, history.best_state)
 
 
-def _write_labels(
-    cube: Cube, labels: np.ndarray, confidence: np.ndarray, folder: Path, notes: Sequence[str]
-) -> None:
-    """Write the label map of a cube in tiles of the size of its stored blocks."""
-    with label_writer(folder, cube, notes) as write:
-        for tile in split_into_tiles(labels.shape, (LABEL_BLOCK_SIZE, LABEL_BLOCK_SIZE)):
-            write(LabelledTile(tile, labels[tile.slices].astype(np.int32), confidence[tile.slices]))
+def _write_label_maps(segmentation: Any, folder: Path, notes: Sequence[str]) -> None:
+    """Write the label maps, previews and spectra; the cubes are read once for the latter two."""
+    cubes, config = segmentation.cubes, segmentation.model.config
+    window_reader = choose_window_reader(config, cubes)
+    label_spectra = empty_label_spectra(config.num_clusters, cubes[0].shape[2])
+    for cube, labels, confidence in zip(
+        cubes, segmentation.cube_labels, segmentation.cube_confidence, strict=True
+    ):
+        labelled_cube = write_label_map(
+            _stored_tiles(labels, confidence, window_reader, config.stream.tile_size),
+            None,
+            cube,
+            folder / "labels",
+            notes,
+            config.num_clusters,
+            num_cubes=len(cubes),
+        )
+        label_spectra = label_spectra + labelled_cube.label_spectra
+        write_preview(folder, cube.name, labelled_cube.preview)
+    cluster_names = [default_cluster_name(k) for k in range(config.num_clusters)]
+    write_label_spectra(folder, label_spectra, cluster_names, spectral_axis(config, cubes))
+
+
+def _stored_tiles(
+    labels: np.ndarray, confidence: np.ndarray, window_reader: WindowReader, tile_size: int
+) -> TileLabeller:
+    """Tiles of a label map that is in memory, with the spectra of the cube."""
+
+    def read_tiles(
+        state: Any, cube: Cube, false_colour: FalseColourPicture | None = None
+    ) -> Iterator[LabelledTile]:
+        reader = window_reader
+        if false_colour is not None:
+            reader = false_colour.recording_reader(window_reader)
+        for tile in split_into_tiles(labels.shape, (tile_size, tile_size)):
+            values, _ = reader(cube, *tile)
+            tile_labels = labels[tile.slices].astype(np.int32)
+            yield LabelledTile(tile, tile_labels, confidence[tile.slices], values)
+
+    return read_tiles
 
 
 def read_run(folder: Path) -> dict[str, Any]:

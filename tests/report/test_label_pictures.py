@@ -6,6 +6,8 @@ from jaxhsi.data.cube import Cube
 from jaxhsi.data.tiles import split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import read_window
 from jaxhsi.report import label_pictures
+from jaxhsi.report.palettes import cluster_colours
+from jaxhsi.report.picture_panels import Legend, save_panels
 from tests.helpers.cubes import make_cube
 
 
@@ -19,15 +21,15 @@ def seen(cube: Cube, tile: int = 64) -> np.ndarray:
 
 
 def test_colours_are_distinct_and_stay_the_same():
-    many = label_pictures.cluster_colours(40)
+    many = cluster_colours(40)
     assert many.shape == (40, 3)
     assert len(np.unique(many, axis=0)) == 40
-    np.testing.assert_array_equal(label_pictures.cluster_colours(5), many[:5])
+    np.testing.assert_array_equal(cluster_colours(5), many[:5])
 
 
 def test_cluster_map_paints_invalid_pixels_black():
     picture = label_pictures.colour_label_map(np.array([[0, 1], [-1, 2]]), 3)
-    np.testing.assert_array_equal(picture[0, 0], label_pictures.cluster_colours(3)[0])
+    np.testing.assert_array_equal(picture[0, 0], cluster_colours(3)[0])
     np.testing.assert_array_equal(picture[1, 0], (0, 0, 0))
 
 
@@ -77,11 +79,12 @@ def test_a_cube_without_valid_pixels_is_black(tmp_path):
 @pytest.mark.parametrize("clusters", [1, 7, 30])
 def test_pictures_hold_their_panels_and_legend(tmp_path, clusters):
     panel = label_pictures.colour_label_map(np.arange(12).reshape(3, 4) % clusters, clusters)
-    legend = [(f"{k}: 1.0%", k) for k in range(clusters)]
-    label_pictures.save_panels(tmp_path / "p.png", [("one", panel), ("two", panel)], legend)
+    entries = [(f"{k}: 1.0%", colour) for k, colour in enumerate(cluster_colours(clusters))]
+    panels = [("one", panel), ("two", panel)]
+    save_panels(tmp_path / "p.png", panels, [Legend("clusters", entries)], 0.001)
     picture = np.asarray(Image.open(tmp_path / "p.png"))
     shown = {tuple(c) for c in picture.reshape(-1, 3).tolist()}
-    assert {tuple(c) for c in label_pictures.cluster_colours(clusters).tolist()} <= shown
+    assert {tuple(c) for c in cluster_colours(clusters).tolist()} <= shown
 
 
 @pytest.mark.parametrize("tile", [64, 1000])

@@ -1,0 +1,85 @@
+"""The report of a run: one HTML file that is looked at without a server or a network."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from jaxhsi.config.files import saved_command
+from jaxhsi.config.report import ReportConfig
+from jaxhsi.report.html_page import render_page
+from jaxhsi.training.run_folder import CONFIG_FILE, PREDICT_CONFIG_FILE
+from jaxhsi.workflows.dgc_report import dgc_report_data
+from jaxhsi.workflows.gmcr_report import gmcr_report_data
+
+REPORT_FILE = "report.html"
+
+MAX_REPORT_BYTES = 10_000_000
+"""Size of a report. Set by hand: a mail takes so much."""
+_THINNING_STEPS = (1.0, 0.5, 0.25, 0.1)
+"""Factors of maps and spectra that are tried until the report is small enough."""
+
+
+def write_report(config: ReportConfig) -> Path:
+    """Write the report of a run and say where it is.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: a run of another command, or damaged files.
+    """
+    path = config.out or config.run / REPORT_FILE
+    report = make_report(config.run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(report, encoding="utf-8")
+    size = len(report.encode()) / 1e6
+    Console().print(f"report: {path} ({size:.1f} MB)", soft_wrap=True, highlight=False)
+    return path
+
+
+def make_report(folder: Path) -> str:
+    """The page of a run of dgc or gmcr, finished or not, or of a prediction.
+
+    Args:
+        folder: of the run or prediction.
+
+    Returns:
+        HTML of less than 10 MB.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: a run of another command, or damaged files.
+    """
+    kind = _report_kind(folder)
+    report = ""
+    for thinning in _THINNING_STEPS:
+        data: dict[str, Any] = (
+            dgc_report_data(folder, thinning=thinning)
+            if kind == "dgc"
+            else gmcr_report_data(folder, thinning=thinning)
+        )
+        report = render_page(kind, f"{folder.resolve().name}: report", data)
+        if len(report.encode()) < MAX_REPORT_BYTES:
+            return report
+    raise ValueError(
+        f"the report of {folder} has {len(report.encode()) / 1e6:.0f} MB and cannot be made smaller"
+    )
+
+
+def _report_kind(folder: Path) -> str:
+    """Whose run is in a folder: "dgc" or "gmcr"."""
+    if (folder / PREDICT_CONFIG_FILE).is_file():
+        return "dgc"
+    if not (folder / CONFIG_FILE).is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no run (no {CONFIG_FILE}); name the folder of a run or prediction"
+        )
+    kind = saved_command(folder / CONFIG_FILE)
+    if kind not in ("dgc", "gmcr"):
+        raise ValueError(f"{folder} holds a run of {kind}; reports are of train dgc and train gmcr")
+    return kind
