@@ -125,6 +125,28 @@ def test_a_cut_is_saved_and_used_unless_told_otherwise(run, capsys, tmp_path):
     assert "3 groups of" in capsys.readouterr().out
 
 
+def test_spectra_of_groups_are_those_of_their_pixels(run, tmp_path):
+    (tmp_path / "groups.yaml").write_text('one: [0, 1]\n"=two": [2, 3]\n')
+    assert main([str(run), "--groups", str(tmp_path / "groups.yaml")]) == 0
+    rows = list(csv.reader((run / "group_spectra.csv").open()))
+    assert [row[:4] for row in rows[6:8]] == [
+        ["1", "'=two", str(_pixels(run, (2, 3))), "mean"],
+        ["1", "'=two", str(_pixels(run, (2, 3))), "standard deviation"],
+    ]
+    pixels = np.concatenate(
+        [
+            open_cube(each["url"]).array.read().result()[np.isin(labels(run, each["name"]), (2, 3))]
+            for each in json.loads((run / "cubes.json").read_text())["cubes"]
+        ]
+    )
+    np.testing.assert_allclose(np.array(rows[6][5:], float), pixels.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(np.array(rows[7][5:], float), pixels.std(0, ddof=1), rtol=1e-4)
+
+
+def _pixels(run: Path, clusters: tuple[int, ...]) -> int:
+    return sum(int(np.isin(labels(run, name), clusters).sum()) for name in "ab")
+
+
 def test_what_a_person_wrote_is_kept_until_told_otherwise(run, capsys):
     (run / "groups.yaml").write_text("mine: [0]\n")
     assert main([str(run), "--cut", "2"]) == 1

@@ -106,6 +106,58 @@ def test_maps_go_to_other_programs_with_their_place(plain):
         assert file.crs.to_epsg() == 32633
 
 
+def test_spectra_of_clusters_are_those_of_their_pixels(plain, cube):
+    labels = np.load(plain / "labels" / "east.npy")
+    values = open_cube(cube).array.read().result()
+    rows = list(csv.reader((plain / "spectra.csv").open()))
+    assert rows[0][:5] == ["cluster", "name", "pixels", "statistic", "axis"]
+    np.testing.assert_allclose(np.array(rows[0][5:], float), WAVES + 1.0)
+    for label in range(3):
+        pixels = values[labels == label]
+        mean, deviation, *quartiles = rows[1 + 5 * label : 6 + 5 * label]
+        assert mean[:5] == [str(label), f"cluster {label}", str(len(pixels)), "mean", "nm"]
+        np.testing.assert_allclose(np.array(mean[5:], float), pixels.mean(0), rtol=1e-5)
+        spread = pixels.std(0, ddof=1)
+        np.testing.assert_allclose(np.array(deviation[5:], float), spread, rtol=1e-4)
+        for row, share in zip(quartiles, (0.25, 0.5, 0.75), strict=True):
+            error = np.array(row[5:], float) - np.quantile(pixels, share, axis=0)
+            assert (np.abs(error) < 0.4 * spread).all()  # of a sample of 512 pixels
+
+
+def test_polygons_and_styles_lie_beside_a_map_with_a_place(plain):
+    pyogrio = pytest.importorskip("pyogrio")
+    meta, _, _, columns = pyogrio.raw.read(plain / "labels" / "east-polygons.gpkg")
+    table = dict(zip(meta["fields"], columns, strict=True))
+    labels = np.load(plain / "labels" / "east.npy")
+    pixels = np.bincount(labels[labels >= 0], minlength=3)
+    assert meta["crs"] == "EPSG:32633"
+    assert table["pixels"].tolist() == pixels.tolist()
+    assert table["area_m2"].tolist() == (4.0 * pixels).tolist()
+    confidence = open_cube(plain / "labels" / "east-confidence.zarr").array.read().result()[..., 0]
+    for label in range(3):
+        mean = confidence[labels == label].astype(float).mean()
+        assert table["confidence"][label] == pytest.approx(mean, abs=0.01)
+    assert len(json.loads(table["mean_spectrum"][0])) == BANDS
+    for name in ("east.qml", "east-polygons.qml"):
+        assert "cluster 2" in (plain / "labels" / name).read_text()
+
+
+def test_groups_of_another_run_are_refused(run, cube, tmp_path, capsys):
+    groups = tmp_path / "groups.yaml"
+    for text, why in (
+        ("# tree: 0123456789ab\na: [0, 1, 2]\n", "another run"),
+        ("a: [0, 3]\n", "names cluster 3; there are 0 to 2"),
+        ("a: [0]\nb: [1]\na: [2]\n", "'a' is given twice"),
+    ):
+        groups.write_text(text)
+        out = ("--groups", str(groups), "--out", str(tmp_path / "out"))
+        assert main([str(run), str(cube), *out]) == 1
+        error = capsys.readouterr().err
+        assert str(groups) in error
+        assert why in error
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("tile", [32, 100])
 def test_every_pixel_is_the_same_whatever_the_tiles(run, cube, plain, tmp_path, tile):
     labels = predicted(run, cube, tmp_path / "out", "--tile_size", str(tile))

@@ -1,18 +1,23 @@
 """Groups of clusters and names of classes, as options and YAML files give them."""
 
+import re
 from pathlib import Path
 
 import yaml
 
 from jaxhsi.cluster_groups import Grouping, make_grouping, parse_groups
 
+_TREE_LINE = re.compile(r"^# tree: ([0-9a-f]{12})\s*$", re.MULTILINE)
+"""Comment by which a file names the merge tree whose clusters it groups."""
 
-def read_grouping(groups_option: str, num_clusters: int) -> Grouping:
+
+def read_grouping(groups_option: str, num_clusters: int, tree_id: str | None = None) -> Grouping:
     """The grouping that an option gives, as text or as a YAML file.
 
     Args:
         groups_option: text such as "background=0,3 tissue=1,2", or the path of a YAML file.
         num_clusters: number of clusters k.
+        tree_id: of the tree of these clusters, with which a file that names one must agree.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -28,16 +33,40 @@ def read_grouping(groups_option: str, num_clusters: int) -> Grouping:
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}; --groups takes text or a YAML file")
     try:
-        content = yaml.safe_load(path.read_text())
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        _check_names(text)
         clusters_by_name = {str(name): _read_members(each) for name, each in content.items()}
     except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f'{path} does not hold groups, lines such as "background: [0, 3]" ({error})'
         ) from error
+    _check_tree(path, text, tree_id)
     try:
         return make_grouping(clusters_by_name, num_clusters)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _check_names(text: str) -> None:
+    """Refuse a name that is given twice, of which YAML would take the last."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    names: set[str] = set()
+    for name_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if name_node.value in names:
+            raise ValueError(f"{name_node.value!r} is given twice; name its clusters together")
+        names.add(name_node.value)
+
+
+def _check_tree(path: Path, text: str, tree_id: str | None) -> None:
+    """Refuse groups of the clusters of another run."""
+    match = _TREE_LINE.search(text)
+    if match is not None and tree_id is not None and match[1] != tree_id:
+        raise ValueError(
+            f"{path} groups the clusters of another run: it names the tree {match[1]}, this run "
+            f"has the tree {tree_id}; make groups in the report of this run, or delete the line "
+            f'"# tree: {match[1]}" if the clusters are the same'
+        )
 
 
 def _read_members(yaml_value: object) -> list[int]:
@@ -58,7 +87,7 @@ def write_grouping(grouping: Grouping, path: Path, note: str = "") -> None:
     """
     comment = "".join(f"# {line}\n" for line in note.splitlines())
     members = yaml.safe_dump(grouping.members_by_name(), sort_keys=False, default_flow_style=None)
-    path.write_text(comment + members)
+    path.write_text(comment + members, encoding="utf-8")
 
 
 def read_class_names(names_option: str) -> dict[int, str]:

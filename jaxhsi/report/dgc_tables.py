@@ -71,16 +71,19 @@ def share_table(
     return table
 
 
-def evaluation_table(scores: Mapping[str, Any], class_names: Sequence[str]) -> Table:
+def evaluation_table(
+    scores: Mapping[str, Any], class_names: Sequence[str], cube_names: Sequence[str]
+) -> Table:
     """Scores of label maps, a column for each way to give clusters a class.
 
     Args:
         scores: of `jaxhsi.label_counts.score_counts`.
         class_names: names of the classes.
+        cube_names: cubes that the scores are of.
     """
     matchings = [matching for matching in MATCHING_TITLES if matching in scores["alignment"]]
     column_titles = [MATCHING_TITLES[matching] for matching in matchings]
-    table = Table("score", *column_titles, title="scores against the labels")
+    table = Table("score", *column_titles, title=scored_cubes_title(cube_names))
     for name, title in CLASS_SCORES:
         table.add_row(title, *(f"{scores[name][matching]:.4f}" for matching in matchings))
     for i, class_name in enumerate(class_names):
@@ -119,7 +122,7 @@ def report_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
             rows.append([f"IoU of {class_name} ({title})", *cells])
     rows += [[title, start[name], scores[name]] for name, title in INFORMATION_SCORES]
     return {
-        "caption": scored_cubes_title(list(scores["cubes"])),
+        "caption": scored_cubes_title(scores.get("scored_cubes", list(scores["cubes"]))),
         "heads": ["score", "start", "trained"],
         "rows": rows,
         "note": MATCHING_NOTE,
@@ -141,6 +144,7 @@ def score_table(
     initial_scores: Mapping[str, Any],
     trained_scores: Mapping[str, Any],
     class_names: Sequence[str],
+    cube_names: Sequence[str],
 ) -> Table:
     """Scores of the closed-form start beside those after training.
 
@@ -148,9 +152,10 @@ def score_table(
         initial_scores: of the start.
         trained_scores: after training.
         class_names: names of the classes.
+        cube_names: cubes that the scores are of.
     """
     both_scores = (initial_scores, trained_scores)
-    table = Table("score", "start", "trained", title="scores against the labels")
+    table = Table("score", "start", "trained", title=scored_cubes_title(cube_names))
     for name, title in CLASS_SCORES:
         for matching in ("merge", "hungarian"):
             score_cells = (f"{scores[name][matching]:.4f}" for scores in both_scores)

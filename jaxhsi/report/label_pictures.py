@@ -135,7 +135,7 @@ def colour_label_map(labels: Integer[np.ndarray, "h w"], num_clusters: int) -> P
         num_clusters: number of clusters k.
 
     >>> colour_label_map(np.array([[0, -1]]), 1).tolist()
-    [[[31, 119, 180], [0, 0, 0]]]
+    [[[0, 112, 252], [0, 0, 0]]]
     """
     colour_table = np.concatenate(
         [cluster_colours(num_clusters), np.array([INVALID_COLOUR], np.uint8)]

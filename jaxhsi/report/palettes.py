@@ -8,18 +8,20 @@ from jaxtyping import UInt8
 INVALID_COLOUR = (0, 0, 0)
 
 CLUSTER_PALETTE = (
-    *((31, 119, 180), (255, 187, 51), (44, 160, 44), (214, 39, 40), (148, 103, 189)),
-    *((140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207)),
-    *((174, 199, 232), (255, 152, 150), (152, 223, 138), (197, 176, 213), (219, 219, 141)),
+    *((0, 112, 252), (196, 252, 56), (112, 56, 0), (168, 224, 252), (0, 168, 112), (28, 84, 84)),
+    *((140, 168, 168), (84, 56, 140), (140, 112, 0), (112, 112, 140), (84, 112, 84)),
+    *((140, 252, 224), (84, 168, 224), (28, 224, 140), (0, 0, 252), (196, 168, 0)),
 )
-"""Colours of the first clusters: those of matplotlib's tab20, but for a lighter orange."""
+"""Colours of the first 16 clusters. Found by a random search for the largest least CIEDE2000
+difference of any two under normal vision, protanopia and deuteranopia (Machado et al. 2009): 14.5;
+of matplotlib's tab20 it is 0.8. The first colours differ most."""
 
 CLASS_PALETTE = (
     *((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178)),
-    *((213, 94, 0), (204, 121, 167), (153, 153, 153)),
+    *((213, 94, 0), (204, 121, 167), (240, 240, 240)),
 )
 """Colours of the first true classes: those of Okabe and Ito (2008), which people with any kind of
-colour vision tell apart, with grey in the place of black."""
+colour vision tell apart, with near white in the place of black."""
 
 GOLDEN_RATIO = 0.618034
 """Steps of the hue by this share of the circle keep any number of hues apart."""
@@ -32,7 +34,7 @@ def cluster_colours(num_clusters: int) -> UInt8[np.ndarray, "k 3"]:
         num_clusters: number of colours.
 
     >>> cluster_colours(2).tolist()
-    [[31, 119, 180], [255, 187, 51]]
+    [[0, 112, 252], [196, 252, 56]]
     """
     more_colours = [
         tuple(round(255 * part) for part in colorsys.hsv_to_rgb(GOLDEN_RATIO * i % 1, 0.6, 0.85))

@@ -12,6 +12,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from jaxhsi.report.component_ranges import shaded_range
+
 MAX_PANELS = 48
 """Components that are drawn at most. Set by hand: panels of 6 x 8 are legible."""
 MAX_SAMPLES = 400
@@ -71,7 +73,7 @@ def components_figure(
                 band_axis, true_unit, color=TRUTH_COLOUR, linewidth=1.6, alpha=0.6, label="truth"
             )
         if ranges is not None:
-            low, high = _shaded_range(components[i], ranges[i])
+            low, high = shaded_range(components[i], ranges[i])
             style = {"color": ESTIMATE_COLOUR, "alpha": 0.3, "linewidth": 0, "label": "range"}
             panel.fill_between(band_axis, low, high, **style)
         panel.plot(band_axis, components[i], color=ESTIMATE_COLOUR, linewidth=0.8, label="found")
@@ -85,16 +87,6 @@ def components_figure(
         if i >= num_panels - num_columns:
             panel.set_xlabel(axis_name or "band", fontsize=7)
     return figure
-
-
-def _shaded_range(
-    component: Float[np.ndarray, " c"], unit_spectra: Float[np.ndarray, "e c"]
-) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
-    """Least and largest value of a component and its alternatives, on its scale."""
-    norm = np.linalg.norm(component)
-    unit_component = component / max(norm, 1e-30)
-    alternatives = np.concatenate([unit_spectra, unit_component[None]]) * norm
-    return alternatives.min(0), alternatives.max(0)
 
 
 def plot_concentrations(

@@ -11,19 +11,20 @@ from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR, save_figu
 from jaxhsi.training.best_state import METRIC_PREFIX
 
 CURVE_PANELS = (
-    ("mutual information of two views' labels (nats)", {"mutual_information": ""}),
-    ("effective clusters", {"effective_clusters": ""}),
-    ("agreement of two views' labels", {"agreement": ""}),
-    ("loss", {"loss": ""}),
-    ("NMI with the evaluation before", {"nmi": ""}),
-    ("VI from the evaluation before (nats)", {"vi": ""}),
+    ("mutual information of two views' labels", "nats", {"mutual_information": ""}),
+    ("effective clusters", "clusters", {"effective_clusters": ""}),
+    ("agreement of two views' labels", "share of the pixels", {"agreement": ""}),
+    ("loss", "loss (nats)", {"loss": ""}),
+    ("NMI with the evaluation before", "NMI", {"nmi": ""}),
+    ("VI from the evaluation before", "nats", {"vi": ""}),
     (
         "distance to the nearest centre",
+        "noise deviations",
         {"mean_nearest_centre": "mean", "nearest_centre": "smallest"},
     ),
-    ("variance of the embedding", {"variance": ""}),
+    ("variance of the embedding", "variance", {"variance": ""}),
 )
-"""Title of each panel, and the metrics in it with their names in a legend."""
+"""Title and unit of each panel, and the metrics in it with their names in a legend."""
 
 MAX_COLUMNS = 4
 """Panels side by side."""
@@ -45,17 +46,18 @@ def plot_training_curves(path: Path, metrics: Path, best_step: int) -> None:
         best_step: step to mark.
     """
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    all_panels = [(title, _read_curves(rows, names)) for title, names in CURVE_PANELS]
-    panels_with_curves = [(title, curves) for title, curves in all_panels if curves]
+    all_panels = [(*titles, _read_curves(rows, names)) for *titles, names in CURVE_PANELS]
+    panels_with_curves = [each for each in all_panels if each[-1]]
     columns = min(len(panels_with_curves), MAX_COLUMNS)
     panel_rows = -(-len(panels_with_curves) // columns)
     figure = Figure(figsize=(3.5 * columns, 2.6 * panel_rows))
-    for i, (title, curves) in enumerate(panels_with_curves):
+    for i, (title, unit, curves) in enumerate(panels_with_curves):
         panel = figure.add_subplot(panel_rows, columns, i + 1)
         _draw_curves(panel, curves)
         mark_label = f"best, step {best_step}" if i == 0 else ""
         _mark_step(panel, best_step, next(iter(curves.values())), mark_label)
         panel.set_title(title, fontsize=9)
+        panel.set_ylabel(unit, fontsize=8)
         panel.tick_params(labelsize=7)
         panel.margins(y=0.12)
         if i >= len(panels_with_curves) - columns:
@@ -72,17 +74,17 @@ def read_training_curves(metrics: Path) -> list[dict[str, Any]]:
         metrics: file of the metrics of a run, which may still be written to.
 
     Returns:
-        For each panel its ``title``, and ``series`` of ``name``, ``x`` and ``y``.
+        For each panel its ``title``, ``unit``, and ``series`` of ``name``, ``x`` and ``y``.
     """
     rows = read_metric_rows(metrics)
     panels = []
-    for title, names in CURVE_PANELS:
+    for title, unit, names in CURVE_PANELS:
         series = [
             {"name": name, "x": [step for step, _ in points], "y": [y for _, y in points]}
             for name, points in _read_curves(rows, names).items()
         ]
         if series:
-            panels.append({"title": title, "series": series})
+            panels.append({"title": title, "unit": unit, "series": series})
     return panels
 
 

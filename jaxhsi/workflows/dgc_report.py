@@ -81,9 +81,10 @@ def dgc_report_data(folder: Path, *, thinning: float = 1.0) -> dict[str, Any]:
     previews = {name: read_preview(folder, name) for name in shown}
     missing = [name for name, preview in previews.items() if preview is None]
     if missing:
+        listed = ", ".join(missing[:6]) + ", ..." * (len(missing) > 6)
         notices.append(
-            f"no maps of {', '.join(missing[:6])}{', ...' if len(missing) > 6 else ''}: no previews "
-            "are there, as in runs of earlier versions; predict labels the cubes anew with them"
+            f"no maps of {listed}: no previews are there, as in runs of earlier versions; predict "
+            "labels the cubes anew with them"
         )
     present = {name: preview for name, preview in previews.items() if preview is not None}
     cubes = [_cube_data(name, each, len(present), thinning) for name, each in present.items()]

@@ -13,6 +13,7 @@ from rich.console import Console
 from jaxhsi.cluster_groups import default_cluster_name
 from jaxhsi.config.dgc import RESUMABLE_CHANGES, DGCConfig
 from jaxhsi.config.files import check_same_run, write_config
+from jaxhsi.config.report import ReportConfig
 from jaxhsi.data.manifest import manifest_json
 from jaxhsi.dgc.cluster_tree import ClusterTree, build_cluster_tree, score_cuts
 from jaxhsi.report import dgc_sentences as sentences
@@ -34,6 +35,7 @@ from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
 from jaxhsi.workflows.dgc_training import PreparedTraining, prepare_training, train
 from jaxhsi.workflows.label_maps import label_and_score_cubes
 from jaxhsi.workflows.merge_tree_files import write_cluster_tree
+from jaxhsi.workflows.run_report import write_report
 
 
 def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
@@ -85,6 +87,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     }
     write_json(folder / "scores.json", scores)
     _print_results(console, scores, cluster_tree, inputs, folder)
+    write_report(ReportConfig(run=folder))
     return scores | {"folder": str(folder)}
 
 
@@ -144,7 +147,10 @@ def _print_results(
     majority_names = ["" for _ in scores["pixels"]]
     if class_names:
         majority_names = [class_names[c] if c >= 0 else "" for c in scores["alignment"]["merge"]]
-        console.print(dgc_tables.score_table(scores["start"], scores, class_names))
+        cube_names = scores["scored_cubes"]
+        console.print(dgc_tables.score_table(scores["start"], scores, class_names, cube_names))
+        if len(scores["pixels"]) > len(class_names):
+            console.print(dgc_tables.MATCHING_NOTE)
     console.print(dgc_tables.share_table(np.asarray(scores["pixels"]), majority_names))
     console.print(
         format_tree(cluster_tree.tree, cluster_tree.pixel_shares, cluster_tree.cluster_names)

@@ -27,7 +27,7 @@ from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.label_counts import LabelCounts, count_labels, score_counts
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.areas import AREAS_FILE
-from jaxhsi.report.dgc_tables import evaluation_table
+from jaxhsi.report.dgc_tables import MATCHING_NOTE, evaluation_table
 from jaxhsi.report.json_files import write_json
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import GROUPS_FILE
@@ -102,7 +102,9 @@ def evaluate_label_maps(config: EvaluateConfig, *, ignore_groups: bool = False) 
     if label_maps.saved_groups is not None:
         source = label_maps.saved_groups.source_file
         console.print(sentences.describe_groups(num_labels, source), soft_wrap=True)
-    console.print(evaluation_table(scores, class_names))
+    console.print(evaluation_table(scores, class_names, list(cube_counts)))
+    if num_labels > num_classes:
+        console.print(MATCHING_NOTE)
     num_maps = len(label_maps.map_cubes)
     scored_line = sentences.describe_scored_maps(len(cube_counts), num_maps, path)
     console.print(scored_line, soft_wrap=True)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from jaxhsi.config.files import check_same_run, write_config
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
+from jaxhsi.config.report import ReportConfig
 from jaxhsi.data.tables.truth import GroundTruth
 from jaxhsi.gmcr.state import Info, State
 from jaxhsi.report.csv_files import (
@@ -38,6 +39,7 @@ from jaxhsi.workflows.abundance_maps import Unmixer, unmix_cubes
 from jaxhsi.workflows.gmcr_inputs import GMCRInputs, open_gmcr_inputs
 from jaxhsi.workflows.gmcr_scores import draw_pictures, match_components, result_scores
 from jaxhsi.workflows.gmcr_upstream_run import SUMMARY, run_upstream
+from jaxhsi.workflows.run_report import write_report
 
 
 def run_gmcr(
@@ -86,6 +88,7 @@ def run_gmcr(
     _print_list(console, sentences)
     summary = f"{result.num_components} components; concentrations are in {location}"
     console.print(f"{summary}, all in {folder}", soft_wrap=True)  # a path is not to be broken
+    write_report(ReportConfig(run=folder))
     return scores | {"folder": str(folder)}
 
 

@@ -13,6 +13,7 @@ from jaxhsi.gmcr.metrics import fit_sums, matched_cosines, nmse, r2, variance_sh
 from jaxhsi.report import spectra_plots
 from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
 from jaxhsi.report.component_ranges import range_scores
+from jaxhsi.report.csv_files import numbered_names
 from jaxhsi.report.noise import noise_scores
 from jaxhsi.unmixing_result import UnmixingResult
 
@@ -133,6 +134,8 @@ def _solver_scores(
         "matched_cosine_mean": float(pair_cosines.mean()),
         "matched_cosine_min": float(pair_cosines.min()),
         "matched": component_match.true_index.tolist(),
+        "matched_names": _matched_names(ground_truth, component_match),
+        "matched_cosines": component_match.cosine.tolist(),
     }
     if ground_truth.concentrations is not None and len(ground_truth.concentrations) == len(spectra):
         scores["concentration_error"] = concentration_error(
@@ -142,6 +145,12 @@ def _solver_scores(
     if clean_spectra is not None:  # a fit above this score has fitted noise
         scores["r2_of_truth"] = _r2(spectra, clean_spectra)
     return scores
+
+
+def _matched_names(ground_truth: GroundTruth, component_match: ComponentMatch) -> list[str | None]:
+    """Name of the true component of each estimated one, None where there is none."""
+    names = numbered_names(len(ground_truth.components), ground_truth.component_names)
+    return [None if i < 0 else names[i] for i in component_match.true_index.tolist()]
 
 
 def concentration_error(

@@ -31,7 +31,7 @@ from jaxhsi.workflows.evaluate_run import (
     open_label_maps,
     open_maps_truth,
 )
-from jaxhsi.workflows.merge_tree_files import read_cluster_tree
+from jaxhsi.workflows.merge_tree_files import read_cluster_tree, tree_identifier
 
 GROUP_SPECTRA_STEM = "group_spectra"
 """Stem of the files of the spectra of groups, in the folder of the run."""
@@ -84,7 +84,8 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> dict[str,
     sentences.print_lines(console, sentences.SUGGESTIONS_TITLE, suggestion_lines)
     grouping = _requested_grouping(config, cluster_tree, console)
     if grouping is not None:
-        write_grouping(grouping, path, f"made by {_option_text(config)}")
+        tree_line = f"tree: {tree_identifier(cluster_tree.tree)}"
+        write_grouping(grouping, path, f"made by {_option_text(config)}\n{tree_line}")
         print_group_spectra(config.run, grouping, console)
     elif path.is_file():
         grouping = read_grouping(str(path), num_clusters)
@@ -132,7 +133,8 @@ def _requested_grouping(
     if config.cut is not None:
         return cut_to_grouping(cluster_tree.tree, config.cut)
     if config.groups is not None:
-        return read_grouping(config.groups, cluster_tree.tree.num_clusters)
+        tree = cluster_tree.tree
+        return read_grouping(config.groups, tree.num_clusters, tree_identifier(tree))
     if config.labels is None and config.points is None:
         return None
     label_maps = open_label_maps(config.run, use_saved_groups=False)

@@ -122,7 +122,7 @@ def label_and_score_cubes(
     shutil.rmtree(partial_folder, ignore_errors=True)
     notes = [history_note(num_clusters, int(trained_state.step))]
     cluster_names = [default_cluster_name(k) for k in range(num_clusters)]
-    trained_counts, initial_counts = {}, []
+    trained_counts, initial_counts = {}, {}
     label_spectra = empty_label_spectra(num_clusters, inputs.label_cubes[0].shape[2])
     for cube in inputs.label_cubes:
         class_map = inputs.ground_truth(cube)
@@ -145,7 +145,7 @@ def label_and_score_cubes(
                 _count_tile(tile, class_map, num_clusters, num_classes)
                 for tile in tile_labeller(initial_state, cube)
             )
-            initial_counts.append(reduce(add, tile_counts))
+            initial_counts[cube.name] = reduce(add, tile_counts)
         draw_label_map(
             folder / "pictures" / f"{cube.name}.png",
             labelled_cube.preview,
@@ -236,7 +236,7 @@ def _count_tile(
 
 def summarise_counts(
     trained_counts: Mapping[str, LabelCounts],
-    initial_counts: Sequence[LabelCounts] = (),
+    initial_counts: Mapping[str, LabelCounts] | None = None,
     class_names: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Counts of the labels, and scores against the true classes where they are known.
@@ -249,8 +249,8 @@ def summarise_counts(
     Returns:
         ``active_clusters``, ``pixels`` of each cluster, ``invalid_pixels``, and ``cubes``, the
         pixels of each cluster by cube. With true classes all of
-        :func:`jaxhsi.label_counts.score_counts`, ``classes``, ``confusion``, and ``start``, the
-        scores of the closed-form start.
+        :func:`jaxhsi.label_counts.score_counts`, ``classes``, ``confusion``, ``start``, the
+        scores of the closed-form start, and ``scored_cubes``.
     """
     total_counts = reduce(add, trained_counts.values())
     scores = {
@@ -259,9 +259,10 @@ def summarise_counts(
         "invalid_pixels": total_counts.invalid_pixels,
         "cubes": {name: each.cluster_pixels.tolist() for name, each in trained_counts.items()},
     }
-    if class_names:
-        initial_scores = score_counts(reduce(add, initial_counts))
+    if class_names and initial_counts:
+        initial_scores = score_counts(reduce(add, initial_counts.values()))
         scores |= score_counts(total_counts)
         scores |= {"classes": list(class_names), "start": initial_scores}
+        scores["scored_cubes"] = list(initial_counts)
         scores["confusion"] = total_counts.confusion_matrix.tolist()
     return scores

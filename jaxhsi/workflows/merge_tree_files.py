@@ -116,7 +116,9 @@ def choose_grouping(
     if ignore_groups:
         return None
     if groups is not None:
-        return read_grouping(groups, num_clusters), "--groups"
+        has_tree = (folder / TREE_FILE).is_file()
+        tree_id = tree_identifier(read_cluster_tree(folder).tree) if has_tree else None
+        return read_grouping(groups, num_clusters, tree_id), "--groups"
     if cut_groups is not None:
         return cut_to_grouping(read_cluster_tree(folder).tree, cut_groups), f"--cut {cut_groups}"
     if (folder / GROUPS_FILE).is_file():

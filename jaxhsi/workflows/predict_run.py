@@ -13,9 +13,7 @@ from jaxhsi.cluster_groups import Grouping, make_grouping
 from jaxhsi.config.files import write_config
 from jaxhsi.config.grouping_files import write_grouping
 from jaxhsi.config.predict import PredictConfig
-from jaxhsi.data.cube import Cube, open_cube
-from jaxhsi.data.exports import ClassMap, write_envi_classification, write_geotiff
-from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.cube import Cube
 from jaxhsi.label_counts import LabelCounts
 from jaxhsi.label_spectra import empty_label_spectra
 from jaxhsi.report import dgc_sentences as sentences
@@ -25,12 +23,12 @@ from jaxhsi.report.cluster_presence import cluster_presence, write_presence_file
 from jaxhsi.report.cube_preview import write_preview
 from jaxhsi.report.dgc_tables import share_table
 from jaxhsi.report.label_spectra_files import write_label_spectra
-from jaxhsi.report.palettes import cluster_colours
 from jaxhsi.report.picture_panels import draw_label_map
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import PREDICT_CONFIG_FILE, check_result_folder, create_run_folder
 from jaxhsi.training.tile_labels import LabelledTile
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
+from jaxhsi.workflows.label_exports import export_labels, export_place
 from jaxhsi.workflows.label_maps import (
     LabelledCube,
     TileLabeller,
@@ -102,9 +100,10 @@ def predict_cubes(
         cube_counts[cube.name] = labelled_cube.label_counts
         label_spectra = label_spectra + labelled_cube.label_spectra
         _write_pictures(config, cube, labelled_cube, folder, grouping, kind)
-        has_crs = cube.georeference is not None and cube.georeference.crs is not None
-        place = _export_place(cube, config.pixel_size)
-        _export(folder / "labels", cube, grouping, place, geotiff=geotiff or has_crs, envi=envi)
+        place = export_place(cube, config.pixel_size)
+        export_labels(
+            folder / "labels", cube, labelled_cube, grouping, place, geotiff=geotiff, envi=envi
+        )
         console.print(sentences.describe_labelled_cube(cube.name, *cube.shape[:2]))
     axis = spectral_axis(model.config, cubes)
     write_label_spectra(folder, label_spectra, grouping.group_names, axis, kind)
@@ -215,38 +214,6 @@ def _write_pictures(
     picture_path = folder / "pictures" / f"{cube.name}.png"
     pixels = labelled_cube.label_counts.cluster_pixels
     draw_label_map(picture_path, labelled_cube.preview, pixels, grouping.group_names, kind=kind)
-
-
-def _export_place(cube: Cube, pixel_size: float | None) -> Georeference | None:
-    """Place of the exported map: the cube's, or a grid of the given size where it has none."""
-    has_crs = cube.georeference is not None and cube.georeference.crs is not None
-    if pixel_size is None or has_crs:
-        return cube.georeference
-    return Georeference(None, (pixel_size, 0.0, 0.0, 0.0, -pixel_size, 0.0), 1.0)
-
-
-def _export(
-    folder: Path,
-    cube: Cube,
-    grouping: Grouping,
-    place: Georeference | None,
-    *,
-    geotiff: bool,
-    envi: bool,
-) -> None:
-    """Write the label map of a cube in the formats of other programs."""
-    label_store = open_cube(folder / f"{cube.name}.zarr").array
-    class_map = ClassMap(
-        cube.shape[:2],
-        lambda rows, columns: label_store[rows, columns, 0].read().result(),
-        grouping.group_names,
-        cluster_colours(len(grouping.group_names)),
-        place,
-    )
-    if geotiff:
-        write_geotiff(folder / f"{cube.name}.tif", class_map)
-    if envi:
-        write_envi_classification(folder / f"{cube.name}.img", class_map)
 
 
 def _write_areas(

@@ -20,13 +20,6 @@ def seen(cube: Cube, tile: int = 64) -> np.ndarray:
     return colours.picture()
 
 
-def test_colours_are_distinct_and_stay_the_same():
-    many = cluster_colours(40)
-    assert many.shape == (40, 3)
-    assert len(np.unique(many, axis=0)) == 40
-    np.testing.assert_array_equal(cluster_colours(5), many[:5])
-
-
 def test_cluster_map_paints_invalid_pixels_black():
     picture = label_pictures.colour_label_map(np.array([[0, 1], [-1, 2]]), 3)
     np.testing.assert_array_equal(picture[0, 0], cluster_colours(3)[0])

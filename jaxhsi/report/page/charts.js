@@ -1,4 +1,6 @@
 /* Line charts in SVG, with axes, units and a cursor that reads values. */
+const SYMLOG_LIMIT = 100;  // about where a symmetric logarithmic scale turns from linear to logarithmic
+
 function niceTicks(low, high, count = 5) {
   if (!(high > low)) return [low];
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
@@ -17,9 +19,10 @@ function extent(values) {
 function tickText(value) { return Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(1) : String(value); }
 
 /* chart: {x: title, y: title, lines: [{name, x, y, colour, width, dash, dots}], bands: [{name, x, low, high, colour}],
-   marks: [{x, text}], spans: [{from, to, name}], logY, integerX, height, reversed} */
+   marks: [{x, text}], spans: [{from, to}], scale: "log" or "symlog", integerX, height, reversed} */
 function drawChart(svg, chart) {
-  const width = chart.width || 640, height = chart.height || 300;
+  // Drawn at the size at which it is shown, so that text keeps its size.
+  const width = Math.max(240, svg.clientWidth || 640), height = chart.height || 300;
   const margin = { left: 62, right: 14, top: 14, bottom: 44 };
   const lines = chart.lines || [], bands = chart.bands || [], spans = chart.spans || [];
   svg.replaceChildren();
@@ -28,19 +31,20 @@ function drawChart(svg, chart) {
   svg.setAttribute("aria-label", chart.label || `${chart.y} against ${chart.x}`);
   let [left, right] = extent([...lines.flatMap((l) => [...l.x]), ...bands.flatMap((b) => [...b.x]), ...spans.flatMap((s) => [s.from, s.to])]);
   if (left === right) { left -= 1; right += 1; }
-  const usable = (value) => !chart.logY || value > 0;
+  const usable = (value) => chart.scale !== "log" || value > 0;
+  const scaled = { log: Math.log10, symlog: (value) => Math.asinh(value / SYMLOG_LIMIT) }[chart.scale] || ((value) => value);
   let [bottom, top] = extent([...lines.flatMap((l) => [...l.y]), ...bands.flatMap((b) => [...b.low, ...b.high])].filter((v) => v !== null && usable(v)));
-  if (chart.logY) { bottom = Math.log10(bottom); top = Math.log10(top); }
+  [bottom, top] = [scaled(bottom), scaled(top)];
   const space = (top - bottom || Math.abs(top) || 1) * 0.05;
   bottom -= space; top += space;
   const plotWidth = width - margin.left - margin.right, plotHeight = height - margin.top - margin.bottom;
   const placeX = (value) => margin.left + plotWidth * (chart.reversed ? right - value : value - left) / (right - left);
-  const placeY = (value) => margin.top + plotHeight * (top - (chart.logY ? Math.log10(value) : value)) / (top - bottom);
+  const placeY = (value) => margin.top + plotHeight * (top - scaled(value)) / (top - bottom);
   for (const span of spans) {
     const [a, b] = [placeX(span.from), placeX(span.to)].sort((p, q) => p - q);
     svg.append(svgElement("rect", { x: a, y: margin.top, width: b - a, height: plotHeight, fill: "currentColor", "fill-opacity": 0.1 }));
   }
-  const yTicks = chart.logY ? logTicks(bottom, top) : niceTicks(bottom, top, 4);
+  const yTicks = chart.scale === "log" ? logTicks(bottom, top) : chart.scale === "symlog" ? symlogTicks(bottom, top, scaled) : niceTicks(bottom, top, 4);
   for (const tick of yTicks) {
     const y = placeY(tick);
     svg.append(svgElement("line", { class: "gridline", x1: margin.left, x2: width - margin.right, y1: y, y2: y }));
@@ -89,6 +93,13 @@ function logTicks(bottom, top) {
       if (Math.log10(value) >= bottom && Math.log10(value) <= top) ticks.push(value);
     }
   return ticks;
+}
+
+/* Zero and powers of ten of both signs, beyond the part of the scale that is linear. */
+function symlogTicks(bottom, top, scaled) {
+  const ticks = [0];
+  for (let power = Math.log10(SYMLOG_LIMIT); power < 15; power += top - bottom > 12 ? 2 : 1) ticks.push(10 ** power, -(10 ** power));
+  return ticks.filter((value) => scaled(value) >= bottom && scaled(value) <= top);
 }
 
 /* A line under the pointer with the values of all lines there; arrow keys move it where the chart has the focus. */

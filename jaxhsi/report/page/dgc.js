@@ -116,7 +116,7 @@ function showSpectrum() {
     if (shown.length === 1) bands.push({ x: axis, low: spectrum.mean.map((m, i) => m - spectrum.deviation[i]), high: spectrum.mean.map((m, i) => m + spectrum.deviation[i]), colour: group.colour });
   }
   if (reading && reading.spectrum) lines.push({ name: "pixel", x: map.cube.spectra.axis, y: reading.spectrum, width: 1.4 });
-  drawChart(byId("spectrum"), { x: DATA.spectra.title, y: DATA.spectra.value_name, lines, bands, width: 960, height: 320 });
+  drawChart(byId("spectrum"), { x: DATA.spectra.title, y: DATA.spectra.value_name, lines, bands, height: 320 });
   if (!reading) labelLines(lines, shown);
   byId("spectrum-note").textContent = reading
     ? `${grouping.groups[shown[0]].name}: mean of all cubes, shaded ± one standard deviation.` + (reading.spectrum
@@ -143,7 +143,7 @@ function showTree() {
   const svg = byId("tree"), { pairs, heights } = DATA.tree, count = grouping.count;
   const leaves = [2 * count - 2];
   for (let i = 0; i < leaves.length;) leaves[i] >= count ? leaves.splice(i, 1, ...pairs[leaves[i] - count]) : i++;
-  const rowHeight = 19, width = 960, left = 210, right = width - 24, height = count * rowHeight + 44;
+  const rowHeight = 19, width = Math.max(480, svg.clientWidth || 960), left = 210, right = width - 24, height = count * rowHeight + 44;
   const depth = [...new Array(count).fill(0), ...heights.map(Math.sqrt)], deepest = Math.max(...depth, 1e-9);
   const placeX = (value) => left + (right - left) * value / deepest, y = [];
   leaves.forEach((leaf, i) => { y[leaf] = 14 + i * rowHeight; });
@@ -188,7 +188,7 @@ function firstLeaf(node, pairs, count) {
 /* Presence, scores, training ----------------------------------------------------------------------- */
 
 function showPresence() {
-  const heads = ["cube", ...grouping.groups.map((g, i) => `${i} ${g.name}`)];
+  const heads = ["cube", ...grouping.groups.map((g, i) => (g.name.endsWith(` ${i}`) ? g.name : `${i} ${g.name}`))];
   const rows = DATA.cubes.map((cube) => {
     const pixels = groupSums(labelPixels(cube, 0)), total = Math.max(1, pixels.reduce((a, b) => a + b, 0));
     return element("tr", {}, element("th", { scope: "row", text: cube.name }), ...pixels.map((count) => {
@@ -210,11 +210,12 @@ function showScores() {
 
 function showCurves() {
   byId("curves-section").hidden = !DATA.curves.length;
+  byId("curves").replaceChildren();
   for (const curve of DATA.curves) {
     const svg = svgElement("svg");
     byId("curves").append(element("figure", {}, element("figcaption", { text: curve.title }), svg));
     const colours = ["var(--plot-line)", "#d55e00"];
-    drawChart(svg, { x: "step", y: curve.unit || "value", label: curve.title, width: 400, height: 230, integerX: true,
+    drawChart(svg, { x: "step", y: curve.unit || "value", label: curve.title, height: 230, integerX: true,
       lines: curve.series.map((line, i) => ({ ...line, colour: colours[i], dots: line.x.length < 30 })), marks: DATA.marks });
   }
 }
@@ -335,8 +336,8 @@ async function start() {
   showHeader();
   byId("options").textContent = DATA.options;
   showScores();
-  showCurves();
   for (const [part, id] of [[DATA.cubes.length, "map-section"], [DATA.spectra, "spectra-section"], [DATA.tree, "tree-section"], [DATA.cubes.length, "presence-section"]]) byId(id).hidden = !part;
+  showCurves();
   if (!DATA.cubes.length) return;
   begin();
   DATA.cubes.forEach((cube, index) => byId("cube").append(element("option", { value: index, text: cube.name })));
@@ -350,5 +351,11 @@ async function start() {
   await showCube(0);
   refresh();
 }
+
+let redraw = null;
+window.addEventListener("resize", () => {
+  clearTimeout(redraw);
+  redraw = setTimeout(() => { showSpectrum(); showTree(); showCurves(); }, 150);
+});
 
 start().then(() => { document.documentElement.dataset.ready = "true"; });
