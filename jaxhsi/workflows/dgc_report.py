@@ -33,8 +33,8 @@ MAX_REPORT_CUBES = 60
 """Cubes in a report. Set by hand: their maps would be too small with more."""
 MAX_MAP_SIDE, TOTAL_MAP_PIXELS = 512, 800_000
 """Rows or columns of a map, and pixels of all maps: about 2.5 MB in the file."""
-TOTAL_SPECTRUM_VALUES, MAX_SPECTRUM_BANDS = 1_400_000, 128
-"""Values of all pixel spectra, of two bytes each, and bands of one: about 3.5 MB in the file."""
+TOTAL_SPECTRUM_VALUES, MAX_SPECTRUM_BANDS = 2_000_000, 128
+"""Values of all pixel spectra, of two bytes each, and bands of one: about 5 MB in the file."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,6 +80,8 @@ function drawChart(svg, chart) {
       pen = true;
       if (line.dots) svg.append(svgElement("circle", { cx: placeX(line.x[i]), cy: placeY(value), r: 3, fill: line.colour || "var(--plot-line)" }));
     }
+    // A rim in the colour of text keeps light colours visible on white, and dark ones on black.
+    if (line.rim) svg.append(svgElement("path", { d: path, class: "rim", "stroke-width": (line.width || 1.6) + 1.6 }));
     if (!line.dotsOnly) svg.append(svgElement("path", { d: path, fill: "none", stroke: line.colour || "var(--plot-line)", "stroke-width": line.width || 1.6, "stroke-dasharray": line.dash || "none", "stroke-linejoin": "round" }));
   }
   if (!chart.quiet) addCursor(svg, chart, lines, { margin, width, height, placeX });

@@ -39,7 +39,7 @@ function say(message) {
   say.timer = setTimeout(() => { byId("status").textContent = ""; }, 6000);
 }
 
-function percent(share) { return share > 0 && share < 0.0005 ? "< 0.1 %" : (100 * share).toFixed(1) + " %"; }
+function percent(share) { return share > 0 && share < 0.0005 ? "<\u00a00.1\u00a0%" : (100 * share).toFixed(1) + "\u00a0%"; }
 
 function formatNumber(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";

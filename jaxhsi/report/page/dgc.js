@@ -112,7 +112,7 @@ function showSpectrum() {
   for (const index of shown) {
     const group = grouping.groups[index], spectrum = groupSpectrum(group.members);
     if (!spectrum) continue;
-    lines.push({ name: shown.length <= 6 ? group.name : null, x: axis, y: spectrum.mean, colour: group.colour, width: 2.2 });
+    lines.push({ name: shown.length <= 6 ? group.name : null, x: axis, y: spectrum.mean, colour: group.colour, width: 2.2, rim: true });
     if (shown.length === 1) bands.push({ x: axis, low: spectrum.mean.map((m, i) => m - spectrum.deviation[i]), high: spectrum.mean.map((m, i) => m + spectrum.deviation[i]), colour: group.colour });
   }
   if (reading && reading.spectrum) lines.push({ name: "pixel", x: map.cube.spectra.axis, y: reading.spectrum, width: 1.4 });
@@ -261,6 +261,12 @@ function showScale() {
   byId("scale").append(element("span", { text: `${cube.height} × ${cube.width} pixels${kept}` }));
 }
 
+/* Colours of the true classes, where they are on the map. */
+function showLegend() {
+  const entries = map.layer === "truth" ? DATA.class_names : [];
+  byId("legend").replaceChildren(...entries.map((name, i) => element("li", {}, element("span", { class: "key", style: `background: ${DATA.class_colours[i]}` }), name)));
+}
+
 async function showCube(index) {
   const cube = DATA.cubes[index];
   const layers = [["labels", "groups over false colour"], ...(cube.truth ? [["truth", "true classes over false colour"]] : [])];
@@ -268,6 +274,7 @@ async function showCube(index) {
   if (!layers.some(([value]) => value === map.layer)) map.layer = "labels";
   byId("layer").value = map.layer;
   await map.show(cube);
+  showLegend();
   pixel = null;
   showScale();
   showReadout(null);
@@ -310,7 +317,7 @@ function connect() {
   onInput("confidence", (value) => { map.threshold = value; byId("confidence-value").textContent = `≥ ${value} %`; map.draw(); showGroups(); });
   onInput("granularity", (value) => change(() => grouping.setCut(value)));
   byId("numbers").addEventListener("change", (event) => { map.numbers = event.target.checked; map.draw(); });
-  byId("layer").addEventListener("change", (event) => { map.layer = event.target.value; map.draw(); });
+  byId("layer").addEventListener("change", (event) => { map.layer = event.target.value; map.draw(); showLegend(); });
   byId("cube").addEventListener("change", (event) => showCube(Number(event.target.value)));
   const canvas = byId("map");
   canvas.addEventListener("pointermove", (event) => lookAt(map.placeOf(event)));

@@ -10,7 +10,7 @@ function showComponents() {
   const has = (key) => rows.some((row) => row[key] !== null && row[key] !== undefined);
   const columns = [["component", (r) => r.name], ["share of the variance", (r) => (r.share === null ? null : percent(r.share))],
     ...(has("confidence") ? [["confidence", (r) => (r.confidence > 0.99 ? "> 99 %" : percent(r.confidence))]] : []),
-    ...(has("match") ? [["match", (r) => r.match], ["cosine", (r) => r.cosine]] : []),
+    ...(has("match") ? [["match in the truth", (r) => r.match], ["cosine", (r) => r.cosine]] : []),
     ...(has("range_share") ? [["range of its share of the signal", (r) => `${percent(r.range_share[0])} to ${percent(r.range_share[1])}`], ["angle between extremes (°)", (r) => r.range_angle]] : [])];
   sortableTable(byId("component-table"), `${rows.length} components`, columns.map(([title]) => title), rows.map((row) => columns.map(([, read]) => read(row))));
   byId("components-note").textContent = has("range_share") ? "Shaded: other spectra of the component that explain the data as well." : "";
@@ -20,9 +20,9 @@ function showSpectra() {
   const { axis, axis_title, rows } = DATA.components;
   for (const row of rows) {
     const svg = svgElement("svg");
-    const match = row.match ? `, ${row.match} (cosine ${formatNumber(row.cosine)})` : "";
+    const match = row.match ? `, true ${row.match} (cosine ${formatNumber(row.cosine)})` : "";
     byId("components").append(element("figure", {}, element("figcaption", { text: row.name + match }), svg));
-    drawChart(svg, { x: axis_title || "axis", y: "unit length", height: 230, label: `spectrum of ${row.name}`, reversed: axis[0] > axis[axis.length - 1],
+    drawChart(svg, { x: axis_title || "axis", y: "intensity (unit length)", height: 230, label: `spectrum of ${row.name}`, reversed: axis[0] > axis[axis.length - 1],
       lines: [{ name: "", x: axis, y: row.values, colour: BLUE, width: 1.8 }].map((line) => ({ ...line, name: "value" })),
       bands: row.low ? [{ x: axis, low: row.low, high: row.high, colour: BLUE }] : [] });
   }
