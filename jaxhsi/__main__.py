@@ -27,6 +27,7 @@ ENTRIES = {
     "train": Entry("jaxhsi.train", "train dgc: segment cubes; train gmcr: unmix spectra"),
     "predict": Entry("jaxhsi.predict", "label cubes with a finished run of dgc"),
     "group": Entry("jaxhsi.group", "show the merge tree of a run, make groups of clusters"),
+    "report": Entry("jaxhsi.report.__main__", "make one HTML file of a run, to look at"),
     "evaluate": Entry("jaxhsi.evaluate", "score label maps against true classes"),
     "unmix": Entry("jaxhsi.unmix", "unmix tables or cubes with a finished run of gmcr"),
 }

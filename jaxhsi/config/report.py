@@ -1,7 +1,8 @@
-"""Options of ``python -m jaxhsi.report``."""
+"""Options of ``jaxhsi report``."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -13,5 +14,6 @@ class ReportConfig:
         out: file of the report; report.html in the folder of the run if not given.
     """
 
+    example: ClassVar[str] = "jaxhsi report runs/field"
     run: Path
     out: Path | None = None

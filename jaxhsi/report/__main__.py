@@ -1,18 +1,26 @@
-"""``python -m jaxhsi.report RUN``: one HTML file of a run, to look at and to group clusters in."""
+"""``jaxhsi report RUN``: one HTML file of a run, to look at and to group clusters in."""
 
 import sys
 from collections.abc import Sequence
 
-from jaxhsi.command_line import run_command
+from jaxhsi.command_line import Command
 from jaxhsi.config.report import ReportConfig
-from jaxhsi.workflows.run_report import write_report
+
+COMMAND = Command(
+    name="report",
+    config=ReportConfig,
+    action="jaxhsi.workflows.run_report:write_report",
+    malloc_arenas=1,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code, see `jaxhsi.command_line.run_command`."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    prog = "python -m jaxhsi.report"
-    return run_command(prog, ReportConfig, write_report, arguments, malloc_arenas=1)
+    """Run the command and return its exit code, see `jaxhsi.command_line.run_command`.
+
+    Args:
+        arguments: of the command line; those of the process if None.
+    """
+    return COMMAND.run(arguments)
 
 
 if __name__ == "__main__":

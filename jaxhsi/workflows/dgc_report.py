@@ -123,7 +123,7 @@ def _labelled_folder(folder: Path) -> LabelledFolder:
     if not scores:
         notices.append(
             "this run has not come to its end: it has no scores.json. What there is so far is "
-            f"shown; python -m jaxhsi.train dgc --out {folder} --resume goes on with it"
+            f"shown; jaxhsi train dgc --out {folder} --resume goes on with it"
         )
     cube_names = tuple(scores.get("cubes", ())) or _preview_names(folder)
     num_clusters = int(config.get("num_clusters", len(scores.get("pixels", ()))))

@@ -43,7 +43,7 @@ def gmcr_report_data(folder: Path, *, thinning: float = 1.0) -> dict[str, Any]:
     if not scores:
         notices.append(
             "this run has not come to its end: it has no scores.json. What there is so far is "
-            f"shown; python -m jaxhsi.train gmcr --out {folder} --resume goes on with it"
+            f"shown; jaxhsi train gmcr --out {folder} --resume goes on with it"
         )
     result = _load_result(folder, notices)
     components = _components_data(folder, scores, result)

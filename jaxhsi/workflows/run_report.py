@@ -20,14 +20,14 @@ _THINNING_STEPS = (1.0, 0.5, 0.25, 0.1)
 """Factors of maps and spectra that are tried until the report is small enough."""
 
 
-def write_report(config: ReportConfig) -> Path:
+def write_report(config: ReportConfig) -> dict[str, Any]:
     """Write the report of a run and say where it is.
 
     Args:
         config: the options.
 
     Returns:
-        The file.
+        Path of the ``report`` and its size in ``bytes``.
 
     Raises:
         FileNotFoundError: the folder holds no run.
@@ -37,9 +37,9 @@ def write_report(config: ReportConfig) -> Path:
     report = make_report(config.run)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report, encoding="utf-8")
-    size = len(report.encode()) / 1e6
-    Console().print(f"report: {path} ({size:.1f} MB)", soft_wrap=True, highlight=False)
-    return path
+    size = len(report.encode())
+    Console().print(f"report: {path} ({size / 1e6:.1f} MB)", soft_wrap=True, highlight=False)
+    return {"report": path, "bytes": size}
 
 
 def make_report(folder: Path) -> str:

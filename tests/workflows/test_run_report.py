@@ -28,8 +28,9 @@ def decoded(part: dict) -> np.ndarray:
 
 
 def test_a_report_is_one_file_that_asks_the_network_for_nothing(tmp_path):
-    path = write_report(ReportConfig(run=make_labelled_run(tmp_path)))
-    page = path.read_text(encoding="utf-8")
+    written = write_report(ReportConfig(run=make_labelled_run(tmp_path)))
+    page = written["report"].read_text(encoding="utf-8")
+    assert written["bytes"] == len(page.encode())
     assert not re.findall(r"""(?:src|href|url\(|import)\s*=?\s*["'(]?\s*https?:""", page)
     assert set(re.findall(r"https?://[^\"'\s]+", page)) == {"http://www.w3.org/2000/svg"}
     data = page_data(page)

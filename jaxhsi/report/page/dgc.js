@@ -284,7 +284,7 @@ async function showCube(index) {
 
 function exportGroups() {
   saveFile("groups.yaml", grouping.yaml(DATA.members, DATA.run_name, DATA.tree_id), "application/yaml");
-  say("groups.yaml: python -m jaxhsi.predict RUN CUBE --groups groups.yaml labels cubes by these groups");
+  say("groups.yaml: jaxhsi predict RUN CUBE --groups groups.yaml labels cubes by these groups");
 }
 
 function exportAreas() {
