@@ -113,10 +113,10 @@ def test_spectra_of_clusters_are_those_of_their_pixels(plain, cube):
     assert rows[0][:5] == ["cluster", "name", "pixels", "statistic", "axis"]
     np.testing.assert_allclose(np.array(rows[0][5:], float), WAVES + 1.0)
     for label in range(3):
-        pixels = values[labels == label]
+        pixels = values[labels == label].astype(np.float64)
         mean, deviation, *quartiles = rows[1 + 5 * label : 6 + 5 * label]
         assert mean[:5] == [str(label), f"cluster {label}", str(len(pixels)), "mean", "nm"]
-        np.testing.assert_allclose(np.array(mean[5:], float), pixels.mean(0), rtol=1e-5)
+        np.testing.assert_allclose(np.array(mean[5:], float), pixels.mean(0), rtol=1e-6)
         spread = pixels.std(0, ddof=1)
         np.testing.assert_allclose(np.array(deviation[5:], float), spread, rtol=1e-4)
         for row, share in zip(quartiles, (0.25, 0.5, 0.75), strict=True):
