@@ -13,6 +13,8 @@ import xarray
 from hypothesis import strategies as st
 from spectral.io import envi
 
+from tests.data.cases.scenes import save_hdf5
+
 CRS, TRANSFORM = "EPSG:32633", (2.5, 0.0, 430_000.0, 0.0, -2.5, 5_400_000.0)
 MAP_INFO = "UTM, 1, 1, 430000, 5400000, 2.5, 2.5, 33, North, WGS-84, units=Meters"
 NO_DATA = -99.0
@@ -378,6 +380,9 @@ CUBE_FORMATS = (
         "NetCDF 4",
         "a.nc",
         write_netcdf4,
+        write_labels=lambda path, labels: xarray.Dataset(
+            {"classes": (("y", "x"), labels)}
+        ).to_netcdf(path, engine="h5netcdf"),
         layout="named dimensions",
         wavelengths="coordinate",
         mask="_FillValue, NaN",
@@ -389,6 +394,9 @@ CUBE_FORMATS = (
         "NetCDF 3",
         "classic.nc",
         write_netcdf3,
+        write_labels=lambda path, labels: xarray.Dataset(
+            {"classes": (("y", "x"), labels.astype(np.int16))}
+        ).to_netcdf(path, engine="scipy"),
         layout="named dimensions",
         wavelengths="coordinate",
         mask="_FillValue, NaN",
@@ -400,6 +408,7 @@ CUBE_FORMATS = (
         "HDF5",
         "a.h5",
         write_hdf5,
+        write_labels=lambda path, labels: save_hdf5(path, {"g/labels": labels}),
         layout="labels or scales of the axes, else the wavelengths",
         wavelengths="vector",
         mask="attribute, NaN",
@@ -439,6 +448,7 @@ CUBE_FORMATS = (
         "NumPy .npz",
         "a.npz",
         write_npz,
+        write_labels=lambda path, labels: np.savez(path, gt=labels),
         layout="the wavelengths",
         wavelengths="vector",
         mask="number beside the cube, NaN",

@@ -20,6 +20,7 @@ from jaxhsi.data.formats.pixel_mask import find_pixel_mask
 from jaxhsi.data.formats.value_marks import (
     ValueMarks,
     is_inherited_mark,
+    is_unsigned,
     plain_name,
     read_value_marks,
 )
@@ -51,17 +52,19 @@ def select_cube(container: ArrayContainer, key: str | None) -> Volume:
     squeezed_container = replace(container, arrays=container.arrays | {key: array})
     roles = axis_roles(array.axis_names)
     waves = find_band_wavelengths(squeezed_container, key, _band_axis(roles))
-    marks = read_value_marks(_inherited_marks(container, key) | array.attributes, key)
+    num_bands = _count_bands(array.shape, roles, waves)
+    attributes = _inherited_marks(container, key, num_bands) | array.attributes
+    marks = read_value_marks(attributes, key, num_bands)
     georeference, place_notes = find_georeference(squeezed_container, key)
     read_mask, mask_notes = find_pixel_mask(squeezed_container, key, roles)
     return Volume(
         path=container.path,
         key=key,
         shape=array.shape,
-        read_slab=_slab_reader(container, key, marks),
+        read_slab=_slab_reader(container, key, marks, is_unsigned(attributes)),
         wavelengths=waves.values,
         axis_roles=_with_wavelength_axis(roles, waves),
-        no_data=marks.no_data,
+        no_data=_as_stored(marks.no_data, container, key, attributes),
         read_mask=read_mask,
         georeference=georeference,
         value_units=marks.units,
@@ -70,6 +73,19 @@ def select_cube(container: ArrayContainer, key: str | None) -> Volume:
         bad_bands=_bad_bands(squeezed_container, key, roles, waves),
         notes=(*notes, *waves.notes, *marks.notes, *mask_notes, *place_notes),
     )
+
+
+def _as_stored(
+    no_data: float | None, container: ArrayContainer, key: str, attributes: dict[str, Any]
+) -> float | None:
+    """The mark of missing values in the type that values are read as."""
+    if no_data is None or is_unsigned(attributes) is None:
+        return no_data
+    index = (0,) * len(container.arrays[key].shape)
+    bits = 8 * np.asarray(container.read_array(key, index)).dtype.itemsize
+    if is_unsigned(attributes):
+        return no_data % 2.0**bits
+    return no_data if no_data < 2.0 ** (bits - 1) else no_data - 2.0**bits
 
 
 def _with_axis_names(array: NamedArray) -> NamedArray:
@@ -84,18 +100,31 @@ def _with_axis_names(array: NamedArray) -> NamedArray:
     return array
 
 
-def _inherited_marks(container: ArrayContainer, key: str) -> dict[str, Any]:
-    """Marks of values that stand in the groups of the cube, as attributes or single numbers."""
+def _count_bands(
+    shape: tuple[int, ...], roles: tuple[str | None, ...], waves: BandWavelengths
+) -> int | None:
+    """Number of bands, where names or wavelengths tell it."""
+    if (band_axis := _band_axis(roles)) is not None:
+        return shape[band_axis]
+    return None if waves.values is None else len(waves.values)
+
+
+def _inherited_marks(container: ArrayContainer, key: str, num_bands: int | None) -> dict[str, Any]:
+    """Marks of values that stand in the groups of the cube, as attributes or arrays.
+
+    Arrays are single numbers, or one number a band.
+    """
     marks, parts = {}, key.split("/")[:-1]
     for depth in range(len(parts) + 1):
         group = "/".join(parts[:depth])
         marks |= container.group_attributes.get(group, {})
         for name, array in container.arrays.items():
-            if name.rpartition("/")[0] == group and math.prod(array.shape) == 1:
-                index = (slice(None),) * len(array.shape)
-                if is_inherited_mark(name.rpartition("/")[2]):
-                    value = np.ravel(container.read_array(name, index))[0]
-                    marks[name.rpartition("/")[2]] = float(value)
+            base = name.rpartition("/")[2]
+            is_beside = name.rpartition("/")[0] == group and is_inherited_mark(base)
+            if is_beside and math.prod(array.shape) in (1, num_bands):
+                values = container.read_array(name, (slice(None),) * len(array.shape))
+                values = np.ravel(np.asarray(values, np.float64))
+                marks[base] = float(values[0]) if values.size == 1 else values
     return {name: value for name, value in marks.items() if is_inherited_mark(name)}
 
 
@@ -115,8 +144,11 @@ def _with_wavelength_axis(
     return tuple("c" if axis == waves.axis else role for axis, role in enumerate(roles))
 
 
-def _slab_reader(container: ArrayContainer, key: str, marks: ValueMarks):
-    """Reads parts of the three axes that are kept, with one mark for missing values."""
+def _slab_reader(container: ArrayContainer, key: str, marks: ValueMarks, unsigned: bool | None):
+    """Reads parts of the three axes that are kept, with one mark for missing values.
+
+    Integers are taken as unsigned or signed where the file says that they are another than stored.
+    """
     num_axes, axes = len(container.arrays[key].shape), kept_axes(container.arrays[key])
     assert axes is not None
 
@@ -125,6 +157,9 @@ def _slab_reader(container: ArrayContainer, key: str, marks: ValueMarks):
         for axis, part in zip(axes, index, strict=True):
             stored_index[axis] = part
         values = container.read_array(key, tuple(stored_index))
+        if unsigned is not None and values.dtype.kind in "iu":
+            kind = "u" if unsigned else "i"
+            values = values.view(f"{values.dtype.byteorder}{kind}{values.dtype.itemsize}")
         if marks.other_no_data:
             values = values.copy()
             values[np.isin(values, marks.other_no_data)] = marks.no_data

@@ -15,7 +15,8 @@ from jaxhsi.data.formats.named_arrays import select_cube
 from jaxhsi.data.formats.volume import Volume
 
 
-def _is_version_3(path: Path) -> bool:
+def is_version_3(path: Path) -> bool:
+    """Whether a file is NetCDF 3, which is not HDF5."""
     with path.open("rb") as file:
         return file.read(3) == b"CDF"
 
@@ -29,7 +30,12 @@ def _open_file(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _describe_container(path: Path) -> ArrayContainer:
+def describe_container(path: Path) -> ArrayContainer:
+    """What a NetCDF 3 file holds.
+
+    Raises:
+        ValueError: unreadable.
+    """
     with _open_file(path) as file:
         arrays = {
             name: NamedArray(
@@ -66,9 +72,9 @@ def netcdf_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ValueError: unreadable or truncated.
         ImportError: version 4 without h5py.
     """
-    if not _is_version_3(path):
+    if not is_version_3(path):
         return hdf5_shapes(path)
-    return {name: array.shape for name, array in _describe_container(path).arrays.items()}
+    return {name: array.shape for name, array in describe_container(path).arrays.items()}
 
 
 @contextmanager
@@ -85,9 +91,9 @@ def open_netcdf(
     Raises:
         ValueError, ImportError: as `open_hdf5`.
     """
-    if not _is_version_3(path):
+    if not is_version_3(path):
         with open_hdf5(path, key=key, size=size) as volume:
             yield volume
         return
 
-    yield select_cube(_describe_container(path), key)
+    yield select_cube(describe_container(path), key)

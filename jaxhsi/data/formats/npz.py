@@ -23,7 +23,7 @@ def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         ValueError: unreadable, truncated, or pickled objects.
     """
-    return {name: array.shape for name, array in _describe_container(path).arrays.items()}
+    return {name: array.shape for name, array in describe_container(path).arrays.items()}
 
 
 @contextmanager
@@ -42,10 +42,15 @@ def open_npz(
     Raises:
         ValueError: unreadable, no such key, none or several 3-D arrays.
     """
-    yield select_cube(_describe_container(path), key)
+    yield select_cube(describe_container(path), key)
 
 
-def _describe_container(path: Path) -> ArrayContainer:
+def describe_container(path: Path) -> ArrayContainer:
+    """What an .npz file holds; arrays are read when they are asked for.
+
+    Raises:
+        ValueError: unreadable, or pickled objects.
+    """
     arrays = {}
     with reading_errors(path, FILE_KIND), zipfile.ZipFile(path) as archive:
         for member in archive.infolist():

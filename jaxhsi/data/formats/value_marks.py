@@ -20,15 +20,21 @@ FACTOR_MARKS = (
     "reflectancescalefactor",
     "factor",
     "datascalefactor",
+    "multiplicationfactor",
+    "multiplicativefactor",
+    "conversionfactor",
 )
 """Names of a factor that some products multiply by and others divide by."""
 
 MULTIPLIER_MARKS = ("slope", "multiplier", "scale", "scaling", "scaleslope", "mult", "gain")
+CF_FACTOR_MARKS = ("scalefactor", "slope", "multiplier", "scale", "gain", "gains")
+"""Names of lists of factors, one a band, that multiply."""
+
 DIVISOR_MARKS = ("divisor", "quantificationvalue", "quantizationvalue", "scaledivisor")
-OFFSET_MARKS = ("addoffset", "offset", "intercept", "bias", "scaleoffset", "addend")
+OFFSET_MARKS = ("addoffset", "offset", "offsets", "intercept", "bias", "scaleoffset", "addend")
 
 SUSPICIOUS_WORDS = (
-    *("fill", "missing", "nodata", "ignore", "scale", "offset", "gain", "slope"),
+    *("fill", "missing", "nodata", "ignore", "scale", "offset", "gain", "slope", "factor"),
     *("validmin", "validmax", "validrange"),
 )
 """Parts of names by which an attribute that was not used is told."""
@@ -44,7 +50,8 @@ class ValueMarks(NamedTuple):
     Attributes:
         no_data: value that marks a missing measurement, or None.
         other_no_data: further values that do.
-        scale_factor: stored values times this, plus the offset, are physical; None for 1.
+        scale_factor: stored values times this, plus the offset, are physical; one number, or one
+            a band; None for 1.
         offset: see there; None for 0.
         units: of the physical values, or None.
         notes: how an unclear mark was read, and marks that were not used.
@@ -52,8 +59,8 @@ class ValueMarks(NamedTuple):
 
     no_data: float | None = None
     other_no_data: tuple[float, ...] = ()
-    scale_factor: float | None = None
-    offset: float | None = None
+    scale_factor: float | np.ndarray | None = None
+    offset: float | np.ndarray | None = None
     units: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -75,7 +82,19 @@ def is_inherited_mark(name: str) -> bool:
     return plain_name(name) in NO_DATA_MARKS + FACTOR_MARKS + DIVISOR_MARKS
 
 
-def read_value_marks(attributes: Mapping[str, Any], source_name: str = "") -> ValueMarks:
+def is_unsigned(attributes: Mapping[str, Any]) -> bool | None:
+    """Whether integers are to be taken as unsigned, by NetCDF's attribute `_Unsigned`; else None.
+
+    >>> is_unsigned({"_Unsigned": "true"}), is_unsigned({})
+    (True, None)
+    """
+    text = str(attributes.get("_Unsigned", "")).strip().lower()
+    return {"true": True, "false": False}.get(text)
+
+
+def read_value_marks(
+    attributes: Mapping[str, Any], source_name: str = "", num_bands: int | None = None
+) -> ValueMarks:
     """Missing value, scale, offset and units among the attributes of an array.
 
     Names are compared without case and separators. Of a `scale_factor` CF says that it multiplies;
@@ -85,6 +104,7 @@ def read_value_marks(attributes: Mapping[str, Any], source_name: str = "") -> Va
     Args:
         attributes: of the array, by name.
         source_name: of the array, for the notes.
+        num_bands: of the cube, where it is known: lists of as many factors and offsets count.
 
     >>> marks = read_value_marks({"Scale_Factor": 10000.0, "Data_Ignore_Value": -9999})
     >>> marks.no_data, marks.scale_factor
@@ -111,6 +131,9 @@ def read_value_marks(attributes: Mapping[str, Any], source_name: str = "") -> Va
     elif divisor not in (None, 0.0):
         scale_factor, _ = 1.0 / divisor, used.add(divisor_name)
     used.add(offset_name)
+    factors, factors_name = _band_numbers(plain, CF_FACTOR_MARKS, num_bands)
+    offsets, offsets_name = _band_numbers(plain, OFFSET_MARKS, num_bands)
+    used |= {factors_name, offsets_name}
     units = _text(plain.get("units", plain.get("unit", (None, None)))[1])
     unused = _unused_marks(attributes, used, no_data)
     if unused:
@@ -118,11 +141,29 @@ def read_value_marks(attributes: Mapping[str, Any], source_name: str = "") -> Va
     return ValueMarks(
         no_data=no_data,
         other_no_data=tuple({value for _, value in missing} - {no_data}),
-        scale_factor=None if scale_factor in (None, 1.0) else scale_factor,
-        offset=None if offset in (None, 0.0) else offset,
+        scale_factor=factors if factors is not None else _unless(scale_factor, 1.0),
+        offset=offsets if offsets is not None else _unless(offset, 0.0),
         units=units,
         notes=tuple(notes),
     )
+
+
+def _unless(number: float | None, neutral: float) -> float | None:
+    return None if number in (None, neutral) else number
+
+
+def _band_numbers(
+    plain: Mapping[str, tuple[str, Any]], marks: tuple[str, ...], num_bands: int | None
+) -> tuple[np.ndarray | None, str]:
+    """The first of the named attributes that is a list of different numbers, one a band."""
+    for mark in marks:
+        name, value = plain.get(mark, ("", None))
+        if num_bands is None or isinstance(value, str | bytes) or np.size(value) != num_bands:
+            continue
+        numbers = np.asarray(value)
+        if numbers.dtype.kind in "iuf" and np.isfinite(numbers).all() and np.ptp(numbers):
+            return numbers.astype(np.float64).ravel(), name
+    return None, ""
 
 
 def _read_factor(factor: float, name: str) -> tuple[float, str]:
@@ -136,8 +177,17 @@ def _read_factor(factor: float, name: str) -> tuple[float, str]:
 def _missing_values(plain: Mapping[str, tuple[str, Any]]) -> list[tuple[str, float]]:
     """Name in the file and value of every mark of missing measurements."""
     named = [plain[mark] for mark in NO_DATA_MARKS if mark in plain]
-    numbers = [(name, _as_number(value)) for name, value in named]
-    return [(name, number) for name, number in numbers if number is not None]
+    numbers = [(name, number) for name, value in named for number in _all_numbers(value)]
+    return [(name, number) for name, number in numbers if math.isfinite(number)]
+
+
+def _all_numbers(value: Any) -> list[float]:
+    """The different numbers of an attribute, which may be a list or text."""
+    if (number := _as_number(value)) is not None:
+        return [number]
+    if isinstance(value, np.ndarray | list | tuple) and np.asarray(value).dtype.kind in "iuf":
+        return list(dict.fromkeys(np.asarray(value, np.float64).ravel().tolist()))
+    return []
 
 
 def _first_number(
@@ -180,10 +230,9 @@ def _unused_marks(
     for name, value in attributes.items():
         is_suspicious = any(word in plain_name(name) for word in SUSPICIOUS_WORDS)
         number = _as_number(value)
-        is_neutral = number is not None and number in (
-            no_data,
-            1.0 if "scale" in name.lower() else 0,
-        )
+        neutral = 1.0 if "scale" in name.lower() or "factor" in name.lower() else 0
+        is_neutral = number is not None and number in (no_data, neutral)
+        is_neutral &= "valid" not in name.lower()
         is_nan = isinstance(value, float | np.floating) and math.isnan(value)
         if is_suspicious and name not in used and not is_neutral and not is_nan:
             unused.append(f"{name} = {value if np.size(value) < 4 else 'a list'}")

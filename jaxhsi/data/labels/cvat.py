@@ -11,6 +11,11 @@ KINDS = ("polygon", "box", "ellipse", "mask")
 KINDS_WITHOUT_AREA = ("polyline", "points", "tag", "cuboid", "skeleton")
 
 
+VOC_REMEDY = (
+    "Boxes of Pascal VOC are no outlines; draw polygons, and export them as LabelMe, COCO or CVAT"
+)
+
+
 def cvat_pictures(path: Path) -> list[AnnotatedPicture]:
     """The pictures of a CVAT file, "CVAT for images 1.1".
 
@@ -27,6 +32,7 @@ def cvat_pictures(path: Path) -> list[AnnotatedPicture]:
     if root.tag != "annotations":
         raise ValueError(
             f"{path} is no export of CVAT: its first element is {root.tag!r}, not 'annotations'"
+            + (". " + VOC_REMEDY if root.tag == "annotation" else "")
         )
     if root.find("track") is not None:
         raise ValueError(f"{path} holds tracks of a video; export it as 'CVAT for images 1.1'")

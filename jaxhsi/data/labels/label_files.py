@@ -18,6 +18,7 @@ from jaxhsi.data.labels.annotation_file import (
     load_annotation,
     number_annotation_classes,
 )
+from jaxhsi.data.labels.array_labels import CONTAINER_SUFFIXES, load_array_labels
 from jaxhsi.data.labels.label_map import LabelMap, make_label_map
 from jaxhsi.data.labels.label_raster import LabelRaster, load_label_raster, load_label_store
 from jaxhsi.data.labels.labelme import BACKGROUND
@@ -25,7 +26,8 @@ from jaxhsi.data.labels.mat_labels import load_mat_labels, mat_class_names
 from jaxhsi.data.labels.pictures import load_picture
 from jaxhsi.data.labels.torch_file import load_torch
 
-ARRAY_SUFFIXES = (".npy", ".mat", ".png", ".pth", ".pt")
+ARRAY_SUFFIXES = (".npy", ".mat", ".png", ".pth", ".pt", *CONTAINER_SUFFIXES)
+LOSSY_SUFFIXES = (".jpg", ".jpeg")
 MAPPED_SUFFIXES = (".npy", ".pth", ".pt")  # stay on disk
 READABLE_KINDS = (
     f"{', '.join(ARRAY_SUFFIXES)}, {', '.join(ANNOTATION_SUFFIXES)} and rasters: .tif, ENVI "
@@ -52,8 +54,8 @@ def open_labels(
             GeoJSON, GeoPackage or a shapefile; a label store of jaxhsi; every other suffix is read
             as a raster of one band: GeoTIFF, ENVI classification, ESRI grid.
         cube_shape: (H, W) or (H, W, C) of the cube.
-        key: variable or struct/field of a `.mat` file; by default the only array of shape (H, W),
-            or the only one of them that is named like labels. A table
+        key: variable or struct/field of a `.mat`, HDF5, NetCDF or `.npz` file; by default the only
+            array of shape (H, W), or the only one of them that is named like labels. A table
             (k, H * W), such as the abundances `A` of the Jasper Ridge file, gives for each pixel
             the row of its maximum, 0..k-1; its pixels run down the columns of the image. Also the
             entry of a dict in a `.pth` file, the attribute of drawn shapes that names the class,
@@ -89,6 +91,11 @@ def open_labels(
         return make_label_map(lambda: array, image_size, path, class_names=class_names)
     if suffix == ".mat":
         class_names = class_names or mat_class_names(path)
+    if suffix in LOSSY_SUFFIXES:
+        raise ValueError(
+            f"{path} is a JPEG, which changes values at edges; save the labels as .png or .tif "
+            "from their source"
+        )
     if suffix in ARRAY_SUFFIXES:
         return make_label_map(
             lambda: _load_array(path, image_size, key),
@@ -168,6 +175,8 @@ def _load_array(path: Path, image_size: tuple[int, int], key: str | None) -> np.
     suffix = path.suffix.lower()
     if suffix == ".mat":
         return load_mat_labels(path, image_size, key)
+    if suffix in CONTAINER_SUFFIXES:
+        return load_array_labels(path, image_size, key)
     if suffix == ".png":
         return load_picture(path, image_size)
     return load_npy(path) if suffix == ".npy" else load_torch(path, key)

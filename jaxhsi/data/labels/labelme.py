@@ -10,6 +10,7 @@ import base64
 import binascii
 import io
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,8 +74,11 @@ def load_labelme(
             has no value.
     """
     content = _read_annotation(path)
-    drawn_size = content["imageHeight"], content["imageWidth"]
-    if drawn_size != image_size:
+    drawn_size = content.get("imageHeight"), content.get("imageWidth")
+    if drawn_size == (None, None):
+        message = "%s states no size of its picture, which is taken to be that of the cube, %s"
+        logging.getLogger(__name__).warning(message, path, image_size)
+    elif drawn_size != image_size:
         raise ValueError(
             f"{path} was drawn on a picture of {drawn_size} pixels (imageHeight, imageWidth), "
             "its cube "
@@ -119,9 +123,8 @@ def _read_annotation(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} is not valid JSON, save it again from LabelMe ({error})"
         ) from error
-    for key in ("shapes", "imageHeight", "imageWidth"):
-        if not isinstance(content, dict) or key not in content:
-            raise ValueError(f"{path} is no LabelMe annotation: it has no {key!r}")
+    if not isinstance(content, dict) or "shapes" not in content:
+        raise ValueError(f"{path} is no LabelMe annotation: it has no 'shapes'")
     if not isinstance(content["shapes"], list):
         raise ValueError(f"{path} is no LabelMe annotation: its 'shapes' are not a list")
     return content

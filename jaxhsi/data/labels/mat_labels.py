@@ -1,7 +1,5 @@
 """Labels in MATLAB files: maps, also in structs, and tables of abundances."""
 
-import logging
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +7,7 @@ import numpy as np
 import scipy.io
 
 from jaxhsi.data.formats.mat import is_hdf5_mat, load_mat, mat_tree_shapes
-
-LABEL_WORDS = ("label", "labels", "gt", "groundtruth", "truth", "class", "classes", "classmap")
-"""Names, or ends of names, of arrays of labels in lower case without separators."""
+from jaxhsi.data.labels.array_labels import choose_label_key
 
 NAME_FIELDS = ("materials_type", "class_names", "classnames", "label_names", "labelnames", "names")
 """Cells beside the labels that name the classes 1, 2, ..., in lower case."""
@@ -30,40 +26,14 @@ def load_mat_labels(path: Path, image_size: tuple[int, int], key: str | None) ->
     Raises:
         ValueError: no such array, or several and nothing to choose by.
     """
-    key = _choose_key(path, image_size) if key is None else key.replace(".", "/").strip("/")
+    if key is None:
+        key = choose_label_key(path, mat_tree_shapes(path), image_size)
+    key = key.replace(".", "/").strip("/")
     values = load_mat(path, key)
     num_pixels = image_size[0] * image_size[1]
     if values.ndim == 2 and values.shape != image_size and values.shape[1] == num_pixels:
         return values.argmax(axis=0).reshape(image_size, order="F")
     return values
-
-
-def _choose_key(path: Path, image_size: tuple[int, int]) -> str:
-    """Key of the one array that fits the cube."""
-    array_shapes = mat_tree_shapes(path)
-    fitting = [key for key, shape in array_shapes.items() if shape == image_size]
-    named = [key for key in fitting if _is_label_name(key)]
-    chosen = fitting if len(fitting) == 1 else named
-    if len(chosen) == 1:
-        if len(fitting) > 1:
-            logging.getLogger(__name__).info(
-                "%s: labels are %s, by its name, of %s; --label_key takes another",
-                path,
-                chosen[0],
-                ", ".join(fitting),
-            )
-        return chosen[0]
-    array_list = ", ".join(f"{key} {shape}" for key, shape in array_shapes.items()) or "none"
-    raise ValueError(
-        f"{path} has {len(fitting)} arrays of the cube's shape {image_size}; name one by its key. "
-        f"Its numeric arrays are: {array_list}"
-    )
-
-
-def _is_label_name(key: str) -> bool:
-    plain = re.sub(r"[^a-z]", "", key.rpartition("/")[2].lower())
-    parts = re.split(r"[^a-z]+", key.rpartition("/")[2].lower())
-    return plain in LABEL_WORDS or any(part in LABEL_WORDS for part in parts)
 
 
 def mat_class_names(path: Path) -> dict[int, str]:

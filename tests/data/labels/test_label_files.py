@@ -169,9 +169,9 @@ def test_labels_are_whole_numbers(tmp_path, values):
 def test_files_that_are_no_labels(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.png"):
         load_labels(tmp_path / "none.png", (2, 3))
-    (tmp_path / "a.jpg").touch()
+    (tmp_path / "a.doc").touch()
     with pytest.raises(ValueError, match=r"\.npy, \.mat, \.png, .*\.json, .*\.tif, ENVI"):
-        load_labels(tmp_path / "a.jpg", (2, 3))
+        load_labels(tmp_path / "a.doc", (2, 3))
     Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save(tmp_path / "rgb.png")
     with pytest.raises(ValueError, match="is a RGB picture"):
         load_labels(tmp_path / "rgb.png", (2, 3))
