@@ -252,7 +252,7 @@ def test_headers_that_are_refused(tmp_path, fields, message):
         ({"wavelength": "{1, 2, 3, 4, x}"}, "wavelength not used, it holds what is no number"),
         ({"bbl": "{1, 1}"}, "bbl not used, it has 2 values and there are 5 bands"),
         ({"reflectance_scale_factor": 0}, "reflectance scale factor = 0 not used"),
-        ({"data_ignore_value": "{1, 2}"}, "data ignore value not used, it holds different values"),
+        ({"data_ignore_value": "{1, x}"}, "data ignore value not used, it holds what is no number"),
         ({"map_info": "{UTM, 1, 1, here, 5, 1, 1, 33, North, WGS-84}"}, "map info was not"),
     ],
 )

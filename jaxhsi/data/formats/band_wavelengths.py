@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxhsi.data.formats.container import ArrayContainer, NamedArray
-from jaxhsi.data.formats.wavelengths import NANOMETRES_PER_UNIT, plain_unit, wavelengths_in_nm
+from jaxhsi.data.formats.wavelengths import (
+    NANOMETRES_PER_UNIT,
+    NANOMETRES_TIMES_UNIT,
+    plain_unit,
+    wavelengths_in_nm,
+)
 
 EXACT_NAMES = (
     *("wl", "wls", "wvl", "wvls", "lambda", "lambdas", "wave", "waves", "wav", "nm", "cw"),
@@ -22,6 +27,9 @@ OTHER_MEANINGS = (
     *("first", "last", "start", "end", "step", "edges", "bounds", "bnds", "quality", "is"),
 )
 """Words in names of vectors that speak of wavelengths and are none."""
+
+INVERSE_NAMES = ("wavenumber", "frequency", "frequencies", "energy", "energies")
+"""Names of vectors that are inverse to wavelengths: wavenumbers, and others that state a unit."""
 
 UNCERTAIN_NAMES = ("band", "bands")
 """Names of vectors with numbers of bands in some files and wavelengths in others, as in ICVL's:
@@ -162,6 +170,10 @@ def _holds_wavelengths(container: ArrayContainer, name: str) -> bool:
     """Whether a vector holds wavelengths by its name, and where that is uncertain by its values."""
     if is_wavelength_name(name):
         return True
+    plain = re.sub(r"[^a-z]", "", name.rpartition("/")[2].lower())
+    if plain.removesuffix("s") in INVERSE_NAMES or plain in INVERSE_NAMES:
+        unit = plain_unit(_unit(container.arrays[name].attributes))
+        return unit in NANOMETRES_TIMES_UNIT or (not unit and plain.startswith("wavenumber"))
     if name.rpartition("/")[2].lower() not in UNCERTAIN_NAMES:
         return False
     values = np.asarray(_from_array(container, name, None, 0).values, np.float64)

@@ -65,7 +65,7 @@ def choose_cube(container: ArrayContainer, key: str | None) -> tuple[str, tuple[
     if not cubes:
         raise ValueError(
             f"{container.path} has no 3-D array; its numeric arrays are: "
-            f"{container.describe_arrays()}"
+            f"{container.describe_arrays()}{_remedy_without_cube(container)}"
         )
     candidates = cubes
     for narrowed in (_without_side_products, _with_wavelengths, _without_pictures):
@@ -78,6 +78,22 @@ def choose_cube(container: ArrayContainer, key: str | None) -> tuple[str, tuple[
     others = [f"{name} {container.arrays[name].shape}" for name in cubes if name != candidates[0]]
     notes = (f"other 3-D arrays not read (--key chooses): {', '.join(others)}",) if others else ()
     return candidates[0], notes
+
+
+def _remedy_without_cube(container: ArrayContainer) -> str:
+    """What helps where arrays have four long axes, or two."""
+    for name, array in container.arrays.items():
+        if len(array.shape) > 3 and kept_axes(array) is None and 0 not in array.shape:
+            axis = array.axis_names[0] if array.axis_names and array.axis_names[0] else "0"
+            return (
+                f". {name} holds several cubes along axis {axis}; save one of them, in Python: "
+                f"numpy.save('cube.npy', array[0])"
+            )
+    return (
+        ". A table of pixels is read from .mat or .npy, (C, H * W), with --size '[H,W]'"
+        if any(len(array.shape) == 2 for array in container.arrays.values())
+        else ""
+    )
 
 
 def _given_key(container: ArrayContainer, key: str) -> str:

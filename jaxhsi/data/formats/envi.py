@@ -108,7 +108,7 @@ def _envi_volume(
         shape=(raster.num_bands, *image_shape)
         if layout == "chw"
         else (*image_shape, raster.num_bands),
-        read_slab=_slab_reader(data_path, raster),
+        read_slab=_with_one_mark(_slab_reader(data_path, raster), optional),
         wavelengths=wavelengths,
         layout=layout,
         no_data=optional.no_data(),
@@ -119,6 +119,21 @@ def _envi_volume(
         bad_bands=optional.bad_bands(),
         notes=(*notes, *optional.notes, *map_notes),
     )
+
+
+SlabReader = Callable[[tuple[slice, slice, slice]], np.ndarray]
+
+
+def _with_one_mark(read_slab: SlabReader, optional: OptionalFields) -> SlabReader:
+    """The reader with the first mark of missing values in the place of others."""
+    others = optional.other_no_data()
+
+    def read(index: tuple[slice, slice, slice]) -> np.ndarray:
+        values = read_slab(index)
+        values[np.isin(values, others)] = optional.no_data()
+        return values
+
+    return read if others else read_slab
 
 
 def _find_pair(path: Path, header_path: Path | None) -> tuple[Path, Path]:

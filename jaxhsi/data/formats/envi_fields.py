@@ -5,8 +5,12 @@ import re
 
 import numpy as np
 
+from jaxhsi.data.formats.band_texts import NUMBER_WITH_UNIT, parse_wavelengths
 from jaxhsi.data.formats.envi_header import HeaderFields
 from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
+
+UNREAD_SCALES = ("scale factor", "scale", "scaling factor", "data scale factor", "quantization")
+"""Fields that some programs write, and that do not say whether they multiply or divide."""
 
 
 class OptionalFields:
@@ -30,15 +34,35 @@ class OptionalFields:
         """Centre of each band in nm, (C,), or None."""
         values = self._band_values("wavelength")
         if values is None:
-            return None
+            return self._named_wavelengths()
         lengths, notes = wavelengths_in_nm(values, self._text("wavelength units"), "wavelength")
+        self.notes += notes
+        return lengths
+
+    def _named_wavelengths(self) -> np.ndarray | None:
+        """Wavelengths in the names of the bands, such as "Band 1 (450.0 nm)", or None."""
+        names = self._fields.get("band names")
+        if not isinstance(names, list) or len(names) != self._num_bands:
+            return None
+        if not all(NUMBER_WITH_UNIT.search(name) for name in names):
+            return None
+        lengths, notes = parse_wavelengths(len(names), "band names", names, None)
         self.notes += notes
         return lengths
 
     def no_data(self) -> float | None:
         """Value that marks a missing measurement, or None."""
-        value = self._single_number("data ignore value")
-        return value if value is not None and math.isfinite(value) else None
+        values = self._ignored_values()
+        return values[0] if values else None
+
+    def other_no_data(self) -> tuple[float, ...]:
+        """Further values that mark a missing measurement."""
+        return tuple(self._ignored_values()[1:])
+
+    def _ignored_values(self) -> list[float]:
+        values = self._numbers("data ignore value")
+        numbers = [] if values is None else list(dict.fromkeys(values.tolist()))
+        return [number for number in numbers if math.isfinite(number)]
 
     def bad_bands(self) -> np.ndarray | None:
         """True for the bands that the list bbl marks by 0, (C,), or None."""
@@ -54,6 +78,10 @@ class OptionalFields:
         (value = gain x stored + offset) count where there is no such factor.
         """
         units = self._text("data units")
+        unused = [name for name in UNREAD_SCALES if self._text(name)]
+        if unused:
+            fields = ", ".join(f"{name} = {self._text(name)}" for name in unused)
+            self.notes.append(f"{fields}: not used, it does not say how; --scale scales")
         factor = self._single_number("reflectance scale factor")
         if factor is not None and not (math.isfinite(factor) and factor > 0):
             self.notes.append(f"reflectance scale factor = {factor:g} not used, it must be above 0")

@@ -10,6 +10,7 @@ import numpy as np
 from jaxhsi.data.formats.axis_names import axis_roles
 from jaxhsi.data.formats.band_wavelengths import as_number_list
 from jaxhsi.data.formats.container import ArrayContainer
+from jaxhsi.data.formats.coordinate_system import EPSG_NAMES, coordinate_system
 from jaxhsi.data.formats.envi_map import envi_georeference
 from jaxhsi.data.formats.value_marks import plain_name
 from jaxhsi.data.formats.wavelengths import NANOMETRES_PER_UNIT, plain_unit
@@ -17,9 +18,8 @@ from jaxhsi.data.georeference import Georeference
 
 Transform = tuple[float, float, float, float, float, float]
 
-WKT_NAMES = ("crswkt", "spatialref", "coordinatesystemstring", "projectionwkt", "wkt", "crs")
-EPSG_NAMES = ("epsg", "epsgcode", "epsgnumber")
 TRANSFORM_NAMES = ("geotransform", "gdalgeotransform")
+AFFINE_NAMES = ("transform", "affine", "affinetransform")
 MAP_INFO_NAMES = ("mapinfo",)
 GRID_STEP_TOLERANCE = 1e-3
 """Share of a step by which coordinates of rows or columns may deviate from even ones."""
@@ -42,7 +42,7 @@ def find_georeference(
         notes: what was lost, for the history.
     """
     fields = _position_fields(container, key)
-    crs = _coordinate_system(fields)
+    crs = coordinate_system(fields)
     map_info = next((fields[name] for name in MAP_INFO_NAMES if name in fields), None)
     if isinstance(map_info, str):
         return envi_georeference(map_info.replace("{", "").replace("}", ""), crs)
@@ -135,24 +135,17 @@ def _attribute_sets(container: ArrayContainer, key: str) -> Iterator[Mapping[str
             yield container.arrays[name].attributes
 
 
-def _coordinate_system(fields: Mapping[str, Any]) -> str | None:
-    for name in WKT_NAMES:
-        text = fields.get(name)
-        if isinstance(text, str) and "[" in text:
-            return text.strip()
-    for name in EPSG_NAMES + WKT_NAMES:
-        match = re.fullmatch(r"(?:EPSG:)?\s*(\d{4,6})(?:\.0)?", str(fields.get(name, "")).strip())
-        if match:
-            return f"EPSG:{match[1]}"
-    return None
-
-
 def _stated_transform(fields: Mapping[str, Any]) -> Transform | None:
-    """A geotransform in GDAL's order, as rasterio's."""
+    """A geotransform in GDAL's order or an affine matrix, as rasterio's."""
     for name in TRANSFORM_NAMES:
         values = as_number_list(fields.get(name))
         if values is not None and values.size == 6 and values[1] != 0 and values[5] != 0:
             c, a, b, f, d, e = (float(value) for value in values)
+            return a, b, c, d, e, f
+    for name in AFFINE_NAMES:
+        values = as_number_list(fields.get(name))
+        if values is not None and values.size in (6, 9) and values[0] != 0 and values[4] != 0:
+            a, b, c, d, e, f = (float(value) for value in values[:6])
             return a, b, c, d, e, f
     return None
 

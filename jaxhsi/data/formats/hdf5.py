@@ -20,6 +20,7 @@ FILE_KIND = "an HDF5"
 LIKELY_CAUSE = "it may be truncated, still being written, or compressed by a filter that h5py lacks"
 MAX_TEXT_BYTES = 2**16  # of a text that is stored as an array, such as a coordinate system
 BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable"
+MAX_TEXT_VECTOR = 4096  # texts in a vector that are looked at
 STRUCTURAL_ATTRIBUTES = ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME", "_nc3_strict")
 
 
@@ -35,6 +36,7 @@ def describe_container(path: Path, file: Any) -> ArrayContainer:
     """
     arrays: dict[str, NamedArray] = {}
     texts: dict[str, str] = {}
+    number_texts: dict[str, np.ndarray] = {}
     group_attributes = {"": _attributes(file)}
 
     def visit(name: str, item: Any) -> None:
@@ -48,8 +50,13 @@ def describe_container(path: Path, file: Any) -> ArrayContainer:
             group_attributes[name] = _attributes(item)
             if item.dtype.kind in "SO" and item.size == 1:
                 texts.update(_short_text(name, item))
+            elif (numbers := _numbers_of_texts(item)) is not None:
+                number_texts[name] = numbers
+                arrays[name] = _describe_array(item)
 
     def read(name: str, index: tuple[slice | int, ...]) -> np.ndarray:
+        if name in number_texts:
+            return number_texts[name][index]
         with reading_errors(path, FILE_KIND, LIKELY_CAUSE):
             return np.asarray(file[name][index])
 
@@ -100,6 +107,16 @@ def _attributes(item: Any) -> dict[str, Any]:
         except (OSError, TypeError, ValueError):
             continue
     return attributes
+
+
+def _numbers_of_texts(item: Any) -> np.ndarray | None:
+    """The numbers of a vector of texts, such as wavelengths written as text, or None."""
+    if item.dtype.kind not in "SO" or item.ndim != 1 or not 1 < item.size <= MAX_TEXT_VECTOR:
+        return None
+    try:
+        return np.array([float(text) for text in item[()]])
+    except (ValueError, TypeError):
+        return None
 
 
 def _short_text(name: str, item: Any) -> dict[str, str]:

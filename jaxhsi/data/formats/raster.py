@@ -104,7 +104,7 @@ def raster_volume(path: Path, file: Any, notes: Sequence[str] = ()) -> Volume:
         layout="chw",
         no_data=_finite(file.nodatavals[bands.spectral[0] - 1]) if has_one_no_data else None,
         read_mask=bands.read_mask,
-        georeference=raster_georeference(file),
+        georeference=_with_prj_file(path, raster_georeference(file)),
         value_units=next((unit for unit in file.units if unit), None),
         scale_factor=scale_factor,
         offset=offset,
@@ -167,6 +167,16 @@ def raster_georeference(file: Any) -> Georeference | None:
     crs = file.crs.to_string() if file.crs else None
     transform = tuple(float(value) for value in file.transform[:6])
     return Georeference(crs, transform, metres_per_unit(crs))
+
+
+def _with_prj_file(path: Path, place: Georeference | None) -> Georeference | None:
+    """The place with the coordinate system of NAME.prj, as it stands beside world files."""
+    prj_path = path.with_suffix(".prj")
+    if place is None or place.crs is not None or not prj_path.is_file():
+        return place
+    crs = prj_path.read_text("utf-8", "replace").strip()
+    is_wkt = crs.upper().startswith(("PROJC", "GEOGC"))
+    return replace(place, crs=crs, metres_per_unit=metres_per_unit(crs)) if is_wkt else place
 
 
 def _scale_and_offset(

@@ -5,11 +5,12 @@ import re
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 from jaxhsi.data.formats.axis_order import guess_layout
+from jaxhsi.data.formats.band_texts import NUMBER_WITH_UNIT
 from jaxhsi.data.formats.raster_file import open_dataset
 from jaxhsi.data.formats.raster_stack import SingleBand, describe_single_band, stack_vrt
-from jaxhsi.data.formats.raster_wavelengths import NUMBER_WITH_UNIT
 
 PAGE_TEXT_TAGS, MAX_PAGE_TEXT = ("PAGENAME", "IMAGEDESCRIPTION"), 200
 """Tags of a page that may state its wavelength, and how much of them is looked at."""
@@ -59,6 +60,7 @@ def find_pages(path: Path, file: Any, key: str | None = None) -> PageStack | Non
     if len(groups) > 1 or next(iter(pages.values()))[0] > 1:
         raise ValueError(_unequal_message(path, groups, pages))
     bands = [page[1] for page in pages.values()]
+    _describe_by_ome(file, bands)
     shape = (len(bands), *bands[0].shape)
     note = f"{len(bands)} pages of {bands[0].shape[0]} x {bands[0].shape[1]} stacked"
     return PageStack(stack_vrt(bands), shape, _page_layout(path, file, shape), (note,))
@@ -88,6 +90,26 @@ def _describe_page(path: Path, number: int) -> tuple[int, SingleBand]:
         if with_wavelength and not band.properties["Description"]:
             band.properties["Description"] = with_wavelength[0][:MAX_PAGE_TEXT]
         return page.count, band
+
+
+def _describe_by_ome(file: Any, bands: list[SingleBand]) -> None:
+    """Describe pages by the channels of OME-XML, where it has one for each."""
+    description = file.tags().get("TIFFTAG_IMAGEDESCRIPTION", "")
+    if "<OME" not in description[:1000]:
+        return
+    try:
+        root = ElementTree.fromstring(description)
+    except ElementTree.ParseError:
+        return
+    channels = [each for each in root.iter() if each.tag.rpartition("}")[2] == "Channel"]
+    if len(channels) != len(bands):
+        return
+    for band, channel in zip(bands, channels, strict=True):
+        wavelength = channel.get("EmissionWavelength")
+        text = channel.get("Name", "")
+        if wavelength is not None:
+            text = f"{wavelength} {channel.get('EmissionWavelengthUnit', 'nm')}"
+        band.properties["Description"] = band.properties["Description"] or text or None
 
 
 def _equal_runs(pages: dict[int, tuple[int, SingleBand]]) -> list[tuple[tuple, list[int]]]:

@@ -7,17 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxhsi.data.formats.band_texts import NUMBER_WITH_UNIT, parse_wavelengths
 from jaxhsi.data.formats.band_wavelengths import is_wavelength_name, split_list
 from jaxhsi.data.formats.band_xml import band_columns
 from jaxhsi.data.formats.camera_xmp import camera_bands
-from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
-
-NUMBER_PATTERN = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
-UNIT_PATTERN = r"(nm|nanomet(?:er|re)s?|um|µm|μm|micromet(?:er|re)s?|microns?)"
-BARE_NUMBER = re.compile(rf"\s*{NUMBER_PATTERN}\s*")
-NUMBER_WITH_UNIT = re.compile(
-    rf"(?:^|[^\w.]|[_=a-zA-Z]){NUMBER_PATTERN}[\s_]*{UNIT_PATTERN}(?![a-zA-Z])", re.IGNORECASE
-)
 
 UNIT_ENDINGS = {
     **{"nm": "nm", "nanometers": "nm", "nanometres": "nm"},
@@ -44,12 +37,9 @@ def raster_wavelengths(
     Returns:
         wavelengths: (C,) in nm, or None.
         notes: what was read from where, for the history.
-
-    Raises:
-        ValueError: a list of another length than there are bands.
     """
     for field_name, texts, unit_name in _candidate_fields(path, file, bands):
-        wavelengths, notes = parse_wavelengths(path, len(bands), field_name, texts, unit_name)
+        wavelengths, notes = parse_wavelengths(len(bands), field_name, texts, unit_name)
         if wavelengths is not None and field_name.lower().endswith(".xml"):
             notes = (*notes, f"wavelengths from {field_name}")
         if wavelengths is not None or notes:
@@ -122,34 +112,6 @@ def _unit_of_name(name: str) -> str | None:
 def _stated_unit(tags: dict[str, tuple[str, str]]) -> str | None:
     unit_names = ("wavelengthunits", "wavelengthunit", "wavelengthsunits", "wavelengthsunit")
     return next((tags[name][1] for name in unit_names if name in tags), None)
-
-
-def parse_wavelengths(
-    path: Path, num_bands: int, field_name: str, texts: list[str], unit_name: str | None
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Wavelengths of texts such as "450", "450.0 nm" or "blue (0.45 micrometers)".
-
-    Raises:
-        ValueError: another number of texts than of bands.
-    """
-    if len(texts) != num_bands:
-        raise ValueError(
-            f"{path} is not consistent: {field_name} has {len(texts)} values and there are "
-            f"{num_bands} bands; correct or delete that tag"
-        )
-    unit_matches = [NUMBER_WITH_UNIT.search(text) for text in texts]
-    if all(unit_matches):
-        values, unit_name = [float(pair[1]) for pair in unit_matches], unit_matches[0][2]
-        if len({pair[2].lower() for pair in unit_matches}) > 1:
-            return None, (f"{field_name}: units differ among the bands, not kept",)
-    else:
-        bare_matches = [BARE_NUMBER.fullmatch(text) for text in texts]
-        if not all(bare_matches):
-            return None, ()
-        values = [float(match[1]) for match in bare_matches]
-        if values in ([*range(len(values))], [*range(1, len(values) + 1)]):
-            return None, ()  # numbers of the bands
-    return wavelengths_in_nm(np.array(values), unit_name, f"{path}: {field_name}")
 
 
 def _fields_of_xml(path: Path, num_bands: int) -> list[BandTexts]:

@@ -12,7 +12,7 @@ NANOMETRES_PER_UNIT = {
 }
 """Length of one unit in nm, by its name in lower case and singular."""
 
-OPTICAL_RANGE = (100.0, 100_000.0)
+OPTICAL_RANGE = (10.0, 100_000.0)
 """Wavelengths in nm, ultraviolet to far infrared, outside of which a stated unit is doubted."""
 
 UNSTATED_UNITS = ("", "unknown", "none", "n/a", "1")
@@ -20,6 +20,13 @@ UNSTATED_UNITS = ("", "unknown", "none", "n/a", "1")
 
 WAVENUMBER_UNITS = ("wavenumber", "cm-1", "1/cm", "cm^-1", "reciprocal centimeter")
 """Names of units of 1/cm, as `plain_unit` writes them."""
+
+NANOMETRES_TIMES_UNIT = {
+    **dict.fromkeys(WAVENUMBER_UNITS, 1e7),
+    **{"hz": 2.99792458e17, "ghz": 2.99792458e8, "thz": 2.99792458e5},
+    **{"ev": 1239.841984, "electronvolt": 1239.841984},
+}
+"""Units of quantities that are inverse to the wavelength: number times wavelength in nm."""
 
 
 def plain_unit(unit_name: str | None) -> str:
@@ -51,9 +58,14 @@ def wavelengths_in_nm(
     """
     unit = plain_unit(unit_name)
     numbers = np.asarray(values, np.float64).ravel()
-    if unit in WAVENUMBER_UNITS and (numbers > 0).all():
-        notes = _order_notes(1e7 / numbers, field_name)
-        return 1e7 / numbers, (f"{field_name} converted from wavenumbers in 1/cm", *notes)
+    if unit in UNSTATED_UNITS and "wavenumber" in field_name.lower():
+        unit = "cm-1"
+    if unit in NANOMETRES_TIMES_UNIT and (numbers > 0).all():
+        lengths = NANOMETRES_TIMES_UNIT[unit] / numbers
+        is_wavenumber = unit in WAVENUMBER_UNITS
+        source = "wavenumbers in 1/cm" if is_wavenumber else f"values in {unit_name}"
+        notes = _order_notes(lengths, field_name)
+        return lengths, (f"{field_name} converted from {source}", *notes)
     if unit not in UNSTATED_UNITS and unit not in NANOMETRES_PER_UNIT:
         return None, (f"{field_name} is in {unit_name!r}, which is no length, and was not kept",)
     is_stated = unit in NANOMETRES_PER_UNIT

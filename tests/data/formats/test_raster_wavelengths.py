@@ -103,3 +103,21 @@ def test_xml_of_another_number_of_bands(tmp_path):
     (tmp_path / "scene.xml").write_text("<a><b>")
     with pytest.raises(ValueError, match=r"scene\.tif.*an XML file beside it, is damaged"):
         wavelengths(path)
+
+
+def test_a_list_of_another_length_is_told(tmp_path):
+    path = save_raster(
+        tmp_path / "a.tif", CUBE, edit=lambda file: file.update_tags(wavelengths=str(NM[:4]))
+    )
+    with open_raster(path) as volume:
+        assert volume.wavelengths is None
+        assert any("has 4 values and there are 5 bands" in note for note in volume.notes)
+
+
+def test_wavelengths_of_some_bands_alone_are_told(tmp_path):
+    path = save_raster(
+        tmp_path / "a.tif", CUBE, edit=lambda file: file.set_band_description(2, "560 nm")
+    )
+    with open_raster(path) as volume:
+        assert volume.wavelengths is None
+        assert any("stated for 1 of 5 bands alone" in note for note in volume.notes)
