@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Bool, Float, Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.data.data_arrays import is_labelled_array
@@ -19,6 +19,7 @@ from jaxhsi.data.tables.image_spectra import given_spectra
 from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
 from jaxhsi.gmcr.amortised_training import initial_networks, train_amortised
+from jaxhsi.gmcr.component_constraints import ComponentConstraints
 from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
@@ -38,6 +39,7 @@ from jaxhsi.unmixing_units import (
     in_reported_units,
     library_component_names,
     reported_norms,
+    scale_constraints,
     scale_data,
     unit_components,
 )
@@ -55,6 +57,12 @@ def unmix(
     library_names: Sequence[str] | None = None,
     mixing: str = "linear",
     priors: Sequence[PriorFactory] = (),
+    ordered: bool = False,
+    runs: Sequence[int] | None = None,
+    known: Float[np.ndarray | Array, "m c"] | None = None,
+    known_names: Sequence[str] | None = None,
+    absent: Bool[np.ndarray | Array, "n m"] | None = None,
+    known_concentrations: Float[np.ndarray | Array, "n m"] | None = None,
     options: SolverOptions = SolverOptions(),  # noqa: B008 -- frozen
     network_options: NetworkOptions = NetworkOptions(),  # noqa: B008 -- frozen
     ranges: bool = True,
@@ -90,6 +98,16 @@ def unmix(
         mixing: "linear", or a name in `jaxhsi.gmcr.mixing.FORWARD_MODELS`.
         priors: what else is known of components and concentrations, see `jaxhsi.gmcr.priors`;
             what must hold exactly comes last.
+        ordered: samples have an order, as along an elution, a reaction or a titration: what is not
+            smooth along it is no component, and concentrations are not sparse.
+        runs: samples of each run, where the table holds several below each other that share their
+            spectra; each has a noise level of its own.
+        known: spectra of components that are present, of the same bands; the rest is found. They
+            are the first components of the result.
+        known_names: theirs, and of further columns of the next two; numbers if None.
+        absent: true where a sample lacks a component; column j is about component j of the result.
+        known_concentrations: likewise, NaN where they are not known; their components have the size
+            that goes with them.
         options: of the solver.
         network_options: of the networks; non-negativity is that of the solver.
         ranges: compute the range of each component over results that fit equally well, of up to
@@ -121,11 +139,14 @@ def unmix(
     source_array = spectra if is_labelled_array(spectra) else None
     spectra, axis, axis_name = given_spectra(spectra, axis, axis_name, num_pixels, seed)
     data = scale_data(spectra, mixing, options)
+    constraints = scale_constraints(known, absent, known_concentrations, data.data_unit)
     request = _Request(
         mixing=mixing,
         priors=priors,
         library=library,
         library_names=library_names,
+        constraints=constraints,
+        constraint_names=known_names,
         options=options,
         network_options=replace(network_options, non_negative=options.non_negative),
         ranges=ranges,
@@ -145,6 +166,9 @@ def unmix(
         num_components=num_components,
         num_candidates=num_candidates,
         restarts=restarts,
+        ordered=ordered,
+        run_lengths=None if runs is None else tuple(runs),
+        constraints=constraints,
         mesh=device_mesh(devices, len(data.spectra_scaled)),
         on_progress=on_progress,
         on_epoch=on_epoch,
@@ -166,6 +190,8 @@ class _Request(NamedTuple):
     priors: Sequence[PriorFactory]
     library: Float[np.ndarray | Array, "l c"] | None
     library_names: Sequence[str] | None
+    constraints: ComponentConstraints | None
+    constraint_names: Sequence[str] | None
     options: SolverOptions
     network_options: NetworkOptions
     ranges: bool
@@ -202,7 +228,7 @@ def _as_result(
         model=model,
         components=components,
         concentrations=concentrations,
-        noise_deviation=spectrum_noise(data.spectra_scaled, noise_level, data.data_unit),
+        noise_deviation=_spectrum_noise(data, solution),
         noise_level=noise_level,
         noise_model=solution.noise_model,
         converged=bool(solution.converged),
@@ -212,6 +238,14 @@ def _as_result(
         restarts=solution.restart_vote,
         ranges=boundaries,
     )
+
+
+def _spectrum_noise(data: ScaledData, solution: Solution) -> Float32[np.ndarray, " n"]:
+    """Noise deviation of each spectrum, in the units of the data."""
+    ratios = 1.0 if solution.noise_ratios is None else solution.noise_ratios
+    noise_level = SignalDependentNoise(*solution.noise_level)
+    deviations = spectrum_noise(data.spectra_scaled / ratios, noise_level, data.data_unit)
+    return deviations * np.ravel(ratios)
 
 
 def _unmixing_model(
@@ -224,13 +258,17 @@ def _unmixing_model(
 ) -> UnmixingModel:
     """What unmixes new spectra: components, noise without the spikes of this table, networks."""
     unit_rows = np.asarray(unit_solution.components)
+    component_names = library_component_names(
+        unit_rows, np.asarray(solution.in_library), request.library, request.library_names
+    )
+    constraint_names = tuple(request.constraint_names or ())
     return UnmixingModel(
         components=unit_rows,
-        component_names=library_component_names(
-            unit_rows, np.asarray(solution.in_library), request.library, request.library_names
-        ),
+        component_names=(*constraint_names, *component_names[len(constraint_names) :]),
         data_unit=data.data_unit,
-        component_norms=reported_norms(component_norms, data.data_unit, request.priors),
+        component_norms=reported_norms(
+            component_norms, data.data_unit, request.priors, request.constraints
+        ),
         noise_model=solution.noise_model._replace(spike_mask=None),
         networks=networks,
         network_options=request.network_options,

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32
 
 from jaxhsi.data.tables.negative_values import describe_negative_values
+from jaxhsi.gmcr.component_constraints import ComponentConstraints
 from jaxhsi.gmcr.data_scale import data_scale
 from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, linear, rescale_model
 from jaxhsi.gmcr.nonlinear import PriorFactory
@@ -114,14 +115,55 @@ def unit_components(solution: Solution) -> tuple[Solution, Float32[np.ndarray, "
     return normalised, norms
 
 
-def reported_norms(
-    norms: Float32[np.ndarray, " k"], data_unit: float, priors: Sequence[PriorFactory]
-) -> Float32[np.ndarray, " k"]:
-    """Norms of the reported components: 1, or their own where a prior fixes the concentrations."""
-    fixes_scale = any(
-        isinstance(prior, Prior) and prior.concentration_sum is not None for prior in priors
+def scale_constraints(
+    known: Float[np.ndarray | Array, "m c"] | None,
+    absent: Bool[np.ndarray | Array, "n m"] | None,
+    known_concentrations: Float[np.ndarray | Array, "n m"] | None,
+    data_unit: float,
+) -> ComponentConstraints | None:
+    """What is known of single components, for spectra divided by a number; None if nothing is.
+
+    Raises:
+        ValueError: an array that is no table, or absences that are not true or false.
+    """
+    arrays = {"known": known, "absent": absent, "known_concentrations": known_concentrations}
+    tables = {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+    for name, array in tables.items():
+        if array.ndim != 2:
+            raise ValueError(f"{name} has the shape {array.shape}; give a table")
+    mask = tables.get("absent")
+    if mask is not None and not np.isin(mask, (0, 1)).all():
+        raise ValueError("absent holds other values than true and false; give a mask")
+    if not tables:
+        return None
+    spectra, concentrations = tables.get("known"), tables.get("known_concentrations")
+    return ComponentConstraints(
+        None if spectra is None else spectra.astype(np.float64) / data_unit,
+        None if mask is None else mask.astype(bool),
+        None if concentrations is None else concentrations.astype(np.float64),
     )
-    return norms * np.float32(data_unit) if fixes_scale else np.ones_like(norms)
+
+
+def reported_norms(
+    norms: Float32[np.ndarray, " k"],
+    data_unit: float,
+    priors: Sequence[PriorFactory],
+    constraints: ComponentConstraints | None = None,
+) -> Float32[np.ndarray, " k"]:
+    """Norms of the reported components: 1, or their own where concentrations have a scale.
+
+    They have one under a prior that fixes their sum, and where some of them are known.
+    """
+    has_scale = np.full(len(norms), _fixes_sum(priors))
+    if constraints is not None and constraints.concentrations is not None:
+        is_known = np.isfinite(constraints.concentrations).any(axis=0)
+        has_scale[: len(is_known)] |= is_known
+    own_norms = norms * np.float32(data_unit)
+    return np.where(has_scale, own_norms, 1).astype(np.float32)
+
+
+def _fixes_sum(priors: Sequence[PriorFactory]) -> bool:
+    return any(isinstance(prior, Prior) and prior.concentration_sum is not None for prior in priors)
 
 
 def in_reported_units(

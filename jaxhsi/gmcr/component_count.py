@@ -6,12 +6,15 @@ The phases of the solver search for the number; what is here comes after them, o
 from collections.abc import Iterator
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxhsi.gmcr.component_pool import ComponentPool
 from jaxhsi.gmcr.final_stages import is_searched
 from jaxhsi.gmcr.fit_phases import purest_spectra_state, rank_estimate
 from jaxhsi.gmcr.initialisation import RankEstimate
+from jaxhsi.gmcr.noise_model import divide_by_noise
 from jaxhsi.gmcr.pool_fit import PoolFit
+from jaxhsi.gmcr.sample_order import smooth_directions
 from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.sparse_coding import count_usage
 from jaxhsi.gmcr.state import State
@@ -98,6 +101,27 @@ def bound_by_rank(solver: Solver, state: State, data: WhitenedData) -> State:
             break
         best, shortest = _with_fit_of(state, fewer), length
     return best
+
+
+def bound_by_order(
+    solver: Solver, state: State, data: WhitenedData, run_lengths: tuple[int, ...]
+) -> State:
+    """The state without components that no order of the samples calls for.
+
+    Noise is white along samples in an order, and what it makes of the lamp or the detector is no
+    component: there are as many as directions of the table that are smooth along the samples.
+
+    Args:
+        solver: compiled.
+        state: after the last phase.
+        data: the table.
+        run_lengths: of the runs of samples.
+    """
+    x_noise_units = divide_by_noise(data.x_white, state.noise_level)
+    num_smooth = max(smooth_directions(np.asarray(x_noise_units), run_lengths), 1)
+    if _active_count(state.pool) <= num_smooth:
+        return state
+    return fit_given_number(solver, state, data, num_smooth)
 
 
 def _fits_of_rank(

@@ -46,11 +46,11 @@ def refine_factors(
 ) -> RefinedFactors:
     """The nearest minimum of ||(x - f(C, S)) W / sigma||^2 / 2 + penalties.
 
-    Concentrations that are 0 at the start stay 0. Where the model has shared parameters, each sweep
-    begins with a Gauss-Newton step of all unknowns together. Then follow accelerated proximal steps
-    on C, S and local parameters in turn, whose momentum is reset where a step turns back.
-    Components are returned with unit length, their size in the concentrations, unless a prior fixes
-    the scale; f must then be a function of all c_i s_i.
+    Concentrations that are 0 at the start stay 0, unless the prior frees them. Where the model has
+    shared parameters, each sweep begins with a Gauss-Newton step of all unknowns together. Then
+    follow accelerated proximal steps on C, S and local parameters in turn, whose momentum is reset
+    where a step turns back. Components are returned with unit length, their size in the
+    concentrations, unless a prior fixes the scale; f must then be a function of all c_i s_i.
 
     Args:
         x: spectra.
@@ -68,7 +68,7 @@ def refine_factors(
     Source: proximal alternating linearised minimisation, Bolte, Sabach and Teboulle 2014 (Math.
     Program. 146, 459); its momentum, Pock and Sabach 2016; restarts, O'Donoghue and Candes 2015.
     """
-    support = initial.factors.concentrations != 0
+    support = (initial.factors.concentrations != 0) | prior.frees_zeros
     target = in_noise_units(x, noise_deviations, whitening_matrix)
     problem = Problem(target, noise_deviations, whitening_matrix, forward_model, prior, support)
 

@@ -6,6 +6,7 @@ writes nothing: whoever calls it takes part through `FitCallbacks`.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,7 +18,13 @@ from threadpoolctl import threadpool_limits
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.gmcr.algorithm import converged
-from jaxhsi.gmcr.component_count import bound_by_rank, fit_given_number
+from jaxhsi.gmcr.component_constraints import (
+    ComponentConstraints,
+    apply_constraints,
+    check_constraints,
+    constraint_prior,
+)
+from jaxhsi.gmcr.component_count import bound_by_order, bound_by_rank, fit_given_number
 from jaxhsi.gmcr.fit_arguments import Library, Spectra, check_arguments
 from jaxhsi.gmcr.fit_phases import (
     FitCallbacks,
@@ -34,6 +41,7 @@ from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear
 from jaxhsi.gmcr.noise_model import residual_noise_level
 from jaxhsi.gmcr.nonlinear import PriorFactory, fit_nonlinear
 from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.priors import dense_concentrations
 from jaxhsi.gmcr.restarts import (
     RestartFit,
     default_num_restarts,
@@ -42,6 +50,8 @@ from jaxhsi.gmcr.restarts import (
     restart_agreement,
     select_restart,
 )
+from jaxhsi.gmcr.run_noise import run_noise_ratios, with_noise_ratios
+from jaxhsi.gmcr.sample_runs import check_run_lengths
 from jaxhsi.gmcr.solution import RestartVote, Solution
 from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.state import State
@@ -68,6 +78,7 @@ class _Request(NamedTuple):
     num_components: int | None
     num_candidates: int | None
     restarts: int | None
+    run_lengths: tuple[int, ...] | None
 
 
 def fit_components(
@@ -81,6 +92,9 @@ def fit_components(
     num_components: int | None = None,
     num_candidates: int | None = None,
     restarts: int | None = None,
+    ordered: bool = False,
+    run_lengths: tuple[int, ...] | None = None,
+    constraints: ComponentConstraints | None = None,
     on_epoch: OnEpoch | None = None,
     on_phase: OnPhase | None = None,
     restore: Restore | None = None,
@@ -107,6 +121,12 @@ def fit_components(
         num_candidates: initial spectra of the pool; by default 1.2 times the rank, and 2.
         restarts: fits with other random gates to select from; by default up to five, see
             `restarts.default_num_restarts`. Always one under another mixing.
+        ordered: neighbouring samples are alike, as along an elution: what is not smooth along them
+            is no component, and the last refinement of concentrations is dense, see
+            `gmcr.dense_refinement`.
+        run_lengths: samples of each run of the table, which have noise levels of their own; one run
+            if None.
+        constraints: on single components, see `gmcr.component_constraints`.
         on_epoch: called after every epoch of the first restart, see `fit_phases.FitCallbacks`.
         on_phase: called with a state to save after every phase of the first restart.
         restore: returns the state that was saved last, or None; resuming is exact.
@@ -125,18 +145,35 @@ def fit_components(
     spectra_float32 = np.asarray(spectra, np.float32)
     check_arguments(spectra_float32, library, num_components, num_candidates, restarts)
     mesh = device_mesh(1, 1) if mesh is None else mesh
+    run_lengths = check_run_lengths(run_lengths or (len(spectra_float32),), len(spectra_float32))
+    if constraints is not None:
+        check_constraints(constraints, *spectra_float32.shape, num_components)
+        priors = (*priors, partial(constraint_prior, constraints, run_lengths if ordered else None))
+    if ordered:
+        priors = (dense_concentrations(), *priors)
     is_refined = mixing is not linear or bool(priors)
     whiten_table = whiten_by_estimated_noise if mixing is linear else assume_white_noise
     num_restarts = restarts if mixing is linear else 1
-    request = _Request(options, library, num_components, num_candidates, num_restarts)
+    order = run_lengths if ordered else None
+    request = _Request(options, library, num_components, num_candidates, num_restarts, order)
+    noise_ratios = run_noise_ratios(spectra_float32, run_lengths)
 
     def fit_linear(data: Array | np.ndarray, refinement: int) -> Solution:
         own = callbacks.of_refinement(refinement) if is_refined else callbacks
-        return _fit_linear(key, whiten_table(mesh, np.asarray(data)), request, own, mesh)
+        solution = _fit_linear(
+            key, whiten_table(mesh, np.asarray(data) / noise_ratios), request, own, mesh
+        )
+        solution = with_noise_ratios(solution, noise_ratios)
+        if constraints is None or not len(solution.components):
+            return solution
+        return apply_constraints(
+            solution, np.asarray(data) - solution.noise_model.offset, constraints
+        )
 
     if not is_refined:
         return fit_linear(spectra_float32, 0)
-    return fit_nonlinear(fit_linear, jnp.asarray(spectra_float32), mixing, priors, options)
+    x = jnp.asarray(spectra_float32)
+    return fit_nonlinear(fit_linear, x, mixing, priors, options, order)
 
 
 def _fit_linear(
@@ -164,6 +201,8 @@ def _fit_linear(
                 np.argmin(np.where(component_counts == wanted_count, description_lengths, np.inf))
             )
         state, data = restart_fits[best_index]
+        if wanted_count is None and request.library is None and request.run_lengths is not None:
+            state = bound_by_order(solver, state, data, request.run_lengths)
         if wanted_count is not None:
             callbacks.on_progress(f"{wanted_count} components", 0)
             given = fit_given_number(solver, state, data, wanted_count)

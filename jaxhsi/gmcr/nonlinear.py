@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxhsi.gmcr.dense_refinement import DenseProblem, refine_dense
 from jaxhsi.gmcr.factor_refinement import RefinedFactors, refine_factors
 from jaxhsi.gmcr.factors import Factors, scale_to_sum
 from jaxhsi.gmcr.goodness_of_fit import as_refined
@@ -50,6 +51,7 @@ def fit_nonlinear(
     mixing: ForwardModel | MixingFunction,
     priors: Sequence[PriorFactory],
     options: SolverOptions,
+    run_lengths: tuple[int, ...] | None = None,
 ) -> Solution:
     """Components under a forward model and priors, and their number.
 
@@ -64,6 +66,7 @@ def fit_nonlinear(
         mixing: a forward model.
         priors: or functions that make them of the linear solution.
         options: of the solver.
+        run_lengths: of the runs of samples in an order; None where samples have none.
 
     Returns:
         The solution; ``converged`` is false if number or data still changed in the last of
@@ -85,14 +88,17 @@ def fit_nonlinear(
             )
         # The refinement sees the data themselves, not the linearised ones it will make.
         x_clean = replace_spikes(solution, np.asarray(x)) - solution.noise_model.offset
-        refined_fit = refine_factors(
-            jnp.asarray(x_clean, jnp.float32),
-            noise_deviation,
-            start_factors,
-            forward,
-            prior,
-            whitening_matrix=_matrix(white_solution),
-        )
+        x_clean, matrix = jnp.asarray(x_clean, jnp.float32), _matrix(white_solution)
+        if mixing is linear and prior.frees_zeros:
+            problem = DenseProblem(
+                x_clean, noise_deviation, matrix, prior, run_lengths, options.non_negative
+            )
+            is_fixed = jnp.asarray(solution.in_library)
+            refined_fit = refine_dense(problem, start_factors.factors, is_fixed)
+        else:
+            refined_fit = refine_factors(
+                x_clean, noise_deviation, start_factors, forward, prior, whitening_matrix=matrix
+            )
         x_before, count_before = x_linearised, component_count
         x_linearised = x - nonlinear_part(forward, refined_fit.parameters, *refined_fit.factors)
         parameters, component_count = refined_fit.parameters, len(solution.components)

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhsi import normalisation
 from jaxhsi.gmcr.factors import Factors, ProximalContext
+from jaxhsi.gmcr.sample_runs import map_profiles, within_runs
 from jaxhsi.gmcr.unimodality import unimodal_regression
 
 FactorName = Literal["components", "concentrations"]
@@ -32,6 +33,7 @@ class Prior(NamedTuple):
         fixes_scale: determines the size of components, so that they are not brought to unit length.
         concentration_sum: sum of a spectrum's concentrations, if it is given.
         couples_spectra: ties spectra to each other, so that all take steps of one size.
+        frees_zeros: concentrations that the sparse solver left at 0 may differ from it.
     """
 
     penalty: Callable[[Factors], Array] = lambda factors: jnp.zeros(())
@@ -39,6 +41,7 @@ class Prior(NamedTuple):
     fixes_scale: bool = False
     concentration_sum: float | None = None
     couples_spectra: bool = False
+    frees_zeros: bool = False
 
 
 @cache  # the same object for the same priors, so that what was compiled for it is used again
@@ -73,6 +76,7 @@ def combine_priors(*priors: Prior) -> Prior:
         fixes_scale=any(prior.fixes_scale for prior in priors),
         concentration_sum=next(sums, None),
         couples_spectra=any(prior.couples_spectra for prior in priors),
+        frees_zeros=any(prior.frees_zeros for prior in priors),
     )
 
 
@@ -119,45 +123,88 @@ def closure(concentration_sum: float = 1.0) -> Prior:
     return Prior(proximal_step=proximal_step, fixes_scale=True, concentration_sum=concentration_sum)
 
 
-def unimodality(factor_name: FactorName = "components") -> Prior:
+def dense_concentrations() -> Prior:
+    """All concentrations may differ from 0, without a price for those that do.
+
+    Where components overlap in nearly all samples, as along an elution, the sparsest concentrations
+    are not the likeliest: a faint edge of a peak that costs more than it gains is there.
+    """
+    return Prior(frees_zeros=True)
+
+
+def unimodality(
+    factor_name: FactorName = "components",
+    *,
+    run_lengths: tuple[int, ...] | None = None,
+    components: tuple[bool, ...] | None = None,
+) -> Prior:
     """Each component has one peak along the axis, or each column of concentrations along samples.
 
     The projection on the nearest such curve, see `unimodality.unimodal_regression`.
+
+    Args:
+        factor_name: which factor has single peaks.
+        run_lengths: runs of samples, with a peak each in every column; one run if None.
+        components: to which components it applies, the first ones of the result; all if None.
+
+    Returns:
+        The prior.
     """
     is_component = factor_name == "components"
 
     def project(values: Array) -> Array:
-        # One curve after the other: side by side they would hold the blocks of all.
-        curves = jax.lax.map(unimodal_regression, values if is_component else values.T)
-        return curves if is_component else curves.T
+        if is_component:
+            # One curve after the other: side by side they would hold the blocks of all.
+            projected = jax.lax.map(unimodal_regression, values)
+        else:
+            projected = map_profiles(unimodal_regression, values, run_lengths or (len(values),))
+        return jnp.where(_applies_to(components, values, is_component), projected, values)
 
     step = _step_on(factor_name, project)
-    return Prior(proximal_step=step, couples_spectra=not is_component)
+    return Prior(proximal_step=step, couples_spectra=not is_component, frees_zeros=not is_component)
 
 
-def smoothness(weight: float, factor_name: FactorName = "components") -> Prior:
+def _applies_to(components: tuple[bool, ...] | None, values: Array, is_component: bool) -> Array:
+    """Mask that broadcasts over a factor: the components that a prior is about."""
+    if components is None:
+        return jnp.ones((1, 1), bool)
+    count = len(values) if is_component else values.shape[1]
+    mask = jnp.asarray((*components, *([False] * count))[:count])
+    return mask[:, None] if is_component else mask[None]
+
+
+def smoothness(
+    weight: float,
+    factor_name: FactorName = "components",
+    *,
+    run_lengths: tuple[int, ...] | None = None,
+) -> Prior:
     """Penalty weight / 2 sum (v_{i-1} - 2 v_i + v_{i+1})^2 along the axis, or along the samples.
 
     Args:
         weight: of the penalty, >= 0.
         factor_name: which factor is smooth.
+        run_lengths: runs of samples, within which concentrations are smooth; one run if None.
 
     Returns:
         The prior.
 
     Source: Whittaker 1923; Eilers 2003 (Anal. Chem. 75, 3631).
 
-    >>> import jax.numpy as jnp
     >>> float(smoothness(2.0).penalty(Factors(jnp.ones((1, 1)), jnp.array([[0.0, 1.0, 0.0]]))))
     4.0
     """
 
     def penalty(factors: Factors) -> Array:
-        is_component = factor_name == "components"
-        values = factors.components if is_component else factors.concentrations.T
-        return 0.5 * weight * jnp.sum(jnp.diff(values, 2, axis=1) ** 2)
+        if factor_name == "components":
+            return 0.5 * weight * jnp.sum(jnp.diff(factors.components, 2, axis=1) ** 2)
+        lengths = run_lengths or (len(factors.concentrations),)
+        differences = jnp.diff(factors.concentrations, 2, axis=0)
+        is_inside = jnp.asarray(within_runs(lengths, 2), jnp.float32)[:, None]
+        return 0.5 * weight * jnp.sum(is_inside * differences**2)
 
-    return Prior(penalty=penalty, couples_spectra=factor_name == "concentrations")
+    couples_spectra = factor_name == "concentrations"
+    return Prior(penalty=penalty, couples_spectra=couples_spectra, frees_zeros=couples_spectra)
 
 
 def sparsity(weight: float, factor_name: FactorName = "components") -> Prior:

@@ -37,6 +37,8 @@ class Solution(NamedTuple):
         noise_model: deviations of the noise from white: covariance, offset and spikes.
         mixing_parameters: of the forward model, where it has some.
         restart_vote: of the restarts, where there was a vote.
+        noise_ratios: noise deviation of each sample's run relative to what ``noise_level`` says of
+            its spectrum divided by it; None where all runs are alike.
     """
 
     components: Float[Array, "k c"]
@@ -48,3 +50,4 @@ class Solution(NamedTuple):
     noise_model: NoiseModel
     mixing_parameters: MixingParameters = ()
     restart_vote: RestartVote | None = None
+    noise_ratios: Float[np.ndarray, "n 1"] | None = None

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.noise_covariance import NoiseModel, NoiseWhitener, noise_whitener
-from jaxhsi.gmcr.noise_model import noise_deviation, residual_noise_level
+from jaxhsi.gmcr.noise_model import residual_noise_level, spectrum_deviations
 from jaxhsi.gmcr.solution import Solution
 
 Spectra = Float[np.ndarray | Array, "n c"]
@@ -64,6 +64,7 @@ def whiten_solution(
         spectra = replace_spikes(solution, spectra)
     whitener = solution_whitener(solution) if whitener_of is None else whitener_of.whitener
     solution_white, x_white = solution, spectra
+    ratios = 1.0 if solution.noise_ratios is None else solution.noise_ratios
     if whitener is not None or noise.offset.any():
         whitening_matrix = (
             np.eye(spectra.shape[1]) if whitener is None else whitener.whitening_matrix
@@ -71,17 +72,17 @@ def whiten_solution(
         components = (np.asarray(solution.components) @ whitening_matrix).astype(np.float32)
         x_white = whiten_spectra(spectra, noise, whitener)
         noise_law = residual_noise_level(
-            jnp.asarray(x_white),
-            jnp.asarray(solution.concentrations, jnp.float32),
+            jnp.asarray(x_white / ratios),
+            jnp.asarray(solution.concentrations / ratios, jnp.float32),
             jnp.asarray(components, jnp.float32),
         )
         solution_white = solution._replace(
             components=components, noise_level=jax.device_get(noise_law)
         )
     device_spectra = jnp.asarray(x_white)
-    spectrum_deviation = noise_deviation(
-        solution_white.noise_level, jnp.mean(device_spectra**2, axis=1)
-    )[:, None]
+    spectrum_deviation = ratios * spectrum_deviations(
+        device_spectra / ratios, solution_white.noise_level
+    )
     return WhitenedSolution(solution, solution_white, device_spectra, spectrum_deviation, whitener)
 
 

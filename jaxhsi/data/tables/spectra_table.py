@@ -27,6 +27,7 @@ class SpectraTable(NamedTuple):
         references: what stands beside the spectra of the file, such as classes.
         sample_axis: number of each sample, such as its time, or None.
         sample_axis_name: what that is called, or empty.
+        source_rows: samples of the source, those that were left out included; 0 if not known.
     """
 
     spectra: Float32[np.ndarray, "n c"]
@@ -40,6 +41,7 @@ class SpectraTable(NamedTuple):
     references: tuple[Reference, ...] = ()
     sample_axis: Float[np.ndarray, " n"] | None = None
     sample_axis_name: str = ""
+    source_rows: int = 0
 
 
 def as_float32(values: np.ndarray, source_name: str) -> Float32[np.ndarray, "n c"]:

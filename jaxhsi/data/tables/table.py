@@ -82,6 +82,7 @@ def checked_table(
         references=stored.references,
         sample_axis=stored.sample_axis,
         sample_axis_name=stored.sample_axis_name,
+        source_rows=len(stored.values),
     )
     return check_table(table, min_spectra)
 
