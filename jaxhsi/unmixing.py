@@ -228,7 +228,9 @@ def _as_result(
         model=model,
         components=components,
         concentrations=concentrations,
-        noise_deviation=_spectrum_noise(data, solution),
+        noise_deviation=spectrum_noise(
+            data.spectra_scaled, noise_level, data.data_unit, solution.noise_ratios
+        ),
         noise_level=noise_level,
         noise_model=solution.noise_model,
         converged=bool(solution.converged),
@@ -238,14 +240,6 @@ def _as_result(
         restarts=solution.restart_vote,
         ranges=boundaries,
     )
-
-
-def _spectrum_noise(data: ScaledData, solution: Solution) -> Float32[np.ndarray, " n"]:
-    """Noise deviation of each spectrum, in the units of the data."""
-    ratios = 1.0 if solution.noise_ratios is None else solution.noise_ratios
-    noise_level = SignalDependentNoise(*solution.noise_level)
-    deviations = spectrum_noise(data.spectra_scaled / ratios, noise_level, data.data_unit)
-    return deviations * np.ravel(ratios)
 
 
 def _unmixing_model(

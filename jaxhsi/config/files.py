@@ -116,3 +116,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def number_list(option: str, text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 with commas between.
+
+    Args:
+        option: that gives them, for messages.
+        text: such as "51,51".
+
+    Raises:
+        ValueError: anything else.
+
+    >>> number_list("--runs", "51, 49")
+    (51, 49)
+    """
+    parts = text.replace(" ", ",").split(",")
+    if not all(part.isdigit() and int(part) for part in parts if part) or not any(parts):
+        raise ValueError(f"{option} {text} is no list of whole numbers; give such as 51,51")
+    return tuple(int(part) for part in parts if part)

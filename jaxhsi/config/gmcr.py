@@ -1,10 +1,11 @@
 """Options of ``jaxhsi train gmcr``."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from jaxhsi.config.files import check_at_least
+from jaxhsi.config.files import check_at_least, number_list
 from jaxhsi.data.axis_layout import Layout
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.tables.table_options import TableOptions
@@ -12,7 +13,7 @@ from jaxhsi.gmcr.options import AmortisedOptions, SolverOptions
 from jaxhsi.upstream.gmcr.options import JointOptions
 
 if TYPE_CHECKING:
-    from jaxhsi.gmcr.priors import Prior
+    from jaxhsi.gmcr.nonlinear import PriorFactory
 
 # What follows imports inside of functions: the help of the command is shown before JAX is loaded.
 
@@ -30,6 +31,10 @@ class PriorOptions:
         sparsity: weight of the components' absolute values, 0 for none.
         minimum_volume: weight of the log-determinant of the components' cosines, which draws them
             together, 0 for none.
+        unimodal_concentrations: concentrations have a single peak in each run of samples; true, or
+            numbers of components such as 1,3.
+        smooth_concentrations: weight of the squared second differences of concentrations, relative
+            to the noise, 0 for none; 1 smooths over three samples, 100 over ten.
     """
 
     closure: bool = False
@@ -37,22 +42,45 @@ class PriorOptions:
     smoothness: float = 0.0
     sparsity: float = 0.0
     minimum_volume: float = 0.0
+    unimodal_concentrations: bool | str = False
+    smooth_concentrations: float = 0.0
 
     def __post_init__(self):
         """Refuse negative weights."""
-        for name in ("smoothness", "sparsity", "minimum_volume"):
+        for name in ("smoothness", "sparsity", "minimum_volume", "smooth_concentrations"):
             check_at_least(f"--priors.{name}", getattr(self, name), 0)
+        if isinstance(self.unimodal_concentrations, str):
+            number_list("--priors.unimodal_concentrations", self.unimodal_concentrations)
 
-    def chosen(self) -> "tuple[Prior, ...]":
-        """The priors that are asked for; what must hold exactly comes last."""
+    def chosen(self, run_lengths: tuple[int, ...] | None = None) -> "tuple[PriorFactory, ...]":
+        """The priors that are asked for; what must hold exactly comes last.
+
+        Args:
+            run_lengths: of the runs of samples; one if None.
+        """
+        from jaxhsi.gmcr.concentration_priors import smooth_concentrations
         from jaxhsi.gmcr.priors import closure, minimum_volume, smoothness, sparsity, unimodality
 
         weights = {smoothness: self.smoothness, sparsity: self.sparsity}
         made = [prior(weight) for prior, weight in weights.items() if weight]
         if self.minimum_volume:
             made.append(minimum_volume(self.minimum_volume, unit_rows=not self.closure))
-        exact = [unimodality()] * self.unimodal + [closure()] * self.closure
-        return (*made, *exact)
+        if self.smooth_concentrations:
+            weight = self.smooth_concentrations
+            made.append(partial(smooth_concentrations, weight, run_lengths))
+        exact = [unimodality()] * self.unimodal
+        if self.unimodal_concentrations:
+            peaked = self._unimodal_components()
+            exact.append(unimodality("concentrations", run_lengths=run_lengths, components=peaked))
+        return (*made, *exact, *([closure()] * self.closure))
+
+    def _unimodal_components(self) -> tuple[bool, ...] | None:
+        """Which components have a single peak in each run; None for all."""
+        chosen = self.unimodal_concentrations
+        if not isinstance(chosen, str):
+            return None
+        numbers = number_list("--priors.unimodal_concentrations", chosen)
+        return tuple(number in numbers for number in range(1, max(numbers) + 1))
 
 
 @dataclass(frozen=True)
@@ -80,6 +108,10 @@ class GMCRConfig:
             if not given.
         fractions: write also fractions.csv; these are concentrations divided by their sum in each
             spectrum.
+        ordered: samples are in an order, as of time; told by an axis of the samples if not given:
+            then what is not smooth along them is no component, and concentrations are not sparse.
+        runs: samples of each run in a table of several, such as 51,51; runs share components and
+            have noise levels of their own.
         library: known spectra to look for, of the same bands; .npz, .mat, .csv or .npy.
         out: folder of the run; a new one under runs/ if not given.
         num_components: how many components there are; found from the data if not given. Not
@@ -145,6 +177,8 @@ class GMCRConfig:
     truth_key: str | None = None
     pretreatment: str | None = None
     fractions: bool = False
+    ordered: bool | None = None
+    runs: str | None = None
     library: Path | None = None
     out: Path | None = None
     num_components: int | None = None
@@ -190,6 +224,9 @@ class GMCRConfig:
         ):
             if getattr(self, name) is not None:
                 check_at_least(f"--{name}", getattr(self, name), least)
+        self.run_lengths()
+        if self.method == "upstream" and (self.ordered or self.runs is not None):
+            raise ValueError("--ordered and --runs belong to --method gated, the default")
         if self.method == "upstream" and (self.mixing != "linear" or self.priors != PriorOptions()):
             raise ValueError("--mixing and --priors belong to --method gated, the default")
         if self.num_components is not None:
@@ -205,6 +242,10 @@ class GMCRConfig:
             from jaxhsi.data.tables.pretreatment import parse_steps
 
             parse_steps(self.pretreatment)
+
+    def run_lengths(self) -> tuple[int, ...]:
+        """Samples of each run, as asked for; empty if not."""
+        return () if self.runs is None else number_list("--runs", self.runs)
 
     def table_options(self) -> TableOptions:
         """What is said of the table."""

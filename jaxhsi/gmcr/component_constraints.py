@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment, nnls
 
+from jaxhsi.gmcr.concentration_priors import dense_concentrations
 from jaxhsi.gmcr.priors import (
     Prior,
     combine_priors,
-    dense_concentrations,
     equality,
     selectivity,
     unimodality,

@@ -20,14 +20,20 @@ def data_scale(spectra: Float32[np.ndarray, "n c"]) -> float:
 
 
 def spectrum_noise(
-    spectra_scaled: Float32[np.ndarray, "n c"], noise_level: SignalDependentNoise, data_unit: float
+    spectra_scaled: Float32[np.ndarray, "n c"],
+    noise_level: SignalDependentNoise,
+    data_unit: float,
+    noise_ratios: Float32[np.ndarray, "n 1"] | None = None,
 ) -> Float32[np.ndarray, " n"]:
     """Standard deviation of the noise of each spectrum, in the units of the data.
 
     Args:
         spectra_scaled: data divided by ``data_unit``.
-        noise_level: of the scaled data.
+        noise_level: of the scaled data, divided by the ratios.
         data_unit: that they were divided by.
+        noise_ratios: noise of each spectrum's run; None where runs are alike.
     """
-    mean_squares = jnp.asarray((spectra_scaled**2).mean(1))
-    return np.asarray(noise_deviation(noise_level, mean_squares)) * np.float32(data_unit)
+    ratios = np.ones((len(spectra_scaled), 1), np.float32) if noise_ratios is None else noise_ratios
+    mean_squares = jnp.asarray(((spectra_scaled / ratios) ** 2).mean(1))
+    deviations = np.asarray(noise_deviation(noise_level, mean_squares)) * np.float32(data_unit)
+    return deviations * ratios[:, 0]

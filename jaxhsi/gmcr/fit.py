@@ -25,6 +25,7 @@ from jaxhsi.gmcr.component_constraints import (
     constraint_prior,
 )
 from jaxhsi.gmcr.component_count import bound_by_order, bound_by_rank, fit_given_number
+from jaxhsi.gmcr.concentration_priors import dense_concentrations
 from jaxhsi.gmcr.fit_arguments import Library, Spectra, check_arguments
 from jaxhsi.gmcr.fit_phases import (
     FitCallbacks,
@@ -41,7 +42,6 @@ from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear
 from jaxhsi.gmcr.noise_model import residual_noise_level
 from jaxhsi.gmcr.nonlinear import PriorFactory, fit_nonlinear
 from jaxhsi.gmcr.options import SolverOptions
-from jaxhsi.gmcr.priors import dense_concentrations
 from jaxhsi.gmcr.restarts import (
     RestartFit,
     default_num_restarts,
@@ -160,10 +160,11 @@ def fit_components(
 
     def fit_linear(data: Array | np.ndarray, refinement: int) -> Solution:
         own = callbacks.of_refinement(refinement) if is_refined else callbacks
-        solution = _fit_linear(
-            key, whiten_table(mesh, np.asarray(data) / noise_ratios), request, own, mesh
-        )
-        solution = with_noise_ratios(solution, noise_ratios)
+        whitened = whiten_table(mesh, np.asarray(data) / noise_ratios)
+        solution = with_noise_ratios(_fit_linear(key, whitened, request, own, mesh), noise_ratios)
+        if solution.noise_ratios is not None and solution.noise_model.offset.any():
+            # What all spectra share would be another offset in each run: all are taken alike.
+            solution = _fit_linear(key, whiten_table(mesh, np.asarray(data)), request, own, mesh)
         if constraints is None or not len(solution.components):
             return solution
         return apply_constraints(

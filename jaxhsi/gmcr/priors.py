@@ -123,15 +123,6 @@ def closure(concentration_sum: float = 1.0) -> Prior:
     return Prior(proximal_step=proximal_step, fixes_scale=True, concentration_sum=concentration_sum)
 
 
-def dense_concentrations() -> Prior:
-    """All concentrations may differ from 0, without a price for those that do.
-
-    Where components overlap in nearly all samples, as along an elution, the sparsest concentrations
-    are not the likeliest: a faint edge of a peak that costs more than it gains is there.
-    """
-    return Prior(frees_zeros=True)
-
-
 def unimodality(
     factor_name: FactorName = "components",
     *,

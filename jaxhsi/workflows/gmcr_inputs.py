@@ -14,6 +14,7 @@ from jaxhsi.data.tables.spectra_table import SpectraTable
 from jaxhsi.data.tables.table import open_table
 from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_ground_truth
 from jaxhsi.data.tables.truth_units import match_units
+from jaxhsi.workflows.gmcr_samples import run_reference, sample_structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +26,16 @@ class GMCRInputs:
         truth: true components to score against, or None.
         library: known spectra to look for, (l, c), or None.
         library_names: their names, or None.
+        is_ordered: whether samples are in an order.
+        run_lengths: samples of each run; one run if None.
     """
 
     table: SpectraTable
     truth: GroundTruth | None = None
     library: Float32[np.ndarray, "l c"] | None = None
     library_names: tuple[str, ...] | None = None
+    is_ordered: bool = False
+    run_lengths: tuple[int, ...] | None = None
 
 
 def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
@@ -50,6 +55,7 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
     steps = parse_steps(config.pretreatment)
     inputs = _treated(inputs, steps, is_built_in=config.data is None)
     _check_counts(config, inputs.table)
+    inputs = _with_structure(config, inputs)
     is_gated = config.method == "gated"
     if config.solver.non_negative if is_gated else config.joint.pool.non_negative:
         option = "--solver.non_negative false" if is_gated else "--joint.pool.non_negative null"
@@ -58,6 +64,18 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
         if negative_values:
             inputs = replace(inputs, table=table._replace(notes=(*table.notes, negative_values)))
     return inputs
+
+
+def _with_structure(config: GMCRConfig, inputs: GMCRInputs) -> GMCRInputs:
+    """Order and runs of the samples, with what is to be told of them."""
+    structure = sample_structure(config, inputs.table)
+    table = inputs.table._replace(notes=(*inputs.table.notes, *structure.notes))
+    lengths = structure.run_lengths
+    if len(lengths) > 1:
+        table = table._replace(references=(run_reference(lengths), *table.references))
+    return replace(
+        inputs, table=table, is_ordered=structure.is_ordered, run_lengths=structure.run_lengths
+    )
 
 
 def _check_counts(config: GMCRConfig, table: SpectraTable) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.data.tables.header import is_monotonic
 from jaxhsi.data.tables.spectra_table import SpectraTable
+from jaxhsi.data.tables.stored_table import Reference
 from jaxhsi.gmcr.sample_order import samples_are_ordered
 from jaxhsi.gmcr.sample_runs import run_numbers
 
@@ -91,3 +92,12 @@ def _has_sample_axis(table: SpectraTable, run_lengths: tuple[int, ...]) -> bool:
         return False
     runs = np.split(table.sample_axis, np.cumsum(run_lengths)[:-1])
     return all(len(run) < 3 or is_monotonic(run) for run in runs)
+
+
+def run_reference(run_lengths: tuple[int, ...]) -> Reference:
+    """The number of each sample's run, from 1, as a column beside the concentrations.
+
+    >>> run_reference((1, 2)).values
+    ('1', '2', '2')
+    """
+    return Reference("run", tuple(str(number + 1) for number in run_numbers(run_lengths)))

@@ -56,6 +56,30 @@ def test_one_peak_along_axis_or_samples():
     assert prior.couples_spectra
 
 
+def test_peaks_of_each_run_and_of_some_components_alone():
+    c = jnp.array([[2.0, 1], [0.0, 0], [1.0, 1], [3.0, 2], [0.0, 0], [1.0, 5]])
+    prior = priors.unimodality("concentrations", run_lengths=(3, 3))
+    found = prior.proximal_step(Factors(c, S), AROUND).concentrations
+    np.testing.assert_allclose(found[:, 0], [2, 0.5, 0.5, 3, 0.5, 0.5], atol=1e-5)
+    assert prior.frees_zeros
+    one = priors.unimodality("concentrations", run_lengths=(3, 3), components=(True,))
+    found = one.proximal_step(Factors(c, S), AROUND).concentrations
+    np.testing.assert_allclose(found[:, 0], [2, 0.5, 0.5, 3, 0.5, 0.5], atol=1e-5)
+    assert found[:, 1].tolist() == c[:, 1].tolist()
+
+
+def test_concentrations_are_smooth_within_runs():
+    c = jnp.array([[0.0], [1], [2], [9], [8], [7]])
+    within = priors.smoothness(2.0, "concentrations", run_lengths=(3, 3))
+    assert float(within.penalty(Factors(c, S))) == 0
+    across = priors.smoothness(2.0, "concentrations")
+    # Second differences 6 and -8 where the runs meet.
+    assert float(across.penalty(Factors(c, S))) == pytest.approx(100)
+    assert across.couples_spectra
+    assert across.frees_zeros
+    assert not priors.smoothness(2.0).frees_zeros
+
+
 def test_small_values_become_zero_and_the_others_shrink():
     _, s = prox(priors.sparsity(5.0))
     np.testing.assert_allclose(s, [[0.5, -0.5, 1.5, 0], [0, 2.5, 0.5, 1.5]], atol=1e-6)
