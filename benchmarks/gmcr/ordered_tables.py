@@ -30,7 +30,7 @@ def elution(
     time: np.ndarray, place: np.ndarray, width: np.ndarray, tailing: np.ndarray
 ) -> np.ndarray:
     """Peaks with tails, one a column: a Gaussian whose width grows along time."""
-    scaled = (time[:, None] - place) / (width * (1 + tailing * np.tanh((time[:, None] - place))))
+    scaled = (time[:, None] - place) / (width * (1 + tailing * np.tanh(time[:, None] - place)))
     return np.exp(-0.5 * scaled**2)
 
 

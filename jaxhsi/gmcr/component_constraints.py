@@ -235,7 +235,7 @@ def _with_missing_components(
     distances = _distances(solution, full).min(axis=1)
     # What is least like anything that was found is what is missing.
     added = sorted(candidates, key=lambda j: -distances[j])[:num_missing]
-    new_rows = [_initial_spectrum(spectra, full, j) for j in added]
+    new_rows = [_initial_spectrum(spectra, full, int(j)) for j in added]
     components = np.concatenate([np.asarray(solution.components), np.array(new_rows)])
     padding = ((0, 0), (0, num_missing))
     return solution._replace(

@@ -328,3 +328,46 @@ def test_spikes_and_clipped_values_are_listed_and_no_component(made, tmp_path):
     assert found["num_components"] == 3
     assert found["r2"] > 0.99
     assert min(found["variance_share"]) > 0
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory) -> Path:
+    """Two runs of 20 samples of three overlapping peaks, with times of their own."""
+    random, time = np.random.default_rng(0), np.arange(20.0)[:, None]
+    places = ([5, 9, 13], [6, 9.5, 13])
+    runs = [np.exp(-0.5 * ((time - place) / 2) ** 2) * random.uniform(1, 2, 3) for place in places]
+    waves = np.arange(50)
+    spectra = np.exp(-0.5 * ((waves - np.array([[12], [20], [30]])) / 8) ** 2)
+    table = np.concatenate(runs) @ spectra + 0.005 * random.normal(size=(40, 50))
+    path = tmp_path_factory.mktemp("runs") / "runs.csv"
+    times = np.tile(0.5 * np.arange(20) + 0.5, 2)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["Time (min)", *(210 + 2 * waves)])
+        writer.writerows([t, *row] for t, row in zip(times.tolist(), table.tolist(), strict=True))
+    np.savez(path.with_suffix(".npz"), components=spectra, concentrations=np.concatenate(runs))
+    return path
+
+
+def test_runs_in_an_order_have_dense_concentrations(two_runs, tmp_path, capsys):
+    out, truth = tmp_path / "run", two_runs.with_suffix(".npz")
+    given = ("--data", str(two_runs), "--runs", "20,20", "--truth", str(truth))
+    assert main([*GMCR_ARGUMENTS, *given, "--out", str(out)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 runs of 20, 20 samples share their components" in said
+    assert "samples are in the order of Time (min)" in said
+    found = scores(out)
+    assert found["num_components"] == 3
+    assert found["matched_cosine_min"] > 0.999
+    assert found["concentration_error"] < 0.05
+    rows = table(out / "concentrations.csv")
+    place = rows[0].index("run")
+    assert [row[place] for row in rows[1:]] == ["1"] * 20 + ["2"] * 20
+
+
+def test_runs_that_are_not_the_table_are_refused(two_runs, tmp_path, capsys):
+    out = ("--out", str(tmp_path / "run"))
+    assert main([*GMCR_ARGUMENTS, "--data", str(two_runs), "--runs", "20,21", *out]) == 1
+    assert "--runs 20,21 are 41 samples together" in capsys.readouterr().err
+    assert main([*GMCR_ARGUMENTS, "--data", str(two_runs), "--runs", "a", *out]) == 1
+    assert "--runs a is no list of whole numbers" in capsys.readouterr().err
