@@ -112,6 +112,9 @@ class GMCRConfig:
             then what is not smooth along them is no component, and concentrations are not sparse.
         runs: samples of each run in a table of several, such as 51,51; runs share components and
             have noise levels of their own.
+        known: spectra of components that are present, as a file; the rest is found.
+        absent: table of samples by components with 1 where a sample lacks one.
+        known_concentrations: table of samples by components, empty where they are not known.
         library: known spectra to look for, of the same bands; .npz, .mat, .csv or .npy.
         out: folder of the run; a new one under runs/ if not given.
         num_components: how many components there are; found from the data if not given. Not
@@ -179,6 +182,9 @@ class GMCRConfig:
     fractions: bool = False
     ordered: bool | None = None
     runs: str | None = None
+    known: Path | None = None
+    absent: Path | None = None
+    known_concentrations: Path | None = None
     library: Path | None = None
     out: Path | None = None
     num_components: int | None = None
@@ -225,8 +231,7 @@ class GMCRConfig:
             if getattr(self, name) is not None:
                 check_at_least(f"--{name}", getattr(self, name), least)
         self.run_lengths()
-        if self.method == "upstream" and (self.ordered or self.runs is not None):
-            raise ValueError("--ordered and --runs belong to --method gated, the default")
+        self._check_constraints()
         if self.method == "upstream" and (self.mixing != "linear" or self.priors != PriorOptions()):
             raise ValueError("--mixing and --priors belong to --method gated, the default")
         if self.num_components is not None:
@@ -242,6 +247,21 @@ class GMCRConfig:
             from jaxhsi.data.tables.pretreatment import parse_steps
 
             parse_steps(self.pretreatment)
+
+    def _check_constraints(self) -> None:
+        """Refuse order, runs and constraints beside what knows nothing of them."""
+        names = ("ordered", "runs", "known", "absent", "known_concentrations")
+        given = [name for name in names if getattr(self, name)]
+        if given and self.method == "upstream":
+            raise ValueError(f"--{given[0]} belongs to --method gated, the default")
+        constraints = [name for name in given if name not in ("ordered", "runs")]
+        if constraints and self.library is not None:
+            raise ValueError(
+                f"--library and --{constraints[0]} exclude each other; --known holds spectra that "
+                "are present for sure"
+            )
+        if constraints and self.mixing != "linear":
+            raise ValueError(f"--{constraints[0]} belongs to --mixing linear, the default")
 
     def run_lengths(self) -> tuple[int, ...]:
         """Samples of each run, as asked for; empty if not."""

@@ -14,6 +14,7 @@ from jaxhsi.data.tables.spectra_table import SpectraTable
 from jaxhsi.data.tables.table import open_table
 from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_ground_truth
 from jaxhsi.data.tables.truth_units import match_units
+from jaxhsi.workflows.gmcr_constraints import KnownComponents, load_known_components
 from jaxhsi.workflows.gmcr_samples import run_reference, sample_structure
 
 
@@ -28,6 +29,7 @@ class GMCRInputs:
         library_names: their names, or None.
         is_ordered: whether samples are in an order.
         run_lengths: samples of each run; one run if None.
+        constraints: what is known of single components, or None.
     """
 
     table: SpectraTable
@@ -36,6 +38,7 @@ class GMCRInputs:
     library_names: tuple[str, ...] | None = None
     is_ordered: bool = False
     run_lengths: tuple[int, ...] | None = None
+    constraints: KnownComponents | None = None
 
 
 def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
@@ -52,10 +55,10 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
         table = inputs.table._replace(notes=(*inputs.table.notes, *library.notes))
         names = library.names
         inputs = replace(inputs, table=table, library=library.spectra, library_names=names)
-    steps = parse_steps(config.pretreatment)
+    steps, raw_table = parse_steps(config.pretreatment), inputs.table
     inputs = _treated(inputs, steps, is_built_in=config.data is None)
     _check_counts(config, inputs.table)
-    inputs = _with_structure(config, inputs)
+    inputs = _with_structure(config, _with_constraints(config, inputs, steps, raw_table))
     is_gated = config.method == "gated"
     if config.solver.non_negative if is_gated else config.joint.pool.non_negative:
         option = "--solver.non_negative false" if is_gated else "--joint.pool.non_negative null"
@@ -64,6 +67,24 @@ def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
         if negative_values:
             inputs = replace(inputs, table=table._replace(notes=(*table.notes, negative_values)))
     return inputs
+
+
+def _with_constraints(
+    config: GMCRConfig, inputs: GMCRInputs, steps: tuple[Step, ...], raw_table: SpectraTable
+) -> GMCRInputs:
+    """What is known of single components, from the files that the configuration names."""
+    constraints = load_known_components(
+        inputs.table,
+        known=config.known,
+        absent=config.absent,
+        known_concentrations=config.known_concentrations,
+        steps=steps,
+        raw_table=raw_table,
+    )
+    if constraints is None:
+        return inputs
+    table = inputs.table._replace(notes=(*inputs.table.notes, *constraints.notes))
+    return replace(inputs, table=table, constraints=constraints)
 
 
 def _with_structure(config: GMCRConfig, inputs: GMCRInputs) -> GMCRInputs:

@@ -112,6 +112,7 @@ def _unmix_with_checkpoints(
             priors=config.priors.chosen(inputs.run_lengths),
             ordered=inputs.is_ordered,
             runs=inputs.run_lengths,
+            **_constraints(inputs),
             options=config.solver,
             network_options=config.amortised,
             ranges=config.ranges,
@@ -124,6 +125,19 @@ def _unmix_with_checkpoints(
             on_phase=checkpoints.save,
             restore=partial(_newest_state, checkpoints),
         )
+
+
+def _constraints(inputs: GMCRInputs) -> dict[str, Any]:
+    """What is known of single components, as arguments of `jaxhsi.unmix`."""
+    constraints = inputs.constraints
+    if constraints is None:
+        return {}
+    return {
+        "known": constraints.spectra,
+        "known_names": constraints.names,
+        "absent": constraints.absent,
+        "known_concentrations": constraints.concentrations,
+    }
 
 
 def _write_metrics(writer: MetricsWriter, step: int, info: Info) -> None:

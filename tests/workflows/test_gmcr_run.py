@@ -371,3 +371,39 @@ def test_runs_that_are_not_the_table_are_refused(two_runs, tmp_path, capsys):
     assert "--runs 20,21 are 41 samples together" in capsys.readouterr().err
     assert main([*GMCR_ARGUMENTS, "--data", str(two_runs), "--runs", "a", *out]) == 1
     assert "--runs a is no list of whole numbers" in capsys.readouterr().err
+
+
+def test_known_spectra_absences_and_amounts_hold(two_runs, tmp_path, capsys):
+    truth = np.load(two_runs.with_suffix(".npz"))
+    times = [f"{0.5 * (i % 20) + 0.5:.10g}" for i in range(40)]
+    np.savez(tmp_path / "known.npz", components=truth["components"][:1], names=["dye"])
+    with (tmp_path / "absent.csv").open("w", newline="") as file:
+        rows = [[int(i % 20 > 15), int(i % 20 < 2)] for i in range(40)]
+        csv.writer(file).writerows([["dye", "acid"], *rows])
+    amounts = 3 * truth["concentrations"][:, 2]
+    with (tmp_path / "amounts.csv").open("w", newline="") as file:
+        rows = [[amounts[i] if i in (12, 13) else ""] for i in range(40)]
+        csv.writer(file).writerows(
+            [["time", "acid"], *([t, *row] for t, row in zip(times, rows, strict=True))]
+        )
+    given = ["--data", str(two_runs), "--runs", "20,20", "--out", str(tmp_path / "run")]
+    given += ["--known", str(tmp_path / "known.npz"), "--absent", str(tmp_path / "absent.csv")]
+    amounts_file = ["--known_concentrations", str(tmp_path / "amounts.csv")]
+    assert main([*GMCR_ARGUMENTS, *given, *amounts_file]) == 0, capsys.readouterr().err
+    assert "known of components: dye, acid" in capsys.readouterr().out
+    rows = table(tmp_path / "run" / "concentrations.csv")
+    assert rows[0][1:3] == ["dye", "acid"]
+    values = np.array([row[1:3] for row in rows[1:]], float)
+    place = np.arange(40) % 20
+    assert not values[place > 15, 0].any()
+    assert not values[place < 2, 1].any()
+    np.testing.assert_allclose(values[[12, 13], 1], amounts[[12, 13]], rtol=1e-4)
+    rows = table(tmp_path / "run" / "components.csv")
+    dye = np.array(rows[1][1:], float)
+    true_dye = truth["components"][0]
+    np.testing.assert_allclose(dye, true_dye / np.linalg.norm(true_dye), atol=1e-5)
+    capsys.readouterr()
+    (tmp_path / "short.csv").write_text("dye\n1\n0\n1\n")
+    short = ["--absent", str(tmp_path / "short.csv"), "--out", str(tmp_path / "other")]
+    assert main([*GMCR_ARGUMENTS, "--data", str(two_runs), *short]) == 1
+    assert "short.csv has 3 rows" in capsys.readouterr().err
