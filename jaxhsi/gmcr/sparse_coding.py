@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxhsi.linear_algebra import inverse_batch, solve
+from jaxhsi.linear_algebra import positive_definite_inverses, solve
 
 CLOSED_THRESHOLD = 1e-3
 """A gate up to this value is closed: its component takes no part. Set by hand; it only has to be
@@ -31,7 +31,7 @@ larger than gains that are compared. Chosen by hand; not tuned."""
 
 
 class _Elimination(NamedTuple):
-    """State of the backward elimination, m components per spectrum.
+    """State of the backward elimination, m components per spectrum; spectra are the last axis.
 
     Attributes:
         inverse_gram: inverse of the Gram matrix of the active components.
@@ -39,9 +39,25 @@ class _Elimination(NamedTuple):
         active: components that are not removed.
     """
 
-    inverse_gram: Float[Array, "n m m"]
-    codes: Float[Array, "n m"]
-    active: Bool[Array, "n m"]
+    inverse_gram: Float[Array, "m m n"]
+    codes: Float[Array, "m n"]
+    active: Bool[Array, "m n"]
+
+
+class _Removal(NamedTuple):
+    """The next coefficient of each spectrum that is removed; zero where none is.
+
+    Attributes:
+        mask: its place.
+        inverse_column: its column of the inverse Gram matrix.
+        scaled_column: the same, divided by its diagonal element.
+        code_step: the coefficient, divided by that element.
+    """
+
+    mask: Bool[Array, "m n"]
+    inverse_column: Float[Array, "m n"]
+    scaled_column: Float[Array, "m n"]
+    code_step: Float[Array, " n"]
 
 
 def sparsity_penalty(num_components: Float[Array, ""]) -> Float[Array, ""]:
@@ -97,25 +113,28 @@ def sparse_codes(
     gram, correlations = s @ s.T, x @ s.T
     # Closed components have zero rows: 1 on their diagonal keeps the matrix invertible.
     dense_ridge = damping + jnp.where(is_open, _DENSE_RIDGE, 1.0)
-    dense_codes = solve(gram + jnp.diag(dense_ridge), correlations.T).T
     # A pool may be smaller than what a spectrum may use.
     max_active = min(max_active, components.shape[0])
 
     def magnitude(values: Array) -> Array:
         return values if non_negative else jnp.abs(values)
 
-    def one_pass(_: Array, carry: tuple) -> tuple:
-        scores, _ = carry
-        scores = jnp.where(is_open, scores, _NEVER)
-        codes = _eliminate(gram, correlations, damping, scores, penalty, max_active, non_negative)
+    def dense_scores(_: Array) -> Array:
+        return magnitude(solve(gram + jnp.diag(dense_ridge), correlations.T).T)
+
+    def residual_scores(codes: Array) -> Array:
         # A unit component gains the square of its correlation with the residual: worth a try from
         # half the penalty's root on.
-        residual_scores = magnitude(correlations - codes @ gram) - 0.5 * jnp.sqrt(penalty)
+        scores = magnitude(correlations - codes @ gram) - 0.5 * jnp.sqrt(penalty)
         # What the first pass chose stays a candidate: the second only adds.
-        return jnp.where(codes != 0, -_NEVER, residual_scores), codes
+        return jnp.where(codes != 0, -_NEVER, scores)
 
-    initial = magnitude(dense_codes), jnp.zeros_like(dense_codes)
-    return jax.lax.fori_loop(0, 2, one_pass, initial)[1]
+    def one_pass(number: Array, codes: Array) -> Array:
+        scores = jax.lax.cond(number == 0, dense_scores, residual_scores, codes)
+        scores = jnp.where(is_open, scores, _NEVER)
+        return _eliminate(gram, correlations, damping, scores, penalty, max_active, non_negative)
+
+    return jax.lax.fori_loop(0, 2, one_pass, jnp.zeros_like(correlations))
 
 
 def _eliminate(
@@ -129,60 +148,69 @@ def _eliminate(
 ) -> Float[Array, "n p"]:
     """Solve for the components of highest score; remove the least useful ones one by one."""
     top_scores, chosen_slots = jax.lax.top_k(scores, max_active)
+    # Spectra last from here on: the axis that is long is the one that processors take in lanes.
+    slots = chosen_slots.T
     # Fewer may be promising than there is room for.
-    active = top_scores > 0
-    active_pairs = active[:, :, None] & active[:, None, :]
-    small_gram = jnp.where(
-        active_pairs, gram[chosen_slots[:, :, None], chosen_slots[:, None, :]], 0.0
-    )
-    small_diagonal = jnp.where(active, damping[chosen_slots] + _JITTER, 1.0)
-    small_gram = small_gram + small_diagonal[:, :, None] * jnp.eye(max_active)
+    active = top_scores.T > 0
+    small_gram = jnp.where(active[:, None] & active[None], gram[slots[:, None], slots[None]], 0.0)
+    small_diagonal = jnp.where(active, damping[slots] + _JITTER, 1.0)
+    small_gram = small_gram + small_diagonal[:, None] * jnp.eye(max_active)[:, :, None]
     # Inverted once: each removal is then a rank-one update and no new system.
-    inverse_gram = inverse_batch(small_gram)
+    inverse_gram = positive_definite_inverses(small_gram)
     # No diagonal element of an inverse is below the reciprocal of the matrix's own element;
     # rounding errors violate this bound where components are nearly the same.
-    least_diagonal = 1 / jnp.diagonal(small_gram, axis1=1, axis2=2)
-    targets = jnp.take_along_axis(correlations, chosen_slots, 1) * active
-    codes = jnp.einsum("nij,nj->ni", inverse_gram, targets)
-    remove_one = partial(_remove_least_useful, least_diagonal, penalty, non_negative)
+    least_diagonal = 1 / jnp.diagonal(small_gram).T
+    targets = jnp.take_along_axis(correlations, chosen_slots, 1).T * active
+    codes = jnp.sum(inverse_gram * targets[None], axis=1)
+    choose = partial(_least_useful, least_diagonal, penalty, non_negative)
+
+    def remove_one(_: Array, carry: tuple) -> tuple:
+        # The choice is carried: made here, it would be made anew for each element of the matrices.
+        state = _remove(*carry)
+        return state, choose(state)
+
     initial_state = _Elimination(inverse_gram, codes, active)
-    _, codes, active = jax.lax.fori_loop(0, max_active, remove_one, initial_state)
+    carry = initial_state, choose(initial_state)
+    _, codes, active = jax.lax.fori_loop(0, max_active, remove_one, carry)[0]
     codes = jnp.where(active, jnp.maximum(codes, 0) if non_negative else codes, 0.0)
-    return _scatter(codes, chosen_slots, jnp.zeros_like(correlations))
+    return _scatter(codes.T, chosen_slots, jnp.zeros_like(correlations))
 
 
-def _remove_least_useful(
-    least_diagonal: Float[Array, "n m"],
+def _least_useful(
+    least_diagonal: Float[Array, "m n"],
     penalty: Float[Array, ""],
     non_negative: bool,
-    _: Array,
     state: _Elimination,
-) -> _Elimination:
-    """Remove from each spectrum the coefficient of least gain, if that is below the penalty.
+) -> _Removal:
+    """The coefficient of least gain in each spectrum, if that is below the penalty.
 
     With A the inverse of the active Gram matrix, removing j raises the squared residual by
-    c_j^2 / A_jj and leaves c - A_j c_j / A_jj and A - A_j A_j' / A_jj.
+    c_j^2 / A_jj.
     """
     inverse_gram, codes, active = state
-    own_diagonal = jnp.maximum(jnp.diagonal(inverse_gram, axis1=1, axis2=2), least_diagonal)
+    own_diagonal = jnp.maximum(jnp.diagonal(inverse_gram).T, least_diagonal)
     chi2_gain = codes**2 / own_diagonal
     if non_negative:  # negative coefficients go first, the most negative before the others
         chi2_gain = jnp.where(codes > 0, chi2_gain, codes - _NEGATIVE_OFFSET)
     # Infinite, so that what is gone is never chosen again.
     chi2_gain = jnp.where(active, chi2_gain, jnp.inf)
-    least_index = jnp.argmin(chi2_gain, axis=1)[:, None]
-    # Where the least gain suffices nothing is removed: the update below is zero then.
-    is_removed = jnp.take_along_axis(chi2_gain, least_index, 1) < penalty
-    inverse_column = jnp.take_along_axis(inverse_gram, least_index[:, :, None], 2)[:, :, 0]
-    own_diagonal = jnp.take_along_axis(own_diagonal, least_index, 1)
-    code_step = jnp.where(
-        is_removed, jnp.take_along_axis(codes, least_index, 1) / own_diagonal, 0.0
-    )
-    removed_mask = (jnp.arange(codes.shape[1]) == least_index) & is_removed
-    scaled_column = jnp.where(is_removed, inverse_column / own_diagonal, 0.0)
-    inverse_gram = inverse_gram - scaled_column[:, :, None] * inverse_column[:, None, :]
-    codes = jnp.where(removed_mask, 0.0, codes - code_step * inverse_column)
-    return _Elimination(inverse_gram, codes, active & ~removed_mask)
+    # Where the least gain suffices nothing is removed: the update is zero then.
+    is_removed = jnp.min(chi2_gain, axis=0) < penalty
+    is_least = jnp.arange(len(codes))[:, None] == jnp.argmin(chi2_gain, axis=0)
+    mask = is_least & is_removed
+    inverse_column = jnp.sum(jnp.where(mask[None], inverse_gram, 0.0), axis=1)
+    pivot = jnp.where(is_removed, jnp.sum(jnp.where(mask, own_diagonal, 0.0), axis=0), 1.0)
+    code_step = jnp.sum(jnp.where(mask, codes, 0.0), axis=0) / pivot
+    return _Removal(mask, inverse_column, inverse_column / pivot, code_step)
+
+
+def _remove(state: _Elimination, removal: _Removal) -> _Elimination:
+    """The state without these coefficients: c - A_j c_j / A_jj and A - A_j A_j' / A_jj."""
+    inverse_gram, codes, active = state
+    inverse_column = removal.inverse_column
+    inverse_gram = inverse_gram - removal.scaled_column[:, None] * inverse_column[None]
+    codes = jnp.where(removal.mask, 0.0, codes - removal.code_step * inverse_column)
+    return _Elimination(inverse_gram, codes, active & ~removal.mask)
 
 
 def _scatter(

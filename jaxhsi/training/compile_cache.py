@@ -11,8 +11,9 @@ from jaxhsi.data.cache import default_cache_folder, fingerprint
 _MAX_BYTES = 1 << 30
 """Size of the folder, beyond which the programs that were not used for longest go. Set by hand: a
 run of each command leaves about 30 MB."""
-_MIN_COMPILE_SECONDS = 0.2
-"""Programs that compile faster are not kept. Set by hand."""
+_MIN_COMPILE_SECONDS = 0.0
+"""Programs that compile faster are not kept: all are, since a command has two hundred small ones
+(of operations outside of ``jit``), which take 25 ms each to compile and 8 to read."""
 
 
 def keep_compiled_programs() -> None:
