@@ -13,7 +13,9 @@ from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float
 
 
-def positive_definite_inverses(a: Float[Array, "k k n"]) -> Float[Array, "k k n"]:
+def positive_definite_inverses(
+    a: Float[Array, "k k n"], least_eigenvalue: float
+) -> Float[Array, "k k n"]:
     """Inverses of many small symmetric positive definite matrices, their number on the last axis.
 
     The sweep operator takes one row and column after the other in all matrices at once: nothing is
@@ -22,6 +24,8 @@ def positive_definite_inverses(a: Float[Array, "k k n"]) -> Float[Array, "k k n"
 
     Args:
         a: matrices; neither symmetry nor definiteness is checked.
+        least_eigenvalue: bound from below of their eigenvalues, above 0. No pivot is smaller but
+            for rounding, which would otherwise end in a division by zero where rows are the same.
 
     Returns:
         Their inverses.
@@ -29,14 +33,16 @@ def positive_definite_inverses(a: Float[Array, "k k n"]) -> Float[Array, "k k n"
     Source: Goodnight 1979, A tutorial on the SWEEP operator, The American Statistician 33.
 
     >>> import jax.numpy as jnp
-    >>> positive_definite_inverses(jnp.array([[[2.0], [1.0]], [[1.0], [1.0]]]))[..., 0].tolist()
+    >>> a = jnp.array([[[2.0], [1.0]], [[1.0], [1.0]]])
+    >>> positive_definite_inverses(a, 0.1)[..., 0].tolist()
     [[1.0, -1.0], [-1.0, 2.0]]
     """
     size = a.shape[0]
 
     def pivot_row(a: Array, k: Array) -> tuple[Array, Array, Array]:
         row = a[k]
-        return row, row / row[k], 1 / row[k]
+        pivot = jnp.maximum(row[k], least_eigenvalue)
+        return row, row / pivot, 1 / pivot
 
     def sweep(k: Array, carry: tuple) -> tuple:
         # The row is carried: taken from the matrix here, it would be divided anew for each element.

@@ -1,4 +1,5 @@
 import ast
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -21,7 +22,9 @@ def definite(seed: int, *shape: int) -> jax.Array:
 @pytest.mark.parametrize(("count", "size"), [(1, 1), (1, 3), (700, 12), (5, 70)])
 def test_many_inverses_are_those_of_lapack(count, size):
     a = definite(0, count, size)
-    inverses = jax.jit(positive_definite_inverses)(jnp.moveaxis(a, 0, -1))
+    inverses = jax.jit(partial(positive_definite_inverses, least_eigenvalue=0.1))(
+        jnp.moveaxis(a, 0, -1)
+    )
     exact = np.linalg.inv(np.asarray(a, np.float64))
     np.testing.assert_allclose(jnp.moveaxis(inverses, -1, 0), exact, rtol=2e-4, atol=2e-4)
 
@@ -31,12 +34,24 @@ def test_nearly_singular_matrices_are_inverted_about_as_well_as_by_lapack():
     a = np.eye(6)
     a[0, 1] = a[1, 0] = 1 - 1e-3
     exact = np.linalg.inv(a)
-    inverse_of = positive_definite_inverses(jnp.asarray(a, jnp.float32)[..., None])[..., 0]
+    inverse_of = positive_definite_inverses(jnp.asarray(a, jnp.float32)[..., None], 1e-3)[..., 0]
     np.testing.assert_allclose(inverse_of, exact, rtol=1e-3)
 
 
+def test_equal_rows_do_not_divide_by_zero():
+    """Eight rows of which five are others' copies, as candidates of a table without noise are."""
+    rows = np.repeat(np.random.default_rng(0).random((3, 60)), [4, 3, 1], axis=0)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    a = jnp.asarray(rows @ rows.T, jnp.float32) + 1e-4 * jnp.eye(8)
+    inverses = np.asarray(positive_definite_inverses(a[..., None], 1e-4))[..., 0]
+    assert np.isfinite(inverses).all()
+    # Copies share what one of them has: the sum is determined, each alone only by the ridge.
+    exact = np.linalg.inv(rows @ rows.T + 1e-4 * np.eye(8)) @ rows @ rows[0]
+    np.testing.assert_allclose((inverses @ rows @ rows[0])[:4].sum(), exact[:4].sum(), rtol=0.05)
+
+
 def test_many_inverses_hand_nothing_to_lapack_when_mapped():
-    mapped = jax.jit(jax.vmap(positive_definite_inverses))
+    mapped = jax.jit(jax.vmap(partial(positive_definite_inverses, least_eigenvalue=0.1)))
     text = mapped.lower(jnp.ones((2, 12, 12, 4096))).as_text()
     assert "lapack" not in text
 

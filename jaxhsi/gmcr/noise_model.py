@@ -14,6 +14,9 @@ fluctuation, of relative size (min(n, c))^(-2/3), is covered by 1 %. Set by hand
 _MIN_RELATIVE_DEVIATION = 1e-4
 """Least noise deviation relative to the root mean square of a spectrum, 80 dB: rounding errors of
 sums in float32 look like noise of that size."""
+_CODE_RIDGE = 1e-5
+"""Ridge of the Gram matrix of codes, relative to its mean diagonal element: above what rounding in
+float32 leaves of a matrix of lower rank. Set by hand; it changes leverages by as much."""
 _MAX_RANK_ITERATIONS = 50
 """Iterations of the rank; each finds at least one further direction or the last is repeated. Set by
 hand as a bound."""
@@ -211,7 +214,11 @@ def residual_degrees_of_freedom(
         Degrees of freedom, at least 1.
     """
     relative_codes = codes / scale[:, None]
-    # The small ridge only matters for components that no spectrum uses.
-    gram = relative_codes.T @ relative_codes + 1e-6 * jnp.eye(codes.shape[1])
-    leverage = jnp.sum(relative_codes * solve(gram, relative_codes.T).T, axis=1)
+    gram = relative_codes.T @ relative_codes
+    # For components that no spectrum uses, and for more of them than there are different spectra.
+    ridge = _CODE_RIDGE * (1 + jnp.mean(jnp.diagonal(gram)))
+    system = gram + ridge * jnp.eye(codes.shape[1])
+    leverage = jnp.sum(relative_codes * solve(system, relative_codes.T).T, axis=1)
+    # Rounding may leave it outside of its range where the system is nearly singular.
+    leverage = jnp.clip(leverage, 0.0, 1.0)
     return jnp.maximum(num_bands * (1 - leverage) - jnp.sum(codes != 0, axis=1), 1.0)

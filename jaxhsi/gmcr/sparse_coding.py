@@ -156,7 +156,7 @@ def _eliminate(
     small_diagonal = jnp.where(active, damping[slots] + _JITTER, 1.0)
     small_gram = small_gram + small_diagonal[:, None] * jnp.eye(max_active)[:, :, None]
     # Inverted once: each removal is then a rank-one update and no new system.
-    inverse_gram = positive_definite_inverses(small_gram)
+    inverse_gram = positive_definite_inverses(small_gram, _JITTER)
     # No diagonal element of an inverse is below the reciprocal of the matrix's own element;
     # rounding errors violate this bound where components are nearly the same.
     least_diagonal = 1 / jnp.diagonal(small_gram).T
