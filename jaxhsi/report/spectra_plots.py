@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
 from jaxhsi.report.component_ranges import shaded_range
 
@@ -19,6 +20,8 @@ MAX_PANELS = 48
 MAX_SAMPLES = 400
 MAX_SAMPLE_NAMES = 60
 """Rows of the image of concentrations; more are thinned out evenly. Set by hand."""
+_MAX_PHASE_LABELS = 12
+"""Phases up to which each has its number; set by hand."""
 ESTIMATE_COLOUR, TRUTH_COLOUR = "#1f77b4", "#d62728"
 """Blue and red of matplotlib's default cycle."""
 
@@ -76,7 +79,7 @@ def components_figure(
             low, high = shaded_range(components[i], ranges[i])
             style = {"color": ESTIMATE_COLOUR, "alpha": 0.3, "linewidth": 0, "label": "range"}
             panel.fill_between(band_axis, low, high, **style)
-        panel.plot(band_axis, components[i], color=ESTIMATE_COLOUR, linewidth=0.8, label="found")
+        panel.plot(band_axis, components[i], color=ESTIMATE_COLOUR, linewidth=0.8, label="estimate")
         panel.set_title(titles[i], fontsize=8)
         panel.tick_params(labelsize=6)
         panel.set_yticks([])
@@ -86,6 +89,7 @@ def components_figure(
             panel.legend(fontsize=6)
         if i >= num_panels - num_columns:
             panel.set_xlabel(axis_name or "band", fontsize=7)
+    figure.supylabel("intensity (spectra of unit length)", fontsize=8)
     return figure
 
 
@@ -111,7 +115,7 @@ def plot_concentrations(
         concentrations[::sample_step], aspect="auto", interpolation="nearest", extent=image_edges
     )
     integer_ticks(panel.xaxis, panel.yaxis)
-    figure.colorbar(image, ax=panel)
+    figure.colorbar(image, ax=panel, label="concentration (units of the data)")
     panel.set(xlabel="component", ylabel="sample", title="concentrations")
     if sample_names is not None and len(concentrations) <= MAX_SAMPLE_NAMES:
         places = np.arange(1, len(concentrations) + 1)
@@ -125,7 +129,7 @@ def plot_concentrations(
         panel.plot([0, largest_truth], [0, largest_truth], color="grey", linewidth=0.8)
         style = {"color": ESTIMATE_COLOUR, "markersize": 3, "alpha": 0.5}
         panel.plot(truth[has_truth], concentrations[has_truth], ".", **style)
-        panel.set(xlabel="true", ylabel="found", title="against the truth")
+        panel.set(xlabel="true concentration", ylabel="estimate", title="against the truth")
     save_figure(figure, path)
 
 
@@ -153,7 +157,8 @@ def plot_residual(
     panel.plot(band_axis, residual.mean(0), color=TRUTH_COLOUR, linewidth=0.8, label="mean")
     if band_axis[0] > band_axis[-1]:
         panel.invert_xaxis()
-    panel.set(xlabel=axis_name or "band", title="residual by band")
+    value_label = "residual (units of the data)"
+    panel.set(xlabel=axis_name or "band", ylabel=value_label, title="residual by band")
     panel.legend(fontsize=7)
     panel = figure.add_subplot(1, 2, 2)
     sample_numbers = np.arange(1, len(residual) + 1)
@@ -164,17 +169,25 @@ def plot_residual(
             sample_numbers, expected, color=TRUTH_COLOUR, linewidth=0.8, label="expected noise"
         )
     integer_ticks(panel.xaxis)
-    panel.set(xlabel="sample", title="residual by sample")
+    panel.set(xlabel="sample", ylabel=value_label, title="residual by sample")
     panel.legend(fontsize=7)
     save_figure(figure, path)
 
 
-def plot_training(path: Path, metrics: Path) -> None:
-    """Number of components and loss over training, from the lines of ``metrics.jsonl``."""
+def plot_training(path: Path, metrics: Path, phase_steps: int | None = None) -> None:
+    """Number of components and loss over training, from the lines of ``metrics.jsonl``.
+
+    Args:
+        path: of the picture.
+        metrics: file of the metrics.
+        phase_steps: steps of a phase, after which components are added or removed; None for none.
+    """
     metric_rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     training_steps: Int[np.ndarray, " s"] = np.array([row["step"] for row in metric_rows])
     figure = Figure(figsize=(10, 3.4))
-    for i, (metric_name, title) in enumerate((("num_active", "components"), ("loss", "loss"))):
+    loss_label = "loss (noise units; 1/2 is noise)" if phase_steps else "loss"
+    axis_labels = {"num_active": "components", "loss": loss_label}
+    for i, (metric_name, axis_label) in enumerate(axis_labels.items()):
         panel = figure.add_subplot(1, 2, i + 1)
         panel.plot(
             training_steps,
@@ -182,10 +195,41 @@ def plot_training(path: Path, metrics: Path) -> None:
             color=ESTIMATE_COLOUR,
             linewidth=1,
         )
-        panel.set(xlabel="step", title=title)
+        panel.set(
+            xlabel="step", ylabel=axis_label, title=metric_name.replace("num_active", "components")
+        )
         if metric_name == "num_active":
             integer_ticks(panel.yaxis)
+        elif phase_steps:
+            # With components just added, the loss is far above that at the end.
+            panel.set_yscale("log")
+            low, high = panel.get_ylim()
+            factors = (2.0, 5.0) if high > 10 * low else tuple(range(2, 10))
+            panel.yaxis.set_minor_locator(LogLocator(subs=factors))
+            for set_formatter in (panel.yaxis.set_major_formatter, panel.yaxis.set_minor_formatter):
+                set_formatter(StrMethodFormatter("{x:g}"))
+        if phase_steps:
+            _mark_phases(panel, int(training_steps.max(initial=0)), phase_steps)
     save_figure(figure, path)
+
+
+def _mark_phases(panel: Axes, last_step: int, phase_steps: int) -> None:
+    """Dotted lines between phases, with the number of each phase where there is room."""
+    ends = range(phase_steps, last_step + 1, phase_steps)
+    for end in ends:
+        panel.axvline(end, color="0.6", linewidth=0.7, linestyle=":")
+    for number, end in enumerate(ends, 1):
+        if len(ends) <= _MAX_PHASE_LABELS:
+            place = (end - phase_steps / 2, 1.0)
+            panel.annotate(
+                f"phase {number}" if number == 1 else str(number),
+                place,
+                xycoords=("data", "axes fraction"),
+                va="bottom",
+                ha="center",
+                fontsize=6,
+                color="0.4",
+            )
 
 
 def integer_ticks(*axes: Axis) -> None:

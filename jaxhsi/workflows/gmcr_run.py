@@ -78,7 +78,8 @@ def run_gmcr(
     location, cube_scores = _write_results(folder, result, inputs, config.fractions)
     if cube_scores:
         scores["cubes"] = cube_scores
-    draw_pictures(folder, table, result, inputs.truth)
+    phase_steps = None if config.method == "upstream" else config.solver.steps_per_phase
+    draw_pictures(folder, table, result, inputs.truth, phase_steps)
     scores["seconds"] = time.perf_counter() - start_time
     write_json(folder / "scores.json", scores)
     _print_tables(console, scores, result, inputs.truth)

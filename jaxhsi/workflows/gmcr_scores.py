@@ -201,9 +201,21 @@ def _r2(x: Float[np.ndarray, "n c"], reconstruction: Float[np.ndarray, "n c"]) -
 
 
 def draw_pictures(
-    folder: Path, table: SpectraTable, result: UnmixingResult, ground_truth: GroundTruth | None
+    folder: Path,
+    table: SpectraTable,
+    result: UnmixingResult,
+    ground_truth: GroundTruth | None,
+    phase_steps: int | None = None,
 ) -> None:
-    """Pictures of components and their ranges, concentrations, residual, training and count."""
+    """Pictures of components and their ranges, concentrations, residual, training and count.
+
+    Args:
+        folder: of the run.
+        table: the spectra.
+        result: their components and concentrations.
+        ground_truth: true components, or None.
+        phase_steps: steps of a phase of the solver; None for a method without phases.
+    """
     component_match = match_components(result.components, ground_truth)
     picture_folder = folder / "pictures"
     titles, true_spectra, true_concentrations = result.component_names, None, None
@@ -244,7 +256,9 @@ def draw_pictures(
         table.axis,
         table.axis_name,
     )
-    spectra_plots.plot_training(picture_folder / "training.png", folder / "metrics.jsonl")
+    spectra_plots.plot_training(
+        picture_folder / "training.png", folder / "metrics.jsonl", phase_steps
+    )
     if result.diagnostics is not None:
         true_count = None if ground_truth is None else len(ground_truth.components)
         plot_component_count(

@@ -45,7 +45,7 @@ def tree_identifier(tree: MergeTree) -> str:
     """Twelve characters that differ from run to run, by which files of groups name their tree.
 
     >>> tree_identifier(MergeTree(np.array([[0, 1]]), np.array([1.0])))
-    '1ecc3f4dd1e5'
+    '38881e3da0ec'
     """
     content = json.dumps([tree.merged_nodes.tolist(), tree.heights.tolist()])
     return hashlib.sha256(content.encode()).hexdigest()[:12]
