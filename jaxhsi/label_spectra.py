@@ -8,7 +8,8 @@ clusters that are put together, are again uniform samples.
 """
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -181,22 +182,46 @@ def add_window(
     pixel_labels, pixel_priority = labels[has_label].astype(np.int64), priorities[has_label]
     pixels = spectra[has_label]
     counts = np.bincount(pixel_labels, minlength=num_labels)
-    membership = (np.arange(num_labels)[:, None] == pixel_labels).astype(np.float32)
-    divisor = np.maximum(counts, 1).astype(np.float32)[:, None]
+    present = np.flatnonzero(counts)
+    rows = np.searchsorted(present, pixel_labels)
+    membership = (np.arange(len(present))[:, None] == rows).astype(np.float32)
+    divisor = counts[present].astype(np.float32)[:, None]
     # Twice over the window: squares of deviations lose no digits, as those of values would.
     means = membership @ pixels / divisor
-    candidates = _lowest_priorities(pixel_labels, pixel_priority, _priority_limits(label_spectra))
-    sample_spectra = pixels[candidates.positions]
-    deviations = pixels - means[pixel_labels]
+    deviations = pixels - means[rows]
     correction = membership @ deviations / divisor
     squares = membership @ deviations**2
-    return label_spectra + LabelSpectra(
+    sample = _lowest_priorities(pixel_labels, pixel_priority, _priority_limits(label_spectra))
+    part = empty_label_spectra(num_labels, spectra.shape[-1])
+    part.means[present] = means.astype(np.float64) + correction
+    part.squared_deviations[present] = squares
+    return label_spectra + replace(
+        part,
         pixel_counts=counts.astype(np.int64),
-        means=means.astype(np.float64) + correction,
-        squared_deviations=squares.astype(np.float64),
-        sample_labels=candidates.labels,
-        sample_priorities=candidates.priorities,
-        sample_spectra=sample_spectra,
+        sample_labels=sample.labels,
+        sample_priorities=sample.priorities,
+        sample_spectra=pixels[sample.positions],
+    )
+
+
+def stack_labels(parts: Sequence[LabelSpectra]) -> LabelSpectra:
+    """Spectra of the labels of all parts, one after the other; none of them are put together.
+
+    Args:
+        parts: at least one.
+
+    >>> stack_labels([empty_label_spectra(2, 5), empty_label_spectra(1, 5)]).means.shape
+    (3, 5)
+    """
+    starts = np.cumsum([0, *(len(part.pixel_counts) for part in parts[:-1])])
+    labels = [part.sample_labels + start for part, start in zip(parts, starts, strict=True)]
+    return LabelSpectra(
+        pixel_counts=np.concatenate([part.pixel_counts for part in parts]),
+        means=np.concatenate([part.means for part in parts]),
+        squared_deviations=np.concatenate([part.squared_deviations for part in parts]),
+        sample_labels=np.concatenate(labels),
+        sample_priorities=np.concatenate([part.sample_priorities for part in parts]),
+        sample_spectra=np.concatenate([part.sample_spectra for part in parts]),
     )
 
 

@@ -1,5 +1,6 @@
 """The command, end to end on tiny data, and all that a user can get wrong."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -228,3 +229,39 @@ def test_without_a_command_it_says_what_there_is(capsys, arguments, code):
     output = capsys.readouterr()
     assert "segment hyperspectral cubes" in output.out + output.err
     assert "components of mixed spectra" in output.out + output.err
+
+
+def test_spectra_of_drawn_shapes_are_those_of_their_pixels(tmp_path):
+    values = blobs(0)[0]
+    values[3, 3, 1] = np.nan
+    np.save(tmp_path / "field.npy", values)
+    shapes = [
+        {"label": "soil", "points": [[2, 2], [9, 9]], "shape_type": "rectangle"},
+        {"label": "=crop", "points": [[20, 30], [29, 39]], "shape_type": "rectangle"},
+        {"label": "soil", "points": [[25, 30], [40, 35]], "shape_type": "rectangle"},
+    ]
+    drawing = {"shapes": shapes, "imageHeight": 48, "imageWidth": 48, "imagePath": "field.png"}
+    (tmp_path / "field.json").write_text(json.dumps(drawing))
+    given = ("--data", str(tmp_path / "field.npy"), "--labels", str(tmp_path / "field.json"))
+    run = tmp_path / "run"
+    assert main([*DGC_ARGUMENTS, *STEPS, *given, "--out", str(run)]) == 0
+    rows = list(csv.reader((run / "polygon_spectra.csv").open()))
+    assert rows[0][:5] == ["polygon", "name", "pixels", "statistic", "axis"]
+    numbers = np.zeros((48, 48), int)
+    for number, (rows_of, columns) in enumerate(
+        [
+            (slice(2, 10), slice(2, 10)),
+            (slice(30, 40), slice(20, 30)),
+            (slice(30, 36), slice(25, 41)),
+        ]
+    ):
+        numbers[rows_of, columns] = number + 1  # later shapes cover earlier ones
+    numbers[3, 3] = 0
+    for number, name in enumerate(("soil 1", "=crop 2", "soil 3"), 1):
+        pixels = values[numbers == number].astype(np.float64)
+        mean, _, *quartiles = rows[5 * number - 4 : 5 * number + 1]
+        assert mean[:4] == [str(number - 1), f"field: {name}", str(len(pixels)), "mean"]
+        np.testing.assert_allclose(np.array(mean[5:], float), pixels.mean(0), rtol=1e-6)
+        expected = np.quantile(pixels, (0.25, 0.5, 0.75), axis=0)
+        np.testing.assert_allclose(np.array([q[5:] for q in quartiles], float), expected, rtol=1e-6)
+    assert (run / "polygon_spectra.png").is_file()

@@ -11,7 +11,7 @@ from jaxtyping import Int32
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cache import default_cache_folder
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.labels.annotation_file import is_annotation
+from jaxhsi.data.labels.annotation_file import NumberedShapes, is_annotation, number_shapes
 from jaxhsi.data.labels.label_files import (
     draws_background,
     encode_classes,
@@ -28,8 +28,15 @@ from jaxhsi.data.windows import WindowReader, read_window
 
 _log = logging.getLogger(__name__)
 
+MAX_SHAPE_SPECTRA = 200
+"""Drawn shapes of a cube whose spectra are gathered. Set by hand: of 200 bands they are 80 MB."""
+
 GroundTruth = Callable[[Cube], LabelMap | None]
 """Codes of the true classes of a cube, read by windows, -1 where unlabelled; None if unknown."""
+
+
+ShapeReader = Callable[[Cube], NumberedShapes | None]
+"""The shapes that were drawn on a cube; None where there are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +49,7 @@ class DGCInputs:
         ground_truth: true classes of a cube; None where they are not known.
         class_names: name of each class code; empty where no true classes are known at all.
         window_reader: how windows of the cubes are read.
+        drawn_shapes: shapes that the true classes of a cube were drawn as, where they were.
     """
 
     train_cubes: tuple[Cube, ...]
@@ -49,6 +57,7 @@ class DGCInputs:
     ground_truth: GroundTruth
     class_names: tuple[str, ...]
     window_reader: WindowReader
+    drawn_shapes: ShapeReader = lambda _: None
 
 
 def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
@@ -73,15 +82,39 @@ def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
         tolerance=config.tolerance,
     )
     ground_truth, class_names = (lambda _: None), ()
+    label_files: dict[str, Path] = {}
     if config.labels is not None:
+        label_files = find_labels(config.labels, cubes, config.label_key)
         ground_truth, class_names = open_ground_truth(
             config.labels,
             cubes,
             array_key=config.label_key,
             ignore_label=config.ignore_label,
             unlabelled_outside=config.unlabelled_outside,
+            label_files=label_files,
         )
-    return DGCInputs(cubes, cubes, ground_truth, class_names, choose_window_reader(config, cubes))
+
+    def drawn_shapes(cube: Cube) -> NumberedShapes | None:
+        return _number_cube_shapes(label_files.get(cube.name), cube, config.label_key)
+
+    window_reader = choose_window_reader(config, cubes)
+    return DGCInputs(cubes, cubes, ground_truth, class_names, window_reader, drawn_shapes)
+
+
+def _number_cube_shapes(path: Path | None, cube: Cube, key: str | None) -> NumberedShapes | None:
+    """The shapes of a file for a cube; None where the labels are no shapes, or too many."""
+    if path is None or not is_annotation(path):
+        return None
+    shapes = number_shapes(
+        path, cube.shape[:2], picture_name=cube.name, place=cube.georeference, key=key
+    )
+    if len(shapes.labels) > MAX_SHAPE_SPECTRA:
+        _log.warning(
+            "%s: no spectra are gathered of its %d shapes, more than %d",
+            *(path.name, len(shapes.labels), MAX_SHAPE_SPECTRA),
+        )
+        return None
+    return shapes
 
 
 def choose_window_reader(config: DGCConfig, cubes: Sequence[Cube]) -> WindowReader:
@@ -127,6 +160,7 @@ def open_ground_truth(
     ignore_label: int | None = None,
     value_names: dict[int, str] | None = None,
     unlabelled_outside: bool | None = None,
+    label_files: Mapping[str, Path] | None = None,
 ) -> tuple[GroundTruth, tuple[str, ...]]:
     """Open the true classes of cubes; every file is looked at once.
 
@@ -140,6 +174,7 @@ def open_ground_truth(
         unlabelled_outside: pixels that no drawn shape covers have no class, and background is what
             was drawn as such; False: they are background; None: they are background, unless
             shapes of that name are drawn.
+        label_files: file of each cube, where they were searched for already.
 
     Returns:
         The true classes, and the name of each code, by ascending class values over all cubes.
@@ -148,7 +183,8 @@ def open_ground_truth(
         FileNotFoundError, ValueError: see :func:`jaxhsi.data.labels.label_search.find_labels` and
             `open_labels`; or every pixel is to be ignored.
     """
-    label_files = find_labels(labels_path, cubes, array_key)
+    if label_files is None:
+        label_files = find_labels(labels_path, cubes, array_key)
     common_names = number_label_classes(label_files.values(), array_key)
     if unlabelled_outside is None:
         unlabelled_outside = draws_background(label_files.values(), array_key)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
+import numpy as np
 
-from jaxhsi.cluster_groups import default_cluster_name
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube
+from jaxhsi.data.labels.annotation_file import NumberedShapes
 from jaxhsi.data.labels.label_map import LabelMap
 from jaxhsi.data.windows import WindowReader
 from jaxhsi.dgc.state import SegmentationAlgorithm
@@ -30,10 +31,10 @@ from jaxhsi.label_spectra import (
 )
 from jaxhsi.report import label_pictures
 from jaxhsi.report.cube_preview import CubePreview, PreviewBuilder, write_preview
-from jaxhsi.report.label_spectra_files import BandAxis, band_axis, write_label_spectra
 from jaxhsi.report.picture_panels import draw_label_map
 from jaxhsi.training.tile_labels import LabelledTile, label_tiles, label_writer
 from jaxhsi.workflows.dgc_inputs import DGCInputs
+from jaxhsi.workflows.run_spectra import RunSpectra, cluster_names
 
 
 @runtime_checkable
@@ -56,11 +57,13 @@ class LabelledCube(NamedTuple):
         label_counts: its counts.
         label_spectra: spectra of its labels.
         preview: the cube, its labels and its true classes at every few pixels.
+        shape_spectra: spectra of the drawn shapes, of none where there are none.
     """
 
     label_counts: LabelCounts
     label_spectra: LabelSpectra
     preview: CubePreview
+    shape_spectra: LabelSpectra
 
 
 def make_tile_labeller(
@@ -121,11 +124,9 @@ def label_and_score_cubes(
     partial_folder = folder / "labels.partial"
     shutil.rmtree(partial_folder, ignore_errors=True)
     notes = [history_note(num_clusters, int(trained_state.step))]
-    cluster_names = [default_cluster_name(k) for k in range(num_clusters)]
-    trained_counts, initial_counts = {}, {}
-    label_spectra = empty_label_spectra(num_clusters, inputs.label_cubes[0].shape[2])
+    trained_counts, initial_counts, spectra = {}, {}, RunSpectra(config, inputs)
     for cube in inputs.label_cubes:
-        class_map = inputs.ground_truth(cube)
+        class_map, shapes = inputs.ground_truth(cube), inputs.drawn_shapes(cube)
         labelled_cube = write_label_map(
             tile_labeller,
             trained_state,
@@ -136,28 +137,36 @@ def label_and_score_cubes(
             class_map,
             num_classes,
             num_cubes=len(inputs.label_cubes),
+            shapes=shapes,
         )
         trained_counts[cube.name] = labelled_cube.label_counts
-        label_spectra = label_spectra + labelled_cube.label_spectra
-        write_preview(folder, cube.name, labelled_cube.preview)
+        spectra.add(cube, labelled_cube.label_spectra, shapes, labelled_cube.shape_spectra)
         if class_map is not None:
             tile_counts = (
                 _count_tile(tile, class_map, num_clusters, num_classes)
                 for tile in tile_labeller(initial_state, cube)
             )
             initial_counts[cube.name] = reduce(add, tile_counts)
-        draw_label_map(
-            folder / "pictures" / f"{cube.name}.png",
-            labelled_cube.preview,
-            labelled_cube.label_counts.cluster_pixels,
-            cluster_names,
-            inputs.class_names,
-        )
-    axis = spectral_axis(config, inputs.label_cubes)
-    write_label_spectra(folder, label_spectra, cluster_names, axis)
+        _write_pictures(folder, cube, labelled_cube, inputs.class_names)
+    spectra.write(folder)
     shutil.rmtree(folder / "labels", ignore_errors=True)
     partial_folder.rename(folder / "labels")
     return summarise_counts(trained_counts, initial_counts, inputs.class_names)
+
+
+def _write_pictures(
+    folder: Path, cube: Cube, labelled_cube: LabelledCube, class_names: Sequence[str]
+) -> None:
+    """Write the preview and the picture of a cube."""
+    write_preview(folder, cube.name, labelled_cube.preview)
+    pixels = labelled_cube.label_counts.cluster_pixels
+    draw_label_map(
+        folder / "pictures" / f"{cube.name}.png",
+        labelled_cube.preview,
+        pixels,
+        cluster_names(len(pixels)),
+        class_names,
+    )
 
 
 def history_note(num_labels: int, num_steps: int) -> str:
@@ -180,6 +189,7 @@ def write_label_map(
     num_classes: int = 0,
     *,
     num_cubes: int = 1,
+    shapes: NumberedShapes | None = None,
 ) -> LabelledCube:
     """Label a cube, write its tiles and count them as they come; the cube is read once.
 
@@ -193,9 +203,12 @@ def write_label_map(
         class_map: codes of the true classes, or None.
         num_classes: number of classes c.
         num_cubes: cubes that are labelled in all; of many, previews are smaller.
+        shapes: drawn on the cube, or None.
     """
     label_counts = zero_counts(num_clusters, num_classes)
     label_spectra = empty_label_spectra(num_clusters, cube.shape[2])
+    num_shapes = 0 if shapes is None else len(shapes.labels)
+    shape_spectra = empty_label_spectra(num_shapes, cube.shape[2])
     false_colour = label_pictures.FalseColourPicture(cube)
     has_truth = class_map is not None
     builder = PreviewBuilder(cube, num_clusters, with_truth=has_truth, num_cubes=num_cubes)
@@ -206,25 +219,11 @@ def write_label_map(
             builder.add(tile, class_map.read_labels(*tile.slices) if has_truth else None)
             priorities = pixel_priorities(cube.name, *tile.slices, cube.shape[1])
             label_spectra = add_window(label_spectra, tile.labels, tile.spectra, priorities)
-    return LabelledCube(label_counts, label_spectra, builder.preview(false_colour))
-
-
-def spectral_axis(config: DGCConfig, cubes: Sequence[Cube]) -> BandAxis:
-    """The axis of spectra of cubes.
-
-    Args:
-        config: options of the run, which may have the bands standardised.
-        cubes: of the same bands.
-    """
-    wavelengths = next((c.wavelengths for c in cubes if c.wavelengths is not None), None)
-    units = {cube.units for cube in cubes}
-    shared_units = units.pop() if len(units) == 1 else None
-    return band_axis(
-        wavelengths,
-        cubes[0].shape[2],
-        shared_units,
-        standardised=config.stream.standardise_cubes,
-    )
+            if shapes is not None:
+                shape_index = np.where(tile.labels < 0, -1, shapes.numbers[tile.slices] - 1)
+                shape_spectra = add_window(shape_spectra, shape_index, tile.spectra, priorities)
+    preview = builder.preview(false_colour)
+    return LabelledCube(label_counts, label_spectra, preview, shape_spectra)
 
 
 def _count_tile(

@@ -34,11 +34,11 @@ from jaxhsi.workflows.label_maps import (
     TileLabeller,
     history_note,
     make_tile_labeller,
-    spectral_axis,
     write_label_map,
 )
 from jaxhsi.workflows.merge_tree_files import choose_grouping
 from jaxhsi.workflows.run_cubes import open_cubes_of_run
+from jaxhsi.workflows.run_spectra import spectral_axis
 from jaxhsi.workflows.segmentation_model import SegmentationModel, open_segmentation_model
 
 GROUPING_FILE = "groups.yaml"

@@ -30,10 +30,10 @@ from jaxhsi.workflows.dgc_memory_run import TrainingHistory
 from jaxhsi.workflows.label_maps import (
     TileLabeller,
     history_note,
-    spectral_axis,
     write_label_map,
 )
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree, write_cluster_tree
+from jaxhsi.workflows.run_spectra import spectral_axis
 from jaxhsi.workflows.segmentation_model import open_segmentation_model
 
 

@@ -4,12 +4,17 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int32
 
 from jaxhsi.data.georeference import Georeference
-from jaxhsi.data.labels.annotated_picture import AnnotatedPicture, paint_picture
+from jaxhsi.data.labels.annotated_picture import (
+    AnnotatedPicture,
+    paint_areas,
+    paint_picture,
+)
 from jaxhsi.data.labels.coco import coco_pictures, is_coco
 from jaxhsi.data.labels.cvat import cvat_pictures
 from jaxhsi.data.labels.label_studio import is_label_studio, label_studio_pictures
@@ -18,6 +23,7 @@ from jaxhsi.data.labels.labelme import (
     is_labelme,
     labelme_classes,
     load_labelme,
+    number_labelme_shapes,
 )
 from jaxhsi.data.labels.vector_file import (
     VECTOR_SUFFIXES,
@@ -166,6 +172,52 @@ def load_annotation(
     else:
         picture = choose_picture(path, annotated_pictures(path, key), picture_name)
     return paint_picture(path, picture, image_size, class_values)
+
+
+class NumberedShapes(NamedTuple):
+    """Which drawn shape each pixel of a cube lies in.
+
+    Attributes:
+        numbers: number of the shape, from 1; 0 where there is none. Later shapes cover earlier.
+        labels: class of each shape.
+    """
+
+    numbers: Int32[np.ndarray, "H W"]
+    labels: tuple[str, ...]
+
+
+def number_shapes(
+    path: Path,
+    image_size: tuple[int, int],
+    *,
+    picture_name: str | None = None,
+    place: Georeference | None = None,
+    key: str | None = None,
+) -> NumberedShapes:
+    """Number the shapes that a file holds for one cube; arguments as of :func:`load_annotation`.
+
+    Args:
+        path: the file.
+        image_size: (H, W) of the cube.
+        picture_name: stem of the picture, that of the cube.
+        place: of the cube on the ground, for polygons with coordinates.
+        key: attribute that holds the class, where shapes have several.
+
+    Raises:
+        ValueError: no picture of this name, or shapes that cannot be read.
+    """
+    kind = annotation_kind(path)
+    if kind == "labelme":
+        return NumberedShapes(*number_labelme_shapes(path, image_size))
+    if kind == "vector":
+        layer = _read_layer(path, path.stat().st_mtime_ns, key)
+        areas = vector_picture(path, layer, place, image_size).areas
+    else:
+        areas = choose_picture(path, annotated_pictures(path, key), picture_name).areas
+    canvas = np.zeros(image_size, np.int32)
+    numbered = [area._replace(label=str(number)) for number, area in enumerate(areas, 1)]
+    paint_areas(canvas, numbered, {area.label: int(area.label) for area in numbered})
+    return NumberedShapes(canvas, tuple(area.label for area in areas))
 
 
 def choose_picture(

@@ -95,6 +95,29 @@ def load_labelme(
     return np.asarray(canvas)
 
 
+def number_labelme_shapes(
+    path: Path, image_size: tuple[int, int]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The number of the shape at each pixel, from 1; 0 where there is none.
+
+    Args:
+        path: the `.json` file.
+        image_size: (H, W) of the cube.
+
+    Returns:
+        Numbers (H, W), and the class of each shape with an area.
+
+    Raises:
+        ValueError: as `load_labelme`.
+    """
+    canvas = Image.new("I", image_size[::-1], 0)
+    shapes = _parse_shapes(path, _read_annotation(path))
+    shapes = [shape for shape in shapes if shape.shape_kind in POINTS_NEEDED]
+    for number, shape in enumerate(shapes, 1):
+        _paint_shape(canvas, shape._replace(label=str(number)), {str(number): number}, image_size)
+    return np.array(canvas, np.int32), tuple(shape.label for shape in shapes)
+
+
 def is_labelme(content: Any) -> bool:
     """Whether JSON is LabelMe's, complete or not."""
     return isinstance(content, dict) and bool({"shapes", "imageHeight"} & content.keys())

@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 from rasterio.warp import transform
 
 from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.labels.annotation_file import number_shapes
 from jaxhsi.data.labels.label_files import load_labels, open_labels
 from jaxhsi.data.labels.label_search import find_labels
 from tests.helpers.labelled_cubes import make_cubes
@@ -469,3 +470,16 @@ def test_classes_by_number_and_by_key(tmp_path):
         ValueError, match=r"several attributes .*\(id, area\); name one by --label_key"
     ):
         open_labels(path, SIZE, place=PLACE)
+
+
+def test_shapes_are_numbered_whatever_their_classes(tmp_path):
+    content = geojson(CORNERS)
+    content["features"] += geojson([[0, 0], [12, 0], [12, 8], [0, 8]])["features"]
+    found = number_shapes(write(tmp_path / "a.geojson", content), SIZE)
+    assert found.labels == ("leaf", "leaf")
+    expected = SQUARE.copy()
+    expected[:8, :12] = 2  # the later one covers the earlier
+    np.testing.assert_array_equal(found.numbers, expected)
+    both = coco([[10, 5, 40, 5, 40, 30, 10, 30]], [[0, 0, 12, 0, 12, 8, 0, 8]])
+    drawn = number_shapes(write(tmp_path / "b.json", both), SIZE, picture_name="plot1")
+    np.testing.assert_array_equal(drawn.numbers, expected)
