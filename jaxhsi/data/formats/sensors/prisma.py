@@ -25,7 +25,6 @@ from jaxhsi.data.georeference import Georeference
 CUBE_PATH = re.compile(r"HDFEOS/SWATHS/PRS_L(\w+)_HCO/Data Fields/(VNIR|SWIR)_Cube")
 FULL_COUNT = 65535
 PIXEL_SIZE = 30.0  # metres of level 2D
-MISSING = -1  # in place of values that are flagged; stored ones are not negative
 ERROR_FLAGS = {"1": (1, 2, 4)}
 """Flags of values that are missing, by level; of other levels all but 0."""
 
@@ -110,26 +109,26 @@ def _error_matrix(container: ArrayContainer, key: str) -> str | None:
 def _detector_reader(
     container: ArrayContainer, key: str, level: str
 ) -> Callable[[tuple[slice, slice, slice]], np.ndarray]:
-    """Reads counts of a detector, `MISSING` where they are flagged."""
+    """Reads counts of a detector, NaN where they are flagged."""
     matrix, flags = _error_matrix(container, key), ERROR_FLAGS.get(level)
 
     def read(index: tuple[slice, slice, slice]) -> np.ndarray:
-        values = np.asarray(container.read_array(key, index)).astype(np.int32)
+        values = np.asarray(container.read_array(key, index)).astype(np.float32)
         if matrix is not None:
             errors = np.asarray(container.read_array(matrix, index))
-            values[errors != 0 if flags is None else np.isin(errors, flags)] = MISSING
+            values[errors != 0 if flags is None else np.isin(errors, flags)] = np.nan
         return values
 
     return read
 
 
 def _without_padding(volume: Volume) -> Volume:
-    """The joined cube with `MISSING` in pixels that hold 0 in all bands of both detectors."""
+    """The joined cube with NaN in pixels that hold 0 in all bands of both detectors."""
     read_joined = volume.read_slab
 
     def read(index: tuple[slice, slice, slice]) -> np.ndarray:
         values = read_joined((index[0], index[1], slice(None)))
-        values[(values == 0).all(axis=-1)] = MISSING
+        values[(values == 0).all(axis=-1)] = np.nan
         return values[..., index[2]]
 
     return replace(volume, read_slab=read)
@@ -170,7 +169,6 @@ def _open(container: ArrayContainer, key: str | None) -> Volume | None:
         "+".join(f"{name}_Cube" for name in cubes),
         parts,
         ["hcw"] * len(parts),
-        no_data=float(MISSING),
         value_units=("radiance" if level[0] == "1" else "reflectance") if is_scaled else None,
         georeference=georeference,
         notes=(f"PRISMA L{level}: {' and '.join(cubes)} by wavelength", *notes),

@@ -71,6 +71,8 @@ def test_prisma_error_matrices(tmp_path, level, kind, flags, num_missing):
     expected[10, 3] = False
     np.testing.assert_array_equal(valid, expected)
     assert (~valid).sum() == num_missing + 1
+    cube = ingest(path, tmp_path / "b.zarr", options=IngestOptions(no_data=7.0))
+    np.testing.assert_array_equal(read_window(cube, 0, 0, *cube.shape[:2])[1], expected)
     assert any("error matrix flags" in line for line in cube.history)
 
 
