@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from jaxhsi.data.formats.band_wavelengths import WAVELENGTH_ATTRIBUTES, WAVELENGTH_RANGE
 from jaxhsi.data.formats.container import ArrayContainer, NamedArray
+from jaxhsi.data.formats.value_marks import is_value_mark
 
 MIN_BANDS = 3  # arrays that differ by a number alone, to be taken for bands
 STACK_NAME = "bands"
@@ -39,7 +41,7 @@ def _with_stack(
 ) -> ArrayContainer:
     first = container.arrays[names[0]]
     axis_names = first.axis_names or ("y", "x")
-    attributes = dict(first.attributes)
+    attributes = dict(first.attributes) | _marks_of_members(container, names)
     wavelengths = _member_wavelengths(container, names)
     low, high = WAVELENGTH_RANGE
     if wavelengths is None and low <= numbers[0] < numbers[-1] <= high:
@@ -62,6 +64,18 @@ def _with_stack(
         return np.stack([container.read_array(names[band], tuple(index[1:])) for band in bands])
 
     return replace(container, arrays=container.arrays | {stack_name: stack}, read_array=read)
+
+
+def _marks_of_members(container: ArrayContainer, names: list[str]) -> dict[str, Any]:
+    """Factors, offsets and fill values that differ among the arrays, as lists, one a band."""
+    all_attributes = [container.arrays[name].attributes for name in names]
+    lists = {}
+    for name in all_attributes[0]:
+        values = [attributes.get(name) for attributes in all_attributes]
+        is_number = all(isinstance(value, int | float | np.number) for value in values)
+        if is_number and is_value_mark(name) and len(set(values)) > 1:
+            lists[name] = np.array(values, np.float64)
+    return lists
 
 
 def _member_wavelengths(container: ArrayContainer, names: list[str]) -> list[float] | None:

@@ -86,9 +86,12 @@ class OptionalFields:
         if factor is not None and not (math.isfinite(factor) and factor > 0):
             self.notes.append(f"reflectance scale factor = {factor:g} not used, it must be above 0")
             factor = None
-        gains, offsets = (self._band_values(f"data {kind} values") for kind in ("gain", "offset"))
-        gains = None if gains is None or (gains == 1).all() else gains
-        offsets = None if offsets is None or (offsets == 0).all() else offsets
+        gains, offsets = self._gains_and_offsets("data")
+        reflectance_gains = self._gains_and_offsets("data reflectance")
+        if any(values is not None for values in reflectance_gains):
+            if gains is not None or offsets is not None:
+                self.notes.append("data gain values not applied, those to reflectance are")
+            (gains, offsets), units = reflectance_gains, "reflectance"
         if factor is None:
             return _common(gains), _common(offsets), units
         if gains is not None or offsets is not None:
@@ -101,6 +104,14 @@ class OptionalFields:
             None,
             "reflectance" if factor != 1.0 else units,
         )
+
+    def _gains_and_offsets(self, start: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Gains and offsets of the bands; None for those that change nothing."""
+        gains, offsets = (
+            self._band_values(f"{start} {kind} values") for kind in ("gain", "offset")
+        )
+        gains = None if gains is None or (gains == 1).all() else gains
+        return gains, None if offsets is None or (offsets == 0).all() else offsets
 
     def _text(self, name: str) -> str | None:
         field = self._fields.get(name)

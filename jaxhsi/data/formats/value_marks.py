@@ -82,6 +82,16 @@ def is_inherited_mark(name: str) -> bool:
     return plain_name(name) in NO_DATA_MARKS + FACTOR_MARKS + DIVISOR_MARKS
 
 
+def is_value_mark(name: str) -> bool:
+    """Whether an attribute of this name says which value is missing, or how values are scaled.
+
+    >>> is_value_mark("scale_factor"), is_value_mark("long_name")
+    (True, False)
+    """
+    marks = NO_DATA_MARKS + FACTOR_MARKS + MULTIPLIER_MARKS + DIVISOR_MARKS + OFFSET_MARKS
+    return plain_name(name) in marks
+
+
 def is_unsigned(attributes: Mapping[str, Any]) -> bool | None:
     """Whether integers are to be taken as unsigned, by NetCDF's attribute `_Unsigned`; else None.
 
@@ -162,7 +172,9 @@ def _band_numbers(
             continue
         numbers = np.asarray(value)
         if numbers.dtype.kind in "iuf" and np.isfinite(numbers).all() and np.ptp(numbers):
-            return numbers.astype(np.float64).ravel(), name
+            numbers = numbers.astype(np.float64).ravel()
+            is_divisor = marks is CF_FACTOR_MARKS and (np.abs(numbers) >= LARGE_FACTOR).all()
+            return 1.0 / numbers if is_divisor else numbers, name
     return None, ""
 
 

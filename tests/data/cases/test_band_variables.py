@@ -38,3 +38,17 @@ def test_two_arrays_are_no_stack(tmp_path):
     path = save_hdf5(tmp_path / "a.h5", {"band_1": CUBE[..., 0], "band_2": CUBE[..., 1]})
     with pytest.raises(ValueError, match="no 3-D array"):
         ingest(path, tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("divides", [False, True])
+def test_each_array_has_a_factor_of_its_own(tmp_path, divides):
+    """As in the radiances of OLCI, and as products that divide write it."""
+    stored = np.round(CUBE * 10000).astype(np.int16)
+    factors, offsets = np.linspace(1e-4, 2e-4, 5), np.linspace(0, 0.4, 5)
+    arrays = {f"Oa{i:02d}_radiance": stored[..., i] for i in range(5)}
+    marks = {}
+    for i, name in enumerate(arrays):
+        marks[name] = {"scale_factor": 1 / factors[i] if divides else factors[i]}
+        marks[name] |= {"add_offset": offsets[i]}
+    path = save_hdf5(tmp_path / "a.h5", arrays, marks)
+    check_ingest(path, stored * factors + offsets)

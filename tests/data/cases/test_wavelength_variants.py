@@ -79,3 +79,13 @@ def test_channels_of_ome(tmp_path, channel):
         file.write(STORED.transpose(2, 0, 1), metadata={"axes": "CYX", "Channel": described})
     path = tmp_path / "a.ome.tif"
     check_ingest(path, STORED.astype(np.float32), waves=np.array(texts, float))
+
+
+def test_gains_of_envi_to_reflectance_have_priority(tmp_path):
+    fields = {f"data {kind}gain values": f"{{{', '.join([gain] * 12)}}}" for kind, gain in GAINS}
+    cube = check_ingest(save_envi(tmp_path / "a.img", **fields), STORED.astype(np.float32) * 1e-4)
+    assert cube.units == "reflectance"
+    assert any("data gain values not applied" in line for line in cube.history)
+
+
+GAINS = (("", "0.05"), ("reflectance ", "0.0001"))
