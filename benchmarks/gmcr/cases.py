@@ -37,6 +37,7 @@ class Case(NamedTuple):
         library: known spectra, (l, c).
         present: rows of the library that are in the mixtures.
         analytes: measured amounts of some components, (n, a).
+        run_lengths: of the runs of samples in an order; empty where they have none.
     """
 
     data: np.ndarray
@@ -51,6 +52,7 @@ class Case(NamedTuple):
     library: np.ndarray | None = None
     present: tuple[int, ...] = ()
     analytes: np.ndarray | None = None
+    run_lengths: tuple[int, ...] = ()
 
 
 def open_case(make: dict, seed: int, real: Path = REAL) -> Case:

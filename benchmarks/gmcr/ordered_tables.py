@@ -55,7 +55,7 @@ def hplc_runs(seed: int) -> Case:
         * random.uniform(0.1, 1, 4)
         for _ in RUN_LENGTHS
     ]
-    return _case(random, np.concatenate(runs), spectra(random, 4))
+    return _case(random, np.concatenate(runs), spectra(random, 4), RUN_LENGTHS)
 
 
 def kinetics(seed: int) -> Case:
@@ -78,10 +78,15 @@ def titration(seed: int) -> Case:
     return _case(random, forms / forms.sum(axis=1, keepdims=True), spectra(random, 3))
 
 
-def _case(random: np.random.Generator, amounts: np.ndarray, components: np.ndarray) -> Case:
+def _case(
+    random: np.random.Generator,
+    amounts: np.ndarray,
+    components: np.ndarray,
+    run_lengths: tuple[int, ...] = (),
+) -> Case:
     clean = amounts @ components
     noise = NOISE * np.sqrt(np.mean(clean**2)) * random.normal(size=clean.shape)
-    return Case(clean + noise, clean, amounts, components)
+    return Case(clean + noise, clean, amounts, components, run_lengths=run_lengths or (len(clean),))
 
 
 ORDERED_KINDS = {
