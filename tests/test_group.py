@@ -125,9 +125,10 @@ def test_a_cut_is_saved_and_used_unless_told_otherwise(run, capsys, tmp_path):
     assert "3 groups of" in capsys.readouterr().out
 
 
-def test_spectra_of_groups_are_those_of_their_pixels(run, tmp_path):
-    (tmp_path / "groups.yaml").write_text('one: [0, 1]\n"=two": [2, 3]\n')
+def test_spectra_of_groups_are_those_of_their_pixels(run, tmp_path, capsys):
+    (tmp_path / "groups.yaml").write_text('"[/b] [red]x": [0, 1]\n"=two": [2, 3]\n')
     assert main([str(run), "--groups", str(tmp_path / "groups.yaml")]) == 0
+    assert "[/b] [red]x" in capsys.readouterr().out  # not taken as a colour of the screen
     rows = list(csv.reader((run / "group_spectra.csv").open()))
     assert [row[:4] for row in rows[6:8]] == [
         ["1", "'=two", str(_pixels(run, (2, 3))), "mean"],

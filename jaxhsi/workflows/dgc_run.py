@@ -54,7 +54,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         FileNotFoundError, ValueError: data, labels or options that cannot be used. Raised before
             anything is trained, and before anything is deleted.
     """
-    console, start_time = Console(), time.perf_counter()
+    console, start_time = Console(markup=False), time.perf_counter()
     folder = config.out or next_free_folder(Path("runs"), "dgc")
     check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:

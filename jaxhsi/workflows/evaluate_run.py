@@ -86,7 +86,7 @@ def evaluate_label_maps(config: EvaluateConfig, *, ignore_groups: bool = False) 
     ground_truth, class_names = open_maps_truth(config, label_maps)
     manual_classes = _manual_classes(config, label_maps, class_names)
     num_labels, num_classes = len(label_maps.label_names), len(class_names)
-    cube_counts, console = {}, Console()
+    cube_counts, console = {}, Console(markup=False)
     with ProgressBars(console) as progress_bars:
         for number, cube in enumerate(label_maps.map_cubes, 1):
             if (class_map := ground_truth(cube)) is not None:

@@ -55,7 +55,7 @@ def run_gmcr(
         FileNotFoundError, ValueError: data or options that cannot be used. Raised before anything
             is trained, and before anything is deleted.
     """
-    console, start_time = Console(), time.perf_counter()
+    console, start_time = Console(markup=False), time.perf_counter()
     folder = config.out or next_free_folder(Path("runs"), "gmcr")
     check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:

@@ -70,7 +70,7 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> dict[str,
         FileNotFoundError, ValueError: a run, labels or groups that cannot be used. Raised before
             anything is written.
     """
-    console, cluster_tree = Console(), read_cluster_tree(config.run)
+    console, cluster_tree = Console(markup=False), read_cluster_tree(config.run)
     path, num_clusters = config.run / GROUPS_FILE, cluster_tree.tree.num_clusters
     if config.given_options and path.is_file() and not overwrite:
         raise FileExistsError(

@@ -70,7 +70,7 @@ def predict_cubes(
         FileNotFoundError, ValueError: a run, cubes or options that cannot be used. Raised before
             anything is labelled, and before anything is deleted.
     """
-    console, model = Console(), open_segmentation_model(config.run)
+    console, model = Console(markup=False), open_segmentation_model(config.run)
     folder = config.out or config.run / "predictions"
     check_result_folder(folder, PREDICT_CONFIG_FILE, "predictions", overwrite=overwrite)
     grouping, source = _choose_groups(config, model, ignore_groups=ignore_groups)

@@ -38,7 +38,9 @@ def write_report(config: ReportConfig) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report, encoding="utf-8")
     size = len(report.encode())
-    Console().print(f"report: {path} ({size / 1e6:.1f} MB)", soft_wrap=True, highlight=False)
+    Console(markup=False).print(
+        f"report: {path} ({size / 1e6:.1f} MB)", soft_wrap=True, highlight=False
+    )
     return {"report": path, "bytes": size}
 
 

@@ -67,7 +67,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
         FileNotFoundError, ValueError: a run, data or options that cannot be used. Raised before
             anything is unmixed, and before anything is deleted.
     """
-    console, model = Console(), load_finished_run(config.run)
+    console, model = Console(markup=False), load_finished_run(config.run)
     folder = config.out or config.run / "unmixed"
     check_result_folder(folder, UNMIX_CONFIG_FILE, "concentrations", overwrite=overwrite)
     data = _open_data(config, model)

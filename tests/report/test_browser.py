@@ -16,8 +16,10 @@ import yaml
 from jaxhsi.predict import main as predict
 from jaxhsi.report.__main__ import main as report
 from jaxhsi.train import main as train
+from jaxhsi.workflows.run_report import make_report
 from tests.helpers.commands import DGC_ARGUMENTS, GMCR_ARGUMENTS
 from tests.helpers.cubes import write_cube
+from tests.helpers.labelled_runs import make_labelled_run
 from tests.helpers.scenes import BANDS, blobs
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
@@ -201,6 +203,22 @@ def test_every_control_has_a_name(browser, run):
                 && !e.textContent.trim()).map((e) => e.outerHTML.slice(0, 80))"""
         )
         assert nameless == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (700, 900), (1400, 420)])
+def test_the_scale_bar_is_true_at_any_size(browser, tmp_path, width, height):
+    """Pixels of 2 m: 40 columns are 80 m, and the bar is the round length below a third."""
+    path = tmp_path / "report.html"
+    path.write_text(make_report(make_labelled_run(tmp_path, side=40)), encoding="utf-8")
+    with opened(browser, path, viewport={"width": width, "height": height}) as page:
+        bar, canvas_width, canvas_height = page.evaluate(
+            """() => [document.querySelector("#scale .bar"), ...Array(2).fill(byId("map"))].map(
+              (e, i) => e.getBoundingClientRect()[i < 2 ? "width" : "height"])"""
+        )
+        assert "20 m" in page.inner_text("#scale")
+        assert bar == pytest.approx(canvas_width * 20 / 80, abs=0.5)
+        assert canvas_height == pytest.approx(canvas_width, abs=1)
+        assert canvas_height <= 0.82 * height + 1
 
 
 def test_components_are_shown_and_their_table_sorts(browser, tmp_path):

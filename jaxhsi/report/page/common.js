@@ -63,6 +63,18 @@ function roundLength(limit) {
   return [length, Number((length / size).toPrecision(6)) + " " + unit];
 }
 
+/* Shows a canvas at its own size at most, whole, and in its proportions. */
+function fitCanvas(canvas) {
+  canvas.style.width = `min(100%, ${canvas.width}px, calc(82vh * ${(canvas.width / canvas.height).toFixed(5)}))`;
+}
+
+/* A scale bar of a round length below a canvas that shows so many metres, and the length in words. */
+function scaleBar(canvas, metres, share) {
+  const [length, text] = roundLength(metres * share);
+  const pixels = canvas.getBoundingClientRect().width * length / metres;
+  return [element("span", { class: "bar", style: `width: ${pixels.toFixed(1)}px` }), element("span", { text })];
+}
+
 function saveFile(name, content, type) {
   const link = element("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
   document.body.append(link);

@@ -254,10 +254,7 @@ function showScale() {
   byId("scale").replaceChildren();
   byId("map").setAttribute("aria-label", `${cube.name}, ${cube.height} by ${cube.width} pixels`);
   const kept = cube.step > 1 ? `; every ${cube.step}th pixel is drawn, all are counted` : "";
-  if (size) {
-    const [length, text] = roundLength(size[1] * cube.width / 3);
-    byId("scale").append(element("span", { class: "bar", style: `width: ${100 * length / (size[1] * cube.width)}%` }), element("span", { text }));
-  }
+  if (size) byId("scale").append(...scaleBar(byId("map"), size[1] * map.width * cube.step, 1 / 3));
   byId("scale").append(element("span", { text: `${cube.height} × ${cube.width} pixels${kept}` }));
 }
 
@@ -362,7 +359,7 @@ async function start() {
 let redraw = null;
 window.addEventListener("resize", () => {
   clearTimeout(redraw);
-  redraw = setTimeout(() => { showSpectrum(); showTree(); showCurves(); }, 150);
+  redraw = setTimeout(() => { showSpectrum(); showTree(); showCurves(); if (map.cube) showScale(); }, 150);
 });
 
 start().then(() => { document.documentElement.dataset.ready = "true"; });

@@ -91,7 +91,7 @@ function drawAbundance() {
   [layer.width, layer.height] = [width, height];
   layer.getContext("2d").putImageData(image, 0, 0);
   [canvas.width, canvas.height] = [width * zoom, height * zoom];
-  canvas.style.width = `min(100%, ${canvas.width}px)`;
+  fitCanvas(canvas);
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   context.drawImage(layer, 0, 0, canvas.width, canvas.height);
@@ -103,10 +103,7 @@ function drawAbundance() {
   byId("limit-value").textContent = `${percentile} %`;
   const bar = element("span", { class: "bar", style: `width: 9rem; height: 12px; background: linear-gradient(to right, ${CIVIDIS.map((c) => `rgb(${c.join(",")})`).join(",")})` });
   byId("scale").replaceChildren(element("span", { text: formatNumber(low) }), bar, element("span", { text: `${formatNumber(high)} (concentration, ${percentile}th percentile)` }));
-  if (abundance.pixel_size) {
-    const [length, text] = roundLength(abundance.pixel_size[1] * abundance.width / 4);
-    byId("scale").append(element("span", { class: "bar", style: `width: ${100 * length / (abundance.pixel_size[1] * abundance.width)}%` }), element("span", { text }));
-  }
+  if (abundance.pixel_size) byId("scale").append(...scaleBar(canvas, abundance.pixel_size[1] * width * abundance.step, 1 / 4));
   canvas.setAttribute("aria-label", `concentrations of ${byId("component").selectedOptions[0].textContent} in ${abundance.name}`);
 }
 
@@ -186,7 +183,7 @@ function showFigures() {
 let redraw = null;
 window.addEventListener("resize", () => {
   clearTimeout(redraw);
-  redraw = setTimeout(() => { byId("components").replaceChildren(); byId("curves").replaceChildren(); showFigures(); }, 150);
+  redraw = setTimeout(() => { byId("components").replaceChildren(); byId("curves").replaceChildren(); showFigures(); if (abundance) drawAbundance(); }, 150);
 });
 
 start().then(() => { document.documentElement.dataset.ready = "true"; });

@@ -27,7 +27,7 @@ class LabelMap {
     this.zoom = Math.max(1, Math.round(720 / Math.max(this.height, this.width)));
     this.canvas.width = this.width * this.zoom;
     this.canvas.height = this.height * this.zoom;
-    this.canvas.style.width = `min(100%, ${this.canvas.width}px)`;
+    fitCanvas(this.canvas);
     this.cursor = this.pinned = null;
     this.draw();
   }
