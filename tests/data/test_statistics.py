@@ -105,7 +105,7 @@ def test_a_changed_store_is_measured_anew(values, tmp_path):
     cube = make_cube(tmp_path, "c", values)
     cache = tmp_path / "cache"
     first = cube_statistics(cube, cache_folder=cache)
-    block = tmp_path / "c.zarr/c/0/0/0"
+    block = tmp_path / "c.zarr/reflectance/c/0/0/0"
     os.utime(block, ns=(0, 12345))
     assert stored_statistics(cube, cache) is None
     assert_same(cube_statistics(cube, cache_folder=cache), first, rtol=0)
