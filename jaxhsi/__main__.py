@@ -30,6 +30,7 @@ ENTRIES = {
     "report": Entry("jaxhsi.report.__main__", "make one HTML file of a run, to look at"),
     "evaluate": Entry("jaxhsi.evaluate", "score label maps against true classes"),
     "unmix": Entry("jaxhsi.unmix", "unmix tables or cubes with a finished run of gmcr"),
+    "cache": Entry("jaxhsi.cache", "show or clear what is kept between commands"),
 }
 
 SHELLS = ("bash", "zsh", "tcsh")

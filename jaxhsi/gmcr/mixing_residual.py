@@ -217,7 +217,9 @@ def _covariance_factors(
     prior_rows = (
         np.eye(num_bands) if driftless_whitener is None else driftless_whitener.colouring_matrix
     )
-    measured_share = 1 - (len(signal_basis) + len(smooth_basis)) / num_bands
+    # Of few bands nothing may be left; then one counts as measured.
+    num_measured = max(num_bands - len(signal_basis) - len(smooth_basis), 1)
+    measured_share = num_measured / num_bands
     noise_level = float(
         np.sum(white_residual**2) / degrees_of_freedom / (num_bands * measured_share)
     )

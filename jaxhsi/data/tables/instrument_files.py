@@ -1,6 +1,6 @@
 """Spectra in the files of instruments: JCAMP-DX, SPC, Bruker OPUS, Renishaw WiRE, ENVI libraries.
 
-Each reader is a package of its own, installed with ``jaxhsi[io]`` (SPC: ``jaxhsi[spc]``).
+Each reader is a package of its own, installed with ``jaxhsi[spectra]`` (SPC: ``jaxhsi[spc]``).
 """
 
 import warnings
@@ -70,7 +70,7 @@ def instrument_reader(path: Path) -> Callable[[Path], StoredTable] | None:
 
 def read_jcamp(path: Path) -> StoredTable:
     """The spectra of a JCAMP-DX file, of all its blocks."""
-    jcamp = import_reader_package("jcamp", path, "a JCAMP-DX")
+    jcamp = import_reader_package("jcamp", path, "a JCAMP-DX", extra="spectra")
     messages = StringIO()
     with reading_errors(path, "a JCAMP-DX"), redirect_stdout(messages):
         block = jcamp.readfile(str(path))
@@ -123,7 +123,7 @@ def read_spc(path: Path) -> StoredTable:
 
 def read_opus(path: Path) -> StoredTable:
     """The result spectrum of a Bruker OPUS file."""
-    brukeropus = import_reader_package("brukeropus", path, "a Bruker OPUS")
+    brukeropus = import_reader_package("brukeropus", path, "a Bruker OPUS", extra="spectra")
     with reading_errors(path, "a Bruker OPUS"):
         opus = brukeropus.read_opus(str(path))
         keys = [key for key in OPUS_KEYS if key in opus.all_data_keys]
@@ -144,7 +144,7 @@ def read_opus(path: Path) -> StoredTable:
 
 def read_wire(path: Path) -> StoredTable:
     """The spectra of a Renishaw WiRE file; of a map row after row, with their places."""
-    package = import_reader_package("renishawWiRE", path, "a Renishaw WiRE")
+    package = import_reader_package("renishawWiRE", path, "a Renishaw WiRE", extra="spectra")
     with reading_errors(path, "a Renishaw WiRE"):
         reader = package.WDFReader(str(path))
         axis = np.array(reader.xdata, float)

@@ -210,7 +210,7 @@ def _baseline(values: np.ndarray, axis: np.ndarray, arguments: tuple[str, ...]) 
         from pybaselines import Baseline
     except ImportError as error:
         raise ImportError(
-            "the pre-treatment baseline needs pybaselines: pip install 'jaxhsi[io]'"
+            "the pre-treatment baseline needs pybaselines: pip install 'jaxhsi[spectra]'"
         ) from error
     method = arguments[0] if arguments else "arpls"
     smoothness = float(arguments[1]) if len(arguments) > 1 else DEFAULT_SMOOTHNESS

@@ -19,7 +19,7 @@ def read_workbook(path: Path, options: TableOptions) -> CellTable:
         ImportError: python-calamine is not installed.
         ValueError: unreadable, no such sheet, or several that hold numbers.
     """
-    calamine = import_reader_package("python_calamine", path, "a workbook")
+    calamine = import_reader_package("python_calamine", path, "a workbook", extra="spectra")
     with reading_errors(path, "a workbook"):
         workbook = calamine.load_workbook(str(path))
         sheets = {
