@@ -42,7 +42,6 @@ def fitted() -> EBgMCR:
         checks.check_estimator_tags_renamed,
         checks.check_valid_tag_types,
         checks.check_estimators_unfitted,
-        checks.check_do_not_raise_errors_in_init_or_set_param,
     ],
     ids=lambda check: check.__name__,
 )
