@@ -5,7 +5,12 @@ import pytest
 from jaxhsi.config.dgc import DGCConfig, MonitorOptions, StreamOptions
 from jaxhsi.config.files import check_same_run, read_config, saved_command, write_config
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
-from jaxhsi.config.parser import chosen_method, config_parser, parsed_config
+from jaxhsi.config.parser import (
+    chosen_method,
+    config_parser,
+    parsed_config,
+    with_bare_switches,
+)
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.dgc.options import ViewOptions
 from jaxhsi.upstream.dgc.options import BalanceOptions, LossWeights
@@ -29,6 +34,11 @@ def refusal(capsys, *arguments: str) -> str:
 
 def test_defaults_are_the_dataclass():
     assert parse() == DGCConfig()
+
+
+def test_no_arguments_at_all():
+    assert with_bare_switches(DGCConfig, []) == []
+    assert with_bare_switches(DGCConfig, ["--raw"]) == ["--raw=true"]
 
 
 def test_nested_options_and_files(tmp_path):

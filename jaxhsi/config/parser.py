@@ -180,9 +180,11 @@ def with_bare_switches(config_class: type, arguments: Sequence[str]) -> list[str
     >>> from jaxhsi.config.dgc import DGCConfig
     >>> with_bare_switches(DGCConfig, ["--raw", "--steps", "3"])
     ['--raw=true', '--steps', '3']
+    >>> with_bare_switches(DGCConfig, [])
+    []
     """
     switches = {f"--{f.name}" for f in fields(config_class) if f.type in (bool, bool | None)}
-    following = [*arguments[1:], ""]
+    following = [*arguments[1:], ""][: len(arguments)]
     return [
         f"{argument}=true"
         if argument in switches and value.lower() not in ("true", "false", "yes", "no")
