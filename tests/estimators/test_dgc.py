@@ -23,7 +23,14 @@ OPTIONS = {"devices": 1, "views": ViewOptions(crop=12), "stream": StreamOptions(
 TINY = {"normalisations": ("band",), "mixture_starts": 2}
 
 
-@parametrize_with_checks([DGC(n_clusters=3, **TINY)])
+EXPECTED_FAILURES = {
+    "check_do_not_raise_errors_in_init_or_set_params": "the tests check annotations when called"
+}
+
+
+@parametrize_with_checks(
+    [DGC(n_clusters=3, **TINY)], expected_failed_checks=lambda _: EXPECTED_FAILURES
+)
 def test_the_contract_of_estimators(estimator, check):
     check(estimator)
 
