@@ -4,6 +4,7 @@
 numbers, bit for bit.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from jaxhsi.gmcr.component_constraints import ComponentConstraints
 from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
+from jaxhsi.gmcr.fit_comparison import compare_fit
 from jaxhsi.gmcr.fit_phases import OnEpoch, OnPhase, Restore
 from jaxhsi.gmcr.goodness_of_fit import goodness_of_fit
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
@@ -31,7 +33,7 @@ from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.rotational_ambiguity import rotational_ambiguity
 from jaxhsi.gmcr.solution import Solution
-from jaxhsi.gmcr.whitened_solution import WhitenedSolution, whiten_solution
+from jaxhsi.gmcr.whitened_solution import WhitenedSolution, replace_values, whiten_solution
 from jaxhsi.sharding import device_mesh
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.unmixing_units import (
@@ -41,6 +43,7 @@ from jaxhsi.unmixing_units import (
     reported_norms,
     scale_constraints,
     scale_data,
+    separate_missing,
     unit_components,
 )
 from jaxhsi.workflows.unmixing_model import UnmixingModel, networks_explain
@@ -53,6 +56,9 @@ def unmix(
     num_candidates: int | None = None,
     num_pixels: int = 4096,
     restarts: int | None = None,
+    tolerance: float | None = None,
+    replicates: Sequence[str] | None = None,
+    missing: str | None = None,
     library: Float[np.ndarray | Array, "l c"] | None = None,
     library_names: Sequence[str] | None = None,
     mixing: str = "linear",
@@ -83,16 +89,20 @@ def unmix(
     spectra.
 
     Args:
-        spectra: (n, c), one a row; finite, no row all zero. An array, or a pandas or polars frame
-            or xarray array, whose labels give the axis; columns that are no bands are left out,
-            which is logged. Of an image, an xarray array of three dimensions, spectra are drawn;
-            `UnmixingResult.to_xarray` then unmixes all of its pixels.
+        spectra: (n, c), one a row; finite unless ``missing`` says otherwise, no row all zero. An
+            array, or a pandas or polars frame or xarray array, whose labels give the axis; columns
+            that are no bands are left out, which is logged. Of an image, an xarray array of three
+            dimensions, spectra are drawn; `UnmixingResult.to_xarray` then unmixes all its pixels.
         num_components: number of components where it is known or wanted; found from the data if
             None. Not together with a library.
         num_candidates: components to start from; chosen from the rank of the data if None.
         num_pixels: spectra drawn from an image to find the components.
         restarts: runs to choose from by a vote; five for small tables, one for those that take
             long, if None.
+        tolerance: relative misfit (0.01 is 1 % of the data) below which structure is not counted
+            as a component; if None, that of replicates beyond the noise, else the noise alone.
+        replicates: names of the samples; spectra of one name are repeated measurements.
+        missing: "mask" where NaN marks values that were not measured: they take no part in the fit.
         library: known spectra to look for, of the same bands.
         library_names: theirs; "library 1", ... if None.
         mixing: "linear", or a name in `jaxhsi.gmcr.mixing.FORWARD_MODELS`.
@@ -138,6 +148,7 @@ def unmix(
     """
     source_array = spectra if is_labelled_array(spectra) else None
     spectra, axis, axis_name = given_spectra(spectra, axis, axis_name, num_pixels, seed)
+    spectra, missing_mask = separate_missing(spectra, missing)
     data = scale_data(spectra, mixing, options)
     constraints = scale_constraints(known, absent, known_concentrations, data.data_unit)
     request = _Request(
@@ -169,6 +180,9 @@ def unmix(
         ordered=ordered,
         run_lengths=None if runs is None else tuple(runs),
         constraints=constraints,
+        tolerance=tolerance,
+        replicates=replicates,
+        missing_mask=missing_mask,
         mesh=device_mesh(devices, len(data.spectra_scaled)),
         on_progress=on_progress,
         on_epoch=on_epoch,
@@ -180,7 +194,8 @@ def unmix(
             "no component stands out of the noise; look at the data, or lower the solver's "
             "evidence factor"
         )
-    return replace(_as_result(key, request, data, solution), source_array=source_array)
+    result = _as_result(key, request, data, solution, missing_mask)
+    return replace(result, source_array=source_array)
 
 
 class _Request(NamedTuple):
@@ -202,11 +217,16 @@ class _Request(NamedTuple):
 
 
 def _as_result(
-    key: Array, request: _Request, data: ScaledData, solution: Solution
+    key: Array,
+    request: _Request,
+    data: ScaledData,
+    solution: Solution,
+    missing_mask: Bool[np.ndarray, "n c"] | None,
 ) -> UnmixingResult:
     """Networks, confidence and ranges of a solution, all in the units of the spectra."""
     unit_solution, component_norms = unit_components(solution)
     linear_spectra = np.asarray(linearised(data.spectra_scaled, solution, data.scaled_forward))
+    linear_spectra = replace_values(solution, linear_spectra, missing_mask)
     whitened = whiten_solution(solution, linear_spectra)
     networks, uses_networks = _train_networks(key, unit_solution, linear_spectra, whitened, request)
     model = _unmixing_model(request, data, solution, unit_solution, component_norms, networks)
@@ -222,9 +242,15 @@ def _as_result(
             non_negative=request.options.non_negative,
             on_progress=request.on_progress,
         )
+        if boundaries is not None:
+            ranges = boundaries.concentration_ranges * np.float32(data.data_unit)
+            boundaries = boundaries._replace(concentration_ranges=ranges / model.component_norms)
+    comparison = None
+    if request.options.non_negative and request.mixing == "linear" and not request.priors:
+        comparison = compare_fit(unit_whitened)
     components, concentrations = in_reported_units(model, np.asarray(unit_solution.concentrations))
     noise_level = SignalDependentNoise(*solution.noise_level)
-    return UnmixingResult(
+    result = UnmixingResult(
         model=model,
         components=components,
         concentrations=concentrations,
@@ -239,7 +265,13 @@ def _as_result(
         diagnostics=diagnostics,
         restarts=solution.restart_vote,
         ranges=boundaries,
+        misfit_curve=solution.misfit_curve,
+        tolerance=float(solution.tolerance),
+        fit_comparison=comparison,
     )
+    for warning in result.warnings:
+        logging.getLogger(__name__).warning(warning)
+    return result
 
 
 def _unmixing_model(

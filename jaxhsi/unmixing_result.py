@@ -11,7 +11,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32
 
 from jaxhsi.gmcr.diagnostics import CountInterval, ModelConfidence
+from jaxhsi.gmcr.fit_comparison import FitComparison, fit_warnings
 from jaxhsi.gmcr.goodness_of_fit import GoodnessOfFit
+from jaxhsi.gmcr.misfit_curve import MisfitCurve
 from jaxhsi.gmcr.mixing import FORWARD_MODELS
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
@@ -58,6 +60,10 @@ class UnmixingResult:
         restarts: numbers of components and description lengths of the restarts.
         ranges: extremes of each component over results that fit equally well; None if not asked
             for, or of more than 24 components.
+        misfit_curve: what each number of components would leave of the data beyond the noise.
+        tolerance: relative misfit below which structure was not counted; 0 is the noise.
+        fit_comparison: residual beside those of simpler methods told the same number; None where
+            these do not apply.
         transform_function: concentrations of new spectra where ``model`` is not what gives them
             (upstream's networks), else None.
         source_array: the xarray array that was unmixed, if it was one, see `to_xarray`.
@@ -81,6 +87,9 @@ class UnmixingResult:
     diagnostics: ModelConfidence | None = None
     restarts: RestartVote | None = None
     ranges: BandBoundaries | None = None
+    misfit_curve: MisfitCurve | None = None
+    tolerance: float = 0.0
+    fit_comparison: FitComparison | None = None
     transform_function: Callable[[np.ndarray], np.ndarray] | None = None
     source_array: Any = None
 
@@ -120,6 +129,11 @@ class UnmixingResult:
     def left_out_mask(self) -> Bool[np.ndarray, "n c"] | None:
         """Spikes and clipped values, which took no part in the fit; None if there are none."""
         return None if self.noise_model is None else self.noise_model.spike_mask
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why the result is not to be trusted; empty where nothing speaks against it."""
+        return () if self.fit_comparison is None else fit_warnings(self.fit_comparison)
 
     def transform(
         self, spectra: Float[np.ndarray | Array, "m c"], refine_steps: int = 0
@@ -242,7 +256,8 @@ class UnmixingResult:
 
     def _summary_line(self) -> str:
         count, num_bands = self.components.shape
-        summary = f"{count} components of {len(self.concentrations):,} spectra, {num_bands} bands"
+        summary = "".join(f"WARNING {warning}; " for warning in self.warnings)
+        summary += f"{count} components of {len(self.concentrations):,} spectra, {num_bands} bands"
         if self.plausible_counts is not None:
             low, high = self.plausible_counts
             summary += f"; plausible: {low}" + f" to {high}" * (high > low)
@@ -267,7 +282,7 @@ class UnmixingResult:
         return components_figure(
             self.components,
             self.component_names,
-            ranges=None if self.ranges is None else np.asarray(self.ranges.boundary_spectra),
+            ranges=None if self.ranges is None else np.asarray(self.ranges.component_ranges),
             axis=self.model.axis,
             axis_name=self.model.axis_name,
         )

@@ -18,6 +18,7 @@ from jaxhsi.gmcr.nonlinear import PriorFactory
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.priors import Prior
 from jaxhsi.gmcr.solution import Solution
+from jaxhsi.gmcr.weighted_projection import first_fill
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 
 
@@ -59,6 +60,35 @@ def scale_data(
     return ScaledData(
         table / np.float32(unit), unit, rescale_model(forward, unit), not forward.per_spectrum
     )
+
+
+def separate_missing(
+    spectra: Any, missing: str | None
+) -> tuple[Any, Bool[np.ndarray, "n c"] | None]:
+    """The table with estimates in the place of missing values, and where these are.
+
+    Args:
+        spectra: (n, c); NaN is missing.
+        missing: "mask", or None where no value may be missing.
+
+    Raises:
+        ValueError: another choice, or a spectrum or band without any value.
+
+    >>> separate_missing(np.array([[1.0, 2.0], [2.0, np.nan]]), "mask")[0].round(2).tolist()
+    [[1.0, 2.0], [2.0, 4.0]]
+    """
+    if missing is None:
+        return spectra, None
+    if missing != "mask":
+        raise ValueError(f"missing {missing!r} is unknown; give 'mask', or None")
+    table = np.asarray(spectra, np.float64)
+    mask = np.isnan(table)
+    for axis, name in ((1, "spectra"), (0, "bands")):
+        if mask.all(axis=axis).any():
+            raise ValueError(
+                f"{mask.all(axis=axis).sum()} {name} have no value at all; remove them"
+            )
+    return (first_fill(table, mask), mask) if mask.any() else (spectra, None)
 
 
 def library_component_names(

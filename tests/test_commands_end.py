@@ -21,22 +21,25 @@ SHORT = (
 
 MAPPED = """
 import jax, jax.numpy as jnp
+import numpy as np
+import jaxhsi.gmcr.rotation_search as search
 import jaxhsi.gmcr.rotational_ambiguity as ambiguity
+from jaxhsi.gmcr.fitted_mixture import FittedMixture
 from jaxhsi.gmcr.component_pool import component_gains
 from jaxhsi.gmcr.sparse_coding import sparse_codes
 
-ambiguity._NUM_STEPS = 5
+search._NUM_STEPS = 5
 for count, components in ((3000, 4), (4096, 16)):
     keys = jax.random.split(jax.random.key(0), 3)
     spectra = jnp.abs(jax.random.normal(keys[0], (components, 24)))
     spectra /= jnp.linalg.norm(spectra, axis=1, keepdims=True)
     codes = 50 * jax.random.uniform(keys[1], (count, components))
     codes *= jax.random.uniform(keys[2], codes.shape) < 0.5
-    none = jnp.zeros(components, bool)
+    bands, none = np.ones(24), np.zeros(components, bool)
     found = ambiguity.band_boundaries(
-        ambiguity.FittedMixture(codes, spectra, spectra, codes != 0, none)
+        FittedMixture(*map(np.asarray, (codes, spectra, spectra, bands, codes != 0, none)))
     )
-    assert bool(jnp.isfinite(found.signal_share).all())
+    assert np.isfinite(found.signal_share).all()
 
     def restart(x):  # two loops that do not need each other, as `end_phase` has
         gates = jnp.ones(components)

@@ -98,8 +98,9 @@ class GMCRConfig:
         decimal: decimal character of a text table, "." or ","; told by the file if not given.
         references: columns of the table that are no bands (rows where spectra are columns), by
             names or by numbers from 1 with commas between, or none; told by the file if not given.
-        missing: for missing values: interpolate, drop_bands, drop_spectra; interpolation is along
-            the axis; data with missing values between others are refused if not given.
+        missing: for missing values: mask, interpolate, drop_bands, drop_spectra; masked values take
+            no part in the fit, interpolation is along the axis; data with missing values between
+            others are refused if not given.
         truth: true components to score against, in any file of a table. A .npz or .mat file may
             also hold concentrations and clean data.
         truth_key: name of the true components inside a .npz or .mat file.
@@ -122,6 +123,9 @@ class GMCRConfig:
         num_candidates: components to start from, more than there are; chosen if not given.
         restarts: fits, of which one is selected by a vote; five for small tables, one for those
             that take long, if not given.
+        tolerance: relative misfit below which structure is no component; 0.01 is 1 percent of the
+            data; that of replicates (equal sample names) beyond the noise, or the noise, if not
+            given.
         ranges: find the range of each component over equally good fits; of up to 24 components; it
             takes the longer, the more there are.
         seed: of everything drawn at random.
@@ -175,7 +179,7 @@ class GMCRConfig:
     separator: str | None = None
     decimal: Literal[".", ","] | None = None
     references: str | None = None
-    missing: Literal["interpolate", "drop_bands", "drop_spectra"] | None = None
+    missing: Literal["mask", "interpolate", "drop_bands", "drop_spectra"] | None = None
     truth: Path | None = None
     truth_key: str | None = None
     pretreatment: str | None = None
@@ -190,6 +194,7 @@ class GMCRConfig:
     num_components: int | None = None
     num_candidates: int | None = None
     restarts: int | None = None
+    tolerance: float | None = field(default=None, metadata={"method": "gated"})
     ranges: bool = True
     seed: int = 0
     devices: int | None = None
@@ -232,6 +237,8 @@ class GMCRConfig:
                 check_at_least(f"--{name}", getattr(self, name), least)
         self.run_lengths()
         self._check_constraints()
+        if self.tolerance is not None:
+            check_at_least("--tolerance", self.tolerance, 0)
         if self.method == "upstream" and (self.mixing != "linear" or self.priors != PriorOptions()):
             raise ValueError("--mixing and --priors belong to --method gated, the default")
         if self.num_components is not None:
@@ -294,6 +301,7 @@ RESUMABLE_CHANGES = (
     "fractions",
     "amortised",
     "ranges",
+    "tolerance",
     "epochs",
 )
 """Options that a run may be resumed with other values of: the solver does not see them."""

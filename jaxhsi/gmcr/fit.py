@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Key
+from jaxtyping import Array, Bool, Key
 from threadpoolctl import threadpool_limits
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
@@ -38,6 +38,7 @@ from jaxhsi.gmcr.fit_phases import (
     run_phases,
 )
 from jaxhsi.gmcr.gates import open_probability
+from jaxhsi.gmcr.metrics import variance_share
 from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear
 from jaxhsi.gmcr.noise_model import residual_noise_level
 from jaxhsi.gmcr.nonlinear import PriorFactory, fit_nonlinear
@@ -55,6 +56,7 @@ from jaxhsi.gmcr.sample_runs import check_run_lengths
 from jaxhsi.gmcr.solution import RestartVote, Solution
 from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.state import State
+from jaxhsi.gmcr.tolerated_count import Faithfulness, limit_to_tolerance
 from jaxhsi.gmcr.whitening import (
     MIN_ROW_NORM,
     WhitenedData,
@@ -79,6 +81,7 @@ class _Request(NamedTuple):
     num_candidates: int | None
     restarts: int | None
     run_lengths: tuple[int, ...] | None
+    faithfulness: Faithfulness
 
 
 def fit_components(
@@ -95,6 +98,9 @@ def fit_components(
     ordered: bool = False,
     run_lengths: tuple[int, ...] | None = None,
     constraints: ComponentConstraints | None = None,
+    tolerance: float | None = None,
+    replicates: Sequence[str] | None = None,
+    missing_mask: Bool[np.ndarray, "n c"] | None = None,
     on_epoch: OnEpoch | None = None,
     on_phase: OnPhase | None = None,
     restore: Restore | None = None,
@@ -127,6 +133,11 @@ def fit_components(
         run_lengths: samples of each run of the table, which have noise levels of their own; one run
             if None.
         constraints: on single components, see `gmcr.component_constraints`.
+        tolerance: relative misfit below which structure is not counted as a component; by default
+            that of replicates beyond the noise, or none. Not where a number is given.
+        replicates: names of the samples; spectra of one name are repeated measurements.
+        missing_mask: values that were not measured; finite numbers stand there, see
+            `weighted_projection.first_fill`.
         on_epoch: called after every epoch of the first restart, see `fit_phases.FitCallbacks`.
         on_phase: called with a state to save after every phase of the first restart.
         restore: returns the state that was saved last, or None; resuming is exact.
@@ -152,19 +163,28 @@ def fit_components(
     if ordered:
         priors = (dense_concentrations(), *priors)
     is_refined = mixing is not linear or bool(priors)
-    whiten_table = whiten_by_estimated_noise if mixing is linear else assume_white_noise
+    whiten_table = partial(assume_white_noise, mesh, missing_mask=missing_mask)
+    if mixing is linear:
+        whiten_table = partial(
+            *(whiten_by_estimated_noise, mesh),
+            mask_spikes=options.mask_spikes,
+            missing_mask=missing_mask,
+        )
     num_restarts = restarts if mixing is linear else 1
     order = run_lengths if ordered else None
-    request = _Request(options, library, num_components, num_candidates, num_restarts, order)
+    faithfulness = Faithfulness(tolerance, replicates)
+    request = _Request(
+        options, library, num_components, num_candidates, num_restarts, order, faithfulness
+    )
     noise_ratios = run_noise_ratios(spectra_float32, run_lengths)
 
     def fit_linear(data: Array | np.ndarray, refinement: int) -> Solution:
         own = callbacks.of_refinement(refinement) if is_refined else callbacks
-        whitened = whiten_table(mesh, np.asarray(data) / noise_ratios)
+        whitened = whiten_table(np.asarray(data) / noise_ratios)
         solution = with_noise_ratios(_fit_linear(key, whitened, request, own, mesh), noise_ratios)
         if solution.noise_ratios is not None and solution.noise_model.offset.any():
             # What all spectra share would be another offset in each run: all are taken alike.
-            solution = _fit_linear(key, whiten_table(mesh, np.asarray(data)), request, own, mesh)
+            solution = _fit_linear(key, whiten_table(np.asarray(data)), request, own, mesh)
         if constraints is None or not len(solution.components):
             return solution
         return apply_constraints(
@@ -210,6 +230,10 @@ def _fit_linear(
             if given is not state and not data.noise_is_fixed:
                 given = solver.pure_pixel_restart(given, data.x_white)
             state = given
+        faithfulness = request.faithfulness
+        if wanted_count is not None:
+            faithfulness = Faithfulness(tolerance=0.0)
+        state, curve, tolerance = limit_to_tolerance(solver, state, data, faithfulness)
         if request.library is not None:
             callbacks.on_progress("library", 0)
             library_white = to_white(jnp.asarray(request.library, jnp.float32), data.whitener)
@@ -220,7 +244,8 @@ def _fit_linear(
         restart_vote = RestartVote(
             component_counts, description_lengths - description_lengths[best_index], agreement
         )
-        return _as_solution(solver, state, data, restart_vote)
+        solution = _as_solution(solver, state, data, restart_vote)
+        return solution._replace(misfit_curve=curve, tolerance=tolerance)
 
 
 def _best_of_starts(solver: Solver, state: State, data: WhitenedData, is_count_free: bool) -> State:
@@ -264,7 +289,7 @@ def _as_solution(
     solver: Solver, state: State, data: WhitenedData, restart_vote: RestartVote
 ) -> Solution:
     """The solution of a state, in scaled coordinates, strongest component first."""
-    codes = np.asarray(solver.predict(state, data.x_white))
+    state, codes = _useful_components(solver, state, data)
     pool, gates = jax.device_get((state.pool, open_probability(state.gate_logits)))
     components, noise_level = pool.components, state.noise_level
     if data.whitener is not None:
@@ -285,3 +310,17 @@ def _as_solution(
         data.noise_model._replace(spike_mask=data.spike_mask),
         restart_vote=restart_vote._replace(agreement=restart_vote.agreement[used_slots]),
     )
+
+
+def _useful_components(
+    solver: Solver, state: State, data: WhitenedData
+) -> tuple[State, np.ndarray]:
+    """The state without components whose removal would lower the residual, and its codes."""
+    while True:
+        codes, pool = np.asarray(solver.predict(state, data.x_white)), state.pool
+        is_used = np.asarray(pool.active) & (codes != 0).any(0)
+        share = variance_share(np.asarray(data.x_white), codes, np.asarray(pool.components))
+        is_harmful = is_used & (share <= 0)
+        if not is_harmful.any() or is_harmful.sum() == is_used.sum():
+            return state, codes
+        state = state._replace(pool=pool.keep_only(jnp.asarray(~is_harmful)))

@@ -57,7 +57,8 @@ def _check_table(spectra: np.ndarray) -> None:
         )
     if not np.isfinite(spectra).all():
         raise ValueError(
-            f"{np.sum(~np.isfinite(spectra))} values are not finite; remove their spectra"
+            f"{np.sum(~np.isfinite(spectra))} values are not finite; remove their spectra, or give "
+            "missing='mask' where NaN marks values that were not measured"
         )
     # A row of zeros has no direction and no noise level of its own.
     empty_rows = np.flatnonzero(~(spectra != 0).any(1))

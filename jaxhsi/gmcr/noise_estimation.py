@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.linalg import toeplitz
 
 from jaxhsi.gmcr.mixing_residual import (
@@ -27,6 +27,7 @@ from jaxhsi.gmcr.noise_covariance import (
 )
 from jaxhsi.gmcr.robust_low_rank import RobustFit, robust_low_rank
 from jaxhsi.gmcr.spike_detection import remove_spikes
+from jaxhsi.gmcr.weighted_projection import impute
 
 _MAX_PASSES = 12
 """Passes of residual and noise; they end earlier when the noise no longer changes. Set by hand as a
@@ -58,6 +59,8 @@ be estimated on weighted bands. Set by hand: below, the unweighted estimate coun
 _MAX_LOW_COUNT = 50
 """Median of whole numbers below which they are counts whose noise depends on each entry. Chosen by
 hand; not tuned."""
+_MIN_COUNT_SHARE = 0.05
+"""Least mean of a band of counts relative to that of all bands. Set by hand."""
 _COUNT_TOLERANCE = 1e-3
 """Distance from a whole number that float32 makes of a count."""
 _OFFSET_STANDARD_ERRORS = 5.0
@@ -66,19 +69,42 @@ _OFFSET_STANDARD_ERRORS = 5.0
 
 def estimate_noise(
     spectra: Float[np.ndarray, "n c"],
+    *,
+    mask_spikes: bool = True,
+    missing_mask: Bool[np.ndarray, "n c"] | None = None,
 ) -> tuple[NoiseModel, Float[np.ndarray, "n c"]]:
-    """Noise beside its level, and the spectra with spikes replaced by what mixing predicts.
+    """Noise beside its level, and the spectra with spoilt values replaced by what mixing predicts.
 
     White noise is recognised in one pass and the spectra come back as they are.
 
     Args:
         spectra: spectra, in any units.
+        mask_spikes: leave out values far outside the noise.
+        missing_mask: values that were not measured, whatever stands there.
     """
     spectra = np.asarray(spectra, np.float64)
-    robust_fit = None if _are_low_counts(spectra) else robust_low_rank(spectra)
+    missing = np.zeros(spectra.shape, bool) if missing_mask is None else missing_mask
+    if _are_low_counts(np.where(missing, 0, spectra)):
+        filled_spectra = impute(spectra, missing) if missing.any() else spectra
+        noise_model = white_noise(spectra.shape[1])
+        noise_model = noise_model._replace(band_deviations=_count_deviations(filled_spectra))
+        return _with_missing(noise_model, missing), filled_spectra
+    robust_fit = robust_low_rank(spectra, mask_spikes=mask_spikes, missing_mask=missing)
     if robust_fit is not None:
-        return _estimate_from(robust_fit, spectra)
-    return _alternate(partial(remove_spikes, spectra), spectra, white_noise(spectra.shape[1]))
+        return _estimate_from(robust_fit, spectra, missing)
+    filled_spectra = impute(spectra, missing) if missing.any() else spectra
+    measure = partial(remove_spikes, filled_spectra) if mask_spikes else _measure
+    noise_model = white_noise(spectra.shape[1])
+    noise_model, filled_spectra = _alternate(measure, filled_spectra, noise_model)
+    return _with_missing(noise_model, missing), filled_spectra
+
+
+def _measure(
+    filled_spectra: np.ndarray, noise_model: NoiseModel
+) -> tuple[MixingResidual, NoiseModel, np.ndarray]:
+    """What mixing leaves of spectra without further spikes, and both as they are."""
+    residual = residual_from_singular_vectors(filled_spectra, noise_model)
+    return residual, noise_model, filled_spectra
 
 
 def _alternate(
@@ -109,6 +135,27 @@ def _alternate(
     return noise_model, filled_spectra
 
 
+def _with_missing(noise_model: NoiseModel, missing: Bool[np.ndarray, "n c"]) -> NoiseModel:
+    """The model whose mask holds the missing values too."""
+    if not missing.any():
+        return noise_model
+    spikes = noise_model.spike_mask
+    return noise_model._replace(spike_mask=missing if spikes is None else spikes | missing)
+
+
+def _count_deviations(counts: Float[np.ndarray, "n c"]) -> Float[np.ndarray, " c"]:
+    """Deviation of each band of counted events, the root of its mean, of mean square 1.
+
+    That of a spectrum follows from its size, so that the noise of an entry is the product of both.
+
+    Source: Keenan and Kotula 2004 (Surf. Interface Anal. 36, 203).
+    """
+    mean = counts.mean(axis=0)
+    # Bands of hardly any event would weigh more than all others.
+    variance = np.maximum(mean, _MIN_COUNT_SHARE * mean.mean())
+    return np.sqrt(variance / variance.mean())
+
+
 def _are_low_counts(spectra: Float[np.ndarray, "n c"]) -> bool:
     """Whether values are counts of few events, whose noise is not that of any band."""
     positive = spectra[spectra > 0]
@@ -120,7 +167,9 @@ def _are_low_counts(spectra: Float[np.ndarray, "n c"]) -> bool:
 
 
 def _estimate_from(
-    robust_fit: RobustFit, spectra: Float[np.ndarray, "n c"]
+    robust_fit: RobustFit,
+    spectra: Float[np.ndarray, "n c"],
+    missing: Bool[np.ndarray, "n c"],
 ) -> tuple[NoiseModel, Float[np.ndarray, "n c"]]:
     """Noise beside its level, from a robust fit that tells which values are spoilt.
 
@@ -132,11 +181,10 @@ def _estimate_from(
         unit_deviations = band_deviations / np.sqrt(np.mean(band_deviations**2))
         noise_model = noise_model._replace(band_deviations=unit_deviations)
     is_spoilt = robust_fit.squared_scores > min_chi2_gain(*spectra.shape)
+    is_spoilt |= bool(missing.any())
     # The mask joins the model at the end: it is known, and no pass changes it.
     noise_model, filled_spectra = _alternate(
-        lambda filled, model: (residual_from_singular_vectors(filled, model), model, filled),
-        robust_fit.filled if is_spoilt else spectra,
-        noise_model,
+        _measure, robust_fit.filled if is_spoilt else spectra, noise_model
     )
     spike_mask = robust_fit.spoilt_mask if is_spoilt else None
     return noise_model._replace(spike_mask=spike_mask), filled_spectra

@@ -34,6 +34,8 @@ class SolverOptions:
             the squared norm of a spectrum; 0 leaves this fit at the plain penalty.
         prune_candidates: number of weakest components that are left out one at a time to test
             whether they are needed.
+        mask_spikes: leave out values far outside the noise, in up to three neighbouring bands, that
+            do not repeat in other spectra; they are listed in the result.
         max_phases: largest number of phases; the result says so if it had not converged by then.
 
     Raises:
@@ -61,6 +63,7 @@ class SolverOptions:
     initial_penalty: float = 30.0
     second_pass_penalty: float = 0.006
     prune_candidates: int = 3
+    mask_spikes: bool = True
     max_phases: int = 8
 
     def __post_init__(self):

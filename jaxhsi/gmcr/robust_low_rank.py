@@ -21,6 +21,13 @@ from jaxhsi.gmcr.spike_detection import (
     FORMER_SPIKE_DEVIATIONS,
     MAD_TO_DEVIATION,
     SPIKE_DEVIATIONS,
+    repeated_bands,
+)
+from jaxhsi.gmcr.weighted_projection import (
+    edge_rank,
+    first_fill,
+    predict_rows,
+    singular_vectors,
 )
 
 _MAX_RANK = 25
@@ -35,9 +42,6 @@ _MAX_ITERATIONS = 20
 """Iterations of fit, deviations and mask at one rank. Set by hand as a bound."""
 _VARIANCE_TOLERANCE = 0.02
 """Largest change of a log variance that ends the iterations. Chosen by hand; not tuned."""
-_EDGE_FACTOR = 1.02
-"""Factor on the largest singular value of white noise, for its fluctuation: exact on 80 of 80 dense
-mixtures and on tables with band noise of a ratio of 200 (trials in one run each)."""
 _MAX_SPIKE_BANDS = 3
 """Bands of a cosmic ray on a detector; what is broader is a line. Set by hand."""
 _MAX_SPIKE_SHARE = 0.15
@@ -81,6 +85,8 @@ class _Fit:
 
     spectra: np.ndarray
     clipped: np.ndarray
+    missing: np.ndarray
+    masks_spikes: bool
     rounding_variance: float
     band_variance: np.ndarray
     spectrum_variance: np.ndarray
@@ -89,12 +95,24 @@ class _Fit:
     scores: np.ndarray
     leverage: np.ndarray
 
+    @property
+    def excluded(self) -> np.ndarray:
+        """Values that are no measurement, whatever the fit is."""
+        return self.clipped | self.missing
 
-def robust_low_rank(spectra: Float[np.ndarray, "n c"]) -> RobustFit | None:
+
+def robust_low_rank(
+    spectra: Float[np.ndarray, "n c"],
+    *,
+    mask_spikes: bool = True,
+    missing_mask: Bool[np.ndarray, "n c"] | None = None,
+) -> RobustFit | None:
     """Rank, band deviations and spoilt values of a table; None if its rank is beyond 25.
 
     Args:
         spectra: n of c bands, finite, in any units.
+        mask_spikes: leave out values far outside the noise.
+        missing_mask: values that were not measured, whatever stands there.
 
     >>> random = np.random.default_rng(0)
     >>> table = random.random((60, 2)) @ random.random((2, 40))
@@ -104,23 +122,24 @@ def robust_low_rank(spectra: Float[np.ndarray, "n c"]) -> RobustFit | None:
     (2, True)
     """
     places = _sampled_rows(len(spectra))
-    sample = _begin(spectra[places])
+    missing = np.zeros(spectra.shape, bool) if missing_mask is None else missing_mask
+    sample = _begin(spectra[places], missing[places], mask_spikes)
     for rank in range(1, min(_MAX_RANK, min(sample.spectra.shape) // 2) + 1):
         _settle(sample, rank)
-        edge_rank = _edge_rank(_weighted(sample))
-        if rank >= _HOPELESS_RANK and edge_rank > _HOPELESS_RATIO * rank:
+        rank_above = edge_rank(_weighted(sample))
+        if rank >= _HOPELESS_RANK and rank_above > _HOPELESS_RATIO * rank:
             return None
-        if edge_rank > rank:
+        if rank_above > rank:
             continue
         fit = _without_spikes_of_strange_spectra(sample, rank)
         if len(places) < len(spectra):
-            fit = _fit_all(spectra, fit, places, rank)
+            fit = _fit_all(spectra, missing, fit, rank)
         return RobustFit(
             rank,
             np.sqrt(fit.band_variance),
             fit.mask,
             fit.filled,
-            float(np.sum(fit.scores[fit.mask] ** 2)),
+            float(np.sum(fit.scores[fit.mask & ~fit.missing] ** 2)),
         )
     return None
 
@@ -129,17 +148,21 @@ def _sampled_rows(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, _MAX_SAMPLED_ROWS)).round().astype(int))
 
 
-def _begin(spectra: np.ndarray) -> _Fit:
-    clipped = clipped_values(spectra)
+def _begin(spectra: np.ndarray, missing: np.ndarray, masks_spikes: bool) -> _Fit:
+    if missing.any():
+        spectra = first_fill(spectra, missing)
+    clipped = clipped_values(spectra) & ~missing
     variance = spectra.var(axis=0)
     rounding_variance = _ROUNDING**2 * float(np.mean(spectra**2)) + 1e-300
     return _Fit(
         spectra=spectra,
         clipped=clipped,
+        missing=missing,
+        masks_spikes=masks_spikes,
         rounding_variance=rounding_variance,
         band_variance=np.maximum(variance, 1e-3 * np.median(variance) + rounding_variance),
         spectrum_variance=np.ones(len(spectra)),
-        mask=clipped,
+        mask=clipped | missing,
         filled=spectra,
         scores=np.zeros(spectra.shape),
         leverage=np.zeros(len(spectra)),
@@ -168,16 +191,17 @@ def _settle(fit: _Fit, rank: int) -> None:
 def _iterate(fit: _Fit, rank: int) -> None:
     deviations = _deviations(fit)
     weighted, measured = fit.filled / deviations, fit.spectra / deviations
-    left, right = _singular_vectors(weighted, rank)
-    predicted = _predict(measured, weighted, right, fit.mask)
+    left, right = singular_vectors(weighted, rank)
+    predicted = predict_rows(measured, weighted, right, fit.mask)
     residual = measured - predicted
     fit.leverage = np.sum(left**2, axis=1)
     free_spectrum = np.maximum(1 - fit.leverage, _MIN_FREE_SHARE)
     free_band = np.maximum(1 - np.sum(right**2, axis=0), _MIN_FREE_SHARE)
     fit.scores = residual / np.sqrt(free_spectrum[:, None] * free_band)
-    fit.scores /= _robust_deviation(fit.scores)
-    spikes = _spikes(fit.scores, fit.mask, fit.clipped)
-    used = ~(fit.clipped | spikes)
+    fit.scores /= _robust_deviation(np.where(fit.missing, np.nan, fit.scores))
+    used = ~fit.excluded
+    if fit.masks_spikes:
+        used &= ~_spikes(fit.scores, fit.mask, fit.excluded)
     squares = np.where(used, residual**2, 0.0)
     count, num_bands = fit.spectra.shape
     band_freedom = np.maximum(used.sum(axis=0) * (count - rank) / count, 1) * free_band
@@ -201,62 +225,22 @@ def _iterate(fit: _Fit, rank: int) -> None:
     fit.mask, fit.filled = ~used, np.where(used, fit.spectra, predicted)
 
 
-def _singular_vectors(table: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Left and right singular vectors, by the Gram matrix of the smaller side."""
-    if len(table) <= table.shape[1]:
-        left = np.linalg.eigh(table @ table.T)[1][:, ::-1][:, :rank]
-        right = left.T @ table
-        return left, right / np.maximum(np.linalg.norm(right, axis=1), 1e-300)[:, None]
-    right = np.linalg.eigh(table.T @ table)[1][:, ::-1][:, :rank].T
-    left = table @ right.T
-    return left / np.maximum(np.linalg.norm(left, axis=0), 1e-300), right
-
-
-def _predict(
-    measured: np.ndarray, filled: np.ndarray, right: np.ndarray, mask: np.ndarray
-) -> np.ndarray:
-    """Spectra in the span of the right vectors; those with masked values by the others alone."""
-    predicted = filled @ right.T @ right
-    for i in np.flatnonzero(mask.any(axis=1)):
-        used = ~mask[i]
-        predicted[i] = np.linalg.lstsq(right[:, used].T, measured[i, used], rcond=None)[0] @ right
-    return predicted
-
-
 def _robust_deviation(scores: np.ndarray) -> np.ndarray:
     """Of each band, by medians, which spikes do not move; at least a third of all bands' own."""
     sizes = np.abs(scores)
-    overall = MAD_TO_DEVIATION * np.median(sizes)
-    return np.maximum(MAD_TO_DEVIATION * np.median(sizes, axis=0), 0.3 * overall + 1e-300)
+    overall = MAD_TO_DEVIATION * np.nanmedian(sizes)
+    return np.maximum(MAD_TO_DEVIATION * np.nanmedian(sizes, axis=0), 0.3 * overall + 1e-300)
 
 
-def _spikes(scores: np.ndarray, former_mask: np.ndarray, clipped: np.ndarray) -> np.ndarray:
+def _spikes(scores: np.ndarray, former_mask: np.ndarray, excluded: np.ndarray) -> np.ndarray:
     """Narrow entries far outside the noise, in bands where no more are than by chance."""
     threshold = np.where(former_mask, FORMER_SPIKE_DEVIATIONS, SPIKE_DEVIATIONS)
-    far_out = (np.abs(scores) > threshold) & ~clipped
+    far_out = (np.abs(scores) > threshold) & ~excluded
     lengths = run_length(far_out)
     spikes = far_out & (lengths <= _MAX_SPIKE_BANDS)
-    # The same band in several spectra is a line of a weak component: spikes fall anywhere.
-    expected = spikes.mean() * len(scores)
-    spikes &= spikes.sum(axis=0) <= 1 + expected + 4 * np.sqrt(expected)
+    spikes &= ~repeated_bands(spikes)
     spikes[spikes.mean(axis=1) > _MAX_SPIKE_SHARE] = False
     return spikes
-
-
-def _edge_rank(table: np.ndarray) -> int:
-    """Number of singular values above those of white noise, whose level is that of the others."""
-    count, num_bands = table.shape
-    gram = table @ table.T if count <= num_bands else table.T @ table
-    powers = np.maximum(np.linalg.eigvalsh(gram)[::-1], 0)
-    rank = 0
-    while rank < min(count, num_bands) - 2:
-        level = powers[rank:].sum() / ((count - rank) * (num_bands - rank))
-        edge = _EDGE_FACTOR**2 * level * (np.sqrt(count) + np.sqrt(num_bands)) ** 2
-        above = int(np.sum(powers > edge))
-        if above <= rank:
-            break
-        rank = above
-    return rank
 
 
 def _without_spikes_of_strange_spectra(fit: _Fit, rank: int) -> _Fit:
@@ -264,27 +248,28 @@ def _without_spikes_of_strange_spectra(fit: _Fit, rank: int) -> _Fit:
 
     Nothing else predicts such a spectrum, so what is far out in it is not known to be wrong.
     """
-    strange = (fit.leverage > _MAX_LEVERAGE) & (fit.mask & ~fit.clipped).any(axis=1)
+    strange = (fit.leverage > _MAX_LEVERAGE) & (fit.mask & ~fit.excluded).any(axis=1)
     if not strange.any():
         return fit
-    mask = fit.mask & ~(strange[:, None] & ~fit.clipped)
+    mask = fit.mask & ~(strange[:, None] & ~fit.excluded)
     trial = _Fit(**{**vars(fit), "mask": mask, "filled": np.where(mask, fit.filled, fit.spectra)})
     _settle(trial, rank)
-    return trial if _edge_rank(_weighted(trial)) <= rank else fit
+    return trial if edge_rank(_weighted(trial)) <= rank else fit
 
 
-def _fit_all(spectra: np.ndarray, sample: _Fit, places: np.ndarray, rank: int) -> _Fit:
+def _fit_all(spectra: np.ndarray, missing: np.ndarray, sample: _Fit, rank: int) -> _Fit:
     """The fit of all spectra, begun at singular vectors and deviations of a sample.
 
     A decomposition of all spectra would hold the spikes of those that are not in the sample. So
     these are masked first, the largest of each spectrum before the others, which it distorts.
     """
-    fit = _begin(spectra)
+    fit = _begin(spectra, missing, sample.masks_spikes)
+    spectra = fit.spectra
     fit.band_variance = sample.band_variance
-    right = _singular_vectors(_weighted(sample), rank)[1]
+    right = singular_vectors(_weighted(sample), rank)[1]
     measured = spectra / _deviations(fit)
-    for _ in range(_MAX_ITERATIONS):
-        predicted = _predict(measured, measured, right, fit.mask)
+    for _ in range(_MAX_ITERATIONS if fit.masks_spikes else 0):
+        predicted = predict_rows(measured, measured, right, fit.mask)
         scores = np.abs(measured - predicted)
         largest = np.where(fit.mask, 0, scores).max(axis=1, keepdims=True)
         far_out = (scores > np.maximum(SPIKE_DEVIATIONS, _FIRST_SHARE * largest)) & ~fit.mask
@@ -292,9 +277,9 @@ def _fit_all(spectra: np.ndarray, sample: _Fit, places: np.ndarray, rank: int) -
         if not far_out.any():
             break
         fit.mask = fit.mask | far_out
-    too_many = (fit.mask & ~fit.clipped).mean(axis=1) > _MAX_SPIKE_SHARE
-    fit.mask = np.where(too_many[:, None], fit.clipped, fit.mask)
-    predicted = _predict(measured, measured, right, fit.mask) * _deviations(fit)
+    too_many = (fit.mask & ~fit.excluded).mean(axis=1) > _MAX_SPIKE_SHARE
+    fit.mask = np.where(too_many[:, None], fit.excluded, fit.mask)
+    predicted = predict_rows(measured, measured, right, fit.mask) * _deviations(fit)
     fit.filled = np.where(fit.mask, predicted, spectra)
     _settle(fit, rank)
     return fit

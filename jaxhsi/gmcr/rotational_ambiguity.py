@@ -1,79 +1,64 @@
-"""Rotational ambiguity: how far components may be mixed while the solution stays as good.
+"""Rotational ambiguity: which other components and concentrations explain the spectra as well.
 
-C S = (C T^-1) (T S) for any invertible T. Where neither non-negativity nor the zeros of C exclude
-T, the data do not tell one solution from the other. For each component, the T is sought that makes
-its share of the signal smallest and largest; the spectra there are the band boundaries.
+Down to noise the spectra are A B = (A T^-1) (T B) for any invertible T. What tells one T from
+another is that neither factor may be negative; zeros of the concentrations, which the solver
+prefers, are no evidence. All T whose negative values are within noise, see `rotation_search`, fit
+equally well. Extremes are sought among them in many directions.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Bool, Float, Int
+import numpy as np
+from jaxtyping import Float
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
+from jaxhsi.gmcr.fitted_mixture import FittedMixture, fitted_mixture
+from jaxhsi.gmcr.rotation_search import (
+    MAX_CHI2_RISE,
+    RotationProblem,
+    farthest_rotations,
+    rotation_cost,
+    rotation_problem,
+    search_start,
+)
+from jaxhsi.gmcr.search_targets import make_targets
 from jaxhsi.gmcr.whitened_solution import WhitenedSolution
-from jaxhsi.linear_algebra import inverse
 
-MAX_CHI2_RISE = 3.84
-"""Rise of chi-squared within which a solution is as good: 95 % of a profile likelihood of one
-parameter (quantile of chi-squared with one degree of freedom)."""
+STANDARD_ERRORS = 1.96
+"""By which noise widens the range of an entry on either side: 95 % of normal errors."""
 MAX_AMBIGUITY_COMPONENTS = 24
-"""Components up to which boundaries are sought. The search takes twice as many descents as there
-are components, and each step costs more with their number; set by hand to bound the time."""
-_NUM_STEPS, _LEARNING_RATE = 150, 0.03
-"""Of Adam, for each weight. Set by hand; boundaries that are not reached are reported too narrow,
-never too wide."""
-_CONTRIBUTION_WEIGHTS = (2.0, 20.0, 200.0)
-"""Of the logarithm of the contribution against the rise of chi-squared, one descent after another.
-Set by hand around `MAX_CHI2_RISE`: a small weight stays within reach, a large one moves far."""
-_NUM_HALVINGS = 16
-"""Of the bisection for the last T that is as good: to 1e-4 of the distance. Set by hand; more would
-change no digit that is reported."""
-_BATCH_SIZE = 8
-"""Boundaries sought at once; bounds memory and lets progress be reported. Set by hand; results do
-not depend on it but for rounding."""
-_MAX_EXTENSION = 8.0
-"""Times the distance that the descent went, up to which the bisection looks. Set by hand."""
-_MIN_POWER = 1e-30
-"""Sum of squares below which a spectrum counts as zero; only avoids a division by zero."""
-
-Rotation = Float[Array, "k k"]
-
-
-class FittedMixture(NamedTuple):
-    """A solution in noise units.
-
-    Attributes:
-        codes: concentrations over the noise deviation of each spectrum.
-        components_scaled: in the units of the data.
-        components_white: the same whitened; equal to `components_scaled` if noise is white already.
-        present: concentrations that are not zero.
-        fixed: components that are known.
-    """
-
-    codes: Float[Array, "n k"]
-    components_scaled: Float[Array, "k c"]
-    components_white: Float[Array, "k c"]
-    present: Bool[Array, "n k"]
-    fixed: Bool[Array, " k"]
+"""Components up to which boundaries are sought. The search takes several descents a component, and
+each step costs more with their number; set by hand to bound the time."""
+_MAX_SEARCHES = 256
+"""Descents of all components together, beside two each for its size. Set by hand to bound the time;
+up to five components, every pattern of signs is tried."""
+_MAX_BOUNDING_SPECTRA = 512
+"""Spectra that bound the search: those of the largest and least ratios of concentrations, and
+others evenly. Set by hand to bound the time; the ranges are then checked on all spectra."""
+_BATCH_VALUES = 4_000_000
+"""Values of the concentrations of a batch of searches; bounds memory. Results do not depend on it.
+"""
 
 
 class BandBoundaries(NamedTuple):
-    """Extremes of each component: where it contributes least and most, in this order.
+    """Extremes of each component over all solutions of equal fit, least before largest.
 
     Attributes:
-        signal_share: of the sum of squares of all that is explained, ||c_j s_j||^2 / ||C S||^2.
-        boundary_spectra: of unit length, in the units of the data.
-        chi2_rise: of chi-squared, at most `MAX_CHI2_RISE`.
+        signal_share: of the sum of squares of all that is explained, ||c_j s_j||^2 / ||C S||^2,
+            where the component contributes least and most.
+        boundary_spectra: of unit length, in the units of the data, of the same two solutions.
+        chi2_rise: cost of these, at most `rotation_search.MAX_CHI2_RISE` above the solution's.
+        component_ranges: least and largest value of each band, of spectra of unit length.
+        concentration_ranges: least and largest concentration of each spectrum.
     """
 
-    signal_share: Float[Array, "k 2"]
-    boundary_spectra: Float[Array, "k 2 c"]
-    chi2_rise: Float[Array, "k 2"]
+    signal_share: Float[np.ndarray, "k 2"]
+    boundary_spectra: Float[np.ndarray, "k 2 c"]
+    chi2_rise: Float[np.ndarray, "k 2"]
+    component_ranges: Float[np.ndarray, "k 2 c"]
+    concentration_ranges: Float[np.ndarray, "2 n k"]
 
 
 def rotational_ambiguity(
@@ -89,164 +74,152 @@ def rotational_ambiguity(
         non_negative: components and concentrations were not to be negative.
         on_progress: called with the number of extremes that were sought.
     """
-    solution = white.solution
     # No range rather than one that takes hours.
-    if len(solution.components) > MAX_AMBIGUITY_COMPONENTS:
+    if len(white.solution.components) > MAX_AMBIGUITY_COMPONENTS:
         return None
-    mixture = FittedMixture(
-        jnp.asarray(white.solution_white.concentrations) / white.noise_deviation,
-        jnp.asarray(solution.components),
-        jnp.asarray(white.solution_white.components),
-        jnp.asarray(solution.concentrations != 0),
-        jnp.asarray(solution.in_library),
+    mixture = fitted_mixture(white)
+    boundaries = band_boundaries(
+        mixture, non_negative=non_negative, on_progress=partial(on_progress, "ranges")
     )
-    return jax.device_get(band_boundaries(mixture, non_negative, partial(on_progress, "ranges")))
+    low, high = boundaries.concentration_ranges * np.asarray(white.noise_deviation)
+    # The solution itself is one of those of equal fit, whatever noise did to its zeros.
+    own = np.asarray(white.solution.concentrations)
+    amounts = np.stack([np.minimum(low, own), np.maximum(high, own)])
+    rows = np.asarray(white.solution.components)
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
+    low, high = np.swapaxes(boundaries.component_ranges, 0, 1)
+    spectra = np.stack([np.minimum(low, rows), np.maximum(high, rows)], axis=1)
+    return boundaries._replace(
+        component_ranges=spectra.astype(np.float32), concentration_ranges=amounts.astype(np.float32)
+    )
 
 
 def band_boundaries(
     mixture: FittedMixture,
+    *,
     non_negative: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
+    seed: int = 0,
 ) -> BandBoundaries:
-    """The extremes of each component.
+    """The extremes of each component, concentrations in noise units.
 
-    T moves by gradient steps on rise - weight * (+-) log contribution under growing weights. After
-    each descent, the last point on the line from the identity that is as good is found by
-    bisection; the best of these points is taken. What is returned is thus within reach; what lies
-    beyond is not ruled out.
+    Ranges of entries are over all solutions that were reached, and widened by the noise of the
+    entry itself.
 
     Args:
         mixture: the solution.
-        non_negative: negative values are impossible.
+        non_negative: negative values are impossible; else zeros of the concentrations stay, which
+            is then all that can tell solutions apart.
         on_progress: called with the number of extremes that were sought and the number of all.
+        seed: of the directions, where there are too many to try all.
 
-    Source: Tauler 2001 (J. Chemometrics 15, 627), MCR-BANDS; the zeros of C and the limit by
-    likelihood are ours.
+    Source: Tauler 2001 (J. Chemometrics 15, 627), MCR-BANDS; that a negative value counts in its
+    own standard errors, and the directions, are ours.
     """
-    # A lower and an upper extreme of each component.
-    count = 2 * mixture.codes.shape[1]
-    batches = []
-    for first in range(0, count, _BATCH_SIZE):
-        # The last batch is filled up with copies, so that one shape is compiled.
-        extremes = jnp.minimum(jnp.arange(first, first + _BATCH_SIZE), count - 1)
-        batches.append(jax.block_until_ready(_search_batch(mixture, extremes, non_negative)))
+    problem = rotation_problem(mixture, non_negative=non_negative)
+    count = len(problem.rows)
+    bounding = problem._replace(codes=problem.codes[_bounding_spectra(problem.codes)])
+    if bounding.absent is not None:
+        bounding = bounding._replace(absent=bounding.absent[_bounding_spectra(problem.codes)])
+    batch_size = max(1, min(64, _BATCH_VALUES // problem.codes.size))
+    start = search_start(bounding, batch_size)
+    max_patterns = max(1, _MAX_SEARCHES // (2 * count))
+    targets = make_targets(count, max_patterns, np.random.default_rng(seed))
+    limit = rotation_cost(problem, np.eye(count)[None])[0][0]
+    extremes, ranges = [], _entry_ranges(np.eye(count)[None], problem, mixture, non_negative)
+    for first in range(0, len(targets), batch_size):
+        rotations = farthest_rotations(bounding, start, targets[first : first + batch_size])
+        if len(bounding.codes) < len(problem.codes):
+            rotations = _within_all_spectra(rotations, problem)
+        extremes.append(rotations)
+        batch_ranges = _entry_ranges(rotations, problem, mixture, non_negative)
+        ranges = tuple(
+            (np.minimum(old[0], new[0]), np.maximum(old[1], new[1]))
+            for old, new in zip(ranges, batch_ranges, strict=True)
+        )
         if on_progress is not None:
-            on_progress(min(first + _BATCH_SIZE, count), count)
-    parts = (jnp.concatenate(part)[:count] for part in zip(*batches, strict=True))
-    return BandBoundaries(*(part.reshape(count // 2, 2, *part.shape[1:]) for part in parts))
+            on_progress(min(first + batch_size, len(targets)), len(targets))
+    sizes = np.concatenate(extremes)[: 2 * count]
+    shares, spectra = _sizes(sizes, mixture)
+    (low, high), amounts = ranges
+    return BandBoundaries(
+        shares,
+        spectra,
+        (rotation_cost(problem, sizes)[0] - limit).reshape(count, 2),
+        np.stack([low, high], axis=1),
+        np.stack(amounts),
+    )
 
 
-def chi2_rise(rotation: Rotation, mixture: FittedMixture, non_negative: bool) -> Float[Array, ""]:
-    """By how much chi-squared grows where what T makes impossible is set to zero.
-
-    Impossible are negative values, and concentrations where there were none.
-
-    Args:
-        rotation: T.
-        mixture: the solution, for which T is the identity and the rise 0.
-        non_negative: negative values are impossible.
-
-    >>> import jax.numpy as jnp
-    >>> codes, rows = jnp.array([[100.0, 5.0], [0.0, 50.0]]), jnp.eye(2, 4)
-    >>> mixture = FittedMixture(codes, rows, rows, codes != 0, jnp.zeros(2, bool))
-    >>> T = jnp.array([[1.0, 0.1], [0.0, 1.0]])  # c2 of the first spectrum becomes 5 - 10
-    >>> round(float(chi2_rise(T, mixture, non_negative=True)), 2)
-    25.0
-    """
-    codes, components, whitened = _rotated(rotation, mixture)
-    forbidden = jnp.minimum(codes, 0.0) if non_negative else jnp.zeros_like(codes)
-    # Where a component was absent any amount is impossible, of either sign.
-    forbidden = jnp.where(mixture.present, forbidden, codes)
-    # ||F W||^2 = sum (F'F) * (W W'): no product as large as the data.
-    rise = jnp.sum((forbidden.T @ forbidden) * (whitened @ whitened.T))
-    if not non_negative:
-        return rise
-    # Whitening mixes the bands, so the negative part of a spectrum has no part of the whitened one
-    # of its own; it is taken as large there as its share of the spectrum.
-    negative = jnp.minimum(components, 0.0)
-    power = jnp.sum(components**2, axis=1)
-    scale = jnp.sum(whitened**2, axis=1) / jnp.maximum(power, _MIN_POWER)
-    return rise + jnp.sum(jnp.sum(codes**2, axis=0) * scale * jnp.sum(negative**2, axis=1))
+def _bounding_spectra(codes: Float[np.ndarray, "n k"]) -> np.ndarray:
+    """Spectra where a component has most or least beside another, and others evenly."""
+    if len(codes) <= _MAX_BOUNDING_SPECTRA:
+        return np.arange(len(codes))
+    per_pair = max(1, _MAX_BOUNDING_SPECTRA // (2 * codes.shape[1]))
+    shares = codes / np.maximum(np.abs(codes).sum(axis=1, keepdims=True), 1e-300)
+    order = np.argsort(shares, axis=0)
+    evenly = np.linspace(0, len(codes) - 1, _MAX_BOUNDING_SPECTRA // 2).astype(int)
+    return np.unique(np.concatenate([order[:1].ravel(), order[-per_pair:].ravel(), evenly]))
 
 
-def log_contribution(
-    rotation: Rotation, mixture: FittedMixture, component_index: Int[Array, ""]
-) -> Float[Array, ""]:
-    """Logarithm of ||c_j s_j||^2 after the rotation, with j the component."""
-    codes, _, whitened = _rotated(rotation, mixture)
-    amount = jnp.sum(codes[:, component_index] ** 2)
-    return jnp.log(amount) + jnp.log(jnp.sum(whitened[component_index] ** 2))
+def _within_all_spectra(
+    rotations: Float[np.ndarray, "m k k"], problem: RotationProblem
+) -> Float[np.ndarray, "m k k"]:
+    """The rotations drawn back towards the solution until all spectra allow them."""
+    identity = np.eye(len(problem.rows))
+    limit = rotation_cost(problem, identity[None])[0][0]
+    share = np.ones(len(rotations))
+    for _ in range(6):
+        trial = identity + share[:, None, None] * (rotations - identity)
+        is_as_good = rotation_cost(problem, trial)[0] <= limit + MAX_CHI2_RISE
+        share = np.where(is_as_good, share, 0.7 * share)
+    trial = identity + share[:, None, None] * (rotations - identity)
+    is_as_good = rotation_cost(problem, trial)[0] <= limit + MAX_CHI2_RISE
+    return np.where(is_as_good[:, None, None], trial, identity)
 
 
-def _rotated(rotation: Rotation, mixture: FittedMixture) -> tuple[Array, Array, Array]:
-    codes = mixture.codes @ inverse(rotation)
-    return codes, rotation @ mixture.components_scaled, rotation @ mixture.components_white
+def _entry_ranges(
+    rotations: Float[np.ndarray, "m k k"],
+    problem: RotationProblem,
+    mixture: FittedMixture,
+    non_negative: bool,
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Least and largest values of all entries, noise included; components of length 1."""
+    inverse = np.linalg.inv(rotations)
+    rows = rotations @ np.asarray(mixture.components_scaled, np.float64)
+    size = np.linalg.norm(rows, axis=2)[:, :, None]
+    variance = np.sum((rotations @ problem.row_covariance) * rotations, axis=2)
+    # A known component has no noise.
+    variance = np.where(np.asarray(mixture.fixed), 0, variance)
+    row_noise = STANDARD_ERRORS * np.sqrt(variance)[:, :, None] * np.asarray(mixture.band_deviation)
+    codes = problem.codes @ inverse
+    variance = np.sum(inverse * (problem.code_covariance @ inverse), axis=1)
+    code_noise = STANDARD_ERRORS * np.sqrt(variance)[:, None]
+    factor = np.swapaxes(size, 1, 2)
+    values = [(rows / size, row_noise / size), (codes * factor, code_noise * factor)]
+    ranges = []
+    for middle, noise in values:
+        low, high = (middle - noise).min(axis=0), (middle + noise).max(axis=0)
+        if non_negative:
+            low, high = np.maximum(low, 0), np.maximum(high, 0)
+        ranges.append((low, high))
+    return ranges[0], ranges[1]
 
 
-@partial(jax.jit, static_argnames="non_negative")
-def _search_batch(
-    mixture: FittedMixture, extremes: Int[Array, " m"], non_negative: bool
-) -> tuple[Array, Array, Array]:
-    """Share, spectrum and rise of extremes: of component `extreme` // 2, least or most."""
-    search = partial(_search_extreme, mixture=mixture, non_negative=non_negative)
-    return jax.vmap(search)(extremes)
-
-
-def _search_extreme(
-    extreme: Int[Array, ""], mixture: FittedMixture, non_negative: bool
-) -> tuple[Array, Array, Array]:
-    identity = jnp.eye(mixture.codes.shape[1])
-    free = (1 - identity) * ~mixture.fixed[:, None]  # known components stay as they are
-    component_index, sign = extreme // 2, 2.0 * (extreme % 2) - 1
-    score = partial(log_contribution, mixture=mixture, component_index=component_index)
-
-    def loss(off_diagonal: Array, weight: Array) -> Array:
-        rotation = identity + off_diagonal * free
-        return chi2_rise(rotation, mixture, non_negative) - weight * sign * score(rotation)
-
-    def descend(carry: tuple[Array, Array], weight: Array) -> tuple[tuple[Array, Array], None]:
-        off_diagonal, best = carry
-        off_diagonal = _gradient_descent(partial(loss, weight=weight), off_diagonal)
-        feasible = _largest_feasible_rotation(off_diagonal * free, mixture, non_negative)
-        is_better = sign * score(feasible) > sign * score(best)
-        return (off_diagonal, jnp.where(is_better, feasible, best)), None
-
-    start = jnp.zeros_like(identity), identity
-    (_, rotation), _ = jax.lax.scan(descend, start, jnp.array(_CONTRIBUTION_WEIGHTS))
-    total = jnp.sum((mixture.codes @ mixture.components_white) ** 2)
-    spectrum = (rotation @ mixture.components_scaled)[component_index]
-    rise = chi2_rise(rotation, mixture, non_negative)
-    return jnp.exp(score(rotation)) / total, spectrum / jnp.linalg.norm(spectrum), rise
-
-
-def _gradient_descent(loss: partial, off_diagonal: Float[Array, "k k"]) -> Float[Array, "k k"]:
-    optimiser = optax.adam(optax.cosine_decay_schedule(_LEARNING_RATE, _NUM_STEPS))
-
-    def step(carry: tuple, _: None) -> tuple[tuple, None]:
-        off_diagonal, optimiser_state = carry
-        gradient = jax.grad(loss)(off_diagonal)
-        # Where T comes near to a singular matrix, a step that is not finite is left out.
-        gradient = jnp.where(jnp.isfinite(gradient), gradient, 0.0)
-        updates, optimiser_state = optimiser.update(gradient, optimiser_state)
-        return (optax.apply_updates(off_diagonal, updates), optimiser_state), None
-
-    start = off_diagonal, optimiser.init(off_diagonal)
-    return jax.lax.scan(step, start, length=_NUM_STEPS)[0][0]
-
-
-def _largest_feasible_rotation(
-    off_diagonal: Float[Array, "k k"], mixture: FittedMixture, non_negative: bool
-) -> Rotation:
-    """T on the line from the identity, as far along as the solution stays as good."""
-    identity = jnp.eye(len(off_diagonal))
-
-    def bisect(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bounds
-        middle = (low + high) / 2
-        rise = chi2_rise(identity + middle * off_diagonal, mixture, non_negative)
-        is_as_good = rise <= MAX_CHI2_RISE
-        return jnp.where(is_as_good, middle, low), jnp.where(is_as_good, high, middle)
-
-    bounds = jnp.zeros(()), jnp.array(_MAX_EXTENSION)
-    low, _ = jax.lax.fori_loop(0, _NUM_HALVINGS, bisect, bounds)
-    return identity + low * off_diagonal
+def _sizes(
+    rotations: Float[np.ndarray, "m k k"], mixture: FittedMixture
+) -> tuple[Float[np.ndarray, "k 2"], Float[np.ndarray, "k 2 c"]]:
+    """Share of the signal and unit spectrum of component m // 2 after rotation m."""
+    codes = np.asarray(mixture.codes, np.float64)
+    white = np.asarray(mixture.components_white, np.float64)
+    count = len(white)
+    places, owners = np.arange(2 * count), np.repeat(np.arange(count), 2)
+    amounts = np.sum((codes @ np.linalg.inv(rotations)) ** 2, axis=1)[places, owners]
+    lengths = np.sum((rotations @ white) ** 2, axis=2)[places, owners]
+    shares = amounts * lengths / max(np.sum((codes @ white) ** 2), 1e-300)
+    spectra = (rotations @ np.asarray(mixture.components_scaled, np.float64))[places, owners]
+    spectra = spectra / np.linalg.norm(spectra, axis=1, keepdims=True)
+    return (
+        shares.reshape(count, 2).astype(np.float32),
+        spectra.reshape(count, 2, -1).astype(np.float32),
+    )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxhsi.gmcr.misfit_curve import MisfitCurve
 from jaxhsi.gmcr.mixing import MixingParameters
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
@@ -39,6 +40,8 @@ class Solution(NamedTuple):
         restart_vote: of the restarts, where there was a vote.
         noise_ratios: noise deviation of each sample's run relative to what ``noise_level`` says of
             its spectrum divided by it; None where all runs are alike.
+        misfit_curve: what each number of components would leave of the data.
+        tolerance: relative misfit below which structure was not counted; 0 is the noise.
     """
 
     components: Float[Array, "k c"]
@@ -51,3 +54,5 @@ class Solution(NamedTuple):
     mixing_parameters: MixingParameters = ()
     restart_vote: RestartVote | None = None
     noise_ratios: Float[np.ndarray, "n 1"] | None = None
+    misfit_curve: MisfitCurve | None = None
+    tolerance: float = 0.0

@@ -20,9 +20,9 @@ FORMER_SPIKE_DEVIATIONS = 5.0
 bound do not come and go. Chosen by hand; not tuned."""
 MAD_TO_DEVIATION = 1.4826
 """Deviation of normal values over the median of their absolute values, 1 / Phi^-1(3/4)."""
-_MAX_SPIKE_SHARE = 0.05
-"""Share of spectra with the same channel far out above which it is a spectral line. Chosen by hand;
-not tuned."""
+_CHANCE_DEVIATIONS = 4.0
+"""By which spikes in one band may be more than they are on average, in standard deviations of their
+number. Chosen by hand; not tuned."""
 _MIN_RESIDUAL_SHARE = 0.05
 """Least 1 - leverage: a spectrum that the fit follows entirely would be divided by zero."""
 
@@ -61,7 +61,7 @@ def _detect_spikes(
 ) -> tuple[Bool[np.ndarray, "n c"] | None, Float[np.ndarray, "n c"]]:
     """Entries far outside the noise, if together they matter, and the spectra without them.
 
-    Channels where many spectra are far out are lines, which mixing should explain. An entry's
+    Bands where several spectra are far out are lines, which mixing should explain. An entry's
     residual is 1 - leverage of what is wrong with it. A former spike stays if it is a little less
     far out.
     """
@@ -85,8 +85,19 @@ def _detect_spikes(
         else np.where(former_mask, FORMER_SPIKE_DEVIATIONS, SPIKE_DEVIATIONS)
     )
     spike_mask = spike_score > spike_threshold
-    # Two more than the share, or a table of few spectra could have no spike at all.
-    spike_mask &= spike_mask.sum(axis=0) <= _MAX_SPIKE_SHARE * len(spectra) + 2
+    spike_mask &= ~repeated_bands(spike_mask)
     if np.sum(spike_score[spike_mask] ** 2) < min_chi2_gain(*spectra.shape):
         return None, spectra
     return spike_mask, np.where(spike_mask, predicted, spectra)
+
+
+def repeated_bands(spike_mask: Bool[np.ndarray, "n c"]) -> Bool[np.ndarray, " c"]:
+    """Bands with more spikes than by chance: spikes fall anywhere, lines of a component do not.
+
+    >>> mask = np.zeros((60, 100), bool)
+    >>> mask[:4, 7] = mask[10, 20] = True
+    >>> np.flatnonzero(repeated_bands(mask)).tolist()
+    [7]
+    """
+    expected = spike_mask.mean() * len(spike_mask)
+    return spike_mask.sum(axis=0) > 1 + expected + _CHANCE_DEVIATIONS * np.sqrt(expected)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxhsi.gmcr.noise_covariance import NoiseModel, NoiseWhitener, noise_whitener
 from jaxhsi.gmcr.noise_model import residual_noise_level, spectrum_deviations
@@ -119,11 +119,17 @@ def whiten_spectra(
 
 def replace_spikes(solution: Solution, spectra: HostSpectra) -> HostSpectra:
     """The spectra with the fit of the solution, offset included, in the place of spikes."""
-    offset, spikes = solution.noise_model.offset, solution.noise_model.spike_mask
-    if spikes is None:
+    return replace_values(solution, spectra, solution.noise_model.spike_mask)
+
+
+def replace_values(
+    solution: Solution, spectra: HostSpectra, mask: Bool[np.ndarray, "n c"] | None
+) -> HostSpectra:
+    """The spectra with the fit of the solution, offset included, where a mask says so."""
+    if mask is None:
         return spectra
-    fitted = solution.concentrations @ solution.components + offset
-    return np.where(spikes, fitted, spectra).astype(np.float32)
+    fitted = solution.concentrations @ solution.components + solution.noise_model.offset
+    return np.where(mask, fitted, spectra).astype(np.float32)
 
 
 def solution_whitener(solution: Solution) -> NoiseWhitener | None:

@@ -26,6 +26,7 @@ from jaxhsi.gmcr.noise_covariance import (
 from jaxhsi.gmcr.noise_estimation import estimate_noise, noise_from_residual
 from jaxhsi.gmcr.noise_model import noise_deviation, residual_noise_level
 from jaxhsi.gmcr.state import State
+from jaxhsi.gmcr.weighted_projection import impute
 from jaxhsi.normalisation import split_norms
 from jaxhsi.sharding import replicate, shard_batch
 
@@ -55,16 +56,38 @@ class WhitenedData(NamedTuple):
     noise_is_fixed: bool = False
 
 
-def whiten_by_estimated_noise(mesh: Mesh, spectra: HostSpectra) -> WhitenedData:
-    """The table whitened by the noise model that is estimated from the spectra themselves."""
-    noise_model, filled = estimate_noise(spectra)
+def whiten_by_estimated_noise(
+    mesh: Mesh,
+    spectra: HostSpectra,
+    *,
+    mask_spikes: bool = True,
+    missing_mask: Bool[np.ndarray, "n c"] | None = None,
+) -> WhitenedData:
+    """The table whitened by the noise model that is estimated from the spectra themselves.
+
+    Args:
+        mesh: devices.
+        spectra: the table.
+        mask_spikes: leave out values far outside the noise.
+        missing_mask: values that were not measured, whatever stands there.
+    """
+    noise_model, filled = estimate_noise(
+        spectra, mask_spikes=mask_spikes, missing_mask=missing_mask
+    )
     return _whiten(mesh, noise_model._replace(spike_mask=None), filled, noise_model.spike_mask)
 
 
-def assume_white_noise(mesh: Mesh, spectra: HostSpectra) -> WhitenedData:
-    """The table as it is, its noise taken as white throughout."""
+def assume_white_noise(
+    mesh: Mesh,
+    spectra: HostSpectra,
+    *,
+    missing_mask: Bool[np.ndarray, "n c"] | None = None,
+) -> WhitenedData:
+    """The table as it is, its noise taken as white throughout; missing values are imputed."""
     noise_model = white_noise(spectra.shape[1])
-    return _whiten(mesh, noise_model, spectra, None)._replace(noise_is_fixed=True)
+    if missing_mask is not None:
+        spectra = impute(np.asarray(spectra, np.float64), missing_mask).astype(np.float32)
+    return _whiten(mesh, noise_model, spectra, missing_mask)._replace(noise_is_fixed=True)
 
 
 def rewhiten(mesh: Mesh, data: WhitenedData, noise_model: NoiseModel) -> WhitenedData:

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Float, Float32
 
 from jaxhsi.data.tables.spectra_table import SpectraTable
-from jaxhsi.gmcr.clipped_values import clipped_values
 
 MAX_CSV_ROWS = 100_000
 """Rows of a CSV; more go into .npy files. Set by hand: spreadsheets open about a million."""
@@ -72,30 +71,17 @@ def write_concentrations(
     return f"{path_stem.name}.csv"
 
 
-def write_left_out_values(
+def write_concentration_ranges(
     path: Path,
     table: SpectraTable,
-    left_out: Bool[np.ndarray, "n c"],
-    reconstruction: Float32[np.ndarray, "n c"],
+    ranges: Float32[np.ndarray, "2 n k"],
+    component_names: Sequence[str],
 ) -> None:
-    """A row for each spike or clipped value: sample, band, what was measured, what is expected.
-
-    Args:
-        path: of the file.
-        table: table of the samples.
-        left_out: entries that took no part in the fit.
-        reconstruction: of all entries.
-    """
+    """A row a sample: least and largest concentration of each component over all equal fits."""
     sample_names = table.sample_names or [str(row + 1) for row in table.row_indices]
-    band_axis = np.arange(1, left_out.shape[1] + 1) if table.axis is None else table.axis
-    is_clipped = clipped_values(table.spectra)
-    with path.open("w", newline="") as csv_file:
-        writer = csv.writer(csv_file)
-        writer.writerow(["sample", "band", "measured", "expected", "kind"])
-        for i, j in zip(*np.nonzero(left_out), strict=True):
-            values = np.array([table.spectra[i, j], reconstruction[i, j]])
-            kind = "clipped" if is_clipped[i, j] else "spike"
-            writer.writerow([sample_names[i], f"{band_axis[j]:.10g}", *_format_cells(values), kind])
+    header = [f"{name} {bound}" for name in component_names for bound in ("low", "high")]
+    columns = np.stack([ranges[0], ranges[1]], axis=-1).reshape(len(ranges[0]), -1)
+    write_csv(path, ["sample", *header], [(sample_names, columns)])
 
 
 def to_fractions(concentrations: Float32[np.ndarray, "n k"]) -> Float32[np.ndarray, "n k"]:

@@ -40,6 +40,36 @@ def component_count_sentence(
     return sentence
 
 
+def tolerance_sentences(scores: Mapping[str, Any], num_components: int) -> list[str]:
+    """Numbers of components at the tolerance and at the noise; of images, what texture may be.
+
+    Args:
+        scores: of `jaxhsi.report.component_count.tolerance_scores`.
+        num_components: of the result.
+
+    >>> counts = {"0.1": 2, "0.03": 3, "0.01": 4, "0.003": 9}
+    >>> image = {"tolerance": 0.0, "count_at_noise": 20, "counts": counts, "is_image": True}
+    >>> tolerance_sentences(image, 20)[0][:61]
+    '20 components stand above the noise; structure of an image be'
+    """
+    at_noise, tolerance = scores["count_at_noise"], scores["tolerance"]
+    if tolerance > 0:
+        return [
+            f"{num_components} components at the tolerance of {100 * tolerance:.2g} % of the data; "
+            f"{at_noise} stand above the noise (tolerance 0)"
+        ]
+    if not scores["is_image"]:
+        return []
+    others = ", ".join(
+        f"{count} at {100 * float(name):g} %" for name, count in scores["counts"].items()
+    )
+    return [
+        f"{at_noise} components stand above the noise; structure of an image beyond that is "
+        f"texture and shading as well: {others} of the data (--tolerance 0.01 is 1 %; see "
+        "pictures/count.png)"
+    ]
+
+
 def range_sentences(scores: Mapping[str, Any], component_names: Sequence[str]) -> list[str]:
     """A sentence for each component whose extremes lie apart.
 
@@ -88,11 +118,33 @@ def _noise_details(scores: Mapping[str, Any]) -> Iterator[str]:
         varies = high - low > _FLAT_OFFSET * abs(high)
         shape = f", from {low:.3g} to {high:.3g}" if varies else ""
         yield f"all spectra have an offset of {scores['offset']:.3g}{shape}; it was subtracted"
-    if scores["spikes"]:
-        yield (
-            f"{_plural(scores['spikes'], 'value')} left out as spikes or clipped, see "
-            "left_out_values.csv"
-        )
+
+
+def left_out_sentence(scores: Mapping[str, Any]) -> str:
+    """What was left out, the first spikes by sample and band.
+
+    Args:
+        scores: of `jaxhsi.report.left_out_values.left_out_scores`.
+
+    >>> scores = {"spike": 5, "clipped": 0, "missing": 2, "first_spikes": [["a", 500.0]]}
+    >>> left_out_sentence(scores).split(";")[0]
+    'left out of the fit: 5 spikes (sample a at 500, ...'
+    """
+    parts = []
+    for kind in ("spike", "clipped", "missing"):
+        number = scores[kind]
+        if not number:
+            continue
+        text = _plural(number, kind) if kind == "spike" else f"{number:,} {kind}"
+        if kind == "spike":
+            places = ", ".join(
+                f"sample {name} at {band:g}" for name, band in scores["first_spikes"]
+            )
+            more = ", ..." if number > len(scores["first_spikes"]) else ""
+            text += f" ({places}{more}; --solver.mask_spikes false keeps them)"
+        parts.append(text)
+    where = "see left_out_values.csv and pictures/left_out_values.png"
+    return f"left out of the fit: {', '.join(parts)}; {where}"
 
 
 def mixing_sentence(reduced_chi2: float, nonlinearity_score: float, mixing: str) -> str | None:
@@ -192,6 +244,10 @@ def result_sentences(
         )
     if "share" in scores["noise"]:
         sentences += noise_sentences(scores["noise"])
+    if "left_out" in scores:
+        sentences.append(left_out_sentence(scores["left_out"]))
+    if "tolerance" in scores and requested_components is None:
+        sentences += tolerance_sentences(scores["tolerance"], num_components)
     if "ranges" in scores:
         sentences += range_sentences(scores["ranges"], component_names)
     if "diagnostics" in scores:

@@ -1,6 +1,7 @@
 """One run of EB-gMCR, from a table of spectra to a folder of components and concentrations."""
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from jaxhsi.report.csv_files import (
     numbered_names,
     to_fractions,
     write_components,
+    write_concentration_ranges,
     write_concentrations,
-    write_left_out_values,
 )
 from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.gmcr_tables import component_table, fit_table
 from jaxhsi.report.json_files import write_json
+from jaxhsi.report.left_out_values import write_left_out_values
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
@@ -74,6 +76,8 @@ def run_gmcr(
         with ProgressBars(console) as progress_bars:
             result = _unmix_with_checkpoints(config, inputs, folder, progress_bars)
         result.save(folder)
+    inputs = _with_expected_values(inputs, result)
+    table = inputs.table
     scores = result_scores(table, result, inputs.truth)
     location, cube_scores = _write_results(folder, result, inputs, config.fractions)
     if cube_scores:
@@ -102,11 +106,16 @@ def _unmix_with_checkpoints(
     first_step = (checkpoints.latest_step() or 0) * config.solver.steps_per_phase
     writer = MetricsWriter(folder, first_step, None, SUMMARY)
     with checkpoints, writer.open(show_bar=False):
+        table = inputs.table
+        is_missing = table.missing_mask is not None
         return unmix(
-            inputs.table.spectra,
+            np.where(table.missing_mask, np.nan, table.spectra) if is_missing else table.spectra,
             num_components=config.num_components,
             num_candidates=config.num_candidates,
             restarts=config.restarts,
+            tolerance=config.tolerance,
+            replicates=table.sample_names,
+            missing="mask" if is_missing else None,
             library=inputs.library,
             library_names=inputs.library_names,
             mixing=config.mixing,
@@ -119,8 +128,8 @@ def _unmix_with_checkpoints(
             ranges=config.ranges,
             seed=config.seed,
             devices=config.devices,
-            axis=inputs.table.axis,
-            axis_name=inputs.table.axis_name,
+            axis=table.axis,
+            axis_name=table.axis_name,
             on_progress=progress_bars,
             on_epoch=partial(_write_metrics, writer),
             on_phase=checkpoints.save,
@@ -139,6 +148,16 @@ def _constraints(inputs: GMCRInputs) -> dict[str, Any]:
         "absent": constraints.absent,
         "known_concentrations": constraints.concentrations,
     }
+
+
+def _with_expected_values(inputs: GMCRInputs, result: UnmixingResult) -> GMCRInputs:
+    """The inputs with what the result expects in the place of missing values."""
+    table = inputs.table
+    if table.missing_mask is None:
+        return inputs
+    expected = result.reconstruct(result.concentrations)
+    spectra = np.where(table.missing_mask, expected, table.spectra).astype(np.float32)
+    return replace(inputs, table=table._replace(spectra=spectra))
 
 
 def _write_metrics(writer: MetricsWriter, step: int, info: Info) -> None:
@@ -161,6 +180,9 @@ def _write_results(
         write_left_out_values(folder / "left_out_values.csv", table, left_out, reconstruction)
     if not table.cubes:
         concentrations = result.concentrations
+        if result.ranges is not None:
+            ranges = np.asarray(result.ranges.concentration_ranges)
+            write_concentration_ranges(folder / "concentration_ranges.csv", table, ranges, names)
         if with_fractions:
             write_concentrations(folder / "fractions", table, to_fractions(concentrations), names)
         return write_concentrations(folder / "concentrations", table, concentrations, names), {}

@@ -10,10 +10,16 @@ from jaxtyping import Float, Int
 from jaxhsi.data.tables.spectra_table import SpectraTable
 from jaxhsi.data.tables.truth import GroundTruth
 from jaxhsi.gmcr.metrics import fit_sums, matched_cosines, nmse, r2, variance_share
+from jaxhsi.gmcr.noise_covariance import noise_whitener
 from jaxhsi.report import spectra_plots
-from jaxhsi.report.component_count import diagnostic_scores, plot_component_count
+from jaxhsi.report.component_count import (
+    diagnostic_scores,
+    plot_component_count,
+    tolerance_scores,
+)
 from jaxhsi.report.component_ranges import range_scores
 from jaxhsi.report.csv_files import numbered_names
+from jaxhsi.report.left_out_values import left_out_scores, plot_left_out_values
 from jaxhsi.report.noise import noise_scores
 from jaxhsi.unmixing_result import UnmixingResult
 
@@ -87,8 +93,18 @@ def result_scores(
     scores["networks"] = fit_scores(measured, reconstruction, ground_truth)
     scores["networks"]["used"] = result.model.uses_networks
     scores["noise"] = _noise_scores(table, result)
+    if result.left_out_mask is not None:
+        scores["left_out"] = left_out_scores(table, result.left_out_mask)
+    scores["warnings"] = list(result.warnings)
+    if result.fit_comparison is not None:
+        scores["fit_comparison"] = result.fit_comparison._asdict()
     if result.diagnostics is not None:
         scores["diagnostics"] = diagnostic_scores(result.diagnostics, result.restarts)
+    if result.misfit_curve is not None:
+        is_image = bool(table.cubes)
+        scores["tolerance"] = tolerance_scores(
+            result.misfit_curve, result.tolerance, is_image=is_image
+        )
     if result.ranges is not None:
         scores["ranges"] = range_scores(result.ranges)
     if result.goodness_of_fit is not None:
@@ -115,11 +131,15 @@ def _solver_scores(
     components, concentrations = result.components, result.concentrations
     reconstruction = result.reconstruct(concentrations, with_offset=False)
     spectra = _without_left_out(spectra, reconstruction, result)
-    # In units of each band's noise, or a component of quiet bands would seem to explain nothing.
-    band_noise = np.float32(1)
+    # Where noise is white, or a component of quiet bands would seem to explain nothing, and one
+    # under a strong baseline less than nothing.
+    whitener = None
     if result.noise_model is not None:
-        band_noise = result.noise_model.band_deviations.astype(np.float32)
-    shares = variance_share(spectra / band_noise, concentrations, components / band_noise)
+        whitener = noise_whitener(result.noise_model, spectra.shape[1])
+    rows_white = [
+        rows if whitener is None else whitener.transform(rows) for rows in (spectra, components)
+    ]
+    shares = variance_share(rows_white[0], concentrations, rows_white[1])
     scores = {
         "num_components": result.num_components,
         **fit_scores(spectra, reconstruction, ground_truth),
@@ -237,7 +257,7 @@ def draw_pictures(
         result.components,
         titles,
         truth=true_spectra,
-        ranges=None if result.ranges is None else result.ranges.boundary_spectra,
+        ranges=None if result.ranges is None else result.ranges.component_ranges,
         axis=table.axis,
         axis_name=table.axis_name,
     )
@@ -256,13 +276,21 @@ def draw_pictures(
         table.axis,
         table.axis_name,
     )
+    if result.left_out_mask is not None:
+        picture = picture_folder / "left_out_values.png"
+        plot_left_out_values(picture, table, result.left_out_mask)
     spectra_plots.plot_training(
         picture_folder / "training.png", folder / "metrics.jsonl", phase_steps
     )
     if result.diagnostics is not None:
         true_count = None if ground_truth is None else len(ground_truth.components)
         plot_component_count(
-            picture_folder / "count.png", result.diagnostics, result.num_components, true_count
+            picture_folder / "count.png",
+            result.diagnostics,
+            result.num_components,
+            true_count,
+            result.misfit_curve,
+            result.tolerance,
         )
 
 

@@ -1,33 +1,25 @@
 """How far components may be turned: nowhere where data settle them, by hand where they do not."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
 from jaxhsi.gmcr import rotational_ambiguity as module
 from jaxhsi.gmcr.fit import fit_components
+from jaxhsi.gmcr.fitted_mixture import FittedMixture
 from jaxhsi.gmcr.options import SolverOptions
-from jaxhsi.gmcr.rotational_ambiguity import (
-    MAX_CHI2_RISE,
-    FittedMixture,
-    band_boundaries,
-    chi2_rise,
-    log_contribution,
-    rotational_ambiguity,
-)
+from jaxhsi.gmcr.rotation_search import MAX_CHI2_RISE, rotation_cost, rotation_problem
+from jaxhsi.gmcr.rotational_ambiguity import band_boundaries, rotational_ambiguity
 from jaxhsi.gmcr.whitened_solution import whiten_solution
 from tests.helpers.mixtures import make_mixture as small_mixtures
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
-RANDOM = np.random.default_rng(0)
 BANDS = 12
 
 
 def mixture(codes, rows, fixed=(False, False)) -> FittedMixture:
-    codes, rows = jnp.asarray(codes, jnp.float32), jnp.asarray(rows, jnp.float32)
-    return FittedMixture(codes, rows, rows, codes != 0, jnp.asarray(fixed))
+    codes, rows = np.asarray(codes, float), np.asarray(rows, float)
+    return FittedMixture(codes, rows, rows, np.ones(rows.shape[1]), codes != 0, np.array(fixed))
 
 
 def dense(strength: float = 1000.0) -> FittedMixture:
@@ -35,7 +27,7 @@ def dense(strength: float = 1000.0) -> FittedMixture:
     rows = np.zeros((2, BANDS))
     rows[0, :7], rows[1, 5:] = 1.0, 1.0
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return mixture(strength * RANDOM.uniform(0.5, 1.0, (30, 2)), rows)
+    return mixture(strength * np.random.default_rng(0).uniform(0.5, 1.0, (30, 2)), rows)
 
 
 def settled() -> FittedMixture:
@@ -46,95 +38,113 @@ def settled() -> FittedMixture:
     return mixture(codes, made.components_scaled)
 
 
-def test_the_identity_changes_nothing():
+def shares_and_angles(found):
+    cosines = np.sum(found.boundary_spectra[:, 0] * found.boundary_spectra[:, 1], axis=1)
+    return found.signal_share[:, 1] - found.signal_share[:, 0], cosines
+
+
+def test_the_identity_costs_nothing():
     for made in (dense(), settled()):
-        assert chi2_rise(jnp.eye(2), made, non_negative=True) == 0
-    made = dense()
-    power = jnp.exp(log_contribution(jnp.eye(2), made, jnp.array(0)))
-    np.testing.assert_allclose(power, jnp.sum(made.codes[:, 0] ** 2), rtol=1e-5)
+        assert rotation_cost(rotation_problem(made), np.eye(2)[None])[0] == 0
 
 
-def test_the_rise_by_hand():
-    """T adds a tenth of the second spectrum to the first: c2 loses a tenth of c1."""
-    codes = [[100.0, 5.0], [0.0, 50.0]]
-    made = mixture(codes, np.eye(2, 4))
-    turn = jnp.array([[1.0, 0.1], [0.0, 1.0]])
-    # c2 of the first spectrum becomes 5 - 10; nothing else is impossible
-    np.testing.assert_allclose(chi2_rise(turn, made, non_negative=True), 25.0, rtol=1e-4)
-    # zeros are to stay: the other way c1 of the second spectrum becomes -5, in a spectrum (1, 0)
-    np.testing.assert_allclose(chi2_rise(turn.T, made, non_negative=False), 25.0, rtol=1e-4)
+def test_the_gradient_of_the_cost_is_that_of_its_values():
+    random, step = np.random.default_rng(1), 1e-6
+    for non_negative in (True, False):
+        problem = rotation_problem(settled(), non_negative=non_negative)
+        turn = np.eye(2) + 0.3 * random.normal(size=(2, 2))
+        way = random.normal(size=(2, 2))
+        low, high = rotation_cost(problem, np.stack([turn - step * way, turn + step * way]))[0]
+        slope = np.sum(rotation_cost(problem, turn[None])[1][0] * way)
+        np.testing.assert_allclose((high - low) / (2 * step), slope, rtol=1e-4)
+
+
+def test_a_singular_rotation_is_impossible():
+    turned = np.array([[[1.0, 2.0], [2.0, 1.0]]])  # of negative determinant
+    assert np.isinf(rotation_cost(rotation_problem(dense()), turned)[0])
 
 
 def test_a_settled_answer_stays_and_another_does_not():
-    fast, free = band_boundaries(settled()), band_boundaries(dense())
-    angle = [
-        jnp.sum(found.boundary_spectra[:, 0] * found.boundary_spectra[:, 1], axis=1)
-        for found in (fast, free)
-    ]
-    assert (angle[0] > 0.9999).all()
-    assert (angle[1] < 0.97).all()
-    assert (fast.signal_share[:, 1] - fast.signal_share[:, 0] < 0.01).all()
+    shares, cosines = shares_and_angles(band_boundaries(settled()))
+    assert (cosines > 0.9999).all()
+    assert (shares < 0.02).all()
+    assert (shares_and_angles(band_boundaries(dense()))[1] < 0.97).all()
 
 
 def test_the_extremes_reach_as_far_as_one_spectrum_can_be_added():
     """s1 + t s2 is possible up to t = min c2 / c1."""
     made = dense()
-    most = float(jnp.min(made.codes[:, 1] / made.codes[:, 0]))
-    turn = jnp.eye(2).at[0, 1].set(most)
-    total = jnp.sum((made.codes @ made.components_scaled) ** 2)
-    by_hand = float(jnp.exp(log_contribution(turn, made, jnp.array(0))) / total)
-    assert chi2_rise(turn, made, non_negative=True) < 1e-3
-    assert float(band_boundaries(made).signal_share[0, 1]) > 0.97 * by_hand
+    turn = np.eye(2)
+    turn[0, 1] = np.min(made.codes[:, 1] / made.codes[:, 0])
+    codes, rows = made.codes @ np.linalg.inv(turn), turn @ made.components_scaled
+    total = np.sum((made.codes @ made.components_scaled) ** 2)
+    by_hand = np.sum(codes[:, 0] ** 2) * np.sum(rows[0] ** 2) / total
+    assert rotation_cost(rotation_problem(made), turn[None])[0] < 1e-3
+    assert band_boundaries(made).signal_share[0, 1] > 0.97 * by_hand
+
+
+def test_zeros_that_only_a_penalty_made_are_no_evidence():
+    """Concentrations of a corner of what is possible: the truth is another corner."""
+    made = dense()
+    turn = np.eye(2)
+    turn[0, 1] = np.min(made.codes[:, 1] / made.codes[:, 0])
+    sparse_codes, rows = made.codes @ np.linalg.inv(turn), turn @ made.components_scaled
+    found = band_boundaries(mixture(sparse_codes, rows))
+    true_rows = made.components_scaled
+    low, high = found.component_ranges[:, 0], found.component_ranges[:, 1]
+    assert ((true_rows > low - 0.02) & (true_rows < high + 0.02)).all()
+    low, high = found.concentration_ranges
+    assert ((made.codes > low - 15) & (made.codes < high + 15)).mean() > 0.95
 
 
 def test_a_known_component_does_not_turn():
-    made = dense()._replace(fixed=jnp.array([True, False]))
+    made = dense()._replace(fixed=np.array([True, False]))
     found = band_boundaries(made)
-    np.testing.assert_allclose(
-        found.boundary_spectra[0], jnp.tile(made.components_scaled[0], (2, 1)), atol=1e-6
-    )
-    assert jnp.sum(found.boundary_spectra[1, 0] * found.boundary_spectra[1, 1]) < 0.99
+    both = np.tile(made.components_scaled[0], (2, 1))
+    np.testing.assert_allclose(found.boundary_spectra[0], both, atol=1e-6)
+    np.testing.assert_allclose(found.component_ranges[0], both, atol=1e-6)
+    assert np.sum(found.boundary_spectra[1, 0] * found.boundary_spectra[1, 1]) < 0.99
 
 
-@settings(max_examples=5, deadline=None)
-@given(st.floats(10, 3000), st.booleans())
+@pytest.mark.parametrize("strength", [10, 300, 3000])
+@pytest.mark.parametrize("non_negative", [True, False])
 def test_all_extremes_are_as_good_and_hold_the_answer_between_them(strength, non_negative):
     made = dense(strength)
-    found = jax.device_get(band_boundaries(made, non_negative))
-    own = np.sum(np.asarray(made.codes) ** 2, axis=0)
-    own = own / float(jnp.sum((made.codes @ made.components_scaled) ** 2))
+    found = band_boundaries(made, non_negative=non_negative)
+    own = np.sum(made.codes**2, axis=0) / np.sum((made.codes @ made.components_scaled) ** 2)
     assert (found.chi2_rise <= MAX_CHI2_RISE * 1.001).all()
     assert (found.signal_share[:, 0] <= own * 1.001).all()
     assert (found.signal_share[:, 1] >= own * 0.999).all()
     np.testing.assert_allclose(np.linalg.norm(found.boundary_spectra, axis=-1), 1, rtol=1e-5)
 
 
-def test_the_gradient_of_the_rise_is_that_of_its_values():
-    made, step = dense(10.0), 1e-2
-    turn = jnp.eye(2) + jnp.asarray(RANDOM.normal(size=(2, 2)) * 0.3, jnp.float32)
-    way = jnp.asarray(RANDOM.normal(size=(2, 2)), jnp.float32)
-    low, high = (float(chi2_rise(turn + s * step * way, made, non_negative=True)) for s in (-1, 1))
-    slope = float(jnp.sum(jax.grad(chi2_rise)(turn, made, True) * way))
-    np.testing.assert_allclose((high - low) / (2 * step), slope, rtol=0.05)
-
-
-def test_sparse_mixtures_are_settled():
+@pytest.fixture(scope="module")
+def solved():
     mixed = small_mixtures(2)
     solution = fit_components(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
-    found = rotational_ambiguity(whiten_solution(solution, mixed.x))
+    return whiten_solution(solution, np.asarray(mixed.x))
+
+
+def test_sparse_mixtures_are_settled(solved):
+    found = rotational_ambiguity(solved)
+    solution = solved.solution
     assert found.signal_share.shape == (3, 2)
-    own = (solution.concentrations**2).sum(0) / np.sum(
-        (solution.concentrations @ solution.components) ** 2
-    )
-    assert (found.signal_share[:, 0] <= own * 1.001).all()
-    assert (found.signal_share[:, 1] >= own * 0.999).all()
-    assert (
-        np.sum(found.boundary_spectra[:, 0] * found.boundary_spectra[:, 1], axis=1) > 0.995
-    ).all()
+    assert (shares_and_angles(found)[1] > 0.99).all()
+    low, high = found.concentration_ranges
+    assert ((low <= solution.concentrations) & (solution.concentrations <= high)).all()
+    own = solution.components / np.linalg.norm(solution.components, axis=1, keepdims=True)
+    low, high = np.swapaxes(found.component_ranges, 0, 1)
+    assert ((low <= own) & (own <= high)).all()
 
 
-def test_many_components_are_left_out(monkeypatch):
-    mixed = small_mixtures(2)
-    solution = fit_components(jax.random.key(0), mixed.x, OPTIONS, restarts=1)
+def test_spectra_that_do_not_bound_the_search_are_respected(monkeypatch):
+    monkeypatch.setattr(module, "_MAX_BOUNDING_SPECTRA", 8)
+    made = dense()
+    found = band_boundaries(made)
+    assert (found.chi2_rise <= MAX_CHI2_RISE * 1.001).all()
+    assert (shares_and_angles(found)[1] < 0.97).all()
+
+
+def test_many_components_are_left_out(monkeypatch, solved):
     monkeypatch.setattr(module, "MAX_AMBIGUITY_COMPONENTS", 2)
-    assert rotational_ambiguity(whiten_solution(solution, mixed.x)) is None
+    assert rotational_ambiguity(solved) is None

@@ -11,6 +11,8 @@ RANGES = BandBoundaries(
     np.array([[0.2, 0.4], [0.5, 0.5]]),
     np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.6, 0.8], [0.6, 0.8]]]),
     np.zeros((2, 2)),
+    np.zeros((2, 2, 2)),
+    np.zeros((2, 5, 2)),
 )
 
 

@@ -34,7 +34,6 @@ def test_every_kind_is_named():
     assert "factor of 3" in sentences[2]
     assert "2 times the noise" in sentences[3]
     assert sentences[4] == "all spectra have an offset of 0.8; it was subtracted"
-    assert sentences[5] == "20 values left out as spikes or clipped, see left_out_values.csv"
 
 
 def test_an_offset_that_is_not_flat_says_from_where_to_where():

@@ -19,7 +19,8 @@ def treat_missing(
 
     Args:
         stored: the table; NaN is missing.
-        choice: "interpolate" along the axis, "drop_bands" or "drop_spectra", or None.
+        choice: "mask" (left out of the fit one by one, here they stay), "interpolate" along the
+            axis, "drop_bands" or "drop_spectra", or None.
         source_name: for messages.
         cell_text: where the missing values stand in the file, for messages.
 
@@ -35,6 +36,8 @@ def treat_missing(
         note = f"{is_empty.sum()} spectra without any value are left out"
         stored = _select(stored, ~is_empty, np.ones(is_missing.shape[1], bool), note)
         is_missing = np.isnan(stored.values)
+    if choice == "mask":
+        return _masked(stored)
     if choice == "interpolate":
         return _interpolated(stored, is_missing)
     if choice == "drop_spectra":
@@ -67,8 +70,8 @@ def _cut_edges(
             return _select(stored, np.ones(len(stored.values), bool), in_range, note)
     raise ValueError(
         f"{source_name}: {is_missing.sum()} value(s) of {is_missing.any(1).sum()} spectra and "
-        f"{has_gap.sum()} of {num_bands} bands are missing{cell_text}; say --missing interpolate "
-        "(along the axis), drop_bands or drop_spectra"
+        f"{has_gap.sum()} of {num_bands} bands are missing{cell_text}; say --missing mask (they "
+        "take no part), interpolate (along the axis), drop_bands or drop_spectra"
     )
 
 
@@ -76,6 +79,18 @@ def _band_range(stored: StoredTable, first: int, last: int) -> str:
     if stored.axis is None:
         return f"bands {first + 1} to {last + 1}"
     return f"bands from {stored.axis[first]:g} to {stored.axis[last]:g}"
+
+
+def _masked(stored: StoredTable) -> StoredTable:
+    """The table with its missing values, without bands that hold nothing else."""
+    is_missing = np.isnan(stored.values)
+    is_empty = is_missing.all(0)
+    if is_empty.any():
+        note = f"{is_empty.sum()} bands without any value are left out"
+        stored = _select(stored, np.ones(len(is_missing), bool), ~is_empty, note)
+        is_missing = np.isnan(stored.values)
+    note = f"{is_missing.sum()} missing values ({is_missing.mean():.1%}) take no part in the fit"
+    return stored if note in stored.notes else stored._replace(notes=(*stored.notes, note))
 
 
 def _interpolated(stored: StoredTable, is_missing: Bool[np.ndarray, "n c"]) -> StoredTable:

@@ -140,6 +140,11 @@ def treat_table(table: SpectraTable, steps: tuple[Step, ...]) -> SpectraTable:
         return table
     if table.cubes:
         raise ValueError(f"{table.source_name}: a pre-treatment belongs to tables, these are cubes")
+    if table.missing_mask is not None:
+        raise ValueError(
+            f"{table.source_name}: a pre-treatment needs every value; say --missing interpolate in "
+            "the place of mask"
+        )
     treated = apply_steps(steps, table.spectra, table.axis)
     return table._replace(
         spectra=as_float32(treated.spectra, table.source_name),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.tables.stored_table import Reference, select_references
@@ -28,6 +28,8 @@ class SpectraTable(NamedTuple):
         sample_axis: number of each sample, such as its time, or None.
         sample_axis_name: what that is called, or empty.
         source_rows: samples of the source, those that were left out included; 0 if not known.
+        missing_mask: values that the file lacks, where these are to be left out of the fit; rough
+            estimates stand in their places. None if there are none.
     """
 
     spectra: Float32[np.ndarray, "n c"]
@@ -42,6 +44,7 @@ class SpectraTable(NamedTuple):
     sample_axis: Float[np.ndarray, " n"] | None = None
     sample_axis_name: str = ""
     source_rows: int = 0
+    missing_mask: Bool[np.ndarray, "n c"] | None = None
 
 
 def as_float32(values: np.ndarray, source_name: str) -> Float32[np.ndarray, "n c"]:
@@ -131,6 +134,7 @@ def select_rows(table: SpectraTable, selected: np.ndarray) -> SpectraTable:
         sample_names=sample_names,
         references=select_references(table.references, selected),
         sample_axis=None if table.sample_axis is None else table.sample_axis[selected],
+        missing_mask=None if table.missing_mask is None else table.missing_mask[selected],
     )
 
 
@@ -146,6 +150,7 @@ def turn_like_axis(table: SpectraTable, axis: Float[np.ndarray, " c"] | None) ->
     note = f"the spectra of {table.source_name} run the other way along the axis and were turned"
     return table._replace(
         spectra=np.ascontiguousarray(table.spectra[:, ::-1]),
+        missing_mask=None if table.missing_mask is None else table.missing_mask[:, ::-1],
         axis=table.axis[::-1],
         notes=(*table.notes, note),
     )

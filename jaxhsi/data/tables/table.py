@@ -22,6 +22,7 @@ from jaxhsi.data.tables.table_files import read_table, table_files
 from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.data.tables.text_encoding import is_text
 from jaxhsi.data.tables.workbook import WORKBOOK_SUFFIXES
+from jaxhsi.gmcr.weighted_projection import first_fill
 
 
 def open_table(
@@ -71,8 +72,10 @@ def checked_table(
     Raises:
         ValueError: values that are not finite, or as `check_table`.
     """
+    missing = np.isnan(stored.values)  # left by the choice to mask them alone
+    values = first_fill(stored.values, missing) if missing.any() else stored.values
     table = SpectraTable(
-        as_float32(stored.values, source_name),
+        as_float32(values, source_name),
         np.arange(len(stored.values)),
         stored.axis,
         stored.axis_name,
@@ -83,6 +86,7 @@ def checked_table(
         sample_axis=stored.sample_axis,
         sample_axis_name=stored.sample_axis_name,
         source_rows=len(stored.values),
+        missing_mask=missing if missing.any() else None,
     )
     return check_table(table, min_spectra)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 ORIENTATIONS = ("rows", "columns", "pairs", "long")
-MISSING_CHOICES = ("interpolate", "drop_bands", "drop_spectra")
+MISSING_CHOICES = ("mask", "interpolate", "drop_bands", "drop_spectra")
 SEPARATOR_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "blank": " ", "bar": "|"}
 
 
@@ -19,7 +19,7 @@ class TableOptions:
         decimal: "." or ",".
         references: names, or numbers from 1, of the columns (rows where spectra are columns) that
             are no bands; empty where every number is one.
-        missing: "interpolate", "drop_bands" or "drop_spectra" where values are missing.
+        missing: "mask", "interpolate", "drop_bands" or "drop_spectra" where values are missing.
     """
 
     spectra: str | None = None
