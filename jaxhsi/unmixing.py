@@ -18,13 +18,11 @@ from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.data.data_arrays import is_labelled_array
 from jaxhsi.data.tables.image_spectra import given_spectra
 from jaxhsi.gmcr.amortised import AmortisedParams
-from jaxhsi.gmcr.amortised import Info as NetworkInfo
-from jaxhsi.gmcr.amortised_training import initial_networks, train_amortised
 from jaxhsi.gmcr.component_constraints import ComponentConstraints
 from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
-from jaxhsi.gmcr.fit_comparison import compare_fit
+from jaxhsi.gmcr.fit_comparison import FitComparison, compare_fit
 from jaxhsi.gmcr.fit_phases import OnEpoch, OnPhase, Restore
 from jaxhsi.gmcr.goodness_of_fit import goodness_of_fit
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
@@ -46,7 +44,8 @@ from jaxhsi.unmixing_units import (
     separate_missing,
     unit_components,
 )
-from jaxhsi.workflows.unmixing_model import UnmixingModel, networks_explain
+from jaxhsi.workflows.network_training import train_networks
+from jaxhsi.workflows.unmixing_model import UnmixingModel
 
 
 def unmix(
@@ -228,7 +227,9 @@ def _as_result(
     linear_spectra = np.asarray(linearised(data.spectra_scaled, solution, data.scaled_forward))
     linear_spectra = replace_values(solution, linear_spectra, missing_mask)
     whitened = whiten_solution(solution, linear_spectra)
-    networks, uses_networks = _train_networks(key, unit_solution, linear_spectra, whitened, request)
+    networks, uses_networks = train_networks(
+        key, unit_solution, linear_spectra, whitened, request.network_options, request.on_progress
+    )
     model = _unmixing_model(request, data, solution, unit_solution, component_norms, networks)
     model = replace(model, uses_networks=uses_networks)
     request.on_progress("confidence", 0)
@@ -245,9 +246,6 @@ def _as_result(
         if boundaries is not None:
             ranges = boundaries.concentration_ranges * np.float32(data.data_unit)
             boundaries = boundaries._replace(concentration_ranges=ranges / model.component_norms)
-    comparison = None
-    if request.options.non_negative and request.mixing == "linear" and not request.priors:
-        comparison = compare_fit(unit_whitened)
     components, concentrations = in_reported_units(model, np.asarray(unit_solution.concentrations))
     noise_level = SignalDependentNoise(*solution.noise_level)
     result = UnmixingResult(
@@ -267,7 +265,7 @@ def _as_result(
         ranges=boundaries,
         misfit_curve=solution.misfit_curve,
         tolerance=float(solution.tolerance),
-        fit_comparison=comparison,
+        fit_comparison=_fit_comparison(request, unit_whitened),
     )
     for warning in result.warnings:
         logging.getLogger(__name__).warning(warning)
@@ -305,32 +303,9 @@ def _unmixing_model(
     )
 
 
-def _train_networks(
-    key: Array,
-    unit_solution: Solution,
-    linear_spectra: Float32[np.ndarray, "n c"],
-    whitener_of: WhitenedSolution,
-    request: _Request,
-) -> tuple[AmortisedParams, bool]:
-    """Networks that unmix whitened spectra, and whether they are of use.
-
-    They know linear mixtures of unit rows alone. A solution is not lost because its networks are:
-    where their training diverges, or they explain the spectra clearly worse than least squares do,
-    these take their place.
-    """
-    # Spikes stay: those of new spectra, for which the networks are, cannot be looked up.
-    white = whiten_solution(
-        unit_solution, linear_spectra, fill_spikes=False, whitener_of=whitener_of
-    )
-    options = request.network_options
-    request.on_progress("networks", 0, options.training_steps)
-
-    def report(step: int, info: NetworkInfo) -> None:
-        request.on_progress("networks", step, options.training_steps, f"loss {info.loss:.4g}")
-
-    solution_white = white.solution_white
-    try:
-        _, state = train_amortised(key, solution_white, white.x_white, options, report)
-    except FloatingPointError:
-        return initial_networks(key, solution_white, white.x_white, options).params, False
-    return state.params, networks_explain(options, state.params, jnp.asarray(white.x_white))
+def _fit_comparison(request: _Request, white: WhitenedSolution) -> FitComparison | None:
+    """Residuals beside those of simpler methods, where these are told as much as the fit."""
+    is_told_more = request.mixing != "linear" or bool(request.priors)
+    if is_told_more or not request.options.non_negative:
+        return None
+    return compare_fit(white)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32
 
@@ -25,7 +24,11 @@ from jaxhsi.workflows.unmixing_model import (
     UnmixingModel,
     mixed_spectra,
 )
-from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
+from jaxhsi.workflows.unmixing_model_file import (
+    read_mixing_parameters,
+    read_unmixing_model,
+    write_unmixing_model,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -225,7 +228,7 @@ class UnmixingResult:
             name: tree_of_arrays(field_types[name], name, arrays) for name in _saved_fields()
         }
         num_spectra = len(field_values["concentrations"])
-        field_values["mixing_parameters"] = _mixing_parameters(model, num_spectra, arrays)
+        field_values["mixing_parameters"] = read_mixing_parameters(model, num_spectra, arrays)
         field_values["converged"] = bool(field_values["converged"])
         return cls(model=model, **field_values)
 
@@ -291,14 +294,3 @@ class UnmixingResult:
 def _saved_fields() -> list[str]:
     apart = ("model", "transform_function", "source_array")
     return [field.name for field in fields(UnmixingResult) if field.name not in apart]
-
-
-def _mixing_parameters(
-    model: UnmixingModel, num_spectra: int, arrays: dict[str, np.ndarray]
-) -> Any:
-    if model.mixing == "linear":
-        return ()
-    template = FORWARD_MODELS[model.mixing]().initial_parameters(num_spectra, len(model.components))
-    saved: dict[str, np.ndarray] = {}
-    add_arrays("mixing_parameters", template, saved)
-    return jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in saved])

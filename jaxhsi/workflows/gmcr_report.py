@@ -105,14 +105,14 @@ def _components_data(
     axis = [float(value) for value in header[1:]]
     has_axis = result is not None and result.model.axis is not None
     diagnostics, ranges = scores.get("diagnostics", {}), scores.get("ranges", {})
-    boundary_spectra = None
+    component_ranges = None
     if result is not None and result.ranges is not None:
-        boundary_spectra = np.asarray(result.ranges.boundary_spectra)
+        component_ranges = np.asarray(result.ranges.component_ranges)
     rows = []
     for i, (name, *values) in enumerate(lines):
         row = {"name": name, "values": [float(value) for value in values]}
-        if boundary_spectra is not None:
-            low, high = shaded_range(np.array(row["values"]), boundary_spectra[i])
+        if component_ranges is not None:
+            low, high = shaded_range(np.array(row["values"]), component_ranges[i])
             row |= {"low": _rounded(low), "high": _rounded(high)}
             row["range_share"] = ranges["signal_share"][i]
             row["range_angle"] = ranges["angle_degrees"][i]

@@ -91,6 +91,8 @@ def run_gmcr(
         scores, result.component_names, config.mixing, config.num_components
     )
     _print_list(console, sentences)
+    for warning in result.warnings:
+        console.print(f"WARNING {warning}", soft_wrap=True, style="bold red", highlight=False)
     summary = f"{result.num_components} components; concentrations are in {location}"
     console.print(f"{summary}, all in {folder}", soft_wrap=True)  # a path is not to be broken
     write_report(ReportConfig(run=folder))

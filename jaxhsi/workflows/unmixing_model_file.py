@@ -15,7 +15,7 @@ from jaxhsi.gmcr.mixing import FORWARD_MODELS
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
-from jaxhsi.workflows.npz_files import write_npz
+from jaxhsi.workflows.npz_files import add_arrays, write_npz
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 
 _TREE_FIELDS = ("noise_model", "networks", "mixing_parameters")
@@ -113,3 +113,15 @@ def _leaves(tree: Any) -> dict[str, np.ndarray]:
 
 def _key(path: tuple) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def read_mixing_parameters(
+    model: UnmixingModel, num_spectra: int, arrays: dict[str, np.ndarray]
+) -> Any:
+    """Parameters of the mixing of the spectra that were unmixed, from the arrays of a result."""
+    if model.mixing == "linear":
+        return ()
+    template = FORWARD_MODELS[model.mixing]().initial_parameters(num_spectra, len(model.components))
+    saved: dict[str, np.ndarray] = {}
+    add_arrays("mixing_parameters", template, saved)
+    return jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in saved])

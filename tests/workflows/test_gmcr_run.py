@@ -294,7 +294,7 @@ def test_a_result_outlives_its_networks(made, tmp_path, monkeypatch, capsys):
     def diverge(*_, **__):
         raise FloatingPointError("the loss of the amortised networks is nan after 100 steps")
 
-    monkeypatch.setattr("jaxhsi.unmixing.train_amortised", diverge)
+    monkeypatch.setattr("jaxhsi.workflows.network_training.train_amortised", diverge)
     np.save(tmp_path / "spectra.npy", made.data)
     folder = tmp_path / "run"
     assert (
