@@ -27,7 +27,7 @@ from jaxhsi.gmcr.noise_covariance import (
 )
 from jaxhsi.gmcr.robust_low_rank import RobustFit, robust_low_rank
 from jaxhsi.gmcr.spike_detection import remove_spikes
-from jaxhsi.gmcr.weighted_projection import impute
+from jaxhsi.gmcr.weighted_projection import edge_rank, impute
 
 _MAX_PASSES = 12
 """Passes of residual and noise; they end earlier when the noise no longer changes. Set by hand as a
@@ -133,6 +133,23 @@ def _alternate(
             break
         former_summary = noise_summary
     return noise_model, filled_spectra
+
+
+def count_bound(
+    spectra: Float[np.ndarray, "n c"], filled_spectra: Float[np.ndarray, "n c"]
+) -> int | None:
+    """The most components that counts of few events show; None for other values.
+
+    Rare events are far from normal and would pass for components of few spectra. The rank under
+    weights of the bands is that of the mixing.
+
+    Args:
+        spectra: the table; missing values may hold anything.
+        filled_spectra: with these replaced.
+    """
+    if not _are_low_counts(np.asarray(spectra, np.float64)):
+        return None
+    return max(1, edge_rank(filled_spectra / _count_deviations(filled_spectra)))
 
 
 def _with_missing(noise_model: NoiseModel, missing: Bool[np.ndarray, "n c"]) -> NoiseModel:

@@ -52,13 +52,15 @@ def limit_to_tolerance(
     """
     deviation = np.asarray(spectrum_deviations(data.x_white, state.noise_level), np.float64)
     count = int(np.sum(np.asarray(state.pool.active)))
+    if data.count_bound is not None and faithfulness.tolerance != 0:
+        count = min(count, data.count_bound)
     x_white = np.asarray(data.x_white)
     curve = misfit_curve(x_white, float(np.sqrt(np.mean(deviation**2))), count)
     tolerance = faithfulness.tolerance
     if tolerance is None:
         tolerance = _replicate_tolerance(x_white, curve, faithfulness.replicates)
     wanted_count = count_at_tolerance(curve, tolerance)
-    if wanted_count < count:
+    if wanted_count < int(np.sum(np.asarray(state.pool.active))):
         state = fit_given_number(solver, state, data, wanted_count)
     return state, curve, tolerance
 

@@ -23,7 +23,11 @@ from jaxhsi.gmcr.noise_covariance import (
     noise_whitener,
     white_noise,
 )
-from jaxhsi.gmcr.noise_estimation import estimate_noise, noise_from_residual
+from jaxhsi.gmcr.noise_estimation import (
+    count_bound,
+    estimate_noise,
+    noise_from_residual,
+)
 from jaxhsi.gmcr.noise_model import noise_deviation, residual_noise_level
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.weighted_projection import impute
@@ -46,6 +50,7 @@ class WhitenedData(NamedTuple):
         x_white: the table for the solver.
         whitener: of the noise; None where that is white already.
         noise_is_fixed: the noise model is not to be estimated again.
+        count_bound: most components that the values can show, where these are counts.
     """
 
     noise_model: NoiseModel
@@ -54,6 +59,7 @@ class WhitenedData(NamedTuple):
     x_white: Float[Array, "n c"]
     whitener: NoiseWhitener | None
     noise_is_fixed: bool = False
+    count_bound: int | None = None
 
 
 def whiten_by_estimated_noise(
@@ -74,7 +80,8 @@ def whiten_by_estimated_noise(
     noise_model, filled = estimate_noise(
         spectra, mask_spikes=mask_spikes, missing_mask=missing_mask
     )
-    return _whiten(mesh, noise_model._replace(spike_mask=None), filled, noise_model.spike_mask)
+    data = _whiten(mesh, noise_model._replace(spike_mask=None), filled, noise_model.spike_mask)
+    return data._replace(count_bound=count_bound(spectra, filled))
 
 
 def assume_white_noise(
@@ -93,7 +100,7 @@ def assume_white_noise(
 def rewhiten(mesh: Mesh, data: WhitenedData, noise_model: NoiseModel) -> WhitenedData:
     """The same table under another noise model."""
     whitened = _whiten(mesh, noise_model, data.filled_scaled, data.spike_mask)
-    return whitened._replace(noise_is_fixed=data.noise_is_fixed)
+    return whitened._replace(noise_is_fixed=data.noise_is_fixed, count_bound=data.count_bound)
 
 
 def _whiten(

@@ -94,4 +94,5 @@ def _sample_names(table: SpectraTable) -> list[str]:
 
 
 def _band_axis(table: SpectraTable) -> Float[np.ndarray, " c"]:
-    return np.arange(1, table.spectra.shape[1] + 1) if table.axis is None else table.axis
+    num_bands = table.spectra.shape[1]
+    return np.arange(1.0, num_bands + 1) if table.axis is None else np.asarray(table.axis, float)

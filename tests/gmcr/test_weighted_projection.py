@@ -6,9 +6,9 @@ import pytest
 
 import jaxhsi
 from jaxhsi.gmcr.fit import fit_components
-from jaxhsi.gmcr.noise_estimation import estimate_noise
+from jaxhsi.gmcr.noise_estimation import count_bound, estimate_noise
 from jaxhsi.gmcr.options import AmortisedOptions, SolverOptions
-from jaxhsi.gmcr.weighted_projection import impute
+from jaxhsi.gmcr.weighted_projection import edge_rank, impute
 from jaxhsi.unmixing_units import separate_missing
 
 OPTIONS = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=20)
@@ -67,15 +67,30 @@ def test_missing_values_are_refused_where_nothing_is_said():
         separate_missing(table, "mask")
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_few_counts_of_uneven_bands_are_counted_right(seed):
-    """Poisson counts, 0.1 to 10 a value: three phases in areas of a map."""
+def few_counts(seed: int) -> np.ndarray:
+    """Poisson counts, 0.1 to 10 a value: mixtures of three phases on a falling background."""
     random = np.random.default_rng(seed)
     bands = np.arange(128)
     phases = [np.exp(-0.5 * ((bands - place) / 6) ** 2) for place in (15, 45, 95)]
     rows = np.array(phases) * [[10.0], [3.0], [1.5]] + 0.3 * np.exp(-bands / 40)
-    amounts = random.dirichlet(np.full(3, 0.7), 200)
-    counts = random.poisson(amounts @ rows).astype(np.float32)
-    counts = counts[counts.any(axis=1)]
-    solution = fit_components(jax.random.key(seed), counts, OPTIONS, restarts=1)
+    counts = random.poisson(random.dirichlet(np.full(3, 0.7), 200) @ rows)
+    return counts[counts.any(axis=1)].astype(np.float64)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rank_of_few_counts_is_right_under_weights_of_the_bands(seed):
+    counts = few_counts(seed)
+    noise_model, filled = estimate_noise(counts)
+    expected = np.sqrt(counts.mean(axis=0))
+    strong = counts.mean(axis=0) > 0.1 * counts.mean()
+    ratio = noise_model.band_deviations[strong] / expected[strong]
+    np.testing.assert_allclose(ratio, ratio.mean(), rtol=1e-6)
+    assert edge_rank(counts) > 10  # without weights
+    assert count_bound(counts, filled) == 3
+    assert count_bound(counts + 0.37, filled) is None  # no counts
+
+
+def test_few_counts_have_the_right_number_of_components():
+    counts = few_counts(1).astype(np.float32)
+    solution = fit_components(jax.random.key(1), counts, OPTIONS, restarts=1)
     assert len(solution.components) == 3
