@@ -22,7 +22,7 @@ from jaxhsi.gmcr.component_constraints import ComponentConstraints
 from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
-from jaxhsi.gmcr.fit_comparison import FitComparison, compare_fit
+from jaxhsi.gmcr.fit_comparison import compare_fit
 from jaxhsi.gmcr.fit_phases import OnEpoch, OnPhase, Restore
 from jaxhsi.gmcr.goodness_of_fit import goodness_of_fit
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
@@ -31,7 +31,7 @@ from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.rotational_ambiguity import rotational_ambiguity
 from jaxhsi.gmcr.solution import Solution
-from jaxhsi.gmcr.whitened_solution import WhitenedSolution, replace_values, whiten_solution
+from jaxhsi.gmcr.whitened_solution import replace_values, whiten_solution
 from jaxhsi.sharding import device_mesh
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.unmixing_units import (
@@ -248,6 +248,9 @@ def _as_result(
             boundaries = boundaries._replace(concentration_ranges=ranges / model.component_norms)
     components, concentrations = in_reported_units(model, np.asarray(unit_solution.concentrations))
     noise_level = SignalDependentNoise(*solution.noise_level)
+    # Simpler methods are compared where they are told as much as the fit.
+    is_told_more = request.mixing != "linear" or bool(request.priors)
+    is_told_more |= not request.options.non_negative
     result = UnmixingResult(
         model=model,
         components=components,
@@ -265,7 +268,7 @@ def _as_result(
         ranges=boundaries,
         misfit_curve=solution.misfit_curve,
         tolerance=float(solution.tolerance),
-        fit_comparison=_fit_comparison(request, unit_whitened),
+        fit_comparison=None if is_told_more else compare_fit(unit_whitened),
     )
     for warning in result.warnings:
         logging.getLogger(__name__).warning(warning)
@@ -301,11 +304,3 @@ def _unmixing_model(
         axis=request.axis,
         axis_name=request.axis_name,
     )
-
-
-def _fit_comparison(request: _Request, white: WhitenedSolution) -> FitComparison | None:
-    """Residuals beside those of simpler methods, where these are told as much as the fit."""
-    is_told_more = request.mixing != "linear" or bool(request.priors)
-    if is_told_more or not request.options.non_negative:
-        return None
-    return compare_fit(white)

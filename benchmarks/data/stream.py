@@ -29,7 +29,8 @@ from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.results_file import write_results
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube, open_cube
-from jaxhsi.data.stream import sample_spectra, window_stream
+from jaxhsi.data.spectra_sample import sample_spectra
+from jaxhsi.data.stream import window_stream
 from jaxhsi.data.synthetic.leaf_cubes import leaf_cubes
 from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.views import window_size

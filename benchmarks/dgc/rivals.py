@@ -21,7 +21,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from jaxhsi import metrics
 from jaxhsi.config.dgc import DGCConfig
-from jaxhsi.data.stream import sample_spectra
+from jaxhsi.data.spectra_sample import sample_spectra
 from jaxhsi.data.tiles import Tile
 from jaxhsi.normalisation import Normalisation, band_stats, normalise
 from jaxhsi.workflows.dgc_inputs import DGCInputs

@@ -34,7 +34,8 @@ from benchmarks.dgc.quality import DEFAULT_REAL, Case, cases, counted, damaged, 
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.results_file import write_results
 from jaxhsi.config.dgc import DGCConfig
-from jaxhsi.data.stream import sample_spectra, window_stream
+from jaxhsi.data.spectra_sample import sample_spectra
+from jaxhsi.data.stream import window_stream
 from jaxhsi.dgc.state import Batch
 from jaxhsi.dgc.views import window_size
 from jaxhsi.label_counts import score_counts

@@ -62,7 +62,7 @@ def solve_case(row: dict, case: Case) -> Found:
     """Solve as a user would, with the options that the row names."""
     import jax
 
-    from jaxhsi.config.gmcr import PriorOptions
+    from jaxhsi.config.priors import PriorOptions
     from jaxhsi.gmcr.data_scale import data_scale
     from jaxhsi.gmcr.fit import fit_components
     from jaxhsi.gmcr.goodness_of_fit import goodness_of_fit

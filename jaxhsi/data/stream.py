@@ -1,20 +1,16 @@
 """Windows of cubes as a seeded, resumable stream; spectra drawn over a whole data set."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import grain
 import numpy as np
-from jaxtyping import Float32
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.statistics import cube_statistics
-from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.data.windows import Window, WindowReader, read_window
 
 _STREAM_LENGTH = 2**40  # windows in a stream: more than any run takes
 _MAX_DRAWS = 64  # draws for a window that shows anything at all
-_MAX_TILES_FACTOR = 16  # times as many tiles may be looked into where most hold nothing
 
 
 def window_stream(
@@ -66,69 +62,6 @@ def window_stream(
         num_threads=num_threads, prefetch_buffer_size=max(prefetch_windows, batch_size)
     )
     return iter(window_dataset.to_iter_dataset(read_options).batch(batch_size))
-
-
-class SpectraSample(NamedTuple):
-    """Spectra drawn uniformly over a data set, and what was seen on the way.
-
-    Attributes:
-        spectra: (n, c), valid ones alone, in random order.
-        num_read: pixels read.
-        num_invalid: how many of them were not valid.
-    """
-
-    spectra: Float32[np.ndarray, "n c"]
-    num_read: int
-    num_invalid: int
-
-
-def sample_spectra(
-    cubes: Sequence[Cube],
-    num_spectra: int,
-    seed: int,
-    *,
-    read_window_fn: WindowReader = read_window,
-    tile_side: int = 64,
-    max_tiles: int = 256,
-) -> SpectraSample:
-    """Draw ``num_spectra`` valid spectra (fewer where there are fewer) by one pass over tiles.
-
-    Every pixel gets a random number, and those with the smallest are kept: a uniform sample
-    without replacement in memory that does not grow with the cubes. At most ``max_tiles`` tiles
-    with valid pixels are used, themselves drawn at random, so that a start takes seconds on a cube
-    of any size; 16 times as many are looked into before a cube that is almost empty is given up.
-
-    Raises:
-        ValueError: no valid pixel was found.
-    """
-    rng = np.random.default_rng(seed)
-    cube_tiles = [
-        (cube, t)
-        for cube in cubes
-        for t in split_into_tiles(cube.shape[:2], (tile_side, tile_side))
-    ]
-    kept_spectra, kept_tickets = np.zeros((0, cubes[0].shape[2]), np.float32), np.zeros(0)
-    num_read, num_valid, tiles_used = 0, 0, 0
-    for i in rng.permutation(len(cube_tiles))[: _MAX_TILES_FACTOR * max_tiles]:
-        cube, place = cube_tiles[i]
-        values, valid = read_window_fn(cube, *place)
-        tile_spectra = values[valid]
-        kept_spectra = np.concatenate([kept_spectra, tile_spectra])
-        kept_tickets = np.concatenate([kept_tickets, rng.random(len(tile_spectra))])
-        smallest_tickets = np.argsort(kept_tickets)[:num_spectra]
-        kept_spectra, kept_tickets = kept_spectra[smallest_tickets], kept_tickets[smallest_tickets]
-        num_read, num_valid = num_read + valid.size, num_valid + len(tile_spectra)
-        tiles_used += len(tile_spectra) > 0
-        if tiles_used == max_tiles:
-            break
-    if not num_valid:
-        cube_urls = ", ".join(cube.url for cube in cubes)
-        raise ValueError(
-            f"no valid pixel among {num_read} read from {cube_urls}: every one holds NaN, an "
-            "infinity or "
-            "the no-data value; check the file and its no-data value"
-        )
-    return SpectraSample(kept_spectra, num_read, num_read - num_valid)
 
 
 def standardised_reader(

@@ -17,7 +17,6 @@ from jaxtyping import Array, Bool, Key
 from threadpoolctl import threadpool_limits
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.gmcr.algorithm import converged
 from jaxhsi.gmcr.component_constraints import (
     ComponentConstraints,
     apply_constraints,
@@ -37,10 +36,7 @@ from jaxhsi.gmcr.fit_phases import (
     restore_state,
     run_phases,
 )
-from jaxhsi.gmcr.gates import open_probability
-from jaxhsi.gmcr.metrics import variance_share
 from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear
-from jaxhsi.gmcr.noise_model import residual_noise_level
 from jaxhsi.gmcr.nonlinear import PriorFactory, fit_nonlinear
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.restarts import (
@@ -56,16 +52,14 @@ from jaxhsi.gmcr.sample_runs import check_run_lengths
 from jaxhsi.gmcr.solution import RestartVote, Solution
 from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.state import State
+from jaxhsi.gmcr.state_solution import state_solution
 from jaxhsi.gmcr.tolerated_count import Faithfulness, limit_to_tolerance
 from jaxhsi.gmcr.whitening import (
-    MIN_ROW_NORM,
     WhitenedData,
     assume_white_noise,
-    to_scaled,
     to_white,
     whiten_by_estimated_noise,
 )
-from jaxhsi.normalisation import split_norms
 from jaxhsi.sharding import device_mesh, replicate
 
 _RESTART_KEY_OFFSET = 1 << 20
@@ -244,7 +238,7 @@ def _fit_linear(
         restart_vote = RestartVote(
             component_counts, description_lengths - description_lengths[best_index], agreement
         )
-        solution = _as_solution(solver, state, data, restart_vote)
+        solution = state_solution(solver, state, data, restart_vote)
         return solution._replace(misfit_curve=curve, tolerance=tolerance)
 
 
@@ -283,44 +277,3 @@ def _restart_fits(
             run_phases(solver, own_key, state, data, request.options, own_callbacks, mesh)
         )
     return restart_fits
-
-
-def _as_solution(
-    solver: Solver, state: State, data: WhitenedData, restart_vote: RestartVote
-) -> Solution:
-    """The solution of a state, in scaled coordinates, strongest component first."""
-    state, codes = _useful_components(solver, state, data)
-    pool, gates = jax.device_get((state.pool, open_probability(state.gate_logits)))
-    components, noise_level = pool.components, state.noise_level
-    if data.whitener is not None:
-        components, sizes = split_norms(to_scaled(components, pool.whitener), MIN_ROW_NORM)
-        codes = codes * sizes
-        x_scaled = jnp.asarray(data.filled_scaled - data.noise_model.offset, jnp.float32)
-        noise_level = residual_noise_level(x_scaled, jnp.asarray(codes), jnp.asarray(components))
-    # Open gates alone are not enough: a component that no spectrum uses is not reported.
-    used_slots = np.flatnonzero(pool.active & (codes != 0).any(0))
-    used_slots = used_slots[np.argsort(-(codes[:, used_slots] ** 2).sum(0), kind="stable")]
-    return Solution(
-        components[used_slots],
-        codes[:, used_slots],
-        jax.device_get(noise_level),
-        gates[used_slots],
-        pool.fixed[used_slots],
-        bool(converged(state)),
-        data.noise_model._replace(spike_mask=data.spike_mask),
-        restart_vote=restart_vote._replace(agreement=restart_vote.agreement[used_slots]),
-    )
-
-
-def _useful_components(
-    solver: Solver, state: State, data: WhitenedData
-) -> tuple[State, np.ndarray]:
-    """The state without components whose removal would lower the residual, and its codes."""
-    while True:
-        codes, pool = np.asarray(solver.predict(state, data.x_white)), state.pool
-        is_used = np.asarray(pool.active) & (codes != 0).any(0)
-        share = variance_share(np.asarray(data.x_white), codes, np.asarray(pool.components))
-        is_harmful = is_used & (share <= 0)
-        if not is_harmful.any() or is_harmful.sum() == is_used.sum():
-            return state, codes
-        state = state._replace(pool=pool.keep_only(jnp.asarray(~is_harmful)))

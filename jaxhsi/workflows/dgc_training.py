@@ -10,7 +10,8 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from jaxhsi.config.dgc import DGCConfig
-from jaxhsi.data.stream import sample_spectra, window_stream
+from jaxhsi.data.spectra_sample import sample_spectra
+from jaxhsi.data.stream import window_stream
 from jaxhsi.dgc.cluster_tree import embed_sample
 from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.dgc.views import window_size

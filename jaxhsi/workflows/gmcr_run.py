@@ -39,7 +39,8 @@ from jaxhsi.unmixing import unmix
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.abundance_maps import Unmixer, unmix_cubes
 from jaxhsi.workflows.gmcr_inputs import GMCRInputs, open_gmcr_inputs
-from jaxhsi.workflows.gmcr_scores import draw_pictures, match_components, result_scores
+from jaxhsi.workflows.gmcr_pictures import draw_pictures
+from jaxhsi.workflows.gmcr_scores import match_components, result_scores
 from jaxhsi.workflows.gmcr_upstream_run import SUMMARY, run_upstream
 from jaxhsi.workflows.run_report import write_report
 

@@ -19,7 +19,7 @@ from jaxhsi.config.preview import PreviewConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.clicks import Click, read_clicks
 from jaxhsi.data.open import open_cubes
-from jaxhsi.data.stream import sample_spectra
+from jaxhsi.data.spectra_sample import sample_spectra
 from jaxhsi.data.windows import read_window
 from jaxhsi.dgc.gaussian_mixture import fit_mixture, posterior
 from jaxhsi.dgc.options import DGCOptions

@@ -13,7 +13,7 @@ from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.config.unmix import UnmixConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
-from jaxhsi.data.stream import sample_spectra
+from jaxhsi.data.spectra_sample import sample_spectra
 from jaxhsi.data.tables.pretreatment import Step, parse_steps, treat_table
 from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis, turn_like_axis
 from jaxhsi.data.tables.table import is_cube_path, open_table

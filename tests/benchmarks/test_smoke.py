@@ -13,7 +13,7 @@ from benchmarks.gmcr.plan import plan
 from benchmarks.machine import module_environment
 from benchmarks.results_file import rounded, write_results
 from jaxhsi.config.dgc import DGCConfig
-from jaxhsi.config.gmcr import PriorOptions
+from jaxhsi.config.priors import PriorOptions
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.gmcr.options import SolverOptions
 

@@ -241,7 +241,7 @@ def test_an_unknown_option_is_refused_with_a_proposal(capsys):
 
 def test_help_speaks_of_every_fixed_option(capsys):
     with pytest.raises(SystemExit):
-        main(["gmcr", "--help"])
+        main(["gmcr", "--help_all"])
     text = capsys.readouterr().out
     for name in (
         *("config", "data", "out", "seed", "num_candidates", "library", "truth", "devices"),

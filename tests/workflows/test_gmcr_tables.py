@@ -94,7 +94,7 @@ def test_new_spectra_go_through_the_same_steps(run, tmp_path, capsys):
 def test_spectra_in_other_units_are_warned_of(run, made, tmp_path, capsys):
     percent = write_table(tmp_path / "percent.csv", 100 * made.data)
     assert unmix([str(run[0]), str(percent), "--out", str(tmp_path / "out")]) == 0
-    assert "if they are in other units the concentrations mean nothing" in capsys.readouterr().out
+    assert "if they are in other units the concentrations mean nothing" in capsys.readouterr().err
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert len(scores["warnings"]) == 1
     assert "times as large as those of the run" in scores["warnings"][0]

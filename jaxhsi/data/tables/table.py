@@ -14,7 +14,7 @@ from jaxhsi.data.formats.mat import mat_shapes
 from jaxhsi.data.formats.npy import load_npy
 from jaxhsi.data.formats.raster_file import opens_as_raster
 from jaxhsi.data.open import open_cubes
-from jaxhsi.data.stream import sample_spectra
+from jaxhsi.data.spectra_sample import sample_spectra
 from jaxhsi.data.tables.instrument_files import is_spectral_library
 from jaxhsi.data.tables.spectra_table import MIN_SPECTRA, SpectraTable, as_float32, check_table
 from jaxhsi.data.tables.stored_table import StoredTable
