@@ -137,7 +137,7 @@ def test_one_and_four_devices_find_the_same(mixed, solution):
 
 
 def test_an_end_without_convergence_is_reported(mixed, monkeypatch):
-    for module in ("fit", "fit_phases"):
+    for module in ("state_solution", "fit_phases"):
         monkeypatch.setattr(f"jaxhsi.gmcr.{module}.converged", lambda state: jnp.array(False))
     phases = []
     fitted = fit_components(
