@@ -20,6 +20,7 @@ from jaxhsi.config.parser import (
     config_parser,
     parsed_config,
     with_bare_switches,
+    with_several_values,
 )
 
 
@@ -134,7 +135,9 @@ def run_command(
         arguments = [*leading_arguments(arguments), *arguments]
     try:
         parser = _parser(prog, config, flags, chosen_method(config, arguments))
-        parsed = parser.parse_args(with_bare_switches(config, arguments))
+        parsed = parser.parse_args(
+            with_bare_switches(config, with_several_values(config, arguments))
+        )
         shows_traceback |= parsed.verbose
         options = parsed_config(config, parser, parsed)
         _log_to_standard_error(quiet=parsed.quiet, verbose=parsed.verbose)

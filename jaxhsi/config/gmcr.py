@@ -25,7 +25,7 @@ class GMCRConfig:
     Attributes:
         data: a table of spectra, a folder of files with a spectrum each, or cubes; tables are text,
             workbooks, .npy, .npz, .mat, or files of instruments; of cubes (as for dgc) the pixels
-            are the spectra; built-in mixtures if not given.
+            are the spectra; several tables are runs; built-in mixtures if not given.
         spectra: what the spectra are in the table; told by the file if not given: rows, columns,
             pairs of columns of axis and values, or a long table with a row for each value.
         separator: between the cells of a text table: comma, semicolon, tab, blank, bar, or another
@@ -109,7 +109,7 @@ class GMCRConfig:
         "method",
     )
 
-    data: str | None = None
+    data: tuple[str, ...] | str | None = None
     spectra: Literal["rows", "columns", "pairs", "long"] | None = None
     separator: str | None = None
     decimal: Literal[".", ","] | None = None
@@ -197,13 +197,13 @@ class GMCRConfig:
         if given and self.method == "upstream":
             raise ValueError(f"--{given[0]} belongs to --method gated, the default")
         constraints = [name for name in given if name not in ("ordered", "runs")]
-        if constraints and self.library is not None:
-            raise ValueError(
-                f"--library and --{constraints[0]} exclude each other; --known holds spectra that "
-                "are present for sure"
-            )
-        if constraints and self.mixing != "linear":
-            raise ValueError(f"--{constraints[0]} belongs to --mixing linear, the default")
+        if constraints and (self.library is not None or self.mixing != "linear"):
+            other = "--library" if self.library is not None else f"--mixing {self.mixing}"
+            raise ValueError(f"--{constraints[0]} and {other} exclude each other; leave one out")
+
+    def data_paths(self) -> tuple[str, ...]:
+        """Files, folders or stores of the data; empty for the built-in mixtures."""
+        return (self.data,) if isinstance(self.data, str) else self.data or ()
 
     def run_lengths(self) -> tuple[int, ...]:
         """Samples of each run, as asked for; empty if not."""

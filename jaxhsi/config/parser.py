@@ -6,6 +6,7 @@ alone, and so have its help and the file that a run writes.
 """
 
 import argparse
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
@@ -191,6 +192,30 @@ def with_bare_switches(config_class: type, arguments: Sequence[str]) -> list[str
         else argument
         for argument, value in zip(arguments, following, strict=True)
     ]
+
+
+def with_several_values(config_class: type, arguments: Sequence[str]) -> list[str]:
+    """Arguments in which ``--data a b`` stands for a list, for every option that takes several.
+
+    >>> from jaxhsi.config.gmcr import GMCRConfig
+    >>> with_several_values(GMCRConfig, ["--data", "a.csv", "b.csv", "--seed", "3"])
+    ['--data=["a.csv", "b.csv"]', '--seed', '3']
+    """
+    options = {
+        f"--{f.name}"
+        for f in fields(config_class)
+        if any(get_args(part)[-1:] == (Ellipsis,) for part in get_args(f.type))
+    }
+    joined, i = [], 0
+    while i < len(arguments):
+        end = i + 1
+        while arguments[i] in options and end < len(arguments) and arguments[end][:1] != "-":
+            end += 1
+        values = arguments[i + 1 : end]
+        is_list = len(values) > 1
+        joined += [f"{arguments[i]}={json.dumps(values)}"] if is_list else arguments[i:end]
+        i = end
+    return joined
 
 
 def parsed_config(config_class: type[Config], parser: ArgumentParser, parsed: Namespace) -> Config:

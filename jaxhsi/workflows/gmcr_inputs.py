@@ -11,6 +11,7 @@ from jaxhsi.data.synthetic.mixtures import mixtures
 from jaxhsi.data.tables.negative_values import describe_negative_values
 from jaxhsi.data.tables.pretreatment import Step, parse_steps, treat_pure_spectra, treat_table
 from jaxhsi.data.tables.spectra_table import SpectraTable
+from jaxhsi.data.tables.stacked_tables import stack_tables
 from jaxhsi.data.tables.table import open_table
 from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_ground_truth
 from jaxhsi.data.tables.truth_units import match_units
@@ -30,6 +31,7 @@ class GMCRInputs:
         is_ordered: whether samples are in an order.
         run_lengths: samples of each run; one run if None.
         constraints: what is known of single components, or None.
+        file_rows: samples of each file, where the table was put together from several.
     """
 
     table: SpectraTable
@@ -39,6 +41,7 @@ class GMCRInputs:
     is_ordered: bool = False
     run_lengths: tuple[int, ...] | None = None
     constraints: KnownComponents | None = None
+    file_rows: tuple[int, ...] = ()
 
 
 def open_gmcr_inputs(config: GMCRConfig) -> GMCRInputs:
@@ -89,7 +92,7 @@ def _with_constraints(
 
 def _with_structure(config: GMCRConfig, inputs: GMCRInputs) -> GMCRInputs:
     """Order and runs of the samples, with what is to be told of them."""
-    structure = sample_structure(config, inputs.table)
+    structure = sample_structure(config, inputs.table, inputs.file_rows)
     table = inputs.table._replace(notes=(*inputs.table.notes, *structure.notes))
     lengths = structure.run_lengths
     if len(lengths) > 1:
@@ -141,8 +144,31 @@ def _built_in(config: GMCRConfig) -> GMCRInputs:
 
 
 def _from_files(config: GMCRConfig) -> GMCRInputs:
-    table = open_table(
-        config.data,
+    paths = config.data_paths()
+    tables = [_open_table(config, path) for path in paths]
+    table = tables[0]
+    if config.fractions and table.cubes:
+        raise ValueError(f"--fractions belongs to tables; {paths[0]} holds cubes")
+    file_rows = ()
+    if len(tables) > 1:
+        is_cube = [bool(each.cubes) for each in tables]
+        if any(is_cube):
+            raise ValueError(
+                f"--data {paths[is_cube.index(True)]} holds cubes; several files are tables, and "
+                "cubes go into one folder"
+            )
+        if config.truth is not None:
+            raise ValueError("--truth belongs to one file; stack the files and give --runs")
+        file_rows = tuple(each.source_rows for each in tables)
+        table = stack_tables(tables)
+    if config.truth is None:
+        return GMCRInputs(table, file_rows=file_rows)
+    return GMCRInputs(table, load_ground_truth(config.truth, table, config.truth_key))
+
+
+def _open_table(config: GMCRConfig, path: str) -> SpectraTable:
+    return open_table(
+        path,
         config.table_options(),
         layout=config.layout,
         size=config.size,
@@ -151,8 +177,3 @@ def _from_files(config: GMCRConfig) -> GMCRInputs:
         max_pixels=config.num_pixels,
         seed=config.seed,
     )
-    if config.fractions and table.cubes:
-        raise ValueError(f"--fractions belongs to tables; {config.data} holds cubes")
-    if config.truth is None:
-        return GMCRInputs(table)
-    return GMCRInputs(table, load_ground_truth(config.truth, table, config.truth_key))

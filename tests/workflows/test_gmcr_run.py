@@ -407,3 +407,34 @@ def test_known_spectra_absences_and_amounts_hold(two_runs, tmp_path, capsys):
     short = ["--absent", str(tmp_path / "short.csv"), "--out", str(tmp_path / "other")]
     assert main([*GMCR_ARGUMENTS, "--data", str(two_runs), *short]) == 1
     assert "short.csv has 3 rows" in capsys.readouterr().err
+
+
+def test_several_files_are_runs_on_their_common_axis(two_runs, tmp_path, capsys):
+    header, *rows = two_runs.read_text().splitlines()
+    (tmp_path / "a.csv").write_text("\n".join([header, *rows[:20]]))
+    (tmp_path / "b.csv").write_text("\n".join([header, *rows[20:]]))
+    files = ["--data", str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
+    assert main([*GMCR_ARGUMENTS, *files, "--out", str(tmp_path / "run")]) == 0
+    assert "2 runs of 20, 20 samples" in capsys.readouterr().out
+    rows = table(tmp_path / "run" / "concentrations.csv")
+    assert [row[rows[0].index("run")] for row in rows[1:]] == ["1"] * 20 + ["2"] * 20
+    whole = ["--data", str(two_runs), "--runs", "20,20", "--out", str(tmp_path / "whole")]
+    assert main([*GMCR_ARGUMENTS, *whole]) == 0
+    names = ("components.csv", "concentrations.csv")
+    assert all(
+        (tmp_path / "run" / name).read_text() == (tmp_path / "whole" / name).read_text()
+        for name in names
+    )
+    waves = [str(800 + 2 * i) for i in range(50)]
+    (tmp_path / "far.csv").write_text("\n".join([",".join(["Time (min)", *waves]), *_lines(20)]))
+    files = ["--data", str(tmp_path / "a.csv"), str(tmp_path / "far.csv")]
+    capsys.readouterr()
+    assert main([*GMCR_ARGUMENTS, *files, "--out", str(tmp_path / "other")]) == 1
+    said = capsys.readouterr().err
+    assert "axes that differ too much" in said
+    assert "far.csv" in said
+
+
+def _lines(count: int) -> list[str]:
+    """Rows of a time and fifty values."""
+    return [",".join(map(str, [i + 0.5, *([i + 1.0] * 50)])) for i in range(count)]
