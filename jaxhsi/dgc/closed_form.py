@@ -53,6 +53,7 @@ def fit_closed_form(
         ValueError: fewer spectra than clusters, or all of them equal.
 
     Examples:
+        >>> import jax.numpy as jnp
         >>> spectra = jnp.array([[1.0, 2, 3], [1, 2, 3.1], [3, 2, 1], [3.1, 2, 1]])
         >>> model = fit_closed_form(jax.random.key(0), spectra, 2, ("band",), mixture_starts=2)
         >>> labels, _ = label_spectra(model, spectra, ("band",))

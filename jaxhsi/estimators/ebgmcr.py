@@ -31,10 +31,10 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         random_state: an integer for reproducible results.
 
     Attributes:
-        components_: S, (n_components_, n_features_in_).
+        components_: S, ``(n_components_, n_features_in_)``.
         n_components_: number of components.
         confidence_: how sure each component is, 0 to 1.
-        concentrations_: C of the spectra of `fit` by the solver itself, (n, n_components_);
+        concentrations_: C of the spectra of `fit` by the solver itself, ``(n, n_components_)``;
             `transform` estimates those of any spectra by the networks that it trained.
         offset_: constant spectrum in all spectra.
         result_: all else, see :class:`jaxhsi.UnmixingResult`.
@@ -98,7 +98,7 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Concentrations of spectra (n, n_components_).
+        """Concentrations of spectra, ``(n, n_components_)``.
 
         Args:
             X: spectra (n, c) of the same bands, in the same units.
@@ -113,7 +113,7 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Mixing models with parameters for each spectrum count as linear, as in `transform`.
 
         Args:
-            X: concentrations (n, n_components_).
+            X: concentrations, ``(n, n_components_)``.
         """
         check_is_fitted(self)
         model = self.result_.model
@@ -132,7 +132,7 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def components_(self) -> NDArray[np.float32]:
-        """Spectra of the components (n_components_, c)."""
+        """Spectra of the components, ``(n_components_, c)``."""
         return self._fitted.components
 
     @property
