@@ -1,7 +1,6 @@
 """``jaxhsi evaluate FOLDER --labels PATH``: score label maps against true classes."""
 
 import sys
-from collections.abc import Sequence
 
 from jaxhsi.command_line import Command
 from jaxhsi.config.predict import EvaluateConfig
@@ -15,15 +14,7 @@ COMMAND = Command(
     },
 )
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code, see `jaxhsi.command_line.run_command`.
-
-    Args:
-        arguments: of the command line; those of the process if None.
-    """
-    return COMMAND.run(arguments)
-
+main = COMMAND.run
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,5 +1,6 @@
 """DGC as a scikit-learn clusterer: cubes, or spectra without space, to clusters."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -81,8 +82,6 @@ class DGC(ClusterMixin, BaseEstimator):
         vars(self).pop("closed_form_", None)
         if not _is_cubes(X):
             return self._fit_spectra(X)
-        from dataclasses import replace
-
         from jaxhsi.dgc.options import DGCOptions
 
         options = dict(self.options or {})

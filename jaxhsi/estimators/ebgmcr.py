@@ -1,5 +1,6 @@
 """EB-gMCR as a scikit-learn transformer: spectra to concentrations of components."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,6 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         options = SolverOptions() if self.solver_options is None else self.solver_options
         networks = AmortisedOptions() if self.network_options is None else self.network_options
         if options.non_negative != self.non_negative:
-            from dataclasses import replace
-
             options = replace(options, non_negative=self.non_negative)
         self.result_ = unmix(
             X,
