@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-BAND_AXIS_LAYOUTS = ("chw", "hcw", "hwc")  # rows before columns, by the axis of the bands
-
 SQUARENESS_MARGIN = 0.3
 """By how much |log(a / b)| of the image must be below that of any other pair of axes for a shape
 to decide: 1.35 times as square. Indian Pines (145, 145, 200) has 0.32; push-broom frames
