@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Integer
 
+from jaxhsi.plain_text import plain_name
+
 GROUP_PATTERN = re.compile(
     r"\s*([^=,;\s](?:[^=,;]*[^=,;\s])?)\s*=\s*(\d+(?:\s*,\s*\d+)*)\s*(?:;|(?=\s)|$)"
 )
@@ -91,6 +93,10 @@ def make_grouping(clusters_by_name: Mapping[str, Sequence[int]], num_clusters: i
     >>> make_grouping({"leaf": [0, 2]}, 3)
     Grouping(group_indices=array([0, 1, 0]), group_names=('leaf', 'cluster 1'))
     """
+    named_clusters = {plain_name(name): each for name, each in clusters_by_name.items()}
+    if len(named_clusters) < len(clusters_by_name):
+        raise ValueError(f"two groups have one name on the screen: {list(clusters_by_name)}")
+    clusters_by_name = named_clusters
     group_of_cluster = _check_groups(clusters_by_name, num_clusters)
     ungrouped_names = {
         k: default_cluster_name(k) for k in range(num_clusters) if k not in group_of_cluster

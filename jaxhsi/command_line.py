@@ -22,6 +22,7 @@ from jaxhsi.config.parser import (
     with_bare_switches,
     with_several_values,
 )
+from jaxhsi.plain_text import plain_text
 
 
 class IncompleteResultError(ValueError):
@@ -151,7 +152,7 @@ def run_command(
     except USER_ERRORS as error:
         if shows_traceback:
             raise
-        print(f"error: {error}\n(--verbose shows where)", file=sys.stderr)
+        print(plain_text(f"error: {error}\n(--verbose shows where)"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         way_on = "; add --resume to the command to go on from what is saved"
@@ -198,10 +199,19 @@ def _screen(*, quiet: bool, as_json: bool) -> Iterator[Callable[[Any], None]]:
         yield print_result
 
 
+class _PlainFormatter(logging.Formatter):
+    """Messages in which names from files cannot act on the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain_text(super().format(record))
+
+
 def _log_to_standard_error(*, quiet: bool = False, verbose: bool = False) -> None:
     """Messages of jaxhsi, and warnings of other libraries."""
     message_format = "%(asctime)s %(name)s: %(message)s" if verbose else "%(message)s"
-    logging.basicConfig(format=message_format, level=logging.WARNING, force=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PlainFormatter(message_format))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     jaxhsi_level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     logging.getLogger("jaxhsi").setLevel(jaxhsi_level)
 

@@ -18,6 +18,7 @@ LAYERS = (
         "base",
         "callbacks",
         "closest_name",
+        "plain_text",
         "sharding",
     ),
     ("label_counts", "label_spectra"),

@@ -21,6 +21,7 @@ from jaxhsi.data.store_url import (
     tensorstore_reason,
     with_s3_endpoint,
 )
+from jaxhsi.plain_text import plain_name
 
 FORMAT_VERSION = 2  # 2: the array lies in a group, see `jaxhsi.data.store_group`
 CUBE_DTYPES = (
@@ -125,7 +126,7 @@ def open_cube(url: str | Path | dict[str, Any]) -> Cube:
 def _name(location: str) -> str:
     """Last part of a path or URL, without .zarr or .n5."""
     path = urlsplit(location).path.split("|")[0] if "://" in location else Path(location).as_posix()
-    return cube_name_from_folder(path.rstrip("/").rsplit("/", 1)[-1])
+    return plain_name(cube_name_from_folder(path.rstrip("/").rsplit("/", 1)[-1]))
 
 
 def cube_name_from_folder(folder_name: str) -> str:

@@ -1,6 +1,5 @@
 """Areas of clusters or groups: pixels, shares and square metres, for each cube and over all."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.label_counts import LabelCounts, pixel_shares
-from jaxhsi.report.csv_files import csv_text
+from jaxhsi.report.csv_files import write_rows
 
 AREAS_FILE = "areas.json"
 TOTAL_ROW = "all cubes"
@@ -112,15 +111,14 @@ def write_areas(folder: Path, area_record: dict[str, Any], kind: str = "cluster"
     has_chosen = bool(area_record["share_of"])
     header = ["cube", kind, "name", "pixels", "share", "m2"]
     header += [f"share of {', '.join(area_record['share_of'])}"] if has_chosen else []
-    with (folder / "areas.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for cube, record in [*area_record["cubes"].items(), (TOTAL_ROW, area_record["total"])]:
-            for i, row in enumerate(record["areas"]):
-                square_metres = "" if row["m2"] is None else f"{row['m2']:.9g}"
-                cells = [csv_text(row["name"]), row["pixels"], f"{row['share']:.6f}", square_metres]
-                if has_chosen:
-                    chosen = row["share_of_chosen"]
-                    cells.append("" if chosen is None else f"{chosen:.6f}")
-                writer.writerow([cube, i, *cells])
+    rows: list[list[Any]] = [header]
+    for cube, record in [*area_record["cubes"].items(), (TOTAL_ROW, area_record["total"])]:
+        for i, row in enumerate(record["areas"]):
+            square_metres = "" if row["m2"] is None else f"{row['m2']:.9g}"
+            cells = [row["name"], row["pixels"], f"{row['share']:.6f}", square_metres]
+            if has_chosen:
+                chosen = row["share_of_chosen"]
+                cells.append("" if chosen is None else f"{chosen:.6f}")
+            rows.append([cube, i, *cells])
+    write_rows(folder / "areas.csv", rows)
     (folder / AREAS_FILE).write_text(json.dumps(area_record, indent=1) + "\n")

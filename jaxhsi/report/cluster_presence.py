@@ -1,6 +1,5 @@
 """Which clusters are present in which cube: a table and a picture."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from jaxtyping import Integer
 
 from jaxhsi.label_counts import pixel_shares
 from jaxhsi.metrics import ACTIVE_SHARE
-from jaxhsi.report.csv_files import csv_text
+from jaxhsi.report.csv_files import write_rows
 
 PRESENCE_RULE = f"present in a cube: more than {ACTIVE_SHARE:.1%} of its valid pixels"
 
@@ -59,13 +58,12 @@ def write_presence_files(
         presence_record: from :func:`cluster_presence`.
         kind: what is present, "cluster" or "group".
     """
-    with (folder / "presence.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["cube", kind, "name", "share", "present"])
-        for cube, each in presence_record["cubes"].items():
-            for i, name in enumerate(presence_record["names"]):
-                row = (csv_text(name), f"{each['shares'][i]:.6f}", int(i in each["present"]))
-                writer.writerow([cube, i, *row])
+    rows = [
+        [cube, i, name, f"{each['shares'][i]:.6f}", int(i in each["present"])]
+        for cube, each in presence_record["cubes"].items()
+        for i, name in enumerate(presence_record["names"])
+    ]
+    write_rows(folder / "presence.csv", [["cube", kind, "name", "share", "present"], *rows])
     if len(presence_record["cubes"]) > 1:
         _draw_presence(folder / "presence.png", presence_record)
 

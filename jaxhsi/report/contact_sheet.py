@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxhsi.metrics import hungarian
+from jaxhsi.report.figure_text import show_text_literally
 from jaxhsi.report.label_pictures import Picture, colour_label_map
 
 PANEL_INCHES = 2.1
@@ -72,6 +73,7 @@ def save_contact_sheet(
             agreement = "" if panel.agreement is None else f", agrees {panel.agreement:.0%}"
             axis.set_title(f"{panel.column}, {num_clusters} clusters{agreement}", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
+    show_text_literally(figure)
     figure.savefig(path, dpi=130)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +64,11 @@ def write_concentrations(
     sample_names = table.sample_names or [str(row + 1) for row in table.row_indices]
     header = ["sample", *component_names, *(name for name, _ in table.references)]
     references = [values for _, values in table.references]
-    with Path(f"{path_stem}.csv").open("w", newline="") as csv_file:
-        writer = csv.writer(csv_file)
-        writer.writerow(header)
-        for name, row, *values in zip(sample_names, concentrations, *references, strict=True):
-            writer.writerow([name, *_format_cells(row), *map(_format_reference, values)])
+    rows = (
+        [name, *_format_cells(row), *map(_format_reference, values)]
+        for name, row, *values in zip(sample_names, concentrations, *references, strict=True)
+    )
+    write_rows(Path(f"{path_stem}.csv"), chain([header], rows))
     return f"{path_stem.name}.csv"
 
 
@@ -94,13 +95,41 @@ def to_fractions(concentrations: Float32[np.ndarray, "n k"]) -> Float32[np.ndarr
     return np.divide(concentrations, totals, out=np.zeros_like(concentrations), where=totals != 0)
 
 
+def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file; every text goes through `csv_text`, whatever it is.
+
+    Args:
+        path: of the file.
+        rows: cells, the header first; written as they come.
+    """
+    with path.open("w", newline="", encoding="utf-8") as csv_file:
+        writer = csv.writer(csv_file)
+        for row in rows:
+            writer.writerow([csv_text(cell) if isinstance(cell, str) else cell for cell in row])
+
+
 def csv_text(text: str) -> str:
     """Text for a cell; an apostrophe goes before what a spreadsheet would take as a formula.
 
-    >>> csv_text("=1+1"), csv_text("leaf"), csv_text("-12 dB")
-    ("'=1+1", 'leaf', "'-12 dB")
+    >>> csv_text("=1+1"), csv_text("leaf"), csv_text("-12 dB"), csv_text("-1.5")
+    ("'=1+1", 'leaf', "'-12 dB", '-1.5')
     """
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    if not text.startswith(FORMULA_STARTS):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def text_of_csv(cell: str) -> str:
+    """The text that `csv_text` made a cell of.
+
+    >>> text_of_csv("'=1+1"), text_of_csv("'a'")
+    ('=1+1', "'a'")
+    """
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
 def _format_reference(value: float | str) -> str:
@@ -109,12 +138,12 @@ def _format_reference(value: float | str) -> str:
 
 def write_csv(path: Path, header: Sequence[str], named_blocks: NamedBlocks) -> None:
     """A CSV file of rows under their names; blocks are written as they come."""
-    with path.open("w", newline="") as csv_file:
-        writer = csv.writer(csv_file)
-        writer.writerow(header)
-        for row_names, block in named_blocks:
-            rows = zip(row_names, block, strict=True)
-            writer.writerows([name, *_format_cells(row)] for name, row in rows)
+    rows = (
+        [name, *_format_cells(row)]
+        for row_names, block in named_blocks
+        for name, row in zip(row_names, block, strict=True)
+    )
+    write_rows(path, chain([header], rows))
 
 
 def _format_cells(row: Float[np.ndarray, " m"]) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from jaxhsi.report.figure_text import show_text_literally
 from jaxhsi.report.label_pictures import colour_label_map, subsampling_step
 from jaxhsi.report.palettes import cluster_colours
 
@@ -46,4 +47,5 @@ def label_map_figure(
         if pixels[k]
     ]
     figure.legend(handles=handles, loc="outside right center", fontsize=7)
+    show_text_literally(figure)
     return figure

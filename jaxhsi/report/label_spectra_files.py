@@ -1,6 +1,5 @@
 """Spectra of clusters, groups or polygons: a table, a picture, and a file of their sums."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from jaxtyping import Float
 
 from jaxhsi.label_counts import pixel_shares
 from jaxhsi.label_spectra import LabelSpectra
-from jaxhsi.report.csv_files import csv_text
+from jaxhsi.report.csv_files import write_rows
 
 SPECTRA_STEM = "spectra"
 SPECTRA_ARRAYS = "spectra.npz"
@@ -138,15 +137,16 @@ def _write_table(
     kind: str,
 ) -> None:
     """Five rows a label; the header holds the axis, whose unit is a column."""
-    with path.open("w", newline="", encoding="utf-8") as csv_file:
-        writer = csv.writer(csv_file)
-        header = [kind, "name", "pixels", "statistic", "axis"]
-        writer.writerow([*header, *(f"{value:.10g}" for value in axis.values)])
-        counts = label_spectra.pixel_counts.tolist()
-        for label, (name, count) in enumerate(zip(label_names, counts, strict=True)):
-            for statistic, row in zip(STATISTIC_NAMES, statistics[label], strict=True):
-                cells = ["" if np.isnan(value) else f"{value:.9g}" for value in row]
-                writer.writerow([label, csv_text(name), count, statistic, axis.unit, *cells])
+    header = [kind, "name", "pixels", "statistic", "axis"]
+    header += [f"{value:.10g}" for value in axis.values]
+    counts = label_spectra.pixel_counts.tolist()
+    rows = (
+        [label, name, count, statistic, axis.unit]
+        + ["" if np.isnan(value) else f"{value:.9g}" for value in row]
+        for label, (name, count) in enumerate(zip(label_names, counts, strict=True))
+        for statistic, row in zip(STATISTIC_NAMES, statistics[label], strict=True)
+    )
+    write_rows(path, [header, *rows])
 
 
 def _draw_spectra(
@@ -160,6 +160,7 @@ def _draw_spectra(
     # Imported here: commands that draw nothing do without matplotlib.
     from matplotlib.figure import Figure
 
+    from jaxhsi.report.figure_text import show_text_literally
     from jaxhsi.report.palettes import cluster_colours
 
     counts = label_spectra.pixel_counts
@@ -180,7 +181,7 @@ def _draw_spectra(
             panel.plot(axis.values, mean + sign * deviation, ":", color="0.45", lw=0.8, label=label)
         panel.plot(axis.values, mean, color="black", linewidth=1.1, label="mean")
         title = f"{_short_title(label_names[k])}\n{shares[k]:.1%}, n = {counts[k]:,}"
-        panel.set_title(title, fontsize=8, parse_math=False)
+        panel.set_title(title, fontsize=8)
         panel.tick_params(labelsize=7)
     for panel in panels[len(drawn) :]:
         panel.set_visible(False)
@@ -191,6 +192,7 @@ def _draw_spectra(
     figure.supxlabel(axis.title + note, fontsize=9)
     figure.supylabel(axis.value_name, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
+    show_text_literally(figure)
     figure.savefig(path, dpi=110)
 
 

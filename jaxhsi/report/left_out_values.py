@@ -1,6 +1,5 @@
 """Values that took no part in a fit: where they are, in numbers, a file and a picture."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from matplotlib.patches import Patch
 
 from jaxhsi.data.tables.spectra_table import SpectraTable
 from jaxhsi.gmcr.clipped_values import clipped_values
+from jaxhsi.report.csv_files import write_rows
 from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR, integer_ticks, save_figure
 
 KINDS = ("spike", "clipped", "missing")
@@ -55,14 +55,13 @@ def write_left_out_values(
         reconstruction: of all entries.
     """
     names, axis, kinds = _sample_names(table), _band_axis(table), value_kinds(table, left_out)
-    with path.open("w", newline="") as csv_file:
-        writer = csv.writer(csv_file)
-        writer.writerow(["sample", "band", "measured", "expected", "kind"])
-        for i, j in zip(*np.nonzero(left_out), strict=True):
-            kind = KINDS[kinds[i, j] - 1]
-            measured = "" if kind == "missing" else f"{table.spectra[i, j]:.9g}"
-            expected = f"{reconstruction[i, j]:.9g}"
-            writer.writerow([names[i], f"{axis[j]:.10g}", measured, expected, kind])
+    rows = [["sample", "band", "measured", "expected", "kind"]]
+    for i, j in zip(*np.nonzero(left_out), strict=True):
+        kind = KINDS[kinds[i, j] - 1]
+        measured = "" if kind == "missing" else f"{table.spectra[i, j]:.9g}"
+        expected = f"{reconstruction[i, j]:.9g}"
+        rows.append([names[i], f"{axis[j]:.10g}", measured, expected, kind])
+    write_rows(path, rows)
 
 
 def plot_left_out_values(

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
 from jaxhsi.report.component_ranges import shaded_range
+from jaxhsi.report.figure_text import show_text_literally
 
 MAX_PANELS = 48
 """Components that are drawn at most. Set by hand: panels of 6 x 8 are legible."""
@@ -90,6 +91,7 @@ def components_figure(
         if i >= num_panels - num_columns:
             panel.set_xlabel(axis_name or "band", fontsize=7)
     figure.supylabel("intensity (spectra of unit length)", fontsize=8)
+    show_text_literally(figure)  # it may be shown without being saved
     return figure
 
 
@@ -121,7 +123,7 @@ def plot_concentrations(
         places = np.arange(1, len(concentrations) + 1)
         labels = [name if len(name) <= 16 else f"{name[:15]}…" for name in sample_names]
         size = min(8.0, 220 / len(labels))
-        panel.set_yticks(places, labels, fontsize=size, parse_math=False)
+        panel.set_yticks(places, labels, fontsize=size)
     if truth is not None:
         panel = figure.add_subplot(1, 2, 2)
         has_truth = np.isfinite(truth)
@@ -241,5 +243,6 @@ def integer_ticks(*axes: Axis) -> None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a picture; its folder is made if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    show_text_literally(figure)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

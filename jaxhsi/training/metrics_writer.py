@@ -11,11 +11,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from tensorboardX import SummaryWriter
+
+from jaxhsi.training.console import PlainTextColumn
 
 
 class MetricsWriter:
@@ -54,12 +55,12 @@ class MetricsWriter:
                 self._events.close()
             return
         columns = (
-            TextColumn("training"),
+            PlainTextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[summary]}"),
+            PlainTextColumn("{task.fields[summary]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            PlainTextColumn("left"),
             TimeRemainingColumn(),
         )
         with Progress(*columns) as self._bar:

@@ -9,10 +9,11 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from jaxhsi.training.console import PlainTextColumn
 
 
 class ProgressBars(AbstractContextManager["ProgressBars"]):
@@ -21,12 +22,12 @@ class ProgressBars(AbstractContextManager["ProgressBars"]):
     def __init__(self, console: Console | None = None):
         """Show nothing yet."""
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            PlainTextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            PlainTextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            PlainTextColumn("left"),
             TimeRemainingColumn(),
             console=console,
         )

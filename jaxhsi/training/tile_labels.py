@@ -13,6 +13,7 @@ from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import Window, WindowReader, read_window
 from jaxhsi.data.zarr_writer import create_cube
+from jaxhsi.training.array_file import ArrayFile
 
 LABEL_BLOCK_SIZE = 256
 """Side of the blocks of a label store: a block of 64 x 64 pixels of one band fills no file. Set by
@@ -137,13 +138,13 @@ def label_writer(
                 **store_options,
             )
         )
-        np.lib.format.open_memmap(partial_file, mode="w+", dtype=np.int16, shape=shape[:2])
+        labels_file = stack.enter_context(ArrayFile(partial_file, shape[:2], np.int16))
 
         def write(part: LabelledTile) -> None:
-            # Mapped anew for each tile: what stays mapped counts as memory of the process.
-            np.lib.format.open_memmap(partial_file, mode="r+")[part.slices] = part.labels
+            labels_file.write(part.tile, part.labels)
             for store, values in ((labels, part.labels), (confidence, part.confidence)):
                 store[part.slices].write(values[..., None].astype(store.dtype.numpy_dtype)).result()
 
         yield write
+        labels_file.close()
         partial_file.rename(folder / f"{cube.name}.npy")

@@ -3,11 +3,11 @@
 import shutil
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from jaxhsi.config.cache import CacheConfig
 from jaxhsi.data.cache import cached_entries, default_cache_folder, folder_bytes
+from jaxhsi.training.console import PlainConsole
 
 
 def show_cache(config: CacheConfig, *, clear: bool = False) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def show_cache(config: CacheConfig, *, clear: bool = False) -> dict[str, Any]:
     Raises:
         OSError: something cannot be deleted.
     """
-    console, folder = Console(), default_cache_folder()
+    console, folder = PlainConsole(), default_cache_folder()
     table = Table("what", "number", "MB", title=str(folder))
     record: dict[str, Any] = {"folder": str(folder), "kinds": {}, "cleared": clear}
     for kind, paths in cached_entries(folder).items():

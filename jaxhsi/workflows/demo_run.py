@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from jaxhsi.config.demo import DemoConfig
 from jaxhsi.config.dgc import DGCConfig, SceneOptions
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
+from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.run_folder import next_free_folder
 from jaxhsi.workflows.dgc_run import run_dgc
 from jaxhsi.workflows.gmcr_run import run_gmcr
@@ -31,7 +30,7 @@ def run_demo(config: DemoConfig, *, overwrite: bool = False) -> dict[str, Any]:
     Raises:
         FileExistsError: the folder holds runs already.
     """
-    console, folder = Console(), config.out or next_free_folder(Path("runs"), "demo")
+    console, folder = PlainConsole(), config.out or next_free_folder(Path("runs"), "demo")
     console.rule("train dgc: leaf scenes with lesions, segmented without labels")
     dgc_config = DGCConfig(
         out=folder / "dgc", num_clusters=8, steps=100, seed=config.seed, scenes=SCENES

@@ -25,6 +25,7 @@ from jaxhsi.data.open import open_cubes
 from jaxhsi.data.stream import standardised_reader
 from jaxhsi.data.synthetic.leaf_cubes import CLASS_NAMES, leaf_cubes
 from jaxhsi.data.windows import WindowReader, read_window
+from jaxhsi.plain_text import plain_name
 
 _log = logging.getLogger(__name__)
 
@@ -214,7 +215,8 @@ def open_ground_truth(
             return None
         return _encode_values(label_maps[cube.name], class_values)
 
-    return ground_truth, tuple(name_of_value.get(v, f"class {v}") for v in class_values)
+    class_names = (name_of_value.get(value, f"class {value}") for value in class_values)
+    return ground_truth, tuple(map(plain_name, class_names))
 
 
 def _open_cube_labels(

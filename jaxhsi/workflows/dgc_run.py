@@ -23,6 +23,7 @@ from jaxhsi.report.json_files import write_json
 from jaxhsi.report.merge_tree import draw_tree, format_tree
 from jaxhsi.report.training_curves import plot_training_curves
 from jaxhsi.training.checkpoints import Checkpoints
+from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.run_folder import (
     CONFIG_FILE,
@@ -54,7 +55,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         FileNotFoundError, ValueError: data, labels or options that cannot be used. Raised before
             anything is trained, and before anything is deleted.
     """
-    console, start_time = Console(markup=False), time.perf_counter()
+    console, start_time = PlainConsole(), time.perf_counter()
     folder = config.out or next_free_folder(Path("runs"), "dgc")
     check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
-from rich.console import Console
 
 from jaxhsi.cluster_groups import (
     Grouping,
@@ -29,6 +28,7 @@ from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.areas import AREAS_FILE
 from jaxhsi.report.dgc_tables import MATCHING_NOTE, evaluation_table
 from jaxhsi.report.json_files import write_json
+from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import GROUPS_FILE
 from jaxhsi.workflows.dgc_inputs import GroundTruth, open_ground_truth
@@ -86,7 +86,7 @@ def evaluate_label_maps(config: EvaluateConfig, *, ignore_groups: bool = False) 
     ground_truth, class_names = open_maps_truth(config, label_maps)
     manual_classes = _manual_classes(config, label_maps, class_names)
     num_labels, num_classes = len(label_maps.label_names), len(class_names)
-    cube_counts, console = {}, Console(markup=False)
+    cube_counts, console = {}, PlainConsole()
     with ProgressBars(console) as progress_bars:
         for number, cube in enumerate(label_maps.map_cubes, 1):
             if (class_map := ground_truth(cube)) is not None:

@@ -13,6 +13,7 @@ from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.data.tables.text_table import read_text_table
 from jaxhsi.data.tables.truth import load_component_spectra
 from jaxhsi.data.tables.workbook import WORKBOOK_SUFFIXES, read_workbook
+from jaxhsi.plain_text import plain_name
 
 _TRUE_WORDS = ("1", "x", "true", "yes", "absent")
 _FALSE_WORDS = ("0", "", "false", "no", "present", "-")
@@ -114,13 +115,13 @@ def _sample_columns(path: Path, table: SpectraTable, read_cell) -> _NamedColumns
     num_rows, num_columns = cells.numbers.shape
     has_header = any(cells.text(0, j) for j in range(num_columns))
     rows = range(int(has_header), num_rows)
-    first = [cells.label(i, 0) for i in rows]
+    first = [plain_name(cells.label(i, 0)) for i in rows]
     has_names = table.sample_names is not None and set(first) <= set(table.sample_names)
     # A first column of words, or one without a heading, names the samples as well.
     has_names |= any(cells.text(i, 0) and not _is_mark(cells.text(i, 0)) for i in rows)
     columns = range(int(has_names), num_columns)
     names = [
-        (cells.label(0, j) if has_header else "") or f"component {k + 1}"
+        plain_name(cells.label(0, j) if has_header else "") or f"component {k + 1}"
         for k, j in enumerate(columns)
     ]
     values = np.array([[read_cell(path, cells, i, j) for j in columns] for i in rows], float)

@@ -12,6 +12,7 @@ import yaml
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.report.component_ranges import shaded_range
+from jaxhsi.report.csv_files import text_of_csv
 from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.html_page import encode_array
 from jaxhsi.report.training_curves import read_metric_rows
@@ -100,7 +101,7 @@ def _components_data(
     path = folder / "components.csv"
     if not path.is_file():
         return {"axis": [], "axis_title": "", "rows": []}
-    with path.open(newline="") as csv_file:
+    with path.open(newline="", encoding="utf-8") as csv_file:
         header, *lines = csv.reader(csv_file)
     axis = [float(value) for value in header[1:]]
     has_axis = result is not None and result.model.axis is not None
@@ -110,7 +111,7 @@ def _components_data(
         component_ranges = np.asarray(result.ranges.component_ranges)
     rows = []
     for i, (name, *values) in enumerate(lines):
-        row = {"name": name, "values": [float(value) for value in values]}
+        row = {"name": text_of_csv(name), "values": [float(value) for value in values]}
         if component_ranges is not None:
             low, high = shaded_range(np.array(row["values"]), component_ranges[i])
             row |= {"low": _rounded(low), "high": _rounded(high)}
@@ -136,10 +137,13 @@ def _samples_data(folder: Path, max_rows: int) -> dict[str, Any] | None:
     """The first rows of ``concentrations.csv`` or ``.npy``."""
     csv_path, array_path = folder / "concentrations.csv", folder / "concentrations.npy"
     if csv_path.is_file():
-        with csv_path.open(newline="") as csv_file:
+        with csv_path.open(newline="", encoding="utf-8") as csv_file:
             reader = csv.reader(csv_file)
-            heads = next(reader)
-            rows = [[row[0], *map(_number_or_text, row[1:])] for row in islice(reader, max_rows)]
+            heads = list(map(text_of_csv, next(reader)))
+            rows = [
+                [text_of_csv(row[0]), *map(_number_or_text, row[1:])]
+                for row in islice(reader, max_rows)
+            ]
             total = len(rows) + sum(1 for _ in reader)
         return {"file": csv_path.name, "heads": heads, "rows": rows, "total": total}
     if array_path.is_file():
@@ -154,7 +158,7 @@ def _number_or_text(cell: str) -> float | str:
     try:
         value = float(cell)
     except ValueError:
-        return cell
+        return text_of_csv(cell)
     return value if math.isfinite(value) else cell
 
 

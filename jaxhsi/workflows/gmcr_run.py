@@ -27,6 +27,7 @@ from jaxhsi.report.json_files import write_json
 from jaxhsi.report.left_out_values import write_left_out_values
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
+from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import (
@@ -58,7 +59,7 @@ def run_gmcr(
         FileNotFoundError, ValueError: data or options that cannot be used. Raised before anything
             is trained, and before anything is deleted.
     """
-    console, start_time = Console(markup=False), time.perf_counter()
+    console, start_time = PlainConsole(), time.perf_counter()
     folder = config.out or next_free_folder(Path("runs"), "gmcr")
     check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:

@@ -24,6 +24,7 @@ from jaxhsi.report.label_spectra_files import (
     write_label_spectra,
 )
 from jaxhsi.report.merge_tree import format_tree
+from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.run_folder import GROUPS_FILE
 from jaxhsi.workflows.evaluate_run import (
     LabelMaps,
@@ -70,7 +71,7 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> dict[str,
         FileNotFoundError, ValueError: a run, labels or groups that cannot be used. Raised before
             anything is written.
     """
-    console, cluster_tree = Console(markup=False), read_cluster_tree(config.run)
+    console, cluster_tree = PlainConsole(), read_cluster_tree(config.run)
     path, num_clusters = config.run / GROUPS_FILE, cluster_tree.tree.num_clusters
     if config.given_options and path.is_file() and not overwrite:
         raise FileExistsError(

@@ -10,7 +10,6 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
-    TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
@@ -23,13 +22,15 @@ from jaxhsi.data.formats.band_files import are_single_bands, write_band_stack
 from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
 from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
 from jaxhsi.data.statistics import stored_statistics
+from jaxhsi.plain_text import plain_text
+from jaxhsi.training.console import PlainTextColumn
 
 PROGRESS_COLUMNS = (
-    TextColumn("{task.description}"),
+    PlainTextColumn("{task.description}"),
     BarColumn(),
     DownloadColumn(),
     TransferSpeedColumn(),
-    TextColumn("left"),
+    PlainTextColumn("left"),
     TimeRemainingColumn(),
 )
 
@@ -135,9 +136,8 @@ def ingest_all(
             }
         )
         shape = " x ".join(map(str, cube.shape))
-        print(
-            f"{destination}: {shape} {records[-1]['dtype']}, {_percent(valid_share)} valid pixels"
-        )
+        summary = f"{shape} {records[-1]['dtype']}, {_percent(valid_share)} valid pixels"
+        print(plain_text(f"{destination}: {summary}"))
     return records
 
 

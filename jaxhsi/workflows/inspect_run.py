@@ -13,6 +13,7 @@ from jaxhsi.data.formats.sensors import product_cube
 from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.preview import CHANGING_OPTIONS, IngestPreview, preview_ingest
 from jaxhsi.data.statistics import stored_statistics
+from jaxhsi.plain_text import plain_text
 
 
 def inspect_all(
@@ -97,12 +98,12 @@ def _print_record(record: IngestPreview | dict[str, Any]) -> None:
         properties = {name: str(value) for name, value in record.items() if name != "file"}
         if record.get("wavelengths_nm"):
             properties["wavelengths_nm"] = f"{len(record['wavelengths_nm'])} values"
-        print(record["file"])
-        print("\n".join(f"  {name:16} {text}" for name, text in properties.items()))
-        return
-    print(record.source)
-    for name, text in record.properties().items():
-        option = f"  [{CHANGING_OPTIONS[name]}]" if name in CHANGING_OPTIONS else ""
-        print(f"  {name:14} {text}{option}")
-    for note in (*record.plan.history[1:], *record.plan.hints, *record.warnings):
-        print(f"  - {note}")
+        lines = [record["file"], *(f"  {name:16} {text}" for name, text in properties.items())]
+    else:
+        lines = [str(record.source)]
+        for name, text in record.properties().items():
+            option = f"  [{CHANGING_OPTIONS[name]}]" if name in CHANGING_OPTIONS else ""
+            lines.append(f"  {name:14} {text}{option}")
+        notes = (*record.plan.history[1:], *record.plan.hints, *record.warnings)
+        lines += [f"  - {note}" for note in notes]
+    print("\n".join(map(plain_text, lines)))

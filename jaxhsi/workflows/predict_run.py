@@ -24,6 +24,7 @@ from jaxhsi.report.cube_preview import write_preview
 from jaxhsi.report.dgc_tables import share_table
 from jaxhsi.report.label_spectra_files import write_label_spectra
 from jaxhsi.report.picture_panels import draw_label_map
+from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import PREDICT_CONFIG_FILE, check_result_folder, create_run_folder
 from jaxhsi.training.tile_labels import LabelledTile
@@ -70,7 +71,7 @@ def predict_cubes(
         FileNotFoundError, ValueError: a run, cubes or options that cannot be used. Raised before
             anything is labelled, and before anything is deleted.
     """
-    console, model = Console(markup=False), open_segmentation_model(config.run)
+    console, model = PlainConsole(), open_segmentation_model(config.run)
     folder = config.out or config.run / "predictions"
     check_result_folder(folder, PREDICT_CONFIG_FILE, "predictions", overwrite=overwrite)
     grouping, source = _choose_groups(config, model, ignore_groups=ignore_groups)

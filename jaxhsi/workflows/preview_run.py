@@ -27,6 +27,7 @@ from jaxhsi.dgc.pca_embedding import embed, fit_pca_embedding
 from jaxhsi.normalisation_names import NORMALISATIONS
 from jaxhsi.report.contact_sheet import Panel, save_contact_sheet
 from jaxhsi.report.label_pictures import FalseColourPicture
+from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 
 DEFAULT_PAIR = ("snv", "band")
@@ -73,7 +74,7 @@ def preview_cube(config: PreviewConfig) -> dict[str, Any]:
     Raises:
         FileNotFoundError, ValueError: a cube or labelled pixels that cannot be used.
     """
-    console, cube = Console(), _open_cube(config)
+    console, cube = PlainConsole(), _open_cube(config)
     clicks = [] if config.points is None else _clicks_of(config.points, cube)
     sample = sample_spectra((cube,), NUM_SPECTRA, config.seed).spectra
     step, values, valid, picture = _read_picture(cube, console)

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from jaxhsi.config.files import saved_command
 from jaxhsi.config.report import ReportConfig
 from jaxhsi.report.html_page import render_page
+from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.run_folder import CONFIG_FILE, PREDICT_CONFIG_FILE
 from jaxhsi.workflows.dgc_report import dgc_report_data
 from jaxhsi.workflows.gmcr_report import gmcr_report_data
@@ -38,9 +37,7 @@ def write_report(config: ReportConfig) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report, encoding="utf-8")
     size = len(report.encode())
-    Console(markup=False).print(
-        f"report: {path} ({size / 1e6:.1f} MB)", soft_wrap=True, highlight=False
-    )
+    PlainConsole().print(f"report: {path} ({size / 1e6:.1f} MB)", soft_wrap=True, highlight=False)
     return {"report": path, "bytes": size}
 
 

@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
-
 from jaxhsi.config.files import read_config, saved_command, write_config
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.config.unmix import UnmixConfig
@@ -21,6 +19,7 @@ from jaxhsi.report.csv_files import to_fractions, write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
 from jaxhsi.report.gmcr_tables import unmixing_table
 from jaxhsi.report.json_files import write_json
+from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import (
     CONFIG_FILE,
@@ -67,7 +66,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
         FileNotFoundError, ValueError: a run, data or options that cannot be used. Raised before
             anything is unmixed, and before anything is deleted.
     """
-    console, model = Console(markup=False), load_finished_run(config.run)
+    console, model = PlainConsole(), load_finished_run(config.run)
     folder = config.out or config.run / "unmixed"
     check_result_folder(folder, UNMIX_CONFIG_FILE, "concentrations", overwrite=overwrite)
     data = _open_data(config, model)

@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxhsi.plain_text import plain_name
+
 CLICK_COLUMNS = ("cube", "row", "column", "name")
 
 
@@ -56,4 +58,4 @@ def _parse_click(file_line: str, row: list[str]) -> Click:
             "columns "
             "counted from 0, such as leaf-6,12,40,lesion"
         )
-    return Click(file_line, row[0], int(row[1]), int(row[2]), row[3])
+    return Click(file_line, plain_name(row[0]), int(row[1]), int(row[2]), plain_name(row[3]))

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxhsi.plain_text import plain_name
+
 
 class Reference(NamedTuple):
     """What stands beside the spectra: a measured value, a class, a replicate.
@@ -28,6 +30,28 @@ class StoredTable(NamedTuple):
     references: tuple[Reference, ...] = ()
     sample_axis: np.ndarray | None = None
     sample_axis_name: str = ""
+
+
+def with_plain_names(stored: StoredTable) -> StoredTable:
+    """The table with its names on one line each, control characters written out.
+
+    Args:
+        stored: as a file has it.
+    """
+    references = tuple(
+        Reference(
+            plain_name(name),
+            tuple(plain_name(v) if isinstance(v, str) else v for v in values),  # type: ignore[arg-type]
+        )
+        for name, values in stored.references
+    )
+    names = stored.sample_names
+    return stored._replace(
+        sample_names=None if names is None else tuple(map(plain_name, names)),
+        axis_name=plain_name(stored.axis_name),
+        sample_axis_name=plain_name(stored.sample_axis_name),
+        references=references,
+    )
 
 
 def select_references(

@@ -6,7 +6,7 @@ from jaxhsi.data.tables.array_file import DATA_KEYS, read_named_table, read_npy_
 from jaxhsi.data.tables.instrument_files import instrument_reader
 from jaxhsi.data.tables.missing_values import treat_missing
 from jaxhsi.data.tables.spectra_folder import read_folder
-from jaxhsi.data.tables.stored_table import StoredTable
+from jaxhsi.data.tables.stored_table import StoredTable, with_plain_names
 from jaxhsi.data.tables.table_layout import interpret_table
 from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.data.tables.text_table import read_text_table
@@ -36,16 +36,16 @@ def read_table(
         ValueError: not a table, or one that cannot be told without an option, which is named.
     """
     if path.is_dir():
-        return read_folder(path, table_files(path), lambda file: read_table(file, options))
+        folder_table = read_folder(path, table_files(path), lambda file: read_table(file, options))
+        return with_plain_names(folder_table)
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}")
     suffix = path.suffix.lower()
     has_key = suffix in (".npz", ".mat", *WORKBOOK_SUFFIXES)
     if options.key is not None and not has_key:
         raise ValueError(f"{path} holds one table without a name; drop --key {options.key}")
-    return treat_missing(
-        _read_file(path, suffix, options, default_keys), options.missing, str(path)
-    )
+    stored = with_plain_names(_read_file(path, suffix, options, default_keys))
+    return treat_missing(stored, options.missing, str(path))
 
 
 def _read_file(

@@ -11,6 +11,7 @@ from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis, runs
 from jaxhsi.data.tables.stored_table import StoredTable
 from jaxhsi.data.tables.table_files import read_table
 from jaxhsi.data.tables.table_options import TableOptions
+from jaxhsi.plain_text import plain_name
 
 COMPONENT_KEYS = ("components", "S", "endmembers", "M", "library")
 CONCENTRATION_KEYS = ("concentrations", "C", "abundances", "A")
@@ -135,7 +136,7 @@ def _read_component_names(path: Path, num_components: int) -> tuple[str, ...] | 
     array_file = open_array_file(path)
     for key in NAME_KEYS:
         if array_file.array_shapes.get(key) == (num_components,):
-            return tuple(str(name) for name in array_file.load_array(key))
+            return tuple(plain_name(str(name)) for name in array_file.load_array(key))
     return None
 
 
