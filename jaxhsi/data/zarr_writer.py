@@ -232,17 +232,26 @@ def default_chunk_shape(shape: Sequence[int], itemsize: int) -> tuple[int, int, 
 
 
 def default_shard_shape(
-    shape: Sequence[int], chunk_shape: tuple[int, int, int], bytes_per_pixel: int
+    shape: Sequence[int],
+    chunk_shape: tuple[int, int, int],
+    bytes_per_pixel: int,
+    source_block: tuple[int, int] | None = None,
 ) -> tuple[int, int, int]:
     """Whole blocks within 64 MiB: first as wide as the image, as files are read by lines.
+
+    Files in tiles that are higher than such a part are read tile by tile: parts are no wider then.
 
     Args:
         shape: (H, W, C) of the cube.
         chunk_shape: (h, w, C) within the shard.
         bytes_per_pixel: of a pixel in the store or in the file, the larger of the two.
+        source_block: (h, w) that the file is decoded in, or None where it is read by lines.
     """
     max_chunks = max(1, MAX_SHARD_BYTES // (chunk_shape[0] * chunk_shape[1] * bytes_per_pixel))
     chunk_columns = -(-shape[1] // chunk_shape[1])
+    if source_block is not None and source_block[0] * chunk_columns > max_chunks * chunk_shape[0]:
+        max_chunks = max(1, max_chunks // 2)  # the reader holds the decoded block besides
+        chunk_columns = min(chunk_columns, max(1, source_block[1] // chunk_shape[1]))
     shard_columns = -(-chunk_columns // -(-chunk_columns // max_chunks))  # parts of even width
     shard_rows = min(max(1, max_chunks // shard_columns), -(-shape[0] // chunk_shape[0]))
     return shard_rows * chunk_shape[0], shard_columns * chunk_shape[1], shape[2]

@@ -108,6 +108,7 @@ def raster_volume(path: Path, file: Any, notes: Sequence[str] = ()) -> Volume:
         value_units=next((unit for unit in file.units if unit), None),
         scale_factor=scale_factor,
         offset=offset,
+        block_shape=file.block_shapes[bands.spectral[0] - 1],
         notes=(*notes, *_stack_notes(file), *bands.notes, *wavelength_notes, *gain_notes),
     )
 

@@ -47,6 +47,8 @@ class Volume:
         offset: see there.
         bad_bands: True for bands that the file itself marks as unusable, (C,), or None.
         orthorectify: (volume, layout) -> the cube on a map, where the file has a table for it.
+        block_shape: rows and columns of the image that the file stores in one piece, where a part
+            of it costs as much as the whole, or None.
         sensor: name of the sensor whose product this is, empty where it is not recognised.
         notes: what the reader did or found, for the history of the store.
     """
@@ -67,6 +69,7 @@ class Volume:
     offset: float | np.ndarray | None = None
     bad_bands: np.ndarray | None = None
     orthorectify: "Callable[[Volume, str], Volume] | None" = None
+    block_shape: tuple[int, int] | None = None
     sensor: str = ""
     notes: tuple[str, ...] = ()
 

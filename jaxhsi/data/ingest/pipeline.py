@@ -142,6 +142,7 @@ def _copy_cube(
             _store_metadata(plan),
             repr(inputs),
             bytes_per_pixel=plan.bytes_per_pixel,
+            block_shape=plan.block_shape,
             overwrite=overwrite,
         )
         with writer as cube:
@@ -248,7 +249,7 @@ def _store_metadata(plan: IngestPlan) -> dict[str, Any]:
         units=plan.value_units,
         array="radiance" if "radiance" in (plan.value_units or "").lower() else DEFAULT_ARRAY,
         chunk_shape=chunk_shape,
-        shard_shape=default_shard_shape(shape, chunk_shape, plan.bytes_per_pixel)
+        shard_shape=default_shard_shape(shape, chunk_shape, plan.bytes_per_pixel, plan.block_shape)
         if is_large
         else None,
     )

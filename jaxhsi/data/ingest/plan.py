@@ -39,6 +39,7 @@ class IngestPlan(NamedTuple):
         georeference: of the result, or None.
         value_units: of the result, or None.
         hints: what else could be done, which is no part of the history.
+        block_shape: of the file, see `Volume`.
     """
 
     layout: str
@@ -52,6 +53,7 @@ class IngestPlan(NamedTuple):
     georeference: Georeference | None
     value_units: str | None
     hints: tuple[str, ...] = ()
+    block_shape: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -119,6 +121,7 @@ def make_ingest_plan(
         history=(*history, *notes),
         georeference=georeference,
         value_units=_units_of_result(volume, conversion, options),
+        block_shape=volume.block_shape,
     )
 
 

@@ -42,7 +42,12 @@ class ResumableCube:
     """
 
     def __init__(
-        self, folder: Path, array: ts.TensorStore, metadata: dict[str, Any], pixel_bytes: int
+        self,
+        folder: Path,
+        array: ts.TensorStore,
+        metadata: dict[str, Any],
+        pixel_bytes: int,
+        block_shape: tuple[int, int] | None = None,
     ):
         """Take up what is in the folder.
 
@@ -51,10 +56,11 @@ class ResumableCube:
             array: in it.
             metadata: of the array when it was begun.
             pixel_bytes: memory of a pixel, by which slabs are bounded.
+            block_shape: see `split_into_slabs`.
         """
         self._folder, self._array, self._metadata = folder, array, metadata
         self.slab_tiles = split_into_slabs(
-            array.shape[:2], array.chunk_layout.write_chunk.shape[:2], pixel_bytes
+            array.shape[:2], array.chunk_layout.write_chunk.shape[:2], pixel_bytes, block_shape
         )
         progress = _read_progress(folder)
         self.num_done, self.resume_state = int(progress.get("slabs", 0)), progress.get("state")
@@ -112,6 +118,7 @@ def write_resumable_cube(
     inputs: object,
     *,
     bytes_per_pixel: int,
+    block_shape: tuple[int, int] | None = None,
     overwrite: bool = False,
 ) -> Iterator[ResumableCube]:
     """Write a cube that appears at `path` only when it is whole, and goes on after a kill.
@@ -129,19 +136,20 @@ def write_resumable_cube(
         metadata: see `zarr_writer.cube_metadata`.
         inputs: all else that the values depend on, of exact `repr`.
         bytes_per_pixel: memory of a pixel, by which slabs are bounded.
+        block_shape: see `split_into_slabs`.
         overwrite: replace the cube at `path`, once the new one is whole.
 
     Raises:
         FileExistsError: something is at `path` and is not to be replaced, or is no store.
         OSError: the disk is full, or cannot be written to; the part so far is kept.
     """
-    key = fingerprint((json.dumps(metadata, sort_keys=True), inputs))[:8]
+    key = fingerprint((json.dumps(metadata, sort_keys=True), inputs, block_shape))[:8]
     partial_path = path.with_name(f"{path.name}.partial-{key}")
     with _locked_folder(partial_path, lambda: check_destination(path, overwrite)):
         _delete_stale_partials(path, partial_path)
         with _disk_errors(partial_path):
             array = _open_or_begin(partial_path, metadata)
-            cube = ResumableCube(partial_path, array, metadata, bytes_per_pixel)
+            cube = ResumableCube(partial_path, array, metadata, bytes_per_pixel, block_shape)
         try:
             yield cube
         except BaseException as error:
@@ -166,23 +174,38 @@ def check_destination(path: Path, overwrite: bool) -> None:
 
 
 def split_into_slabs(
-    plane_shape: tuple[int, int], chunk_shape: tuple[int, int], bytes_per_pixel: int
+    plane_shape: tuple[int, int],
+    chunk_shape: tuple[int, int],
+    bytes_per_pixel: int,
+    block_shape: tuple[int, int] | None = None,
 ) -> list[Tile]:
     """Slabs of whole pieces within 64 MiB, as wide as the plane where that is possible.
+
+    Where a file is decoded in blocks that are higher than such a slab, slabs are as wide as a
+    block, and those of a block follow each other: it is decoded once, and found in the reader's
+    memory then.
 
     Args:
         plane_shape: (H, W).
         chunk_shape: (h, w) that one file of the store holds; a larger one than 64 MiB is a slab.
         bytes_per_pixel: memory of a pixel.
+        block_shape: (h, w) that the source is decoded in, or None where it is read by lines.
+
+    >>> [tuple(tile) for tile in split_into_slabs((4, 4), (2, 2), 2**22, (8, 2))]
+    [(0, 0, 4, 2), (0, 2, 4, 2)]
     """
     max_chunks = max(1, MAX_SLAB_BYTES // (chunk_shape[0] * chunk_shape[1] * bytes_per_pixel))
     chunks_across = min(max_chunks, -(-plane_shape[1] // chunk_shape[1]))
-    return list(
-        split_into_tiles(
-            plane_shape,
-            (chunk_shape[0] * max(1, max_chunks // chunks_across), chunk_shape[1] * chunks_across),
-        )
+    block_shape = block_shape or (1, plane_shape[1])
+    if block_shape[0] * chunks_across > max_chunks * chunk_shape[0]:
+        max_chunks = max(1, max_chunks // 2)  # the reader holds the decoded block besides
+        chunks_across = min(chunks_across, max(1, block_shape[1] // chunk_shape[1]))
+    slab_shape = (
+        chunk_shape[0] * max(1, max_chunks // chunks_across),
+        chunk_shape[1] * chunks_across,
     )
+    slabs = split_into_tiles(plane_shape, slab_shape)
+    return sorted(slabs, key=lambda slab: (slab.y0 // block_shape[0], slab.x0, slab.y0))
 
 
 @contextmanager

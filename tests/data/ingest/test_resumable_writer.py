@@ -57,6 +57,16 @@ def test_slabs_are_whole_pieces_within_the_limit(monkeypatch):
     assert len(split_into_slabs((150, 200), (64, 64), 12)) == 2
 
 
+def test_slabs_of_tiled_files_follow_each_other_within_a_tile(monkeypatch):
+    monkeypatch.setattr(resumable_writer, "MAX_SLAB_BYTES", 4 * 64 * 64 * 12)
+    slabs = split_into_slabs((256, 256), (64, 64), 12, block_shape=(256, 128))
+    assert [tuple(slab) for slab in slabs] == [
+        (y0, x0, 64, 128) for x0 in (0, 128) for y0 in (0, 64, 128, 192)
+    ]
+    strips = split_into_slabs((256, 256), (64, 64), 12, block_shape=(8, 256))
+    assert strips == split_into_slabs((256, 256), (64, 64), 12)
+
+
 @pytest.mark.parametrize("stop", range(6))
 def test_resumed_write_is_the_same_byte_for_byte(tmp_path, stop):
     write(tmp_path / "whole.zarr", history=["a"])
@@ -232,6 +242,8 @@ def test_shards_hold_whole_blocks_within_the_limit():
         29,
     )  # of 580 bands read
     assert default_shard_shape((64, 64, 5), (64, 64, 5), 10**9) == (64, 64, 5)
+    tiled = default_shard_shape((4096, 4096, 512), (16, 16, 512), 2048, (256, 256))
+    assert tiled == (64, 256, 512), "no wider than a tile of the file"
 
 
 def test_sharded_cube_is_read_by_blocks_and_has_standard_metadata(tmp_path):
