@@ -1,16 +1,7 @@
 """Search among the rotations of a mixture that negative values do not exclude.
 
-X_k = A B = (A T^-1) (T B). With M = (B B')^-1 and N = (A'A)^-1, the values of both factors in their
-own standard errors are
-
-    z_nj = a_n t_j / sqrt(t_j' M t_j),    y_jb = r_j b_b / (s_b sqrt(r_j N r_j')),
-
-t_j the columns of T^-1, r_j the rows of T, and s_b the noise of band b. Values below zero cost
-
-    f(T) = sum max(0, -z - m)^2 + sum max(0, -y - m)^2,
-
-where m is the largest that noise alone makes among as many entries. NumPy in float64, on the host:
-many small searches at once, and nothing to compile.
+Which rotations these are is told by `rotation_cost.rotation_cost`; all whose cost is within
+`MAX_CHI2_RISE` of the solution's are as good as it.
 """
 
 from collections.abc import Callable
@@ -18,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import norm
 
-from jaxhsi.gmcr.fitted_mixture import FittedMixture
+from jaxhsi.gmcr.rotation_cost import RotationProblem, Rotations, rotation_cost
 from jaxhsi.gmcr.search_targets import Target
 
 MAX_CHI2_RISE = 3.84
@@ -44,91 +34,6 @@ _MAX_SHARE, _MIN_SHARE = 2.0, 1e-5
 """Bounds of how far an entry of T may go alone, which are the units of the search. Set by hand."""
 _ADAM_DECAYS, _ADAM_FLOOR = (0.9, 0.999), 1e-8
 """Of the averages of gradients and their squares, and what keeps a division from zero."""
-
-Rotations = Float[np.ndarray, "m k k"]
-
-
-class RotationProblem(NamedTuple):
-    """What the cost of a rotation is computed from.
-
-    Attributes:
-        codes: A, in noise units.
-        rows: B, each band over its noise.
-        code_covariance: M, of the noise of the concentrations of a spectrum.
-        row_covariance: N, of the noise of a band of the components.
-        margin: standard errors by which noise alone makes some value negative.
-        absent: concentrations that are to stay zero; None where both factors are not negative.
-        free: entries of T that may change.
-    """
-
-    codes: Float[np.ndarray, "n k"]
-    rows: Float[np.ndarray, "k c"]
-    code_covariance: Float[np.ndarray, "k k"]
-    row_covariance: Float[np.ndarray, "k k"]
-    margin: float
-    absent: Bool[np.ndarray, "n k"] | None
-    free: Bool[np.ndarray, "k k"]
-
-
-def rotation_problem(mixture: FittedMixture, *, non_negative: bool = True) -> RotationProblem:
-    """The problem of a mixture.
-
-    Args:
-        mixture: A and B.
-        non_negative: negative values are impossible; else concentrations of the solution that are
-            zero stay so, which is then all that tells solutions apart.
-    """
-    codes, rows = (np.asarray(mixture.codes, np.float64), np.asarray(mixture.components_scaled))
-    white = np.asarray(mixture.components_white, np.float64)
-    count = len(rows)
-    return RotationProblem(
-        codes,
-        rows.astype(np.float64) / np.asarray(mixture.band_deviation, np.float64),
-        np.linalg.pinv(white @ white.T, hermitian=True),
-        np.linalg.pinv(codes.T @ codes, hermitian=True),
-        float(norm.isf(1 / (codes.size + rows.size))),
-        None if non_negative else ~np.asarray(mixture.present),
-        ~np.eye(count, dtype=bool) & ~np.asarray(mixture.fixed)[:, None],
-    )
-
-
-def rotation_cost(
-    problem: RotationProblem, rotations: Rotations
-) -> tuple[Float[np.ndarray, " m"], Rotations]:
-    """f(T) of several rotations, and its gradient; infinite beyond a singular T.
-
-    >>> codes, rows = np.array([[100.0, 5.0], [0.0, 50.0]]), np.eye(2, 4)
-    >>> mixture = FittedMixture(codes, rows, rows, np.ones(4), codes != 0, np.zeros(2, bool))
-    >>> problem = rotation_problem(mixture)._replace(margin=0.0)
-    >>> T = np.array([[1.0, 0.1], [0.0, 1.0]])  # c2 of the first spectrum becomes 5 - 10
-    >>> rotation_cost(problem, T[None])[0].round(2).tolist()
-    [24.75]
-    """
-    inverse = np.linalg.inv(rotations)
-    weighted = problem.code_covariance @ inverse
-    size = np.sqrt(np.maximum(np.sum(inverse * weighted, axis=1), 1e-300))[:, None]
-    values = problem.codes @ inverse / size
-    if problem.absent is None:
-        excess = np.minimum(values + problem.margin, 0)
-    else:
-        beyond = np.maximum(np.abs(values) - problem.margin, 0)
-        excess = np.where(problem.absent, np.sign(values) * beyond, 0)
-    cost = np.sum(excess**2, axis=(1, 2))
-    slope = problem.codes.T @ excess / size
-    slope = 2 * (slope - weighted * np.sum(excess * values, axis=1)[:, None] / size**2)
-    turned = np.swapaxes(inverse, 1, 2)
-    gradient = -turned @ slope @ turned
-    if problem.absent is None:
-        weighted = rotations @ problem.row_covariance
-        size = np.sqrt(np.maximum(np.sum(rotations * weighted, axis=2), 1e-300))[:, :, None]
-        values = rotations @ problem.rows / size
-        excess = np.minimum(values + problem.margin, 0)
-        cost = cost + np.sum(excess**2, axis=(1, 2))
-        slope = excess @ problem.rows.T / size
-        slope -= weighted * np.sum(excess * values, axis=2)[:, :, None] / size**2
-        gradient = gradient + 2 * slope
-    is_sound = np.linalg.slogdet(rotations)[0] > 0
-    return np.where(is_sound, cost, np.inf), np.nan_to_num(gradient, posinf=0.0, neginf=0.0)
 
 
 class SearchStart(NamedTuple):
@@ -229,20 +134,22 @@ def _scores(
     """Score of each target and its gradient by the steps."""
     directions = np.stack([target.direction for target in targets])
     scores, gradient = np.sum(directions * steps, axis=(1, 2)), directions.copy()
-    for i, target in enumerate(targets):
-        j = target.component
-        if j < 0:
-            continue
-        rotation = start.rotation + steps[i] * start.units
-        inverse = np.linalg.inv(rotation)
-        # log t_j'A'A t_j + log r_j BB' r_j'
-        code_gram, row_gram = problem.codes.T @ problem.codes, problem.rows @ problem.rows.T
-        code_side, row_side = code_gram @ inverse[:, j], rotation[j] @ row_gram
-        amount, length = inverse[:, j] @ code_side, rotation[j] @ row_side
-        slope = -np.outer(inverse.T @ code_side, inverse[:, j]) * 2 / amount
-        slope[j] += 2 * row_side / length
-        scores[i] = target.sign * np.log(amount * length)
-        gradient[i] = target.sign * slope * start.units
+    sized = np.array([i for i, target in enumerate(targets) if target.component >= 0], int)
+    if not len(sized):
+        return scores, gradient
+    components = np.array([targets[i].component for i in sized])
+    signs = np.array([targets[i].sign for i in sized])
+    rotations = start.rotation + steps[sized] * start.units
+    inverse, each = np.linalg.inv(rotations), np.arange(len(sized))
+    columns, rows = inverse[each, :, components], rotations[each, components]
+    # log t_j'A'A t_j + log r_j BB' r_j'
+    code_side, row_side = columns @ problem.code_gram, rows @ problem.row_gram
+    amount, length = np.sum(columns * code_side, axis=1), np.sum(rows * row_side, axis=1)
+    turned = np.einsum("mij,mi->mj", inverse, code_side)
+    slope = -2 / amount[:, None, None] * turned[:, :, None] * columns[:, None, :]
+    slope[each, components] += 2 * row_side / length[:, None]
+    scores[sized] = signs * np.log(amount * length)
+    gradient[sized] = signs[:, None, None] * slope * start.units
     return scores, gradient
 
 

@@ -2,7 +2,7 @@
 
 Down to noise the spectra are A B = (A T^-1) (T B) for any invertible T. What tells one T from
 another is that neither factor may be negative; zeros of the concentrations, which the solver
-prefers, are no evidence. All T whose negative values are within noise, see `rotation_search`, fit
+prefers, are no evidence. All T whose negative values are within noise, see `rotation_cost`, fit
 equally well. Extremes are sought among them in many directions.
 """
 
@@ -15,14 +15,8 @@ from jaxtyping import Float
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.gmcr.fitted_mixture import FittedMixture, fitted_mixture
-from jaxhsi.gmcr.rotation_search import (
-    MAX_CHI2_RISE,
-    RotationProblem,
-    farthest_rotations,
-    rotation_cost,
-    rotation_problem,
-    search_start,
-)
+from jaxhsi.gmcr.rotation_cost import RotationProblem, rotation_cost, rotation_problem
+from jaxhsi.gmcr.rotation_search import MAX_CHI2_RISE, farthest_rotations, search_start
 from jaxhsi.gmcr.search_targets import make_targets
 from jaxhsi.gmcr.whitened_solution import WhitenedSolution
 
@@ -127,6 +121,8 @@ def band_boundaries(
     targets = make_targets(count, max_patterns, np.random.default_rng(seed))
     limit = rotation_cost(problem, np.eye(count)[None])[0][0]
     extremes, ranges = [], _entry_ranges(np.eye(count)[None], problem, mixture, non_negative)
+    if on_progress is not None:
+        on_progress(0, len(targets))
     for first in range(0, len(targets), batch_size):
         rotations = farthest_rotations(bounding, start, targets[first : first + batch_size])
         if len(bounding.codes) < len(problem.codes):

@@ -8,7 +8,8 @@ from jaxhsi.gmcr import rotational_ambiguity as module
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.fitted_mixture import FittedMixture
 from jaxhsi.gmcr.options import SolverOptions
-from jaxhsi.gmcr.rotation_search import MAX_CHI2_RISE, rotation_cost, rotation_problem
+from jaxhsi.gmcr.rotation_cost import rotation_cost, rotation_problem
+from jaxhsi.gmcr.rotation_search import MAX_CHI2_RISE
 from jaxhsi.gmcr.rotational_ambiguity import band_boundaries, rotational_ambiguity
 from jaxhsi.gmcr.whitened_solution import whiten_solution
 from tests.helpers.mixtures import make_mixture as small_mixtures

@@ -1,0 +1,144 @@
+"""What negative values cost a rotation of a mixture, beyond what noise explains.
+
+X_k = A B = (A T^-1) (T B). With M = (B B')^-1 and N = (A'A)^-1, the values of both factors in their
+own standard errors are
+
+    z_nj = a_n t_j / sqrt(t_j' M t_j),    y_jb = r_j b_b / (s_b sqrt(r_j N r_j')),
+
+t_j the columns of T^-1, r_j the rows of T, and s_b the noise of band b. Values below zero cost
+
+    f(T) = sum max(0, -z - m)^2 + sum max(0, -y - m)^2,
+
+where m is the largest that noise alone makes among as many entries. NumPy in float64, on the
+host: many small problems at once, and nothing to compile.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.stats import norm
+
+from jaxhsi.gmcr.fitted_mixture import FittedMixture
+
+Rotations = Float[np.ndarray, "m k k"]
+
+
+class RotationProblem(NamedTuple):
+    """What the cost of a rotation is computed from.
+
+    Attributes:
+        codes: A, in noise units.
+        rows: B, each band over its noise.
+        code_covariance: M, of the noise of the concentrations of a spectrum.
+        row_covariance: N, of the noise of a band of the components.
+        margin: standard errors by which noise alone makes some value negative.
+        absent: concentrations that are to stay zero; None where both factors are not negative.
+        free: entries of T that may change.
+        code_gram: A'A.
+        row_gram: B B', each band over its noise.
+    """
+
+    codes: Float[np.ndarray, "n k"]
+    rows: Float[np.ndarray, "k c"]
+    code_covariance: Float[np.ndarray, "k k"]
+    row_covariance: Float[np.ndarray, "k k"]
+    margin: float
+    absent: Bool[np.ndarray, "n k"] | None
+    free: Bool[np.ndarray, "k k"]
+    code_gram: Float[np.ndarray, "k k"]
+    row_gram: Float[np.ndarray, "k k"]
+
+
+def rotation_problem(mixture: FittedMixture, *, non_negative: bool = True) -> RotationProblem:
+    """The problem of a mixture.
+
+    Args:
+        mixture: A and B.
+        non_negative: negative values are impossible; else concentrations of the solution that are
+            zero stay so, which is then all that tells solutions apart.
+    """
+    codes, rows = (np.asarray(mixture.codes, np.float64), np.asarray(mixture.components_scaled))
+    white = np.asarray(mixture.components_white, np.float64)
+    count = len(rows)
+    rows = rows.astype(np.float64) / np.asarray(mixture.band_deviation, np.float64)
+    code_gram = codes.T @ codes
+    return RotationProblem(
+        codes,
+        rows,
+        np.linalg.pinv(white @ white.T, hermitian=True),
+        np.linalg.pinv(code_gram, hermitian=True),
+        float(norm.isf(1 / (codes.size + rows.size))),
+        None if non_negative else ~np.asarray(mixture.present),
+        ~np.eye(count, dtype=bool) & ~np.asarray(mixture.fixed)[:, None],
+        code_gram,
+        rows @ rows.T,
+    )
+
+
+def rotation_cost(
+    problem: RotationProblem, rotations: Rotations
+) -> tuple[Float[np.ndarray, " m"], Rotations]:
+    """f(T) of several rotations, and its gradient; infinite beyond a singular T.
+
+    >>> codes, rows = np.array([[100.0, 5.0], [0.0, 50.0]]), np.eye(2, 4)
+    >>> mixture = FittedMixture(codes, rows, rows, np.ones(4), codes != 0, np.zeros(2, bool))
+    >>> problem = rotation_problem(mixture)._replace(margin=0.0)
+    >>> T = np.array([[1.0, 0.1], [0.0, 1.0]])  # c2 of the first spectrum becomes 5 - 10
+    >>> rotation_cost(problem, T[None])[0].round(2).tolist()
+    [24.75]
+    """
+    inverse = np.linalg.inv(rotations)
+    turned = np.swapaxes(inverse, 1, 2)
+    cost, slope = _code_cost(problem, turned)
+    gradient = -turned @ np.swapaxes(slope, 1, 2) @ turned
+    if problem.absent is None:
+        row_cost, slope = _excess_cost(
+            rotations, problem.row_covariance, problem.rows, problem.margin
+        )
+        cost, gradient = cost + row_cost, gradient + slope
+    is_sound = np.linalg.slogdet(rotations)[0] > 0
+    return np.where(is_sound, cost, np.inf), np.nan_to_num(gradient, posinf=0.0, neginf=0.0)
+
+
+def _code_cost(
+    problem: RotationProblem, columns: Rotations
+) -> tuple[Float[np.ndarray, " m"], Rotations]:
+    """Cost of the concentrations and its gradient by the columns of T^-1, given as rows."""
+    codes = problem.codes.T
+    if problem.absent is None:
+        return _excess_cost(columns, problem.code_covariance, codes, problem.margin)
+    return _excess_cost(columns, problem.code_covariance, codes, problem.margin, problem.absent.T)
+
+
+def _excess_cost(
+    directions: Rotations,
+    covariance: Float[np.ndarray, "k k"],
+    factor: Float[np.ndarray, "k v"],
+    margin: float,
+    absent: Bool[np.ndarray, "k v"] | None = None,
+) -> tuple[Float[np.ndarray, " m"], Rotations]:
+    """What values beyond noise cost, and the gradient by the directions.
+
+    Values are d_j F / sqrt(d_j V d_j'), for the rows d_j of each matrix of directions. The arrays
+    of all values are the time that this takes: they are passed over as seldom as can be.
+    """
+    shape = directions.shape
+    weighted = directions @ covariance
+    size = np.sqrt(np.maximum(np.sum(directions * weighted, axis=2), 1e-300))[:, :, None]
+    # One product for all matrices, of directions that are scaled before.
+    scaled = (directions / size).reshape(-1, shape[2])
+    excess = (scaled @ factor).reshape(*shape[:2], -1)
+    if absent is None:
+        excess += margin
+        np.minimum(excess, 0, out=excess)
+        square = np.einsum("mkv,mkv->mk", excess, excess)
+        times_value = square - margin * excess.sum(axis=2)  # value = excess - margin where not 0
+    else:
+        beyond = np.maximum(np.abs(excess) - margin, 0)
+        excess = np.where(absent, np.copysign(beyond, excess), 0)
+        square = np.einsum("mkv,mkv->mk", excess, excess)
+        times_value = square + margin * np.abs(excess).sum(axis=2)
+    slope = (excess.reshape(len(scaled), -1) @ factor.T).reshape(shape)
+    slope = slope - weighted / size * times_value[:, :, None]
+    return square.sum(axis=1), 2 * slope / size
