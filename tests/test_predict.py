@@ -1,5 +1,6 @@
 """The command, end to end on tiny data, and all that a user can get wrong."""
 
+import contextlib
 import csv
 import json
 import re
@@ -13,6 +14,7 @@ from jaxhsi.data.cube import open_cube
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.predict import main
 from jaxhsi.train import main as train
+from jaxhsi.training.tile_journal import TileJournal
 from tests.helpers.commands import DGC_ARGUMENTS
 from tests.helpers.cubes import write_cube
 from tests.helpers.scenes import BANDS, blobs
@@ -345,3 +347,52 @@ def test_cubes_in_other_units_are_refused_and_a_scale_helps(run, tmp_path, capsy
         run, tmp_path / "percent.npy", tmp_path / "out", *options[2:], "--scale", "0.01"
     )
     np.testing.assert_array_equal(labels, np.load(run / "labels" / "field.npy"))
+
+
+def stop_after(number: int, monkeypatch) -> None:
+    """The next command is interrupted when so many tiles are on disk."""
+    record = TileJournal.record
+
+    def record_and_stop(journal, name, num_tiles):
+        record(journal, name, num_tiles)
+        if num_tiles == number:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TileJournal, "record", record_and_stop)
+
+
+def result_files(folder: Path) -> dict[str, bytes]:
+    """All files but those that hold the time or the path of the folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix not in (".gpkg", ".yaml")
+    }
+
+
+@pytest.mark.parametrize("number", [1, 4, 6])
+def test_an_interrupted_prediction_goes_on_and_is_the_same(
+    run, cube, plain, tmp_path, monkeypatch, capsys, number
+):
+    with monkeypatch.context() as patches:
+        stop_after(number, patches)
+        with contextlib.suppress(KeyboardInterrupt):
+            main([str(run), str(cube), "--out", str(tmp_path / "out"), "--envi"])
+    assert not (tmp_path / "out" / "labels" / "east.npy").exists()
+    predicted(run, cube, tmp_path / "out", "--envi")
+    assert f"after {number} tiles" in " ".join(capsys.readouterr().out.split())
+    assert result_files(tmp_path / "out") == result_files(plain)
+
+
+def test_other_options_begin_an_interrupted_prediction_anew(
+    run, cube, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patches:
+        stop_after(3, patches)
+        with contextlib.suppress(KeyboardInterrupt):
+            main([str(run), str(cube), "--out", str(out)])
+    labels = predicted(run, cube, out, "--cut", "2")
+    assert "begun anew: options or data were others" in " ".join(capsys.readouterr().out.split())
+    assert labels.max() == 1
+    assert not (out / "progress.json").exists()

@@ -1,5 +1,6 @@
 """The command, end to end on tiny data, and all that a user can get wrong."""
 
+import contextlib
 import csv
 import json
 from dataclasses import replace
@@ -14,6 +15,7 @@ from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
 from jaxhsi.train import main as train
+from jaxhsi.training.tile_journal import TileJournal
 from jaxhsi.unmix import main
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
 from tests.helpers.commands import GMCR_ARGUMENTS
@@ -198,3 +200,32 @@ def test_nothing_is_overwritten_unasked_and_a_run_never(capsys, tmp_path, run, n
     assert main([*given, str(run), "--overwrite"]) == 1
     assert "no concentrations and are left alone" in capsys.readouterr().err
     assert (run / "solution.npz").is_file()
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_interrupted_maps_go_on_and_are_the_same(run, cube, tmp_path, monkeypatch, number):
+    options = ("--tile", "6", "--refine_steps", "3")
+    assert main([str(run), str(cube), "--out", str(tmp_path / "plain"), *options]) == 0
+    unmixed = []
+
+    def record_and_stop(journal, name, num_tiles):
+        journal.tiles[name] = num_tiles
+        TileJournal.write(journal)
+        unmixed.append(num_tiles)
+        if unmixed == list(range(1, number + 1)):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TileJournal, "record", record_and_stop)
+    arguments = [str(run), str(cube), "--out", str(tmp_path / "out"), *options]
+    with contextlib.suppress(KeyboardInterrupt):
+        main(arguments)
+    assert main(arguments) == 0
+    assert unmixed == [1, 2, 3, 4]
+    names = ("concentrations.csv", "pictures/east.png")
+    for name in names:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+    maps = [
+        open_cube(tmp_path / folder / "concentrations" / "east.zarr").array.read().result()
+        for folder in ("plain", "out")
+    ]
+    np.testing.assert_array_equal(*maps)

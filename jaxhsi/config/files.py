@@ -36,7 +36,7 @@ def write_config(config: Any, path: Path) -> None:
             options of other methods than the one that it names are left out.
         path: of the file.
     """
-    path.write_text(yaml.safe_dump(_saved_options(config), sort_keys=False))
+    path.write_text(yaml.safe_dump(saved_options(config), sort_keys=False))
 
 
 def saved_command(path: Path) -> str:
@@ -63,7 +63,7 @@ def check_same_run(config: Any, path: Path, may_differ: Collection[str]) -> None
         ValueError: names each option that differs, with both values.
     """
     then = dict(_leaves(yaml.safe_load(path.read_text())))
-    now = dict(_leaves(_saved_options(config)))
+    now = dict(_leaves(saved_options(config)))
     differing = [
         f"--{name} {now.get(name)} (was {then.get(name)})"
         for name in now | then
@@ -92,8 +92,12 @@ def check_at_least(name: str, value: int | float, least: int) -> None:
         raise ValueError(f"{name} {value} is out of range; give {least} or more")
 
 
-def _saved_options(config: Any) -> dict[str, Any]:
-    """Options as they stand in a file: plain values, without those of other methods."""
+def saved_options(config: Any) -> dict[str, Any]:
+    """Options as they stand in a file: plain values, without those of other methods.
+
+    Args:
+        config: a dataclass of options.
+    """
     kept = {f.name for f in method_fields(type(config), getattr(config, "method", None))}
     options = {name: value for name, value in asdict(config).items() if name in kept}
     command = getattr(config, "command", None)

@@ -206,7 +206,7 @@ def _measure_statistics(cube: Cube, read_window_fn: WindowReader) -> BandStatist
 
 def _cache_path(cube: Cube, cache_folder: Path | None) -> Path:
     folder = default_cache_folder() if cache_folder is None else Path(cache_folder)
-    return folder / "statistics" / f"{_store_fingerprint(cube)}.json"
+    return folder / "statistics" / f"{store_fingerprint(cube)}.json"
 
 
 def _save_statistics(statistics: BandStatistics, path: Path) -> None:
@@ -220,7 +220,7 @@ def _save_statistics(statistics: BandStatistics, path: Path) -> None:
         logging.getLogger(__name__).warning("statistics are not kept: %s", error)
 
 
-def _store_fingerprint(cube: Cube) -> str:
+def store_fingerprint(cube: Cube) -> str:
     """Name of the state of a store: its metadata, and what changes when its values do."""
     metadata = json.dumps(cube.array.spec().to_json(), sort_keys=True)
     folder = Path(cube.url)

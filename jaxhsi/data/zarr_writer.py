@@ -93,6 +93,43 @@ def create_cube(
         raise
 
 
+@contextmanager
+def continue_cube(
+    path: Path, shape: Sequence[int], dtype: Any, **options: Any
+) -> Iterator[tuple[ts.TensorStore, bool]]:
+    """Write a cube like `create_cube`, or go on with what an interrupted process left of it.
+
+    The sibling folder has one name, `<name>.partial-resumable`, and stays on an error. A whole
+    cube at `path` is gone on with too: what belongs to it may be missing. The caller makes sure
+    that the parts there are of the same data and options.
+
+    Args:
+        path: folder to make.
+        shape: (H, W, C).
+        dtype: of the stored values.
+        options: of `cube_metadata`.
+
+    Yields:
+        TensorStore of domain (H, W, C), and whether it was begun anew.
+    """
+    metadata = cube_metadata(shape, dtype, **options)
+    partial_path = path.with_name(f"{path.name}.partial-resumable")
+    if path.exists():
+        shutil.rmtree(partial_path, ignore_errors=True)
+        path.rename(partial_path)
+    array_folder = partial_path / array_name(metadata)
+    is_new = not (array_folder / "zarr.json").is_file()
+    try:
+        store = open_partial_array(partial_path, metadata)
+    except ValueError:  # damaged, or of another version
+        shutil.rmtree(partial_path)
+        store, is_new = open_partial_array(partial_path, metadata), True
+    yield store, is_new
+    check_all_chunks_written(array_folder, store)
+    write_group(partial_path, metadata)
+    partial_path.rename(path)
+
+
 def refuse_existing(destination: Path) -> None:
     """Nothing is ever written over.
 

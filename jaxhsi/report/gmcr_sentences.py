@@ -202,7 +202,7 @@ def poor_fit_sentences(scores: Mapping[str, Mapping[str, Any]], refine_steps: in
     """A sentence for each cube or table with spectra that hold more than components and noise.
 
     Args:
-        scores: of each, see `jaxhsi.workflows.abundance_maps.count_scores`.
+        scores: of each, see `jaxhsi.workflows.fit_counts.count_scores`.
         refine_steps: that were taken.
     """
     remedy = "train on data that hold them"

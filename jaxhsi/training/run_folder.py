@@ -4,6 +4,8 @@ import shutil
 from itertools import count
 from pathlib import Path
 
+from jaxhsi.training.tile_journal import JOURNAL_FILE
+
 CONFIG_FILE = "config.yaml"
 CUBES_FILE = "cubes.json"  # what a run was trained on, see data.manifest.manifest_json
 TREE_FILE = "tree.json"  # of the clusters of a run, see hierarchy
@@ -52,6 +54,8 @@ def check_result_folder(
 ) -> None:
     """Refuse a folder that results of a run must not be written to; changes nothing.
 
+    Results beside which a journal lies are not complete: they are gone on with, or replaced.
+
     Args:
         folder: to write to.
         marker_file: file that tells such results.
@@ -63,13 +67,14 @@ def check_result_folder(
     """
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"--out {folder} is a file; name another folder")
+    is_unfinished = (folder / JOURNAL_FILE).is_file()
     if (folder / marker_file).is_file():
-        if not overwrite:
+        if not overwrite and not is_unfinished:
             raise FileExistsError(
                 f"{folder} holds {content_name} already; --overwrite deletes them, or name another "
                 "folder with --out"
             )
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(JOURNAL_FILE not in path.name for path in folder.iterdir()):
         raise FileExistsError(
             f"{folder} holds files that are no {content_name} and are left alone; name an empty or "
             "new folder with --out"

@@ -2,23 +2,27 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+import tensorstore as ts
+from jaxtyping import Float, Float32, Int, Integer
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import Window, WindowReader, read_window
-from jaxhsi.data.zarr_writer import create_cube
+from jaxhsi.data.zarr_writer import continue_cube, create_cube
 from jaxhsi.training.array_file import ArrayFile
+from jaxhsi.training.tile_journal import TileJournal
 
 LABEL_BLOCK_SIZE = 256
 """Side of the blocks of a label store: a block of 64 x 64 pixels of one band fills no file. Set by
 hand."""
 Predict = Callable[[Any, Any, Any], tuple[Any, Any]]
+Relabel = Callable[[Integer[np.ndarray, "h w"]], Integer[np.ndarray, "h w"]]
 
 
 class LabelledTile(NamedTuple):
@@ -42,6 +46,44 @@ class LabelledTile(NamedTuple):
         return self.tile.slices
 
 
+@dataclass(frozen=True, eq=False)
+class LabelStores:
+    """Stores of the label map of a cube, while they are written.
+
+    Attributes:
+        labels: of int16, (H, W, 1).
+        confidence: of float16, (H, W, 1).
+        labels_file: the labels once more, as a NumPy file.
+        cube_name: name of the cube.
+        num_written: tiles that are in the stores already, in the order of `label_tiles`.
+        journal: told of each tile that is in the stores.
+    """
+
+    labels: ts.TensorStore
+    confidence: ts.TensorStore
+    labels_file: ArrayFile
+    cube_name: str
+    num_written: int
+    journal: TileJournal | None
+
+    def read(self, tile: Tile) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
+        """Labels and confidence of a tile that is on disk."""
+        labels, confidence = (
+            store[tile.slices].read().result()[..., 0] for store in (self.labels, self.confidence)
+        )
+        return labels.astype(np.int32), confidence
+
+    def write(self, part: LabelledTile, number: int) -> None:
+        """Write the tile of a number, from 0; into the stores unless it is there already."""
+        self.labels_file.write(part.tile, part.labels)
+        if number < self.num_written:
+            return
+        for store, values in ((self.labels, part.labels), (self.confidence, part.confidence)):
+            store[part.slices].write(values[..., None].astype(store.dtype.numpy_dtype)).result()
+        if self.journal is not None:
+            self.journal.record(self.cube_name, number + 1)
+
+
 def label_tiles(
     predict: Predict,
     state: Any,
@@ -52,10 +94,14 @@ def label_tiles(
     tile_size: int = 128,
     read: WindowReader = read_window,
     ahead: int = 1,
+    relabel: Relabel | None = None,
+    stored: LabelStores | None = None,
 ) -> Iterator[LabelledTile]:
     """Label a cube tile by tile; the labels do not depend on how it is cut.
 
-    While one tile is on the device and the one before it is written, a thread reads the next.
+    Confidence is rounded to the float16 of the stores, so that a tile that is read back is the
+    same as one that is computed. While one tile is on the device and the one before it is written,
+    a thread reads the next.
 
     Args:
         predict: jitted ``predict`` of the method, ``(state, x, valid) -> (labels, confidence)``;
@@ -67,6 +113,8 @@ def label_tiles(
         tile_size: side of the tiles in pixels, at least 1.
         read: how windows are read.
         ahead: tiles that are read before they are needed; each takes memory.
+        relabel: applied to the labels of the method, such as a grouping of its clusters.
+        stored: the first tiles are taken from there as far as they are on disk.
 
     Raises:
         ValueError: a tile without pixels.
@@ -84,26 +132,35 @@ def label_tiles(
         outer = tile_with_halo(place, plane, size, halo)
         return place, outer, read(cube, *outer)
 
+    num_stored = 0 if stored is None else stored.num_written
     pending: tuple | None = None
-    for place, outer, (values, valid) in prefetch(window, split_into_tiles(plane, size), ahead):
+    tiles = prefetch(window, split_into_tiles(plane, size), ahead)
+    for number, (place, outer, (values, valid)) in enumerate(tiles):
+        if stored is not None and number < num_stored:
+            labels, confidence = stored.read(place)
+            yield LabelledTile(place, labels, confidence, values[place.within(outer)])
+            continue
         following = (place, outer, values, predict(state, values[None], valid[None]))
         if pending is not None:
-            yield _cut_out(*pending)
+            yield _cut_out(*pending, relabel)
         pending = following
     if pending is not None:
-        yield _cut_out(*pending)
+        yield _cut_out(*pending, relabel)
 
 
-def _cut_out(place: Tile, outer: Tile, values: np.ndarray, result: tuple) -> LabelledTile:
+def _cut_out(
+    place: Tile, outer: Tile, values: np.ndarray, result: tuple, relabel: Relabel | None
+) -> LabelledTile:
     rows, columns = place.within(outer)
     labels, confidence = (np.asarray(part)[0, rows, columns] for part in result)
-    return LabelledTile(place, labels, confidence, values[rows, columns])
+    labels = labels if relabel is None else relabel(labels)
+    return LabelledTile(place, labels, confidence.astype(np.float16), values[rows, columns])
 
 
 @contextmanager
 def label_writer(
-    folder: Path, cube: Cube, history_notes: Sequence[str]
-) -> Iterator[Callable[[LabelledTile], None]]:
+    folder: Path, cube: Cube, history_notes: Sequence[str], journal: TileJournal | None = None
+) -> Iterator[LabelStores]:
     """Write a label map as ``<name>.npy``, ``<name>.zarr`` and ``<name>-confidence.zarr``.
 
     int16 labels, -1 where not valid; float16 confidence. All appear when they are whole. The
@@ -113,38 +170,34 @@ def label_writer(
         folder: where to; made if it is not there.
         cube: that is labelled.
         history_notes: what was done, added to the history of the cube.
+        journal: of the tiles that are on disk, to go on after an interruption; without it, what is
+            not finished is deleted.
+
+    Yields:
+        The stores, to be filled.
     """
     folder.mkdir(parents=True, exist_ok=True)
     height, width = cube.shape[:2]
-    shape = (height, width, 1)
-    store_options = {
+    options = {
         "history": (*cube.history, *history_notes),
         "georeference": cube.georeference,
         "chunk_shape": (min(LABEL_BLOCK_SIZE, height), min(LABEL_BLOCK_SIZE, width), 1),
     }
     partial_file = folder / f"{cube.name}.npy.partial"
+    kinds = (("label", "", np.int16), ("confidence", "-confidence", np.float16))
     with ExitStack() as stack:
-        labels = stack.enter_context(
-            create_cube(
-                folder / f"{cube.name}.zarr", shape, np.int16, array="label", **store_options
-            )
-        )
-        confidence = stack.enter_context(
-            create_cube(
-                folder / f"{cube.name}-confidence.zarr",
-                shape,
-                np.float16,
-                array="confidence",
-                **store_options,
-            )
-        )
-        labels_file = stack.enter_context(ArrayFile(partial_file, shape[:2], np.int16))
-
-        def write(part: LabelledTile) -> None:
-            labels_file.write(part.tile, part.labels)
-            for store, values in ((labels, part.labels), (confidence, part.confidence)):
-                store[part.slices].write(values[..., None].astype(store.dtype.numpy_dtype)).result()
-
-        yield write
+        stores, is_new = [], False
+        for array, suffix, dtype in kinds:
+            path, arguments = folder / f"{cube.name}{suffix}.zarr", options | {"array": array}
+            shape = (height, width, 1)
+            if journal is None:
+                store = stack.enter_context(create_cube(path, shape, dtype, **arguments))
+            else:
+                store, began = stack.enter_context(continue_cube(path, shape, dtype, **arguments))
+                is_new |= began
+            stores.append(store)
+        labels_file = stack.enter_context(ArrayFile(partial_file, cube.shape[:2], np.int16))
+        num_written = 0 if is_new or journal is None else journal.num_written(cube.name)
+        yield LabelStores(*stores, labels_file, cube.name, num_written, journal)
         labels_file.close()
         partial_file.rename(folder / f"{cube.name}.npy")

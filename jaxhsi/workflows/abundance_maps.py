@@ -1,27 +1,28 @@
 """Concentrations of all pixels of cubes: stores, tables, pictures and what they add up to."""
 
-import operator
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from jaxtyping import Float, Float32
+import tensorstore as ts
+from jaxtyping import Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles
 from jaxhsi.data.windows import Window, read_window
-from jaxhsi.data.zarr_writer import create_cube
-from jaxhsi.gmcr.metrics import FitSums, fit_sums, r2
+from jaxhsi.data.zarr_writer import continue_cube, create_cube
 from jaxhsi.report.abundance_maps import MAX_MAP_SIDE, draw_abundance_maps
 from jaxhsi.report.csv_files import MAX_CSV_ROWS, write_csv
 from jaxhsi.report.label_pictures import FalseColourPicture, SubsampledMap
-from jaxhsi.workflows.unmixing_model import FitEvaluation, padded_blocks
+from jaxhsi.training.tile_journal import TileJournal
+from jaxhsi.workflows.fit_counts import FitCounts, count_scores, count_spectra, empty_counts
+from jaxhsi.workflows.unmixing_model import FitEvaluation
 
 TILE_SIDE = 64
 """Side in pixels of the tiles that cubes are unmixed by, and of the blocks of their stores. Set by
@@ -29,14 +30,6 @@ hand: 64 x 64 spectra of 200 bands are 3 MB; the result does not depend on it.""
 
 CONCENTRATIONS = "concentrations"
 """Folder of the stores and stem of the table."""
-
-_MAX_REDUCED_CHI2 = 2.0
-"""A residual is more than noise above twice its expected variance. Set by hand; and"""
-_VARIANCE_DEVIATIONS = 5.0
-"""above so many standard deviations of a variance that is measured in few bands (normal noise:
-fewer than one spectrum in a million)."""
-
-_fit_sums = jax.jit(fit_sums)
 
 
 class Unmixer(NamedTuple):
@@ -55,104 +48,6 @@ class Unmixer(NamedTuple):
     evaluate: Callable[[np.ndarray, np.ndarray], FitEvaluation]
 
 
-class FitCounts(NamedTuple):
-    """Sums over spectra; those of parts add up.
-
-    Attributes:
-        squared_sums: squares of residual and data.
-        poorly_explained: spectra whose residual is more than noise.
-        component_usage: spectra that hold each component.
-        component_signal: sum of the sizes of each component's contributions.
-        valid_spectra: spectra that were unmixed.
-        invalid_spectra: those that were not.
-    """
-
-    squared_sums: FitSums
-    poorly_explained: int
-    component_usage: Float[np.ndarray, " k"]
-    component_signal: Float[np.ndarray, " k"]
-    valid_spectra: int
-    invalid_spectra: int
-
-    def __add__(self, other: "FitCounts") -> "FitCounts":
-        """Sums of both parts."""
-        squared_sums = FitSums(*map(np.add, self.squared_sums, other.squared_sums))
-        return FitCounts(squared_sums, *map(operator.add, self[1:], other[1:]))
-
-    @property
-    def signal_shares(self) -> Float[np.ndarray, " k"]:
-        """Share of each component in the signal of all."""
-        return self.component_signal / max(self.component_signal.sum(), 1e-30)
-
-
-def empty_counts(num_components: int, num_bands: int) -> FitCounts:
-    """Counts of no spectrum.
-
-    >>> empty_counts(2, 5).valid_spectra
-    0
-    """
-    zeros = np.zeros(num_components)
-    return FitCounts(FitSums(0.0, 0.0, np.zeros(num_bands), 0.0), 0, zeros, zeros, 0, 0)
-
-
-def count_spectra(
-    evaluation: FitEvaluation,
-    concentrations: Float32[np.ndarray, "n k"],
-    component_sizes: Float32[np.ndarray, " k"],
-) -> FitCounts:
-    """Counts of spectra and their concentrations.
-
-    A residual is more than noise where its variance is more than twice that expected, and more than
-    five of the standard deviations that a variance of so few bands has.
-    """
-    in_use = concentrations != 0
-    freedom = np.maximum(evaluation.spectra.shape[1] - in_use.sum(1), 1)
-    limit = np.maximum(_MAX_REDUCED_CHI2, 1 + _VARIANCE_DEVIATIONS * np.sqrt(2 / freedom))
-    return FitCounts(
-        _squared_sums(evaluation),
-        int((evaluation.reduced_chi2 > limit).sum()),
-        in_use.sum(0).astype(float),
-        np.abs(concentrations).sum(0, dtype=np.float64) * component_sizes,
-        len(in_use),
-        0,
-    )
-
-
-def _squared_sums(evaluation: FitEvaluation) -> FitSums:
-    """Sums in double precision, of blocks of few shapes; their rows of zeros add nothing."""
-    total = [np.float64(0)] * len(FitSums._fields)
-    blocks = map(padded_blocks, (evaluation.spectra, evaluation.reconstruction))
-    for block in zip(*blocks, strict=True):
-        total = list(map(np.add, total, jax.device_get(_fit_sums(*block))))
-    return FitSums(*total)._replace(num_spectra=np.float64(len(evaluation.spectra)))
-
-
-def count_scores(
-    counts: FitCounts, seconds: float, spectrum_word: str = "pixels"
-) -> dict[str, Any]:
-    """What ``scores.json`` holds of a cube or table.
-
-    Args:
-        counts: sums over its spectra.
-        seconds: time that it took.
-        spectrum_word: what its spectra are called, "pixels" or "spectra".
-    """
-    count = max(counts.valid_spectra, 1)
-    return {
-        "r2": float(r2(counts.squared_sums)) if counts.valid_spectra else None,
-        "poorly_explained": counts.poorly_explained / count,
-        "mean_components": float(counts.component_usage.sum()) / count,
-        "signal_shares": counts.signal_shares.tolist(),
-        spectrum_word: counts.valid_spectra,
-        f"invalid_{spectrum_word}": counts.invalid_spectra,
-        "seconds": seconds,
-        f"{spectrum_word}_per_second": counts.valid_spectra / max(seconds, 1e-9),
-    }
-
-
-# Cubes --------------------------------------------------------------------------------------------
-
-
 def unmix_cubes(
     folder: Path,
     cubes: Sequence[Cube],
@@ -160,6 +55,7 @@ def unmix_cubes(
     history: Sequence[str] = (),
     tile_side: int = TILE_SIDE,
     on_progress: OnProgress = ignore_progress,
+    journal: TileJournal | None = None,
 ) -> tuple[str, dict[str, dict[str, Any]]]:
     """A store of concentrations and a picture of each cube, and a table if it is short.
 
@@ -172,20 +68,24 @@ def unmix_cubes(
         history: lines for the history of the stores.
         tile_side: side in pixels of the parts that are in memory at once.
         on_progress: called after each part.
+        journal: of the parts that are on disk, to go on after an interruption.
 
     Returns:
         Where the concentrations are, in words; and the scores of each cube.
     """
     partial_folder = folder / f"{CONCENTRATIONS}.partial"
-    shutil.rmtree(partial_folder, ignore_errors=True)
-    partial_folder.mkdir(parents=True)
+    if journal is None:
+        shutil.rmtree(partial_folder, ignore_errors=True)
+    elif (folder / CONCENTRATIONS).is_dir():  # whole, and what follows it is not
+        (folder / CONCENTRATIONS).rename(partial_folder)
+    partial_folder.mkdir(parents=True, exist_ok=True)
     numbered = "; ".join(f"{i} {name}" for i, name in enumerate(unmixer.component_names))
     history = (*history, f"bands are concentrations of the components: {numbered}")
     scores = {}
     for cube in cubes:
         start_time = time.perf_counter()
         counts, picture = _unmix_cube(
-            partial_folder, cube, unmixer, history, tile_side, on_progress
+            partial_folder, cube, unmixer, history, tile_side, on_progress, journal
         )
         scores[cube.name] = count_scores(counts, time.perf_counter() - start_time)
         picture.draw(folder / "pictures" / f"{cube.name}.png", unmixer, counts)
@@ -225,8 +125,9 @@ def _unmix_cube(
     history: Sequence[str],
     tile_side: int,
     on_progress: OnProgress,
+    journal: TileJournal | None,
 ) -> tuple[FitCounts, MapPicture]:
-    """Write the store of a cube, tile by tile."""
+    """Write the store of a cube, tile by tile; concentrations on disk are taken from there."""
     count = len(unmixer.component_names)
     counts = empty_counts(count, cube.shape[2])
     empty_pixel = np.full(count + 1, np.nan, np.float32)
@@ -236,24 +137,46 @@ def _unmix_cube(
     )
     shape = (*cube.shape[:2], count)
     metadata = {"history": (*cube.history, *history), "georeference": cube.georeference}
-    with create_cube(
-        folder / f"{cube.name}.zarr", shape, np.float32, array="concentration", **metadata
-    ) as store:
-        for tile, values, valid in _read_tiles(cube, picture.false_colour, tile_side):
+    with _open_store(folder / f"{cube.name}.zarr", shape, metadata, journal) as (
+        store,
+        num_written,
+    ):
+        tiles = _read_tiles(cube, picture.false_colour, tile_side)
+        for number, (tile, values, valid) in enumerate(tiles):
             block = np.full((*valid.shape, count + 1), np.nan, np.float32)
             if valid.any():
-                concentrations = unmixer.transform(values[valid])
+                if number < num_written:
+                    concentrations = store[tile.slices].read().result()[valid]
+                else:
+                    concentrations = unmixer.transform(values[valid])
                 evaluation = unmixer.evaluate(values[valid], concentrations)
                 counts += count_spectra(evaluation, concentrations, unmixer.component_sizes)
                 block[valid, :count] = concentrations
                 block[valid, count] = np.sqrt(evaluation.reduced_chi2)
             invalid_spectra = counts.invalid_spectra + int((~valid).sum())
             counts = counts._replace(invalid_spectra=invalid_spectra)
-            store[tile.slices].write(block[..., :count]).result()
+            if number >= num_written:
+                store[tile.slices].write(block[..., :count]).result()
+                if journal is not None:
+                    journal.record(cube.name, number + 1)
             picture.reduced_maps.add(tile.slices, block)
             num_done = counts.valid_spectra + counts.invalid_spectra
             on_progress(f"unmixing {cube.name}, pixels", num_done, shape[0] * shape[1])
     return counts, picture
+
+
+@contextmanager
+def _open_store(
+    path: Path, shape: tuple[int, int, int], metadata: dict[str, Any], journal: TileJournal | None
+) -> Iterator[tuple[ts.TensorStore, int]]:
+    """The store to be filled, and how many of its tiles are on disk."""
+    options = metadata | {"array": "concentration"}
+    if journal is None:
+        with create_cube(path, shape, np.float32, **options) as store:
+            yield store, 0
+    else:
+        with continue_cube(path, shape, np.float32, **options) as (store, is_new):
+            yield store, 0 if is_new else journal.num_written(path.stem)
 
 
 def _read_tiles(

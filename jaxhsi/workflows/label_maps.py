@@ -32,7 +32,14 @@ from jaxhsi.label_spectra import (
 from jaxhsi.report import label_pictures
 from jaxhsi.report.cube_preview import CubePreview, PreviewBuilder, write_preview
 from jaxhsi.report.picture_panels import draw_label_map
-from jaxhsi.training.tile_labels import LabelledTile, label_tiles, label_writer
+from jaxhsi.training.tile_journal import TileJournal
+from jaxhsi.training.tile_labels import (
+    LabelledTile,
+    LabelStores,
+    Relabel,
+    label_tiles,
+    label_writer,
+)
 from jaxhsi.workflows.dgc_inputs import DGCInputs
 from jaxhsi.workflows.run_spectra import RunSpectra, cluster_names
 
@@ -46,8 +53,12 @@ class TileLabeller(Protocol):
         state: Any,
         cube: Cube,
         false_colour: label_pictures.FalseColourPicture | None = None,
+        stored: LabelStores | None = None,
     ) -> Iterator[LabelledTile]:
-        """Labelled tiles of a cube; a picture of the cube may be gathered from the same reads."""
+        """Labelled tiles of a cube; a picture of the cube may be gathered from the same reads.
+
+        Tiles that are on disk already are taken from there.
+        """
 
 
 class LabelledCube(NamedTuple):
@@ -67,7 +78,10 @@ class LabelledCube(NamedTuple):
 
 
 def make_tile_labeller(
-    method: SegmentationAlgorithm, window_reader: WindowReader, tile_size: int
+    method: SegmentationAlgorithm,
+    window_reader: WindowReader,
+    tile_size: int,
+    relabel: Relabel | None = None,
 ) -> TileLabeller:
     """A labeller that compiles ``predict`` once for all states and cubes.
 
@@ -75,11 +89,15 @@ def make_tile_labeller(
         method: algorithm that labels.
         window_reader: how windows of a cube are read.
         tile_size: side of the tiles in pixels.
+        relabel: applied to the labels, such as a grouping of the clusters.
     """
     predict = jax.jit(method.predict)
 
     def label(
-        state: Any, cube: Cube, false_colour: label_pictures.FalseColourPicture | None = None
+        state: Any,
+        cube: Cube,
+        false_colour: label_pictures.FalseColourPicture | None = None,
+        stored: LabelStores | None = None,
     ) -> Iterator[LabelledTile]:
         reader = window_reader
         if false_colour is not None:
@@ -92,6 +110,8 @@ def make_tile_labeller(
             full_rows=method.full_rows,
             tile_size=tile_size,
             read=reader,
+            relabel=relabel,
+            stored=stored,
         )
 
     return label
@@ -190,6 +210,7 @@ def write_label_map(
     *,
     num_cubes: int = 1,
     shapes: NumberedShapes | None = None,
+    journal: TileJournal | None = None,
 ) -> LabelledCube:
     """Label a cube, write its tiles and count them as they come; the cube is read once.
 
@@ -204,6 +225,7 @@ def write_label_map(
         num_classes: number of classes c.
         num_cubes: cubes that are labelled in all; of many, previews are smaller.
         shapes: drawn on the cube, or None.
+        journal: of the tiles that are on disk, to go on after an interruption.
     """
     label_counts = zero_counts(num_clusters, num_classes)
     label_spectra = empty_label_spectra(num_clusters, cube.shape[2])
@@ -212,9 +234,9 @@ def write_label_map(
     false_colour = label_pictures.FalseColourPicture(cube)
     has_truth = class_map is not None
     builder = PreviewBuilder(cube, num_clusters, with_truth=has_truth, num_cubes=num_cubes)
-    with label_writer(folder, cube, history_notes) as write:
-        for tile in tile_labeller(state, cube, false_colour):
-            write(tile)
+    with label_writer(folder, cube, history_notes, journal) as stores:
+        for number, tile in enumerate(tile_labeller(state, cube, false_colour, stores)):
+            stores.write(tile, number)
             label_counts += _count_tile(tile, class_map, num_clusters, num_classes)
             builder.add(tile, class_map.read_labels(*tile.slices) if has_truth else None)
             priorities = pixel_priorities(cube.name, *tile.slices, cube.shape[1])

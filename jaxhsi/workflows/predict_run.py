@@ -1,6 +1,7 @@
 """Cubes labelled by a trained run: maps, pictures, files for other programs, areas."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from rich.console import Console
 from jaxhsi.callbacks import OnProgress
 from jaxhsi.closest_name import closest_name
 from jaxhsi.cluster_groups import Grouping, make_grouping
-from jaxhsi.config.files import write_config
+from jaxhsi.config.files import saved_options, write_config
 from jaxhsi.config.grouping_files import write_grouping
 from jaxhsi.config.predict import PredictConfig
+from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.cube import Cube
+from jaxhsi.data.statistics import store_fingerprint
 from jaxhsi.label_counts import LabelCounts
 from jaxhsi.label_spectra import empty_label_spectra
 from jaxhsi.report import dgc_sentences as sentences
@@ -27,7 +30,9 @@ from jaxhsi.report.picture_panels import draw_label_map
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import PREDICT_CONFIG_FILE, check_result_folder, create_run_folder
-from jaxhsi.training.tile_labels import LabelledTile
+from jaxhsi.training.state_digest import state_digest
+from jaxhsi.training.tile_journal import open_journal
+from jaxhsi.training.tile_labels import LabelledTile, LabelStores
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
 from jaxhsi.workflows.label_exports import export_labels, export_place
 from jaxhsi.workflows.label_maps import (
@@ -56,6 +61,8 @@ def predict_cubes(
 ) -> dict[str, Any]:
     """Label cubes with the selected state of a run and write everything into a folder.
 
+    Where the same call was interrupted, it goes on after the last tile that is on disk.
+
     Args:
         config: the options.
         ignore_groups: label by clusters, whatever groups are saved with the run.
@@ -79,9 +86,11 @@ def predict_cubes(
     cubes = _open_cubes(config, model)
     window_reader = choose_window_reader(model.config, cubes)
     tile_size = config.tile_size or model.config.stream.tile_size
-    tile_labeller = make_tile_labeller(model.method, window_reader, tile_size)
+    tile_labeller = make_tile_labeller(model.method, window_reader, tile_size, grouping.apply)
     state, num_steps = model.restore_state()
     create_run_folder(folder, overwrite=overwrite, marker_file=PREDICT_CONFIG_FILE)
+    key = _results_key(config, state, cubes, grouping, tile_size)
+    journal = open_journal(folder, PREDICT_CONFIG_FILE, key, partial(console.print, soft_wrap=True))
     write_config(config, folder / PREDICT_CONFIG_FILE)
     if source is not None:
         write_grouping(grouping, folder / GROUPING_FILE)
@@ -95,8 +104,15 @@ def predict_cubes(
     for cube in cubes:
         with ProgressBars(console) as progress_bars:
             reported_labeller = _with_progress(tile_labeller, progress_bars)
-            labelled_cube = _label_cube(
-                reported_labeller, state, cube, folder, grouping, notes, len(cubes)
+            labelled_cube = write_label_map(
+                reported_labeller,
+                state,
+                cube,
+                folder / "labels",
+                notes,
+                len(grouping.group_names),
+                num_cubes=len(cubes),
+                journal=journal,
             )
         cube_counts[cube.name] = labelled_cube.label_counts
         label_spectra = label_spectra + labelled_cube.label_spectra
@@ -109,6 +125,7 @@ def predict_cubes(
     axis = spectral_axis(model.config, cubes)
     write_label_spectra(folder, label_spectra, grouping.group_names, axis, kind)
     area_record = _write_areas(config, cubes, cube_counts, grouping, folder, kind)
+    journal.close()
     _print_areas(console, area_record, folder, kind)
     return area_record | {"folder": str(folder)}
 
@@ -146,6 +163,20 @@ def _open_cubes(config: PredictConfig, model: SegmentationModel) -> tuple[Cube, 
     return cubes
 
 
+def _results_key(
+    config: PredictConfig,
+    state: Any,
+    cubes: Sequence[Cube],
+    grouping: Grouping,
+    tile_size: int,
+) -> str:
+    """Name of all that label maps depend on: an interrupted call goes on where it is the same."""
+    options = {name: value for name, value in saved_options(config).items() if name != "out"}
+    cube_states = tuple(map(store_fingerprint, cubes))
+    groups = grouping.members_by_name()
+    return fingerprint((options, state_digest(state), cube_states, groups, tile_size))
+
+
 def _history_notes(num_steps: int, grouping: Grouping) -> tuple[str, str]:
     groups = "; ".join(
         f"{i} {name} ({', '.join(map(str, members))})"
@@ -159,43 +190,18 @@ def _with_progress(tile_labeller: TileLabeller, on_progress: OnProgress) -> Tile
     """The labeller, which also reports how many pixels of a cube are labelled."""
 
     def label(
-        state: Any, cube: Cube, false_colour: label_pictures.FalseColourPicture | None = None
+        state: Any,
+        cube: Cube,
+        false_colour: label_pictures.FalseColourPicture | None = None,
+        stored: LabelStores | None = None,
     ) -> Iterator[LabelledTile]:
         num_done, num_pixels = 0, cube.shape[0] * cube.shape[1]
-        for tile in tile_labeller(state, cube, false_colour):
+        for tile in tile_labeller(state, cube, false_colour, stored):
             yield tile
             num_done += tile.labels.size
             on_progress(f"labelling {cube.name}, pixels", num_done, num_pixels)
 
     return label
-
-
-def _label_cube(
-    tile_labeller: TileLabeller,
-    state: Any,
-    cube: Cube,
-    folder: Path,
-    grouping: Grouping,
-    notes: Sequence[str],
-    num_cubes: int,
-) -> LabelledCube:
-    """Write the label map of a cube."""
-
-    def label_groups(
-        state: Any, cube: Cube, false_colour: label_pictures.FalseColourPicture | None = None
-    ) -> Iterator[LabelledTile]:
-        for tile in tile_labeller(state, cube, false_colour):
-            yield tile._replace(labels=grouping.apply(tile.labels))
-
-    return write_label_map(
-        label_groups,
-        state,
-        cube,
-        folder / "labels",
-        notes,
-        len(grouping.group_names),
-        num_cubes=num_cubes,
-    )
 
 
 def _write_pictures(

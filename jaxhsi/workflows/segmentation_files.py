@@ -24,7 +24,7 @@ from jaxhsi.report.label_spectra_files import write_label_spectra
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE, check_run_folder, create_run_folder
-from jaxhsi.training.tile_labels import LabelledTile
+from jaxhsi.training.tile_labels import LabelledTile, LabelStores
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
 from jaxhsi.workflows.dgc_memory_run import TrainingHistory
 from jaxhsi.workflows.label_maps import (
@@ -133,7 +133,10 @@ def _stored_tiles(
     """Tiles of a label map that is in memory, with the spectra of the cube."""
 
     def read_tiles(
-        state: Any, cube: Cube, false_colour: FalseColourPicture | None = None
+        state: Any,
+        cube: Cube,
+        false_colour: FalseColourPicture | None = None,
+        stored: LabelStores | None = None,
     ) -> Iterator[LabelledTile]:
         reader = window_reader
         if false_colour is not None:

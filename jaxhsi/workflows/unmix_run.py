@@ -6,12 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxhsi.config.files import read_config, saved_command, write_config
+import numpy as np
+
+from jaxhsi.config.files import read_config, saved_command, saved_options, write_config
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.config.unmix import UnmixConfig
+from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
 from jaxhsi.data.spectra_sample import sample_spectra
+from jaxhsi.data.statistics import store_fingerprint
 from jaxhsi.data.tables.pretreatment import Step, parse_steps, treat_table
 from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis, turn_like_axis
 from jaxhsi.data.tables.table import is_cube_path, open_table
@@ -28,13 +32,10 @@ from jaxhsi.training.run_folder import (
     check_result_folder,
     create_run_folder,
 )
-from jaxhsi.workflows.abundance_maps import (
-    CONCENTRATIONS,
-    Unmixer,
-    count_scores,
-    count_spectra,
-    unmix_cubes,
-)
+from jaxhsi.training.state_digest import state_digest
+from jaxhsi.training.tile_journal import open_journal
+from jaxhsi.workflows.abundance_maps import CONCENTRATIONS, Unmixer, unmix_cubes
+from jaxhsi.workflows.fit_counts import count_scores, count_spectra
 from jaxhsi.workflows.run_cubes import open_cubes_of_run
 from jaxhsi.workflows.unit_check import describe_other_units
 from jaxhsi.workflows.unmixing_model import UnmixingModel
@@ -54,6 +55,8 @@ class NewData(NamedTuple):
 def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str, Any]:
     """Unmix new spectra as a run does, and leave concentrations, pictures and scores in a folder.
 
+    Where the same call for cubes was interrupted, it goes on after the last part that is on disk.
+
     Args:
         config: the options.
         overwrite: delete the concentrations that are in the folder.
@@ -71,6 +74,8 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     check_result_folder(folder, UNMIX_CONFIG_FILE, "concentrations", overwrite=overwrite)
     data = _open_data(config, model)
     create_run_folder(folder, overwrite=overwrite, marker_file=UNMIX_CONFIG_FILE)
+    key = _results_key(config, data)
+    journal = open_journal(folder, UNMIX_CONFIG_FILE, key, partial(console.print, soft_wrap=True))
     write_config(config, folder / UNMIX_CONFIG_FILE)
     for note in _notes(model, data):
         console.print(f"- {note}", soft_wrap=True)
@@ -90,7 +95,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
         history = f"unmixed by EB-gMCR into {len(names)} components, {config.refine_steps} steps"
         with ProgressBars(console) as progress_bars:
             location, fit_rows = unmix_cubes(
-                folder, data.cubes, unmixer, [history], config.tile, progress_bars
+                folder, data.cubes, unmixer, [history], config.tile, progress_bars, journal
             )
         scores["cubes"] = fit_rows
     else:
@@ -98,6 +103,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
         scores["tables"] = fit_rows
     scores["warnings"] = warnings
     write_json(folder / "scores.json", scores)
+    journal.close()
     console.print(unmixing_table(fit_rows))
     for sentence in poor_fit_sentences(fit_rows, config.refine_steps):
         console.print(f"- {sentence}", soft_wrap=True)
@@ -134,6 +140,22 @@ def load_finished_run(folder: Path) -> UnmixingModel:
             f"version. jaxhsi train gmcr --out {folder} --resume writes it"
         )
     return read_unmixing_model(folder / SOLUTION_FILE)
+
+
+def _results_key(config: UnmixConfig, data: NewData) -> str:
+    """Name of all that concentrations depend on: an interrupted call goes on where it is the same.
+
+    Tables are always unmixed anew, which takes seconds.
+    """
+    options = {name: value for name, value in saved_options(config).items() if name != "out"}
+    solution = (config.run / SOLUTION_FILE).read_bytes()
+    return fingerprint(
+        (
+            options,
+            state_digest(np.frombuffer(solution, np.uint8)),
+            *map(store_fingerprint, data.cubes),
+        )
+    )
 
 
 # Data ---------------------------------------------------------------------------------------------
@@ -243,9 +265,9 @@ def _unmix_tables(
     scores, written_files = {}, []
     is_single = len(tables) == 1
     if not is_single:
-        (folder / CONCENTRATIONS).mkdir()
+        (folder / CONCENTRATIONS).mkdir(exist_ok=True)
         if with_fractions:
-            (folder / FRACTIONS).mkdir()
+            (folder / FRACTIONS).mkdir(exist_ok=True)
     for name, table in tables.items():
         start_time = time.perf_counter()
         concentrations = unmixer.transform(table.spectra)

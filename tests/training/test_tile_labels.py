@@ -104,11 +104,12 @@ def test_a_halo_that_is_too_small_shows(setting):
 
 def test_written_maps_are_whole_and_agree(setting, tmp_path):
     dgc, state, cube = setting
-    with label_writer(tmp_path, cube, ["labelled"]) as write:
-        for part in label_tiles(
+    with label_writer(tmp_path, cube, ["labelled"]) as stores:
+        tiles = label_tiles(
             jax.jit(dgc.predict), state, cube, halo=dgc.halo, full_rows=False, tile_size=32
-        ):
-            write(part)
+        )
+        for number, part in enumerate(tiles):
+            stores.write(part, number)
     plain = np.load(tmp_path / "blobs.npy")
     store = open_cube(tmp_path / "blobs.zarr")
     np.testing.assert_array_equal(store.array.read().result()[..., 0], plain)

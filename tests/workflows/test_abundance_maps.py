@@ -8,7 +8,8 @@ import pytest
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.windows import read_window
 from jaxhsi.workflows import abundance_maps
-from jaxhsi.workflows.abundance_maps import Unmixer, count_scores, count_spectra, unmix_cubes
+from jaxhsi.workflows.abundance_maps import Unmixer, unmix_cubes
+from jaxhsi.workflows.fit_counts import count_scores, count_spectra
 from jaxhsi.workflows.unmixing_model import FitEvaluation
 from tests.helpers.cubes import make_cube
 
