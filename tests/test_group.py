@@ -145,6 +145,40 @@ def test_spectra_of_groups_are_those_of_their_pixels(run, tmp_path, capsys):
     np.testing.assert_allclose(np.array(rows[7][5:], float), pixels.std(0, ddof=1), rtol=1e-4)
 
 
+def test_spectra_of_the_shapes_that_name_groups(run, trained, tmp_path, capsys):
+    shapes = [
+        {"label": "soil", "points": [[2, 2], [9, 9]], "shape_type": "rectangle"},
+        {"label": "leaf", "points": [[20, 30], [29, 39]], "shape_type": "rectangle"},
+    ]
+    drawing = {"shapes": shapes, "imageHeight": 48, "imageWidth": 48, "imagePath": "a.png"}
+    (tmp_path / "a.json").write_text(json.dumps(drawing))
+    assert main([str(run), "--labels", str(tmp_path / "a.json")]) == 0
+    assert "spectra of the drawn shapes" in capsys.readouterr().out
+    rows = list(csv.reader((run / "polygon_spectra.csv").open()))
+    values = open_cube(trained[0].parent / "cubes" / "a.zarr").array.read().result()
+    for row, name, pixels in (
+        (rows[1], "a: soil 1", values[2:10, 2:10]),
+        (rows[6], "a: leaf 2", values[30:40, 20:30]),
+    ):
+        count = pixels.shape[0] * pixels.shape[1]
+        assert row[1:4] == [name, str(count), "mean"]
+        mean = pixels.reshape(count, -1).astype(np.float64).mean(0)
+        np.testing.assert_allclose(np.array(row[5:], float), mean, rtol=1e-6)
+    assert (run / "polygon_spectra.png").stat().st_size > 1000
+
+
+def test_shapes_on_cubes_that_are_gone_still_name_groups(run, tmp_path, capsys):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(config | {"data": str(tmp_path / "gone")}))
+    shape = {"label": "soil", "points": [[2, 2], [9, 9]], "shape_type": "rectangle"}
+    drawing = {"shapes": [shape], "imageHeight": 48, "imageWidth": 48, "imagePath": "a.png"}
+    (tmp_path / "a.json").write_text(json.dumps(drawing))
+    assert main([str(run), "--labels", str(tmp_path / "a.json")]) == 0
+    assert "cannot be read any more" in capsys.readouterr().err
+    assert (run / "groups.yaml").is_file()
+    assert not (run / "polygon_spectra.csv").exists()
+
+
 def _pixels(run: Path, clusters: tuple[int, ...]) -> int:
     return sum(int(np.isin(labels(run, name), clusters).sum()) for name in "ab")
 

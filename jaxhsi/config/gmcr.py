@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least, number_list
 from jaxhsi.config.priors import PriorOptions
@@ -11,9 +11,6 @@ from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.gmcr.options import AmortisedOptions, SolverOptions
 from jaxhsi.upstream.gmcr.options import JointOptions
-
-if TYPE_CHECKING:
-    pass
 
 # What follows imports inside of functions: the help of the command is shown before JAX is loaded.
 
@@ -67,9 +64,9 @@ class GMCRConfig:
         devices: number of devices to spread over; all that divide the spectra if not given.
         key: name of the table or cube inside a .npz or .mat file.
         layout: order of the axes of a cube, where the file leaves doubt.
-        size: height and width of the image where a cube is kept as a table (C, H * W).
+        size: height and width where a cube is kept as a table (C, H * W).
         raw: keep the stored values of files, whatever scale they state.
-        no_data: value of a file that marks a missing measurement, in place of the file's own.
+        no_data: value of a file that marks a missing measurement; in place of the file's own.
         num_pixels: spectra drawn from cubes to find the components. All pixels are then unmixed.
         num_samples: spectra of the built-in mixtures; four times the components if not given.
         mixing: how components mix; linear, or a forward model whose parameters are fitted: bilinear
@@ -93,6 +90,10 @@ class GMCRConfig:
         "truth",
         "pretreatment",
         "fractions",
+        "ordered",
+        "runs",
+        "known",
+        "absent",
         "library",
         "out",
         "num_components",

@@ -23,8 +23,17 @@ from jaxhsi.config.help_text import brief_help
 Config = TypeVar("Config")
 
 
+_UNKNOWN_NAMES = (
+    r"Group '([\w.]+)' does not accept option '([\w.]+)'",
+    r"Option '([\w.]+)' is not accepted",
+    r"unrecognized arguments:.*?--([\w.]+)",
+)
+"""Complaints of jsonargparse about an unknown option or key of a file; the parts of its name."""
+_STRAY_VALUE = r"unrecognized arguments: ([^-\s]\S*)"
+
+
 class CommandParser(ArgumentParser):
-    """A parser with a brief help, which names the valid options where one is unknown.
+    """A parser with a brief help, which names the nearest option where one is unknown.
 
     Attributes:
         brief: text of ``--help``.
@@ -40,19 +49,28 @@ class CommandParser(ArgumentParser):
         return self.brief or super().format_help()
 
     def error(self, message: str, *args: Any, **kwargs: Any) -> None:
-        """Add the valid names to a complaint about an unknown one."""
-        if re.search("not accept|unrecognized", message):
-            defaults = self.get_defaults(skip_validation=True).keys()
-            valid_names = sorted(set(defaults) - {"command", "help_all"})
-            words = re.findall(r"[\w.]+", message.replace("--", ""))
-            for word in words:
-                if method := self.other_options.get(word.split(".")[0]):
-                    super().error(f"--{word} belongs to --method {method}", *args, **kwargs)
-            closest = [closest_name(word, valid_names) for word in words if len(word) > 2]
-            close = [name for name in closest if name]
-            hint = f"did you mean --{close[-1]}? " if close else ""
-            message = f"{message}\n{hint}Valid options: {', '.join(valid_names)}"
+        """Add the nearest name to a complaint about an unknown one."""
+        matches = [re.search(pattern, message) for pattern in _UNKNOWN_NAMES]
+        names = [".".join(match.groups()) for match in matches if match]
+        stray_value = re.search(_STRAY_VALUE, message)
+        if names and (method := self.other_options.get(names[0].split(".")[0])):
+            message = f"--{names[0]} belongs to --method {method}"
+        elif names:
+            closest = self._closest_option(names[0])
+            hint = f"did you mean --{closest}?" if closest else "--help_all lists all options"
+            message = f"{message}\n{hint}"
+        elif stray_value and "data" in self.get_defaults(skip_validation=True):
+            message = f"{message}\ndid you mean --data {stray_value[1]}?"
         super().error(message, *args, **kwargs)
+
+    def _closest_option(self, name: str) -> str | None:
+        """The option that a name is most like, or that ends with it after a dot."""
+        positional = {action.dest for action in self._actions if not action.option_strings}
+        options = set(self.get_defaults(skip_validation=True).keys()) - positional - {"command"}
+        by_last_part = {option.rsplit(".")[-1]: option for option in sorted(options, reverse=True)}
+        closest_part = closest_name(name, list(by_last_part))
+        closest = closest_name(name, sorted(options))
+        return closest or (by_last_part[closest_part] if closest_part else None)
 
 
 class _FullHelp(argparse.Action):

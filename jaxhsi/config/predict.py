@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least, check_positive
 from jaxhsi.config.lengths import length_in_metres
@@ -23,6 +23,8 @@ class PredictConfig:
         cut: cut the tree of the clusters into so many groups instead.
         pixel_size: side of a pixel, in metres or such as 0.5mm, for areas and the scale of exported
             maps; taken from the cube if not given.
+        polygons: format of the polygons of the labels, of cubes with a coordinate system: gpkg, in
+            that system, or geojson, in longitude and latitude.
         share_of: names of groups, such as "leaf,lesion", whose shares of each other are given too.
         tile_size: side in pixels of the tiles that are labelled at once; that of the run if not
             given.
@@ -43,6 +45,7 @@ class PredictConfig:
         "groups",
         "cut",
         "pixel_size",
+        "polygons",
         "share_of",
         "tolerance",
         "key",
@@ -56,6 +59,7 @@ class PredictConfig:
     groups: str | None = None
     cut: int | None = None
     pixel_size: float | str | None = None
+    polygons: Literal["gpkg", "geojson"] = "gpkg"
     share_of: str | None = None
     tile_size: int | None = None
     tolerance: float | None = None

@@ -1,10 +1,10 @@
-"""Label maps as polygons in a GeoPackage, with the area, confidence and spectrum of each label."""
+"""Label maps as polygons in a GeoPackage or GeoJSON, with area, confidence and mean spectrum."""
 
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,6 +19,12 @@ the memory. Set by hand: about 1 GB."""
 
 _BLOCK_SIDE = 256
 LAYER_NAME = "labels"
+_WRITERS: dict[str, dict[str, Any]] = {
+    ".gpkg": {"driver": "GPKG"},
+    # By RFC 7946: longitude and latitude. 9 decimals are 0.1 mm; the usual 7 are a pixel of a leaf.
+    ".geojson": {"driver": "GeoJSON", "RFC7946": "YES", "COORDINATE_PRECISION": "9"},
+}
+"""How GDAL writes a file of each suffix."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +73,8 @@ def write_label_polygons(
     numbers in text ``mean_spectrum`` and ``wavelengths_nm``.
 
     Args:
-        path: of the GeoPackage; one that is there is replaced.
+        path: with the suffix ``.gpkg``, or ``.geojson`` whose coordinates are longitude and
+            latitude; a file that is there is replaced.
         raster_path: GeoTIFF of the same map, from which polygons are traced line by line.
         class_map: the label map.
         attributes: of the labels.
@@ -78,7 +85,10 @@ def write_label_polygons(
 
     Raises:
         ImportError: rasterio, shapely or pyogrio is not installed.
+        ValueError: another suffix.
     """
+    if path.suffix not in _WRITERS:
+        raise ValueError(f"{path} is no file of polygons; the suffix is {' or '.join(_WRITERS)}")
     pyogrio = import_reader_package("pyogrio", path, "a vector")
     if (num_edges := count_edges(class_map)) > MAX_POLYGON_EDGES:
         _log.warning(
@@ -102,9 +112,9 @@ def write_label_polygons(
         field_data=list(fields.values()),
         fields=list(fields),
         layer=LAYER_NAME,
-        driver="GPKG",
         geometry_type="MultiPolygon",
         crs=None if place is None else place.crs,
+        **_WRITERS[path.suffix],
     )
     return True
 

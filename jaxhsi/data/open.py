@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jaxhsi.data.band_subset import with_bands_at
-from jaxhsi.data.cache import default_cache_folder, fingerprint
+from jaxhsi.data.cache import default_cache_folder, fingerprint, source_digest
 from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store, open_cube
 from jaxhsi.data.cube_files import CubeSource, FileOptions, list_cubes
 from jaxhsi.data.formats import FORMATS_BY_SUFFIX, RASTER
@@ -20,8 +20,6 @@ from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
 from jaxhsi.data.formats.reference_files import find_references
 from jaxhsi.data.ingest.pipeline import ingest, planned_shape
 from jaxhsi.data.manifest import check_band_counts, manifest
-
-INGEST_VERSION = 2  # raised when readers change what they write, so that old copies are not reused
 
 
 def open_cubes(
@@ -171,7 +169,8 @@ def _file_fingerprint(source: Path, file_options: FileOptions) -> str:
         paths += [path for path in find_references(source)[0] if path is not None]
     files = [(str(file.resolve()), file.stat()) for file in paths]
     file_states = tuple((path, state.st_size, state.st_mtime_ns) for path, state in files)
-    return fingerprint((INGEST_VERSION, file_states, file_options))
+    source_code = source_digest("data/formats", "data/ingest", "data/zarr_writer.py")
+    return fingerprint((source_code, file_states, file_options))
 
 
 def _with_header(source: Path) -> list[Path]:

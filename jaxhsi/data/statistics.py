@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxhsi.data.cache import default_cache_folder, fingerprint
+from jaxhsi.data.cache import default_cache_folder, fingerprint, source_digest
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.data.windows import WindowReader, read_window
 
-STATISTICS_VERSION = 1  # raised when what is measured changes, so that old results are not reused
 BLOCK_VALUES = 2**16  # values that are taken into float64 at a time, within the cache of a core
 TILE_SHAPE = (64, 64)
 TILES_AHEAD = 4  # tiles read while one is measured
@@ -230,7 +229,8 @@ def store_fingerprint(cube: Cube) -> str:
         height, width, _ = cube.shape
         sample_pixels = ((0, 0), (height // 2, width // 2), (height - 1, width - 1))
         store_state = tuple(cube.array[place].read().result().tobytes() for place in sample_pixels)
-    return fingerprint((STATISTICS_VERSION, cube.url, cube.no_data, metadata, store_state))
+    source = source_digest("data/statistics.py", "data/windows.py")
+    return fingerprint((source, cube.url, cube.no_data, metadata, store_state))
 
 
 def _file_states(folder: Path) -> Iterator[tuple[str, int, int]]:

@@ -137,6 +137,11 @@ def describe_group_spectra(path: Path) -> str:
     return f"spectra of the groups are in {path}"
 
 
+def describe_shape_spectra(path: Path) -> str:
+    """Where the spectra of drawn shapes are."""
+    return f"spectra of the drawn shapes are in {path}"
+
+
 def describe_missing_spectra(path: Path) -> str:
     """Why no spectra of groups are written."""
     return (

@@ -21,6 +21,9 @@ SCRIPTS = {
 }
 """Scripts of each kind of report, in their order."""
 
+CURVES_TITLES = {"dgc": "Training", "gmcr": "Fit"}
+"""Title of the curves of each kind, in the part of the page that both have."""
+
 PICTURE_QUALITY = 90
 """Of WebP pictures. Set by hand: no difference is visible."""
 
@@ -74,7 +77,8 @@ def render_page(kind: str, title: str, data: dict[str, Any]) -> str:
     return template.substitute(
         title=html.escape(title),
         style=(folder / "page.css").read_text(encoding="utf-8"),
-        body=(folder / f"{kind}.html").read_text(encoding="utf-8"),
+        body=(folder / f"{kind}.html").read_text(encoding="utf-8").rstrip(),
+        curves_title=CURVES_TITLES[kind],
         script="\n".join(scripts),
         data=data_text.replace("<", "\\u003c"),
     )

@@ -96,14 +96,20 @@ def open_dgc_inputs(config: DGCConfig) -> DGCInputs:
         )
 
     def drawn_shapes(cube: Cube) -> NumberedShapes | None:
-        return _number_cube_shapes(label_files.get(cube.name), cube, config.label_key)
+        return number_cube_shapes(label_files.get(cube.name), cube, config.label_key)
 
     window_reader = choose_window_reader(config, cubes)
     return DGCInputs(cubes, cubes, ground_truth, class_names, window_reader, drawn_shapes)
 
 
-def _number_cube_shapes(path: Path | None, cube: Cube, key: str | None) -> NumberedShapes | None:
-    """The shapes of a file for a cube; None where the labels are no shapes, or too many."""
+def number_cube_shapes(path: Path | None, cube: Cube, key: str | None) -> NumberedShapes | None:
+    """The shapes of a file for a cube; None where the labels are no shapes, or too many.
+
+    Args:
+        path: file of the labels of the cube, or None.
+        cube: that they were drawn on.
+        key: attribute that holds the class, where shapes have several.
+    """
     if path is None or not is_annotation(path):
         return None
     shapes = number_shapes(

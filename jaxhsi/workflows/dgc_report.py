@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.cluster_groups import default_cluster_name
 from jaxhsi.config.grouping_files import read_grouping
 from jaxhsi.label_counts import pixel_shares
@@ -60,12 +61,15 @@ class LabelledFolder:
     run: Path
 
 
-def dgc_report_data(folder: Path, *, thinning: float = 1.0) -> dict[str, Any]:
+def dgc_report_data(
+    folder: Path, *, thinning: float = 1.0, on_progress: OnProgress = ignore_progress
+) -> dict[str, Any]:
     """Data of the page of a run of dgc or of a prediction.
 
     Args:
         folder: of the run or the prediction.
         thinning: factor below 1 by which maps and spectra are reduced further.
+        on_progress: called after every cube.
 
     Raises:
         ValueError: a file is damaged.
@@ -87,7 +91,10 @@ def dgc_report_data(folder: Path, *, thinning: float = 1.0) -> dict[str, Any]:
             "labels the cubes anew with them"
         )
     present = {name: preview for name, preview in previews.items() if preview is not None}
-    cubes = [_cube_data(name, each, len(present), thinning) for name, each in present.items()]
+    cubes = []
+    for number, (name, preview) in enumerate(present.items(), 1):
+        cubes.append(_cube_data(name, preview, len(present), thinning))
+        on_progress("report, cubes", number, len(present))
     pixels = _total_pixels(present, len(labelled.label_names))
     class_names = labelled.scores.get("classes", [])
     return {

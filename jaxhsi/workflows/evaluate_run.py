@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -163,7 +163,9 @@ def open_label_maps(folder: Path, *, use_saved_groups: bool) -> LabelMaps:
 
 
 def open_maps_truth(
-    config: EvaluateConfig | GroupConfig, label_maps: LabelMaps
+    config: EvaluateConfig | GroupConfig,
+    label_maps: LabelMaps,
+    label_files: Mapping[str, Path] | None = None,
 ) -> tuple[GroundTruth, tuple[str, ...]]:
     """The true classes that options name for maps; see `dgc_inputs.open_ground_truth`."""
     return open_ground_truth(
@@ -173,6 +175,7 @@ def open_maps_truth(
         ignore_label=config.ignore_label,
         value_names=read_class_names(config.class_names) if config.class_names else None,
         unlabelled_outside=config.unlabelled_outside,
+        label_files=label_files,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.data.cube import open_cube
 from jaxhsi.report.component_ranges import shaded_range
 from jaxhsi.report.csv_files import text_of_csv
@@ -27,12 +28,15 @@ MAX_MAP_VALUE = 65534
 """Of the steps that a map is stored in; one more means not valid."""
 
 
-def gmcr_report_data(folder: Path, *, thinning: float = 1.0) -> dict[str, Any]:
+def gmcr_report_data(
+    folder: Path, *, thinning: float = 1.0, on_progress: OnProgress = ignore_progress
+) -> dict[str, Any]:
     """Data of the page of a run of gmcr.
 
     Args:
         folder: of the run.
         thinning: factor below 1 by which maps and rows are reduced further.
+        on_progress: called after every cube.
 
     Raises:
         ValueError: a file is damaged.
@@ -65,7 +69,7 @@ def gmcr_report_data(folder: Path, *, thinning: float = 1.0) -> dict[str, Any]:
         "true_components": scores.get("true_components"),
         "residual": _residual_data(result),
         "noise": _noise_pairs(scores.get("noise", {})),
-        "cubes": _maps_data(folder, list(scores.get("cubes", ())), thinning),
+        "cubes": _maps_data(folder, list(scores.get("cubes", ())), thinning, on_progress),
         "curves": _training_data(folder / "metrics.jsonl"),
         "options": (folder / CONFIG_FILE).read_text(),
     }
@@ -197,10 +201,12 @@ def _noise_pairs(noise: dict[str, Any]) -> list[list[str]]:
     return [list(pair) for pair in pairs]
 
 
-def _maps_data(folder: Path, cube_names: list[str], thinning: float) -> list[dict[str, Any]]:
+def _maps_data(
+    folder: Path, cube_names: list[str], thinning: float, on_progress: OnProgress
+) -> list[dict[str, Any]]:
     """Thinned abundance maps of each cube."""
     cubes = []
-    for name in cube_names:
+    for number, name in enumerate(cube_names, 1):
         path = folder / "concentrations" / f"{name}.zarr"
         if not path.is_dir():
             continue
@@ -223,6 +229,7 @@ def _maps_data(folder: Path, cube_names: list[str], thinning: float) -> list[dic
                 **_encoded_maps(values),
             }
         )
+        on_progress("report, cubes", number, len(cube_names))
     return cubes
 
 

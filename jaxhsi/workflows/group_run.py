@@ -1,5 +1,6 @@
 """Clusters of a run put into groups by the user: by a cut, by name, or by labelled pixels."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from jaxhsi.config.group import GroupConfig
 from jaxhsi.config.grouping_files import read_grouping, write_grouping
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.labels.clicks import Click, read_clicks
+from jaxhsi.data.labels.label_search import find_labels
 from jaxhsi.dgc.cluster_naming import UNNAMED, name_clusters
 from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
 from jaxhsi.dgc.merge_tree import MergeTree
@@ -33,6 +35,7 @@ from jaxhsi.workflows.evaluate_run import (
     open_maps_truth,
 )
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree, tree_identifier
+from jaxhsi.workflows.shape_spectra import write_drawn_spectra
 
 GROUP_SPECTRA_STEM = "group_spectra"
 """Stem of the files of the spectra of groups, in the folder of the run."""
@@ -139,19 +142,26 @@ def _requested_grouping(
     if config.labels is None and config.points is None:
         return None
     label_maps = open_label_maps(config.run, use_saved_groups=False)
-    if config.points is None:
-        class_votes = _votes_of_labels(config, label_maps)
-    else:
+    if config.points is not None:
         class_votes = _votes_of_points(config.points, label_maps)
-    return _grouping_by_votes(class_votes, cluster_tree, console)
+        return _grouping_by_votes(class_votes, cluster_tree, console)
+    label_files = find_labels(config.labels, label_maps.map_cubes, config.label_key)
+    class_votes = _votes_of_labels(config, label_maps, label_files)
+    grouping = _grouping_by_votes(class_votes, cluster_tree, console)
+    spectra_path = write_drawn_spectra(config.run, label_files, config.label_key)
+    if spectra_path is not None:
+        console.print(sentences.describe_shape_spectra(spectra_path), soft_wrap=True)
+    return grouping
 
 
 # Votes --------------------------------------------------------------------------------------------
 
 
-def _votes_of_labels(config: GroupConfig, label_maps: LabelMaps) -> ClassVotes:
+def _votes_of_labels(
+    config: GroupConfig, label_maps: LabelMaps, label_files: Mapping[str, Path]
+) -> ClassVotes:
     """Votes of the pixels in label files."""
-    ground_truth, class_names = open_maps_truth(config, label_maps)
+    ground_truth, class_names = open_maps_truth(config, label_maps, label_files)
     num_clusters, invalid_votes = len(label_maps.label_names), 0
     vote_counts = np.zeros((num_clusters, len(class_names)), np.int64)
     cluster_pixels = np.zeros(num_clusters, np.int64)

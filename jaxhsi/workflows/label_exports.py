@@ -37,6 +37,7 @@ def export_labels(
     *,
     geotiff: bool,
     envi: bool,
+    polygons: str = "gpkg",
 ) -> None:
     """Write the label map of a cube for other programs.
 
@@ -50,6 +51,7 @@ def export_labels(
         place: of the map, see :func:`export_place`.
         geotiff: write a GeoTIFF without a coordinate system too.
         envi: write an ENVI classification.
+        polygons: format of the polygons, "gpkg" or "geojson".
     """
     label_store = open_cube(folder / f"{cube.name}.zarr").array
     names, colours = grouping.group_names, cluster_colours(len(grouping.group_names))
@@ -65,7 +67,7 @@ def export_labels(
         write_geotiff(raster_path, class_map)
         write_raster_style(raster_path.with_suffix(".qml"), names, colours)
     if _has_crs(cube):
-        polygon_path = folder / f"{cube.name}-polygons.gpkg"
+        polygon_path = folder / f"{cube.name}-polygons.{polygons}"
         attributes = _label_attributes(cube, labelled_cube, place)
         if write_label_polygons(polygon_path, raster_path, class_map, attributes):
             write_polygon_style(polygon_path.with_suffix(".qml"), names, colours)

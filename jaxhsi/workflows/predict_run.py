@@ -118,9 +118,8 @@ def predict_cubes(
         label_spectra = label_spectra + labelled_cube.label_spectra
         _write_pictures(config, cube, labelled_cube, folder, grouping, kind)
         place = export_place(cube, config.pixel_size)
-        export_labels(
-            folder / "labels", cube, labelled_cube, grouping, place, geotiff=geotiff, envi=envi
-        )
+        formats = {"geotiff": geotiff, "envi": envi, "polygons": config.polygons}
+        export_labels(folder / "labels", cube, labelled_cube, grouping, place, **formats)
         console.print(sentences.describe_labelled_cube(cube.name, *cube.shape[:2]))
     axis = spectral_axis(model.config, cubes)
     write_label_spectra(folder, label_spectra, grouping.group_names, axis, kind)

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.config.files import saved_command
 from jaxhsi.config.report import ReportConfig
 from jaxhsi.report.html_page import render_page
 from jaxhsi.training.console import PlainConsole
+from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import CONFIG_FILE, PREDICT_CONFIG_FILE
 from jaxhsi.workflows.dgc_report import dgc_report_data
 from jaxhsi.workflows.gmcr_report import gmcr_report_data
@@ -32,20 +34,22 @@ def write_report(config: ReportConfig) -> dict[str, Any]:
         FileNotFoundError: the folder holds no run.
         ValueError: a run of another command, or damaged files.
     """
-    path = config.out or config.run / REPORT_FILE
-    report = make_report(config.run)
+    path, console = config.out or config.run / REPORT_FILE, PlainConsole()
+    with ProgressBars(console) as progress_bars:
+        report = make_report(config.run, progress_bars)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report, encoding="utf-8")
     size = len(report.encode())
-    PlainConsole().print(f"report: {path} ({size / 1e6:.1f} MB)", soft_wrap=True, highlight=False)
+    console.print(f"report: {path} ({size / 1e6:.1f} MB)", soft_wrap=True, highlight=False)
     return {"report": path, "bytes": size}
 
 
-def make_report(folder: Path) -> str:
+def make_report(folder: Path, on_progress: OnProgress = ignore_progress) -> str:
     """The page of a run of dgc or gmcr, finished or not, or of a prediction.
 
     Args:
         folder: of the run or prediction.
+        on_progress: called after every cube, see `jaxhsi.callbacks`.
 
     Returns:
         HTML of less than 10 MB.
@@ -57,11 +61,8 @@ def make_report(folder: Path) -> str:
     kind = _report_kind(folder)
     report = ""
     for thinning in _THINNING_STEPS:
-        data: dict[str, Any] = (
-            dgc_report_data(folder, thinning=thinning)
-            if kind == "dgc"
-            else gmcr_report_data(folder, thinning=thinning)
-        )
+        report_data = dgc_report_data if kind == "dgc" else gmcr_report_data
+        data = report_data(folder, thinning=thinning, on_progress=on_progress)
         report = render_page(kind, f"{folder.resolve().name}: report", data)
         if len(report.encode()) < MAX_REPORT_BYTES:
             return report

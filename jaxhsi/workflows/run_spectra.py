@@ -75,8 +75,7 @@ class RunSpectra:
         """
         self._cluster_spectra = self._cluster_spectra + cluster_spectra
         if shapes is not None:
-            numbered = enumerate(shapes.labels, 1)
-            self._shape_names += [f"{cube.name}: {label} {number}" for number, label in numbered]
+            self._shape_names += shape_names(cube, shapes)
             self._shape_spectra.append(shape_spectra)
 
     def write(self, folder: Path) -> None:
@@ -89,6 +88,28 @@ class RunSpectra:
         names = cluster_names(num_clusters)
         write_label_spectra(folder, self._cluster_spectra, names, self._axis)
         if self._shape_names:
-            stacked = stack_labels(self._shape_spectra)
-            names = self._shape_names
-            write_label_spectra(folder, stacked, names, self._axis, "polygon", SHAPE_SPECTRA_STEM)
+            write_shape_spectra(folder, self._shape_spectra, self._shape_names, self._axis)
+
+
+def shape_names(cube: Cube, shapes: NumberedShapes) -> list[str]:
+    """Names of the shapes on a cube: its own, the class and the number of each.
+
+    Args:
+        cube: that they were drawn on.
+        shapes: the shapes.
+    """
+    return [f"{cube.name}: {label} {number}" for number, label in enumerate(shapes.labels, 1)]
+
+
+def write_shape_spectra(
+    folder: Path, parts: Sequence[LabelSpectra], names: Sequence[str], axis: BandAxis
+) -> None:
+    """Write the table and the picture of the spectra of shapes.
+
+    Args:
+        folder: of the run.
+        parts: spectra of the shapes on each cube.
+        names: of all shapes, in the same order.
+        axis: of the bands.
+    """
+    write_label_spectra(folder, stack_labels(parts), names, axis, "polygon", SHAPE_SPECTRA_STEM)

@@ -5,7 +5,7 @@ python -m tests.helpers.format_table     writes it into docs/data_formats.md
 
 from pathlib import Path
 
-from tests.helpers.format_examples import CUBE_FORMATS
+from tests.helpers.cube_formats import CUBE_FORMATS
 
 PAGE = Path(__file__).parents[2] / "docs" / "data_formats.md"
 BEGIN, END = "<!-- table of formats: begin -->", "<!-- table of formats: end -->"

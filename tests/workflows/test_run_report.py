@@ -44,6 +44,12 @@ def test_a_report_is_one_file_that_asks_the_network_for_nothing(tmp_path):
     assert data["notices"] == []
 
 
+def test_building_says_how_many_cubes_are_done(tmp_path):
+    run, calls = make_labelled_run(tmp_path, cube_names=("a", "b", "c")), []
+    make_report(run, lambda *progress: calls.append(progress))
+    assert calls == [("report, cubes", number, 3) for number in (1, 2, 3)]
+
+
 def test_pixel_spectra_are_those_of_the_cube(tmp_path):
     from jaxhsi.data.cube import open_cube
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxhsi.data.cache import source_digest
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.open import open_cached_cube
 from jaxhsi.data.synthetic.leaf_scenes import LeafScene
@@ -13,7 +14,6 @@ from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.data.zarr_writer import create_cube
 
 CLASS_NAMES = ("background", "tissue", "lesion")
-SCENES_VERSION = 1  # raise when the scenes change, so that cached ones are made anew
 
 
 def leaf_cubes(
@@ -29,7 +29,8 @@ def leaf_cubes(
     Raises:
         ValueError: the size is out of range.
     """
-    scenes_folder = cache_folder / f"leaf-scenes-v{SCENES_VERSION}-{image_side}"
+    source = source_digest("data/synthetic", "data/zarr_writer.py")
+    scenes_folder = cache_folder / f"leaf-scenes-{source}-{image_side}"
     scenes_folder.mkdir(parents=True, exist_ok=True)
     cubes = tuple(
         _open_leaf_cube(scenes_folder, LeafScene(size=image_side, seed=seed)) for seed in seeds

@@ -12,8 +12,10 @@ from jaxhsi.data.ingest.pipeline import ingest
 from jaxhsi.data.ingest.plan import NO_WAVELENGTHS_NOTE
 from jaxhsi.data.labels.label_files import load_labels
 from jaxhsi.data.windows import read_window
-from tests.helpers.format_examples import CRS, CUBE_FORMATS, TRANSFORM, examples
+from tests.helpers.cube_formats import CUBE_FORMATS
+from tests.helpers.format_examples import examples
 from tests.helpers.format_table import PAGE, page_with_table
+from tests.helpers.format_writers import CRS, TRANSFORM
 
 by_format = pytest.mark.parametrize("cube_format", CUBE_FORMATS, ids=lambda each: each.name)
 
