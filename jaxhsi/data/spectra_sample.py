@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.tiles import split_into_tiles
@@ -20,11 +20,13 @@ class SpectraSample(NamedTuple):
         spectra: (n, c), valid ones alone, in random order.
         num_read: pixels read.
         num_invalid: how many of them were not valid.
+        places: number of the cube, row and column of each spectrum.
     """
 
     spectra: Float32[np.ndarray, "n c"]
     num_read: int
     num_invalid: int
+    places: Int[np.ndarray, "n 3"]
 
 
 def sample_spectra(
@@ -48,20 +50,25 @@ def sample_spectra(
     """
     rng = np.random.default_rng(seed)
     cube_tiles = [
-        (cube, t)
-        for cube in cubes
+        (number, t)
+        for number, cube in enumerate(cubes)
         for t in split_into_tiles(cube.shape[:2], (tile_side, tile_side))
     ]
     kept_spectra, kept_tickets = np.zeros((0, cubes[0].shape[2]), np.float32), np.zeros(0)
+    kept_places = np.zeros((0, 3), np.int64)
     num_read, num_valid, tiles_used = 0, 0, 0
     for i in rng.permutation(len(cube_tiles))[: _MAX_TILES_FACTOR * max_tiles]:
-        cube, place = cube_tiles[i]
-        values, valid = read_window_fn(cube, *place)
+        cube_number, place = cube_tiles[i]
+        values, valid = read_window_fn(cubes[cube_number], *place)
         tile_spectra = values[valid]
         kept_spectra = np.concatenate([kept_spectra, tile_spectra])
         kept_tickets = np.concatenate([kept_tickets, rng.random(len(tile_spectra))])
+        rows, columns = np.nonzero(valid)
+        places = [np.full(len(rows), cube_number), rows + place.y0, columns + place.x0]
+        kept_places = np.concatenate([kept_places, np.stack(places, axis=1)])
         smallest_tickets = np.argsort(kept_tickets)[:num_spectra]
         kept_spectra, kept_tickets = kept_spectra[smallest_tickets], kept_tickets[smallest_tickets]
+        kept_places = kept_places[smallest_tickets]
         num_read, num_valid = num_read + valid.size, num_valid + len(tile_spectra)
         tiles_used += len(tile_spectra) > 0
         if tiles_used == max_tiles:
@@ -73,4 +80,4 @@ def sample_spectra(
             "infinity or "
             "the no-data value; check the file and its no-data value"
         )
-    return SpectraSample(kept_spectra, num_read, num_read - num_valid)
+    return SpectraSample(kept_spectra, num_read, num_read - num_valid, kept_places)

@@ -18,9 +18,13 @@ from jaxhsi.linear_algebra import cholesky, inverse
 PARALLEL_STARTS = 8
 """Starts side by side; each holds an array of pixels by clusters. Set by hand to bound the memory;
 the result does not depend on it."""
+SAME_SCORE = 1e-4
+"""Difference of two starts in nats a pixel that counts as none: they came to the same optimum, and
+rounding, which differs with the number of threads and devices, must not choose. Set by hand."""
+SAME_SHARE = 1e-3
+"""Relative difference of two clusters' shares that counts as none. Set by hand, far above the
+rounding of sums over pixels in float32."""
 SHRINKAGE = 0.02
-
-
 """Share of the mean variance that is added to the covariance, which stays invertible; the value of
 the first trials of the mixture, not tuned since."""
 
@@ -118,6 +122,9 @@ def fit_mixture(
 ) -> Mixture:
     """Fit the mixture: EM from several K-means side by side, the likeliest result kept.
 
+    Of starts that are equally likely up to rounding it is the first; its clusters are numbered by
+    :func:`number_clusters`.
+
     Every other K-means runs on whitened pixels. EM does not see the scale of the axes, but
     K-means does: a rare material that differs in a direction of little variance is found from a
     whitened start alone. The score of a result is the mean log-sum-exp of the logits minus half
@@ -138,7 +145,35 @@ def fit_mixture(
     fitted_mixtures, fit_scores = _fit_starts(
         jax.random.split(key, num_starts), v, num_clusters, num_iterations
     )
-    return jax.tree.map(lambda leaf: leaf[fit_scores.argmax()], fitted_mixtures)
+    chosen = (fit_scores >= fit_scores.max() - SAME_SCORE).argmax()
+    # Here and never again: training moves clusters and does not exchange them.
+    return number_clusters(jax.tree.map(lambda leaf: leaf[chosen], fitted_mixtures))
+
+
+def number_clusters(mixture: Mixture) -> Mixture:
+    """The same mixture with its clusters numbered by falling share.
+
+    The order in which a fit comes upon the clusters changes with the number of threads and devices,
+    which round differently. Clusters whose shares are alike up to 0.1 % are numbered along the
+    first axis of the embedding.
+
+    Args:
+        mixture: with clusters in any order.
+
+    >>> share = jnp.array([0.25, 0.5, 0.25 + 1e-6])
+    >>> mixture = Mixture(share, share[:, None] * jnp.array([[1.0], [2.0], [3.0]]), jnp.eye(1))
+    >>> numbered = number_clusters(mixture)
+    >>> (numbered.first_moment / numbered.cluster_share[:, None]).ravel().tolist()
+    [2.0, 1.0, 3.0]
+    """
+    order = jnp.argsort(-mixture.cluster_share)
+    share, position = mixture.cluster_share[order], mixture.first_moment[order, 0]
+    is_less = share[:-1] - share[1:] > SAME_SHARE * share[:-1]
+    rank = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(is_less.astype(jnp.int32))])
+    order = order[jnp.lexsort((position / jnp.maximum(share, 1e-12), rank))]
+    return mixture._replace(
+        cluster_share=mixture.cluster_share[order], first_moment=mixture.first_moment[order]
+    )
 
 
 @partial(jax.jit, static_argnums=(2, 3))

@@ -14,7 +14,7 @@ from jaxhsi.data.cube import Cube
 from jaxhsi.dgc.cluster_tree import ClusterTree, build_cluster_tree
 from jaxhsi.label_counts import count_labels
 from jaxhsi.workflows.dgc_inputs import DGCInputs, choose_window_reader
-from jaxhsi.workflows.dgc_training import prepare_training, train
+from jaxhsi.workflows.dgc_training import prepare_training, reader_of_state, train
 from jaxhsi.workflows.label_maps import make_tile_labeller, summarise_counts
 from jaxhsi.workflows.segmentation_model import SegmentationModel
 
@@ -157,7 +157,7 @@ def label_in_memory(
     Returns:
         For each cube labels (H, W) int16, -1 where not valid, and confidence (H, W) float16.
     """
-    window_reader = choose_window_reader(model.config, cubes)
+    window_reader = reader_of_state(choose_window_reader(model.config, cubes), state)
     tile_labeller = make_tile_labeller(model.method, window_reader, model.config.stream.tile_size)
     labelled = []
     for index, cube in enumerate(cubes):

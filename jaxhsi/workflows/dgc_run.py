@@ -76,7 +76,12 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         folder / "pictures" / "training.png", folder / "metrics.jsonl", trained.best_step
     )
     scores = label_and_score_cubes(
-        config, prepared.method, inputs, prepared.initial_state, trained.selected_state, folder
+        config,
+        prepared.method,
+        prepared.inputs,
+        prepared.initial_state,
+        trained.selected_state,
+        folder,
     )
     cluster_tree = _write_tree(prepared, trained.selected_state, scores, folder)
     scores |= _write_presence(scores, folder)

@@ -1,19 +1,28 @@
 """Training of DGC on open cubes: the same for the command and for :func:`jaxhsi.segment`."""
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from jaxhsi.config.dgc import DGCConfig
+from jaxhsi.data.far_pixels import (
+    READING_DEVIATIONS,
+    describe_far_pixels,
+    far_spectra,
+    limited_reader,
+)
 from jaxhsi.data.spectra_sample import sample_spectra
 from jaxhsi.data.stream import window_stream
+from jaxhsi.data.windows import WindowReader
 from jaxhsi.dgc.cluster_tree import embed_sample
-from jaxhsi.dgc.state import SegmentationAlgorithm
+from jaxhsi.dgc.state import SegmentationAlgorithm, State
 from jaxhsi.dgc.views import window_size
 from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training.best_state import StateMonitor, read_validation_views
@@ -84,8 +93,13 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
         config.seed,
         read_window_fn=inputs.window_reader,
     )
-    spectra = jnp.asarray(sample.spectra)
+    is_far = far_spectra(sample.spectra)
+    if is_far.any():
+        message = describe_far_pixels(inputs.train_cubes, sample.places[is_far])
+        logging.getLogger(__name__).warning(message)
+    spectra = jnp.asarray(sample.spectra[~is_far])
     initial_state = method.init(jax.random.key(config.seed), spectra)
+    inputs = replace(inputs, window_reader=reader_of_state(inputs.window_reader, initial_state))
     # The embedding has far fewer dimensions than bands: it is kept, the spectra are not.
     embedding = embed_sample(initial_state, config.teacher_student.normalisations, spectra)
     return PreparedTraining(
@@ -97,6 +111,22 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
         sample_embedding=embedding,
         pixels_read=sample.num_read,
         pixels_invalid=sample.num_invalid,
+    )
+
+
+def reader_of_state(window_reader: WindowReader, state: Any) -> WindowReader:
+    """A reader for which pixels far outside of the data that a state began with are not valid.
+
+    Args:
+        window_reader: that reads.
+        state: of the method; upstream's has no statistics, and all pixels stay.
+    """
+    if not isinstance(state, State):
+        return window_reader
+    stats = jax.device_get(state.pca_embedding.band_stats)
+    largest_mean = float(np.abs(stats.mean).max())
+    return limited_reader(
+        window_reader, largest_mean + READING_DEVIATIONS * float(stats.overall_deviation)
     )
 
 

@@ -34,6 +34,7 @@ from jaxhsi.training.state_digest import state_digest
 from jaxhsi.training.tile_journal import open_journal
 from jaxhsi.training.tile_labels import LabelledTile, LabelStores
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
+from jaxhsi.workflows.dgc_training import reader_of_state
 from jaxhsi.workflows.label_exports import export_labels, export_place
 from jaxhsi.workflows.label_maps import (
     LabelledCube,
@@ -84,10 +85,10 @@ def predict_cubes(
     grouping, source = _choose_groups(config, model, ignore_groups=ignore_groups)
     _share_names(config.share_of, grouping.group_names)
     cubes = _open_cubes(config, model)
-    window_reader = choose_window_reader(model.config, cubes)
+    state, num_steps = model.restore_state()
+    window_reader = reader_of_state(choose_window_reader(model.config, cubes), state)
     tile_size = config.tile_size or model.config.stream.tile_size
     tile_labeller = make_tile_labeller(model.method, window_reader, tile_size, grouping.apply)
-    state, num_steps = model.restore_state()
     create_run_folder(folder, overwrite=overwrite, marker_file=PREDICT_CONFIG_FILE)
     key = _results_key(config, state, cubes, grouping, tile_size)
     journal = open_journal(folder, PREDICT_CONFIG_FILE, key, partial(console.print, soft_wrap=True))

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -92,3 +96,41 @@ def test_one_cluster_is_the_mean():
 def test_fewer_pixels_than_clusters_is_an_error():
     with pytest.raises(ValueError, match="5 clusters need as many valid pixels, got 3"):
         mixtures.fit_mixture(jax.random.key(0), jnp.zeros((3, 2)), 5)
+
+
+@pytest.mark.parametrize("order", [[2, 0, 1], [1, 2, 0]])
+def test_clusters_are_numbered_by_falling_share_whatever_order_they_were_met_in(order):
+    share = jnp.array([0.5, 0.3, 0.2])
+    mixture = Mixture(share, jnp.arange(6.0).reshape(3, 2), jnp.eye(2))
+    shuffled = Mixture(share[jnp.array(order)], mixture.first_moment[jnp.array(order)], jnp.eye(2))
+    chex.assert_trees_all_equal(mixtures.number_clusters(shuffled), mixture)
+
+
+def test_equal_shares_are_numbered_along_the_first_axis_whatever_rounding_makes_of_them():
+    position = jnp.array([[3.0], [-2.0], [0.5]])
+    for rounding in ([0, 1e-7, 2e-7], [2e-7, 1e-7, 0]):
+        share = jnp.full(3, 1 / 3) + jnp.array(rounding)
+        mixture = mixtures.number_clusters(Mixture(share, share[:, None] * position, jnp.eye(1)))
+        means = mixture.first_moment / mixture.cluster_share[:, None]
+        np.testing.assert_allclose(means.ravel(), [-2.0, 0.5, 3.0], rtol=1e-6)
+
+
+ONE_THREAD_LABELS = """
+import jax, sys
+import numpy as np
+from tests.dgc.test_gaussian_mixture import labels, three_clouds
+from jaxhsi.dgc.gaussian_mixture import fit_mixture
+assert len(jax.devices()) == 1
+v, _ = three_clouds(sizes=(400, 300, 200))
+np.save(sys.argv[1], labels(v, fit_mixture(jax.random.key(3), v, 3, 6, 20)))
+"""
+
+
+def test_clusters_have_the_same_numbers_on_one_device_and_thread_as_on_eight(tmp_path):
+    v, _ = three_clouds(sizes=(400, 300, 200))
+    ours = labels(v, mixtures.fit_mixture(jax.random.key(3), v, 3, 6, 20))
+    flags = "--xla_force_host_platform_device_count=1 --xla_cpu_multi_thread_eigen=false"
+    command = [sys.executable, "-c", ONE_THREAD_LABELS, str(tmp_path / "labels.npy")]
+    subprocess.run(command, env=os.environ | {"XLA_FLAGS": flags}, check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), ours)
+    assert list(np.bincount(ours)) == sorted(np.bincount(ours), reverse=True)
