@@ -91,8 +91,7 @@ def restart_agreement(
 ) -> Float[np.ndarray, " p"]:
     """Share of the restarts, itself among them, that have each component of the selected one.
 
-    A restart has a component if one of its own explains it down to the noise, or is the same but
-    for `SAME_COSINE`: where spectra are strong, differences far above the noise are still small.
+    What it is to have one, see `shared_components`.
 
     Args:
         describe: of the solver, compiled.
@@ -105,16 +104,46 @@ def restart_agreement(
     if not other_fits:
         return np.ones(len(state.pool.active), np.float32)
     selected_pool_fit = describe(state, data.x_white)
-    # By what they explain rather than by matching: two restarts may split components differently.
-    other_components = (_pool_in_coordinates(fit, data).components for fit in other_fits)
-    selected_rows = selected_pool_fit.pool.components
     by_others = [
-        _explained(selected_pool_fit, components, options)
-        | (jnp.max(selected_rows @ components.T, axis=1) > SAME_COSINE)
-        for components in other_components
+        shared_components(selected_pool_fit, _pool_in_coordinates(fit, data), options)
+        for fit in other_fits
     ]
     by_itself = np.ones(len(selected_pool_fit.pool.active), bool)
     return np.mean([by_itself, *jax.device_get(by_others)], axis=0, dtype=np.float32)
+
+
+def shared_components(
+    pool_fit: PoolFit, other: ComponentPool, options: SolverOptions
+) -> Bool[Array, " p"]:
+    """Components of a fit that another restart has.
+
+    It has a component if one of its own explains it down to the noise, or is the same but for
+    `SAME_COSINE`: where spectra are strong, differences far above the noise are still small.
+    Of a restart with as many components or more, combinations are taken too: it may split the same
+    subspace into other components of equal fit, and how far these may be from each other is told by
+    `rotational_ambiguity`. One with fewer has no say in that: one too many may be a combination of
+    the others.
+
+    Args:
+        pool_fit: fitted pool, in noise units.
+        other: of the other restart, in the same coordinates.
+        options: of the solver.
+    """
+    pool, spectra = pool_fit.pool, other.components
+    if int(other.active.sum()) >= int(pool.active.sum()):
+        spectra = nearest_in_span(pool.components, spectra)
+    is_same = jnp.max(pool.components @ spectra.T, axis=1) > SAME_COSINE
+    return _explained(pool_fit, spectra, options) | is_same
+
+
+def nearest_in_span(
+    rows: Float[Array, "p c"], components: Float[Array, "q c"]
+) -> Float[Array, "p c"]:
+    """The combination of components that is nearest to each row, of length 1 (zero for none)."""
+    basis = np.asarray(components, np.float64)
+    basis = basis[np.any(basis != 0, axis=1)]
+    projected = np.asarray(rows, np.float64) @ np.linalg.pinv(basis) @ basis
+    return jnp.asarray(unit_rows(projected, MIN_ROW_NORM), jnp.float32)
 
 
 def length_tolerance(num_bands: int) -> float:

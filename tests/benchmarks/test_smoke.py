@@ -24,6 +24,7 @@ MODULES = (
     "gmcr.confidence",
     "gmcr.epoch",
     "gmcr.field",
+    "gmcr.ranges",
     "gmcr.quality",
     "gmcr.unmix_scale",
     "data.ingest",

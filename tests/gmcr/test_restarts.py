@@ -1,16 +1,22 @@
 """The vote of restarts."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxhsi.gmcr.component_pool import ComponentPool
+from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.pool_fit import PoolFit
 from jaxhsi.gmcr.restarts import (
     MAX_RESTARTS,
     counts_within_tolerance,
     default_num_restarts,
     length_tolerance,
     majority_restart,
+    nearest_in_span,
+    shared_components,
 )
 from jaxhsi.gmcr.solution import RestartVote
 
@@ -49,3 +55,33 @@ def test_numbers_that_are_near():
 )
 def test_large_tables_take_one_restart(spectra, slots, expected):
     assert default_num_restarts(spectra, slots) == expected
+
+
+def test_what_lies_in_the_span_of_others():
+    components = jnp.array([[1.0, 0.0, 0.0, 0.0], [0.6, 0.8, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    rows = jnp.array([[0.0, 1.0, 0.0, 0.0], [0.0, 0.6, 0.8, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    nearest = np.asarray(nearest_in_span(rows, components))
+    np.testing.assert_allclose(nearest, [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], atol=1e-6)
+
+
+def test_rotations_of_one_subspace_agree_but_one_component_less_does_not():
+    """A restart whose components are mixtures of the selected one's, and one that lacks one."""
+    random = np.random.default_rng(0)
+    spectra = np.abs(random.normal(size=(3, 40)))
+    codes = jnp.asarray(random.uniform(500, 1000, (30, 3)), jnp.float32)
+
+    def pool(rows):
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        every = jnp.ones(len(rows), bool)
+        return ComponentPool(jnp.asarray(unit, jnp.float32), every, ~every, None)
+
+    def shared(selected, other):
+        fit = PoolFit(pool(selected), codes, jnp.zeros(()), jnp.zeros(3))
+        return np.asarray(shared_components(fit, pool(other), SolverOptions())).tolist()
+
+    turned = np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.5], [0.5, 0.0, 1.0]]) @ spectra
+    assert shared(spectra, turned) == [True, True, True]
+    assert shared(spectra, np.roll(spectra[:2], 1, axis=0)) == [True, True, False]
+    # The third is a sum of two others, and yet a restart with those two does not have it.
+    third = np.stack([spectra[0], spectra[1], spectra[0] + spectra[1]])
+    assert shared(third, spectra[:2]) == [True, True, False]
