@@ -147,9 +147,10 @@ def description_length(
 
 
 def _density(pool_fit: PoolFit) -> float:
-    """Share of concentrations of active components that are not zero."""
+    """Share of concentrations of active components that are not zero; 0 where none is active."""
     usage_counts = count_usage(pool_fit.codes)
-    return float(jnp.sum(usage_counts)) / (len(pool_fit.codes) * _active_count(pool_fit.pool))
+    num_active = max(_active_count(pool_fit.pool), 1)  # of few bands the fit may keep none
+    return float(jnp.sum(usage_counts)) / (len(pool_fit.codes) * num_active)
 
 
 def _active_count(pool: ComponentPool) -> int:

@@ -84,7 +84,9 @@ def test_names_are_data_and_nothing_else(tmp_path):
     data = page_data(page)
     assert data["class_names"] == [MISCHIEF, "leaf"]
     assert data["cubes"][0]["name"] == "a<b>&c"
-    assert [each["name"] for each in data["saved_groups"]] == list(groups)
+    # Names of groups are on one line.
+    shown = "</script><script>alert(1)</script>=\"'"
+    assert [each["name"] for each in data["saved_groups"]] == [shown, "rest"]
 
 
 def test_a_run_that_is_not_finished_shows_what_there_is(tmp_path):
