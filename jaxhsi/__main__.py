@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxhsi.closest_name import closest_name
+from jaxhsi.training.stop_signals import as_stop_request, stop_signals
 
 
 class Entry(NamedTuple):
@@ -46,6 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, see :data:`jaxhsi.command_line.EXIT_CODES`.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with stop_signals():
+            return _run(arguments)
+    except KeyboardInterrupt as interruption:  # while the command was loaded
+        request = as_stop_request(interruption)
+        print(f"\n{request.sentence()}", file=sys.stderr)
+        return request.exit_code
+
+
+def _run(arguments: Sequence[str]) -> int:
     name = arguments[0] if arguments else ""
     if name in ENTRIES:
         return importlib.import_module(ENTRIES[name].module).main(arguments[1:])

@@ -10,6 +10,7 @@ COMMAND = Command(
     config=CacheConfig,
     action="jaxhsi.workflows.cache_run:show_cache",
     flags={"clear": "delete all of it"},
+    way_on="run the command again",
 )
 
 main = COMMAND.run

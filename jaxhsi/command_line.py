@@ -12,8 +12,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from jaxhsi.command_errors import (
+    USER_ERRORS,
+    error_sentence,
+    is_lack_of_space,
+    thread_errors_as_sentences,
+)
 from jaxhsi.config.parser import (
     CommandParser,
     chosen_method,
@@ -23,6 +30,7 @@ from jaxhsi.config.parser import (
     with_several_values,
 )
 from jaxhsi.plain_text import plain_text
+from jaxhsi.training.stop_signals import as_stop_request, stop_signals
 
 
 class IncompleteResultError(ValueError):
@@ -37,14 +45,13 @@ class IncompleteResultError(ValueError):
         self.result = result
 
 
-USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
-"""Errors that a user can do something about; all others are faults of the program."""
-
 EXIT_CODES = {
     0: "success",
     1: "an error that you can correct; a line on standard error says how",
     2: "a wrong command or option",
-    130: "interrupted by Ctrl+C",
+    70: "a fault of the program",
+    130: "stopped by Ctrl+C; a second Ctrl+C stops at once",
+    143: "stopped by SIGTERM, in the same way",
 }
 """What a command ends with."""
 
@@ -69,6 +76,7 @@ class Command:
         flags: name -> help of switches that are not part of the config.
         leading_arguments: see `run_command`.
         malloc_arenas: see `run_command`.
+        way_on: see `run_command`.
     """
 
     name: str
@@ -77,6 +85,7 @@ class Command:
     flags: Mapping[str, str] = field(default_factory=dict)
     leading_arguments: Callable[[Sequence[str]], Sequence[str]] | None = None
     malloc_arenas: int = 4
+    way_on: str = ""
 
     def parser(self) -> CommandParser:
         """Parser of its options, of the default method where there are several."""
@@ -96,6 +105,7 @@ class Command:
             flags=self.flags,
             leading_arguments=self.leading_arguments,
             malloc_arenas=self.malloc_arenas,
+            way_on=self.way_on,
         )
 
 
@@ -108,6 +118,7 @@ def run_command(
     flags: Mapping[str, str] | None = None,
     leading_arguments: Callable[[Sequence[str]], Sequence[str]] | None = None,
     malloc_arenas: int = 4,
+    way_on: str = "",
 ) -> int:
     """Parse the options, act, and print an error of the user in one line, without a traceback.
 
@@ -121,44 +132,55 @@ def run_command(
         flags: name -> help of switches that are not part of the config.
         leading_arguments: gives, from ``arguments``, others to parse in front of them; for options
             that come from a file named by another option.
+        way_on: how to go on after the command was stopped.
         malloc_arenas: heaps of glibc that all threads allocate from. Few keep the memory small;
             compiling, which many threads do at once, waits for them: with 1 it takes 40 % longer.
 
     Returns:
-        One of `EXIT_CODES`; an error of `USER_ERRORS` is on standard error. Unknown options end
-        the process with 2, as argparse does.
+        One of `EXIT_CODES`; an error is a sentence on standard error. Unknown options end the
+        process with 2, as argparse does.
     """
     flags = dict(flags or {})
     _limit_malloc_arenas(malloc_arenas)
     _log_to_standard_error()
-    shows_traceback = bool(os.environ.get("JAXHSI_TRACEBACK"))
-    if leading_arguments is not None:
-        arguments = [*leading_arguments(arguments), *arguments]
+    shows_traceback, options = bool(os.environ.get("JAXHSI_TRACEBACK")), None
     try:
-        parser = _parser(prog, config, flags, chosen_method(config, arguments))
-        parsed = parser.parse_args(
-            with_bare_switches(config, with_several_values(config, arguments))
-        )
-        shows_traceback |= parsed.verbose
-        options = parsed_config(config, parser, parsed)
-        _log_to_standard_error(quiet=parsed.quiet, verbose=parsed.verbose)
-        with _screen(quiet=parsed.quiet, as_json=parsed.json) as print_result:
-            try:
-                result = _act(action, options, {name: parsed[name] for name in flags})
-            except IncompleteResultError as error:
-                print_result(error.result)
-                raise
-            print_result(result)
-    except USER_ERRORS as error:
+        with stop_signals():
+            if leading_arguments is not None:
+                arguments = [*leading_arguments(arguments), *arguments]
+            parser = _parser(prog, config, flags, chosen_method(config, arguments))
+            parsed = parser.parse_args(
+                with_bare_switches(config, with_several_values(config, arguments))
+            )
+            shows_traceback |= parsed.verbose
+            options = parsed_config(config, parser, parsed)
+            _log_to_standard_error(quiet=parsed.quiet, verbose=parsed.verbose)
+            with _screen(quiet=parsed.quiet, as_json=parsed.json) as print_result:
+                try:
+                    result = _act(action, options, {name: parsed[name] for name in flags})
+                except IncompleteResultError as error:
+                    print_result(error.result)
+                    raise
+                print_result(result)
+    except KeyboardInterrupt as interruption:
+        request = as_stop_request(interruption)
+        print(f"\n{request.sentence(way_on)}", file=sys.stderr)
+        return request.exit_code
+    except Exception as error:
         if shows_traceback:
             raise
-        print(plain_text(f"error: {error}\n(--verbose shows where)"), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        way_on = "; add --resume to the command to go on from what is saved"
-        print(f"\ninterrupted{way_on if 'resume' in flags else ''}", file=sys.stderr)
-        return 130
+        text = error_sentence(error, _output_of(options))
+        print(plain_text(f"error: {text}\n(--verbose shows where)"), file=sys.stderr)
+        return 1 if isinstance(error, USER_ERRORS) or is_lack_of_space(error) else 70
     return 0
+
+
+def _output_of(options: Any) -> Path | None:
+    """File or folder that a command writes, where its options name one."""
+    if options is None:
+        return None
+    paths = getattr(options, "paths", ())
+    return getattr(options, "out", None) or (paths[-1] if len(paths) > 1 else None)
 
 
 def _parser(prog: str, config: type, flags: Mapping[str, str], method: str | None) -> CommandParser:
@@ -176,7 +198,7 @@ def _act(action: str | Callable[..., Any], options: Any, flags: Mapping[str, Any
     if isinstance(action, str):
         module_name, function_name = action.split(":")
         action = getattr(importlib.import_module(module_name), function_name)
-    with stall_watchdog(stall_seconds()):
+    with stall_watchdog(stall_seconds()), thread_errors_as_sentences(_output_of(options)):
         return action(options, **flags)
 
 

@@ -10,6 +10,7 @@ COMMAND = Command(
     config=DemoConfig,
     action="jaxhsi.workflows.demo_run:run_demo",
     flags={"overwrite": "delete the runs in --out first"},
+    way_on="run the command again with --overwrite",
 )
 
 main = COMMAND.run

@@ -12,6 +12,7 @@ COMMAND = Command(
     flags={
         "ignore_groups": "score the clusters, whatever groups are saved with the run",
     },
+    way_on="run the command again",
 )
 
 main = COMMAND.run

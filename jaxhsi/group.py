@@ -13,6 +13,7 @@ COMMAND = Command(
         "overwrite": "replace the groups that are saved with the run",
     },
     malloc_arenas=1,
+    way_on="run the command again",
 )
 
 main = COMMAND.run

@@ -9,6 +9,7 @@ COMMAND = Command(
     name="preview",
     config=PreviewConfig,
     action="jaxhsi.workflows.preview_run:preview_cube",
+    way_on="run the command again",
 )
 
 main = COMMAND.run

@@ -64,7 +64,7 @@ def segment(
         FileNotFoundError: a path does not exist.
         TypeError: an option that there is not.
         ValueError: cubes that cannot be used together, or an option out of range.
-        FloatingPointError: the loss stopped being finite.
+        FloatingPointError: a step was not finite; names the windows that are to blame.
 
     """
     from jaxhsi.config.dgc import DGCConfig

@@ -57,6 +57,7 @@ COMMANDS = {
         action="jaxhsi.workflows.dgc_run:run_dgc",
         flags=FLAGS,
         leading_arguments=_saved_options,
+        way_on="add --resume to the command to go on from what is saved",
     ),
     "gmcr": Command(
         name="train gmcr",
@@ -64,6 +65,7 @@ COMMANDS = {
         action="jaxhsi.workflows.gmcr_run:run_gmcr",
         flags=FLAGS,
         leading_arguments=_saved_options,
+        way_on="add --resume to the command to go on from what is saved",
     ),
 }
 

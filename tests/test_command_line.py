@@ -1,12 +1,14 @@
 import json
 import logging
 import re
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from jaxhsi.command_line import IncompleteResultError, run_command
+from jaxhsi.training.stop_signals import deferred_stop, set_way_on
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,15 @@ def test_errors_that_can_be_mended_are_told_in_a_line(capsys, monkeypatch, kind)
         run(["a", "c"], action)
 
 
-def test_other_errors_are_not_hidden():
+def test_faults_of_the_program_are_told_apart(capsys, monkeypatch):
     def action(options: Options) -> None:
-        raise KeyError("a fault of the program")
+        raise KeyError("confusion")
 
+    assert run(["a", "c"], action) == 70
+    text = capsys.readouterr().err
+    assert text.startswith("error: jaxhsi failed where it should not: KeyError: 'confusion'")
+    assert "Traceback" not in text
+    monkeypatch.setenv("JAXHSI_TRACEBACK", "1")
     with pytest.raises(KeyError):
         run(["a", "c"], action)
 
@@ -94,14 +101,43 @@ def test_missing_and_unknown_options_are_named(capsys, arguments, words):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"), [({"resume": "go on"}, "--resume"), ({}, "interrupted\n")]
+    ("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl\\+C"), (signal.SIGTERM, 143, "SIGTERM")]
 )
-def test_an_interrupted_command_says_how_to_go_on(flags, told, capsys):
-    def action(*_, **__):
-        raise KeyboardInterrupt
+def test_a_stopped_command_says_in_a_line_how_to_go_on(number, code, name, capsys):
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 
-    assert run(["a", "c"], action, flags=flags) == 130
-    assert told in capsys.readouterr().err
+    def action(*_, **__):
+        signal.raise_signal(number)
+
+    assert run(["a", "c"], action, way_on="run it again") == code
+    assert re.fullmatch(f"\nstopped by {name}; run it again\n", capsys.readouterr().err)
+    assert handlers == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+
+
+def test_what_a_command_has_saved_is_told_with_the_way_on(capsys):
+    def action(*_, **__):
+        set_way_on("go on with: copy --resume")
+        with deferred_stop() as deferral:
+            signal.raise_signal(signal.SIGTERM)
+            assert deferral.is_requested
+            deferral.saved = "step 3 is saved"
+
+    assert run(["a", "c"], action) == 143
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert last_line == "stopped by SIGTERM; step 3 is saved; go on with: copy --resume"
+
+
+def test_a_second_signal_ends_at_once(capsys, monkeypatch):
+    codes = []
+    monkeypatch.setattr("os._exit", codes.append)
+
+    def action(*_, **__):
+        with deferred_stop():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+
+    assert run(["a", "c"], action) == 130
+    assert codes == [130]
 
 
 def test_results_as_json_and_tables_apart(capsys):

@@ -27,7 +27,7 @@ LAYERS = (
     ("training",),
     ("upstream",),
     ("config",),
-    ("report", "command_line"),
+    ("report", "command_errors", "command_line"),
     (
         "workflows",
         "unmixing",

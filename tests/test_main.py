@@ -27,7 +27,7 @@ def printed(capsys, *arguments: str, code: int = 0) -> str:
 def test_help_lists_every_command_and_the_exit_codes(capsys):
     text = printed(capsys, "--help")
     assert all(f"  {name} " in text for name in ENTRIES)
-    assert "130  interrupted" in text
+    assert "130  stopped by Ctrl+C" in text
     assert len(text.splitlines()) <= 40
 
 

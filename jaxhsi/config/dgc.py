@@ -148,6 +148,7 @@ class DGCConfig:
         method: the default method, or upstream's.
         log_every: steps between lines of metrics.
         save_every: steps between checkpoints.
+        skip_bad_batches: leave out batches whose step is not finite; false: the run ends there.
         keep_state: the state that labels cubes, here and in predict; the best is by the mutual
             information of two views' labels.
         teacher_student: of the default method.
@@ -202,6 +203,7 @@ class DGCConfig:
     method: Literal["teacher_student", "upstream"] = "teacher_student"
     log_every: int = 10
     save_every: int = 100
+    skip_bad_batches: bool = False
     keep_state: Literal["best", "last"] = "best"
     teacher_student: DGCOptions = field(
         default_factory=DGCOptions, metadata={"method": "teacher_student"}
@@ -251,7 +253,7 @@ class DGCConfig:
 
 RESUMABLE_CHANGES = (
     *("steps", "out", "devices", "log_every", "save_every", "labels", "ignore_label", "label_key"),
-    "unlabelled_outside",
+    *("unlabelled_outside", "skip_bad_batches"),
     *("stream.num_threads", "stream.prefetch_windows", "stream.tile_size"),
     *("keep_state", "monitor.patience", "monitor.max_information_loss"),
 )

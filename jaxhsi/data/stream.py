@@ -1,6 +1,7 @@
 """Windows of cubes as a seeded, resumable stream; spectra drawn over a whole data set."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import grain
 import numpy as np
@@ -62,6 +63,50 @@ def window_stream(
         num_threads=num_threads, prefetch_buffer_size=max(prefetch_windows, batch_size)
     )
     return iter(window_dataset.to_iter_dataset(read_options).batch(batch_size))
+
+
+def describe_windows(
+    cubes: Sequence[Cube],
+    window_size: int,
+    batch_size: int,
+    seed: int,
+    position: Any,
+    indices: Sequence[int],
+    *,
+    read_window_fn: WindowReader = read_window,
+) -> list[str]:
+    """Where windows of a batch lie, and how far their values reach; the batch is read again.
+
+    Args:
+        cubes: of the stream, see `window_stream`.
+        window_size: likewise.
+        batch_size: likewise.
+        seed: likewise.
+        position: state of the stream before the batch.
+        indices: of windows in the batch.
+        read_window_fn: how a window is read.
+    """
+    read_windows = []
+
+    def recording_reader(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window:
+        window = read_window_fn(cube, y0, x0, height, width)
+        read_windows.append((cube, y0, x0, window[0]))
+        return window
+
+    stream = window_stream(
+        cubes, window_size, batch_size, seed, read_window_fn=recording_reader, num_threads=1
+    )
+    stream.set_state(position)
+    batch_values, _ = next(stream)
+    descriptions = []
+    for index in indices:
+        values = batch_values[index]
+        cube, y0, x0, _ = next(each for each in read_windows if np.array_equal(each[3], values))
+        descriptions.append(
+            f"rows {y0}..{y0 + window_size - 1}, columns {x0}..{x0 + window_size - 1} of "
+            f"{cube.name} (values {values.min():.4g} to {values.max():.4g})"
+        )
+    return descriptions
 
 
 def standardised_reader(

@@ -85,6 +85,20 @@ def _report_refinement(
     on_progress(f"round {refinement + 1}: {stage}", *progress)
 
 
+def _check_finite(step_number: int, info: Info) -> None:
+    """Refuse an epoch whose loss is not finite.
+
+    Raises:
+        FloatingPointError: names the step and the diagnostics.
+    """
+    if not np.isfinite(info.loss):
+        names = [name for name, value in info._asdict().items() if not np.isfinite(value)]
+        raise FloatingPointError(
+            f"step {step_number} is not finite ({', '.join(names)}); the phase before it is kept. "
+            "Look at the spectra for values far outside of their range"
+        )
+
+
 @cache
 def compiled_solver(options: SolverOptions) -> Solver:
     """The solver's functions under jit; one set for each options object, kept for further calls."""
@@ -174,6 +188,9 @@ def run_phases(
         options: of the solver; at most ``options.max_phases`` phases are run.
         callbacks: on epochs, phases and progress; its ``on_progress`` knows the stage.
         mesh: devices.
+
+    Raises:
+        FloatingPointError: an epoch was not finite.
     """
     callbacks.on_progress(int(state.step))
     while not converged(state) and int(state.phase) < options.max_phases:
@@ -183,6 +200,7 @@ def run_phases(
             step_number += options.noise_refit_every
             # One transfer an epoch; single numbers would wait for the device each.
             info = jax.device_get(info)
+            _check_finite(step_number, info)
             if callbacks.on_epoch is not None:
                 callbacks.on_epoch(step_number, info)
             progress_note = f"loss {info.loss:.4g}, {info.num_active} components"

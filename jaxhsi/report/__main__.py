@@ -10,6 +10,7 @@ COMMAND = Command(
     config=ReportConfig,
     action="jaxhsi.workflows.run_report:write_report",
     malloc_arenas=1,
+    way_on="run the command again",
 )
 
 main = COMMAND.run

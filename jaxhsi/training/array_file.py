@@ -3,7 +3,8 @@
 It is not mapped: where a disk is full, writing into a mapped file ends the process without a word.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,10 @@ class ArrayFile(AbstractContextManager["ArrayFile"]):
             "fortran_order": False,
             "descr": np.lib.format.dtype_to_descr(self._dtype),
         }
-        np.lib.format.write_array_header_1_0(self._file, header)
-        self._start = self._file.tell()
-        self._file.truncate(self._start + shape[0] * shape[1] * self._dtype.itemsize)
+        with self._named_errors():
+            np.lib.format.write_array_header_1_0(self._file, header)
+            self._start = self._file.tell()
+            self._file.truncate(self._start + shape[0] * shape[1] * self._dtype.itemsize)
 
     def write(self, tile: Tile, values: Shaped[np.ndarray, "h w"]) -> None:
         """Write a tile.
@@ -56,18 +58,25 @@ class ArrayFile(AbstractContextManager["ArrayFile"]):
             OSError: no space; names the file.
         """
         rows = np.ascontiguousarray(values, self._dtype)
-        try:
+        with self._named_errors():
             for row, numbers in enumerate(rows, tile.y0):
                 position = (row * self._shape[1] + tile.x0) * self._dtype.itemsize
                 self._file.seek(self._start + position)
                 self._file.write(numbers.tobytes())
             self._file.flush()
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def close(self) -> None:
         """Write what is left to the file."""
-        self._file.close()
+        with self._named_errors():
+            self._file.close()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Errors of writing with the name of the file, which Python leaves out."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""

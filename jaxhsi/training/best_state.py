@@ -154,6 +154,14 @@ class StateMonitor:
         self._validation_views = shard_batch(mesh, validation_views)
         self._every, self._patience, self._margin = every, patience, margin
 
+    def is_due(self, step: int) -> bool:
+        """Whether a state is evaluated on its way, whatever step is the last.
+
+        Args:
+            step: its number.
+        """
+        return step % self._every == 0
+
     def evaluate(
         self, step: int, state: Any, metrics_writer: MetricsOutput, *, is_last: bool = False
     ) -> None:
@@ -162,7 +170,7 @@ class StateMonitor:
         An evaluation of a last step between two multiples decides which state is chosen, and is
         forgotten when the run goes on: a run of 10 steps and one of 5 and 5 more are the same.
         """
-        is_regular = step % self._every == 0
+        is_regular = self.is_due(step)
         if not is_regular and not is_last:
             return
         best, statistics = self.best_state, self._statistics(state)

@@ -1,19 +1,30 @@
 """The training loop."""
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
 from jaxhsi.data.prefetch import BatchStream, DevicePrefetcher
 from jaxhsi.dgc.state import Batch
 from jaxhsi.sharding import compile_step, replicate, shard_batch
-from jaxhsi.training.best_state import StateMonitor
+from jaxhsi.training.best_state import BestState, StateMonitor
+from jaxhsi.training.finite_steps import (
+    RefusedSteps,
+    describe_bad_step,
+    guarded_step,
+    no_refused_steps,
+)
 from jaxhsi.training.outputs import MetricsOutput, StateOutput
+from jaxhsi.training.stop_signals import deferred_stop
+
+LocateWindows = Callable[[Any, Sequence[int]], Sequence[str]]
+"""``locate(position, indices)``: places of windows of the batch that a stream gives next."""
 
 
 def run_training(
@@ -29,6 +40,8 @@ def run_training(
     *,
     log_every: int = 10,
     save_every: int = 100,
+    skip_bad_batches: bool = False,
+    locate_windows: LocateWindows | None = None,
 ) -> Any:
     """Take steps until ``state.step`` is ``num_steps``; returns the last state.
 
@@ -36,12 +49,31 @@ def run_training(
     degraded ends there. The key of a step is folded from its number, so that a resumed run draws
     what an uninterrupted one would. While a step runs the next batches are moved to the devices;
     the share of the time that steps waited for data goes into the events, as ``data_wait_share``.
+    A request to stop (see `jaxhsi.training.stop_signals`) ends the run after a step, saved.
+
+    Args:
+        key: of all that is drawn.
+        state: to begin with; it is used up.
+        step: of the method.
+        stream: of batches.
+        mesh: devices.
+        num_steps: number of the last step.
+        metrics_writer: takes the metrics.
+        checkpoints: takes the states.
+        monitor: evaluates the states.
+        log_every: steps between lines of metrics.
+        save_every: steps between checkpoints.
+        skip_bad_batches: leave out batches whose step is not finite, and say so, in the place of
+            ending the run.
+        locate_windows: names the windows of a batch, for messages.
 
     Raises:
-        FloatingPointError: the loss stopped being finite; names the step.
+        FloatingPointError: a step was not finite; names the step, the diagnostics and the windows.
+            The state before it is saved.
+        StopRequest: a signal came; the last step is saved.
     """
-    step = compile_step(mesh, step)
-    state = replicate(mesh, state)
+    guarded = compile_step(mesh, partial(guarded_step, step, skip_bad_batches))
+    state, refused = replicate(mesh, (state, no_refused_steps()))
     info = None
 
     def place(batch: tuple) -> Batch:
@@ -50,7 +82,13 @@ def run_training(
     def busy() -> bool:  # steps are only begun below: the devices are behind
         return info is not None and not info.loss.is_ready()
 
-    with metrics_writer.open(), DevicePrefetcher(stream, place, devices_busy=busy) as batches:
+    with (
+        deferred_stop() as deferral,
+        metrics_writer.open(),
+        DevicePrefetcher(stream, place, devices_busy=busy) as batches,
+    ):
+        check = _StepCheck(guarded, key, checkpoints, batches, locate_windows, skip_bad_batches)
+        check.remember(int(state.step))
         began = time.perf_counter()
         if monitor.best_state.state is None:  # nothing was restored
             monitor.evaluate(0, state, metrics_writer)
@@ -58,25 +96,91 @@ def run_training(
         for number in range(int(state.step) + 1, num_steps + 1):
             if monitor.degraded:
                 break
-            state, info = step(jax.random.fold_in(key, number), state, next(batches))
-            last = number == num_steps
-            if last or number % log_every == 0:
-                values = jax.device_get(info)._asdict()
-                _check_finite(number, values["loss"], checkpoints)
-                metrics_writer.write(number, values)
+            batch = next(batches)
+            (state, refused), info = guarded(
+                jax.random.fold_in(key, number), (state, refused), batch
+            )
+            check.remember(number)
+            is_last, is_stopped = number == num_steps, deferral.is_requested
+            writes, saves = (is_last or number % every == 0 for every in (log_every, save_every))
+            saves |= is_stopped
+            if writes or saves or monitor.is_due(number):
+                num_refused = check(state, refused, monitor.best_state)
+                refused = replicate(mesh, no_refused_steps()) if num_refused else refused
+            if writes:
+                metrics_writer.write(number, jax.device_get(info)._asdict())
                 share = batches.wait_seconds / (time.perf_counter() - began)
                 metrics_writer.write_timing(number, {"data_wait_share": share})
-            monitor.evaluate(number, state, metrics_writer, is_last=last)
-            if last or monitor.degraded or number % save_every == 0:
+            monitor.evaluate(number, state, metrics_writer, is_last=is_last)
+            if saves or monitor.degraded:
                 checkpoints.save(number, state, batches, monitor.best_state)
             metrics_writer.advance_bar(number)
+            if is_stopped:
+                deferral.saved = f"step {number} is saved"
+                break
     return state
 
 
-def _check_finite(step: int, loss: np.ndarray, checkpoints: StateOutput) -> None:
-    if not np.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss is {loss} at step {step}; the last checkpoint is of step "
-            f"{checkpoints.latest_step()}. Lower the learning rate, or look at the data for values "
-            "far outside of their range"
+class _StepCheck:
+    """Asks the device whether steps were refused, and says what was wrong with them.
+
+    Attributes:
+        num_skipped: steps that were left out so far.
+    """
+
+    def __init__(
+        self,
+        guarded: Callable[..., tuple[Any, Any]],
+        key: Key[Array, ""],
+        checkpoints: StateOutput,
+        batches: DevicePrefetcher,
+        locate_windows: LocateWindows | None,
+        skips: bool,
+    ):
+        self._guarded, self._key, self._checkpoints = guarded, key, checkpoints
+        self._batches, self._locate, self._skips = batches, locate_windows, skips
+        self._positions: dict[int, Any] = {}
+        self.num_skipped = 0
+
+    def remember(self, number: int) -> None:
+        """Keep where the stream is after a step."""
+        self._positions[number] = self._batches.get_state()
+
+    def __call__(self, state: Any, refused: RefusedSteps, best_state: BestState) -> int:
+        """Number of steps refused since the last call.
+
+        Raises:
+            FloatingPointError: there are some, and they are not to be left out.
+        """
+        first, count = (int(number) for number in jax.device_get(refused))
+        newest = max(self._positions)
+        if count and self._skips:
+            self.num_skipped += count
+            others = f", and {count - 1} more since" if count > 1 else ""
+            text = "%s%s: left out; %d steps so far"
+            problem = self._describe(first, state)
+            logging.getLogger(__name__).warning(text, problem, others, self.num_skipped)
+            self._batches.set_state(self._positions[newest])
+        elif count:
+            problem = self._describe(first, state)
+            self._batches.set_state(self._positions[first - 1])
+            if (self._checkpoints.latest_step() or 0) < first - 1:
+                self._checkpoints.save(first - 1, state, self._batches, best_state)
+            raise FloatingPointError(
+                f"{problem}. The state of step {first - 1} is kept; look at the data for values "
+                "far outside of their range, mark them as no data, lower the learning rate, or "
+                "leave such batches out with skip_bad_batches"
+            )
+        self._positions = {newest: self._positions[newest]}
+        return count
+
+    def _describe(self, number: int, state: Any) -> str:
+        position = self._positions[number - 1]
+        self._batches.set_state(position)
+        step_key = jax.random.fold_in(self._key, number)
+        names, guilty_windows = describe_bad_step(
+            self._guarded, step_key, state, next(self._batches)
         )
+        places = self._locate(position, guilty_windows) if self._locate else ()
+        cause = f", because of {'; '.join(places)}" if places else ""
+        return f"step {number} is not finite ({names}){cause}"

@@ -32,6 +32,7 @@ from jaxhsi.training.run_folder import (
     create_run_folder,
     next_free_folder,
 )
+from jaxhsi.training.stop_signals import set_way_on
 from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
 from jaxhsi.workflows.dgc_training import PreparedTraining, prepare_training, train
 from jaxhsi.workflows.label_maps import label_and_score_cubes
@@ -64,6 +65,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     prepared = prepare_training(config, inputs)
     _print_inputs(console, prepared)
     create_run_folder(folder, overwrite=overwrite)
+    set_way_on(f"go on with: jaxhsi train dgc --out {folder} --resume")
     write_config(config, folder / CONFIG_FILE)
     (folder / CUBES_FILE).write_text(json.dumps(manifest_json(inputs.train_cubes), indent=1) + "\n")
 

@@ -1,8 +1,9 @@
 """Training of DGC on open cubes: the same for the command and for :func:`jaxhsi.segment`."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from jaxhsi.data.far_pixels import (
     limited_reader,
 )
 from jaxhsi.data.spectra_sample import sample_spectra
-from jaxhsi.data.stream import window_stream
+from jaxhsi.data.stream import describe_windows, window_stream
 from jaxhsi.data.windows import WindowReader
 from jaxhsi.dgc.cluster_tree import embed_sample
 from jaxhsi.dgc.state import SegmentationAlgorithm, State
@@ -162,7 +163,7 @@ def train(
         resume: go on from the newest checkpoint where there is one.
 
     Raises:
-        FloatingPointError: the loss stopped being finite.
+        FloatingPointError: a step was not finite; the state before it is kept.
     """
     config, inputs, mesh = prepared.config, prepared.inputs, prepared.mesh
     stream = window_stream(
@@ -191,6 +192,8 @@ def train(
         monitor,
         log_every=config.log_every,
         save_every=config.save_every,
+        skip_bad_batches=config.skip_bad_batches,
+        locate_windows=partial(_locate_windows, config, inputs),
     )
     selected_state = (
         monitor.best_state.chosen_state(state) if config.keep_state == "best" else state
@@ -200,6 +203,21 @@ def train(
         selected_state=jax.device_get(selected_state),
         best_step=monitor.best_state.chosen_step(int(state.step)),
         stop_reason=monitor.stop_message() if monitor.degraded else None,
+    )
+
+
+def _locate_windows(
+    config: DGCConfig, inputs: DGCInputs, position: Any, indices: Sequence[int]
+) -> list[str]:
+    """Windows of the batch at a position of the stream: rows, columns, cube and extreme values."""
+    return describe_windows(
+        inputs.train_cubes,
+        window_size(config.views),
+        config.stream.batch_size,
+        config.seed,
+        position,
+        indices,
+        read_window_fn=inputs.window_reader,
     )
 
 

@@ -36,6 +36,7 @@ from jaxhsi.training.run_folder import (
     create_run_folder,
     next_free_folder,
 )
+from jaxhsi.training.stop_signals import deferred_stop, set_way_on
 from jaxhsi.unmixing import unmix
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.abundance_maps import Unmixer, unmix_cubes
@@ -70,6 +71,7 @@ def run_gmcr(
     console.print(f"{len(table.spectra):,} spectra of {table.spectra.shape[1]} bands")
     _print_list(console, table.notes)
     create_run_folder(folder, overwrite=overwrite)
+    set_way_on(f"go on with: jaxhsi train gmcr --out {folder} --resume")
     write_config(config, folder / CONFIG_FILE)
 
     if config.method == "upstream":
@@ -136,7 +138,7 @@ def _unmix_with_checkpoints(
             axis_name=table.axis_name,
             on_progress=progress_bars,
             on_epoch=partial(_write_metrics, writer),
-            on_phase=checkpoints.save,
+            on_phase=partial(_save_phase, checkpoints),
             restore=partial(_newest_state, checkpoints),
         )
 
@@ -166,6 +168,12 @@ def _with_expected_values(inputs: GMCRInputs, result: UnmixingResult) -> GMCRInp
 
 def _write_metrics(writer: MetricsWriter, step: int, info: Info) -> None:
     writer.write(step, info._asdict())
+
+
+def _save_phase(checkpoints: Checkpoints, phase: int, state: State) -> None:
+    with deferred_stop() as deferral:  # a phase that is at its end is saved before a stop
+        checkpoints.save(phase, state)
+        deferral.saved = f"phase {phase} is saved"
 
 
 def _newest_state(checkpoints: Checkpoints, template: State) -> State | None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxhsi.command_line import USER_ERRORS, IncompleteResultError
+from jaxhsi.command_errors import USER_ERRORS
+from jaxhsi.command_line import IncompleteResultError
 from jaxhsi.config.inspect import InspectConfig
 from jaxhsi.data.cube import Cube, is_store, open_cube
 from jaxhsi.data.formats import readable_files

@@ -1,21 +1,26 @@
 import dataclasses
 import json
+import re
+import signal
+from functools import partial
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.stream import window_stream
+from jaxhsi.data.stream import describe_windows, window_stream
 from jaxhsi.data.windows import read_window
-from jaxhsi.dgc.state import SegmentationAlgorithm, State
+from jaxhsi.dgc.state import Info, SegmentationAlgorithm, State
 from jaxhsi.dgc.views import window_size
 from jaxhsi.sharding import device_mesh, replicate
 from jaxhsi.training.best_state import StateMonitor, read_validation_views
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.loop import run_training
 from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.stop_signals import StopRequest, stop_signals
 from tests.helpers.cubes import make_cube
 from tests.helpers.dgc_method import VIEWS, first_state, method
 from tests.helpers.scenes import CLASSES, blobs
@@ -27,7 +32,14 @@ def cube(tmp_path) -> Cube:
 
 
 def run(
-    dgc: SegmentationAlgorithm, cube: Cube, folder, steps: int, *, resume: bool = False
+    dgc: SegmentationAlgorithm,
+    cube: Cube,
+    folder,
+    steps: int,
+    *,
+    resume: bool = False,
+    writer=MetricsWriter,
+    **more,
 ) -> tuple[State, State]:
     """What a run does, without the rest of it: the last state and the best."""
     folder.mkdir(exist_ok=True)
@@ -39,8 +51,9 @@ def run(
     with Checkpoints(folder / "checkpoints") as checkpoints:
         if resume:
             state = checkpoints.restore(state, stream, watch.best_state)
-        logbook = MetricsWriter(folder, int(state.step), steps)
-        options = {"log_every": 2, "save_every": 5}
+        logbook = writer(folder, int(state.step), steps)
+        options = {"log_every": 2, "save_every": 5} | more
+        options["locate_windows"] = partial(describe_windows, [cube], window_size(VIEWS), 2, 0)
         key = jax.random.key(3)
         state = run_training(
             key, state, dgc.step, stream, mesh, steps, logbook, checkpoints, watch, **options
@@ -84,19 +97,65 @@ def test_the_logbook_names_every_diagnostic(cube, tmp_path):
     assert list((tmp_path / "run" / "events").iterdir())
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(cube, tmp_path):
-    dgc = method()
+def brief_method() -> SegmentationAlgorithm:
+    """A method whose step averages the windows, compiled at once; overflows at a window of 1e30."""
 
-    def spoilt(key, state, batch):
-        state, info = dgc.step(key, state, batch)
-        return state, info._replace(loss=jax.numpy.where(state.step > 6, np.nan, info.loss))
+    def step(key, state, batch):
+        mean, square = batch.window.mean(), jnp.square(batch.window).mean()
+        noise = jax.random.normal(key)
+        usage = state.cluster_usage + mean + noise
+        values = dict.fromkeys(Info._fields, mean) | {"cluster_usage": usage}
+        info = Info(**values)._replace(loss=mean + square, view_cross_entropy=square)
+        return state._replace(step=state.step + 1, cluster_usage=usage), info
 
-    with pytest.raises(
-        FloatingPointError, match=r"nan at step 8; the last checkpoint is of step 5"
-    ):
-        run(dataclasses.replace(dgc, step=spoilt), cube, tmp_path / "run", 10)
+    return dataclasses.replace(method(), step=step)
+
+
+def test_a_step_that_is_not_finite_ends_the_run_and_keeps_the_state_before_it(tmp_path):
+    values, _ = blobs(0)
+    spoilt = values.copy()
+    spoilt[0, 0] = 1e30
+    dgc, cube = brief_method(), make_cube(tmp_path, "spoilt", spoilt)
+    message = (
+        r"step (\d+) is not finite \(loss, view_cross_entropy\), because of rows .*, columns .* of "
+        r"spoilt \(values .* to 1e\+30\)\. The state of step"
+    )
+    with pytest.raises(FloatingPointError, match=message) as error:
+        run(dgc, cube, tmp_path / "run", 40)
+    first_bad = int(re.search(message, str(error.value))[1])
     with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
-        assert checkpoints.latest_step() == 5
+        assert checkpoints.latest_step() == first_bad - 1
+    kept, _ = run(dgc, cube, tmp_path / "run", first_bad - 1, resume=True)
+    whole, _ = run(dgc, cube, tmp_path / "whole", first_bad - 1)
+    chex.assert_trees_all_equal(kept, whole)
+
+
+def test_bad_batches_can_be_left_out(tmp_path, caplog):
+    values, _ = blobs(0)
+    spoilt = values.copy()
+    spoilt[0, 0] = 1e30
+    dgc, cube = brief_method(), make_cube(tmp_path, "spoilt", spoilt)
+    state, _ = run(dgc, cube, tmp_path / "run", 40, skip_bad_batches=True)
+    assert int(state.step) == 40
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+    assert "columns" in caplog.text
+    assert re.search(r"left out; \d+ steps so far", caplog.text)
+
+
+def test_a_request_to_stop_saves_the_step_and_the_run_goes_on_the_same(cube, tmp_path):
+    dgc = brief_method()
+    whole = run(dgc, cube, tmp_path / "whole", 8)
+
+    class Interrupting(MetricsWriter):
+        def advance_bar(self, step: int) -> None:
+            if step == 3:
+                signal.raise_signal(signal.SIGTERM)
+
+    with stop_signals(), pytest.raises(StopRequest) as stopped:
+        run(dgc, cube, tmp_path / "parts", 8, writer=Interrupting)
+    assert (stopped.value.saved, stopped.value.exit_code) == ("step 4 is saved", 143)
+    parts = run(dgc, cube, tmp_path / "parts", 8, resume=True)
+    chex.assert_trees_all_equal(whole, parts)
 
 
 def test_a_checkpoint_of_another_shape_is_an_error(cube, tmp_path):

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxhsi.gmcr.mixing import UnmixedSpectra
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.stop_signals import deferred_stop
 from jaxhsi.upstream.gmcr import schedules
 from jaxhsi.upstream.gmcr.algorithm import joint
 from jaxhsi.upstream.gmcr.fit_levels import Band, LevelStates
@@ -112,6 +113,7 @@ def train_joint(
 
     Raises:
         FloatingPointError: the loss stopped being finite; names the epoch.
+        StopRequest: a signal came; the last epoch is saved.
 
     Source: upstream `analyzer.py` (`BaseEBgMCR.fit`).
     """
@@ -123,7 +125,7 @@ def train_joint(
         progress = checkpoints.restore(progress)
         states.load(np.asarray(progress.taken), progress.state.params)
     epoch_number = int(progress.state.epoch)
-    with logbook.open():
+    with deferred_stop() as deferral, logbook.open():
         while epoch_number < epochs and not progress.converged:
             epoch_number += 1
             # The key of an epoch depends on its number alone, so that resuming draws the same.
@@ -135,11 +137,16 @@ def train_joint(
                 states.keep(int(level_number), progress.state.params)
             logbook.write(epoch_number, _values(info))
             logbook.advance_bar(epoch_number)
-            if epoch_number % save_every == 0 or epoch_number == epochs or is_done:
+            is_stopped = deferral.is_requested
+            is_saved = epoch_number % save_every == 0 or epoch_number == epochs
+            if is_saved or is_done or is_stopped:
                 # States before the checkpoint that counts on them; the old ones after it.
                 states.write(taken)
                 checkpoints.save(epoch_number, progress)
                 states.prune(taken)
+            if is_stopped:
+                deferral.saved = f"epoch {epoch_number} is saved"
+                break
     return _result(method, progress, states, spectra)
 
 
