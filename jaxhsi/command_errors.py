@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import re
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -34,12 +35,13 @@ _NO_SPACE_WORDS = {
 """The same in messages of TensorStore, Orbax and GDAL."""
 
 
-def error_sentence(error: BaseException, output: Path | None = None) -> str:
+def error_sentence(error: BaseException, output: Path | None = None, way_on: str = "") -> str:
     """What is said of an error that ended a command.
 
     Args:
         error: that ended it.
         output: file or folder that the command writes, for errors that name no file.
+        way_on: how to go on when there is space again.
 
     >>> error_sentence(ValueError("a.npy has no bands"))
     'a.npy has no bands'
@@ -47,7 +49,7 @@ def error_sentence(error: BaseException, output: Path | None = None) -> str:
     chain = list(_causes(error))
     for cause in chain:
         if (problem := _space_problem(cause)) is not None:
-            return _space_sentence(problem, chain, output)
+            return _space_sentence(problem, chain, output, way_on)
     if isinstance(error, MemoryError):
         reason = f" ({error})" if str(error) else ""
         return (
@@ -72,6 +74,25 @@ def is_lack_of_space(error: BaseException) -> bool:
         error: of any library.
     """
     return any(_space_problem(cause) is not None for cause in _causes(error))
+
+
+class LackOfSpaceFilter(logging.Filter):
+    """Keeps back what other libraries log at length of a full disk, which the command says once."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a message is shown.
+
+        Args:
+            record: the message.
+        """
+        error = record.exc_info[1] if record.exc_info else None
+        return error is None or record.name.startswith("jaxhsi") or not is_lack_of_space(error)
+
+
+def silence_late_errors() -> None:
+    """Say no more of a full disk: threads and files that are closed at exit fail on it again."""
+    threading.excepthook = lambda _: None
+    sys.unraisablehook = lambda _: None
 
 
 @contextmanager
@@ -116,7 +137,9 @@ def _space_problem(error: BaseException) -> int | None:
     return next((number for words, number in _NO_SPACE_WORDS.items() if words in str(error)), None)
 
 
-def _space_sentence(problem: int, chain: list[BaseException], output: Path | None) -> str:
+def _space_sentence(
+    problem: int, chain: list[BaseException], output: Path | None, way_on: str
+) -> str:
     file = next((path for error in chain if (path := _named_file(error))), None)
     place = file or (None if output is None else str(output))
     subject = f"{place} cannot be written" if place else "a file cannot be written"
@@ -126,8 +149,8 @@ def _space_sentence(problem: int, chain: list[BaseException], output: Path | Non
         state = os.statvfs(folder)
         free = f" ({state.f_bavail * state.f_frsize / 1e6:,.1f} MB are free in {folder})"
     return (
-        f"{subject}: {_NO_SPACE[problem]}{free}; free some space or name another folder, and run "
-        "the command again"
+        f"{subject}: {_NO_SPACE[problem]}{free}; free some space or name another folder; then "
+        f"{way_on or 'run the command again'}"
     )
 
 

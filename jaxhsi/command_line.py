@@ -17,8 +17,10 @@ from typing import Any
 
 from jaxhsi.command_errors import (
     USER_ERRORS,
+    LackOfSpaceFilter,
     error_sentence,
     is_lack_of_space,
+    silence_late_errors,
     thread_errors_as_sentences,
 )
 from jaxhsi.config.parser import (
@@ -30,7 +32,7 @@ from jaxhsi.config.parser import (
     with_several_values,
 )
 from jaxhsi.plain_text import plain_text
-from jaxhsi.training.stop_signals import as_stop_request, stop_signals
+from jaxhsi.training.stop_signals import as_stop_request, current_way_on, stop_signals
 
 
 class IncompleteResultError(ValueError):
@@ -169,9 +171,12 @@ def run_command(
     except Exception as error:
         if shows_traceback:
             raise
-        text = error_sentence(error, _output_of(options))
+        text = error_sentence(error, _output_of(options), current_way_on() or way_on)
         print(plain_text(f"error: {text}\n(--verbose shows where)"), file=sys.stderr)
-        return 1 if isinstance(error, USER_ERRORS) or is_lack_of_space(error) else 70
+        if is_lack_of_space(error):
+            silence_late_errors()
+            return 1
+        return 1 if isinstance(error, USER_ERRORS) else 70
     return 0
 
 
@@ -232,6 +237,8 @@ def _log_to_standard_error(*, quiet: bool = False, verbose: bool = False) -> Non
     """Messages of jaxhsi, and warnings of other libraries."""
     message_format = "%(asctime)s %(name)s: %(message)s" if verbose else "%(message)s"
     handler = logging.StreamHandler()
+    if not verbose:
+        handler.addFilter(LackOfSpaceFilter())
     handler.setFormatter(_PlainFormatter(message_format))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     jaxhsi_level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO

@@ -60,7 +60,7 @@ def test_a_full_disk_names_the_file_its_space_and_the_remedy(small_disk):
         plane.write(Tile(0, 0, 1000, 1000), np.ones((1000, 1000), np.int16))
     assert error_sentence(error.value) == (
         f"{small_disk / 'labels.npy'} cannot be written: the disk is full (0.0 MB are free in "
-        f"{small_disk}); free some space or name another folder, and run the command again"
+        f"{small_disk}); free some space or name another folder; then run the command again"
     )
 
 
@@ -80,7 +80,7 @@ def test_full_disks_are_recognised_in_the_words_of_libraries(small_disk):
 def test_checkpoints_on_a_full_disk_are_one_sentence(small_disk):
     (small_disk / "fill").write_bytes(bytes(900_000))
     with (
-        pytest.raises(Exception, match="space|SPACE") as error,
+        pytest.raises(Exception, match=r"space|SPACE") as error,
         Checkpoints(small_disk / "c") as checkpoints,
     ):
         checkpoints.save(1, {"w": np.random.default_rng(0).random(10**6)})

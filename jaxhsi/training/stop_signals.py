@@ -132,6 +132,11 @@ def set_way_on(way_on: str) -> None:
     _requests.way_on = way_on
 
 
+def current_way_on() -> str:
+    """What `set_way_on` has said in this command; empty where it has said nothing."""
+    return _requests.way_on
+
+
 def _handle(signal_number: int, _: FrameType | None) -> None:
     if _requests.signal_number is not None:
         os._exit(128 + signal_number)
