@@ -91,8 +91,8 @@ class LackOfSpaceFilter(logging.Filter):
 
 def silence_late_errors() -> None:
     """Say no more of a full disk: threads and files that are closed at exit fail on it again."""
-    threading.excepthook = lambda _: None
-    sys.unraisablehook = lambda _: None
+    threading.excepthook = sys.unraisablehook = lambda _: None
+    sys.excepthook = lambda *_: None
 
 
 @contextmanager
@@ -111,11 +111,17 @@ def thread_errors_as_sentences(output: Path | None) -> Iterator[None]:
         if arguments.exc_value is not None:
             errors.append(arguments.exc_value)
 
-    previous, threading.excepthook = threading.excepthook, collect
+    def collect_of_library(_: type[BaseException], error: BaseException, __: Any) -> None:
+        # Threads of libraries in C++ come here; they also call loops that a full disk has closed.
+        if "Event loop is closed" not in str(error):
+            errors.append(error)
+
+    previous = threading.excepthook, sys.excepthook
+    threading.excepthook, sys.excepthook = collect, collect_of_library
     try:
         yield
     finally:
-        threading.excepthook = previous
+        threading.excepthook, sys.excepthook = previous
     for sentence in dict.fromkeys(error_sentence(error, output) for error in errors):
         logging.getLogger(__name__).warning("WARNING a part of the work failed: %s", sentence)
 

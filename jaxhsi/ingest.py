@@ -10,7 +10,7 @@ COMMAND = Command(
     config=IngestConfig,
     action="jaxhsi.workflows.ingest_run:ingest_all",
     flags={**READING_FLAGS, "overwrite": "replace stores, each once the new one is whole"},
-    way_on="the same command goes on where it stopped",
+    way_on="the same command goes on",
 )
 
 main = COMMAND.run

@@ -17,7 +17,7 @@ COMMAND = Command(
     },
     # One arena keeps the memory small: little is compiled here, and many blocks are decompressed.
     malloc_arenas=1,
-    way_on="run the command again with --overwrite",
+    way_on="the same command goes on",
 )
 
 main = COMMAND.run

@@ -13,7 +13,7 @@ COMMAND = Command(
         "overwrite": "delete the concentrations in --out first",
     },
     malloc_arenas=1,  # little is compiled here, and much unpacked
-    way_on="run the command again with --overwrite",
+    way_on="the same command goes on",
 )
 
 main = COMMAND.run

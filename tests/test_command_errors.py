@@ -16,8 +16,8 @@ import yaml
 from jaxhsi.command_errors import error_sentence, is_lack_of_space, thread_errors_as_sentences
 from jaxhsi.data.cube import zarr_array_spec
 from jaxhsi.data.tiles import Tile
-from jaxhsi.training.array_file import ArrayFile
 from jaxhsi.training.checkpoints import Checkpoints
+from jaxhsi.training.plane_file import PlaneFile
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ def small_disk(tmp_path):
 
 def test_a_label_map_that_does_not_fit_is_an_error_that_names_it(tmp_path, small_files):
     with pytest.raises(OSError, match="large") as error:
-        ArrayFile(tmp_path / "a.npy", (300, 300), np.int16)
+        PlaneFile(tmp_path / "a.npy", (300, 300), np.int16)
     sentence = error_sentence(error.value)
     assert sentence.startswith(f"{tmp_path / 'a.npy'} cannot be written: the file is larger than")
 
 
 def test_a_full_disk_names_the_file_its_space_and_the_remedy(small_disk):
-    plane = ArrayFile(small_disk / "labels.npy", (1000, 1000), np.int16)
+    plane = PlaneFile(small_disk / "labels.npy", (1000, 1000), np.int16)
     with pytest.raises(OSError, match="space") as error, plane:
         plane.write(Tile(0, 0, 1000, 1000), np.ones((1000, 1000), np.int16))
     assert error_sentence(error.value) == (

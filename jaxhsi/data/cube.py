@@ -24,6 +24,8 @@ from jaxhsi.data.store_url import (
 from jaxhsi.plain_text import plain_name
 
 FORMAT_VERSION = 2  # 2: the array lies in a group, see `jaxhsi.data.store_group`
+MAX_BANDS = 100_000
+"""Set by hand: windows of more bands, and squares of their number, do not fit into memory."""
 CUBE_DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
@@ -208,6 +210,12 @@ def _check_array(array: ts.TensorStore, location: str) -> dict[str, Any]:
             f"{location} holds an array of shape {array.shape}; a cube is (H, W, C), three "
             "non-empty "
             "axes with the bands last"
+        )
+    # Axes that have names may come in another order.
+    if (num_bands := bands_last(array).shape[2]) > MAX_BANDS:
+        raise ValueError(
+            f"{location} claims {num_bands:,} bands; up to {MAX_BANDS:,} can be worked with. Check "
+            "the order of its axes, or bin the bands"
         )
     if array.dtype.name not in CUBE_DTYPES:
         raise ValueError(f"{location} holds {array.dtype.name}; a cube holds one of {CUBE_DTYPES}")

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from jaxhsi.data.cube import Cube
-from jaxhsi.data.tiles import split_into_tiles
+from jaxhsi.data.tiles import count_tiles, numbered_tile
 from jaxhsi.data.windows import WindowReader, read_window
 
+_MAX_LISTED_TILES = 2**20  # up to which all are put into a random order: 8 MB of numbers
 _MAX_TILES_FACTOR = 16  # times as many tiles may be looked into where most hold nothing
 
 
@@ -49,17 +50,17 @@ def sample_spectra(
         ValueError: no valid pixel was found.
     """
     rng = np.random.default_rng(seed)
-    cube_tiles = [
-        (number, t)
-        for number, cube in enumerate(cubes)
-        for t in split_into_tiles(cube.shape[:2], (tile_side, tile_side))
-    ]
+    tile_shape = (tile_side, tile_side)
+    tile_ends = np.cumsum([count_tiles(cube.shape[:2], tile_shape) for cube in cubes])
     kept_spectra, kept_tickets = np.zeros((0, cubes[0].shape[2]), np.float32), np.zeros(0)
     kept_places = np.zeros((0, 3), np.int64)
     num_read, num_valid, tiles_used = 0, 0, 0
-    for i in rng.permutation(len(cube_tiles))[: _MAX_TILES_FACTOR * max_tiles]:
-        cube_number, place = cube_tiles[i]
-        values, valid = read_window_fn(cubes[cube_number], *place)
+    for number in _draw_numbers(rng, int(tile_ends[-1]), _MAX_TILES_FACTOR * max_tiles):
+        cube_number = int(np.searchsorted(tile_ends, number, side="right"))
+        tiles_before = int(tile_ends[cube_number - 1]) if cube_number else 0
+        cube = cubes[cube_number]
+        place = numbered_tile(cube.shape[:2], tile_shape, number - tiles_before)
+        values, valid = read_window_fn(cube, *place)
         tile_spectra = values[valid]
         kept_spectra = np.concatenate([kept_spectra, tile_spectra])
         kept_tickets = np.concatenate([kept_tickets, rng.random(len(tile_spectra))])
@@ -81,3 +82,10 @@ def sample_spectra(
             "the no-data value; check the file and its no-data value"
         )
     return SpectraSample(kept_spectra, num_read, num_read - num_valid, kept_places)
+
+
+def _draw_numbers(rng: np.random.Generator, count: int, max_drawn: int) -> list[int]:
+    """Different numbers below ``count`` in random order, none listed but those drawn."""
+    if count <= _MAX_LISTED_TILES:
+        return rng.permutation(count)[:max_drawn].tolist()
+    return rng.choice(count, max_drawn, replace=False).tolist()

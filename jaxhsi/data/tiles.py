@@ -40,6 +40,28 @@ def split_into_tiles(plane_shape: PlaneShape, tile_shape: PlaneShape) -> Iterato
             )
 
 
+def count_tiles(plane_shape: PlaneShape, tile_shape: PlaneShape) -> int:
+    """Number of tiles of `split_into_tiles`, which need not be listed for it.
+
+    >>> count_tiles((10**9, 10**9), (10, 10))
+    10000000000000000
+    """
+    rows, columns = (-(-n // tile) for n, tile in zip(plane_shape, tile_shape, strict=True))
+    return rows * columns
+
+
+def numbered_tile(plane_shape: PlaneShape, tile_shape: PlaneShape, number: int) -> Tile:
+    """One of the tiles of `split_into_tiles`, by its number from 0.
+
+    >>> numbered_tile((4, 5), (4, 3), 1) == list(split_into_tiles((4, 5), (4, 3)))[1]
+    True
+    """
+    row, column = divmod(number, -(-plane_shape[1] // tile_shape[1]))
+    y0, x0 = row * tile_shape[0], column * tile_shape[1]
+    height = min(tile_shape[0], plane_shape[0] - y0)
+    return Tile(y0, x0, height, min(tile_shape[1], plane_shape[1] - x0))
+
+
 def tile_with_halo(tile: Tile, plane_shape: PlaneShape, tile_shape: PlaneShape, halo: int) -> Tile:
     """What to read for a tile: its halo as well, moved inside where that leaves the plane.
 

@@ -15,7 +15,7 @@ from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import Window, WindowReader, read_window
 from jaxhsi.data.zarr_writer import continue_cube, create_cube
-from jaxhsi.training.array_file import ArrayFile
+from jaxhsi.training.plane_file import PlaneFile
 from jaxhsi.training.tile_journal import TileJournal
 
 LABEL_BLOCK_SIZE = 256
@@ -61,7 +61,7 @@ class LabelStores:
 
     labels: ts.TensorStore
     confidence: ts.TensorStore
-    labels_file: ArrayFile
+    labels_file: PlaneFile
     cube_name: str
     num_written: int
     journal: TileJournal | None
@@ -196,7 +196,7 @@ def label_writer(
                 store, began = stack.enter_context(continue_cube(path, shape, dtype, **arguments))
                 is_new |= began
             stores.append(store)
-        labels_file = stack.enter_context(ArrayFile(partial_file, cube.shape[:2], np.int16))
+        labels_file = stack.enter_context(PlaneFile(partial_file, cube.shape[:2], np.int16))
         num_written = 0 if is_new or journal is None else journal.num_written(cube.name)
         yield LabelStores(*stores, labels_file, cube.name, num_written, journal)
         labels_file.close()

@@ -1,6 +1,5 @@
 """Tables in .npy, .npz and .mat files: which array, and what the arrays beside it say of it."""
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.io
 
+from jaxhsi.data.formats import npz
 from jaxhsi.data.formats.mat import load_mat, mat_shapes
 from jaxhsi.data.formats.npy import load_npy
 from jaxhsi.data.tables.cell_table import table_of_array
@@ -48,20 +48,15 @@ def open_array_file(path: Path) -> ArrayFile:
     """
     if path.suffix.lower() == ".mat":
         return ArrayFile(mat_shapes(path), lambda key: load_mat(path, key))
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            named_arrays = dict(file)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    headers = npz.read_headers(path)
+    if pickled := [name for name, header in headers.items() if header.dtype.hasobject]:
         raise ValueError(
-            f"{path} cannot be read as a .npz file of arrays, it may be truncated; write it again "
-            f"with numpy.savez ({error})"
-        ) from error
-    text_keys = tuple(key for key, array in named_arrays.items() if array.dtype.kind in "US")
-    return ArrayFile(
-        {key: array.shape for key, array in named_arrays.items()},
-        named_arrays.__getitem__,
-        text_keys,
-    )
+            f"{path}: {pickled[0]!r} holds pickled objects, which could run any program; write the "
+            "arrays again with numpy.savez, as numbers and texts"
+        )
+    text_keys = tuple(key for key, header in headers.items() if header.dtype.kind in "US")
+    shapes = {key: header.shape for key, header in headers.items()}
+    return ArrayFile(shapes, lambda key: npz.load_member(path, key), text_keys)
 
 
 def list_arrays(array_file: ArrayFile) -> str:

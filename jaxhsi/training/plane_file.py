@@ -13,12 +13,12 @@ from jaxtyping import Shaped
 from jaxhsi.data.tiles import Tile
 
 
-class ArrayFile(AbstractContextManager["ArrayFile"]):
+class PlaneFile(AbstractContextManager["PlaneFile"]):
     """A plane of numbers in a .npy file, of which any tile can be written.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "plane.npy"
-    >>> with ArrayFile(path, (2, 3), np.int16) as plane:
+    >>> with PlaneFile(path, (2, 3), np.int16) as plane:
     ...     plane.write(Tile(0, 1, 2, 2), np.array([[1, 2], [3, 4]]))
     >>> np.load(path).tolist()
     [[0, 1, 2], [0, 3, 4]]
