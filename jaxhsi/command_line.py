@@ -25,12 +25,15 @@ from jaxhsi.command_errors import (
 )
 from jaxhsi.config.parser import (
     CommandParser,
+    check_config_files,
     chosen_method,
     config_parser,
     parsed_config,
     with_bare_switches,
     with_several_values,
 )
+from jaxhsi.data.external_files import external_files_allowed
+from jaxhsi.data.network_wait import DEFAULT_TIMEOUT_SECONDS, set_network_timeout
 from jaxhsi.plain_text import plain_text
 from jaxhsi.training.stop_signals import as_stop_request, current_way_on, stop_signals
 
@@ -60,9 +63,15 @@ EXIT_CODES = {
 COMMON_FLAGS = {
     ("-q", "--quiet"): "print warnings and errors only",
     ("-v", "--verbose"): "print times with all messages, and where an error arose",
+    ("--allow_external",): "follow HDF5 files into other files, of which they could name any",
     ("--json",): "print the results as JSON; tables and messages go to standard error",
 }
 """Switches of every command."""
+
+COMMON_OPTIONS = {
+    "timeout": (DEFAULT_TIMEOUT_SECONDS, "seconds that a server has for an answer (30)"),
+}
+"""Numbers of every command: default and help."""
 
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 
@@ -150,6 +159,7 @@ def run_command(
         with stop_signals():
             if leading_arguments is not None:
                 arguments = [*leading_arguments(arguments), *arguments]
+            check_config_files(arguments)
             parser = _parser(prog, config, flags, chosen_method(config, arguments))
             parsed = parser.parse_args(
                 with_bare_switches(config, with_several_values(config, arguments))
@@ -157,7 +167,11 @@ def run_command(
             shows_traceback |= parsed.verbose
             options = parsed_config(config, parser, parsed)
             _log_to_standard_error(quiet=parsed.quiet, verbose=parsed.verbose)
-            with _screen(quiet=parsed.quiet, as_json=parsed.json) as print_result:
+            set_network_timeout(parsed.timeout)
+            with (
+                _screen(quiet=parsed.quiet, as_json=parsed.json) as print_result,
+                external_files_allowed(parsed.allow_external),
+            ):
                 try:
                     result = _act(action, options, {name: parsed[name] for name in flags})
                 except IncompleteResultError as error:
@@ -189,9 +203,8 @@ def _output_of(options: Any) -> Path | None:
 
 
 def _parser(prog: str, config: type, flags: Mapping[str, str], method: str | None) -> CommandParser:
-    return config_parser(
-        config, method=method, flags=dict(flags), common_flags=COMMON_FLAGS, prog=prog
-    )
+    common = {"common_flags": COMMON_FLAGS, "common_options": COMMON_OPTIONS}
+    return config_parser(config, method=method, flags=dict(flags), prog=prog, **common)
 
 
 def _act(action: str | Callable[..., Any], options: Any, flags: Mapping[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from jaxhsi.cluster_groups import Grouping, make_grouping, parse_groups
+from jaxhsi.config.plain_yaml import load_yaml
 
 _TREE_LINE = re.compile(r"^# tree: ([0-9a-f]{12})\s*$", re.MULTILINE)
 """Comment by which a file names the merge tree whose clusters it groups."""
@@ -34,7 +35,7 @@ def read_grouping(groups_option: str, num_clusters: int, tree_id: str | None = N
         raise FileNotFoundError(f"no file at {path}; --groups takes text or a YAML file")
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        content = load_yaml(text)
         _check_names(text)
         clusters_by_name = {str(name): _read_members(each) for name, each in content.items()}
     except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:

@@ -19,6 +19,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from jaxhsi.closest_name import closest_name
 from jaxhsi.config.help_text import brief_help
+from jaxhsi.config.plain_yaml import check_yaml_file, load_yaml
 
 Config = TypeVar("Config")
 
@@ -124,6 +125,19 @@ def chosen_method(config_class: type, arguments: Sequence[str]) -> str | None:
     return method if method in get_args(field_.type) else default_method(config_class)
 
 
+def check_config_files(arguments: Sequence[str]) -> None:
+    """Refuse files of ``--config`` that are not plain YAML, before the parser reads them.
+
+    Args:
+        arguments: of a command line.
+
+    Raises:
+        ValueError: names the file.
+    """
+    for _, text in _option_values(arguments, ("--config",)):
+        check_yaml_file(Path(text))
+
+
 def option_value(arguments: Sequence[str], name: str) -> str | None:
     """Value of an option on a command line, else in the files that it names by ``--config``."""
     value = None
@@ -141,6 +155,7 @@ def config_parser(
     method: str | None = None,
     flags: Mapping[str, str] | None = None,
     common_flags: Mapping[tuple[str, ...], str] | None = None,
+    common_options: Mapping[str, tuple[float, str]] | None = None,
     **kwargs: Any,
 ) -> CommandParser:
     """Parser of the options and files of a configuration class.
@@ -153,6 +168,7 @@ def config_parser(
         method: whose options the parser has; the default one if not given.
         flags: name -> help of switches that are not part of the configuration.
         common_flags: spellings -> help of switches that every command has.
+        common_options: name -> default and help of numbers that every command has.
         **kwargs: of `ArgumentParser`.
     """
     method = method or default_method(config_class)
@@ -176,6 +192,8 @@ def config_parser(
         parser.add_argument(f"--{name}", action="store_true", help=text)
     for spellings, text in (common_flags or {}).items():
         parser.add_argument(*spellings, action="store_true", help=text)
+    for name, (default, text) in (common_options or {}).items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
     if hasattr(config_class, "command"):
         parser.add_argument("--command", default=config_class.command, help=argparse.SUPPRESS)
     hidden = {f.name: f.metadata["method"] for f in fields(config_class) if f.name not in chosen}
@@ -188,7 +206,8 @@ def config_parser(
         config_class,
         method_fields(config_class, method),
         flags or {},
-        common_flags or {},
+        (common_flags or {})
+        | {(f"--{name} NUMBER",): text for name, (_, text) in (common_options or {}).items()},
     )
     return parser
 
@@ -272,6 +291,6 @@ def _option_values(arguments: Sequence[str], names: Sequence[str]) -> list[tuple
 def _read_yaml(path: Path) -> Any:
     """Contents of a file; None where it cannot be read, which the parser then says."""
     try:
-        return yaml.safe_load(path.read_text())
+        return load_yaml(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None

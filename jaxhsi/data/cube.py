@@ -11,6 +11,7 @@ import tensorstore as ts
 from jaxtyping import Float
 
 from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.network_wait import wait_for
 from jaxhsi.data.store_group import with_array_of_group
 from jaxhsi.data.store_url import (
     STORE_DRIVERS,
@@ -32,7 +33,7 @@ CUBE_DTYPES = (
 )
 # A server that goes silent in the middle of an answer is given up, and asked again, after this
 # long. TensorStore reads it when the first request is made, and by default waits for ever.
-os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS", "30")
+os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS", "10")
 os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")
 
 # One bounded cache for every cube of the process: memory does not grow with their number or size.
@@ -168,20 +169,26 @@ def _open_array(url_or_spec: str | dict[str, Any], location: str) -> tuple[ts.Te
             if isinstance(url_or_spec, str)
             else ts.Spec(with_s3_endpoint(url_or_spec)).to_json()
         )
-        spec = with_array_of_group(spec, TENSORSTORE_CONTEXT)
+        spec = with_array_of_group(spec, TENSORSTORE_CONTEXT, location)
         if spec["driver"] == "auto":
-            detected_store = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
+            detected_store = _opened(spec, location)
             spec["driver"] = detected_store.spec().to_json()["driver"]
         # What was cached since opening is trusted: no look at the disk for each read.
         spec["recheck_cached_data"] = "open"
-        array = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
+        array = _opened(spec, location)
+    except ConnectionError:
+        raise
     except (ValueError, TypeError, OSError) as error:
         raise _open_error(location, error) from error
     attributes = _check_array(array, location)
     if attributes:  # ours are written whole: a chunk that is not there is damage, not zeros
         spec["fill_missing_data_reads"] = False
-        array = ts.open(spec, read=True, context=TENSORSTORE_CONTEXT).result()
+        array = _opened(spec, location)
     return bands_last(array), attributes
+
+
+def _opened(spec: dict[str, Any], location: str) -> ts.TensorStore:
+    return wait_for(ts.open(spec, read=True, context=TENSORSTORE_CONTEXT), location)
 
 
 def _open_error(location: str, error: Exception) -> Exception:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Shaped
 
 from jaxhsi.data.cache import default_cache_folder, fingerprint, source_digest
 from jaxhsi.data.cube import Cube
+from jaxhsi.data.network_wait import wait_for
 from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.data.windows import WindowReader, read_window
@@ -228,7 +229,9 @@ def store_fingerprint(cube: Cube) -> str:
     else:  # no list of files over the network: three blocks stand for all
         height, width, _ = cube.shape
         sample_pixels = ((0, 0), (height // 2, width // 2), (height - 1, width - 1))
-        store_state = tuple(cube.array[place].read().result().tobytes() for place in sample_pixels)
+        store_state = tuple(
+            wait_for(cube.array[place].read(), cube.url).tobytes() for place in sample_pixels
+        )
     source = source_digest("data/statistics.py", "data/windows.py")
     return fingerprint((source, cube.url, cube.no_data, metadata, store_state))
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorstore as ts
 
 from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.network_wait import wait_for
 
 GROUP_FILE = "zarr.json"
 DEFAULT_ARRAY = "reflectance"
@@ -166,12 +167,13 @@ def _write_array(
 # Reading ------------------------------------------------------------------------------------------
 
 
-def with_array_of_group(spec: dict[str, Any], context: ts.Context) -> dict[str, Any]:
+def with_array_of_group(spec: dict[str, Any], context: ts.Context, location: str) -> dict[str, Any]:
     """The spec of the cube's array where a spec names a group; any other spec as it is.
 
     Args:
         spec: TensorStore spec of a store.
         context: of TensorStore.
+        location: path or URL of the store, for messages.
 
     Raises:
         ValueError: the group holds no array of three axes, or several.
@@ -180,7 +182,8 @@ def with_array_of_group(spec: dict[str, Any], context: ts.Context) -> dict[str, 
     if spec.get("driver") not in ("auto", "zarr3") or not isinstance(kvstore, dict):
         return spec
     folder = kvstore | {"path": f"{kvstore.get('path', '').rstrip('/')}/"}
-    stored = ts.KvStore.open(folder, context=context).result().read(GROUP_FILE).result()
+    store = wait_for(ts.KvStore.open(folder, context=context), location)
+    stored = wait_for(store.read(GROUP_FILE), location)
     try:
         group = json.loads(stored.value) if stored.state == "value" else {}
     except ValueError:

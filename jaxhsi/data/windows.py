@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped
 
 from jaxhsi.data.cube import Cube
+from jaxhsi.data.network_wait import wait_for
 from jaxhsi.data.store_url import is_unreachable, tensorstore_reason
 
 Window = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
@@ -58,7 +59,7 @@ def read_window(cube: Cube, y0: int, x0: int, height: int, width: int) -> Window
     top, left = int(row_index.min()), int(column_index.min())
     bottom, right = int(row_index.max()) + 1, int(column_index.max()) + 1
     try:
-        stored_values = cube.array[top:bottom, left:right].read().result()
+        stored_values = wait_for(cube.array[top:bottom, left:right].read(), cube.url)
     except (ValueError, OSError) as error:
         raise read_error(cube, (top, bottom), (left, right), error) from error
     if stored_values.shape[:2] != (height, width) or y0 != top or x0 != left:
@@ -75,6 +76,8 @@ def read_error(
         f"{column_range[0]}..{column_range[1] - 1} cannot "
         "be read"
     )
+    if isinstance(error, ConnectionError):
+        return ConnectionError(f"{window_name}: {error}")
     if is_unreachable(error):
         return ConnectionError(
             f"{window_name}: the server gives no whole answer, however often it is asked; check "

@@ -1,8 +1,10 @@
 """Stores over the network and of other formats; servers that fail, blocks that are damaged."""
 
+import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 import tensorstore as ts
 
 from jaxhsi.data import cube as store
+from jaxhsi.data import network_wait
 from jaxhsi.data.cube import open_cube
+from jaxhsi.data.network_wait import set_network_timeout
 from jaxhsi.data.open import open_cubes
 from jaxhsi.data.statistics import cube_statistics
 from jaxhsi.data.store_url import store_spec, with_s3_endpoint
@@ -231,3 +235,22 @@ def test_an_endpoint_in_a_spec_is_kept(monkeypatch):
     assert with_s3_endpoint({"driver": "zarr3", "kvstore": own})["kvstore"] == own
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert "endpoint" not in store_spec("s3://scenes/a.zarr")["kvstore"]
+
+
+def test_a_silent_server_is_waited_for_with_a_word_and_given_up(served, monkeypatch, caplog):
+    _, url, faults = served
+    cube = open_cube(url)
+    faults.stall = 3.0
+    monkeypatch.setattr(network_wait, "_FIRST_MESSAGE_SECONDS", 0.1)
+    set_network_timeout(0.5)
+    start = time.monotonic()
+    try:
+        with (
+            caplog.at_level(logging.INFO, logger="jaxhsi"),
+            pytest.raises(ConnectionError, match=r"a\.zarr has not answered within 0\.5 s"),
+        ):
+            read_window(cube, 0, 0, 4, 4)
+    finally:
+        set_network_timeout()
+    assert time.monotonic() - start < 2.0
+    assert "is given up after" in caplog.text

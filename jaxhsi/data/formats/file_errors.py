@@ -7,6 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from jaxhsi.data.external_files import check_external_files
+
 HDF4_MARK = b"\x0e\x03\x13\x01"  # at the start of a file
 
 
@@ -58,7 +60,7 @@ def open_hdf5_file(
     """An open h5py file.
 
     Raises:
-        ValueError: unreadable.
+        ValueError: unreadable, or values that lie in other files, see `jaxhsi.data.external_files`.
         ImportError: h5py is not installed.
     """
     h5py = import_reader_package("h5py", path, file_kind)
@@ -71,4 +73,6 @@ def open_hdf5_file(
     with reading_errors(path, file_kind, likely_cause):
         file = h5py.File(path, "r")
     with file:
+        with reading_errors(path, file_kind, likely_cause, RuntimeError):
+            check_external_files(file, path)
         yield file

@@ -9,8 +9,7 @@ from urllib.request import Request, urlopen
 from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.formats.file_errors import import_reader_package
 from jaxhsi.data.formats.raster_file import RASTER_SUFFIXES, open_dataset
-
-TIMEOUT_SECONDS = 20  # of the request for the state of a file
+from jaxhsi.data.network_wait import network_timeout
 
 
 def raster_url(text: str) -> str | None:
@@ -60,7 +59,7 @@ def _file_state(url: str) -> tuple[str, ...]:
     if not url.startswith("http"):
         return ()
     try:
-        with urlopen(Request(url, method="HEAD"), timeout=TIMEOUT_SECONDS) as answer:
+        with urlopen(Request(url, method="HEAD"), timeout=network_timeout()) as answer:
             names = ("ETag", "Last-Modified", "Content-Length")
             return tuple(answer.headers.get(each, "") for each in names)
     except URLError as error:
