@@ -23,8 +23,8 @@ class PredictConfig:
         cut: cut the tree of the clusters into so many groups instead.
         pixel_size: side of a pixel, in metres or such as 0.5mm, for areas and the scale of exported
             maps; taken from the cube if not given.
-        polygons: format of the polygons of the labels, of cubes with a coordinate system: gpkg, in
-            that system, or geojson, in longitude and latitude.
+        polygons: file of polygons, of cubes with a coordinate system: gpkg, in that system, or
+            geojson, in longitude and latitude.
         share_of: names of groups, such as "leaf,lesion", whose shares of each other are given too.
         tile_size: side in pixels of the tiles that are labelled at once; that of the run if not
             given.
