@@ -37,11 +37,13 @@ from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.unmixing_units import (
     ScaledData,
     in_reported_units,
+    leave_out_far_values,
     library_component_names,
     reported_norms,
     scale_constraints,
     scale_data,
     separate_missing,
+    tell_odd_sizes,
     unit_components,
 )
 from jaxhsi.workflows.network_training import train_networks
@@ -148,7 +150,12 @@ def unmix(
     source_array = spectra if is_labelled_array(spectra) else None
     spectra, axis, axis_name = given_spectra(spectra, axis, axis_name, num_pixels, seed)
     spectra, missing_mask = separate_missing(spectra, missing)
+    is_linear = mixing == "linear"
+    if is_linear and options.mask_spikes:
+        spectra, missing_mask = leave_out_far_values(spectra, missing_mask, replicates, axis)
     data = scale_data(spectra, mixing, options)
+    if is_linear:
+        tell_odd_sizes(data.spectra_scaled, replicates)
     constraints = scale_constraints(known, absent, known_concentrations, data.data_unit)
     request = _Request(
         mixing=mixing,

@@ -4,6 +4,7 @@ The solver works on spectra of a root mean square near 1. A power of two divides
 digit changes.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from jaxhsi.gmcr.component_constraints import ComponentConstraints
 from jaxhsi.gmcr.data_scale import data_scale
 from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, linear, rescale_model
 from jaxhsi.gmcr.nonlinear import PriorFactory
+from jaxhsi.gmcr.odd_spectra import describe_odd, far_values, size_ratios
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.priors import Prior
 from jaxhsi.gmcr.solution import Solution
@@ -89,6 +91,55 @@ def separate_missing(
                 f"{mask.all(axis=axis).sum()} {name} have no value at all; remove them"
             )
     return (first_fill(table, mask), mask) if mask.any() else (spectra, None)
+
+
+def leave_out_far_values(
+    spectra: Any,
+    missing_mask: Bool[np.ndarray, "n c"] | None,
+    names: Sequence[str] | None,
+    axis: Float[np.ndarray, " c"] | None,
+) -> tuple[Any, Bool[np.ndarray, "n c"] | None]:
+    """The table with estimates in the place of values far above all others, which are named.
+
+    Args:
+        spectra: (n, c), missing values replaced.
+        missing_mask: where these were, or None.
+        names: of the spectra; numbers from 1 if None.
+        axis: number of each band; numbers from 1 if None.
+
+    Returns:
+        The table, and what takes no part in the fit; both as they were where no value is odd.
+    """
+    table = np.asarray(spectra, np.float64)
+    if table.ndim != 2 or not np.isfinite(table).all():
+        return spectra, missing_mask  # refused later
+    mask = far_values(table)
+    if not mask.any():
+        return spectra, missing_mask
+    bands = np.arange(1, table.shape[1] + 1) if axis is None else axis
+    band_names = tuple(f"{float(band):g}" for band in bands)
+    unit_ratios = np.ones((len(table), 1), np.float32)
+    for line in describe_odd(mask, unit_ratios, _sample_names(table, names), band_names):
+        logging.getLogger(__name__).warning(line)
+    excluded = mask if missing_mask is None else mask | missing_mask
+    return first_fill(table, excluded).astype(np.float32), excluded
+
+
+def tell_odd_sizes(spectra: Float32[np.ndarray, "n c"], names: Sequence[str] | None) -> None:
+    """Log which spectra are of another size than all others, and what is done about them.
+
+    Args:
+        spectra: that are unmixed.
+        names: of the spectra; numbers from 1 if None.
+    """
+    ratios = size_ratios(spectra) if np.isfinite(spectra).all() else np.ones((len(spectra), 1))
+    no_mask = np.zeros(spectra.shape, bool)
+    for line in describe_odd(no_mask, ratios, _sample_names(spectra, names), ()):
+        logging.getLogger(__name__).warning(line)
+
+
+def _sample_names(table: np.ndarray, names: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(names) if names is not None else tuple(str(i + 1) for i in range(len(table)))
 
 
 def library_component_names(

@@ -151,3 +151,20 @@ def test_components_without_a_library_are_numbered():
     assert library_component_names(eye, none_fixed, None) == ("component 1", "component 2")
     all_fixed = library_component_names(eye, ~none_fixed, 3 * eye)
     assert all_fixed == ("library 1", "library 2")
+
+
+def test_one_value_and_one_spectrum_far_from_all_others_decide_nothing(made, caplog):
+    spectra = made.data.copy()
+    spectra[5, 30] = 1e6
+    spectra[7] *= 1000
+    shared = {"restarts": 2, "network_options": NETWORK_OPTIONS, "devices": 1, "options": OPTIONS}
+    odd, plain = (jaxhsi.unmix(table, ranges=False, **shared) for table in (spectra, made.data))
+    assert odd.num_components == plain.num_components == 3
+    assert np.argwhere(odd.left_out_mask).tolist() == [[5, 30]]
+    cosines = (odd.components @ plain.components.T).max(axis=1)
+    assert (cosines > 0.999).all()
+    best = (odd.components @ plain.components.T).argmax(axis=0)
+    sizes = odd.concentrations[7, best] / np.maximum(plain.concentrations[7], 1e-3)
+    assert sizes.max() == pytest.approx(1000, rel=0.05)
+    assert "the value of spectrum 6 at 31 is more than 8 times all others" in caplog.text
+    assert "spectrum 8 is about 2,048 times as strong as all others" in caplog.text

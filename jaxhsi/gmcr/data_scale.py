@@ -5,15 +5,18 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxhsi.gmcr.noise_model import SignalDependentNoise, noise_deviation
+from jaxhsi.gmcr.odd_spectra import size_ratios
 
 
 def data_scale(spectra: Float32[np.ndarray, "n c"]) -> float:
     """Root mean square of the data, rounded to a power of two: dividing by it changes no digit.
 
+    A single spectrum of another size than all others does not count, see `size_ratios`.
+
     >>> data_scale(np.full((3, 2), 900.0, np.float32))
     1024.0
     """
-    mean_square = (spectra.astype(np.float64) ** 2).mean()
+    mean_square = ((spectra.astype(np.float64) / size_ratios(spectra)) ** 2).mean()
     if not np.isfinite(mean_square) or mean_square == 0:
         return 1.0  # such data are refused by the solver, which says why
     return float(2.0 ** np.round(np.log2(np.sqrt(mean_square))))

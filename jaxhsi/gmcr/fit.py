@@ -38,6 +38,7 @@ from jaxhsi.gmcr.fit_phases import (
 )
 from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear
 from jaxhsi.gmcr.nonlinear import PriorFactory, fit_nonlinear
+from jaxhsi.gmcr.odd_spectra import size_ratios
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.restarts import (
     RestartFit,
@@ -170,15 +171,18 @@ def fit_components(
     request = _Request(
         options, library, num_components, num_candidates, num_restarts, order, faithfulness
     )
-    noise_ratios = run_noise_ratios(spectra_float32, run_lengths)
+    # An odd spectrum would set the law of the noise alone.
+    own_ratios = size_ratios(spectra_float32) if mixing is linear else np.ones((1, 1), np.float32)
+    noise_ratios = own_ratios * run_noise_ratios(spectra_float32 / own_ratios, run_lengths)
 
     def fit_linear(data: Array | np.ndarray, refinement: int) -> Solution:
         own = callbacks.of_refinement(refinement) if is_refined else callbacks
         whitened = whiten_table(np.asarray(data) / noise_ratios)
         solution = with_noise_ratios(_fit_linear(key, whitened, request, own, mesh), noise_ratios)
-        if solution.noise_ratios is not None and solution.noise_model.offset.any():
+        if (noise_ratios != own_ratios).any() and solution.noise_model.offset.any():
             # What all spectra share would be another offset in each run: all are taken alike.
-            solution = _fit_linear(key, whiten_table(np.asarray(data)), request, own, mesh)
+            whitened = whiten_table(np.asarray(data) / own_ratios)
+            solution = with_noise_ratios(_fit_linear(key, whitened, request, own, mesh), own_ratios)
         if constraints is None or not len(solution.components):
             return solution
         return apply_constraints(

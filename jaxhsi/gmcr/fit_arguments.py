@@ -7,6 +7,11 @@ Spectra = Float[np.ndarray | Array, "n c"]
 Library = Float[np.ndarray | Array, "l m"]
 
 
+MIN_SPECTRA, MIN_BANDS = 3, 4
+"""Fewer leave nothing to measure the noise in, beside the components and the smooth curves of a
+baseline (`noise_covariance.NUM_POLYNOMIALS`)."""
+
+
 def check_arguments(
     spectra: Spectra,
     library: Library | None = None,
@@ -17,7 +22,7 @@ def check_arguments(
     """Refuse a table or numbers that cannot be fitted; see `fit.fit_components` for the arguments.
 
     Raises:
-        ValueError: fewer than three spectra or two bands, values that are not finite, rows of
+        ValueError: fewer than three spectra or four bands, values that are not finite, rows of
             zeros, a library of other bands, more components or candidates than spectra or bands
             allow, fewer candidates than components, a number of components beside a library,
             fewer than one restart.
@@ -50,10 +55,10 @@ def check_arguments(
 
 def _check_table(spectra: np.ndarray) -> None:
     num_spectra, num_bands = spectra.shape
-    if num_spectra < 3 or num_bands < 2:
+    if num_spectra < MIN_SPECTRA or num_bands < MIN_BANDS:
         raise ValueError(
-            f"{num_spectra} spectra of {num_bands} bands cannot be unmixed; at least 3 spectra and "
-            "2 bands are needed, and more spectra than there are components"
+            f"{num_spectra} spectra of {num_bands} bands cannot be unmixed; at least {MIN_SPECTRA} "
+            f"spectra and {MIN_BANDS} bands are needed, and more spectra than there are components"
         )
     if not np.isfinite(spectra).all():
         raise ValueError(

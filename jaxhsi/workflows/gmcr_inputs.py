@@ -15,6 +15,7 @@ from jaxhsi.data.tables.stacked_tables import stack_tables
 from jaxhsi.data.tables.table import open_table
 from jaxhsi.data.tables.truth import GroundTruth, load_component_spectra, load_ground_truth
 from jaxhsi.data.tables.truth_units import match_units
+from jaxhsi.gmcr.fit_arguments import MIN_BANDS
 from jaxhsi.workflows.gmcr_constraints import KnownComponents, load_known_components
 from jaxhsi.workflows.gmcr_samples import run_reference, sample_structure
 
@@ -105,6 +106,11 @@ def _with_structure(config: GMCRConfig, inputs: GMCRInputs) -> GMCRInputs:
 def _check_counts(config: GMCRConfig, table: SpectraTable) -> None:
     """Refuse more components than spectra and bands can tell apart."""
     num_spectra, num_bands = table.spectra.shape
+    if config.method == "gated" and num_bands < MIN_BANDS:
+        raise ValueError(
+            f"{table.source_name}: spectra of {num_bands} bands cannot be unmixed; at least "
+            f"{MIN_BANDS} bands are needed (are spectra in --spectra columns?)"
+        )
     max_components = min(num_spectra, num_bands) - 1
     for name in ("num_components", "num_candidates"):
         number = getattr(config, name) or 0

@@ -160,6 +160,7 @@ X = np.abs(np.random.default_rng(0).normal(size=(6, 8))).astype(np.float32)
     ("spectra", "options", "told"),
     [
         (X[:1], {}, "1 spectra of 8 bands cannot be unmixed"),
+        (X[:, :3], {}, "spectra of 3 bands cannot be unmixed; at least 3 spectra and 4 bands"),
         (X[:, :1], {}, "6 spectra of 1 bands"),
         (np.where(X[2, 3] == X, np.nan, X), {}, "1 values are not finite"),
         (np.delete(np.insert(X, 4, 0, 0), 5, 0), {}, "1 spectra are all zero, e.g. row 4"),

@@ -63,10 +63,11 @@ def as_float32(values: np.ndarray, source_name: str) -> Float32[np.ndarray, "n c
         )
     largest_value = float(np.abs(values).max())
     if largest_value > 1e18 or 0 < largest_value < 1e-18:
+        row, band = np.unravel_index(np.abs(values).argmax(), values.shape)
         raise ValueError(
-            f"{source_name}: the largest value is {largest_value:g}, whose square float32 cannot "
-            "hold; use "
-            "another unit"
+            f"{source_name}: the largest value is {largest_value:g} (spectrum {row + 1}, band "
+            f"{band + 1}), whose square float32 cannot hold; use another unit, or remove the "
+            "spectrum if it is that value alone"
         )
     return np.ascontiguousarray(values, np.float32)
 
