@@ -30,6 +30,7 @@ MODULES = (
     "data.ingest",
     "data.memory",
     "data.stream",
+    "runtime.faults",
 )
 OPTIONAL = {"sklearn", "skimage", "igraph", "leidenalg", "pymcr"}  # of the extra `bench`
 

@@ -1,0 +1,1 @@
+"""What becomes of commands, files and data when something goes wrong."""
