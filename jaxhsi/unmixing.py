@@ -255,9 +255,8 @@ def _as_result(
             boundaries = boundaries._replace(concentration_ranges=ranges / model.component_norms)
     components, concentrations = in_reported_units(model, np.asarray(unit_solution.concentrations))
     noise_level = SignalDependentNoise(*solution.noise_level)
-    # Simpler methods are compared where they are told as much as the fit.
     is_told_more = request.mixing != "linear" or bool(request.priors)
-    is_told_more |= not request.options.non_negative
+    is_told_more |= not request.options.non_negative or request.constraints is not None
     result = UnmixingResult(
         model=model,
         components=components,
@@ -275,7 +274,7 @@ def _as_result(
         ranges=boundaries,
         misfit_curve=solution.misfit_curve,
         tolerance=float(solution.tolerance),
-        fit_comparison=None if is_told_more else compare_fit(unit_whitened),
+        fit_comparison=compare_fit(unit_whitened, is_told_more=is_told_more),
     )
     for warning in result.warnings:
         logging.getLogger(__name__).warning(warning)

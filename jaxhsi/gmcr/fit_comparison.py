@@ -41,13 +41,15 @@ class FitComparison(NamedTuple):
         return self.own > WORSE_RATIO * min(self.least_squares, self.factorisation)
 
 
-def compare_fit(white: WhitenedSolution) -> FitComparison:
+def compare_fit(white: WhitenedSolution, *, is_told_more: bool = False) -> FitComparison:
     """Residuals of a solution and of the two other methods, on the same spectra and weights.
 
     Bands are divided by their own noise alone: correlated bands would not stay non-negative.
 
     Args:
         white: a solution with its spectra, none of whose values may be negative but for noise.
+        is_told_more: whether the solution obeys more than that (priors, given spectra or amounts,
+            signs, other mixing) and may rightly fit less closely: only its R2 counts then.
     """
     solution = white.solution
     places = np.linspace(0, len(white.x_white) - 1, min(len(white.x_white), MAX_COMPARED_SPECTRA))
@@ -65,6 +67,8 @@ def compare_fit(white: WhitenedSolution) -> FitComparison:
     total = max(float(np.sum(spectra**2)), np.finfo(float).tiny)
     centred = max(float(np.sum((spectra - spectra.mean(axis=0)) ** 2)), np.finfo(float).tiny)
     own = float(np.sum((spectra - codes @ components) ** 2))
+    if is_told_more:
+        return FitComparison(own / total, own / total, np.inf, 1 - own / centred)
     refitted = _nonnegative_codes(spectra, components, codes, _NUM_ROUNDS)
     least_squares = float(np.sum((spectra - refitted @ components) ** 2))
     factorisation = np.inf

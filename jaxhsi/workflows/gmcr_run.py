@@ -95,12 +95,26 @@ def run_gmcr(
         scores, result.component_names, config.mixing, config.num_components
     )
     _print_list(console, sentences)
-    for warning in result.warnings:
-        console.print(f"WARNING {warning}", soft_wrap=True, style="bold red", highlight=False)
     summary = f"{result.num_components} components; concentrations are in {location}"
     console.print(f"{summary}, all in {folder}", soft_wrap=True)  # a path is not to be broken
     write_report(ReportConfig(run=folder))
+    refuse_untrusted(result, folder)
     return scores | {"folder": str(folder)}
+
+
+def refuse_untrusted(result: UnmixingResult, folder: Path) -> None:
+    """End a run whose answer simpler methods contradict with an error; its files stay.
+
+    Raises:
+        ValueError: the result warns of itself.
+    """
+    if result.warnings:
+        reasons = "; ".join(result.warnings)
+        raise ValueError(
+            f"{folder}: {reasons}. The answer is refused; its files are kept to be looked at "
+            f"({folder}/pictures, left_out_values.csv). Often a part of the axis, an offset or a "
+            "baseline is at fault: cut or treat it with --pretreatment, or give --num_components"
+        )
 
 
 def _unmix_with_checkpoints(

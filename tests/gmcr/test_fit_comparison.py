@@ -41,6 +41,14 @@ def test_wrong_concentrations_are_worse_than_least_squares(solved):
     assert "do not trust" in warning
 
 
+def test_what_obeys_more_is_compared_with_the_mean_alone(solved):
+    solution, spectra = solved
+    for factor, count in ((0.9, 0), (300, 1)):
+        other = solution._replace(concentrations=factor * np.asarray(solution.concentrations))
+        comparison = compare_fit(whiten_solution(other, spectra), is_told_more=True)
+        assert len(fit_warnings(comparison)) == count
+
+
 def test_worse_than_the_mean_is_said(solved):
     solution, spectra = solved
     wrong = solution._replace(concentrations=300 * np.asarray(solution.concentrations))

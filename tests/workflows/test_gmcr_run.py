@@ -8,11 +8,13 @@ import jax
 import numpy as np
 import pytest
 
+from jaxhsi import unmixing
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
 from jaxhsi.data.tables.table_files import read_table
 from jaxhsi.data.tables.table_options import TableOptions
+from jaxhsi.gmcr.fit_comparison import FitComparison
 from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
 from jaxhsi.train import main
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
@@ -65,6 +67,18 @@ def test_a_run_says_how_sure_it_is(run):
     assert all(0 < least <= most < 1 for least, most in found["ranges"]["signal_share"])
     assert max(found["ranges"]["angle_degrees"]) < 10
     assert (run / "pictures" / "count.png").stat().st_size > 5000
+
+
+def test_an_answer_that_a_simpler_method_contradicts_is_refused(tmp_path, monkeypatch, capsys):
+    poor = FitComparison(own=0.5, least_squares=0.4, factorisation=0.01, r2=-0.2)
+    monkeypatch.setattr(unmixing, "compare_fit", lambda white, **_: poor)
+    folder = tmp_path / "run"
+    assert main([*GMCR_ARGUMENTS, *BUILT_IN, "--ranges", "false", "--out", str(folder)]) == 1
+    message = capsys.readouterr().err
+    assert "explains the data worse than their mean does (R2 -0.2)" in message
+    assert "The answer is refused" in message
+    assert (folder / "concentrations.csv").is_file()
+    assert len(scores(folder)["warnings"]) == 2
 
 
 def test_restarts_below_one_are_refused(tmp_path, capsys):
