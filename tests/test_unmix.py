@@ -229,3 +229,22 @@ def test_interrupted_maps_go_on_and_are_the_same(run, cube, tmp_path, monkeypatc
         for folder in ("plain", "out")
     ]
     np.testing.assert_array_equal(*maps)
+
+
+def test_missing_values_take_no_part(run, new, tmp_path, capsys):
+    """A tenth of the values is missing: amounts are those of the whole spectra but for noise."""
+    random = np.random.default_rng(0)
+    values = new.data[:40].astype(object)
+    values[random.random(values.shape) < 0.1] = ""
+    header = ",".join(f"{wave:g}" for wave in WAVES)
+    rows = "\n".join(",".join(str(value) for value in row) for row in values)
+    (tmp_path / "gaps.csv").write_text(f"{header}\n{rows}\n")
+    arguments = [str(run), str(tmp_path / "gaps.csv"), "--refine_steps", "100"]
+    assert main([*arguments, "--out", str(tmp_path / "none")]) == 1
+    assert "say --missing mask" in capsys.readouterr().err
+    assert main([*arguments, "--missing", "mask", "--out", str(tmp_path / "out")]) == 0
+    assert "take no part in the fit" in capsys.readouterr().out
+    with (tmp_path / "out" / "concentrations.csv").open() as file:
+        amounts = np.array([row[-3:] for row in list(csv.reader(file))[1:]], float)
+    whole = read_unmixing_model(run / "solution.npz").transform(new.data[:40], 100)
+    assert np.abs(amounts - whole).max() < 0.05 * whole.max()

@@ -28,8 +28,8 @@ class UnmixConfig:
         decimal: decimal character of a text table, "." or ","; told by the file if not given.
         references: columns of the table that are no bands (rows where spectra are columns), by
             names or by numbers from 1 with commas between, or none; told by the file if not given.
-        missing: for missing values: interpolate, drop_bands, drop_spectra; interpolation is along
-            the axis; data with missing values between others are refused if not given.
+        missing: for missing values: mask (they take no part), interpolate (along the axis),
+            drop_bands, drop_spectra; those between others are refused if not given.
         fractions: write also fractions.csv, concentrations divided by their sum in each spectrum.
         tolerance: by which the axis of the data may differ from that of the run, in its units (nm
             for cubes); half of the smallest distance between two bands if not given.
@@ -62,7 +62,7 @@ class UnmixConfig:
     separator: str | None = None
     decimal: Literal[".", ","] | None = None
     references: str | None = None
-    missing: Literal["interpolate", "drop_bands", "drop_spectra"] | None = None
+    missing: Literal["mask", "interpolate", "drop_bands", "drop_spectra"] | None = None
     fractions: bool = False
     tolerance: float | None = None
     key: str | None = None

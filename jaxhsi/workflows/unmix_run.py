@@ -72,7 +72,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     console, model = PlainConsole(), load_finished_run(config.run)
     folder = config.out or config.run / "unmixed"
     check_result_folder(folder, UNMIX_CONFIG_FILE, "concentrations", overwrite=overwrite)
-    data = _open_data(config, model)
+    data = _with_expected_values(_open_data(config, model), model, config.refine_steps)
     create_run_folder(folder, overwrite=overwrite, marker_file=UNMIX_CONFIG_FILE)
     key = _results_key(config, data)
     journal = open_journal(folder, UNMIX_CONFIG_FILE, key, partial(console.print, soft_wrap=True))
@@ -283,6 +283,19 @@ def _unmix_tables(
             written = write_concentrations(path_stem, table, columns, unmixer.component_names)
             written_files.append(written)
     return written_files[0] if is_single else f"{CONCENTRATIONS}/", scores
+
+
+def _with_expected_values(data: NewData, model: UnmixingModel, refine_steps: int) -> NewData:
+    """The data with what the model expects in the place of values that are to be masked."""
+    tables = {
+        name: table
+        if table.missing_mask is None
+        else table._replace(
+            spectra=model.fill_missing(table.spectra, table.missing_mask, refine_steps)
+        )
+        for name, table in data.tables.items()
+    }
+    return data._replace(tables=tables)
 
 
 def _notes(model: UnmixingModel, data: NewData) -> list[str]:

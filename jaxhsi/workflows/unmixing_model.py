@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Bool, Float, Float32
 
 from jaxhsi.gmcr.amortised import AmortisedParams, unmix
 from jaxhsi.gmcr.amortised_training import unmix_stream
@@ -26,6 +26,10 @@ not depend on it."""
 LINEARISATION_STEPS = 8
 """Fixed-point steps by which new spectra are linearised under a mixing that is not linear. Set
 by hand; one more step costs one more pass of the networks."""
+
+FILLING_STEPS = 20
+"""Steps by which missing values of new spectra are filled; the error falls by the share of a
+component that is missing with each. Set by hand."""
 
 
 MAX_NETWORK_LOSS = 0.1
@@ -124,6 +128,32 @@ class UnmixingModel:
             steps = refine_steps if step == LINEARISATION_STEPS else 0
             concentrations = self._unit_concentrations(linearised, steps)
         return concentrations / self.component_norms
+
+    def fill_missing(
+        self,
+        spectra: Float32[np.ndarray, "n c"],
+        missing_mask: Bool[np.ndarray, "n c"],
+        refine_steps: int = 0,
+    ) -> Float32[np.ndarray, "n c"]:
+        """Spectra with what the mixture of their other values expects where values are missing.
+
+        Concentrations and expected values in turn: the residual of the values that are there cannot
+        grow by a step of least squares, and missing ones have none in the end (Dempster, Laird and
+        Rubin 1977, J. R. Stat. Soc. B 39, 1).
+
+        Args:
+            spectra: in the units of the data, rough values where they are missing.
+            missing_mask: of these.
+            refine_steps: see `transform`.
+        """
+        has_gap = missing_mask.any(axis=1)
+        part, mask = spectra[has_gap], missing_mask[has_gap]
+        for _ in range(FILLING_STEPS):
+            concentrations = self.transform(part, refine_steps) * self.component_norms
+            part = np.where(mask, self.mix(concentrations) + self.offset, part)
+        filled = spectra.copy()
+        filled[has_gap] = part
+        return filled
 
     def evaluate(
         self, spectra: Float32[np.ndarray, "n c"], concentrations: Float32[np.ndarray, "n k"]
