@@ -35,7 +35,13 @@ from jaxhsi.config.parser import (
 from jaxhsi.data.external_files import external_files_allowed
 from jaxhsi.data.network_wait import DEFAULT_TIMEOUT_SECONDS, set_network_timeout
 from jaxhsi.plain_text import plain_text
-from jaxhsi.training.stop_signals import as_stop_request, current_way_on, stop_signals
+from jaxhsi.training.stop_signals import (
+    StopRequest,
+    as_stop_request,
+    current_way_on,
+    requested_stop,
+    stop_signals,
+)
 
 
 class IncompleteResultError(ValueError):
@@ -179,10 +185,10 @@ def run_command(
                     raise
                 print_result(result)
     except KeyboardInterrupt as interruption:
-        request = as_stop_request(interruption)
-        print(f"\n{request.sentence(way_on)}", file=sys.stderr)
-        return request.exit_code
+        return _tell_stop(as_stop_request(interruption), way_on)
     except Exception as error:
+        if (request := requested_stop()) is not None:
+            return _tell_stop(request, way_on)
         if shows_traceback:
             raise
         text = error_sentence(error, _output_of(options), current_way_on() or way_on)
@@ -192,6 +198,11 @@ def run_command(
             return 1
         return 1 if isinstance(error, USER_ERRORS) else 70
     return 0
+
+
+def _tell_stop(request: StopRequest, way_on: str) -> int:
+    print(f"\n{request.sentence(way_on)}", file=sys.stderr)
+    return request.exit_code
 
 
 def _output_of(options: Any) -> Path | None:

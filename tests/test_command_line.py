@@ -2,6 +2,7 @@ import json
 import logging
 import re
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,6 +126,31 @@ def test_what_a_command_has_saved_is_told_with_the_way_on(capsys):
     assert run(["a", "c"], action) == 143
     last_line = capsys.readouterr().err.splitlines()[-1]
     assert last_line == "stopped by SIGTERM; step 3 is saved; go on with: copy --resume"
+
+
+def test_a_stop_that_a_library_turns_into_an_error_is_a_stop(capsys):
+    def action(*_, **__):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+
+    assert run(["a", "c"], action) == 143
+    assert capsys.readouterr().err == "\nstopped by SIGTERM\n"
+    assert run(["a", "c"]) == 0
+
+
+def test_a_stop_in_a_place_that_no_error_can_leave_is_asked_again(capsys):
+    class Interrupting:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def action(*_, **__):
+        Interrupting()
+        time.sleep(5)
+
+    assert run(["a", "c"], action) == 143
+    assert capsys.readouterr().err == "\nstopped by SIGTERM\n"
 
 
 def test_a_second_signal_ends_at_once(capsys, monkeypatch):

@@ -108,7 +108,9 @@ def run_training(
                 num_refused = check(state, refused, monitor.best_state)
                 refused = replicate(mesh, no_refused_steps()) if num_refused else refused
             if writes:
-                metrics_writer.write(number, jax.device_get(info)._asdict())
+                values = jax.device_get(info)._asdict()
+                skipped = {"skipped_steps": check.num_skipped} if skip_bad_batches else {}
+                metrics_writer.write(number, values | skipped)
                 share = batches.wait_seconds / (time.perf_counter() - began)
                 metrics_writer.write_timing(number, {"data_wait_share": share})
             monitor.evaluate(number, state, metrics_writer, is_last=is_last)

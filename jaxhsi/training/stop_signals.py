@@ -5,6 +5,7 @@ which a training loop puts around its steps: it saves first. A second signal end
 once.
 """
 
+import _thread
 import os
 import signal
 import sys
@@ -13,9 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 SIGNALS = {signal.SIGINT: "Ctrl+C", signal.SIGTERM: "SIGTERM"}
 """Signals that ask a command to stop, as messages call them."""
+
+
+_ASK_AGAIN_SECONDS = 0.02
+"""Time until a request that was lost is made again."""
 
 
 class StopRequest(KeyboardInterrupt):
@@ -27,9 +33,9 @@ class StopRequest(KeyboardInterrupt):
         way_on: how to go on, where `set_way_on` has said it.
     """
 
-    def __init__(self, signal_number: int, saved: str = ""):
+    def __init__(self, signal_number: int):
         super().__init__(SIGNALS.get(signal.Signals(signal_number), str(signal_number)))
-        self.signal_number, self.saved = signal_number, saved
+        self.signal_number, self.saved = signal_number, ""
         self.way_on = _requests.way_on
 
     @property
@@ -83,7 +89,7 @@ class Deferral:
     @property
     def is_requested(self) -> bool:
         """Whether a signal has asked to stop."""
-        return _requests.signal_number is not None
+        return _requests.is_installed and _requests.signal_number is not None
 
 
 @contextmanager
@@ -93,13 +99,15 @@ def stop_signals() -> Iterator[None]:
         yield
         return
     previous = {number: signal.signal(number, _handle) for number in SIGNALS}
+    previous_hook, sys.unraisablehook = sys.unraisablehook, _handle_unraisable
     _requests.is_installed, _requests.signal_number, _requests.way_on = True, None, ""
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        _requests.is_installed, _requests.signal_number = False, None
+        sys.unraisablehook = previous_hook
+        _requests.is_installed = False
 
 
 @contextmanager
@@ -119,8 +127,10 @@ def deferred_stop() -> Iterator[Deferral]:
         yield deferral
     finally:
         _requests.num_deferrals -= 1
-    if _requests.signal_number is not None and not _requests.num_deferrals:
-        raise StopRequest(_requests.signal_number, deferral.saved)
+    request = requested_stop() if deferral.is_requested else None
+    if request is not None and not _requests.num_deferrals:
+        request.saved = deferral.saved
+        raise request
 
 
 def set_way_on(way_on: str) -> None:
@@ -132,9 +142,29 @@ def set_way_on(way_on: str) -> None:
     _requests.way_on = way_on
 
 
+def requested_stop() -> StopRequest | None:
+    """The request that came during this command, None where none did.
+
+    Libraries in C turn a request that reaches them into errors of their own.
+    """
+    number = _requests.signal_number
+    return None if number is None else StopRequest(number)
+
+
 def current_way_on() -> str:
     """What `set_way_on` has said in this command; empty where it has said nothing."""
     return _requests.way_on
+
+
+def _handle_unraisable(arguments: Any) -> None:
+    """Ask again where a request came in a place that no error can leave, such as a ``__del__``."""
+    if isinstance(arguments.exc_value, StopRequest):
+        _requests.signal_number = None
+        # Not from here, where the handler would run inside of this hook.
+        number = arguments.exc_value.signal_number
+        threading.Timer(_ASK_AGAIN_SECONDS, _thread.interrupt_main, (number,)).start()
+    else:
+        sys.__unraisablehook__(arguments)
 
 
 def _handle(signal_number: int, _: FrameType | None) -> None:
