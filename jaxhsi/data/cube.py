@@ -27,6 +27,8 @@ from jaxhsi.plain_text import plain_name
 FORMAT_VERSION = 2  # 2: the array lies in a group, see `jaxhsi.data.store_group`
 MAX_BANDS = 100_000
 """Set by hand: windows of more bands, and squares of their number, do not fit into memory."""
+MAX_PIXELS = 10**12
+"""Set by hand: the labels alone of more pixels fill no disk that there is."""
 CUBE_DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
@@ -218,8 +220,13 @@ def _check_array(array: ts.TensorStore, location: str) -> dict[str, Any]:
             "non-empty "
             "axes with the bands last"
         )
-    # Axes that have names may come in another order.
-    if (num_bands := bands_last(array).shape[2]) > MAX_BANDS:
+    height, width, num_bands = bands_last(array).shape  # axes with names may have another order
+    if height * width > MAX_PIXELS:
+        raise ValueError(
+            f"{location} claims {height:,} x {width:,} pixels; up to {MAX_PIXELS:,} can be worked "
+            "with. Check the order of its axes, or cut the cube"
+        )
+    if num_bands > MAX_BANDS:
         raise ValueError(
             f"{location} claims {num_bands:,} bands; up to {MAX_BANDS:,} can be worked with. Check "
             "the order of its axes, or bin the bands"

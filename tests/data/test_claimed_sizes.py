@@ -75,11 +75,16 @@ def claimed_store(folder, shape: tuple[int, int, int]):
     return folder
 
 
-def test_a_plane_of_any_size_is_sampled_at_once(tmp_path):
-    cube = open_cube(claimed_store(tmp_path / "wide.zarr", (10**9, 10**9, 3)))
+def test_a_large_plane_is_sampled_without_a_list_of_its_tiles(tmp_path):
+    cube = open_cube(claimed_store(tmp_path / "wide.zarr", (10**6, 10**6, 3)))
     sample = sample_spectra([cube], 100, seed=0, max_tiles=3)
     assert sample.spectra.shape == (100, 3)
     assert sample.num_read == 3 * 64**2
+
+
+def test_more_pixels_than_any_disk_holds_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"wide\.zarr claims 1,000,000,000 x 1,000,000,000 pixels"):
+        open_cube(claimed_store(tmp_path / "wide.zarr", (10**9, 10**9, 3)))
 
 
 def test_more_bands_than_can_be_worked_with_are_refused(tmp_path):
