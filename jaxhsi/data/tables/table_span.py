@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxhsi.data.tables.header_words import label_kind
 from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.data.tables.text_dialect import (
     TextDialect,
@@ -68,7 +69,10 @@ def _find_table(path: Path, lines: list[TextLine], dialect: TextDialect) -> Tabl
     first, last, num_cells = main
     _check_interruptions(path, lines, rows, runs, main, dialect)
     _check_decimal_commas(path, rows[:first], num_cells, dialect)
-    header = _header_rows(lines, rows, first, num_cells, dialect)
+    header, first = _axis_with_names(lines, rows, first, num_cells) or (
+        _header_rows(lines, rows, first, num_cells, dialect),
+        first,
+    )
     return TableSpan(header, lines[first].number, lines[last].number, num_cells)
 
 
@@ -134,6 +138,33 @@ def _check_interruptions(
 
 def _number_pattern(row: list[str], dialect: TextDialect) -> list[bool]:
     return [parse_number(cell, dialect) is not None for cell in row]
+
+
+def _axis_with_names(
+    lines: list[TextLine], rows: list, first: int, num_cells: int
+) -> tuple[list[tuple[int, list[str]]], int] | None:
+    """The axis row of a chromatogram whose times are named in a line of their own.
+
+    The name stands alone between an axis called "Wavelength" and the numbers (Waters), or beside
+    that of the axis, above an axis row with an empty corner.
+
+    Returns:
+        The axis row with both names in its corner, and the index of the row below it; or None.
+    """
+    above = [cell for cell in (rows[first - 1] or []) if cell] if first else []
+    if len(above) == 1 and first > 1:
+        axis, end = first - 2, first
+        below, beside = above[0], (rows[axis] or [""])[0]
+    elif len(above) == 2 and not rows[first][0]:
+        axis, end = first, first + 1
+        below, beside = above
+    else:
+        return None
+    cells = rows[axis] or []
+    is_named = label_kind(below) in ("order", "sample") and label_kind(beside) == "band"
+    if not is_named or len(cells) != num_cells or end >= len(rows) or rows[end] is None:
+        return None
+    return [(lines[axis].number, [f"{below}|{beside}", *cells[1:]])], end
 
 
 def _header_rows(

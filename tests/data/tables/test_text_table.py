@@ -237,3 +237,26 @@ def test_a_footer_of_a_long_file_is_passed_over_and_said(file):
     found = read_csv(write(file, *LONG, ["end of data"]), "rows")
     np.testing.assert_array_equal(found.values, LONG)
     assert "1 line(s) below the table are not read, from line 801: 'end of data'" in found.notes
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        [["Wavelength", *AXIS], ["Time"]],
+        [["Sample", "x7"], ["Wavelength", *AXIS], ["Time"]],
+        [["Detector", "PDA"], ["R.Time (min)", "Wavelength (nm)"], ["", *AXIS]],
+    ],
+)
+@pytest.mark.parametrize("repeats", [1, HEAD_LINES // 4])
+def test_names_of_both_axes_of_a_chromatogram_in_lines_of_their_own(file, above, repeats):
+    values = np.tile(VALUES, (repeats, 1))
+    times = np.arange(len(values)) / 4 + 2
+    rows = [[time, *row] for time, row in zip(times, values, strict=True)]
+    found = read_csv(write(file, *above, *rows, delimiter="\t"))
+    np.testing.assert_array_equal(found.values, values)
+    np.testing.assert_array_equal(found.axis, AXIS)
+    np.testing.assert_array_equal(found.sample_axis, times)
+    assert (found.axis_name[:10], found.sample_axis_name[-4:]) in {
+        ("Wavelength", "Time"),
+        ("Wavelength", "min)"),
+    }
