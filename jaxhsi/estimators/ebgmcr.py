@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -38,6 +38,7 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         concentrations_: C of the spectra of `fit` by the solver itself, ``(n, n_components_)``;
             `transform` estimates those of any spectra by the networks that it trained.
         offset_: constant spectrum in all spectra.
+        mean_: the same, by the name under which hyperspy adds it to its model of the data.
         result_: all else, see :class:`jaxhsi.UnmixingResult`.
         n_features_in_: number of bands.
 
@@ -68,7 +69,7 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.network_options = network_options
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: Any = None) -> "EBgMCR":
+    def fit(self, X: Any, y: Any = None) -> "EBgMCR":
         """Find the components of spectra.
 
         Args:
@@ -96,7 +97,7 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         )
         return self
 
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+    def transform(self, X: Any) -> NDArray[np.float32]:
         """Concentrations of spectra, ``(n, n_components_)``.
 
         Args:
@@ -106,7 +107,7 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float32, reset=False)
         return np.asarray(self.result_.transform(X, self.refine_steps))
 
-    def inverse_transform(self, X: ArrayLike) -> NDArray[np.float32]:
+    def inverse_transform(self, X: Any) -> NDArray[np.float32]:
         """Spectra of given concentrations, with the offset that all spectra have.
 
         Mixing models with parameters for each spectrum count as linear, as in `transform`.
@@ -119,7 +120,7 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         concentrations = np.asarray(X, np.float32) * model.component_norms
         return np.asarray(model.mix(concentrations) + model.offset, np.float32)
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None) -> float:
         """Share of the variance of spectra that their mixtures explain, R2 over all values.
 
         Args:
@@ -152,6 +153,11 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     @property
     def offset_(self) -> NDArray[np.float32]:
         """Constant spectrum in all spectra, zeros if there is none."""
+        return self._fitted.offset
+
+    @property
+    def mean_(self) -> NDArray[np.float32]:
+        """`offset_`, as hyperspy names it."""
         return self._fitted.offset
 
     @property
