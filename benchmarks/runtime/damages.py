@@ -47,14 +47,14 @@ def damage_tries(
         for reader in READERS:
             subject = commands[reader.subject]
             files = [path for path in sorted((inputs / reader.kept).rglob("*")) if path.is_file()]
-            for path in files:
+            for index, path in enumerate(files):
                 if path.suffix in _UNREAD or path.stat().st_size == 0:
                     continue
                 for number in range(num_tries):
                     folder = work / "damaged"
                     _copy(inputs, folder, subject.needs)
                     name = str(path.relative_to(inputs))
-                    detail = _damage(folder / name, rng, is_cut=number % 2 == 1)
+                    detail = _damage(folder / name, rng, is_cut=(number + index) % 2 == 1)
                     ended = worker.run(list(subject.arguments), folder)
                     is_right = read_result(subject, folder) == references[reader.subject]
                     # An error may name the file, or the folder that it is a part of.

@@ -34,9 +34,8 @@ def kill_tries(
     seconds = time.perf_counter() - began
     num_changes = int(count_file.read_text()) if count_file.is_file() else 0
     num_counted = min(num_changes, -(-num_tries // 2))
-    numbers = np.unique(
-        np.linspace(1, max(num_changes, 1), max(num_counted, 1)).round().astype(int)
-    )
+    places = np.linspace(1, max(num_changes, 1), max(num_counted, 1) + 2)[1:-1]
+    numbers = np.unique(places.round().astype(int))
     for number in numbers:
         copy_inputs(inputs, work / "kill", subject)
         ended = _run_counted(subject, work / "kill", int(number), work / "none.txt")

@@ -136,7 +136,7 @@ def harmful_files() -> dict[str, tuple[Callable[[Path], str], tuple[str, ...]]]:
     """Files made to harm: what writes one and gives its name, and the command for it."""
     return {
         "npz bomb": (_write_npz_bomb, ("inspect",)),
-        "zarr of 1e9 x 1e9": (_write_huge_store, ("inspect",)),
+        "zarr of 1e9 x 1e9": (_write_huge_store, ("train", "dgc", "--out", "run", "--data")),
         "npy that says 1e12 values": (_write_lying_npy, ("inspect",)),
         "alias bomb": (_write_alias_bomb, ("train", "dgc", "--config")),
         "pickle in npy": (_write_pickle, ("inspect",)),
