@@ -125,7 +125,7 @@ def table_tries(work: Path) -> Iterator[Try]:
         ended = worker.run(["train", "gmcr", "--data", "odd.csv", "--out", out, *options], folder)
         scores = folder / out / "scores.json"
         found = json.loads(scores.read_text()) if scores.is_file() else {}
-        is_right = count is None or found.get("components") == count
+        is_right = count is None or found.get("num_components") == count
         outcome = judged(ended, (), is_right)
         words = f"{found.get('components')} components; {last_words(ended)}"
         yield Try("odd table", "train gmcr", name, outcome, words)
