@@ -66,8 +66,9 @@ def describe_far_pixels(cubes: Sequence[Cube], places: Int[np.ndarray, "m 3"]) -
         for number, row, column in places[:_MAX_NAMED].tolist()
     ]
     more = ", ..." if len(places) > _MAX_NAMED else ""
+    number = "1 sampled pixel" if len(places) == 1 else f"{len(places):,} sampled pixels"
     return (
-        f"{len(places)} of the sampled pixels are more than {SAMPLE_RATIO:g} times as far from the "
-        f"others as these from each other, and take no part in the statistics ({', '.join(named)}"
-        f"{more}); say --no_data where they mark missing measurements"
+        f"left out of the statistics: {number} more than {SAMPLE_RATIO:g} times as far from the "
+        f"others as these from each other ({', '.join(named)}{more}); give no_data where such "
+        "values mark missing measurements"
     )
