@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxhsi.closest_name import closest_name
 from jaxhsi.command_line import Command
 from jaxhsi.config.dgc import DGCConfig
+from jaxhsi.config.files import whole_config_file
 from jaxhsi.config.gmcr import GMCRConfig
 from jaxhsi.config.parser import option_value
 from jaxhsi.training.run_folder import CONFIG_FILE
@@ -45,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _saved_options(arguments: Sequence[str]) -> list[str]:
     """The options of the run that is resumed; others given now come after them."""
     folder = option_value(arguments, "out")
-    if "--resume" in arguments and folder and (saved := Path(folder) / CONFIG_FILE).is_file():
-        return ["--config", str(saved)]
+    if "--resume" in arguments and folder and (Path(folder) / CONFIG_FILE).is_file():
+        return ["--config", str(whole_config_file(Path(folder)))]
     return []
 
 

@@ -18,7 +18,9 @@ from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries
 from jaxhsi.gmcr.solution import RestartVote
-from jaxhsi.workflows.npz_files import add_arrays, tree_of_arrays, write_npz
+from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.training.run_folder import repair_hint
+from jaxhsi.workflows.npz_files import add_arrays, tree_of_arrays
 from jaxhsi.workflows.unmixing_model import (
     FitEvaluation,
     UnmixingModel,
@@ -207,7 +209,7 @@ class UnmixingResult:
         arrays: dict[str, np.ndarray] = {}
         for field in _saved_fields():
             add_arrays(field, getattr(self, field), arrays)
-        write_npz(folder / RESULT_FILE, **arrays)
+        write_checked_npz(folder / RESULT_FILE, **arrays)
 
     @classmethod
     def load(cls, folder: str | Path) -> "UnmixingResult":
@@ -221,8 +223,7 @@ class UnmixingResult:
         if not (folder / RESULT_FILE).is_file():
             raise FileNotFoundError(f"{folder} holds no {RESULT_FILE}; name the folder of a result")
         model = read_unmixing_model(folder / MODEL_FILE)
-        with np.load(folder / RESULT_FILE, allow_pickle=False) as npz_file:
-            arrays = dict(npz_file)
+        arrays = read_checked_npz(folder / RESULT_FILE, repair_hint(folder))
         field_types = get_type_hints(cls)
         field_values = {
             name: tree_of_arrays(field_types[name], name, arrays) for name in _saved_fields()

@@ -13,6 +13,7 @@ from jaxhsi.config.parser import (
 )
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.dgc.options import ViewOptions
+from jaxhsi.storage.checksums import text_with_checksum
 from jaxhsi.upstream.dgc.options import BalanceOptions, LossWeights
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -210,7 +211,7 @@ def test_a_file_says_its_command_and_holds_one_method(tmp_path):
     assert saved_command(path) == "dgc"
     with pytest.raises(ValueError, match="holds options of the command dgc, not of gmcr"):
         parse_gmcr("--config", str(path), "--method", "gated")
-    path.write_text("steps: 3\n")
+    path.write_text(text_with_checksum("steps: 3\n"))
     with pytest.raises(ValueError, match="does not say which command"):
         saved_command(path)
 

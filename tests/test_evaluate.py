@@ -9,6 +9,7 @@ import pytest
 from jaxhsi import metrics
 from jaxhsi.evaluate import main
 from jaxhsi.predict import main as predict
+from jaxhsi.report.json_files import write_json
 from jaxhsi.train import main as train
 from tests.helpers.commands import DGC_ARGUMENTS
 from tests.helpers.cubes import write_cube
@@ -172,7 +173,7 @@ def test_labels_of_another_shape_are_named(setting, tmp_path, capsys):
 
 
 def test_folders_without_maps_are_refused(tmp_path, capsys):
-    (tmp_path / "scores.json").write_text("{}")
+    write_json(tmp_path / "scores.json", {"num_components": 3})
     for folder in (tmp_path, tmp_path / "none"):
         assert main([str(folder), "--labels", str(tmp_path)]) == 1
         assert "holds no label maps" in capsys.readouterr().err

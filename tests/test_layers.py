@@ -23,6 +23,7 @@ LAYERS = (
     ),
     ("label_counts", "label_spectra"),
     ("dgc", "gmcr"),
+    ("storage",),
     ("data",),
     ("training",),
     ("upstream",),

@@ -13,6 +13,7 @@ import yaml
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.predict import main
+from jaxhsi.storage.checksums import text_with_checksum
 from jaxhsi.train import main as train
 from jaxhsi.training.tile_journal import TileJournal
 from tests.helpers.commands import DGC_ARGUMENTS
@@ -309,9 +310,11 @@ def test_what_is_no_run_is_refused(capsys, tmp_path, run, cube):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "config.yaml").write_text((run / "config.yaml").read_text())
     assert "has no cubes.json" in refused(capsys, tmp_path, tmp_path / "old", str(cube))
-    (tmp_path / "old" / "config.yaml").write_text("command: gmcr\nnum_candidates: 5\n")
+    other = text_with_checksum("command: gmcr\nnum_candidates: 5\n")
+    (tmp_path / "old" / "config.yaml").write_text(other)
     assert "a run of another command" in refused(capsys, tmp_path, tmp_path / "old", str(cube))
-    (tmp_path / "old" / "config.yaml").write_text("command: dgc\nnum_clusters: 5\nflavour: 7\n")
+    other = text_with_checksum("command: dgc\nnum_clusters: 5\nflavour: 7\n")
+    (tmp_path / "old" / "config.yaml").write_text(other)
     (tmp_path / "old" / "cubes.json").write_text("{}")
     assert "options of this version" in refused(capsys, tmp_path, tmp_path / "old", str(cube))
 

@@ -14,6 +14,7 @@ from jaxhsi.data.cube import open_cube
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
+from jaxhsi.storage.checksums import text_with_checksum
 from jaxhsi.train import main as train
 from jaxhsi.training.tile_journal import TileJournal
 from jaxhsi.unmix import main
@@ -183,9 +184,9 @@ def test_what_is_no_finished_run_is_refused(capsys, tmp_path, run, cube):
     message = refused(capsys, tmp_path, folder, cube)
     assert f"{folder} has no solution.npz" in message
     assert "--resume writes it" in message
-    (folder / "config.yaml").write_text("command: gmcr\nmethod: upstream\n")
+    (folder / "config.yaml").write_text(text_with_checksum("command: gmcr\nmethod: upstream\n"))
     assert "a run of --method upstream" in refused(capsys, tmp_path, folder, cube)
-    (folder / "config.yaml").write_text("command: dgc\nnum_clusters: 4\n")
+    (folder / "config.yaml").write_text(text_with_checksum("command: dgc\nnum_clusters: 4\n"))
     assert "a run of another command" in refused(capsys, tmp_path, folder, cube)
 
 

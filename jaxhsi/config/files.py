@@ -1,5 +1,6 @@
 """Configurations in files: of a run, of a user; whether a run may go on under other options."""
 
+import logging
 from argparse import ArgumentError
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
@@ -9,6 +10,9 @@ from typing import Any, TypeVar
 import yaml
 
 from jaxhsi.config.parser import chosen_method, config_parser, method_fields, parsed_config
+from jaxhsi.storage.checksums import DamagedFileError, checked_text, text_with_checksum
+from jaxhsi.storage.replacement import replace_text
+from jaxhsi.training.run_folder import CONFIG_COPY, CONFIG_FILE, repair_hint
 
 Config = TypeVar("Config")
 
@@ -17,8 +21,9 @@ def read_config(config_class: type[Config], path: Path) -> Config:
     """The configuration in a file that :func:`write_config` wrote.
 
     Raises:
-        ValueError: it holds other options, or values out of range.
+        ValueError: it is damaged, or holds other options, or values out of range.
     """
+    checked_text(path, repair_hint(path.parent))
     arguments = ["--config", str(path)]
     method = chosen_method(config_class, arguments)
     parser = config_parser(config_class, method=method, exit_on_error=False)
@@ -29,24 +34,70 @@ def read_config(config_class: type[Config], path: Path) -> Config:
 
 
 def write_config(config: Any, path: Path) -> None:
-    """Write a configuration so that ``--config`` reads it back.
+    """Write a configuration so that ``--config`` reads it back, with its checksum at the end.
 
     Args:
         config: a dataclass; where its class has a ``command``, that comes first in the file, and
             options of other methods than the one that it names are left out.
         path: of the file.
     """
-    path.write_text(yaml.safe_dump(saved_options(config), sort_keys=False))
+    text = yaml.safe_dump(saved_options(config), sort_keys=False)
+    replace_text(path, text_with_checksum(text))
+
+
+def write_run_config(config: Any, folder: Path) -> None:
+    """Write the configuration of a run into its folder, and a copy beside the checkpoints.
+
+    Args:
+        config: a dataclass.
+        folder: of the run.
+    """
+    write_config(config, folder / CONFIG_FILE)
+    write_config(config, folder / CONFIG_COPY)
+
+
+def whole_config_file(folder: Path) -> Path:
+    """The configuration of a run: its file, or the copy where the file is damaged.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ValueError: both are damaged.
+    """
+    path, copy = folder / CONFIG_FILE, folder / CONFIG_COPY
+    try:
+        checked_text(path, repair_hint(folder))
+    except DamagedFileError as error:
+        remedy = "copy it back, or begin anew with --overwrite"
+        if not copy.is_file():
+            raise DamagedFileError(path, f"so is {copy}", remedy) from error
+        checked_text(copy, remedy)
+        logging.getLogger(__name__).warning("%s is damaged; %s takes its place", path, copy)
+        return copy
+    return path
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Options in a file that :func:`write_config` wrote, as plain values.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    return yaml.safe_load(checked_text(path, repair_hint(path.parent)))
 
 
 def saved_command(path: Path) -> str:
     """The command whose run or result a configuration file belongs to, such as ``dgc``.
 
     Raises:
-        ValueError: the file does not say, as those of earlier versions.
+        ValueError: the file is damaged, or does not say, as those of earlier versions.
     """
-    options = yaml.safe_load(path.read_text())
-    if not isinstance(options, dict) or "command" not in options:
+    options = read_options(path)
+    if "command" not in options:
         raise ValueError(f"{path} does not say which command wrote it; make the run anew")
     return options["command"]
 
@@ -62,7 +113,7 @@ def check_same_run(config: Any, path: Path, may_differ: Collection[str]) -> None
     Raises:
         ValueError: names each option that differs, with both values.
     """
-    then = dict(_leaves(yaml.safe_load(path.read_text())))
+    then = dict(_leaves(read_options(path)))
     now = dict(_leaves(saved_options(config)))
     differing = [
         f"--{name} {now.get(name)} (was {then.get(name)})"

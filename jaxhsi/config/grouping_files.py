@@ -1,5 +1,7 @@
 """Groups of clusters and names of classes, as options and YAML files give them."""
 
+import hashlib
+import logging
 import re
 from pathlib import Path
 
@@ -7,7 +9,13 @@ import yaml
 
 from jaxhsi.cluster_groups import Grouping, make_grouping, parse_groups
 from jaxhsi.config.plain_yaml import load_yaml
+from jaxhsi.storage.checksums import DamagedFileError
+from jaxhsi.storage.replacement import replace_text
 
+_HEADER = "written by jaxhsi; edit the groups, and leave the last line"
+"""Comment at the top of a file that was written here, by which one that was cut is recognised."""
+_LAST_LINE = re.compile(r"^# end of the groups, sha256: ([0-9a-f]{64})\s*$", re.MULTILINE)
+"""Last line of such a file. A person may have edited what stands above."""
 _TREE_LINE = re.compile(r"^# tree: ([0-9a-f]{12})\s*$", re.MULTILINE)
 """Comment by which a file names the merge tree whose clusters it groups."""
 
@@ -33,20 +41,49 @@ def read_grouping(groups_option: str, num_clusters: int, tree_id: str | None = N
     path = Path(groups_option)
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}; --groups takes text or a YAML file")
+    clusters_by_name = read_groups(path)
+    _check_tree(path, path.read_text(encoding="utf-8"), tree_id)
+    try:
+        return make_grouping(clusters_by_name, num_clusters)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_groups(path: Path) -> dict[str, list[int]]:
+    """Clusters of each group in a YAML file, which a person may have written or edited.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: another form, or a file of jaxhsi that was cut.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         content = load_yaml(text)
         _check_names(text)
         clusters_by_name = {str(name): _read_members(each) for name, each in content.items()}
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f'{path} does not hold groups, lines such as "background: [0, 3]" ({error})'
         ) from error
-    _check_tree(path, text, tree_id)
-    try:
-        return make_grouping(clusters_by_name, num_clusters)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    _check_end(path, text)
+    return clusters_by_name
+
+
+def _check_end(path: Path, text: str) -> None:
+    """Refuse a file of jaxhsi without its end; the log says where one was edited."""
+    match = _LAST_LINE.search(text)
+    if match is not None:
+        if hashlib.sha256(text[: match.start()].encode()).hexdigest() != match[1]:
+            message = "%s was edited since jaxhsi wrote it; its groups are used as they stand"
+            logging.getLogger(__name__).info(message, path)
+    elif _HEADER in text:
+        remedy = (
+            f"jaxhsi group {path.parent} --overwrite with the groups writes it anew; if the groups "
+            f'are whole, delete the line "# {_HEADER}"'
+        )
+        raise DamagedFileError(path, "it has no last line, as if it were cut", remedy)
 
 
 def _check_names(text: str) -> None:
@@ -86,9 +123,11 @@ def write_grouping(grouping: Grouping, path: Path, note: str = "") -> None:
         path: of the YAML file.
         note: comment at its top.
     """
-    comment = "".join(f"# {line}\n" for line in note.splitlines())
+    comment = "".join(f"# {line}\n" for line in (_HEADER, *note.splitlines()))
     members = yaml.safe_dump(grouping.members_by_name(), sort_keys=False, default_flow_style=None)
-    path.write_text(comment + members, encoding="utf-8")
+    text = comment + members
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    replace_text(path, f"{text}# end of the groups, sha256: {digest}\n")
 
 
 def read_class_names(names_option: str) -> dict[int, str]:

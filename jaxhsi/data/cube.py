@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.network_wait import wait_for
+from jaxhsi.data.store_checksums import check_array
 from jaxhsi.data.store_group import with_array_of_group
 from jaxhsi.data.store_url import (
     STORE_DRIVERS,
@@ -23,6 +24,7 @@ from jaxhsi.data.store_url import (
     with_s3_endpoint,
 )
 from jaxhsi.plain_text import plain_name
+from jaxhsi.storage.replacement import is_partial
 
 FORMAT_VERSION = 2  # 2: the array lies in a group, see `jaxhsi.data.store_group`
 MAX_BANDS = 100_000
@@ -148,7 +150,7 @@ def _checked_folder(folder_path: Path) -> str:
     """Full path of a folder that looks like a finished array."""
     if not folder_path.exists():
         raise FileNotFoundError(f"no cube at {folder_path}: the path does not exist")
-    if ".partial-" in folder_path.name:
+    if is_partial(folder_path):
         raise ValueError(
             f"{folder_path} is what an interrupted write left behind, not a whole cube; delete "
             "it and "
@@ -183,6 +185,8 @@ def _open_array(url_or_spec: str | dict[str, Any], location: str) -> tuple[ts.Te
     except (ValueError, TypeError, OSError) as error:
         raise _open_error(location, error) from error
     attributes = _check_array(array, location)
+    if attributes and spec["kvstore"].get("driver") == "file":
+        check_array(Path(spec["kvstore"]["path"]))
     if attributes:  # ours are written whole: a chunk that is not there is damage, not zeros
         spec["fill_missing_data_reads"] = False
         array = _opened(spec, location)

@@ -14,6 +14,7 @@ from jaxhsi.data.formats.reference_files import without_references
 from jaxhsi.data.formats.sensors import product_cube
 from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.store_url import STORE_FORMAT_NAMES
+from jaxhsi.storage.replacement import is_partial
 
 MAX_PREVIEW_BANDS = 4  # of a picture in colours, with alpha
 
@@ -98,7 +99,7 @@ def _are_previews(cube_files: Sequence[Path], band_files: Sequence[Path]) -> boo
 
 def _is_partial_write(entry: Path) -> bool:
     """Whether an interrupted write left it behind; the log says that it is passed over."""
-    if ".partial" not in entry.name:
+    if not is_partial(entry):
         return False
     warning_text = "%s is passed over: an interrupted write left it behind, or one is under way"
     logging.getLogger(__name__).warning(warning_text, entry)

@@ -2,10 +2,8 @@
 
 import logging
 import math
-import os
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +13,7 @@ from jaxtyping import Integer, UInt8
 from jaxhsi.data.formats.file_errors import import_reader_package
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.tiles import split_into_tiles
+from jaxhsi.storage.replacement import replace_path
 
 BLOCK_SIDE = 256  # pixels; side of the blocks of a GeoTIFF, and rows of ENVI files written together
 GDAL_CACHE_BYTES = 64 * 2**20  # of GDAL, which otherwise takes a share of the machine's memory
@@ -86,7 +85,7 @@ def write_geotiff(path: Path, class_map: ClassMap) -> None:
     resolution_tags = _resolution_tags(georeference)
     colour_table = {i: (*colour, 255) for i, colour in enumerate(class_map.class_colours.tolist())}
     with (
-        _replacing_file(path) as partial_path,
+        replace_path(path) as partial_path,
         rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
         warnings.catch_warnings(),
     ):
@@ -147,8 +146,8 @@ def write_envi_classification(path: Path, class_map: ClassMap) -> None:
         **envi_map_fields(class_map.georeference, path),
     }
     with (
-        _replacing_file(path.with_suffix(".hdr")) as partial_header,
-        _replacing_file(path) as partial_path,
+        replace_path(path.with_suffix(".hdr")) as partial_header,
+        replace_path(path) as partial_path,
     ):
         with partial_path.open("wb") as file:
             for y0, x0, rows, columns in split_into_tiles(class_map.shape, (BLOCK_SIDE, width)):
@@ -231,15 +230,3 @@ def _escape_name(name: str) -> str:
 def _label_dtype(num_classes: int) -> np.dtype:
     """Type with a value for every class and one more."""
     return np.dtype(np.uint8 if num_classes <= np.iinfo(np.uint8).max else np.uint16)
-
-
-@contextmanager
-def _replacing_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; rename it to `path` at the end, or delete it on an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        yield partial_path
-        partial_path.replace(path)
-    finally:
-        partial_path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from jaxhsi.data.exports import ClassMap
 from jaxhsi.data.formats.file_errors import import_reader_package
 from jaxhsi.data.tiles import split_into_tiles
+from jaxhsi.storage.replacement import replace_path
 
 MAX_POLYGON_EDGES = 4_000_000
 """Borders between pixels of different labels up to which a map is made into polygons, which bounds
@@ -105,17 +106,17 @@ def write_label_polygons(
     geometries = [shapely.MultiPolygon(polygons[label]) for label in present]
     fields = _fields(present, class_map.class_names, attributes)
     place = class_map.georeference
-    path.unlink(missing_ok=True)
-    pyogrio.raw.write(
-        path,
-        geometry=np.array(shapely.to_wkb(geometries), object),
-        field_data=list(fields.values()),
-        fields=list(fields),
-        layer=LAYER_NAME,
-        geometry_type="MultiPolygon",
-        crs=None if place is None else place.crs,
-        **_WRITERS[path.suffix],
-    )
+    with replace_path(path) as partial_file:
+        pyogrio.raw.write(
+            partial_file,
+            geometry=np.array(shapely.to_wkb(geometries), object),
+            field_data=list(fields.values()),
+            fields=list(fields),
+            layer=LAYER_NAME,
+            geometry_type="MultiPolygon",
+            crs=None if place is None else place.crs,
+            **_WRITERS[path.suffix],
+        )
     return True
 
 

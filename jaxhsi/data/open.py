@@ -1,6 +1,7 @@
 """From what a user names (a file, a folder, a store, a URL) to open cubes."""
 
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
 from jaxhsi.data.formats.reference_files import find_references
 from jaxhsi.data.ingest.pipeline import ingest, planned_shape
 from jaxhsi.data.manifest import check_band_counts, manifest
+from jaxhsi.storage.checksums import DamagedFileError
 
 
 def open_cubes(
@@ -152,13 +154,18 @@ def open_cached_cube(store_path: Path, write_cube: Callable[[Path], object]) -> 
     Returns:
         The cube; where another process made it meanwhile, that one.
     """
-    if not store_path.exists():
-        store_path.parent.mkdir(parents=True, exist_ok=True)
+    if store_path.exists():
         try:
-            write_cube(store_path)
-        except OSError:
-            if not store_path.exists():
-                raise
+            return open_cube(store_path)
+        except DamagedFileError as error:
+            logging.getLogger(__name__).warning("the copy is made anew: %s", error)
+            shutil.rmtree(store_path)
+    store_path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_cube(store_path)
+    except OSError:
+        if not store_path.exists():
+            raise
     return open_cube(store_path)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxhsi.storage.replacement import replace_file
+
 _QGIS_VERSION = "3.22"
 """Version that the layout of the files is of; later ones read it."""
 
@@ -73,7 +75,8 @@ def _style_root() -> ElementTree.Element:
 
 def _write(path: Path, root: ElementTree.Element) -> None:
     ElementTree.indent(root)
-    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    with replace_file(path, "wb") as file:
+        ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)
 
 
 def _hex(colour: Sequence[int]) -> str:

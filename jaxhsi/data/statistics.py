@@ -17,6 +17,7 @@ from jaxhsi.data.network_wait import wait_for
 from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.data.windows import WindowReader, read_window
+from jaxhsi.storage.checksums import read_checked_json, write_checked_json
 
 BLOCK_VALUES = 2**16  # values that are taken into float64 at a time, within the cache of a core
 TILE_SHAPE = (64, 64)
@@ -183,9 +184,8 @@ def stored_statistics(cube: Cube, cache_folder: Path | None = None) -> BandStati
     try:
         if cube.statistics is not None:
             return BandStatistics.from_json(cube.statistics, num_bands)
-        return BandStatistics.from_json(
-            json.loads(_cache_path(cube, cache_folder).read_text()), num_bands
-        )
+        path = _cache_path(cube, cache_folder)
+        return BandStatistics.from_json(read_checked_json(path, "delete it"), num_bands)
     except OSError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -211,11 +211,8 @@ def _cache_path(cube: Cube, cache_folder: Path | None) -> Path:
 
 def _save_statistics(statistics: BandStatistics, path: Path) -> None:
     """Write a file that is whole or absent; a cache that cannot be written is no reason to stop."""
-    partial_path = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial_path.write_text(json.dumps(statistics.to_json()))
-        partial_path.replace(path)
+        write_checked_json(path, statistics.to_json())
     except OSError as error:
         logging.getLogger(__name__).warning("statistics are not kept: %s", error)
 

@@ -16,6 +16,7 @@ import tensorstore as ts
 
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.network_wait import wait_for
+from jaxhsi.storage.replacement import replace_text
 
 GROUP_FILE = "zarr.json"
 DEFAULT_ARRAY = "reflectance"
@@ -119,7 +120,7 @@ def write_group(folder: Path, metadata: dict[str, Any]) -> None:
         "must_understand": False,
         "metadata": {path.name: json.loads((path / GROUP_FILE).read_text()) for path in arrays},
     }
-    (folder / GROUP_FILE).write_text(json.dumps(group))
+    replace_text(folder / GROUP_FILE, json.dumps(group))
 
 
 def _write_place(folder: Path, georeference: Georeference, plane_shape: list[int]) -> None:

@@ -14,6 +14,8 @@ import tensorstore as ts
 
 from jaxhsi.data.cube import CUBE_DTYPES, FORMAT_VERSION, TENSORSTORE_CONTEXT, zarr_array_spec
 from jaxhsi.data.georeference import Georeference
+from jaxhsi.data.partial_store import clear_stale_stores, locked_store, publish_store
+from jaxhsi.data.store_checksums import seal_array
 from jaxhsi.data.store_group import (
     DEFAULT_ARRAY,
     array_name,
@@ -21,6 +23,7 @@ from jaxhsi.data.store_group import (
     fill_value,
     write_group,
 )
+from jaxhsi.storage.replacement import partial_path
 
 MAX_CHUNK_SIDE, MAX_CHUNK_BYTES = 64, 3 * 2**19
 MAX_SHARD_BYTES = 64 * 2**20
@@ -79,18 +82,18 @@ def create_cube(
         chunk_shape=chunk_shape,
         array=array,
     )
-    partial_path = destination_path.with_name(
-        f"{destination_path.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    )
-    try:
-        store = open_partial_array(partial_path, metadata)
-        yield store
-        check_all_chunks_written(partial_path / array, store)
-        write_group(partial_path, metadata)
-        partial_path.rename(destination_path)
-    except BaseException:
-        shutil.rmtree(partial_path, ignore_errors=True)
-        raise
+    partial_folder = partial_path(destination_path, f"{os.getpid()}-{uuid.uuid4().hex[:6]}")
+    with locked_store(partial_folder):
+        clear_stale_stores(destination_path, partial_folder)
+        try:
+            store = open_partial_array(partial_folder, metadata)
+            yield store
+            finish_store(partial_folder, store, metadata)
+            refuse_existing(destination_path)
+            publish_store(partial_folder, destination_path)
+        except BaseException:
+            shutil.rmtree(partial_folder, ignore_errors=True)
+            raise
 
 
 @contextmanager
@@ -113,21 +116,36 @@ def continue_cube(
         TensorStore of domain (H, W, C), and whether it was begun anew.
     """
     metadata = cube_metadata(shape, dtype, **options)
-    partial_path = path.with_name(f"{path.name}.partial-resumable")
+    partial_folder = partial_path(path, "resumable")
     if path.exists():
-        shutil.rmtree(partial_path, ignore_errors=True)
-        path.rename(partial_path)
-    array_folder = partial_path / array_name(metadata)
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        path.rename(partial_folder)
+    array_folder = partial_folder / array_name(metadata)
     is_new = not (array_folder / "zarr.json").is_file()
     try:
-        store = open_partial_array(partial_path, metadata)
+        store = open_partial_array(partial_folder, metadata)
     except ValueError:  # damaged, or of another version
-        shutil.rmtree(partial_path)
-        store, is_new = open_partial_array(partial_path, metadata), True
+        shutil.rmtree(partial_folder)
+        store, is_new = open_partial_array(partial_folder, metadata), True
     yield store, is_new
-    check_all_chunks_written(array_folder, store)
-    write_group(partial_path, metadata)
-    partial_path.rename(path)
+    finish_store(partial_folder, store, metadata)
+    publish_store(partial_folder, path)
+
+
+def finish_store(folder: Path, array: ts.TensorStore, metadata: dict[str, Any]) -> None:
+    """Check that a store is whole, and write its checksums and its group.
+
+    Args:
+        folder: of the store.
+        array: of its values.
+        metadata: of the array, see `cube_metadata`.
+
+    Raises:
+        ValueError: values are missing.
+    """
+    array_folder = folder / array_name(metadata)
+    check_all_chunks_written(array_folder, array)
+    write_group(folder, seal_array(array_folder, metadata["attributes"]))
 
 
 def refuse_existing(destination: Path) -> None:
@@ -143,8 +161,14 @@ def refuse_existing(destination: Path) -> None:
 def open_partial_array(
     folder: Path, metadata: dict[str, Any], context: ts.Context = TENSORSTORE_CONTEXT
 ) -> ts.TensorStore:
-    """The array in the folder of a store, made with the metadata where it is not there yet."""
-    spec = zarr_array_spec(str(folder / array_name(metadata))) | {
+    """The array in the folder of a store, made with the metadata where it is not there yet.
+
+    The attributes of one that is there may be others: those that a whole store has.
+    """
+    array_folder = folder / array_name(metadata)
+    if (array_folder / "zarr.json").is_file():
+        metadata = {key: value for key, value in metadata.items() if key != "attributes"}
+    spec = zarr_array_spec(str(array_folder)) | {
         "metadata": metadata,
         "store_data_equal_to_fill_value": True,
     }

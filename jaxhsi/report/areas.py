@@ -1,6 +1,5 @@
 """Areas of clusters or groups: pixels, shares and square metres, for each cube and over all."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
@@ -11,6 +10,7 @@ import numpy as np
 
 from jaxhsi.label_counts import LabelCounts, pixel_shares
 from jaxhsi.report.csv_files import write_rows
+from jaxhsi.report.json_files import write_json
 
 AREAS_FILE = "areas.json"
 TOTAL_ROW = "all cubes"
@@ -121,4 +121,4 @@ def write_areas(folder: Path, area_record: dict[str, Any], kind: str = "cluster"
                 cells.append("" if chosen is None else f"{chosen:.6f}")
             rows.append([cube, i, *cells])
     write_rows(folder / "areas.csv", rows)
-    (folder / AREAS_FILE).write_text(json.dumps(area_record, indent=1) + "\n")
+    write_json(folder / AREAS_FILE, area_record)

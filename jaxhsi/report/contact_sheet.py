@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from jaxhsi.metrics import hungarian
 from jaxhsi.report.figure_text import show_text_literally
 from jaxhsi.report.label_pictures import Picture, colour_label_map
+from jaxhsi.storage.replacement import replace_file
 
 PANEL_INCHES = 2.1
 """Side of a panel. Set by hand: seven in a row fit a screen."""
@@ -72,9 +73,9 @@ def save_contact_sheet(
             axis.imshow(colour_label_map(labels, num_clusters), interpolation="nearest")
             agreement = "" if panel.agreement is None else f", agrees {panel.agreement:.0%}"
             axis.set_title(f"{panel.column}, {num_clusters} clusters{agreement}", fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
     show_text_literally(figure)
-    figure.savefig(path, dpi=130)
+    with replace_file(path, "wb") as file:
+        figure.savefig(file, dpi=130, format="png")
 
 
 def _aspect(picture: Picture) -> float:

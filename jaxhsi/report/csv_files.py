@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from jaxhsi.data.tables.spectra_table import SpectraTable
+from jaxhsi.storage.checksums import replace_listed_file
 
 MAX_CSV_ROWS = 100_000
 """Rows of a CSV; more go into .npy files. Set by hand: spreadsheets open about a million."""
@@ -59,7 +60,8 @@ def write_concentrations(
         component_names: names of the components.
     """
     if len(concentrations) > MAX_CSV_ROWS:
-        np.save(f"{path_stem}.npy", concentrations)
+        with replace_listed_file(Path(f"{path_stem}.npy"), "wb") as array_file:
+            np.save(array_file, concentrations)
         return f"{path_stem.name}.npy (more than {MAX_CSV_ROWS:,} rows)"
     sample_names = table.sample_names or [str(row + 1) for row in table.row_indices]
     header = ["sample", *component_names, *(name for name, _ in table.references)]
@@ -102,7 +104,7 @@ def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> None:
         path: of the file.
         rows: cells, the header first; written as they come.
     """
-    with path.open("w", newline="", encoding="utf-8") as csv_file:
+    with replace_listed_file(path, newline="") as csv_file:
         writer = csv.writer(csv_file)
         for row in rows:
             writer.writerow([csv_text(cell) if isinstance(cell, str) else cell for cell in row])

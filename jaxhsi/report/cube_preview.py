@@ -18,6 +18,8 @@ from jaxhsi.report.label_pictures import (
     SubsampledMap,
     subsampling_step,
 )
+from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.training.run_folder import repair_hint
 from jaxhsi.training.tile_labels import LabelledTile
 
 PREVIEW_FOLDER = "previews"
@@ -142,12 +144,10 @@ def write_preview(folder: Path, cube_name: str, preview: CubePreview) -> None:
         preview: to write.
     """
     path = folder / PREVIEW_FOLDER / f"{cube_name}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {
         name: np.asarray(value) for name, value in preview._asdict().items() if value is not None
     }
-    with path.open("wb") as npz_file:
-        np.savez_compressed(npz_file, **arrays)
+    write_checked_npz(path, compressed=True, **arrays)
 
 
 def read_preview(folder: Path, cube_name: str) -> CubePreview | None:
@@ -163,25 +163,18 @@ def read_preview(folder: Path, cube_name: str) -> CubePreview | None:
     path = folder / PREVIEW_FOLDER / f"{cube_name}.npz"
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as npz_file:
-            arrays = dict(npz_file)
-        values = {name: arrays.get(name) for name in CubePreview._fields}
-        values |= {
-            "shape": tuple(arrays["shape"].tolist()),
-            "map_step": int(arrays["map_step"]),
-            "spectra_step": int(arrays["spectra_step"]),
-            "units": str(arrays["units"]),
-        }
-        for name in ("pixel_area", "pixel_size"):
-            stored = arrays.get(name)
-            values[name] = None if stored is None else stored.tolist()
-        return CubePreview(**values)
-    except (KeyError, ValueError, OSError, EOFError) as error:
-        raise ValueError(
-            f"{path} cannot be read, it is damaged or of another version; train or predict again "
-            f"({error})"
-        ) from error
+    arrays = read_checked_npz(path, repair_hint(folder))
+    values: dict[str, Any] = {name: arrays.get(name) for name in CubePreview._fields}
+    values |= {
+        "shape": tuple(arrays["shape"].tolist()),
+        "map_step": int(arrays["map_step"]),
+        "spectra_step": int(arrays["spectra_step"]),
+        "units": str(arrays["units"]),
+    }
+    for name in ("pixel_area", "pixel_size"):
+        stored = arrays.get(name)
+        values[name] = None if stored is None else stored.tolist()
+    return CubePreview(**values)
 
 
 def thinned(preview: CubePreview, max_side: int = MAX_PANEL_SIDE) -> CubePreview:

@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxhsi.storage.checksums import write_checked_json
+
 
 def write_json(path: Path, content: Any) -> None:
     """Write numbers, text, lists and mappings; what is not finite becomes null, which JSON knows.
 
+    The last key, ``sha256``, is the checksum of all before it.
+
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "scores.json"
     >>> write_json(path, {"r2": float("-inf"), "count": 3})
-    >>> json.loads(path.read_text())
+    >>> read_checked_json(path, "write it anew")
     {'r2': None, 'count': 3}
     """
-    path.write_text(json_text(content) + "\n")
+    write_checked_json(path, finite_content(content))
 
 
 def json_text(content: Any) -> str:

@@ -10,6 +10,9 @@ from jaxtyping import Float
 from jaxhsi.label_counts import pixel_shares
 from jaxhsi.label_spectra import LabelSpectra
 from jaxhsi.report.csv_files import write_rows
+from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.storage.replacement import replace_file
+from jaxhsi.training.run_folder import repair_hint
 
 SPECTRA_STEM = "spectra"
 SPECTRA_ARRAYS = "spectra.npz"
@@ -90,15 +93,15 @@ def write_label_spectra(
     statistics = statistic_rows(label_spectra)
     _write_table(folder / f"{file_stem}.csv", label_spectra, statistics, label_names, axis, kind)
     _draw_spectra(folder / f"{file_stem}.png", label_spectra, statistics, label_names, axis)
-    with (folder / f"{file_stem}.npz").open("wb") as npz_file:
-        np.savez_compressed(
-            npz_file,
-            names=np.array(label_names, str),
-            axis_values=axis.values,
-            axis_unit=axis.unit,
-            value_name=axis.value_name,
-            **vars(label_spectra),
-        )
+    write_checked_npz(
+        folder / f"{file_stem}.npz",
+        compressed=True,
+        names=np.array(label_names, str),
+        axis_values=axis.values,
+        axis_unit=axis.unit,
+        value_name=axis.value_name,
+        **vars(label_spectra),
+    )
 
 
 def read_label_spectra(path: Path) -> tuple[LabelSpectra, tuple[str, ...], BandAxis]:
@@ -113,19 +116,12 @@ def read_label_spectra(path: Path) -> tuple[LabelSpectra, tuple[str, ...], BandA
     Raises:
         ValueError: the file is damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as npz_file:
-            arrays = dict(npz_file)
-        axis = BandAxis(
-            arrays.pop("axis_values"), str(arrays.pop("axis_unit")), str(arrays.pop("value_name"))
-        )
-        names = tuple(arrays.pop("names").tolist())
-        return LabelSpectra(**arrays), names, axis
-    except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
-        raise ValueError(
-            f"{path} cannot be read, it is damaged or of another version; train or predict again "
-            f"({error})"
-        ) from error
+    arrays = read_checked_npz(path, repair_hint(path.parent))
+    axis = BandAxis(
+        arrays.pop("axis_values"), str(arrays.pop("axis_unit")), str(arrays.pop("value_name"))
+    )
+    names = tuple(arrays.pop("names").tolist())
+    return LabelSpectra(**arrays), names, axis
 
 
 def _write_table(
@@ -191,9 +187,9 @@ def _draw_spectra(
     note = f" (the {len(drawn)} largest; {hidden} more are in the table)" if hidden else ""
     figure.supxlabel(axis.title + note, fontsize=9)
     figure.supylabel(axis.value_name, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
     show_text_literally(figure)
-    figure.savefig(path, dpi=110)
+    with replace_file(path, "wb") as file:
+        figure.savefig(file, dpi=110, format="png")
 
 
 def _short_title(name: str) -> str:

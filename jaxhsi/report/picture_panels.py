@@ -18,6 +18,7 @@ from jaxhsi.report.label_pictures import (
     colour_label_map,
 )
 from jaxhsi.report.palettes import class_colours, cluster_colours
+from jaxhsi.storage.replacement import replace_file
 
 PANEL_MARGIN, TEXT_LINE_HEIGHT, LEGEND_COLUMN_WIDTH = 12, 22, 190
 """Layout of a picture, in pixels."""
@@ -112,7 +113,8 @@ def save_panels(
         draw.text((PANEL_MARGIN, top - 1), legend.title, fill="black", font=font)
         _draw_legend(draw, font, legend, top + TEXT_LINE_HEIGHT, legend_columns)
         top += TEXT_LINE_HEIGHT * (1 + -(-len(legend.entries) // legend_columns))
-    canvas.save(path)
+    with replace_file(path, "wb") as file:
+        canvas.save(file, "PNG")
 
 
 def _draw_legend(draw: Any, font: Any, legend: Legend, top: int, num_columns: int) -> None:

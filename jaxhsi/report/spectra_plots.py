@@ -3,7 +3,6 @@
 Figures are made without pyplot: no global state, no display.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
 from jaxhsi.report.component_ranges import shaded_range
 from jaxhsi.report.figure_text import show_text_literally
+from jaxhsi.storage.replacement import replace_file
+from jaxhsi.training.metrics_writer import read_metric_rows
 
 MAX_PANELS = 48
 """Components that are drawn at most. Set by hand: panels of 6 x 8 are legible."""
@@ -184,7 +185,7 @@ def plot_training(path: Path, metrics: Path, phase_steps: int | None = None) -> 
         metrics: file of the metrics.
         phase_steps: steps of a phase, after which components are added or removed; None for none.
     """
-    metric_rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    metric_rows = read_metric_rows(metrics)
     training_steps: Int[np.ndarray, " s"] = np.array([row["step"] for row in metric_rows])
     figure = Figure(figsize=(10, 3.4))
     loss_label = "loss (noise units; 1/2 is noise)" if phase_steps else "loss"
@@ -242,7 +243,7 @@ def integer_ticks(*axes: Axis) -> None:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a picture; its folder is made if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     show_text_literally(figure)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    with replace_file(path, "wb") as file:
+        figure.savefig(file, dpi=110, format="png")

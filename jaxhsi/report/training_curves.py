@@ -1,6 +1,6 @@
 """How a run of dgc went: its loss, and the evaluation of its validation views, over the steps."""
 
-import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR, save_figure
 from jaxhsi.training.best_state import METRIC_PREFIX
+from jaxhsi.training.metrics_writer import read_metric_rows
 
 CURVE_PANELS = (
     ("mutual information of two views' labels", "nats", {"mutual_information": ""}),
@@ -34,6 +35,8 @@ MAX_MARKED_POINTS = 60
 
 CURVE_COLOURS = (ESTIMATE_COLOUR, "#7f7f7f")
 
+_log = logging.getLogger(__name__)
+
 Points = list[tuple[int, float]]
 
 
@@ -45,9 +48,12 @@ def plot_training_curves(path: Path, metrics: Path, best_step: int) -> None:
         metrics: file of the metrics of a run, of all its parts if it was resumed.
         best_step: step to mark.
     """
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    rows = read_metric_rows(metrics)
     all_panels = [(*titles, _read_curves(rows, names)) for *titles, names in CURVE_PANELS]
     panels_with_curves = [each for each in all_panels if each[-1]]
+    if not panels_with_curves:
+        _log.warning("%s holds no metrics; the picture of the training is not drawn", metrics)
+        return
     columns = min(len(panels_with_curves), MAX_COLUMNS)
     panel_rows = -(-len(panels_with_curves) // columns)
     figure = Figure(figsize=(3.5 * columns, 2.6 * panel_rows))
@@ -86,21 +92,6 @@ def read_training_curves(metrics: Path) -> list[dict[str, Any]]:
         if series:
             panels.append({"title": title, "unit": unit, "series": series})
     return panels
-
-
-def read_metric_rows(metrics: Path) -> list[dict[str, Any]]:
-    """Lines of ``metrics.jsonl`` that are whole.
-
-    Args:
-        metrics: the file.
-    """
-    rows = []
-    for line in metrics.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:  # the last line of a run that was cut off
-            continue
-    return rows
 
 
 def _read_curves(rows: list[dict[str, Any]], legend_names: dict[str, str]) -> dict[str, Points]:

@@ -1,5 +1,9 @@
 """Checkpoints by Orbax: the state of a method, that of its stream, the best state so far."""
 
+import logging
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -7,7 +11,10 @@ import jax
 import orbax.checkpoint as ocp
 
 from jaxhsi.data.prefetch import BatchStream
+from jaxhsi.storage.checksums import SUMS_FILE, DamagedFileError, folder_damage, list_folder
+from jaxhsi.training.run_folder import repair_hint
 
+_log = logging.getLogger(__name__)
 _MISFIT = (
     "the checkpoint does not fit the options and data given now; number of bands, clusters and "
     "the encoder's size must be those of the run"
@@ -32,12 +39,32 @@ class CheckpointedBest(Protocol):
 
 
 class Checkpoints:
-    """Saves and restores states of a run, with the stream where there is one, numbered by step."""
+    """Saves and restores states of a run, with the stream where there is one, numbered by step.
 
-    def __init__(self, folder: Path, keep: int = 2):
-        """Open or create the folder; the latest ``keep`` checkpoints stay."""
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+    Each checkpoint holds a list of the checksums of its files, written when it is whole.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2, *, read_only: bool = False):
+        """Open or create the folder.
+
+        Args:
+            folder: of the checkpoints.
+            keep: so many of the latest stay.
+            read_only: nothing is saved, created or deleted. Otherwise checkpoints that are damaged
+                are deleted, and the log says so: the one before is gone on from.
+        """
+        folder = folder.resolve()
+        if not read_only:
+            _delete_damaged(folder)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None if read_only else keep,
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,  # of a process that was killed
+        )
+        self._manager = ocp.CheckpointManager(folder, options=options)
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1)
+        self._last_save: Future | None = None
 
     def save(
         self,
@@ -47,6 +74,7 @@ class Checkpoints:
         best_state: CheckpointedBest | None = None,
     ) -> None:
         """Save in the background; the state may be used up as soon as this returns."""
+        self._wait()
         parts = {"state": ocp.args.StandardSave(state)}
         if stream is not None:
             parts["stream"] = ocp.args.JsonSave(stream.get_state())
@@ -54,6 +82,17 @@ class Checkpoints:
             parts["best"] = ocp.args.StandardSave(best_state.state)
             parts["record"] = ocp.args.JsonSave(best_state.get_record())
         self._manager.save(step, args=ocp.args.Composite(**parts))
+        self._last_save = self._thread.submit(self._list_when_whole)
+
+    def _list_when_whole(self) -> None:
+        self._manager.wait_until_finished()
+        _list_new_steps(self._folder)
+
+    def _wait(self) -> None:
+        """Wait for what is being written, and raise what went wrong."""
+        if self._last_save is not None:
+            last_save, self._last_save = self._last_save, None
+            last_save.result()
 
     def latest_step(self) -> int | None:
         """Step of the newest whole checkpoint, or None."""
@@ -69,7 +108,8 @@ class Checkpoints:
 
         Raises:
             FileNotFoundError: there is no checkpoint.
-            ValueError: it holds arrays of other names or shapes, or was made by another version.
+            ValueError: it is damaged, holds arrays of other names or shapes, or was made by
+                another version.
         """
         parts = {"state": ocp.args.StandardRestore(template)}
         if stream is not None:
@@ -89,6 +129,9 @@ class Checkpoints:
         step, folder = self.latest_step(), self._manager.directory
         if step is None:
             raise FileNotFoundError(f"no checkpoint in {folder}")
+        step_folder = Path(str(folder)) / str(step)
+        if (damage := folder_damage(step_folder)) is not None:
+            raise DamagedFileError(step_folder, damage, repair_hint(step_folder.parents[1]))
         if missing := [name for name in parts if not (folder / str(step) / name).is_dir()]:
             raise ValueError(
                 f"{folder}: checkpoint {step} has no {' and no '.join(missing)}: it was made by an "
@@ -104,8 +147,41 @@ class Checkpoints:
 
     def __exit__(self, *_: object) -> None:
         """Wait for what is being written, whatever ended the run."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        try:
+            self._wait()
+        finally:
+            self._thread.shutdown()
+            self._manager.close()
+
+
+def _step_folders(folder: Path) -> list[Path]:
+    """Folders of the checkpoints, the oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if path.name.isdigit()), key=_step_number)
+
+
+def _step_number(path: Path) -> int:
+    return int(path.name)
+
+
+def _list_new_steps(folder: Path) -> None:
+    """Write the checksums of checkpoints that have just become whole."""
+    for step_folder in _step_folders(folder):
+        if not (step_folder / SUMS_FILE).is_file():
+            with suppress(FileNotFoundError):  # the oldest may be deleted meanwhile
+                list_folder(step_folder)
+
+
+def _delete_damaged(folder: Path) -> None:
+    """Delete checkpoints that are not as they were written, and say so."""
+    for step_folder in _step_folders(folder):
+        if (damage := folder_damage(step_folder)) is not None:
+            message = "%s is damaged (%s) and is deleted; the run goes on from %s"
+            others = [path.name for path in _step_folders(folder) if path != step_folder]
+            start = f"step {others[-1]}" if others else "its start"
+            _log.warning(message, step_folder, damage, start)
+            shutil.rmtree(step_folder)
 
 
 def _check_shapes(template: Any, saved: Any, folder: Any) -> None:

@@ -1,6 +1,7 @@
 """What a run writes down while it goes: a line of JSON, TensorBoard events, a progress bar."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,18 @@ from rich.progress import (
 )
 from tensorboardX import SummaryWriter
 
+from jaxhsi.storage.checksums import (
+    DamagedFileError,
+    check_listed_file,
+    list_file,
+    unlist_file,
+)
+from jaxhsi.storage.replacement import replace_text
 from jaxhsi.training.console import PlainTextColumn
+from jaxhsi.training.run_folder import repair_hint
+
+METRICS_FILE = "metrics.jsonl"
+_log = logging.getLogger(__name__)
 
 
 class MetricsWriter:
@@ -37,10 +49,11 @@ class MetricsWriter:
             last_step: the last step to come, or None where the run ends by itself.
             summary_format: format of what stands beside the bar, with diagnostics by their names.
         """
-        self._path = folder / "metrics.jsonl"
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        former_lines = [line for line in lines if _step_of(line) <= first_step]
-        self._path.write_text("".join(f"{line}\n" for line in former_lines))
+        self._path = folder / METRICS_FILE
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        former_lines = _lines_until(self._path, first_step)
+        unlist_file(self._path)
+        replace_text(self._path, "".join(f"{line}\n" for line in former_lines))
         self._events = SummaryWriter(str(folder / "events"), purge_step=first_step + 1)
         self._first, self._steps, self._summary = first_step, last_step, summary_format
         self._bar: Progress | None = None
@@ -51,6 +64,7 @@ class MetricsWriter:
         if not show_bar:
             try:
                 yield self
+                list_file(self._path)
             finally:
                 self._events.close()
             return
@@ -69,6 +83,7 @@ class MetricsWriter:
             )
             try:
                 yield self
+                list_file(self._path)
             finally:
                 self._events.close()
 
@@ -93,12 +108,52 @@ class MetricsWriter:
             self._events.add_scalar(name, value, step)
 
 
-def _step_of(line: str) -> float:
-    """Step of a line; infinity for one that was cut while being written."""
+def read_metric_rows(path: Path) -> list[dict[str, Any]]:
+    """Lines of ``metrics.jsonl``, but for a last one that a killed process has cut.
+
+    Args:
+        path: of the file; that of a run which has ended is checked.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    check_listed_file(path, repair_hint(path.parent))
+    *lines, last_line = path.read_bytes().split(b"\n")
+    rows = [_row_of(line) for line in lines]
+    if None in rows:
+        reason = f"line {rows.index(None) + 1} cannot be read"
+        raise DamagedFileError(path, reason, repair_hint(path.parent))
+    last_row = _row_of(last_line)
+    return [row for row in (*rows, last_row) if row is not None]
+
+
+def _lines_until(path: Path, last_step: int) -> list[str]:
+    """Lines of the steps up to one; the log says which of them cannot be read."""
+    if not path.is_file():
+        return []
     try:
-        return float(json.loads(line)["step"])
+        check_listed_file(path, "the lines that can be read are used")
+    except DamagedFileError as error:
+        _log.warning("%s", error)
+    lines = path.read_bytes().split(b"\n")
+    former_lines = []
+    for number, line in enumerate(lines, 1):
+        row = _row_of(line)
+        if row is None and number < len(lines):
+            _log.warning("%s: line %d is damaged and is left out of the curves", path, number)
+        elif row is not None and row["step"] <= last_step:
+            former_lines.append(line.decode())
+    return former_lines
+
+
+def _row_of(line: bytes) -> dict[str, Any] | None:
+    """What a line holds; None for one that was cut or changed."""
+    try:
+        row = json.loads(line)
     except ValueError:
-        return float("inf")
+        return None
+    is_row = isinstance(row, dict) and isinstance(row.get("step"), int)
+    return row if is_row else None
 
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:

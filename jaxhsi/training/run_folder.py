@@ -1,18 +1,39 @@
 """The folder of a run: who may write into it."""
 
-import shutil
 from itertools import count
 from pathlib import Path
 
+from jaxhsi.storage.file_lock import FOLDER_LOCK, clear_folder
+from jaxhsi.storage.replacement import is_partial
 from jaxhsi.training.tile_journal import JOURNAL_FILE
 
 CONFIG_FILE = "config.yaml"
+CONFIG_COPY = "checkpoints/config.yaml"  # used where the other is damaged
 CUBES_FILE = "cubes.json"  # what a run was trained on, see data.manifest.manifest_json
 TREE_FILE = "tree.json"  # of the clusters of a run, see hierarchy
 GROUPS_FILE = "groups.yaml"  # what a person made of them
 SOLUTION_FILE = "solution.npz"  # all that unmixes new spectra as a run of gmcr does, see unmixer
 UNMIX_CONFIG_FILE = "unmix.yaml"  # takes the place of CONFIG in a folder of concentrations
 PREDICT_CONFIG_FILE = "predict.yaml"  # takes the place of CONFIG in a folder of predictions
+
+
+def repair_hint(folder: Path) -> str:
+    """How a damaged file of a run, or of results, is made anew, for messages.
+
+    Args:
+        folder: of the run or the results.
+
+    >>> repair_hint(Path("runs/saved"))
+    'make runs/saved anew'
+    """
+    if (folder / PREDICT_CONFIG_FILE).is_file():
+        return f"jaxhsi predict ... --out {folder} --overwrite makes the predictions anew"
+    if (folder / UNMIX_CONFIG_FILE).is_file():
+        return f"jaxhsi unmix ... --out {folder} --overwrite makes the concentrations anew"
+    if not (folder / CONFIG_FILE).is_file():
+        return f"make {folder} anew"
+    method = "dgc" if (folder / CUBES_FILE).is_file() else "gmcr"
+    return f"jaxhsi train {method} --out {folder} --resume writes it anew"
 
 
 def next_free_folder(parent: Path, stem: str) -> Path:
@@ -42,7 +63,7 @@ def check_run_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
             f"{folder} holds a run already; --resume goes on with it, --overwrite deletes it, "
             "or name another folder with --out"
         )
-    if not holds_run and folder.is_dir() and any(folder.iterdir()):
+    if not holds_run and _holds_other_files(folder):
         raise FileExistsError(
             f"{folder} holds files that are no run of jaxhsi and are left alone; "
             "name an empty or new folder with --out"
@@ -74,7 +95,7 @@ def check_result_folder(
                 f"{folder} holds {content_name} already; --overwrite deletes them, or name another "
                 "folder with --out"
             )
-    elif folder.is_dir() and any(JOURNAL_FILE not in path.name for path in folder.iterdir()):
+    elif _holds_other_files(folder):
         raise FileExistsError(
             f"{folder} holds files that are no {content_name} and are left alone; name an empty or "
             "new folder with --out"
@@ -90,5 +111,13 @@ def create_run_folder(folder: Path, *, overwrite: bool, marker_file: str = CONFI
         marker_file: file that tells that it is ours to delete.
     """
     if overwrite and (folder / marker_file).is_file():
-        shutil.rmtree(folder)
+        clear_folder(folder, marker_file)
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def _holds_other_files(folder: Path) -> bool:
+    """Whether there is anything but locks and files that a killed process did not finish."""
+    return folder.is_dir() and any(
+        path.name not in (FOLDER_LOCK, JOURNAL_FILE) and not is_partial(path)
+        for path in folder.iterdir()
+    )

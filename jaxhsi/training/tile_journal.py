@@ -1,10 +1,11 @@
 """How far the maps of a command are on disk, so that the same command goes on where it stopped."""
 
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from jaxhsi.storage.checksums import DamagedFileError, read_checked_json, write_checked_json
+from jaxhsi.storage.file_lock import clear_folder
 
 JOURNAL_FILE = "progress.json"
 """Name of the journal in the folder of the results; it is there until they are complete."""
@@ -38,9 +39,8 @@ class TileJournal:
 
     def write(self) -> None:
         """Write the file, which is the old or the new one at any time."""
-        new_path = self._path.with_name(f"{self._path.name}.partial")
-        new_path.write_text(json.dumps({"key": self._key, "tiles": self.tiles}) + "\n")
-        new_path.replace(self._path)
+        content = {"key": self._key, "tiles": self.tiles}
+        write_checked_json(self._path, content, sync=False)  # a lost one is begun anew
 
     def close(self) -> None:
         """All is complete: remove the file."""
@@ -75,7 +75,7 @@ def open_journal(
     if path.is_file() and (folder / marker_file).is_file():
         reason = "the journal is damaged" if saved is None else "options or data were others"
         say(f"the unfinished results in {folder} are deleted and begun anew: {reason}")
-        shutil.rmtree(folder)
+        clear_folder(folder, marker_file)
     folder.mkdir(parents=True, exist_ok=True)
     journal = TileJournal(path, key, {})
     journal.write()
@@ -85,8 +85,6 @@ def open_journal(
 def _read_journal(path: Path) -> dict[str, Any] | None:
     """What a journal holds; None if it is damaged."""
     try:
-        saved = json.loads(path.read_text())
-        is_valid = all(isinstance(number, int) for number in saved["tiles"].values())
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return read_checked_json(path, "it is begun anew")
+    except DamagedFileError:
         return None
-    return saved if is_valid else None

@@ -15,6 +15,8 @@ from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import Window, WindowReader, read_window
 from jaxhsi.data.zarr_writer import continue_cube, create_cube
+from jaxhsi.storage.checksums import list_file, unlist_file
+from jaxhsi.storage.replacement import partial_path
 from jaxhsi.training.plane_file import PlaneFile
 from jaxhsi.training.tile_journal import TileJournal
 
@@ -183,7 +185,8 @@ def label_writer(
         "georeference": cube.georeference,
         "chunk_shape": (min(LABEL_BLOCK_SIZE, height), min(LABEL_BLOCK_SIZE, width), 1),
     }
-    partial_file = folder / f"{cube.name}.npy.partial"
+    array_path = folder / f"{cube.name}.npy"
+    partial_file = partial_path(array_path)
     kinds = (("label", "", np.int16), ("confidence", "-confidence", np.float16))
     with ExitStack() as stack:
         stores, is_new = [], False
@@ -200,4 +203,6 @@ def label_writer(
         num_written = 0 if is_new or journal is None else journal.num_written(cube.name)
         yield LabelStores(*stores, labels_file, cube.name, num_written, journal)
         labels_file.close()
-        partial_file.rename(folder / f"{cube.name}.npy")
+        unlist_file(array_path)
+        partial_file.replace(array_path)
+        list_file(array_path)

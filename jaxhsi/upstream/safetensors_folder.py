@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxhsi.storage.replacement import replace_path, replace_text
+
 
 def required_file(folder: Path, name: str, needed: str) -> Path:
     """Path of a file that must be there.
@@ -47,9 +49,9 @@ def write_folder(
         ImportError: safetensors is not installed.
     """
     safetensors = _safetensors()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / settings[0]).write_text(json.dumps(settings[1], indent=2))
-    safetensors.numpy.save_file(tensors[1], folder / tensors[0])
+    replace_text(folder / settings[0], json.dumps(settings[1], indent=2))
+    with replace_path(folder / tensors[0]) as partial_file:
+        safetensors.numpy.save_file(tensors[1], partial_file)
 
 
 def contiguous_arrays(tensors: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -1,6 +1,5 @@
 """What the report of a segmentation shows: a run, finished or not, or a prediction."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.cluster_groups import default_cluster_name
-from jaxhsi.config.grouping_files import read_grouping
+from jaxhsi.config.files import read_options
+from jaxhsi.config.grouping_files import read_grouping, read_groups
 from jaxhsi.label_counts import pixel_shares
 from jaxhsi.metrics import ACTIVE_SHARE
 from jaxhsi.report.areas import AREAS_FILE
@@ -22,11 +21,13 @@ from jaxhsi.report.html_page import encode_array, encode_picture, hex_colours
 from jaxhsi.report.label_spectra_files import SPECTRA_ARRAYS, read_label_spectra
 from jaxhsi.report.palettes import class_colours, cluster_colours
 from jaxhsi.report.training_curves import read_training_curves
+from jaxhsi.storage.checksums import read_checked_json
 from jaxhsi.training.run_folder import (
     CONFIG_FILE,
     GROUPS_FILE,
     PREDICT_CONFIG_FILE,
     TREE_FILE,
+    repair_hint,
 )
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree, tree_identifier
 
@@ -125,8 +126,9 @@ def _labelled_folder(folder: Path) -> LabelledFolder:
     if (folder / PREDICT_CONFIG_FILE).is_file():
         return _predicted_folder(folder)
     scores_path, notices = folder / "scores.json", []
-    scores = json.loads(scores_path.read_text()) if scores_path.is_file() else {}
-    config = yaml.safe_load((folder / CONFIG_FILE).read_text())
+    hint = repair_hint(folder)
+    scores = read_checked_json(scores_path, hint) if scores_path.is_file() else {}
+    config = read_options(folder / CONFIG_FILE)
     if not scores:
         notices.append(
             "this run has not come to its end: it has no scores.json. What there is so far is "
@@ -147,9 +149,10 @@ def _labelled_folder(folder: Path) -> LabelledFolder:
 
 
 def _predicted_folder(folder: Path) -> LabelledFolder:
-    config = yaml.safe_load((folder / PREDICT_CONFIG_FILE).read_text())
+    config = read_options(folder / PREDICT_CONFIG_FILE)
     run, areas_path, notices = Path(config["run"]), folder / AREAS_FILE, []
-    record = json.loads(areas_path.read_text()) if areas_path.is_file() else {}
+    hint = repair_hint(folder)
+    record = read_checked_json(areas_path, hint) if areas_path.is_file() else {}
     if not record:
         notices.append(
             f"this prediction has not come to its end: it has no {AREAS_FILE}. What there is so "
@@ -157,10 +160,7 @@ def _predicted_folder(folder: Path) -> LabelledFolder:
         )
     groups_path = folder / GROUPS_FILE
     if groups_path.is_file():
-        members = [
-            [each] if isinstance(each, int) else list(each)
-            for each in yaml.safe_load(groups_path.read_text()).values()
-        ]
+        members = list(read_groups(groups_path).values())
     else:
         members = [[k] for k in range(len(record.get("names", ())))]
     names = record.get("names") or [default_cluster_name(k) for k in range(len(members))]

@@ -1,6 +1,5 @@
 """One run of DGC, from cubes on disk to a folder of labels, pictures and scores."""
 
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.console import Console
 
 from jaxhsi.cluster_groups import default_cluster_name
 from jaxhsi.config.dgc import RESUMABLE_CHANGES, DGCConfig
-from jaxhsi.config.files import check_same_run, write_config
+from jaxhsi.config.files import check_same_run, whole_config_file, write_run_config
 from jaxhsi.config.report import ReportConfig
 from jaxhsi.data.manifest import manifest_json
 from jaxhsi.dgc.cluster_tree import ClusterTree, build_cluster_tree, score_cuts
@@ -22,11 +21,12 @@ from jaxhsi.report.cluster_presence import cluster_presence, write_presence_file
 from jaxhsi.report.json_files import write_json
 from jaxhsi.report.merge_tree import draw_tree, format_tree
 from jaxhsi.report.training_curves import plot_training_curves
+from jaxhsi.storage.checksums import write_checked_json
+from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.run_folder import (
-    CONFIG_FILE,
     CUBES_FILE,
     check_run_folder,
     create_run_folder,
@@ -37,7 +37,7 @@ from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
 from jaxhsi.workflows.dgc_training import PreparedTraining, prepare_training, train
 from jaxhsi.workflows.label_maps import label_and_score_cubes
 from jaxhsi.workflows.merge_tree_files import write_cluster_tree
-from jaxhsi.workflows.run_report import write_report
+from jaxhsi.workflows.run_report import write_run_report
 
 
 def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
@@ -53,21 +53,30 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
 
     Raises:
         FileExistsError: the folder holds a run already.
+        BlockingIOError: another process writes into the folder.
         FileNotFoundError, ValueError: data, labels or options that cannot be used. Raised before
             anything is trained, and before anything is deleted.
     """
-    console, start_time = PlainConsole(), time.perf_counter()
     folder = config.out or next_free_folder(Path("runs"), "dgc")
+    with locked_folder(folder):
+        return _run_in_folder(config, folder, resume=resume, overwrite=overwrite)
+
+
+def _run_in_folder(
+    config: DGCConfig, folder: Path, *, resume: bool, overwrite: bool
+) -> dict[str, Any]:
+    """The run, in a folder that no other process writes into."""
+    console, start_time = PlainConsole(), time.perf_counter()
     check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
-        check_same_run(config, folder / CONFIG_FILE, RESUMABLE_CHANGES)
+        check_same_run(config, whole_config_file(folder), RESUMABLE_CHANGES)
     inputs = open_dgc_inputs(config)
     prepared = prepare_training(config, inputs)
     _print_inputs(console, prepared)
     create_run_folder(folder, overwrite=overwrite)
     set_way_on(f"go on with: jaxhsi train dgc --out {folder} --resume")
-    write_config(config, folder / CONFIG_FILE)
-    (folder / CUBES_FILE).write_text(json.dumps(manifest_json(inputs.train_cubes), indent=1) + "\n")
+    write_run_config(config, folder)
+    write_checked_json(folder / CUBES_FILE, manifest_json(inputs.train_cubes))
 
     with Checkpoints(folder / "checkpoints") as checkpoints:
         open_logbook = partial(MetricsWriter, folder, last_step=config.steps)
@@ -95,7 +104,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
     }
     write_json(folder / "scores.json", scores)
     _print_results(console, scores, cluster_tree, inputs, folder)
-    write_report(ReportConfig(run=folder))
+    write_run_report(ReportConfig(run=folder))
     return scores | {"folder": str(folder)}
 
 

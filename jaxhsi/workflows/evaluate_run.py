@@ -1,6 +1,5 @@
 """Label maps scored against true classes, window by window."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
@@ -28,9 +27,11 @@ from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.areas import AREAS_FILE
 from jaxhsi.report.dgc_tables import MATCHING_NOTE, evaluation_table
 from jaxhsi.report.json_files import write_json
+from jaxhsi.storage.checksums import read_checked_json
+from jaxhsi.storage.file_lock import locked_output
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
-from jaxhsi.training.run_folder import GROUPS_FILE
+from jaxhsi.training.run_folder import GROUPS_FILE, repair_hint
 from jaxhsi.workflows.dgc_inputs import GroundTruth, open_ground_truth
 from jaxhsi.workflows.merge_tree_files import choose_grouping
 from jaxhsi.workflows.predict_run import GROUPING_FILE
@@ -80,9 +81,17 @@ def evaluate_label_maps(config: EvaluateConfig, *, ignore_groups: bool = False) 
 
     Raises:
         FileNotFoundError, ValueError: maps, labels or groups that cannot be used.
+        BlockingIOError: another process writes the same file.
     """
     use_saved_groups = not ignore_groups and config.groups is None
     label_maps = open_label_maps(config.folder, use_saved_groups=use_saved_groups)
+    path = config.out or config.folder / "evaluation.json"
+    with locked_output(path.with_name(f".{path.name}.lock"), path):
+        return _score_and_write(config, label_maps, path)
+
+
+def _score_and_write(config: EvaluateConfig, label_maps: LabelMaps, path: Path) -> dict[str, Any]:
+    """`evaluate_label_maps`, into a file that no other process writes."""
     ground_truth, class_names = open_maps_truth(config, label_maps)
     manual_classes = _manual_classes(config, label_maps, class_names)
     num_labels, num_classes = len(label_maps.label_names), len(class_names)
@@ -97,7 +106,6 @@ def evaluate_label_maps(config: EvaluateConfig, *, ignore_groups: bool = False) 
     class_mappings = {} if manual_classes is None else {"manual": manual_classes}
     scores = _score_maps(cube_counts, class_mappings)
     scores |= {"names": list(label_maps.label_names), "classes": list(class_names)}
-    path = config.out or config.folder / "evaluation.json"
     write_json(path, scores)
     if label_maps.saved_groups is not None:
         source = label_maps.saved_groups.source_file
@@ -140,12 +148,13 @@ def open_label_maps(folder: Path, *, use_saved_groups: bool) -> LabelMaps:
         ValueError: a map cannot be opened.
     """
     if (folder / AREAS_FILE).is_file():
-        record = json.loads((folder / AREAS_FILE).read_text())
+        record = read_checked_json(folder / AREAS_FILE, repair_hint(folder))
         label_names = tuple(record["names"])
         grouping_file = folder / GROUPING_FILE
         saved_groups = SavedGroups(grouping_file, None) if grouping_file.is_file() else None
     elif (folder / "scores.json").is_file():
-        record, saved_groups = json.loads((folder / "scores.json").read_text()), None
+        record = read_checked_json(folder / "scores.json", repair_hint(folder))
+        saved_groups = None
         num_clusters = len(record.get("pixels", ()))
         label_names = tuple(map(default_cluster_name, range(num_clusters)))
         if use_saved_groups and (chosen := choose_grouping(folder, num_clusters)):

@@ -1,23 +1,23 @@
 """What the report of an unmixing run shows."""
 
 import csv
-import json
 import math
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
+from jaxhsi.config.files import read_options
 from jaxhsi.data.cube import open_cube
 from jaxhsi.report.component_ranges import shaded_range
 from jaxhsi.report.csv_files import text_of_csv
 from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.html_page import encode_array
-from jaxhsi.report.training_curves import read_metric_rows
-from jaxhsi.training.run_folder import CONFIG_FILE
+from jaxhsi.storage.checksums import DamagedFileError, check_listed_file, read_checked_json
+from jaxhsi.training.metrics_writer import read_metric_rows
+from jaxhsi.training.run_folder import CONFIG_FILE, repair_hint
 from jaxhsi.unmixing_result import RESULT_FILE, UnmixingResult
 
 MAX_REPORT_SAMPLES = 5000
@@ -42,8 +42,9 @@ def gmcr_report_data(
         ValueError: a file is damaged.
     """
     scores_path = folder / "scores.json"
-    scores = json.loads(scores_path.read_text()) if scores_path.is_file() else {}
-    config = yaml.safe_load((folder / CONFIG_FILE).read_text())
+    hint = repair_hint(folder)
+    scores = read_checked_json(scores_path, hint) if scores_path.is_file() else {}
+    config = read_options(folder / CONFIG_FILE)
     notices: list[str] = []
     if not scores:
         notices.append(
@@ -81,6 +82,8 @@ def _load_result(folder: Path, notices: list[str]) -> UnmixingResult | None:
         return None
     try:
         return UnmixingResult.load(folder)
+    except DamagedFileError:
+        raise
     except ValueError as error:
         notices.append(f"ranges and residuals are not shown: {error}")
         return None
@@ -105,6 +108,7 @@ def _components_data(
     path = folder / "components.csv"
     if not path.is_file():
         return {"axis": [], "axis_title": "", "rows": []}
+    check_listed_file(path, repair_hint(folder))
     with path.open(newline="", encoding="utf-8") as csv_file:
         header, *lines = csv.reader(csv_file)
     axis = [float(value) for value in header[1:]]
@@ -141,6 +145,7 @@ def _samples_data(folder: Path, max_rows: int) -> dict[str, Any] | None:
     """The first rows of ``concentrations.csv`` or ``.npy``."""
     csv_path, array_path = folder / "concentrations.csv", folder / "concentrations.npy"
     if csv_path.is_file():
+        check_listed_file(csv_path, repair_hint(folder))
         with csv_path.open(newline="", encoding="utf-8") as csv_file:
             reader = csv.reader(csv_file)
             heads = list(map(text_of_csv, next(reader)))
@@ -151,6 +156,7 @@ def _samples_data(folder: Path, max_rows: int) -> dict[str, Any] | None:
             total = len(rows) + sum(1 for _ in reader)
         return {"file": csv_path.name, "heads": heads, "rows": rows, "total": total}
     if array_path.is_file():
+        check_listed_file(array_path, repair_hint(folder))
         values = np.load(array_path, mmap_mode="r")
         heads = ["sample", *(f"component {i + 1}" for i in range(values.shape[1]))]
         rows = [[str(i + 1), *_rounded(row)] for i, row in enumerate(values[:max_rows])]

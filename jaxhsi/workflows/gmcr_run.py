@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from jaxhsi.config.files import check_same_run, write_config
+from jaxhsi.config.files import check_same_run, whole_config_file, write_run_config
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.config.report import ReportConfig
 from jaxhsi.data.tables.truth import GroundTruth
@@ -26,12 +26,12 @@ from jaxhsi.report.gmcr_tables import component_table, fit_table
 from jaxhsi.report.json_files import write_json
 from jaxhsi.report.left_out_values import write_left_out_values
 from jaxhsi.sharding import device_mesh
+from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import (
-    CONFIG_FILE,
     check_run_folder,
     create_run_folder,
     next_free_folder,
@@ -44,7 +44,7 @@ from jaxhsi.workflows.gmcr_inputs import GMCRInputs, open_gmcr_inputs
 from jaxhsi.workflows.gmcr_pictures import draw_pictures
 from jaxhsi.workflows.gmcr_scores import match_components, result_scores
 from jaxhsi.workflows.gmcr_upstream_run import SUMMARY, run_upstream
-from jaxhsi.workflows.run_report import write_report
+from jaxhsi.workflows.run_report import write_run_report
 
 
 def run_gmcr(
@@ -57,14 +57,23 @@ def run_gmcr(
 
     Raises:
         FileExistsError: the folder holds a run already.
+        BlockingIOError: another process writes into the folder.
         FileNotFoundError, ValueError: data or options that cannot be used. Raised before anything
             is trained, and before anything is deleted.
     """
-    console, start_time = PlainConsole(), time.perf_counter()
     folder = config.out or next_free_folder(Path("runs"), "gmcr")
+    with locked_folder(folder):
+        return _run_in_folder(config, folder, resume=resume, overwrite=overwrite)
+
+
+def _run_in_folder(
+    config: GMCRConfig, folder: Path, *, resume: bool, overwrite: bool
+) -> dict[str, Any]:
+    """The run, in a folder that no other process writes into."""
+    console, start_time = PlainConsole(), time.perf_counter()
     check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
-        check_same_run(config, folder / CONFIG_FILE, RESUMABLE_CHANGES)
+        check_same_run(config, whole_config_file(folder), RESUMABLE_CHANGES)
     inputs = open_gmcr_inputs(config)
     table = inputs.table
     device_mesh(config.devices, len(table.spectra))  # refuses a number that there is not
@@ -72,7 +81,7 @@ def run_gmcr(
     _print_list(console, table.notes)
     create_run_folder(folder, overwrite=overwrite)
     set_way_on(f"go on with: jaxhsi train gmcr --out {folder} --resume")
-    write_config(config, folder / CONFIG_FILE)
+    write_run_config(config, folder)
 
     if config.method == "upstream":
         result = run_upstream(config, inputs, folder)
@@ -97,7 +106,7 @@ def run_gmcr(
     _print_list(console, sentences)
     summary = f"{result.num_components} components; concentrations are in {location}"
     console.print(f"{summary}, all in {folder}", soft_wrap=True)  # a path is not to be broken
-    write_report(ReportConfig(run=folder))
+    write_run_report(ReportConfig(run=folder))
     refuse_untrusted(result, folder)
     return scores | {"folder": str(folder)}
 

@@ -26,6 +26,7 @@ from jaxhsi.report.label_spectra_files import (
     write_label_spectra,
 )
 from jaxhsi.report.merge_tree import format_tree
+from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.run_folder import GROUPS_FILE
 from jaxhsi.workflows.evaluate_run import (
@@ -71,9 +72,18 @@ def group_clusters(config: GroupConfig, *, overwrite: bool = False) -> dict[str,
 
     Raises:
         FileExistsError: groups are saved already.
+        BlockingIOError: another process writes into the folder of the run.
         FileNotFoundError, ValueError: a run, labels or groups that cannot be used. Raised before
             anything is written.
     """
+    if not config.given_options:
+        return _show_or_save(config, overwrite=overwrite)
+    with locked_folder(config.run):
+        return _show_or_save(config, overwrite=overwrite)
+
+
+def _show_or_save(config: GroupConfig, *, overwrite: bool) -> dict[str, Any]:
+    """`group_clusters`, in a folder that no other process writes into."""
     console, cluster_tree = PlainConsole(), read_cluster_tree(config.run)
     path, num_clusters = config.run / GROUPS_FILE, cluster_tree.tree.num_clusters
     if config.given_options and path.is_file() and not overwrite:

@@ -16,11 +16,11 @@ from rich.progress import (
 
 from jaxhsi.config.ingest import IngestConfig
 from jaxhsi.data.cache import default_cache_folder
-from jaxhsi.data.cube import Cube, is_store
+from jaxhsi.data.cube import Cube, is_store, open_cube
 from jaxhsi.data.cube_files import list_cubes
 from jaxhsi.data.formats.band_files import are_single_bands, write_band_stack
 from jaxhsi.data.formats.raster_url import raster_url, write_url_raster
-from jaxhsi.data.ingest.pipeline import ingest, plan_ingest
+from jaxhsi.data.ingest.pipeline import holds_ingest, ingest, plan_ingest
 from jaxhsi.data.statistics import stored_statistics
 from jaxhsi.plain_text import plain_text
 from jaxhsi.training.console import PlainTextColumn
@@ -113,32 +113,45 @@ def ingest_all(
         "options": replace(
             config.ingest_options(), keep_bands=keep_bands, orthorectify=orthorectify, raw=raw
         ),
-        "overwrite": overwrite,
     }
+    is_kept = {}
     for source, destination in source_pairs:
-        plan_ingest(source, destination, **ingest_arguments)
+        # Of several, those that are whole are passed over: the others are gone on with.
+        is_several = len(source_pairs) > 1 and not overwrite
+        is_kept[destination] = is_several and holds_ingest(source, destination, **ingest_arguments)
+        if not is_kept[destination]:
+            plan_ingest(source, destination, overwrite=overwrite, **ingest_arguments)
     records = []
     for source, destination in source_pairs:
+        if is_kept[destination]:
+            print(f"{destination} is there, made of the same file and options, and is kept")
+            records.append(_record(destination, open_cube(destination)))
+            continue
         with Progress(*PROGRESS_COLUMNS) as progress_bar:
             bar_task = progress_bar.add_task(source.name, total=None)
 
             def show(done: int, total: int, bar=progress_bar, task=bar_task) -> None:
                 bar.update(task, completed=done, total=total)
 
-            cube = ingest(source, destination, on_progress=show, **ingest_arguments)
-        valid_share = _valid_share(cube)
-        records.append(
-            {
-                "store": str(destination),
-                "shape": list(cube.shape),
-                "dtype": cube.array.dtype.name,
-                "valid_share": valid_share,
-            }
-        )
+            cube = ingest(
+                source, destination, on_progress=show, overwrite=overwrite, **ingest_arguments
+            )
+        record = _record(destination, cube)
+        records.append(record)
         shape = " x ".join(map(str, cube.shape))
-        summary = f"{shape} {records[-1]['dtype']}, {_percent(valid_share)} valid pixels"
+        summary = f"{shape} {record['dtype']}, {_percent(record['valid_share'])} valid pixels"
         print(plain_text(f"{destination}: {summary}"))
     return records
+
+
+def _record(destination: Path, cube: Cube) -> dict[str, Any]:
+    """What a store holds, for ``--json``."""
+    return {
+        "store": str(destination),
+        "shape": list(cube.shape),
+        "dtype": cube.array.dtype.name,
+        "valid_share": _valid_share(cube),
+    }
 
 
 def _valid_share(cube: Cube) -> float:

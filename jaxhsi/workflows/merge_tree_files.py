@@ -11,7 +11,8 @@ from jaxhsi.config.grouping_files import read_grouping
 from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
 from jaxhsi.dgc.merge_tree import MergeTree, cut_tree
 from jaxhsi.dgc.stability import CutSuggestion
-from jaxhsi.training.run_folder import GROUPS_FILE, TREE_FILE
+from jaxhsi.storage.checksums import read_checked_json, write_checked_json
+from jaxhsi.training.run_folder import GROUPS_FILE, TREE_FILE, repair_hint
 
 
 def write_cluster_tree(folder: Path, cluster_tree: ClusterTree) -> None:
@@ -38,7 +39,7 @@ def write_cluster_tree(folder: Path, cluster_tree: ClusterTree) -> None:
         "cuts": cuts,
         "suggested": [suggestion._asdict() for suggestion in cluster_tree.suggested_cuts],
     }
-    (folder / TREE_FILE).write_text(json.dumps(content, indent=1) + "\n")
+    write_checked_json(folder / TREE_FILE, content)
 
 
 def tree_identifier(tree: MergeTree) -> str:
@@ -59,6 +60,7 @@ def read_cluster_tree(folder: Path) -> ClusterTree:
 
     Raises:
         FileNotFoundError: the run has no tree.
+        ValueError: the file is damaged.
     """
     path = folder / TREE_FILE
     if not path.is_file():
@@ -67,7 +69,7 @@ def read_cluster_tree(folder: Path) -> ClusterTree:
             f"come to its end, or was made by an earlier version; jaxhsi train dgc --out "
             f"{folder} --resume writes it"
         )
-    content = json.loads(path.read_text())
+    content = read_checked_json(path, repair_hint(folder))
     merged_pairs = np.array(content["pairs"], np.int64).reshape(-1, 2)
     cut_stability = [each["stability"] for each in content["cuts"].values()]
     return ClusterTree(

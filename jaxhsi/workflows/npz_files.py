@@ -1,21 +1,11 @@
 """Trees of NamedTuples and dataclasses in .npz files: an array a leaf, named by the path to it."""
 
-import os
 import types
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import jax
 import numpy as np
-
-
-def write_npz(path: Path, **arrays: Any) -> None:
-    """Write arrays to a file of another name first: an interrupted run leaves no half of it."""
-    partial_path = path.with_name(f"{path.name}.partial")
-    with partial_path.open("wb") as npz_file:
-        np.savez(npz_file, **arrays)
-    os.replace(partial_path, path)
 
 
 def add_arrays(tree_path: str, tree: Any, arrays: dict[str, np.ndarray]) -> None:

@@ -27,6 +27,7 @@ from jaxhsi.report.cube_preview import write_preview
 from jaxhsi.report.dgc_tables import share_table
 from jaxhsi.report.label_spectra_files import write_label_spectra
 from jaxhsi.report.picture_panels import draw_label_map
+from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import PREDICT_CONFIG_FILE, check_result_folder, create_run_folder
@@ -76,11 +77,28 @@ def predict_cubes(
 
     Raises:
         FileExistsError: the folder holds predictions already, or other files.
+        BlockingIOError: another process writes into the folder.
         FileNotFoundError, ValueError: a run, cubes or options that cannot be used. Raised before
             anything is labelled, and before anything is deleted.
     """
-    console, model = PlainConsole(), open_segmentation_model(config.run)
-    folder = config.out or config.run / "predictions"
+    model, folder = open_segmentation_model(config.run), config.out or config.run / "predictions"
+    switches = {"ignore_groups": ignore_groups, "envi": envi, "geotiff": geotiff}
+    with locked_folder(folder):
+        return _predict_into(folder, config, model, overwrite=overwrite, **switches)
+
+
+def _predict_into(
+    folder: Path,
+    config: PredictConfig,
+    model: SegmentationModel,
+    *,
+    ignore_groups: bool,
+    envi: bool,
+    geotiff: bool,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """`predict_cubes`, in a folder that no other process writes into."""
+    console = PlainConsole()
     check_result_folder(folder, PREDICT_CONFIG_FILE, "predictions", overwrite=overwrite)
     grouping, source = _choose_groups(config, model, ignore_groups=ignore_groups)
     _share_names(config.share_of, grouping.group_names)

@@ -7,6 +7,8 @@ from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.config.files import saved_command
 from jaxhsi.config.report import ReportConfig
 from jaxhsi.report.html_page import render_page
+from jaxhsi.storage.file_lock import locked_output
+from jaxhsi.storage.replacement import replace_text
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import CONFIG_FILE, PREDICT_CONFIG_FILE
@@ -33,12 +35,20 @@ def write_report(config: ReportConfig) -> dict[str, Any]:
     Raises:
         FileNotFoundError: the folder holds no run.
         ValueError: a run of another command, or damaged files.
+        BlockingIOError: another process writes the same report.
     """
+    _report_kind(config.run)
+    path = config.out or config.run / REPORT_FILE
+    with locked_output(path.with_name(f".{path.name}.lock"), path):
+        return write_run_report(config)
+
+
+def write_run_report(config: ReportConfig) -> dict[str, Any]:
+    """`write_report` for the process that holds the folder of the run."""
     path, console = config.out or config.run / REPORT_FILE, PlainConsole()
     with ProgressBars(console) as progress_bars:
         report = make_report(config.run, progress_bars)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report, encoding="utf-8")
+    replace_text(path, report)
     size = len(report.encode())
     console.print(f"report: {path} ({size / 1e6:.1f} MB)", soft_wrap=True, highlight=False)
     return {"report": path, "bytes": size}

@@ -1,6 +1,5 @@
 """The folder of a run, written from a `jaxhsi.Segmentation` and read into one."""
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.cluster_groups import default_cluster_name
-from jaxhsi.config.files import write_config
+from jaxhsi.config.files import write_run_config
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.manifest import manifest_json
 from jaxhsi.data.tiles import split_into_tiles
@@ -21,9 +20,16 @@ from jaxhsi.report.cube_preview import write_preview
 from jaxhsi.report.json_files import write_json
 from jaxhsi.report.label_pictures import FalseColourPicture
 from jaxhsi.report.label_spectra_files import write_label_spectra
+from jaxhsi.storage.checksums import check_listed_file, read_checked_json, write_checked_json
+from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
-from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE, check_run_folder, create_run_folder
+from jaxhsi.training.run_folder import (
+    CUBES_FILE,
+    check_run_folder,
+    create_run_folder,
+    repair_hint,
+)
 from jaxhsi.training.tile_labels import LabelledTile, LabelStores
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
 from jaxhsi.workflows.dgc_memory_run import TrainingHistory
@@ -69,6 +75,12 @@ def write_run(segmentation: Any, folder: Path, *, overwrite: bool) -> None:
     Raises:
         FileExistsError: the folder holds a run or other files.
     """
+    with locked_folder(folder):
+        _write_into(segmentation, folder, overwrite=overwrite)
+
+
+def _write_into(segmentation: Any, folder: Path, *, overwrite: bool) -> None:
+    """`write_run`, into a folder that no other process writes into."""
     check_run_folder(folder, resume=False, overwrite=overwrite)
     create_run_folder(folder, overwrite=overwrite)
     if segmentation.model.folder is not None:  # a loaded run is complete on disk
@@ -78,8 +90,8 @@ def write_run(segmentation: Any, folder: Path, *, overwrite: bool) -> None:
     # Arrays cannot be opened again: the name stands in the place of a path, so that --resume
     # says that there is no such data rather than training on the built-in scenes.
     config = replace(segmentation.model.config, data=cubes[0].url, out=folder)
-    write_config(config, folder / CONFIG_FILE)
-    (folder / CUBES_FILE).write_text(json.dumps(manifest_json(cubes), indent=1) + "\n")
+    write_run_config(config, folder)
+    write_checked_json(folder / CUBES_FILE, manifest_json(cubes))
     _write_history(segmentation.history, folder)
     notes = [history_note(config.num_clusters, segmentation.scores["kept_step"])]
     _write_label_maps(segmentation, folder, notes)
@@ -162,10 +174,12 @@ def read_run(folder: Path) -> dict[str, Any]:
     """
     model = open_segmentation_model(folder)
     cluster_tree = read_cluster_tree(folder)
-    scores = json.loads((folder / "scores.json").read_text())
+    scores = read_checked_json(folder / "scores.json", repair_hint(folder))
     state, _ = model.restore_state()
     cube_names = tuple(scores["cubes"])
     labels_folder = folder / "labels"
+    for name in cube_names:
+        check_listed_file(labels_folder / f"{name}.npy", repair_hint(folder))
     confidence_stores = (open_cube(labels_folder / f"{n}-confidence.zarr") for n in cube_names)
     return {
         "model": model,

@@ -1,6 +1,5 @@
 """A trained run of dgc: its options, its method, and the state that was selected."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
 from jaxhsi.data.value_level import check_value_levels
 from jaxhsi.dgc.state import SegmentationAlgorithm
+from jaxhsi.storage.checksums import read_checked_json
 from jaxhsi.training.best_state import BestState
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE
+from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE, repair_hint
 from jaxhsi.workflows.dgc_method import build_method
 
 
@@ -70,7 +70,7 @@ class SegmentationModel:
             raise FileNotFoundError(
                 f"no checkpoint in {checkpoint_folder}; the run has not reached one"
             )
-        with Checkpoints(checkpoint_folder) as checkpoints:
+        with Checkpoints(checkpoint_folder, read_only=True) as checkpoints:
             state = checkpoints.restore(template, best_state=(record := BestState()))
         if self.config.keep_state == "best":
             state = record.chosen_state(state)
@@ -132,7 +132,7 @@ def open_segmentation_model(folder: Path) -> SegmentationModel:
             "writes it"
         )
     config = read_config(DGCConfig, config_file)
-    manifest_record = json.loads((folder / CUBES_FILE).read_text())
+    manifest_record = read_checked_json(folder / CUBES_FILE, repair_hint(folder))
     wavelengths = manifest_record["wavelengths_nm"]
     return SegmentationModel(
         folder=folder,

@@ -23,6 +23,7 @@ from jaxhsi.report.csv_files import to_fractions, write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
 from jaxhsi.report.gmcr_tables import unmixing_table
 from jaxhsi.report.json_files import write_json
+from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import (
@@ -66,11 +67,20 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
 
     Raises:
         FileExistsError: the folder holds concentrations already, or other files.
+        BlockingIOError: another process writes into the folder.
         FileNotFoundError, ValueError: a run, data or options that cannot be used. Raised before
             anything is unmixed, and before anything is deleted.
     """
-    console, model = PlainConsole(), load_finished_run(config.run)
-    folder = config.out or config.run / "unmixed"
+    model, folder = load_finished_run(config.run), config.out or config.run / "unmixed"
+    with locked_folder(folder):
+        return _unmix_into(folder, config, model, overwrite=overwrite)
+
+
+def _unmix_into(
+    folder: Path, config: UnmixConfig, model: UnmixingModel, *, overwrite: bool
+) -> dict[str, Any]:
+    """`unmix_new_data`, in a folder that no other process writes into."""
+    console = PlainConsole()
     check_result_folder(folder, UNMIX_CONFIG_FILE, "concentrations", overwrite=overwrite)
     data = _with_expected_values(_open_data(config, model), model, config.refine_steps)
     create_run_folder(folder, overwrite=overwrite, marker_file=UNMIX_CONFIG_FILE)

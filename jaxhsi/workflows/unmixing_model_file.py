@@ -1,7 +1,6 @@
 """The file of an `UnmixingModel`: all that unmixes new spectra, in one .npz file."""
 
 import json
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from jaxhsi.gmcr.mixing import FORWARD_MODELS
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
-from jaxhsi.workflows.npz_files import add_arrays, write_npz
+from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.training.run_folder import repair_hint
+from jaxhsi.workflows.npz_files import add_arrays
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 
 _TREE_FIELDS = ("noise_model", "networks", "mixing_parameters")
@@ -43,7 +44,7 @@ def write_unmixing_model(path: Path, model: UnmixingModel) -> None:
     if model.axis is not None:
         arrays["axis"] = model.axis
     trees = {name: getattr(model, name) for name in _TREE_FIELDS}
-    write_npz(path, settings=json.dumps(settings), **arrays, **_leaves(trees))
+    write_checked_npz(path, settings=json.dumps(settings), **arrays, **_leaves(trees))
 
 
 def read_unmixing_model(path: Path) -> UnmixingModel:
@@ -52,17 +53,15 @@ def read_unmixing_model(path: Path) -> UnmixingModel:
     Raises:
         ValueError: the file is damaged, or was written by another version.
     """
+    arrays = read_checked_npz(path, repair_hint(path.parent))
     try:
-        with np.load(path, allow_pickle=False) as npz_file:
-            arrays = dict(npz_file)
         settings = json.loads(str(arrays["settings"]))
         if settings["version"] != FILE_VERSION:
             raise ValueError(f"version {settings['version']}, this is version {FILE_VERSION}")
         return _model_of(settings, arrays)
-    except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} cannot be read, it is damaged or of another version: jaxhsi train "
-            f"gmcr --out {path.parent} --resume writes it anew ({error})"
+            f"{path} cannot be read, it is of another version ({error}): {repair_hint(path.parent)}"
         ) from error
 
 

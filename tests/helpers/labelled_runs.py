@@ -1,6 +1,5 @@
 """Folders of runs of dgc as training leaves them, made without training."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from jaxhsi.dgc.cluster_tree import ClusterTree
 from jaxhsi.dgc.merge_tree import MergeTree
 from jaxhsi.label_spectra import add_window, empty_label_spectra, pixel_priorities
 from jaxhsi.report.cube_preview import PreviewBuilder, write_preview
+from jaxhsi.report.json_files import write_json
 from jaxhsi.report.label_pictures import FalseColourPicture
 from jaxhsi.report.label_spectra_files import band_axis, write_label_spectra
 from jaxhsi.training.tile_labels import LabelledTile
@@ -54,7 +54,7 @@ def make_labelled_run(
         part = dict.fromkeys(("mean_iou", "dice", "area_rmse", "oa"), each)
         part |= {"per_class_iou": per_class, "nmi": 1.0, "vi": 0.0, "entropy": 1.0}
         scores |= part | {"start": part, "classes": list(class_names)}
-    (run / "scores.json").write_text(json.dumps(scores))
+    write_json(run / "scores.json", scores)
     return run
 
 

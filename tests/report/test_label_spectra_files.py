@@ -51,5 +51,5 @@ def test_what_is_written_is_read(two_labels, tmp_path):
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "spectra.npz").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"spectra\.npz"):
+    with pytest.raises(ValueError, match=r"spectra\.npz is damaged"):
         label_spectra_files.read_label_spectra(tmp_path / "spectra.npz")

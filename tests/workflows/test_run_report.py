@@ -121,4 +121,4 @@ def test_a_damaged_preview_is_named(tmp_path, capsys):
     run = make_labelled_run(tmp_path)
     (run / "previews" / "field.npz").write_bytes(b"no preview")
     assert main([str(run)]) == 1
-    assert "field.npz cannot be read" in capsys.readouterr().err
+    assert "field.npz is damaged" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from jaxhsi.data.formats.raster import raster_shapes, raster_volume
 from jaxhsi.data.formats.raster_file import RASTER_SUFFIXES, open_dataset
 from jaxhsi.data.formats.raster_stack import SingleBand, stack_vrt
 from jaxhsi.data.formats.volume import Volume
+from jaxhsi.storage.replacement import replace_text
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm")
 BAND_TOKEN = re.compile(
@@ -156,8 +157,7 @@ def write_band_stack(files: Sequence[Path], cache_folder: Path, name: str) -> Pa
     states = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     path = cache_folder / fingerprint((xml, states)) / f"{name}.vrt"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(xml)
+        replace_text(path, xml)
     return path
 
 

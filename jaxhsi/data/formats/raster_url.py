@@ -10,6 +10,7 @@ from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.formats.file_errors import import_reader_package
 from jaxhsi.data.formats.raster_file import RASTER_SUFFIXES, open_dataset
 from jaxhsi.data.network_wait import network_timeout
+from jaxhsi.storage.replacement import replace_path
 
 
 def raster_url(text: str) -> str | None:
@@ -48,9 +49,11 @@ def write_url_raster(url: str, cache_folder: Path) -> Path:
     if path.is_file():
         return path
     shutil = import_reader_package("rasterio.shutil", path, "a raster")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open_dataset(Path(name + Path(urlsplit(url).path).suffix), url) as file:
-        shutil.copy(file, path, driver="VRT")
+    with (
+        open_dataset(Path(name + Path(urlsplit(url).path).suffix), url) as file,
+        replace_path(path) as partial_file,
+    ):
+        shutil.copy(file, partial_file, driver="VRT")
     return path
 
 

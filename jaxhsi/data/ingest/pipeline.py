@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.formats import file_format
 from jaxhsi.data.formats.reference_files import find_references
@@ -27,6 +28,8 @@ from jaxhsi.data.statistics import BandStatistics
 from jaxhsi.data.store_group import DEFAULT_ARRAY
 from jaxhsi.data.zarr_writer import cube_metadata, default_chunk_shape, default_shard_shape
 
+INPUTS_KEY = "inputs"
+"""Attribute of a store: the fingerprint of the files and options that it was made of."""
 MIN_SHARDED_BYTES = 2**30  # bytes of a cube above which many blocks share a file
 
 
@@ -44,6 +47,25 @@ def plan_ingest(
     check_destination(destination, overwrite)
     with opened_with_plan(source, key, layout, size, options or IngestOptions()) as (_, plan):
         return plan
+
+
+def holds_ingest(
+    source: Path,
+    destination: Path,
+    *,
+    key: str | None = None,
+    layout: str | None = None,
+    size: tuple[int, int] | None = None,
+    options: IngestOptions | None = None,
+) -> bool:
+    """Whether the store that `ingest` would make is there; arguments and errors as there."""
+    if not destination.exists():
+        return False
+    options = options or IngestOptions()
+    with opened_with_plan(source, key, layout, size, options) as (volume, plan):
+        inputs = _inputs_of(source, volume, key, plan, size, options)
+    metadata = open_cube(destination).array.spec().to_json()["metadata"]
+    return metadata.get("attributes", {}).get("jaxhsi", {}).get(INPUTS_KEY) == fingerprint(inputs)
 
 
 def planned_shape(
@@ -136,11 +158,11 @@ def _copy_cube(
     opened = opened_with_plan(source, key, layout, size, options, empty_bands)
     with opened as (volume, plan):
         logger.info("%s:\n  %s", source, "\n  ".join((*plan.history, *plan.hints)))
-        inputs = (_file_states(source, volume.path, options), key, plan.layout, size, options)
+        inputs = _inputs_of(source, volume, key, plan, size, options)
         writer = write_resumable_cube(
             destination,
             _store_metadata(plan),
-            repr(inputs),
+            inputs,
             bytes_per_pixel=plan.bytes_per_pixel,
             block_shape=plan.block_shape,
             overwrite=overwrite,
@@ -149,7 +171,10 @@ def _copy_cube(
             summary = copy_slabs(volume, plan, cube, on_progress)
             statistics = summary.statistics.result(plan.shape[0] * plan.shape[1])
             notes = _check_summary(source, plan, statistics, summary.counts, options)
-            attributes: dict[str, Any] = {"statistics": statistics.to_json()}
+            attributes: dict[str, Any] = {
+                "statistics": statistics.to_json(),
+                INPUTS_KEY: fingerprint(inputs),
+            }
             if notes:
                 attributes |= {"history": [*plan.history, *notes], "warnings": list(notes)}
             cube.finish(attributes)
@@ -253,6 +278,18 @@ def _store_metadata(plan: IngestPlan) -> dict[str, Any]:
         if is_large
         else None,
     )
+
+
+def _inputs_of(
+    source: Path,
+    volume: Volume,
+    key: str | None,
+    plan: IngestPlan,
+    size: tuple[int, int] | None,
+    options: IngestOptions,
+) -> str:
+    """All that the values of a store depend on beside its metadata, as text."""
+    return repr((_file_states(source, volume.path, options), key, plan.layout, size, options))
 
 
 def _file_states(

@@ -7,27 +7,27 @@ import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from glob import escape
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import tensorstore as ts
 
 from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.cube import is_store
+from jaxhsi.data.partial_store import clear_stale_stores, locked_store, publish_store
+from jaxhsi.data.store_checksums import seal_array
 from jaxhsi.data.store_group import array_name, write_group
 from jaxhsi.data.store_url import tensorstore_reason
 from jaxhsi.data.tiles import Tile, split_into_tiles
 from jaxhsi.data.zarr_writer import check_all_chunks_written, open_partial_array, refuse_existing
+from jaxhsi.storage.checksums import DamagedFileError, read_checked_json, write_checked_json
+from jaxhsi.storage.replacement import partial_path
 
-try:
-    import fcntl
-except ImportError:  # Windows: two writers of one cube are then not kept apart
-    fcntl = None
-
-LOCK_FILE, PROGRESS_FILE = "ingest.lock", "progress.json"
+PROGRESS_FILE = "progress.json"
+_NO_PROGRESS = {"slabs": 0, "state": None}
+_log = logging.getLogger(__name__)
 MAX_SLAB_BYTES = 64 * 2**20
 _UNCACHED = ts.Context({"cache_pool": {"total_bytes_limit": 0}})  # nothing is read back
 
@@ -62,7 +62,7 @@ class ResumableCube:
         self.slab_tiles = split_into_slabs(
             array.shape[:2], array.chunk_layout.write_chunk.shape[:2], pixel_bytes, block_shape
         )
-        progress = _read_progress(folder)
+        progress = _read_progress(folder) or _NO_PROGRESS
         self.num_done, self.resume_state = int(progress.get("slabs", 0)), progress.get("state")
         self._next = self.num_done
         self._waiting: deque[tuple[ts.Future, dict]] = deque()
@@ -92,10 +92,10 @@ class ResumableCube:
         self._settle(0)
         array_folder = self._folder / array_name(self._metadata)
         check_all_chunks_written(array_folder, self._array)
-        metadata = json.loads((array_folder / "zarr.json").read_text())
-        metadata["attributes"]["jaxhsi"] |= attributes
+        all_attributes = self._metadata["attributes"]
+        all_attributes |= {"jaxhsi": all_attributes["jaxhsi"] | attributes}
         with _disk_errors(self._folder):
-            _replace_json(array_folder / "zarr.json", metadata)
+            metadata = seal_array(array_folder, all_attributes)
             write_group(self._folder, metadata)
 
     def wait_and_ignore_errors(self) -> None:
@@ -108,7 +108,8 @@ class ResumableCube:
             commit, progress = self._waiting.popleft()
             with _disk_errors(self._folder):
                 commit.result()
-                _replace_json(self._folder / PROGRESS_FILE, progress)
+                # Not brought to the disk each time: where it is lost, the copy is begun anew.
+                write_checked_json(self._folder / PROGRESS_FILE, progress, sync=False)
 
 
 @contextmanager
@@ -144,21 +145,30 @@ def write_resumable_cube(
         OSError: the disk is full, or cannot be written to; the part so far is kept.
     """
     key = fingerprint((json.dumps(metadata, sort_keys=True), inputs, block_shape))[:8]
-    partial_path = path.with_name(f"{path.name}.partial-{key}")
-    with _locked_folder(partial_path, lambda: check_destination(path, overwrite)):
-        _delete_stale_partials(path, partial_path)
-        with _disk_errors(partial_path):
-            array = _open_or_begin(partial_path, metadata)
-            cube = ResumableCube(partial_path, array, metadata, bytes_per_pixel, block_shape)
+    partial_folder = partial_path(path, key)
+    with _locked_partial(partial_folder, lambda: check_destination(path, overwrite)):
+        clear_stale_stores(path, partial_folder)
+        with _disk_errors(partial_folder):
+            array = _open_or_begin(partial_folder, metadata)
+            cube = ResumableCube(partial_folder, array, metadata, bytes_per_pixel, block_shape)
         try:
             yield cube
         except BaseException as error:
             cube.wait_and_ignore_errors()
             if isinstance(error, ValueError):
-                shutil.rmtree(partial_path, ignore_errors=True)
+                shutil.rmtree(partial_folder, ignore_errors=True)
             raise
         check_destination(path, overwrite)  # another process may have made one meanwhile
-        _publish(partial_path, path)
+        publish_store(partial_folder, path, PROGRESS_FILE)
+
+
+@contextmanager
+def _locked_partial(folder: Path, check: Callable[[], None]) -> Iterator[None]:
+    """`locked_store`, which says where the disk is at fault."""
+    with ExitStack() as stack:
+        with _disk_errors(folder, excepted=FileExistsError):
+            stack.enter_context(locked_store(folder, check))
+        yield
 
 
 def check_destination(path: Path, overwrite: bool) -> None:
@@ -208,90 +218,38 @@ def split_into_slabs(
     return sorted(slabs, key=lambda slab: (slab.y0 // block_shape[0], slab.x0, slab.y0))
 
 
-@contextmanager
-def _locked_folder(folder: Path, check: Callable[[], None]) -> Iterator[None]:
-    """Be the only process that works in a folder, made if it is not there and `check` agrees."""
-    while True:
-        check()
-        with _disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            file = (folder / LOCK_FILE).open("a")
-        with file:
-            if not _try_lock(file):
-                message = "another process is writing %s; waiting for it"
-                logging.getLogger(__name__).info(message, folder)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if _still_lies_at(file, folder / LOCK_FILE):
-                yield
-                return
-
-
-def _still_lies_at(file: IO[str], path: Path) -> bool:
-    """Whether an open file still lies there: its folder may be renamed or deleted as we wait."""
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    return False
-
-
-def _try_lock(file: IO[str]) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _delete_stale_partials(path: Path, own_partial: Path) -> None:
-    """Delete what interrupted writes of the same cube left behind, with other options or data."""
-    for folder in path.parent.glob(f"{escape(path.name)}.partial-*"):
-        if folder == own_partial or not (folder / LOCK_FILE).is_file():
-            continue
-        with (folder / LOCK_FILE).open("a") as file:
-            if _try_lock(file):
-                is_array = (folder / "c").is_dir()  # before the array lay in a group
-                reason = "an earlier version" if is_array else "other data or options"
-                logging.getLogger(__name__).info("deleting %s, of %s", folder, reason)
-                shutil.rmtree(folder, ignore_errors=True)
-
-
 def _open_or_begin(partial_path: Path, metadata: dict[str, Any]) -> ts.TensorStore:
-    """The array in a folder, begun anew where nothing says how far it is."""
+    """The array in a folder, begun anew where nothing says how far it is, or it does not open."""
     array_folder = partial_path / array_name(metadata)
-    if not (partial_path / PROGRESS_FILE).is_file() or not (array_folder / "zarr.json").is_file():
-        shutil.rmtree(array_folder, ignore_errors=True)
-        _replace_json(partial_path / PROGRESS_FILE, {"slabs": 0, "state": None})
+    if _read_progress(partial_path) is not None and (array_folder / "zarr.json").is_file():
+        try:
+            return open_partial_array(partial_path, metadata, _UNCACHED)
+        except ValueError as error:
+            _log.warning("%s does not open and is begun anew: %s", array_folder, error)
+    shutil.rmtree(array_folder, ignore_errors=True)
+    write_checked_json(partial_path / PROGRESS_FILE, _NO_PROGRESS, sync=False)
     return open_partial_array(partial_path, metadata, _UNCACHED)
 
 
-def _read_progress(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / PROGRESS_FILE).read_text())
-
-
-def _replace_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that is the old or the new one at any time."""
-    new_path = path.with_name(f"{path.name}.new")
-    new_path.write_text(json.dumps(content, separators=(",", ":")))
-    new_path.replace(path)
-
-
-def _publish(partial_path: Path, path: Path) -> None:
-    """Give a whole cube its name, in place of the one that had it."""
-    replaced_path = path.with_name(f"{path.name}.replaced-{os.getpid()}")
-    if path.exists():
-        path.rename(replaced_path)
-    partial_path.rename(path)
-    for name in (PROGRESS_FILE, LOCK_FILE):
-        (path / name).unlink(missing_ok=True)
-    shutil.rmtree(replaced_path, ignore_errors=True)
+def _read_progress(folder: Path) -> dict[str, Any] | None:
+    """What a file of progress says; None where it is missing or damaged."""
+    path = folder / PROGRESS_FILE
+    try:
+        return read_checked_json(path, "the copy is begun anew") if path.is_file() else None
+    except DamagedFileError as error:
+        _log.warning("%s", error)
+        return None
 
 
 @contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
+def _disk_errors(
+    folder: Path, *, excepted: tuple[type[Exception], ...] | type[Exception] = ()
+) -> Iterator[None]:
     """Errors of the disk as OSError, whose message tells what is kept; TensorStore's too."""
     try:
         yield
+    except excepted:
+        raise
     except (ValueError, OSError) as error:
         error_code = re.search(r"os_error_code='(\d+)'", str(error))
         if not isinstance(error, OSError) and error_code is None:

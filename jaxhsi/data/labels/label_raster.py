@@ -1,6 +1,5 @@
 """Label maps in rasters: GeoTIFF, ENVI classification, ESRI grids and what else GDAL reads."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.labels.class_tables import class_names_beside
 from jaxhsi.data.labels.label_map import UNLABELLED
 from jaxhsi.data.labels.placement import check_same_place
+from jaxhsi.storage.checksums import read_checked_json
 
 ROWS_PER_BLOCK = 512  # rows of a raster that are read at a time
 
@@ -187,4 +187,8 @@ def _names_of_run(folder: Path) -> dict[int, str]:
     areas_path = folder / "areas.json"
     if not areas_path.is_file():
         return {}
-    return dict(enumerate(json.loads(areas_path.read_text()).get("names", ())))
+    return dict(
+        enumerate(
+            read_checked_json(areas_path, "predict with --overwrite makes it anew").get("names", ())
+        )
+    )

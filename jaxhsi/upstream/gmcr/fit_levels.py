@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.storage.replacement import replace_text
 from jaxhsi.upstream.gmcr.checkpoint import save_upstream_mcrs, settings_from_options
 from jaxhsi.upstream.gmcr.options import JointOptions
 from jaxhsi.upstream.gmcr.state import PoolParams
@@ -66,10 +68,9 @@ class LevelStates:
         for level_number, file_name in _names(taken).items():
             # States do not change under a name: what is written stays valid.
             if file_name not in self._written:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                np.savez(
-                    self._folder / file_name, *jax.tree.leaves(self._level_params[level_number])
-                )
+                leaves = enumerate(jax.tree.leaves(self._level_params[level_number]))
+                arrays = {f"arr_{i}": leaf for i, leaf in leaves}
+                write_checked_npz(self._folder / file_name, **arrays)
 
     def prune(self, taken: Int[np.ndarray, " m"]) -> None:
         """Delete what neither this checkpoint nor the one before needs; to be called after it."""
@@ -96,8 +97,9 @@ class LevelStates:
                     f"{state_file}, the best state of a band of fit, is missing; copy it back, or "
                     "begin anew with --overwrite"
                 )
-            with np.load(state_file) as file:
-                leaves = [file[f"arr_{i}"] for i in range(len(file.files))]
+            hint = "copy it back, or begin anew with --overwrite"
+            arrays = read_checked_npz(state_file, hint)
+            leaves = [arrays[f"arr_{i}"] for i in range(len(arrays))]
             self._level_params[level_number] = jax.tree.unflatten(
                 jax.tree.structure(template), leaves
             )
@@ -111,11 +113,10 @@ def write_fit_levels(folder: Path, options: JointOptions, bands: Sequence[Band])
     checkpoints were not written.
     """
     for band in bands:
-        (folder / band.name).mkdir(parents=True, exist_ok=True)
         # In upstream's order of columns, and without quoting.
         scores = ",".join(str(value) for value in band[1:5])
         lines = f"nMSE,R2,mean_energy,effective_components\n{scores}\n"
-        (folder / band.name / "result.csv").write_text(lines)
+        replace_text(folder / band.name / "result.csv", lines)
     try:
         for band in bands:
             settings = settings_from_options(options, band.params[0]["pool"].shape[1])

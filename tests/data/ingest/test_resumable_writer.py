@@ -10,9 +10,10 @@ import tensorstore as ts
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.ingest import resumable_writer
-from jaxhsi.data.ingest.resumable_writer import LOCK_FILE, split_into_slabs, write_resumable_cube
+from jaxhsi.data.ingest.resumable_writer import split_into_slabs, write_resumable_cube
 from jaxhsi.data.tiles import Tile
 from jaxhsi.data.zarr_writer import cube_metadata, default_chunk_shape, default_shard_shape
+from jaxhsi.storage.file_lock import FOLDER_LOCK
 
 SHAPE = (150, 70, 3)
 VALUES = np.random.default_rng(0).integers(0, 2**16, SHAPE).astype(np.uint16)
@@ -109,10 +110,10 @@ def test_other_facts_or_metadata_begin_anew_and_clear_what_is_ours(tmp_path):
 def test_what_an_earlier_version_began_is_begun_anew_and_said(tmp_path, caplog):
     partial = tmp_path / "a.zarr.partial-0123abcd"
     (partial / "c" / "0").mkdir(parents=True)  # the array itself, not in a group
-    (partial / LOCK_FILE).touch()
+    (partial / FOLDER_LOCK).touch()
     with caplog.at_level("INFO"):
         assert write(tmp_path / "a.zarr") == 0
-    assert "a.zarr.partial-0123abcd, of an earlier version" in caplog.text
+    assert "a.zarr.partial-0123abcd, which is not whole" in caplog.text
     assert not partial.exists()
 
 
@@ -223,7 +224,7 @@ def test_power_cut_before_anything_was_noted(tmp_path):
     interrupt(path, 3)
     (partial,) = tmp_path.glob("a.zarr.partial-*")
     (partial / "progress.json").unlink()
-    assert (partial / LOCK_FILE).is_file()
+    assert (partial / FOLDER_LOCK).is_file()
     assert write(path) == 0
     np.testing.assert_array_equal(open_cube(path).array.read().result(), VALUES)
 

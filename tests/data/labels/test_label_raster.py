@@ -16,6 +16,7 @@ from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.labels.label_files import load_labels, open_labels
 from jaxhsi.data.labels.label_search import find_labels
 from jaxhsi.data.zarr_writer import create_cube
+from jaxhsi.storage.checksums import write_checked_json
 from tests.helpers.labelled_cubes import make_cubes
 from tests.helpers.rasters import PLACE, save_raster
 
@@ -133,7 +134,8 @@ def test_the_labels_folder_of_a_prediction(tmp_path):
     np.save(folder / "a.npy", EXPECTED.astype(np.int16))
     write_geotiff(folder / "a.tif", class_map(EXPECTED))
     write_envi_classification(folder / "a.img", class_map(EXPECTED))
-    (tmp_path / "run" / "areas.json").write_text('{"names": ["leaf", "soil", "x", "y", "z"]}')
+    names = ["leaf", "soil", "x", "y", "z"]
+    write_checked_json(tmp_path / "run" / "areas.json", {"names": names})
     cubes = make_cubes(tmp_path, "a", size=SIZE)
     assert find_labels(folder, cubes) == {"a": folder / "a.zarr"}
     for path in (folder / "a.zarr", folder / "a.npy"):

@@ -1,0 +1,1 @@
+"""Files that are whole or refused: replaced in one step, with checksums, by one process."""

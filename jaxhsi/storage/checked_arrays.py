@@ -1,0 +1,72 @@
+"""Arrays in .npz files that hold their own SHA-256."""
+
+import hashlib
+import struct
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from jaxhsi.storage.checksums import DamagedFileError
+from jaxhsi.storage.replacement import replace_file
+
+_HEX_DIGITS = 64
+_BLOCK_BYTES = 2**20
+
+
+def write_checked_npz(path: Path, *, compressed: bool = False, **arrays: Any) -> None:
+    """Write arrays to a .npz file in one step; its comment is the checksum of all before it.
+
+    Args:
+        path: of the file.
+        compressed: compress the arrays.
+        **arrays: by their names.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "line.npz"
+    >>> write_checked_npz(path, slope=2.0)
+    >>> read_checked_npz(path, "write it anew")
+    {'slope': array(2.)}
+    """
+    save = np.savez_compressed if compressed else np.savez
+    with replace_file(path, "w+b") as file:
+        save(file, **arrays)
+        file.seek(-2, 2)  # length of the comment, the last field of a .zip file
+        file.write(struct.pack("<H", _HEX_DIGITS))
+        size = file.tell()
+        file.seek(0)
+        digest = _digest(file, size)
+        file.seek(0, 2)
+        file.write(digest.encode())
+
+
+def read_checked_npz(path: Path, remedy: str) -> dict[str, np.ndarray]:
+    """Arrays of a file that :func:`write_checked_npz` wrote.
+
+    Args:
+        path: of the file.
+        remedy: what a user can do where it is damaged.
+
+    Raises:
+        DamagedFileError: it is cut, or was changed.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2) - _HEX_DIGITS
+        file.seek(0)
+        if size < 0 or _digest(file, size).encode() != file.read():
+            raise DamagedFileError(path, "it is cut, or not as it was written", remedy)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise DamagedFileError(path, str(error), remedy) from error
+
+
+def _digest(file: IO[bytes], size: int) -> str:
+    """SHA-256 of the next so many bytes of an open file."""
+    digest = hashlib.sha256()
+    while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
+        digest.update(block)
+        size -= len(block)
+    return digest.hexdigest()

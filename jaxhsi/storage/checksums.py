@@ -1,0 +1,208 @@
+"""SHA-256 of files: inside of texts, JSON and .npz files, and in lists of a folder.
+
+A file with its checksum inside changes in one step with it; nothing else has to be kept in step.
+Tables and arrays for other programs, and the checkpoints, are listed in ``SHA256SUMS``, which
+``sha256sum -c`` checks as well.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from jaxhsi.storage.replacement import is_partial, replace_file, replace_text
+
+SUMS_FILE = "SHA256SUMS"
+"""List of the checksums of files in a folder."""
+JSON_KEY = "sha256"
+"""Last key of a JSON file, which holds the checksum of all before it."""
+
+_LAST_LINE = re.compile(rb"# sha256: ([0-9a-f]{64})\n\Z")
+_LAST_KEY = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
+
+
+class DamagedFileError(ValueError):
+    """A file is not as it was written; the message names it and the way on."""
+
+    def __init__(self, path: Path, reason: str, remedy: str):
+        super().__init__(f"{path} is damaged: {reason}; {remedy}")
+
+
+# Texts --------------------------------------------------------------------------------------------
+
+
+def text_with_checksum(text: str) -> str:
+    r"""Text with a last line, a comment, that holds the checksum of all before it.
+
+    >>> text_with_checksum("seed: 0\n").splitlines()[1][:22]
+    '# sha256: 6a5a163cfb9d'
+    """
+    return f"{text}# sha256: {hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
+def checked_text(path: Path, remedy: str) -> str:
+    """Text of a file that :func:`text_with_checksum` made, with the line of the checksum.
+
+    Args:
+        path: of the file.
+        remedy: what a user can do where it is damaged.
+
+    Raises:
+        DamagedFileError: it is cut, or was changed.
+    """
+    content = path.read_bytes()
+    match = _LAST_LINE.search(content)
+    if match is None:
+        reason = "it does not end with its checksum: it is cut, or of an earlier version"
+        raise DamagedFileError(path, reason, remedy)
+    if hashlib.sha256(content[: match.start()]).hexdigest() != match[1].decode():
+        raise DamagedFileError(path, "it is not as it was written", remedy)
+    return content.decode()
+
+
+# JSON ---------------------------------------------------------------------------------------------
+
+
+def write_checked_json(path: Path, content: dict[str, Any], *, sync: bool = True) -> None:
+    """Write a JSON file whose last key holds the checksum of all before it, in one step.
+
+    Args:
+        path: of the file.
+        content: at least one item.
+        sync: see `replace_text`.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "tree.json"
+    >>> write_checked_json(path, {"clusters": 3})
+    >>> read_checked_json(path, "write it anew")
+    {'clusters': 3}
+    """
+    body = json.dumps(content, indent=1).removesuffix("\n}")
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    replace_text(path, f'{body},\n "{JSON_KEY}": "{digest}"\n}}\n', sync=sync)
+
+
+def read_checked_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Content of a file that :func:`write_checked_json` wrote, without the checksum.
+
+    Args:
+        path: of the file.
+        remedy: what a user can do where it is damaged.
+
+    Raises:
+        DamagedFileError: it is cut, or was changed.
+    """
+    content = path.read_bytes()
+    match = _LAST_KEY.search(content)
+    if match is None:
+        reason = "it does not end with its checksum: it is cut, or of an earlier version"
+        raise DamagedFileError(path, reason, remedy)
+    body = content[: match.start()]
+    if hashlib.sha256(body).hexdigest() != match[1].decode():
+        raise DamagedFileError(path, "it is not as it was written", remedy)
+    return json.loads(body + b"}")
+
+
+# Lists of a folder --------------------------------------------------------------------------------
+
+
+@contextmanager
+def replace_listed_file(path: Path, mode: str = "w", **open_options: Any) -> Iterator[IO]:
+    """`replace_file` for tables and arrays; the new file is listed in ``SHA256SUMS`` beside it.
+
+    Args:
+        path: of the file.
+        mode: as of `replace_file`.
+        **open_options: as of `replace_file`.
+    """
+    unlist_file(path)
+    with replace_file(path, mode, **open_options) as file:
+        yield file
+    list_file(path)
+
+
+def list_file(path: Path) -> None:
+    """Write the checksum of a file into the list beside it."""
+    sums = _read_sums(path.parent) | {path.name: file_digest(path)}
+    _write_sums(path.parent, sums)
+
+
+def unlist_file(path: Path) -> None:
+    """Take a file that is about to change out of the list beside it."""
+    sums = _read_sums(path.parent)
+    if sums.pop(path.name, None) is not None:
+        _write_sums(path.parent, sums)
+
+
+def check_listed_file(path: Path, remedy: str) -> None:
+    """Refuse a file that is not as the list beside it says; one that is not listed passes.
+
+    Args:
+        path: of the file.
+        remedy: what a user can do where it is damaged.
+
+    Raises:
+        DamagedFileError: it is cut, or was changed.
+    """
+    digest = _read_sums(path.parent).get(path.name)
+    if digest is not None and file_digest(path) != digest:
+        raise DamagedFileError(path, f"it is not as {SUMS_FILE} beside it says", remedy)
+
+
+def list_folder(folder: Path) -> None:
+    """Write the list of all files in and below a folder.
+
+    Args:
+        folder: whose files do not change any more.
+    """
+    _write_sums(folder, {name: file_digest(folder / name) for name in _file_names(folder)})
+
+
+def folder_damage(folder: Path) -> str | None:
+    """What in a folder is not as its list says, in words; None where all is, or there is no list.
+
+    Args:
+        folder: that :func:`list_folder` listed.
+    """
+    if not (folder / SUMS_FILE).is_file():
+        return None
+    sums, names = _read_sums(folder), set(_file_names(folder))
+    if not sums:
+        return f"{SUMS_FILE} cannot be read"
+    for name in sorted(sums.keys() | names):
+        if name not in names:
+            return f"{name} is missing"
+        if name not in sums or file_digest(folder / name) != sums[name]:
+            return f"{name} is not as it was written"
+    return None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _file_names(folder: Path) -> Iterable[str]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not is_partial(path))
+    return [name for path in paths if (name := path.relative_to(folder).as_posix()) != SUMS_FILE]
+
+
+def _read_sums(folder: Path) -> dict[str, str]:
+    path = folder / SUMS_FILE
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    pairs = (line.split("  ", 1) for line in lines)
+    return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
+
+
+def _write_sums(folder: Path, sums: dict[str, str]) -> None:
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+    if lines:
+        replace_text(folder / SUMS_FILE, "".join(lines))
+    else:
+        (folder / SUMS_FILE).unlink(missing_ok=True)
