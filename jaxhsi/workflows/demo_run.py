@@ -42,6 +42,8 @@ def run_demo(config: DemoConfig, *, overwrite: bool = False) -> dict[str, Any]:
     )
     gmcr_scores = run_gmcr(gmcr_config, overwrite=overwrite)
     for line in (
+        f"look at {folder / 'dgc' / 'report.html'} in a browser",
+        f"look at {folder / 'gmcr' / 'report.html'} in a browser",
         f"pictures of the clusters are in {folder / 'dgc' / 'pictures'}",
         f"spectra of the components are in {folder / 'gmcr' / 'components.csv'}",
         f"next: jaxhsi group {folder / 'dgc'} shows how the clusters merge into groups",
