@@ -47,7 +47,8 @@ def run_demo(config: DemoConfig, *, overwrite: bool = False) -> dict[str, Any]:
         f"pictures of the clusters are in {folder / 'dgc' / 'pictures'}",
         f"spectra of the components are in {folder / 'gmcr' / 'components.csv'}",
         f"next: jaxhsi group {folder / 'dgc'} shows how the clusters merge into groups",
-        "next: jaxhsi inspect FILE shows what is read of a file of yours",
+        "next: jaxhsi inspect CUBE shows what is read of a cube of yours",
+        "next: jaxhsi train gmcr --data TABLE unmixes a table of spectra of yours",
     ):
         console.print(f"- {line}", soft_wrap=True)
     return {"folder": str(folder), "dgc": dgc_scores, "gmcr": gmcr_scores}
