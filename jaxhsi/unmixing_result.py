@@ -209,7 +209,7 @@ class UnmixingResult:
         arrays: dict[str, np.ndarray] = {}
         for field in _saved_fields():
             add_arrays(field, getattr(self, field), arrays)
-        write_checked_npz(folder / RESULT_FILE, **arrays)
+        write_checked_npz(folder / RESULT_FILE, arrays)
 
     @classmethod
     def load(cls, folder: str | Path) -> "UnmixingResult":

@@ -147,7 +147,7 @@ def write_preview(folder: Path, cube_name: str, preview: CubePreview) -> None:
     arrays = {
         name: np.asarray(value) for name, value in preview._asdict().items() if value is not None
     }
-    write_checked_npz(path, compressed=True, **arrays)
+    write_checked_npz(path, arrays, compressed=True)
 
 
 def read_preview(folder: Path, cube_name: str) -> CubePreview | None:

@@ -93,15 +93,14 @@ def write_label_spectra(
     statistics = statistic_rows(label_spectra)
     _write_table(folder / f"{file_stem}.csv", label_spectra, statistics, label_names, axis, kind)
     _draw_spectra(folder / f"{file_stem}.png", label_spectra, statistics, label_names, axis)
-    write_checked_npz(
-        folder / f"{file_stem}.npz",
-        compressed=True,
-        names=np.array(label_names, str),
-        axis_values=axis.values,
-        axis_unit=axis.unit,
-        value_name=axis.value_name,
+    arrays = {
+        "names": np.array(label_names, str),
+        "axis_values": axis.values,
+        "axis_unit": axis.unit,
+        "value_name": axis.value_name,
         **vars(label_spectra),
-    )
+    }
+    write_checked_npz(folder / f"{file_stem}.npz", arrays, compressed=True)
 
 
 def read_label_spectra(path: Path) -> tuple[LabelSpectra, tuple[str, ...], BandAxis]:

@@ -3,6 +3,7 @@
 import hashlib
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,17 +16,17 @@ _HEX_DIGITS = 64
 _BLOCK_BYTES = 2**20
 
 
-def write_checked_npz(path: Path, *, compressed: bool = False, **arrays: Any) -> None:
+def write_checked_npz(path: Path, arrays: Mapping[str, Any], *, compressed: bool = False) -> None:
     """Write arrays to a .npz file in one step; its comment is the checksum of all before it.
 
     Args:
         path: of the file.
+        arrays: by their names.
         compressed: compress the arrays.
-        **arrays: by their names.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "line.npz"
-    >>> write_checked_npz(path, slope=2.0)
+    >>> write_checked_npz(path, {"slope": 2.0})
     >>> read_checked_npz(path, "write it anew")
     {'slope': array(2.)}
     """

@@ -36,7 +36,7 @@ def write_unmixing_model(path: Path, model: UnmixingModel) -> None:
         "uses_networks": model.uses_networks,
         "network_options": asdict(model.network_options),
     }
-    arrays = {
+    arrays: dict[str, Any] = {
         "components": model.components,
         "component_norms": model.component_norms,
         "component_names": list(model.component_names),
@@ -44,7 +44,8 @@ def write_unmixing_model(path: Path, model: UnmixingModel) -> None:
     if model.axis is not None:
         arrays["axis"] = model.axis
     trees = {name: getattr(model, name) for name in _TREE_FIELDS}
-    write_checked_npz(path, settings=json.dumps(settings), **arrays, **_leaves(trees))
+    arrays |= {"settings": json.dumps(settings)} | _leaves(trees)
+    write_checked_npz(path, arrays)
 
 
 def read_unmixing_model(path: Path) -> UnmixingModel:

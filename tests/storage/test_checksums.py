@@ -21,7 +21,7 @@ def read_text(path, remedy):
 
 
 def write_arrays(path, content):
-    write_checked_npz(path, **{name: np.array(value) for name, value in content.items()})
+    write_checked_npz(path, {name: np.array(value) for name, value in content.items()})
 
 
 def read_arrays(path, remedy):

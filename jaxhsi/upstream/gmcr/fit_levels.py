@@ -70,7 +70,7 @@ class LevelStates:
             if file_name not in self._written:
                 leaves = enumerate(jax.tree.leaves(self._level_params[level_number]))
                 arrays = {f"arr_{i}": leaf for i, leaf in leaves}
-                write_checked_npz(self._folder / file_name, **arrays)
+                write_checked_npz(self._folder / file_name, arrays)
 
     def prune(self, taken: Int[np.ndarray, " m"]) -> None:
         """Delete what neither this checkpoint nor the one before needs; to be called after it."""
