@@ -206,7 +206,7 @@ class UnmixingResult:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_unmixing_model(folder / MODEL_FILE, self.model)
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, Any] = {}
         for field in _saved_fields():
             add_arrays(field, getattr(self, field), arrays)
         write_checked_npz(folder / RESULT_FILE, arrays)

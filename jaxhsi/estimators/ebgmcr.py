@@ -37,8 +37,8 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         confidence_: how sure each component is, 0 to 1.
         concentrations_: C of the spectra of `fit` by the solver itself, ``(n, n_components_)``;
             `transform` estimates those of any spectra by the networks that it trained.
-        offset_: constant spectrum in all spectra.
-        mean_: the same, by the name under which hyperspy adds it to its model of the data.
+        offset_: constant spectrum in all spectra; not part of hyperspy's model of the data, whose
+            mean is one number for each spectrum.
         result_: all else, see :class:`jaxhsi.UnmixingResult`.
         n_features_in_: number of bands.
 
@@ -153,11 +153,6 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     @property
     def offset_(self) -> NDArray[np.float32]:
         """Constant spectrum in all spectra, zeros if there is none."""
-        return self._fitted.offset
-
-    @property
-    def mean_(self) -> NDArray[np.float32]:
-        """`offset_`, as hyperspy names it."""
         return self._fitted.offset
 
     @property
