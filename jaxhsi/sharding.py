@@ -1,8 +1,8 @@
 """Data parallelism: the batch is split over devices, the state is on all of them.
 
 Under ``jit`` with a sharded batch a mean is already global, so that the maths needs no word of
-it. This is also what ``jax.pmap`` is built on today. More machines: call
-``jax.distributed.initialize`` first.
+it. This is also what ``jax.pmap`` is built on today. The commands work in one process, on all
+devices of its machine: several processes would write into one run.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,15 @@ def device_mesh(devices: int | None, batch: int) -> Mesh:
     """Mesh over the first ``devices`` devices; all local ones that divide the batch if None.
 
     Raises:
-        ValueError: more devices than there are, or a batch that they do not divide.
+        ValueError: more devices than there are, a batch that they do not divide, or several
+            processes.
     """
+    if jax.process_count() > 1:
+        raise ValueError(
+            f"this is one of {jax.process_count()} processes of jax.distributed, which would all "
+            "write the same run; start the command in one process, which uses all devices of its "
+            "machine, and give other machines other cubes and other folders"
+        )
     present = jax.devices()
     if devices is None:
         devices = max(n for n in range(1, len(present) + 1) if batch % n == 0)

@@ -71,3 +71,9 @@ def test_all_devices_that_divide_the_batch_are_taken():
 def test_impossible_numbers_of_devices_are_refused(devices, windows, named):
     with pytest.raises(ValueError, match=named):
         device_mesh(devices, windows)
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 4)
+    with pytest.raises(ValueError, match=r"one of 4 processes of jax\.distributed"):
+        device_mesh(None, 8)
