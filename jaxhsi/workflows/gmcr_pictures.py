@@ -9,6 +9,7 @@ from jaxhsi.data.tables.spectra_table import SpectraTable
 from jaxhsi.data.tables.truth import GroundTruth
 from jaxhsi.report import spectra_plots
 from jaxhsi.report.component_count import plot_component_count
+from jaxhsi.report.concentration_profiles import plot_profiles
 from jaxhsi.report.left_out_values import plot_left_out_values
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.gmcr_scores import ComponentMatch, match_components
@@ -20,6 +21,7 @@ def draw_pictures(
     result: UnmixingResult,
     ground_truth: GroundTruth | None,
     phase_steps: int | None = None,
+    run_lengths: tuple[int, ...] | None = None,
 ) -> None:
     """Pictures of components and their ranges, concentrations, residual, training and count.
 
@@ -29,6 +31,7 @@ def draw_pictures(
         result: their components and concentrations.
         ground_truth: true components, or None.
         phase_steps: steps of a phase of the solver; None for a method without phases.
+        run_lengths: samples of each run, of samples in an order; None where they are in none.
     """
     component_match = match_components(result.components, ground_truth)
     picture_folder = folder / "pictures"
@@ -61,6 +64,15 @@ def draw_pictures(
         true_concentrations,
         table.sample_names,
     )
+    if run_lengths is not None:
+        plot_profiles(
+            picture_folder / "profiles.png",
+            result.concentrations,
+            result.component_names,
+            run_lengths,
+            sample_axis=table.sample_axis,
+            sample_axis_name=table.sample_axis_name,
+        )
     reconstruction = result.reconstruct(result.concentrations, with_offset=False)
     residual = result.subtract_offset(table.spectra) - reconstruction
     spectra_plots.plot_residual(

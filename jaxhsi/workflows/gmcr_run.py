@@ -96,7 +96,8 @@ def _run_in_folder(
     if cube_scores:
         scores["cubes"] = cube_scores
     phase_steps = None if config.method == "upstream" else config.solver.steps_per_phase
-    draw_pictures(folder, table, result, inputs.truth, phase_steps)
+    run_lengths = inputs.run_lengths if inputs.is_ordered else None
+    draw_pictures(folder, table, result, inputs.truth, phase_steps, run_lengths)
     scores["seconds"] = time.perf_counter() - start_time
     write_json(folder / "scores.json", scores)
     _print_tables(console, scores, result, inputs.truth)
