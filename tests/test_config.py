@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_a_written_configuration_reads_back(tmp_path):
     )
     write_config(config, tmp_path / "config.yaml")
     assert parse("--config", str(tmp_path / "config.yaml")) == config
+
+
+def test_a_written_configuration_is_read_as_plain_values(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(text_with_checksum("command: &a dgc\nout: *a\n"))
+    for read in (saved_command, partial(read_config, DGCConfig)):
+        with pytest.raises(ValueError, match=r"config\.yaml is damaged: .*the alias"):
+            read(path)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import yaml
 
 from jaxhsi.config.parser import chosen_method, config_parser, method_fields, parsed_config
+from jaxhsi.config.plain_yaml import load_yaml
 from jaxhsi.storage.checksums import DamagedFileError, checked_text, text_with_checksum
 from jaxhsi.storage.replacement import replace_text
 from jaxhsi.training.run_folder import CONFIG_COPY, CONFIG_FILE, repair_hint
@@ -23,7 +24,7 @@ def read_config(config_class: type[Config], path: Path) -> Config:
     Raises:
         ValueError: it is damaged, or holds other options, or values out of range.
     """
-    checked_text(path, repair_hint(path.parent))
+    read_options(path)
     arguments = ["--config", str(path)]
     method = chosen_method(config_class, arguments)
     parser = config_parser(config_class, method=method, exit_on_error=False)
@@ -87,7 +88,13 @@ def read_options(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is damaged.
     """
-    return yaml.safe_load(checked_text(path, repair_hint(path.parent)))
+    remedy = repair_hint(path.parent)
+    text = checked_text(path, remedy)
+    try:
+        return load_yaml(text)
+    except yaml.YAMLError as error:
+        reason = f"it cannot be read as YAML ({' '.join(str(error).split())})"
+        raise DamagedFileError(path, reason, remedy) from error
 
 
 def saved_command(path: Path) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jaxhsi.storage.replacement import write_errors_named
+
 FileContents = dict[str, bytes]
 """Contents of the files of a folder, by their paths in it."""
 
@@ -34,7 +36,8 @@ def result_from_bytes(load: Callable[[Path], Any], contents: FileContents) -> An
         for name, content in contents.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            with write_errors_named(path):
+                path.write_bytes(content)
         return load(folder)
 
 

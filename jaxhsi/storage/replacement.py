@@ -40,6 +40,30 @@ def is_partial(path: Path) -> bool:
 
 
 @contextmanager
+def write_errors_named(path: Path) -> Iterator[None]:
+    """Errors of writing get the name of the file, which Python leaves out.
+
+    Args:
+        path: that is written during the block.
+
+    Raises:
+        OSError: of the block, with the name.
+
+    >>> import errno
+    >>> with write_errors_named(Path("map.tif")):
+    ...     raise OSError(errno.ENOSPC, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'map.tif'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
 def replace_file(
     path: Path, mode: str = "w", *, sync: bool = True, **open_options: Any
 ) -> Iterator[IO]:
@@ -55,7 +79,7 @@ def replace_file(
 
     Raises:
         BlockingIOError: another process writes the same file.
-        OSError: the disk is full, or cannot be written to.
+        OSError: the disk is full, or cannot be written to; names the file.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "scores.txt"
@@ -68,7 +92,11 @@ def replace_file(
     if "b" not in mode:
         open_options.setdefault("encoding", "utf-8")
     temporary = partial_path(path)
-    with _locked_file(temporary), temporary.open(mode, **open_options) as file:
+    with (
+        write_errors_named(path),
+        _locked_file(temporary),
+        temporary.open(mode, **open_options) as file,
+    ):
         try:
             yield file
             file.flush()
@@ -90,7 +118,7 @@ def replace_path(path: Path) -> Iterator[Path]:
         path: of the file; its folder is made if needed.
 
     Raises:
-        OSError: the disk is full, or cannot be written to.
+        OSError: the disk is full, or cannot be written to; names the file.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "map.tif"
@@ -103,10 +131,11 @@ def replace_path(path: Path) -> Iterator[Path]:
     temporary = partial_path(path)
     temporary.unlink(missing_ok=True)  # of a writer that was killed
     try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with write_errors_named(path):
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)

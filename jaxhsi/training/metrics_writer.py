@@ -23,7 +23,7 @@ from jaxhsi.storage.checksums import (
     list_file,
     unlist_file,
 )
-from jaxhsi.storage.replacement import replace_text
+from jaxhsi.storage.replacement import replace_text, write_errors_named
 from jaxhsi.training.console import PlainTextColumn
 from jaxhsi.training.run_folder import repair_hint
 
@@ -95,7 +95,7 @@ class MetricsWriter:
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Write figures of one step: scalars, vectors, and NamedTuples of them."""
         row = {name: np.asarray(value).tolist() for name, value in _flat(values)}
-        with self._path.open("a") as file:
+        with write_errors_named(self._path), self._path.open("a") as file:
             file.write(json.dumps({"step": step, **row}) + "\n")
         for name, value in _scalars(row):
             self._events.add_scalar(name, value, step)

@@ -3,14 +3,14 @@
 It is not mapped: where a disk is full, writing into a mapped file ends the process without a word.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
 
 from jaxhsi.data.tiles import Tile
+from jaxhsi.storage.replacement import write_errors_named
 
 
 class PlaneFile(AbstractContextManager["PlaneFile"]):
@@ -42,7 +42,7 @@ class PlaneFile(AbstractContextManager["PlaneFile"]):
             "fortran_order": False,
             "descr": np.lib.format.dtype_to_descr(self._dtype),
         }
-        with self._named_errors():
+        with write_errors_named(self._path):
             np.lib.format.write_array_header_1_0(self._file, header)
             self._start = self._file.tell()
             self._file.truncate(self._start + shape[0] * shape[1] * self._dtype.itemsize)
@@ -58,7 +58,7 @@ class PlaneFile(AbstractContextManager["PlaneFile"]):
             OSError: no space; names the file.
         """
         rows = np.ascontiguousarray(values, self._dtype)
-        with self._named_errors():
+        with write_errors_named(self._path):
             for row, numbers in enumerate(rows, tile.y0):
                 position = (row * self._shape[1] + tile.x0) * self._dtype.itemsize
                 self._file.seek(self._start + position)
@@ -67,16 +67,8 @@ class PlaneFile(AbstractContextManager["PlaneFile"]):
 
     def close(self) -> None:
         """Write what is left to the file."""
-        with self._named_errors():
+        with write_errors_named(self._path):
             self._file.close()
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """Errors of writing with the name of the file, which Python leaves out."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from jaxhsi.storage.replacement import write_errors_named
+
 STALL_VARIABLE = "JAXHSI_STALL_SECONDS"
 DEFAULT_STALL_SECONDS = 120.0
 """Time without work after which a process is said to wait; `JAXHSI_STALL_SECONDS` in its place. Set
@@ -109,7 +111,7 @@ def _place(frame: FrameType | None) -> str:
 def _stacks() -> Path:
     """A file with the versions that are in use and the Python stacks of all threads."""
     path = Path(tempfile.gettempdir()) / f"jaxhsi-waiting-{os.getpid()}.txt"
-    with path.open("w") as file:
+    with write_errors_named(path), path.open("w") as file:
         print(*sys.argv, file=file)
         print("Python", sys.version, file=file)
         for name in _PACKAGES:

@@ -1,8 +1,21 @@
 """Whatever ends a writer, the file is the old one or the new one."""
 
+import errno
+
 import pytest
 
 from jaxhsi.storage.replacement import partial_path, replace_file, replace_path, replace_text
+
+
+@pytest.mark.parametrize("replace", [replace_file, replace_path])
+def test_errors_of_writing_name_the_file(tmp_path, replace):
+    path = tmp_path / "scores.txt"
+    with pytest.raises(OSError, match="space") as error, replace(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert error.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as error, replace(path):
+        (tmp_path / "other.txt").read_text()
+    assert error.value.filename == str(tmp_path / "other.txt")
 
 
 def test_an_error_leaves_the_old_file(tmp_path):

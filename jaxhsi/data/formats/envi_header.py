@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxhsi.data.formats.file_errors import import_reader_package
+from jaxhsi.storage.replacement import write_errors_named
 
 INTERLEAVES = ("bsq", "bil", "bip")
 DATA_SUFFIXES = (
@@ -143,7 +144,9 @@ def read_header(header_path: Path) -> HeaderFields:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # names in capitals are usual
             ascii_copy = Path(folder) / "plain.hdr"
-            ascii_copy.write_bytes(_as_ascii(header_path.read_bytes()))
+            plain_header = _as_ascii(header_path.read_bytes())
+            with write_errors_named(ascii_copy):
+                ascii_copy.write_bytes(plain_header)
             fields = envi.read_envi_header(ascii_copy)
     except envi.EnviException as error:
         raise ValueError(
