@@ -132,7 +132,11 @@ def tell_odd_sizes(spectra: Float32[np.ndarray, "n c"], names: Sequence[str] | N
         spectra: that are unmixed.
         names: of the spectra; numbers from 1 if None.
     """
-    ratios = size_ratios(spectra) if np.isfinite(spectra).all() else np.ones((len(spectra), 1))
+    ratios = (
+        size_ratios(spectra)
+        if np.isfinite(spectra).all()
+        else np.ones((len(spectra), 1), np.float32)
+    )
     no_mask = np.zeros(spectra.shape, bool)
     for line in describe_odd(no_mask, ratios, _sample_names(spectra, names), ()):
         logging.getLogger(__name__).warning(line)

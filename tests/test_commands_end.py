@@ -86,6 +86,7 @@ def test_what_is_mapped_ends(cores):
     assert len(run(MAPPED, cores).splitlines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cores", [2, *ALL_CORES])
 def test_commands_on_images_end(cores, tmp_path):
     draw = np.random.default_rng(0)

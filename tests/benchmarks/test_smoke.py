@@ -59,8 +59,8 @@ def run(name: str, *options: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("data.ingest", ["--lines", "8", "--rounds", "1"]),
-        ("data.stream", ["--size", "64", "--steps", "4"]),
+        ("data.ingest", ["--lines", "8", "--rounds", "1", "--formats", "envi", "netcdf"]),
+        pytest.param("data.stream", ["--size", "64", "--steps", "4"], marks=pytest.mark.slow),
     ],
 )
 def test_a_benchmark_runs_to_its_end(name, options, tmp_path):

@@ -176,7 +176,11 @@ def test_a_flipped_bit_is_never_read_as_data(tmp_path, position):
     stored = bytearray(block.read_bytes())
     stored[int(position * (len(stored) - 1))] ^= 4
     block.write_bytes(stored)
-    with pytest.raises(ValueError, match=r"a\.zarr: rows 2\.\.3, columns 1\.\.4.*damaged.*c/0/0/0"):
+    # The end of a block is compared when the store is opened, the rest when it is read.
+    at_reading = r"rows 2\.\.3, columns 1\.\.4.*damaged.*c/0/0/0"
+    with pytest.raises(
+        ValueError, match=rf"a\.zarr(: {at_reading}|/reflectance/c/0/0/0 is damaged)"
+    ):
         read_window(open_cube(folder), 2, 1, 2, 4)
 
 

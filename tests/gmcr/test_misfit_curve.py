@@ -48,6 +48,7 @@ def test_structure_below_the_tolerance_is_not_counted(tolerance, count):
     assert solution.misfit_curve.count_at_noise == 3
 
 
+@pytest.mark.slow
 def test_replicates_set_the_tolerance():
     """Repeated scans in which a third peak comes and goes by a tenth of the signal."""
     random = np.random.default_rng(1)

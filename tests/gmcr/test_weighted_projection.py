@@ -90,6 +90,7 @@ def test_the_rank_of_few_counts_is_right_under_weights_of_the_bands(seed):
     assert count_bound(counts + 0.37, filled) is None  # no counts
 
 
+@pytest.mark.slow
 def test_few_counts_have_the_right_number_of_components():
     counts = few_counts(1).astype(np.float32)
     solution = fit_components(jax.random.key(1), counts, OPTIONS, restarts=1)

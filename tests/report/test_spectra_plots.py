@@ -10,7 +10,7 @@ from tests.helpers.pictures import colours, rgb
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("count", [1, 5, 50])
+@pytest.mark.parametrize("count", [1, 5, pytest.param(50, marks=pytest.mark.slow)])
 def test_components_are_drawn_over_the_truth_where_it_is_known(tmp_path, count):
     rows = RNG.uniform(size=(count, 12))
     truth = rows + 1.0
