@@ -112,18 +112,35 @@ def thread_errors_as_sentences(output: Path | None) -> Iterator[None]:
             errors.append(arguments.exc_value)
 
     def collect_of_library(_: type[BaseException], error: BaseException, __: Any) -> None:
-        # Threads of libraries in C++ come here; they also call loops that a full disk has closed.
-        if "Event loop is closed" not in str(error):
+        if not _is_of_closed_loop(error):
             errors.append(error)
 
-    previous = threading.excepthook, sys.excepthook
+    def collect_unraisable(arguments: Any) -> None:
+        if is_lack_of_space(arguments.exc_value):
+            errors.append(arguments.exc_value)
+        elif not _is_of_closed_loop(arguments.exc_value):
+            unraisable_hook(arguments)
+
+    previous, unraisable_hook = (threading.excepthook, sys.excepthook), sys.unraisablehook
     threading.excepthook, sys.excepthook = collect, collect_of_library
+    sys.unraisablehook = collect_unraisable
+    has_space = True
     try:
         yield
+    except BaseException as error:
+        has_space = not is_lack_of_space(error)
+        raise
     finally:
         threading.excepthook, sys.excepthook = previous
+        if has_space:  # else threads go on to call loops that are closed
+            sys.unraisablehook = unraisable_hook
     for sentence in dict.fromkeys(error_sentence(error, output) for error in errors):
         logging.getLogger(__name__).warning("WARNING a part of the work failed: %s", sentence)
+
+
+def _is_of_closed_loop(error: BaseException) -> bool:
+    """Whether a thread of a library in C++ called an event loop that a full disk has closed."""
+    return "Event loop is closed" in str(error)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -5,8 +5,10 @@ import logging
 import resource
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,3 +115,25 @@ def test_threads_that_fail_for_one_reason_say_it_once(caplog, tmp_path):
             thread.join()
     [message] = caplog.messages
     assert "events cannot be written: your quota" in message
+
+
+def test_loops_that_a_full_disk_has_closed_are_silent(tmp_path, monkeypatch):
+    messages = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda each: messages.append(str(each.exc_value)))
+    with pytest.raises(OSError, match="space"):
+        _end_with_full_disk(tmp_path)
+    for words in ("Event loop is closed", "another"):
+        _say_unraisable(RuntimeError(words))
+    assert messages == ["another"]
+
+
+def _end_with_full_disk(folder):
+    full_disk = OSError(errno.ENOSPC, "No space left on device")
+    with thread_errors_as_sentences(folder):
+        _say_unraisable(RuntimeError("Event loop is closed"))
+        _say_unraisable(full_disk)
+        raise full_disk
+
+
+def _say_unraisable(error):
+    sys.unraisablehook(SimpleNamespace(exc_value=error))

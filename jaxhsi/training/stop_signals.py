@@ -106,7 +106,8 @@ def stop_signals() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        sys.unraisablehook = previous_hook
+        if sys.unraisablehook is _handle_unraisable:  # else it was changed for the end of a command
+            sys.unraisablehook = previous_hook
         _requests.is_installed = False
 
 
