@@ -1,6 +1,5 @@
 """What would be read of files, and the option that changes it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ from jaxhsi.data.formats.sensors import product_cube
 from jaxhsi.data.ingest.options import IngestOptions
 from jaxhsi.data.ingest.preview import CHANGING_OPTIONS, IngestPreview, preview_ingest
 from jaxhsi.data.statistics import stored_statistics
+from jaxhsi.data.tables.table import is_cube_path
 from jaxhsi.plain_text import plain_text
+from jaxhsi.workflows.inspect_table import TablePreview, holds_table, preview_table
 
 
 def inspect_all(
@@ -47,13 +48,14 @@ def inspect_all(
     )
     records, failures = [], []
     for given in config.paths:
-        files = list(_files_of(given))
-        for path in files:
+        for path in _files_of(given):
             try:
-                record = _inspect_path(path, config, options)
+                is_table = path == given and holds_table(path, config)
+                look = preview_table if is_table else _inspect_path
+                record = look(path, config, options)
             except USER_ERRORS as error:
                 record = {"file": str(path), "error": str(error)}
-                failures += [str(error)] if given.is_file() else []
+                failures += [str(error)] if path == given else []
             records.append(record if isinstance(record, dict) else record.to_json())
             _print_record(record)
     if failures:
@@ -61,19 +63,21 @@ def inspect_all(
     return records
 
 
-def _files_of(path: Path) -> Iterator[Path]:
-    """A file, store or folder of bands itself; else the files and stores in a folder."""
+def _files_of(path: Path) -> list[Path]:
+    """A file, store, folder of bands or of spectra itself; else the cubes in a folder."""
     path = product_cube(path) or path
-    if not path.is_dir() or is_store(path) or list_band_files(path):
-        yield path
-        return
+    if not path.is_dir() or is_store(path) or list_band_files(path) or not is_cube_path(path):
+        return [path]
     stores = [entry for entry in path.iterdir() if entry.is_dir() and is_store(entry)]
-    yield from sorted([*readable_files(path), *stores])
+    return sorted([*readable_files(path), *stores])
 
 
 def _inspect_path(
     path: Path, config: InspectConfig, options: IngestOptions
 ) -> IngestPreview | dict[str, Any]:
+    for name in ("spectra", "separator", "decimal", "references", "missing"):
+        if getattr(config, name) is not None:
+            raise ValueError(f"{path} is a cube, and --{name} belongs to tables; leave it out")
     if path.is_dir() and is_store(path):
         return _describe_store(open_cube(path))
     return preview_ingest(
@@ -93,9 +97,11 @@ def _describe_store(cube: Cube) -> dict[str, Any]:
     }
 
 
-def _print_record(record: IngestPreview | dict[str, Any]) -> None:
+def _print_record(record: IngestPreview | TablePreview | dict[str, Any]) -> None:
     """Properties with the options that change them, then notes and warnings."""
-    if isinstance(record, dict):
+    if isinstance(record, TablePreview):
+        lines = record.lines()
+    elif isinstance(record, dict):
         properties = {name: str(value) for name, value in record.items() if name != "file"}
         if record.get("wavelengths_nm"):
             properties["wavelengths_nm"] = f"{len(record['wavelengths_nm'])} values"
