@@ -11,6 +11,7 @@ from jaxhsi.report import spectra_plots
 from jaxhsi.report.component_count import plot_component_count
 from jaxhsi.report.concentration_profiles import plot_profiles
 from jaxhsi.report.left_out_values import plot_left_out_values
+from jaxhsi.report.place_maps import find_place_grid, plot_place_maps
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.gmcr_scores import ComponentMatch, match_components
 
@@ -64,6 +65,10 @@ def draw_pictures(
         true_concentrations,
         table.sample_names,
     )
+    place_grid = find_place_grid(table.references)
+    if place_grid is not None:
+        picture = picture_folder / "maps.png"
+        plot_place_maps(picture, result.concentrations, result.component_names, place_grid)
     if run_lengths is not None:
         plot_profiles(
             picture_folder / "profiles.png",
