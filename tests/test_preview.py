@@ -50,6 +50,22 @@ def test_labelled_pixels_rank_the_normalisations(folder, tmp_path, monkeypatch, 
         assert picture.width > picture.height > 100
 
 
+def test_pixels_far_from_all_others_are_left_out_and_named(folder, tmp_path, capsys):
+    cube = np.load(folder / "scene.npy")
+    cube[7, 8] = 1e30
+    np.save(tmp_path / "scene.npy", cube)
+    arguments = ("--num_clusters", "[2]", "--layout", "hwc", "--out", tmp_path / "sheet.png")
+    run(tmp_path / "scene.npy", *arguments, "--points", folder / "clicks.csv", "--json")
+    printed = capsys.readouterr()
+    agreed = {
+        each["normalisation"]: each["agreement"]
+        for each in json.loads(printed.out)["segmentations"]
+    }
+    assert agreed["none"] == agreed["band"] == 1.0
+    assert "1 sampled pixel more than 30 times" in printed.err
+    assert "scene row 7 column 8" in printed.err
+
+
 def test_without_points_the_next_command_is_told(folder, tmp_path, capsys):
     out = tmp_path / "sheets" / "sheet.png"
     run(folder / "scene.npy", "--num_clusters", "[2]", "--layout", "hwc", "--out", out)

@@ -1,11 +1,13 @@
 """Pixels far from all others, such as an overflow of the detector or an unmarked missing value."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from jaxhsi.data.cube import Cube
+from jaxhsi.data.spectra_sample import SpectraSample
 from jaxhsi.data.windows import Window, WindowReader
 
 SAMPLE_RATIO = 30.0
@@ -34,6 +36,20 @@ def far_spectra(spectra: Float[np.ndarray, "n c"]) -> Bool[np.ndarray, " n"]:
     distances = np.abs(spectra - np.median(spectra, axis=0)).max(axis=1)
     typical = np.percentile(distances, _TYPICAL_PERCENTILE, method="lower")
     return distances > SAMPLE_RATIO * typical if typical > 0 else np.zeros(len(spectra), bool)
+
+
+def typical_spectra(cubes: Sequence[Cube], sample: SpectraSample) -> Float32[np.ndarray, "n c"]:
+    """Spectra of a sample but for those far from all others, which are named in the log.
+
+    Args:
+        cubes: that they are of.
+        sample: of the cubes.
+    """
+    is_far = far_spectra(sample.spectra)
+    if is_far.any():
+        message = describe_far_pixels(cubes, sample.places[is_far])
+        logging.getLogger(__name__).warning(message)
+    return sample.spectra[~is_far]
 
 
 def limited_reader(window_reader: WindowReader, limit: float) -> WindowReader:

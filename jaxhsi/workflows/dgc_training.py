@@ -1,6 +1,5 @@
 """Training of DGC on open cubes: the same for the command and for :func:`jaxhsi.segment`."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,9 +14,8 @@ from jaxtyping import Array, Float
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.far_pixels import (
     READING_DEVIATIONS,
-    describe_far_pixels,
-    far_spectra,
     limited_reader,
+    typical_spectra,
 )
 from jaxhsi.data.spectra_sample import sample_spectra
 from jaxhsi.data.stream import describe_windows, window_stream
@@ -94,11 +92,7 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
         config.seed,
         read_window_fn=inputs.window_reader,
     )
-    is_far = far_spectra(sample.spectra)
-    if is_far.any():
-        message = describe_far_pixels(inputs.train_cubes, sample.places[is_far])
-        logging.getLogger(__name__).warning(message)
-    spectra = jnp.asarray(sample.spectra[~is_far])
+    spectra = jnp.asarray(typical_spectra(inputs.train_cubes, sample))
     initial_state = method.init(jax.random.key(config.seed), spectra)
     inputs = replace(inputs, window_reader=reader_of_state(inputs.window_reader, initial_state))
     # The embedding has far fewer dimensions than bands: it is kept, the spectra are not.

@@ -17,10 +17,11 @@ from rich.table import Table
 
 from jaxhsi.config.preview import PreviewConfig
 from jaxhsi.data.cube import Cube
+from jaxhsi.data.far_pixels import READING_DEVIATIONS, limited_reader, typical_spectra
 from jaxhsi.data.labels.clicks import Click, read_clicks
 from jaxhsi.data.open import open_cubes
 from jaxhsi.data.spectra_sample import sample_spectra
-from jaxhsi.data.windows import read_window
+from jaxhsi.data.windows import WindowReader, read_window
 from jaxhsi.dgc.gaussian_mixture import fit_mixture, posterior
 from jaxhsi.dgc.options import DGCOptions
 from jaxhsi.dgc.pca_embedding import embed, fit_pca_embedding
@@ -76,8 +77,9 @@ def preview_cube(config: PreviewConfig) -> dict[str, Any]:
     """
     console, cube = PlainConsole(), _open_cube(config)
     clicks = [] if config.points is None else _clicks_of(config.points, cube)
-    sample = sample_spectra((cube,), NUM_SPECTRA, config.seed).spectra
-    step, values, valid, picture = _read_picture(cube, console)
+    sample = typical_spectra((cube,), sample_spectra((cube,), NUM_SPECTRA, config.seed))
+    reader = limited_reader(read_window, _largest_value(sample))
+    step, values, valid, picture = _read_picture(cube, console, reader)
     clicked = [_spectrum(cube, click) for click in clicks]
     # One array for all that is embedded, so that each normalisation is compiled once.
     spectra = np.concatenate([sample, values[valid], np.reshape(clicked, (-1, sample.shape[1]))])
@@ -170,7 +172,14 @@ def _shown_window(cube: Cube) -> tuple[int, int, int, int]:
     return (cube.shape[0] - height) // 2, (cube.shape[1] - width) // 2, height, width
 
 
-def _read_picture(cube: Cube, console: Console) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+def _largest_value(sample: Float[np.ndarray, "n c"]) -> float:
+    """Size of a value beyond which a pixel is not shown, as training has it."""
+    return float(np.abs(sample.mean(axis=0)).max() + READING_DEVIATIONS * sample.std())
+
+
+def _read_picture(
+    cube: Cube, console: Console, window_reader: WindowReader
+) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
     """Step between the pixels that are shown, their values, which are valid, and false colours."""
     top, left, height, width = _shown_window(cube)
     if (height, width) != cube.shape[:2]:
@@ -182,7 +191,7 @@ def _read_picture(cube: Cube, console: Console) -> tuple[int, np.ndarray, np.nda
     step = max(1, -(-max(height, width) // PICTURE_SIDE))
     rows = []
     for row in range(top, top + height, step):  # a row at a time: the memory is that of a row
-        values, valid = read_window(cube, row, left, 1, width)
+        values, valid = window_reader(cube, row, left, 1, width)
         rows.append((values[0, ::step], valid[0, ::step]))
     values, valid = (np.stack(parts) for parts in zip(*rows, strict=True))
     return step, values, valid, _false_colours(cube, values, valid)
