@@ -12,7 +12,7 @@ from jaxhsi.training.run_folder import next_free_folder
 from jaxhsi.workflows.dgc_run import run_dgc
 from jaxhsi.workflows.gmcr_run import run_gmcr
 
-SCENES = SceneOptions(image_size=96, num_train=3, num_test=1)
+SCENES = SceneOptions(image_size=96, num_train=3, num_test=1, seed=5)  # all have lesions
 MIXTURES = MixtureOptions(num_components=4, bands=100)
 """Small enough for a minute on two cores, large enough for both methods to find what there is."""
 
@@ -47,7 +47,7 @@ def run_demo(config: DemoConfig, *, overwrite: bool = False) -> dict[str, Any]:
         f"pictures of the clusters are in {folder / 'dgc' / 'pictures'}",
         f"spectra of the components are in {folder / 'gmcr' / 'components.csv'}",
         f"next: jaxhsi group {folder / 'dgc'} shows how the clusters merge into groups",
-        "next: jaxhsi inspect CUBE shows what is read of a cube of yours",
+        "next: jaxhsi inspect FILE shows what is read of a cube or table of yours",
         "next: jaxhsi train gmcr --data TABLE unmixes a table of spectra of yours",
     ):
         console.print(f"- {line}", soft_wrap=True)
