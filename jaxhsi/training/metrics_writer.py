@@ -15,7 +15,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from tensorboardX import SummaryWriter
 
 from jaxhsi.storage.checksums import (
     DamagedFileError,
@@ -25,6 +24,7 @@ from jaxhsi.storage.checksums import (
 )
 from jaxhsi.storage.replacement import replace_text, write_errors_named
 from jaxhsi.training.console import PlainTextColumn
+from jaxhsi.training.event_file import EventFile
 from jaxhsi.training.run_folder import repair_hint
 
 METRICS_FILE = "metrics.jsonl"
@@ -54,7 +54,7 @@ class MetricsWriter:
         former_lines = _lines_until(self._path, first_step)
         unlist_file(self._path)
         replace_text(self._path, "".join(f"{line}\n" for line in former_lines))
-        self._events = SummaryWriter(str(folder / "events"), purge_step=first_step + 1)
+        self._events = EventFile(folder / "events", first_step + 1)
         self._first, self._steps, self._summary = first_step, last_step, summary_format
         self._bar: Progress | None = None
 
@@ -97,15 +97,13 @@ class MetricsWriter:
         row = {name: np.asarray(value).tolist() for name, value in _flat(values)}
         with write_errors_named(self._path), self._path.open("a") as file:
             file.write(json.dumps({"step": step, **row}) + "\n")
-        for name, value in _scalars(row):
-            self._events.add_scalar(name, value, step)
+        self._events.write(step, dict(_scalars(row)))
         if self._bar is not None and "loss" in row:  # figures of a look have none
             self._bar.update(self._task, summary=self._summary.format(**row))
 
     def write_timing(self, step: int, values: dict[str, float]) -> None:
         """Write what differs from run to run into the events alone: the lines stay the same."""
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
+        self._events.write(step, values)
 
 
 def read_metric_rows(path: Path) -> list[dict[str, Any]]:
