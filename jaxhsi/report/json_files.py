@@ -15,6 +15,7 @@ def write_json(path: Path, content: Any) -> None:
     The last key, ``sha256``, is the checksum of all before it.
 
     >>> import tempfile
+    >>> from jaxhsi.storage.checksums import read_checked_json
     >>> path = Path(tempfile.mkdtemp()) / "scores.json"
     >>> write_json(path, {"r2": float("-inf"), "count": 3})
     >>> read_checked_json(path, "write it anew")
