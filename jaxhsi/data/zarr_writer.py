@@ -310,9 +310,35 @@ def default_shard_shape(
     """
     max_chunks = max(1, MAX_SHARD_BYTES // (chunk_shape[0] * chunk_shape[1] * bytes_per_pixel))
     chunk_columns = -(-shape[1] // chunk_shape[1])
-    if source_block is not None and source_block[0] * chunk_columns > max_chunks * chunk_shape[0]:
-        max_chunks = max(1, max_chunks // 2)  # the reader holds the decoded block besides
-        chunk_columns = min(chunk_columns, max(1, source_block[1] // chunk_shape[1]))
+    max_chunks, chunk_columns = within_source_block(
+        max_chunks, chunk_columns, chunk_shape[:2], source_block
+    )
     shard_columns = -(-chunk_columns // -(-chunk_columns // max_chunks))  # parts of even width
     shard_rows = min(max(1, max_chunks // shard_columns), -(-shape[0] // chunk_shape[0]))
     return shard_rows * chunk_shape[0], shard_columns * chunk_shape[1], shape[2]
+
+
+def within_source_block(
+    max_chunks: int,
+    chunk_columns: int,
+    chunk_shape: tuple[int, int],
+    source_block: tuple[int, int] | None,
+) -> tuple[int, int]:
+    """Chunks of a part of a cube, and of a row of it, where the source is decoded in blocks.
+
+    Args:
+        max_chunks: of a part, by its bytes.
+        chunk_columns: of a row of it, at most.
+        chunk_shape: (h, w).
+        source_block: (h, w) that the source is decoded in, or None where it is read by lines.
+
+    Returns:
+        The same, unless a block is higher than such a part: half of the chunks, as the reader holds
+        the decoded block besides, and rows no wider than the block.
+
+    >>> within_source_block(32, 64, (16, 16), (256, 256))
+    (16, 16)
+    """
+    if source_block is None or source_block[0] * chunk_columns <= max_chunks * chunk_shape[0]:
+        return max_chunks, chunk_columns
+    return max(1, max_chunks // 2), min(chunk_columns, max(1, source_block[1] // chunk_shape[1]))

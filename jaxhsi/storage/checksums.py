@@ -54,13 +54,20 @@ def checked_text(path: Path, remedy: str) -> str:
         DamagedFileError: it is cut, or was changed.
     """
     content = path.read_bytes()
-    match = _LAST_LINE.search(content)
+    _checked_body(path, content, _LAST_LINE, remedy)
+    return content.decode()
+
+
+def _checked_body(path: Path, content: bytes, ending: re.Pattern[bytes], remedy: str) -> bytes:
+    """What stands before the checksum that a file ends with, and agrees with it."""
+    match = ending.search(content)
     if match is None:
         reason = "it does not end with its checksum: it is cut, or of an earlier version"
         raise DamagedFileError(path, reason, remedy)
-    if hashlib.sha256(content[: match.start()]).hexdigest() != match[1].decode():
+    body = content[: match.start()]
+    if hashlib.sha256(body).hexdigest() != match[1].decode():
         raise DamagedFileError(path, "it is not as it was written", remedy)
-    return content.decode()
+    return body
 
 
 # JSON ---------------------------------------------------------------------------------------------
@@ -95,15 +102,7 @@ def read_checked_json(path: Path, remedy: str) -> dict[str, Any]:
     Raises:
         DamagedFileError: it is cut, or was changed.
     """
-    content = path.read_bytes()
-    match = _LAST_KEY.search(content)
-    if match is None:
-        reason = "it does not end with its checksum: it is cut, or of an earlier version"
-        raise DamagedFileError(path, reason, remedy)
-    body = content[: match.start()]
-    if hashlib.sha256(body).hexdigest() != match[1].decode():
-        raise DamagedFileError(path, "it is not as it was written", remedy)
-    return json.loads(body + b"}")
+    return json.loads(_checked_body(path, path.read_bytes(), _LAST_KEY, remedy) + b"}")
 
 
 # Lists of a folder --------------------------------------------------------------------------------

@@ -21,7 +21,12 @@ from jaxhsi.data.store_checksums import seal_array
 from jaxhsi.data.store_group import array_name, write_group
 from jaxhsi.data.store_url import tensorstore_reason
 from jaxhsi.data.tiles import Tile, split_into_tiles
-from jaxhsi.data.zarr_writer import check_all_chunks_written, open_partial_array, refuse_existing
+from jaxhsi.data.zarr_writer import (
+    check_all_chunks_written,
+    open_partial_array,
+    refuse_existing,
+    within_source_block,
+)
 from jaxhsi.storage.checksums import DamagedFileError, read_checked_json, write_checked_json
 from jaxhsi.storage.replacement import partial_path
 
@@ -206,16 +211,16 @@ def split_into_slabs(
     """
     max_chunks = max(1, MAX_SLAB_BYTES // (chunk_shape[0] * chunk_shape[1] * bytes_per_pixel))
     chunks_across = min(max_chunks, -(-plane_shape[1] // chunk_shape[1]))
-    block_shape = block_shape or (1, plane_shape[1])
-    if block_shape[0] * chunks_across > max_chunks * chunk_shape[0]:
-        max_chunks = max(1, max_chunks // 2)  # the reader holds the decoded block besides
-        chunks_across = min(chunks_across, max(1, block_shape[1] // chunk_shape[1]))
+    max_chunks, chunks_across = within_source_block(
+        max_chunks, chunks_across, chunk_shape, block_shape
+    )
     slab_shape = (
         chunk_shape[0] * max(1, max_chunks // chunks_across),
         chunk_shape[1] * chunks_across,
     )
     slabs = split_into_tiles(plane_shape, slab_shape)
-    return sorted(slabs, key=lambda slab: (slab.y0 // block_shape[0], slab.x0, slab.y0))
+    block_height = 1 if block_shape is None else block_shape[0]
+    return sorted(slabs, key=lambda slab: (slab.y0 // block_height, slab.x0, slab.y0))
 
 
 def _open_or_begin(partial_path: Path, metadata: dict[str, Any]) -> ts.TensorStore:
