@@ -1,8 +1,13 @@
-"""Data parallelism: the batch is split over devices, the state is on all of them.
+"""Data parallelism: rows are split over devices, the state is on all of them.
 
 Under ``jit`` with a sharded batch a mean is already global, so that the maths needs no word of
-it. This is also what ``jax.pmap`` is built on today. The commands work in one process, on all
-devices of its machine: several processes would write into one run.
+it. This is also what ``jax.pmap`` is built on today. Any number of rows works on any number of
+devices: the first axis is padded by copies of its last row to a multiple of the devices
+(:func:`shard_batch`), and the copies are cut off again (:func:`unpad_rows`), or weighed with 0
+(:func:`valid_rows`), before anything is summed over rows.
+
+The commands work in one process, on all devices of its machine: several processes would write
+into one run.
 """
 
 from collections.abc import Callable
@@ -10,17 +15,27 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Bool
 
 BATCH_AXIS = "batch"
 
 
-def device_mesh(devices: int | None, batch: int) -> Mesh:
-    """Mesh over the first ``devices`` devices; all local ones that divide the batch if None.
+def device_mesh(devices: int | None = None, batch: int | None = None) -> Mesh:
+    """Mesh over the first ``devices`` devices; over all of them if None.
+
+    Args:
+        devices: how many.
+        batch: rows that are not padded, which the devices must divide: if ``devices`` is None as
+            many as do. Without it rows are padded.
 
     Raises:
         ValueError: more devices than there are, a batch that they do not divide, or several
             processes.
+
+    >>> device_mesh(1).size
+    1
     """
     if jax.process_count() > 1:
         raise ValueError(
@@ -30,18 +45,69 @@ def device_mesh(devices: int | None, batch: int) -> Mesh:
         )
     present = jax.devices()
     if devices is None:
-        devices = max(n for n in range(1, len(present) + 1) if batch % n == 0)
+        devices = len(present)
+        if batch is not None:
+            devices = max(n for n in range(1, devices + 1) if batch % n == 0)
     if not 1 <= devices <= len(present):
         raise ValueError(
             f"devices {devices} was asked for, but there are {len(present)}: {present}; "
             f"give a number from 1 to {len(present)}"
         )
-    if batch % devices:
+    if batch is not None and batch % devices:
         raise ValueError(
             f"{batch} windows or spectra do not split over {devices} devices; "
             f"choose a number that is a multiple of {devices}, or fewer devices"
         )
     return Mesh(np.asarray(present[:devices]), (BATCH_AXIS,))
+
+
+def padded_length(mesh: Mesh, length: int) -> int:
+    """Rows after padding: the next multiple of the devices that rows are split over.
+
+    Args:
+        mesh: devices.
+        length: number of rows.
+
+    >>> padded_length(device_mesh(1), 5)
+    5
+    """
+    return _next_multiple(length, mesh.shape[BATCH_AXIS])
+
+
+def pad_rows(tree: Any, length: int) -> Any:
+    """Arrays with a longer first axis, filled up by copies of the last row.
+
+    A copy costs no more than a row and is as finite, whatever is computed from it; a row of zeros
+    may divide by zero, or iterate for ever.
+
+    Args:
+        tree: arrays with equally many rows, at least one; also keys of `jax.random`.
+        length: rows of the result.
+
+    >>> pad_rows(np.array([1, 2, 3]), 5).tolist()
+    [1, 2, 3, 3, 3]
+    """
+    return jax.tree.map(lambda leaf: _pad_leaf(leaf, length), tree)
+
+
+def unpad_rows(tree: Any, length: int) -> Any:
+    """The first ``length`` rows of every array: those that are no padding.
+
+    Args:
+        tree: arrays with at least so many rows.
+        length: rows of the result.
+    """
+    return jax.tree.map(lambda leaf: leaf[:length], tree)
+
+
+def valid_rows(mesh: Mesh, length: int) -> Bool[np.ndarray, " n"]:
+    """Mask of padded rows: true for the first ``length``, the given ones.
+
+    Args:
+        mesh: devices.
+        length: number of rows before padding.
+    """
+    return np.arange(padded_length(mesh, length)) < length
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
@@ -50,8 +116,56 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
 
 
 def shard_batch(mesh: Mesh, batch: Any) -> Any:
-    """Split every array of a tree over the devices along its first axis."""
-    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(BATCH_AXIS)))
+    """Split every array of a tree over the devices along its first axis, padded where needed.
+
+    Args:
+        mesh: devices.
+        batch: arrays with equally many rows.
+    """
+    length = padded_length(mesh, len(jax.tree.leaves(batch)[0]))
+    return jax.device_put(pad_rows(batch, length), NamedSharding(mesh, PartitionSpec(BATCH_AXIS)))
+
+
+def map_rows(
+    mesh: Mesh,
+    function: Callable,
+    rows: Any,
+    *shared: Any,
+    batch_size: int | None = None,
+) -> Any:
+    """``function(row, *shared)`` of every row; each device has rows of its own and never waits.
+
+    To be called under ``jit``. A loop in ``function`` ends on each device for itself.
+
+    Args:
+        mesh: devices.
+        function: of one row, without its first axis.
+        rows: arrays with equally many rows, at least one.
+        *shared: arrays that every row uses; every device has them whole.
+        batch_size: rows that a device computes side by side; one after the other if None.
+
+    Returns:
+        The results, stacked along the first axis.
+
+    >>> square = jax.jit(lambda x: map_rows(device_mesh(), lambda row: row**2, x))
+    >>> square(np.arange(3.0)).tolist()
+    [0.0, 1.0, 4.0]
+    """
+    length = len(jax.tree.leaves(rows)[0])
+    over_devices, everywhere = PartitionSpec(mesh.axis_names), PartitionSpec()
+
+    def map_own(own_rows: Any, own_shared: tuple) -> Any:
+        return lax.map(lambda row: function(row, *own_shared), own_rows, batch_size=batch_size)
+
+    mapped = jax.shard_map(
+        map_own,
+        mesh=mesh,
+        in_specs=(over_devices, everywhere),
+        out_specs=over_devices,
+        # Loops of `function` begin with constants, which are on all devices alike.
+        check_vma=False,
+    )
+    return unpad_rows(mapped(pad_rows(rows, _next_multiple(length, mesh.size)), shared), length)
 
 
 def compile_step(mesh: Mesh, step: Callable) -> Callable:
@@ -72,3 +186,13 @@ def compile_evaluation(mesh: Mesh, evaluate: Callable) -> Callable:
         NamedSharding(mesh, PartitionSpec(BATCH_AXIS)),
     )
     return jax.jit(evaluate, in_shardings=(same, over), out_shardings=same)
+
+
+def _next_multiple(length: int, divisor: int) -> int:
+    return -(-length // divisor) * divisor
+
+
+def _pad_leaf(leaf: Any, length: int) -> Any:
+    if len(leaf) == length:
+        return leaf
+    return leaf[np.minimum(np.arange(length), len(leaf) - 1)]

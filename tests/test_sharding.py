@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 
 from jaxhsi.dgc.state import Batch, State
-from jaxhsi.sharding import compile_step, device_mesh, replicate, shard_batch
+from jaxhsi.sharding import (
+    compile_step,
+    device_mesh,
+    map_rows,
+    pad_rows,
+    padded_length,
+    replicate,
+    shard_batch,
+    unpad_rows,
+    valid_rows,
+)
 from tests.helpers.dgc_method import batch, first_state, method
 
 
@@ -52,6 +62,51 @@ def test_a_batch_is_split_and_a_state_is_not():
     values = shard_batch(mesh, Batch(jnp.zeros((8, 4, 4, 2)), jnp.ones((8, 4, 4), bool)))
     assert {shard.data.shape[0] for shard in values.window.addressable_shards} == {2}
     assert replicate(mesh, jnp.zeros(3)).is_fully_replicated
+
+
+def test_any_number_of_rows_is_split_over_any_number_of_devices():
+    mesh, values = device_mesh(3), np.arange(10.0).reshape(5, 2)
+    split = shard_batch(mesh, (values, np.ones(5, bool)))
+    assert {shard.data.shape for shard in split[0].addressable_shards} == {(2, 2)}
+    assert padded_length(mesh, 5) == len(valid_rows(mesh, 5)) == 6
+    np.testing.assert_array_equal(split[0][5], values[4])  # as finite as the data
+    np.testing.assert_array_equal(unpad_rows(split[0], 5), values)
+    weights = shard_batch(mesh, valid_rows(mesh, 5).astype(np.float32))
+    weighted = jax.jit(lambda x, w: (x * w[:, None]).sum(0) / w.sum())(split[0], weights)
+    np.testing.assert_allclose(weighted, values.mean(0), rtol=1e-6)
+
+
+def test_fewer_rows_than_devices_are_padded():
+    assert padded_length(device_mesh(8), 3) == 8
+    assert valid_rows(device_mesh(8), 3).sum() == 3
+    keys = jax.random.split(jax.random.key(0), 3)
+    padded = pad_rows(keys, 5)
+    assert (padded[:3] == keys).all()
+    assert (padded[3:] == keys[2]).all()
+
+
+@pytest.mark.parametrize("devices", [1, 3, 8])
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_rows_are_mapped_on_all_devices(devices, batch_size):
+    mesh = device_mesh(devices)
+
+    def steps_below(row, start):  # of 3 x + 1, a loop of another length for every row
+        number, steps = row
+        _, steps = jax.lax.while_loop(
+            lambda carry: carry[0] > start,
+            lambda carry: (jnp.where(carry[0] % 2, 3 * carry[0] + 1, carry[0] // 2), carry[1] + 1),
+            (number, steps),
+        )
+        return {"steps": steps}
+
+    rows = jnp.arange(1, 12), jnp.zeros(11, int)
+    mapped = jax.jit(lambda rows: map_rows(mesh, steps_below, rows, 1, batch_size=batch_size))(rows)
+    assert mapped["steps"].tolist() == [0, 1, 7, 2, 5, 8, 16, 3, 19, 6, 14]
+
+
+def test_all_devices_are_taken():
+    assert device_mesh().size == 8
+    assert device_mesh(5).size == 5
 
 
 def test_all_devices_that_divide_the_batch_are_taken():
