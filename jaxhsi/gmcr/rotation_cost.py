@@ -76,69 +76,100 @@ def rotation_problem(mixture: FittedMixture, *, non_negative: bool = True) -> Ro
     )
 
 
-def rotation_cost(
-    problem: RotationProblem, rotations: Rotations
-) -> tuple[Float[np.ndarray, " m"], Rotations]:
-    """f(T) of several rotations, and its gradient; infinite beyond a singular T.
+def rotation_cost(problem: RotationProblem, rotations: Rotations) -> Float[np.ndarray, " m"]:
+    """f(T) of several rotations; infinite beyond a singular T.
 
     >>> codes, rows = np.array([[100.0, 5.0], [0.0, 50.0]]), np.eye(2, 4)
     >>> mixture = FittedMixture(codes, rows, rows, np.ones(4), codes != 0, np.zeros(2, bool))
     >>> problem = rotation_problem(mixture)._replace(margin=0.0)
     >>> T = np.array([[1.0, 0.1], [0.0, 1.0]])  # c2 of the first spectrum becomes 5 - 10
-    >>> rotation_cost(problem, T[None])[0].round(2).tolist()
+    >>> rotation_cost(problem, T[None]).round(2).tolist()
     [24.75]
     """
-    inverse = np.linalg.inv(rotations)
-    turned = np.swapaxes(inverse, 1, 2)
-    cost, slope = _code_cost(problem, turned)
-    gradient = -turned @ np.swapaxes(slope, 1, 2) @ turned
-    if problem.absent is None:
-        row_cost, slope = _excess_cost(
-            rotations, problem.row_covariance, problem.rows, problem.margin
-        )
-        cost, gradient = cost + row_cost, gradient + slope
-    is_sound = np.linalg.slogdet(rotations)[0] > 0
-    return np.where(is_sound, cost, np.inf), np.nan_to_num(gradient, posinf=0.0, neginf=0.0)
+    cost = sum(_excess(side)[1].sum(axis=1) for side in _sides(problem, rotations))
+    return np.where(np.linalg.slogdet(rotations)[0] > 0, cost, np.inf)
 
 
-def _code_cost(
-    problem: RotationProblem, columns: Rotations
+def rotation_cost_and_gradient(
+    problem: RotationProblem, rotations: Rotations
 ) -> tuple[Float[np.ndarray, " m"], Rotations]:
-    """Cost of the concentrations and its gradient by the columns of T^-1, given as rows."""
-    codes = problem.codes.T
-    if problem.absent is None:
-        return _excess_cost(columns, problem.code_covariance, codes, problem.margin)
-    return _excess_cost(columns, problem.code_covariance, codes, problem.margin, problem.absent.T)
+    """f(T) of several rotations, and its gradient by T.
 
-
-def _excess_cost(
-    directions: Rotations,
-    covariance: Float[np.ndarray, "k k"],
-    factor: Float[np.ndarray, "k v"],
-    margin: float,
-    absent: Bool[np.ndarray, "k v"] | None = None,
-) -> tuple[Float[np.ndarray, " m"], Rotations]:
-    """What values beyond noise cost, and the gradient by the directions.
-
-    Values are d_j F / sqrt(d_j V d_j'), for the rows d_j of each matrix of directions. The arrays
-    of all values are the time that this takes: they are passed over as seldom as can be.
+    >>> codes, rows = np.array([[100.0, 5.0], [0.0, 50.0]]), np.eye(2, 4)
+    >>> mixture = FittedMixture(codes, rows, rows, np.ones(4), codes != 0, np.zeros(2, bool))
+    >>> problem = rotation_problem(mixture)._replace(margin=0.0)
+    >>> T = np.array([[1.0, 0.1], [0.0, 1.0]])
+    >>> cost, gradient = rotation_cost_and_gradient(problem, T[None])
+    >>> bool(gradient[0, 0, 1] > 0)  # the more of c1 is taken from c2, the more is negative
+    True
     """
-    shape = directions.shape
-    weighted = directions @ covariance
-    size = np.sqrt(np.maximum(np.sum(directions * weighted, axis=2), 1e-300))[:, :, None]
+    sides = _sides(problem, rotations)
+    costs, slopes = zip(*(_cost_and_slope(side) for side in sides), strict=True)
+    turned = sides[0].directions
+    gradient = sum(slopes[1:], -turned @ np.swapaxes(slopes[0], 1, 2) @ turned)
+    cost = np.where(np.linalg.slogdet(rotations)[0] > 0, sum(costs), np.inf)
+    return cost, np.nan_to_num(gradient, posinf=0.0, neginf=0.0)
+
+
+class _Side(NamedTuple):
+    """Values d_j F / sqrt(d_j V d_j') of one factor, for the rows d_j of each matrix.
+
+    Attributes:
+        directions: the matrices of rows d_j.
+        covariance: V.
+        factor: F.
+        margin: below zero from which on values cost.
+        absent: values that cost on both sides of zero, no other one does; None for all that are
+            negative.
+    """
+
+    directions: Rotations
+    covariance: Float[np.ndarray, "k k"]
+    factor: Float[np.ndarray, "k v"]
+    margin: float
+    absent: Bool[np.ndarray, "k v"] | None
+
+
+def _sides(problem: RotationProblem, rotations: Rotations) -> list[_Side]:
+    """The concentrations, by the columns of T^-1; and the components, if they have a bound."""
+    turned = np.swapaxes(np.linalg.inv(rotations), 1, 2)
+    codes, margin, absent = problem.codes.T, problem.margin, problem.absent
+    if absent is not None:
+        return [_Side(turned, problem.code_covariance, codes, margin, absent.T)]
+    return [
+        _Side(turned, problem.code_covariance, codes, margin, None),
+        _Side(rotations, problem.row_covariance, problem.rows, margin, None),
+    ]
+
+
+def _excess(
+    side: _Side,
+) -> tuple[Float[np.ndarray, "m k v"], Float[np.ndarray, "m k"], Rotations, np.ndarray]:
+    """Values beyond noise, their sums of squares, V d_j and the size that divides each row.
+
+    The arrays of all values are the time that this takes: they are passed over as seldom as can be.
+    """
+    shape = side.directions.shape
+    weighted = side.directions @ side.covariance
+    size = np.sqrt(np.maximum(np.sum(side.directions * weighted, axis=2), 1e-300))[:, :, None]
     # One product for all matrices, of directions that are scaled before.
-    scaled = (directions / size).reshape(-1, shape[2])
-    excess = (scaled @ factor).reshape(*shape[:2], -1)
-    if absent is None:
-        excess += margin
+    scaled = (side.directions / size).reshape(-1, shape[2])
+    excess = (scaled @ side.factor).reshape(*shape[:2], -1)
+    if side.absent is None:
+        excess += side.margin
         np.minimum(excess, 0, out=excess)
-        square = np.einsum("mkv,mkv->mk", excess, excess)
-        times_value = square - margin * excess.sum(axis=2)  # value = excess - margin where not 0
     else:
-        beyond = np.maximum(np.abs(excess) - margin, 0)
-        excess = np.where(absent, np.copysign(beyond, excess), 0)
-        square = np.einsum("mkv,mkv->mk", excess, excess)
-        times_value = square + margin * np.abs(excess).sum(axis=2)
-    slope = (excess.reshape(len(scaled), -1) @ factor.T).reshape(shape)
+        beyond = np.maximum(np.abs(excess) - side.margin, 0)
+        excess = np.where(side.absent, np.copysign(beyond, excess), 0)
+    return excess, np.einsum("mkv,mkv->mk", excess, excess), weighted, size
+
+
+def _cost_and_slope(side: _Side) -> tuple[Float[np.ndarray, " m"], Rotations]:
+    """Cost of the values beyond noise, and its gradient by the directions."""
+    excess, square, weighted, size = _excess(side)
+    # value = excess - margin where it is below zero, excess + margin above
+    size_of_excess = -excess.sum(axis=2) if side.absent is None else np.abs(excess).sum(axis=2)
+    times_value = square + side.margin * size_of_excess
+    slope = (excess.reshape(-1, excess.shape[2]) @ side.factor.T).reshape(side.directions.shape)
     slope = slope - weighted / size * times_value[:, :, None]
     return square.sum(axis=1), 2 * slope / size

@@ -10,18 +10,25 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxhsi.gmcr.rotation_cost import RotationProblem, Rotations, rotation_cost
+from jaxhsi.gmcr.rotation_cost import (
+    RotationProblem,
+    Rotations,
+    rotation_cost,
+    rotation_cost_and_gradient,
+)
 from jaxhsi.gmcr.search_targets import Target
 
 MAX_CHI2_RISE = 3.84
 """Cost up to which a rotation is as good: 95 % of a profile likelihood of one parameter (quantile
 of chi-squared with one degree of freedom)."""
-_NUM_STEPS, _LEARNING_RATE = 100, 0.1
-"""Of Adam, for each weight, in units of how far each entry of T may go alone. Set by hand;
-boundaries that are not reached are reported too narrow, never too wide."""
-_SCORE_WEIGHTS = (2.0, 20.0, 200.0, 2000.0, 200.0, 2000.0)
-"""Of the score against the cost, one descent after another. Set by hand around `MAX_CHI2_RISE`: a
-small weight stays within reach, a large one moves far."""
+_NUM_STEPS, _LEARNING_RATE = 150, 0.15
+"""Of Adam, in units of how far each entry of T may go alone. Set by hand; boundaries that are not
+reached are reported too narrow, never too wide. Twice the steps widen ranges by a twentieth."""
+_NUM_INNER_STEPS, _INNER_LEARNING_RATE = 100, 0.1
+"""The same for where a search begins."""
+_SCORE_WEIGHT, _WEIGHT_FACTOR, _WEIGHT_BOUNDS = 500.0, 1.07, (1e-2, 1e5)
+"""Of the score against the cost: the first, its change after each step, and its bounds. Set by
+hand: the widest ranges of what was tried, on mixtures of 4, 8 and 14 components."""
 _NUM_HALVINGS = 16
 """Of a bisection: to 1e-4 of the distance. Set by hand; more would change no digit that is
 reported."""
@@ -58,11 +65,11 @@ def search_start(problem: RotationProblem, batch_size: int) -> SearchStart:
     is such a place.
     """
     identity = np.eye(len(problem.rows))
-    max_cost = float(rotation_cost(problem, identity[None])[0][0]) + MAX_CHI2_RISE
+    max_cost = float(rotation_cost(problem, identity[None])[0]) + MAX_CHI2_RISE
     start = SearchStart(identity, _entry_units(problem, identity, max_cost, batch_size), max_cost)
     for inner_margin in _INNER_MARGINS if problem.absent is None else ():
         moved = _inner_rotation(problem._replace(margin=-inner_margin), start)
-        if rotation_cost(problem, moved[None])[0][0] <= max_cost:
+        if rotation_cost(problem, moved[None])[0] <= max_cost:
             units = _entry_units(problem, moved, max_cost, batch_size)
             start = SearchStart(moved, units, max_cost)
     return start
@@ -70,11 +77,14 @@ def search_start(problem: RotationProblem, batch_size: int) -> SearchStart:
 
 def _inner_rotation(problem: RotationProblem, start: SearchStart) -> Float[np.ndarray, "k k"]:
     """The rotation of least cost near a start."""
-
-    def gradient(steps: np.ndarray) -> np.ndarray:
-        return rotation_cost(problem, start.rotation + steps * start.units)[1] * start.units
-
-    return start.rotation + _adam(gradient, np.zeros((1, *start.units.shape)))[0] * start.units
+    steps = np.zeros((1, *start.units.shape))
+    adam = _Adam(steps)
+    for number in range(1, _NUM_INNER_STEPS + 1):
+        rotation = start.rotation + steps * start.units
+        slope = rotation_cost_and_gradient(problem, rotation)[1] * start.units
+        rate = _cosine_rate(number, _NUM_INNER_STEPS, _INNER_LEARNING_RATE)
+        steps = steps + rate * adam.direction(slope)
+    return start.rotation + steps[0] * start.units
 
 
 def _entry_units(
@@ -94,7 +104,7 @@ def _entry_units(
             for _ in range(_NUM_HALVINGS):
                 middle = np.sqrt(low * high)  # geometric: reaches differ by decades
                 trial = rotation + middle[:, None, None] * steps
-                is_as_good = rotation_cost(problem, trial)[0] <= max_cost
+                is_as_good = rotation_cost(problem, trial) <= max_cost
                 low, high = np.where(is_as_good, middle, low), np.where(is_as_good, high, middle)
             units[rows, columns] = np.maximum(units[rows, columns], low)
     return units
@@ -105,27 +115,34 @@ def farthest_rotations(
 ) -> Rotations:
     """The rotation of each target, as far along as solutions are as good.
 
-    T moves by gradient steps on cost - weight * score under growing weights. After each descent,
-    the last point on its line that is as good is found by bisection, and the next descent begins
-    there. What is returned is thus within reach; what lies beyond is not ruled out.
+    T moves by gradient steps on cost - weight * score. The weight of each search grows while T is
+    as good and falls while it is not, so that T goes along the boundary of what is as good. The
+    best that was as good, or the last point as good on the line from there to where the search
+    ended, is returned: it is within reach; what lies beyond is not ruled out.
     """
-    best = np.zeros((len(targets), *start.rotation.shape))
-
-    def cost(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return rotation_cost(problem, start.rotation + steps * start.units)
-
-    for weight in _SCORE_WEIGHTS:
-
-        def gradient(steps: np.ndarray, weight: float = weight) -> np.ndarray:
-            slope = cost(steps)[1] * start.units
-            return slope - weight * _scores(problem, start, targets, steps)[1]
-
-        direction = _adam(gradient, best) - best
-        share = _largest_feasible(best, direction, lambda each: cost(each)[0] <= start.max_cost)
-        trial = best + share[:, None, None] * direction
-        scores = [_scores(problem, start, targets, each)[0] for each in (trial, best)]
-        best = np.where((scores[0] > scores[1])[:, None, None], trial, best)
-    return start.rotation + best * start.units
+    steps = np.zeros((len(targets), *start.rotation.shape))
+    best, weight = steps.copy(), np.full(len(targets), _SCORE_WEIGHT)
+    best_score, adam = _scores(problem, start, targets, best)[0], _Adam(steps)
+    for number in range(1, _NUM_STEPS + 1):
+        cost, slope = rotation_cost_and_gradient(problem, start.rotation + steps * start.units)
+        score, score_slope = _scores(problem, start, targets, steps)
+        is_as_good = cost <= start.max_cost
+        is_better = is_as_good & (score > best_score)
+        best[is_better], best_score[is_better] = steps[is_better], score[is_better]
+        weight = weight * np.where(is_as_good, _WEIGHT_FACTOR, 1 / _WEIGHT_FACTOR)
+        weight = np.clip(weight, *_WEIGHT_BOUNDS)
+        # Over the weight: Adam's averages are then of one scale however the weight changes.
+        slope = slope * start.units / weight[:, None, None] - score_slope
+        steps = steps + _cosine_rate(number, _NUM_STEPS, _LEARNING_RATE) * adam.direction(slope)
+    direction = steps - best
+    share = _largest_feasible(
+        best,
+        direction,
+        lambda each: rotation_cost(problem, start.rotation + each * start.units) <= start.max_cost,
+    )
+    trial = best + share[:, None, None] * direction
+    is_better = _scores(problem, start, targets, trial)[0] > best_score
+    return start.rotation + np.where(is_better[:, None, None], trial, best) * start.units
 
 
 def _scores(
@@ -153,20 +170,25 @@ def _scores(
     return scores, gradient
 
 
-def _adam(gradient: Callable[[Rotations], Rotations], steps: Rotations) -> Rotations:
-    """Steps after a descent whose rate falls to zero by a cosine."""
-    mean, square = np.zeros_like(steps), np.zeros_like(steps)
-    for number in range(1, _NUM_STEPS + 1):
-        slope = gradient(steps)
-        mean = _ADAM_DECAYS[0] * mean + (1 - _ADAM_DECAYS[0]) * slope
-        square = _ADAM_DECAYS[1] * square + (1 - _ADAM_DECAYS[1]) * slope**2
-        rate = 0.5 * _LEARNING_RATE * (1 + np.cos(np.pi * number / _NUM_STEPS))
-        unbiased = [
-            each / (1 - decay**number)
-            for each, decay in zip((mean, square), _ADAM_DECAYS, strict=True)
-        ]
-        steps = steps - rate * unbiased[0] / (np.sqrt(unbiased[1]) + _ADAM_FLOOR)
-    return steps
+class _Adam:
+    """Directions of Adam, of length about one an entry."""
+
+    def __init__(self, like: Rotations) -> None:
+        self._mean, self._square, self._number = np.zeros_like(like), np.zeros_like(like), 0
+
+    def direction(self, slope: Rotations) -> Rotations:
+        """Down, after the averages took up another gradient."""
+        self._number += 1
+        (mean_decay, square_decay), number = _ADAM_DECAYS, self._number
+        self._mean = mean_decay * self._mean + (1 - mean_decay) * slope
+        self._square = square_decay * self._square + (1 - square_decay) * slope**2
+        deviation = np.sqrt(self._square / (1 - square_decay**number))
+        return -self._mean / (1 - mean_decay**number) / (deviation + _ADAM_FLOOR)
+
+
+def _cosine_rate(number: int, count: int, rate: float) -> float:
+    """Of step `number` of `count`, falling to zero."""
+    return 0.5 * rate * (1 + np.cos(np.pi * number / count))
 
 
 def _largest_feasible(

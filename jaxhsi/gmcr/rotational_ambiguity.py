@@ -119,7 +119,7 @@ def band_boundaries(
     start = search_start(bounding, batch_size)
     max_patterns = max(1, _MAX_SEARCHES // (2 * count))
     targets = make_targets(count, max_patterns, np.random.default_rng(seed))
-    limit = rotation_cost(problem, np.eye(count)[None])[0][0]
+    limit = rotation_cost(problem, np.eye(count)[None])[0]
     extremes, ranges = [], _entry_ranges(np.eye(count)[None], problem, mixture, non_negative)
     if on_progress is not None:
         on_progress(0, len(targets))
@@ -141,7 +141,7 @@ def band_boundaries(
     return BandBoundaries(
         shares,
         spectra,
-        (rotation_cost(problem, sizes)[0] - limit).reshape(count, 2),
+        (rotation_cost(problem, sizes) - limit).reshape(count, 2),
         np.stack([low, high], axis=1),
         np.stack(amounts),
     )
@@ -163,14 +163,14 @@ def _within_all_spectra(
 ) -> Float[np.ndarray, "m k k"]:
     """The rotations drawn back towards the solution until all spectra allow them."""
     identity = np.eye(len(problem.rows))
-    limit = rotation_cost(problem, identity[None])[0][0]
+    limit = rotation_cost(problem, identity[None])[0]
     share = np.ones(len(rotations))
     for _ in range(6):
         trial = identity + share[:, None, None] * (rotations - identity)
-        is_as_good = rotation_cost(problem, trial)[0] <= limit + MAX_CHI2_RISE
+        is_as_good = rotation_cost(problem, trial) <= limit + MAX_CHI2_RISE
         share = np.where(is_as_good, share, 0.7 * share)
     trial = identity + share[:, None, None] * (rotations - identity)
-    is_as_good = rotation_cost(problem, trial)[0] <= limit + MAX_CHI2_RISE
+    is_as_good = rotation_cost(problem, trial) <= limit + MAX_CHI2_RISE
     return np.where(is_as_good[:, None, None], trial, identity)
 
 

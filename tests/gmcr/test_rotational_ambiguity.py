@@ -8,7 +8,11 @@ from jaxhsi.gmcr import rotational_ambiguity as module
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.fitted_mixture import FittedMixture
 from jaxhsi.gmcr.options import SolverOptions
-from jaxhsi.gmcr.rotation_cost import rotation_cost, rotation_problem
+from jaxhsi.gmcr.rotation_cost import (
+    rotation_cost,
+    rotation_cost_and_gradient,
+    rotation_problem,
+)
 from jaxhsi.gmcr.rotation_search import MAX_CHI2_RISE
 from jaxhsi.gmcr.rotational_ambiguity import band_boundaries, rotational_ambiguity
 from jaxhsi.gmcr.whitened_solution import whiten_solution
@@ -46,7 +50,7 @@ def shares_and_angles(found):
 
 def test_the_identity_costs_nothing():
     for made in (dense(), settled()):
-        assert rotation_cost(rotation_problem(made), np.eye(2)[None])[0] == 0
+        assert rotation_cost(rotation_problem(made), np.eye(2)[None]) == 0
 
 
 def test_the_gradient_of_the_cost_is_that_of_its_values():
@@ -55,8 +59,10 @@ def test_the_gradient_of_the_cost_is_that_of_its_values():
         problem = rotation_problem(settled(), non_negative=non_negative)
         turn = np.eye(2) + 0.3 * random.normal(size=(2, 2))
         way = random.normal(size=(2, 2))
-        low, high = rotation_cost(problem, np.stack([turn - step * way, turn + step * way]))[0]
-        slope = np.sum(rotation_cost(problem, turn[None])[1][0] * way)
+        low, high = rotation_cost(problem, np.stack([turn - step * way, turn + step * way]))
+        cost, gradient = rotation_cost_and_gradient(problem, turn[None])
+        assert cost == rotation_cost(problem, turn[None])
+        slope = np.sum(gradient[0] * way)
         np.testing.assert_allclose((high - low) / (2 * step), slope, rtol=1e-4)
 
 
