@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from jaxhsi.gmcr.fitted_mixture import FittedMixture
 
@@ -68,7 +68,7 @@ def rotation_problem(mixture: FittedMixture, *, non_negative: bool = True) -> Ro
         rows,
         np.linalg.pinv(white @ white.T, hermitian=True),
         np.linalg.pinv(code_gram, hermitian=True),
-        float(norm.isf(1 / (codes.size + rows.size))),
+        -float(ndtri(1 / (codes.size + rows.size))),
         None if non_negative else ~np.asarray(mixture.present),
         ~np.eye(count, dtype=bool) & ~np.asarray(mixture.fixed)[:, None],
         code_gram,
