@@ -135,7 +135,7 @@ def assess_confidence(
 def bi_cross_validation_error(
     training_spectra: Float[Array, "m c"],
     test_spectra: Float[Array, "n c"],
-    coded_bands: Bool[Array, " c"],
+    coded_bands: Bool[Array, "b c"],
     pool: ComponentPool,
     options: SolverOptions,
 ) -> Float[Array, " n"]:
@@ -148,7 +148,8 @@ def bi_cross_validation_error(
     Args:
         training_spectra: rows to fit.
         test_spectra: rows to predict.
-        coded_bands: bands that these are coded from.
+        coded_bands: bands that these are coded from; of several such choices, which share the fit
+            of the components, the mean error is returned.
         pool: to begin with.
         options: of the solver.
 
@@ -156,13 +157,18 @@ def bi_cross_validation_error(
     """
     # From the solution, not from scratch: only the held-out entries must be new to it.
     fitted = refit_pool(training_spectra, pool, options).pool
-    part = fitted.components * coded_bands
-    # Unit rows again: penalties of the codes are for components of length 1.
-    size = jnp.maximum(jnp.linalg.norm(part, axis=1), 1e-6)
-    shown = fitted._replace(components=part / size[:, None])
-    codes = encode(test_spectra * coded_bands, shown, options, coefficient_penalty(fitted)) / size
-    left = jnp.where(coded_bands, 0.0, test_spectra - codes @ fitted.components)
-    return jnp.sum(left**2, axis=1) / jnp.sum(~coded_bands)
+    penalty = coefficient_penalty(fitted)
+
+    def error(coded: Bool[Array, " c"]) -> Float[Array, " n"]:
+        part = fitted.components * coded
+        # Unit rows again: penalties of the codes are for components of length 1.
+        size = jnp.maximum(jnp.linalg.norm(part, axis=1), 1e-6)
+        shown = fitted._replace(components=part / size[:, None])
+        codes = encode(test_spectra * coded, shown, options, penalty) / size
+        left = jnp.where(coded, 0.0, test_spectra - codes @ fitted.components)
+        return jnp.sum(left**2, axis=1) / jnp.sum(~coded)
+
+    return jnp.mean(jax.lax.map(error, coded_bands), axis=0)
 
 
 def plausible_interval(
@@ -252,17 +258,16 @@ def _count_curve(
     """Errors of the fits, and of entries that were held out; the reference is one of them."""
     halves = np.split(random.permutation(len(x))[: len(x) // 2 * 2], 2)
     first_bands = jnp.asarray(random.permutation(x.shape[1]) < x.shape[1] // 2)
+    band_halves = jnp.stack([first_bands, ~first_bands])
 
     def held_out_errors(fitted: PoolFit) -> Float[np.ndarray, " n"]:
         """Of every spectrum, both halves of its bands being held out in turn."""
-        errors = []
-        for training, test in (halves, halves[::-1]):
-            by_band_half = (
-                _held_out_error(x[training], x[test], coded_bands, fitted.pool, options)
-                for coded_bands in (first_bands, ~first_bands)
-            )
-            errors.append(0.5 * sum(by_band_half))
-        return np.concatenate(errors)
+        return np.concatenate(
+            [
+                _held_out_error(x[training], x[test], band_halves, fitted.pool, options)
+                for training, test in (halves, halves[::-1])
+            ]
+        )
 
     errors = np.stack([held_out_errors(fitted) for fitted in fits])
     reference_index = next(i for i, fitted in enumerate(fits) if fitted is reference)

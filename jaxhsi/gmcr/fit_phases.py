@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.gmcr.algorithm import converged
+from jaxhsi.gmcr.algorithm import converged, step_stride
 from jaxhsi.gmcr.initialisation import RankEstimate, estimate_rank
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.solver import Solver, build_solver
@@ -193,11 +193,12 @@ def run_phases(
         FloatingPointError: an epoch was not finite.
     """
     callbacks.on_progress(int(state.step))
+    epoch_steps = options.noise_refit_every * step_stride(options, state.gate_logits.shape[-1])
     while not converged(state) and int(state.phase) < options.max_phases:
-        for _ in range(options.steps_per_phase // options.noise_refit_every):
+        for _ in range(options.steps_per_phase // epoch_steps):
             step_number = int(state.step)
             state, info = solver.epoch(jax.random.fold_in(key, step_number), state, data.x_white)
-            step_number += options.noise_refit_every
+            step_number += epoch_steps
             # One transfer an epoch; single numbers would wait for the device each.
             info = jax.device_get(info)
             _check_finite(step_number, info)

@@ -21,7 +21,7 @@ class SolverOptions:
         evidence_factor_start: the same factor at the beginning of the first phase; it falls to
             ``evidence_factor`` during the phase.
         later_evidence_factor_start: the same factor at the beginning of the later phases.
-        steps_per_phase: gate steps of a phase.
+        steps_per_phase: gate steps of a phase; pools of 192 slots and more take every second one.
         noise_refit_every: gate steps between two fits of the noise variance; it divides
             ``steps_per_phase``.
         gate_rate: step size of the gate logits.

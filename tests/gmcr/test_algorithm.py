@@ -142,3 +142,13 @@ def test_restarts_under_vmap_are_their_members(compiled, start, mixed):
         alone, info = epoch(key, start, mixed.x)
         np.testing.assert_allclose(states.gate_logits[i], alone.gate_logits, atol=1e-3)
         np.testing.assert_allclose(infos.loss[i], info.loss, rtol=1e-3)
+
+
+def test_a_large_pool_takes_every_second_step_of_a_phase(mixed):
+    options = SolverOptions(max_active=4, steps_per_phase=40, noise_refit_every=10)
+    solver = build_solver(options)
+    state = solver.init(mixed.x, estimate_rank(mixed.x), TRIED, 192)
+    for count in (20, 40):
+        state, info = jax.jit(solver.epoch)(jax.random.key(0), state, mixed.x)
+        assert state.step == count
+    assert info.evidence_factor == pytest.approx(options.evidence_factor)

@@ -62,7 +62,7 @@ def errors():
 
     def error(count: int) -> float:
         pool = pool_from_rows(rows[:count], 4)
-        return float(jnp.mean(hidden(mixed.x[:30], mixed.x[30:], seen, pool, OPTIONS)))
+        return float(jnp.mean(hidden(mixed.x[:30], mixed.x[30:], seen[None], pool, OPTIONS)))
 
     return [error(count) for count in (1, 2, 3, 4)]
 
@@ -82,11 +82,24 @@ def test_hidden_bands_are_not_looked_at():
     seen = jnp.arange(BANDS) < 25
     pool = pool_from_rows(mixed.components, 3)
     shifted = mixed.x[20:] + jnp.where(seen, 0.0, 1000.0)
-    plain = bi_cross_validation_error(mixed.x[:20], mixed.x[20:], seen, pool, OPTIONS)
-    moved = bi_cross_validation_error(mixed.x[:20], shifted, seen, pool, OPTIONS)
+    plain = bi_cross_validation_error(mixed.x[:20], mixed.x[20:], seen[None], pool, OPTIONS)
+    moved = bi_cross_validation_error(mixed.x[:20], shifted, seen[None], pool, OPTIONS)
     left = jnp.sqrt(moved) - 1000  # what was added stays in the error
     assert jnp.abs(left).max() < 5
     assert plain.max() < 5
+
+
+def test_choices_of_bands_share_a_fit_and_give_their_mean_error():
+    mixed = make_mixture(4)
+    seen = jnp.arange(BANDS) < 25
+    pool = pool_from_rows(mixed.components, 3)
+
+    def errors(*choices):
+        args = mixed.x[:20], mixed.x[20:], jnp.stack(choices), pool, OPTIONS
+        return np.asarray(bi_cross_validation_error(*args))
+
+    by_hand = (errors(seen) + errors(~seen)) / 2
+    np.testing.assert_allclose(errors(seen, ~seen), by_hand, rtol=1e-4)
 
 
 @settings(deadline=None)  # the first call compiles
