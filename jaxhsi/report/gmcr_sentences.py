@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxhsi.data.tables.pretreatment import nonlinear_steps
 from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD, REDUCED_CHI2_THRESHOLD
 
 _WIDE_RANGE = 5.0
@@ -147,13 +148,19 @@ def left_out_sentence(scores: Mapping[str, Any]) -> str:
     return f"left out of the fit: {', '.join(parts)}; {where}"
 
 
-def mixing_sentence(reduced_chi2: float, nonlinearity_score: float, mixing: str) -> str | None:
+def mixing_sentence(
+    reduced_chi2: float,
+    nonlinearity_score: float,
+    mixing: str,
+    pretreatment: str | None = None,
+) -> str | None:
     """A warning where the mixing model does not explain the data, else None.
 
     Args:
         reduced_chi2: of all residuals; about 1 is noise alone.
         nonlinearity_score: test statistic of nonlinear mixing, see `jaxhsi.gmcr.goodness_of_fit`.
         mixing: name of the mixing model.
+        pretreatment: steps before unmixing, see `jaxhsi.data.tables.pretreatment`.
     """
     if reduced_chi2 > REDUCED_CHI2_THRESHOLD:
         return (
@@ -161,11 +168,20 @@ def mixing_sentence(reduced_chi2: float, nonlinearity_score: float, mixing: str)
         )
     if nonlinearity_score < NONLINEARITY_THRESHOLD:
         return None
-    return (
+    sentence = (
         f"what {mixing} mixing leaves is not noise: curved mixing would explain "
         f"{nonlinearity_score:.3g} times as much of it as of noise ({NONLINEARITY_THRESHOLD:g} is "
-        "suspect); try another mixing"
+        "suspect)"
     )
+    steps = nonlinear_steps(pretreatment)
+    if steps:
+        is_or_are = "is no linear step" if len(steps) == 1 else "are no linear steps"
+        return (
+            f"{sentence}; a likely cause is the pre-treatment: {', '.join(steps)} {is_or_are} and "
+            "bends mixtures a little. Compare with a run with another or none; if all of them "
+            "warn, try another --mixing"
+        )
+    return f"{sentence}; try another --mixing"
 
 
 def unsettled_sentences(
@@ -221,6 +237,7 @@ def result_sentences(
     component_names: Sequence[str],
     mixing: str,
     requested_components: int | None = None,
+    pretreatment: str | None = None,
 ) -> list[str]:
     """All sentences about a run of ``jaxhsi train gmcr``.
 
@@ -229,13 +246,14 @@ def result_sentences(
         component_names: names of the components.
         mixing: name of the mixing model.
         requested_components: number of components that was asked for.
+        pretreatment: steps before unmixing.
     """
     num_components = scores["num_components"]
     converged = bool(scores.get("converged", True))
     sentences = unsettled_sentences(num_components, converged, requested_components)
     if "goodness_of_fit" in scores:
         fit = scores["goodness_of_fit"]
-        warning = mixing_sentence(fit["reduced_chi2"], fit["nonlinearity_score"], mixing)
+        warning = mixing_sentence(fit["reduced_chi2"], fit["nonlinearity_score"], mixing, pretreatment)
         sentences += [] if warning is None else [warning]
     if not scores.get("networks", {}).get("used", True):
         sentences.append(

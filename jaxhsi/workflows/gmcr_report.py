@@ -56,8 +56,13 @@ def gmcr_report_data(
     names = [each["name"] for each in components["rows"]]
     sentences = []
     if scores and len(names) == scores["num_components"]:
-        mixing, requested = config.get("mixing", "linear"), config.get("num_components")
-        sentences = result_sentences(scores, names, mixing, requested)
+        sentences = result_sentences(
+            scores,
+            names,
+            config.get("mixing", "linear"),
+            config.get("num_components"),
+            config.get("pretreatment"),
+        )
     return {
         "run_name": folder.resolve().name,
         "summary": _summary(scores),

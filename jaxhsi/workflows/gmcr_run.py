@@ -102,7 +102,7 @@ def _run_in_folder(
     write_json(folder / "scores.json", scores)
     _print_tables(console, scores, result, inputs.truth)
     sentences = result_sentences(
-        scores, result.component_names, config.mixing, config.num_components
+        scores, result.component_names, config.mixing, config.num_components, config.pretreatment
     )
     _print_list(console, sentences)
     summary = f"{result.num_components} components; concentrations are in {location}"

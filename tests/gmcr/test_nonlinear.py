@@ -104,7 +104,7 @@ def test_the_wrong_model_is_recognised_by_its_residual(pairs, right):
     linear = solved(pairs.data)
     wrong = judge(pairs.data, linear)
     assert wrong.nonlinearity_score > 3 * NONLINEARITY_THRESHOLD
-    assert "try another mixing" in warning(wrong, "linear")
+    assert "try another --mixing" in warning(wrong, "linear")
     saturated = solved(pairs.data, mixing=SATURATING)
     assert judge(pairs.data, saturated, SATURATING).nonlinearity_score > 3 * NONLINEARITY_THRESHOLD
     assert warning(judge(pairs.data, right, BILINEAR), "bilinear") is None

@@ -54,7 +54,22 @@ def test_an_offset_that_is_not_flat_is_given_as_a_range():
 def test_a_mixing_model_that_does_not_explain_the_data_is_named():
     assert mixing_sentence(1.0, 1.0, "linear") is None
     assert "do not trust it" in mixing_sentence(3.0, 1.0, "linear")
-    assert "try another mixing" in mixing_sentence(1.0, 20.0, "linear")
+    assert "try another --mixing" in mixing_sentence(1.0, 20.0, "linear")
+
+
+@pytest.mark.parametrize(
+    ("pretreatment", "cause"),
+    [
+        (None, None),
+        ("cut 500 1700, snv, savgol 11 2", None),
+        ("cut 500 1700, baseline arpls 1e5", "the pre-treatment: baseline arpls 1e5 is no linear"),
+        ("despike, baseline", "the pre-treatment: despike, baseline are no linear steps"),
+    ],
+)
+def test_a_pretreatment_that_bends_mixtures_is_named_as_a_likely_cause(pretreatment, cause):
+    sentence = mixing_sentence(1.0, 20.0, "linear", pretreatment)
+    assert ("likely cause" in sentence) == (cause is not None)
+    assert cause is None or cause in sentence
 
 
 def test_data_with_poorly_explained_spectra_are_named():

@@ -30,6 +30,9 @@ DEFAULT_SMOOTHNESS = 1e5
 BASELINES = ("asls", "arpls", "airpls")
 LINEAR_STEPS = ("cut", "resample", "savgol")
 """Steps that treat a mixture as they treat its components, and so a truth and a library too."""
+_NONLINEAR_STEPS = ("despike", "baseline")
+"""Steps after which spectra are no longer linear mixtures: what they change depends on all
+components of a spectrum at once. Those that scale whole spectra leave mixtures linear."""
 
 
 class Step(NamedTuple):
@@ -76,6 +79,18 @@ def parse_steps(text: str | None) -> tuple[Step, ...]:
         _check_arguments(step)
         steps.append(step)
     return tuple(steps)
+
+
+def nonlinear_steps(text: str | None) -> tuple[str, ...]:
+    """The steps of a text after which mixtures are no longer linear, as they are written.
+
+    >>> nonlinear_steps("cut 500 1700, baseline arpls 1e5, snv")
+    ('baseline arpls 1e5',)
+    """
+    steps = parse_steps(text)
+    return tuple(
+        " ".join((step.name, *step.arguments)) for step in steps if step.name in _NONLINEAR_STEPS
+    )
 
 
 def _check_arguments(step: Step) -> None:
