@@ -268,7 +268,7 @@ def _as_result(
         noise_model=solution.noise_model,
         converged=bool(solution.converged),
         mixing_parameters=solution.mixing_parameters,
-        goodness_of_fit=goodness_of_fit(whitened),
+        goodness_of_fit=goodness_of_fit(whitened, data.spectra_scaled),
         diagnostics=diagnostics,
         restarts=solution.restart_vote,
         ranges=boundaries,

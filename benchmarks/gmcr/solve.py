@@ -110,7 +110,7 @@ def solve_case(row: dict, case: Case) -> Found:
         answer = Answer(components * unit, codes, fit, offset, True)
     judgement = {}
     if len(components):
-        told = goodness_of_fit(whiten_solution(solution, linearised(x, solution, forward)))
+        told = goodness_of_fit(whiten_solution(solution, linearised(x, solution, forward)), x)
         noise = noise_deviation(solution.noise_level, (x**2).mean(1))
         judgement = {
             "curvature": float(told.nonlinearity_score),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.factor_refinement import RefinedFactors, tangent_complement
@@ -26,6 +27,9 @@ in 2,300 tables (P(chi2_3 > 18) = 4.4e-4).
 REDUCED_CHI2_THRESHOLD = 1.5
 """Reduced chi-squared above which a solution does not explain its data. It is a mean over thousands
 of values: noise alone stays within a few hundredths of 1. Set by hand, far above that."""
+_MIN_CLIPPED_VALUES = 2
+"""Values that are exactly the smallest one, from which number on data count as cut off there; noise
+alone has it once. Little depends on it: data that are not cut off lose one of many directions."""
 _MIN_MEAN_SQUARE = 1e-20
 """Mean square of a spectrum that counts as zero; only avoids the logarithm of 0 in the noise
 law."""
@@ -47,7 +51,9 @@ class GoodnessOfFit(NamedTuple):
     nonlinearity_score: Float[ArrayLike, ""]
 
 
-def goodness_of_fit(white: WhitenedSolution) -> GoodnessOfFit:
+def goodness_of_fit(
+    white: WhitenedSolution, spectra_scaled: Float[ArrayLike, "n c"]
+) -> GoodnessOfFit:
     """How well a solution explains its data, and whether another mixing would do better.
 
     Where noise is coloured or has an offset, residuals are whitened, in units of the noise that
@@ -56,13 +62,55 @@ def goodness_of_fit(white: WhitenedSolution) -> GoodnessOfFit:
     Args:
         white: a solution with its spectra, linearised if its mixing is not linear, see
             `whitened_solution.whiten_solution` and `nonlinear.linearised`.
+        spectra_scaled: as measured; where values were cut off shows in them alone.
     """
     # What a model adds is off the data already: the rest is a linear mixture in any coordinates.
     fitted = as_refined(white.solution_white)
     forward = parameter_free(linear)
     return jax.device_get(
-        residual_statistics(white.x_white, white.noise_deviation, fitted, forward)
+        residual_statistics(
+            white.x_white,
+            white.noise_deviation,
+            fitted,
+            forward,
+            clipping_bias(white, np.asarray(spectra_scaled)),
+        )
     )
+
+
+def clipping_bias(
+    white: WhitenedSolution, spectra_scaled: Float[np.ndarray, "n c"]
+) -> Float[np.ndarray, "n c"] | None:
+    """What cutting values off at the smallest one adds to their means, in noise units.
+
+    Software and generators of data set what noise carries below a limit f to f. For x = m + sigma e
+    with normal e the mean of max(x, f) exceeds m by sigma (phi(z) - z Phi(-z)), where
+    z = (m - f) / sigma: a curve at weak values, which a test of the mixing would take for its own.
+
+    Args:
+        white: a solution with its spectra.
+        spectra_scaled: as measured.
+
+    Returns:
+        The excess, whitened; None where the smallest value occurs once.
+
+    Source: mean of a censored normal variable, Tobin 1958 (Econometrica 26, 24).
+    """
+    smallest_value = spectra_scaled.min()
+    if np.count_nonzero(spectra_scaled == smallest_value) < _MIN_CLIPPED_VALUES:
+        return None
+    solution, whitener = white.solution_white, white.whitener
+    residual = np.asarray(white.x_white) - solution.concentrations @ solution.components
+    deviation = np.asarray(white.noise_deviation)
+    if whitener is not None:
+        residual = whitener.inverse_transform(residual)
+        deviation = deviation * np.sqrt((whitener.colouring_matrix**2).sum(axis=0))
+    # The data less the residual: with the offset, and what a mixing that is not linear adds.
+    z = (spectra_scaled - residual - smallest_value) / deviation
+    excess = deviation * np.asarray(norm.pdf(z) - z * norm.sf(z), np.float64)
+    if whitener is not None:
+        excess = whitener.transform(excess)
+    return (excess / np.asarray(white.noise_deviation)).astype(np.float32)
 
 
 def as_refined(solution: Solution) -> RefinedFactors:
@@ -77,6 +125,7 @@ def residual_statistics(
     noise_deviation: Float[Array, "n #c"],
     refined_fit: RefinedFactors,
     forward: ForwardModel,
+    nuisance_direction: Float[Array, "n c"] | None = None,
 ) -> GoodnessOfFit:
     """Residuals against the noise, by spectrum and by band, and a test of the forward model.
 
@@ -92,6 +141,8 @@ def residual_statistics(
         noise_deviation: of each spectrum, or of each value.
         refined_fit: factors, and parameters of the forward model.
         forward: the model.
+        nuisance_direction: of the residual in noise units, of any size, that says nothing about the
+            mixing; see `clipping_bias`.
 
     Source: score test, Rao 1948; for non-linear mixing Altmann et al. 2013 (IEEE TIP 22, 1267).
     """
@@ -109,7 +160,9 @@ def residual_statistics(
         reduced_chi2,
         jnp.sum(squared_residual, axis=1) / degrees_of_freedom,
         jnp.sum(squared_residual, axis=0) * num_bands / jnp.sum(degrees_of_freedom),
-        _nonlinearity_score(residual / jnp.sqrt(reduced_chi2), noise_deviation, refined_fit),
+        _nonlinearity_score(
+            residual / jnp.sqrt(reduced_chi2), noise_deviation, refined_fit, nuisance_direction
+        ),
     )
 
 
@@ -149,6 +202,7 @@ def _nonlinearity_score(
     residual: Float[Array, "n c"],
     noise_deviation: Float[Array, "n #c"],
     refined_fit: RefinedFactors,
+    nuisance_direction: Float[Array, "n c"] | None,
 ) -> Float[Array, ""]:
     c, s = refined_fit.factors
     mixed_spectra = linear(c, s)
@@ -156,8 +210,12 @@ def _nonlinearity_score(
     # Powers of the data span many orders of magnitude; only the directions matter.
     max_values = jnp.max(jnp.abs(score_directions), axis=(1, 2), keepdims=True)
     scaled_directions = score_directions / max_values / noise_deviation
+    num_nuisances = 0 if nuisance_direction is None else 1
+    if nuisance_direction is not None:
+        # The first, so that the basis of the others is orthogonal to it.
+        scaled_directions = jnp.concatenate([nuisance_direction[None], scaled_directions])
     project = tangent_complement(refined_fit.factors, noise_deviation)
     # What components and concentrations can adapt to says nothing about the mixing.
-    projected_directions = jax.vmap(project)(scaled_directions).reshape(3, -1)
-    direction_basis = jnp.linalg.qr(projected_directions.T)[0]
+    projected_directions = jax.vmap(project)(scaled_directions).reshape(3 + num_nuisances, -1)
+    direction_basis = jnp.linalg.qr(projected_directions.T)[0][:, num_nuisances:]
     return jnp.sum((direction_basis.T @ project(residual).ravel()) ** 2) / 3

@@ -253,7 +253,9 @@ def result_sentences(
     sentences = unsettled_sentences(num_components, converged, requested_components)
     if "goodness_of_fit" in scores:
         fit = scores["goodness_of_fit"]
-        warning = mixing_sentence(fit["reduced_chi2"], fit["nonlinearity_score"], mixing, pretreatment)
+        warning = mixing_sentence(
+            fit["reduced_chi2"], fit["nonlinearity_score"], mixing, pretreatment
+        )
         sentences += [] if warning is None else [warning]
     if not scores.get("networks", {}).get("used", True):
         sentences.append(

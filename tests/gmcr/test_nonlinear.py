@@ -46,7 +46,7 @@ def right(pairs) -> Solution:
 
 
 def judge(data, fitted: Solution, model=mixing.linear) -> GoodnessOfFit:
-    return goodness_of_fit(whiten_solution(fitted, linearised(data, fitted, model)))
+    return goodness_of_fit(whiten_solution(fitted, linearised(data, fitted, model)), data)
 
 
 def warning(fit: GoodnessOfFit, name: str) -> str | None:
