@@ -122,7 +122,7 @@ def _draw_misfit(panel: Axes, curve: MisfitCurve, num_components: int, tolerance
         count = count_at_tolerance(curve, shown)
         panel.axhline(shown, color="grey", linewidth=0.6, linestyle=":")
         panel.annotate(
-            f"{shown:g}: {count}",
+            f"at {shown:g}: {count} ",
             (1.0, shown),
             xycoords=panel.get_yaxis_transform(),
             fontsize=7,
@@ -135,6 +135,7 @@ def _draw_misfit(panel: Axes, curve: MisfitCurve, num_components: int, tolerance
     panel.axvline(num_components, color="black", linewidth=0.8, label="result")
     panel.set_yscale("log")
     panel.set_xlim(0.5, min(counts[-1], 2 * curve.count_at_noise + 6) + 0.5)
-    panel.set(xlabel="number of components", ylabel="misfit beyond the noise, share of the data")
-    panel.legend(fontsize=7)
+    panel.set(xlabel="number of components", ylabel="misfit beyond the noise,\nshare of the data")
+    # The curve falls from the left: the corner below it is free, those on the right hold numbers.
+    panel.legend(fontsize=7, loc="lower left")
     integer_ticks(panel.xaxis)

@@ -83,6 +83,17 @@ def suggestion_lines(suggested_cuts: Sequence[CutSuggestion]) -> list[str]:
     return [f"{suggestion.num_groups}: {suggestion.reason}" for suggestion in suggested_cuts]
 
 
+def describe_first_cut(folder: Path, suggested_cuts: Sequence[CutSuggestion]) -> str:
+    """The command that makes groups of the first suggested cut.
+
+    >>> cut = CutSuggestion(4, "the stable cut with the largest gap")
+    >>> describe_first_cut(Path("runs/dgc-1"), [cut])
+    'groups are made by jaxhsi group runs/dgc-1 --cut 4, or by hand in the report'
+    """
+    command = f"jaxhsi group {folder} --cut {suggested_cuts[0].num_groups}"
+    return f"groups are made by {command}, or by hand in the report"
+
+
 def partial_presence_lines(presence_record: Mapping[str, Any]) -> list[str]:
     """A line for each cluster that is present in some cubes but not in all, the rarest first.
 

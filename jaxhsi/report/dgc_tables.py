@@ -46,14 +46,15 @@ def share_table(
 
     Args:
         cluster_pixels: pixels of each cluster.
-        cluster_names: names of the clusters.
+        cluster_names: names of the clusters; all empty to leave them out.
         square_metres: area of each cluster in m2; None where unknown, empty to leave it out.
         kind: what the rows are, "cluster" or "group".
         chosen_shares: share of each cluster in the pixels of some of them, None for the others;
             empty to leave it out.
         chosen_names: names of these.
     """
-    table = Table(kind, "name" if kind == "group" else "is", "pixels", "share", title=f"{kind}s")
+    names_title = ["name" if kind == "group" else "is"] if any(cluster_names) else []
+    table = Table(kind, *names_title, "pixels", "share", title=f"{kind}s")
     if chosen_names:
         table.add_column(f"of {', '.join(chosen_names)}")
     has_areas = any(area is not None for area in square_metres)
@@ -62,7 +63,8 @@ def share_table(
         table.add_column(unit_name)
     num_pixels = max(cluster_pixels.sum(), 1)
     for index, (count, name) in enumerate(zip(cluster_pixels, cluster_names, strict=True)):
-        cells = [str(index), name, f"{count:,}", f"{count / num_pixels:.2%}"]
+        cells = [str(index), *([name] if names_title else [])]
+        cells += [f"{count:,}", f"{count / num_pixels:.2%}"]
         if chosen_names:
             cells.append("" if chosen_shares[index] is None else f"{chosen_shares[index]:.2%}")
         if has_areas:

@@ -72,20 +72,25 @@ def tolerance_sentences(scores: Mapping[str, Any], num_components: int) -> list[
 
 
 def range_sentences(scores: Mapping[str, Any], component_names: Sequence[str]) -> list[str]:
-    """A sentence for each component whose extremes lie apart.
+    """A sentence for each component whose extremes lie apart, and what would bring them together.
 
     Args:
         scores: of `jaxhsi.report.component_ranges.range_scores`.
         component_names: names of the components.
     """
     rows = zip(component_names, scores["signal_share"], scores["angle_degrees"], strict=True)
-    return [
+    sentences = [
         f"{name} is not fixed by the data: {low:.1%} to {high:.1%} of the signal, with spectra "
-        f"{angle:.0f} degrees apart, explain them as well (see pictures/components.png); spectra "
-        "without it, or a prior, would fix it"
+        f"{angle:.0f} degrees apart, explain them as well"
         for name, (low, high), angle in rows
         if angle > _WIDE_RANGE
     ]
+    if sentences:
+        sentences.append(
+            "such components are shaded in pictures/components.png; samples without one of them, "
+            "or knowledge of it (--known, --priors), would fix it"
+        )
+    return sentences
 
 
 def noise_sentences(scores: Mapping[str, Any]) -> list[str]:

@@ -174,6 +174,8 @@ def _draw_spectra(
         for sign in (-1, 1):
             label = "mean ± standard deviation" if sign > 0 else None
             panel.plot(axis.values, mean + sign * deviation, ":", color="0.45", lw=0.8, label=label)
+        # The colour of the label, where quartiles are too close together to show it.
+        panel.plot(axis.values, mean, color=colours[k], linewidth=4.5, solid_capstyle="butt")
         panel.plot(axis.values, mean, color="black", linewidth=1.1, label="mean")
         title = f"{_short_title(label_names[k])}\n{shares[k]:.1%}, n = {counts[k]:,}"
         panel.set_title(title, fontsize=8)

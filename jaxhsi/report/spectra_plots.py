@@ -65,8 +65,8 @@ def components_figure(
         axis_name: its name.
     """
     num_panels = min(len(components), MAX_PANELS)
-    num_columns = min(num_panels, 3 if num_panels <= 9 else 6)
-    num_rows = -(-num_panels // num_columns)
+    num_rows = -(-num_panels // (3 if num_panels <= 9 else 6))
+    num_columns = -(-num_panels // num_rows)  # four are two and two, not three and one
     figure_width = max(4.2, (4 if num_columns <= 3 else 2.2) * num_columns)
     figure = Figure(figsize=(figure_width, 0.5 + (2.2 if num_rows < 4 else 1.5) * num_rows))
     band_axis = np.arange(components.shape[1]) if axis is None else axis
@@ -168,9 +168,9 @@ def plot_residual(
     residual_rms = np.sqrt((residual**2).mean(1))
     panel.plot(sample_numbers, residual_rms, ".", color=ESTIMATE_COLOUR, markersize=3, label="RMS")
     if expected is not None:
-        panel.plot(
-            sample_numbers, expected, color=TRUTH_COLOUR, linewidth=0.8, label="expected noise"
-        )
+        # Marks, since lines between samples that have no order say nothing.
+        style = {"color": TRUTH_COLOUR, "markersize": 4, "label": "expected noise"}
+        panel.plot(sample_numbers, expected, "_", **style)
     integer_ticks(panel.xaxis)
     panel.set(xlabel="sample", ylabel=value_label, title="residual by sample")
     panel.legend(fontsize=7)
@@ -198,9 +198,9 @@ def plot_training(path: Path, metrics: Path, phase_steps: int | None = None) -> 
             color=ESTIMATE_COLOUR,
             linewidth=1,
         )
-        panel.set(
-            xlabel="step", ylabel=axis_label, title=metric_name.replace("num_active", "components")
-        )
+        title = metric_name.replace("num_active", "components")
+        panel.set(xlabel="step", ylabel=axis_label)
+        panel.set_title(title, pad=14 if phase_steps else None)  # numbers of phases are below it
         if metric_name == "num_active":
             integer_ticks(panel.yaxis)
         elif phase_steps:

@@ -33,6 +33,10 @@ MAX_COLUMNS = 4
 MAX_MARKED_POINTS = 60
 """Points of a curve that are marked; more would hide the line."""
 
+MIN_RANGE_SHARE = 0.2
+"""Least range of an axis over its largest value: a curve that stays within a per cent is to look
+as even as it is. Set by hand."""
+
 CURVE_COLOURS = (ESTIMATE_COLOUR, "#7f7f7f")
 
 _log = logging.getLogger(__name__)
@@ -66,6 +70,7 @@ def plot_training_curves(path: Path, metrics: Path, best_step: int) -> None:
         panel.set_ylabel(unit, fontsize=8)
         panel.tick_params(labelsize=7)
         panel.margins(y=0.12)
+        _widen_range(panel)
         if i >= len(panels_with_curves) - columns:
             panel.set_xlabel("step", fontsize=8)
         if panel.get_legend_handles_labels()[0]:  # matplotlib leaves out empty labels
@@ -111,6 +116,14 @@ def _draw_curves(panel: Axes, curves: dict[str, Points]) -> None:
         marker = "." if len(points) <= MAX_MARKED_POINTS else ""
         steps, values = zip(*points, strict=True)
         panel.plot(steps, values, marker, ls="-", color=colour, lw=1, label=legend_name)
+
+
+def _widen_range(panel: Axes) -> None:
+    """Give the axis of values the least range, around what it shows."""
+    low, high = panel.get_ylim()
+    missing = MIN_RANGE_SHARE * max(abs(low), abs(high)) - (high - low)
+    if missing > 0:
+        panel.set_ylim(low - missing / 2, high + missing / 2)
 
 
 def _mark_step(panel: Axes, marked_step: int, points: Points, label: str) -> None:

@@ -176,6 +176,9 @@ def _print_results(
     sentences.print_lines(console, sentences.PRESENCE_TITLE, presence_lines)
     suggestion_lines = sentences.suggestion_lines(cluster_tree.suggested_cuts)
     sentences.print_lines(console, sentences.SUGGESTIONS_TITLE, suggestion_lines)
+    if cluster_tree.suggested_cuts:
+        first_cut = sentences.describe_first_cut(folder, cluster_tree.suggested_cuts)
+        console.print(first_cut, soft_wrap=True, markup=False, highlight=False)
     console.print(sentences.describe_kept_state(scores["kept_step"], scores["steps"]))
     # Without soft_wrap a long path is broken over two lines and cannot be copied.
     results_line = sentences.describe_results(folder, scores["active_clusters"])

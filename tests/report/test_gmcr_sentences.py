@@ -35,9 +35,11 @@ def test_a_requested_number_is_named_beside_what_restarts_found():
 
 def test_a_sentence_for_the_component_that_is_not_fixed():
     scores = {"signal_share": [[0.2, 0.4], [0.5, 0.5]], "angle_degrees": [90.0, 0.0]}
-    [sentence] = range_sentences(scores, ["a", "b"])
+    sentence, remedy = range_sentences(scores, ["a", "b"])
     assert sentence.startswith("a is not fixed by the data: 20.0% to 40.0% of the signal")
     assert "90 degrees" in sentence
+    assert "--known" in remedy
+    assert range_sentences({**scores, "angle_degrees": [1.0, 0.0]}, ["a", "b"]) == []
 
 
 def test_white_noise_is_one_sentence():

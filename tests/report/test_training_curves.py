@@ -34,3 +34,20 @@ def test_a_run_without_steps_has_a_picture(tmp_path):
     metrics.write_text('{"step": 0, "monitor/mutual_information": 1.0}\n')
     training_curves.plot_training_curves(tmp_path / "t.png", metrics, 0)
     assert rgb(TRUTH_COLOUR) in colours(tmp_path / "t.png")
+
+
+def test_a_curve_that_hardly_changes_looks_even(tmp_path, monkeypatch):
+    """The axis has a fifth of the largest value at least; a curve that moves more fills it."""
+    drawn = []
+    monkeypatch.setattr(training_curves, "save_figure", lambda figure, _: drawn.append(figure))
+    rows = [
+        {"step": step, "loss": 5.0 - step / 25, "monitor/mutual_information": 1.3 + step / 10_000}
+        for step in (0, 25, 50)
+    ]
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    training_curves.plot_training_curves(tmp_path / "t.png", metrics, 25)
+    information, loss = (panel.get_ylim() for panel in drawn[0].axes)
+    assert information[1] - information[0] == pytest.approx(0.2 * 1.3, rel=0.02)
+    assert sum(information) / 2 == pytest.approx(1.3025, abs=1e-4)
+    assert loss == pytest.approx((2.76, 5.24))

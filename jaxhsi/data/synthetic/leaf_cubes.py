@@ -52,7 +52,12 @@ def _render_scene(scene: LeafScene, path: Path) -> None:
     )
     history = (f"rendered: {scene}",)
     with create_cube(
-        path, scene.shape, np.float16, wavelengths=scene.wavelengths, history=history
+        path,
+        scene.shape,
+        np.float16,
+        wavelengths=scene.wavelengths,
+        history=history,
+        units="reflectance",
     ) as array:
         for place in split_into_tiles(scene.shape[:2], (64, scene.size)):
             rows, _ = place.slices
