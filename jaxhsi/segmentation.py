@@ -173,6 +173,7 @@ class Segmentation:
             ValueError: other bands or wavelengths than those of the run.
         """
         from jaxhsi.data.given_cubes import is_single_cube, open_given_cubes, source_arrays
+        from jaxhsi.sharding import device_mesh
         from jaxhsi.workflows.dgc_memory_run import label_in_memory, reading_options
 
         model = self.model
@@ -182,7 +183,9 @@ class Segmentation:
             **reading_options(model.config),
         )
         model.check_cube_wavelengths(opened_cubes, model.config.tolerance)
-        numbers = [labels for labels, _ in label_in_memory(model, self.state, opened_cubes)]
+        # Of this machine, which may not be the one that it was trained on.
+        labelled = label_in_memory(model, self.state, opened_cubes, device_mesh())
+        numbers = [labels for labels, _ in labelled]
         cube_labels = _with_coordinates(numbers, source_arrays(cubes), "label")
         is_single = is_single_cube(cubes) and len(cube_labels) == 1
         return cube_labels[0] if is_single else cube_labels

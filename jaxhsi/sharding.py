@@ -10,6 +10,7 @@ The commands work in one process, on all devices of its machine: several process
 into one run.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Bool
 
 BATCH_AXIS = "batch"
+VIEW_AXIS = "view"
 
 
 def device_mesh(devices: int | None = None, batch: int | None = None) -> Mesh:
@@ -61,6 +63,41 @@ def device_mesh(devices: int | None = None, batch: int | None = None) -> Mesh:
     return Mesh(np.asarray(present[:devices]), (BATCH_AXIS,))
 
 
+def view_mesh(mesh: Mesh, batch: int) -> Mesh:
+    """The same devices, in pairs where the two views of a window are better computed apart.
+
+    That is where the busiest device then has fewer views: 4 windows keep 4 devices busy, or 8 in
+    pairs.
+
+    Args:
+        mesh: devices along one axis.
+        batch: windows of a step.
+    """
+    most_views, num_pairs = 2 * _share(batch, mesh.size), mesh.size // 2
+    if mesh.size % 2 or _share(batch, num_pairs) >= most_views:
+        return mesh
+    return Mesh(mesh.devices.reshape(-1, 2), (BATCH_AXIS, VIEW_AXIS))
+
+
+def flatten_views(
+    mesh: Mesh | None, views: Any, axes: tuple[str, str] = (BATCH_AXIS, VIEW_AXIS)
+) -> Any:
+    """Views of windows as one batch, (b, v, ...) to (b v, ...); split as :func:`view_mesh` says.
+
+    Args:
+        mesh: devices along one axis; None leaves the split to the compiler.
+        views: arrays with the same first two axes.
+        axes: what the first two axes are.
+    """
+    shape = jax.tree.leaves(views)[0].shape[:2]
+    if mesh is not None:
+        pairs = view_mesh(mesh, shape[axes.index(BATCH_AXIS)])
+        if VIEW_AXIS in pairs.axis_names:
+            split = NamedSharding(pairs, PartitionSpec(*axes))
+            views = lax.with_sharding_constraint(views, split)
+    return jax.tree.map(lambda leaf: leaf.reshape(math.prod(shape), *leaf.shape[2:]), views)
+
+
 def padded_length(mesh: Mesh, length: int) -> int:
     """Rows after padding: the next multiple of the devices that rows are split over.
 
@@ -71,7 +108,8 @@ def padded_length(mesh: Mesh, length: int) -> int:
     >>> padded_length(device_mesh(1), 5)
     5
     """
-    return _next_multiple(length, mesh.shape[BATCH_AXIS])
+    num_parts = mesh.shape[BATCH_AXIS]
+    return _share(length, num_parts) * num_parts
 
 
 def pad_rows(tree: Any, length: int) -> Any:
@@ -112,7 +150,7 @@ def valid_rows(mesh: Mesh, length: int) -> Bool[np.ndarray, " n"]:
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
     """Copy every array of a tree to all devices of the mesh."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return jax.device_put(tree, _everywhere(mesh))
 
 
 def shard_batch(mesh: Mesh, batch: Any) -> Any:
@@ -123,11 +161,11 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
         batch: arrays with equally many rows.
     """
     length = padded_length(mesh, len(jax.tree.leaves(batch)[0]))
-    return jax.device_put(pad_rows(batch, length), NamedSharding(mesh, PartitionSpec(BATCH_AXIS)))
+    return jax.device_put(pad_rows(batch, length), _over_batch(mesh))
 
 
 def map_rows(
-    mesh: Mesh,
+    mesh: Mesh | None,
     function: Callable,
     rows: Any,
     *shared: Any,
@@ -138,7 +176,7 @@ def map_rows(
     To be called under ``jit``. A loop in ``function`` ends on each device for itself.
 
     Args:
-        mesh: devices.
+        mesh: devices; None for the one that the rows are on.
         function: of one row, without its first axis.
         rows: arrays with equally many rows, at least one.
         *shared: arrays that every row uses; every device has them whole.
@@ -151,12 +189,14 @@ def map_rows(
     >>> square(np.arange(3.0)).tolist()
     [0.0, 1.0, 4.0]
     """
-    length = len(jax.tree.leaves(rows)[0])
-    over_devices, everywhere = PartitionSpec(mesh.axis_names), PartitionSpec()
 
     def map_own(own_rows: Any, own_shared: tuple) -> Any:
         return lax.map(lambda row: function(row, *own_shared), own_rows, batch_size=batch_size)
 
+    if mesh is None:
+        return map_own(rows, shared)
+    length = len(jax.tree.leaves(rows)[0])
+    over_devices, everywhere = PartitionSpec(mesh.axis_names), PartitionSpec()
     mapped = jax.shard_map(
         map_own,
         mesh=mesh,
@@ -165,31 +205,75 @@ def map_rows(
         # Loops of `function` begin with constants, which are on all devices alike.
         check_vma=False,
     )
-    return unpad_rows(mapped(pad_rows(rows, _next_multiple(length, mesh.size)), shared), length)
+    return unpad_rows(mapped(pad_rows(rows, _share(length, mesh.size) * mesh.size), shared), length)
 
 
-def compile_step(mesh: Mesh, step: Callable) -> Callable:
-    """``step(key, state, batch)`` jitted for the mesh; the state it is given is used up."""
-    same, over = (
-        NamedSharding(mesh, PartitionSpec()),
-        NamedSharding(mesh, PartitionSpec(BATCH_AXIS)),
-    )
+def compile_step(mesh: Mesh, step: Callable, batch: int) -> Callable:
+    """``step(key, state, batch)`` jitted for the mesh; the state it is given is used up.
+
+    Args:
+        mesh: devices.
+        step: of a method; it sees the rows without their padding.
+        batch: rows of a batch before it was padded by :func:`shard_batch`.
+    """
+    same, over = _everywhere(mesh), _over_batch(mesh)
+
+    def unpadded_step(key: Any, state: Any, padded: Any) -> Any:
+        return step(key, state, unpad_rows(padded, batch))
+
     return jax.jit(
-        step, in_shardings=(same, same, over), out_shardings=(same, same), donate_argnums=1
+        unpadded_step, in_shardings=(same, same, over), out_shardings=(same, same), donate_argnums=1
     )
 
 
-def compile_evaluation(mesh: Mesh, evaluate: Callable) -> Callable:
-    """``look(state, probe)`` jitted for the mesh; the probe is split, the state stays as it is."""
-    same, over = (
-        NamedSharding(mesh, PartitionSpec()),
-        NamedSharding(mesh, PartitionSpec(BATCH_AXIS)),
+def compile_evaluation(mesh: Mesh, evaluate: Callable, batch: int) -> Callable:
+    """``evaluate(state, batch)`` jitted for the mesh; the state stays as it is.
+
+    Args:
+        mesh: devices.
+        evaluate: sees the rows without their padding.
+        batch: rows before they were padded by :func:`shard_batch`.
+    """
+
+    def unpadded_evaluation(state: Any, padded: Any) -> Any:
+        return evaluate(state, unpad_rows(padded, batch))
+
+    same = _everywhere(mesh)
+    return jax.jit(unpadded_evaluation, in_shardings=(same, _over_batch(mesh)), out_shardings=same)
+
+
+def compile_prediction(mesh: Mesh, predict: Callable) -> Callable:
+    """``predict(state, x, valid)`` jitted for the mesh; each device labels images of its own.
+
+    Args:
+        mesh: devices.
+        predict: of a method; its result for an image does not depend on the others.
+
+    Returns:
+        A function of a state on the mesh, and of as many images as devices, or a multiple of that.
+    """
+    over, everywhere = PartitionSpec(BATCH_AXIS), PartitionSpec()
+    mapped = jax.shard_map(
+        predict,
+        mesh=mesh,
+        in_specs=(everywhere, over, over),
+        out_specs=over,
+        check_vma=False,
     )
-    return jax.jit(evaluate, in_shardings=(same, over), out_shardings=same)
+    return jax.jit(mapped, in_shardings=(_everywhere(mesh), _over_batch(mesh), _over_batch(mesh)))
 
 
-def _next_multiple(length: int, divisor: int) -> int:
-    return -(-length // divisor) * divisor
+def _everywhere(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def _over_batch(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
+
+
+def _share(length: int, parts: int) -> int:
+    """Rows of the largest of equal parts."""
+    return -(-length // parts)
 
 
 def _pad_leaf(leaf: Any, length: int) -> Any:

@@ -71,6 +71,24 @@ def test_labels_and_tree_are_those_of_the_command(run, segmentation):
         assert segmentation.scores[name] == scores[name]
 
 
+def test_eight_devices_give_the_labels_of_one(segmentation):
+    spread = segment(two_arrays(), NUM_CLUSTERS, **OPTIONS | {"devices": 8})
+    for name in ("labels", "confidence"):
+        for one, other in zip(getattr(segmentation, name), getattr(spread, name), strict=True):
+            np.testing.assert_allclose(other, one, atol=0.002)
+    np.testing.assert_allclose(spread.tree.heights, segmentation.tree.heights, rtol=1e-3)
+    np.testing.assert_allclose(
+        spread.cluster_tree.cut_stability, segmentation.cluster_tree.cut_stability, atol=0.01
+    )
+    for name in ("loss", "monitor/mutual_information"):
+        one, other = (
+            [row[name] for _, row in each.history.metric_rows if name in row]
+            for each in (segmentation, spread)
+        )
+        assert len(one) > 1
+        np.testing.assert_allclose(other, one, rtol=1e-3)
+
+
 def test_paths_give_the_same_labels_as_arrays(run, segmentation):
     from_paths = segment(str(run.parent / "cubes"), NUM_CLUSTERS, **OPTIONS)
     assert from_paths.cube_names == ("a", "b")

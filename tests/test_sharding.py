@@ -1,10 +1,18 @@
+from functools import cache, partial
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from jax import lax
+from jax.sharding import Mesh
 
-from jaxhsi.dgc.state import Batch, State
+from jaxhsi.dgc.algorithm import update
+from jaxhsi.dgc.gaussian_mixture import fit_mixture
+from jaxhsi.dgc.options import ViewOptions
+from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
 from jaxhsi.sharding import (
     compile_step,
     device_mesh,
@@ -15,46 +23,101 @@ from jaxhsi.sharding import (
     shard_batch,
     unpad_rows,
     valid_rows,
+    view_mesh,
 )
-from tests.helpers.dgc_method import batch, first_state, method
+from tests.helpers.dgc_method import OPTIMIZER, batch, first_state, method
+from tests.helpers.scenes import BANDS, blobs
+from tests.helpers.upstream_method import upstream_method
 
 
-def twenty_steps(devices: int, windows: int = 8) -> tuple:
-    dgc = method()
-    mesh = device_mesh(devices, windows)
-    step = compile_step(mesh, dgc.step)
-    state = replicate(mesh, first_state(dgc))
-    for number in range(20):
+def steps_on(mesh: Mesh, dgc: SegmentationAlgorithm, state, windows: int, steps: int) -> tuple:
+    pairs = view_mesh(mesh, windows)
+    step = compile_step(pairs, dgc.step, windows)
+    state = replicate(mesh, state)
+    for number in range(steps):
         key = jax.random.fold_in(jax.random.key(1), number)
-        state, info = step(key, state, shard_batch(mesh, batch(number, windows)))
+        state, info = step(key, state, shard_batch(pairs, batch(number, windows)))
     return jax.device_get((state, info))
 
 
-def test_one_and_eight_devices_give_the_same_numbers():
+@cache
+def five_steps(devices: int) -> tuple:
+    mesh = device_mesh(devices)
+    dgc = method(mesh=mesh)
+    return steps_on(mesh, dgc, first_state(dgc), 4, 5)
+
+
+@pytest.mark.parametrize("devices", [8, 3])  # a view on each; windows that are padded
+def test_any_number_of_devices_gives_the_same_numbers(devices):
     assert len(jax.devices()) == 8
-    (state_1, info_1), (state_8, info_8) = twenty_steps(1), twenty_steps(8)
-    chex.assert_trees_all_close(info_1, info_8, rtol=2e-3, atol=2e-4)
-    chex.assert_trees_all_close(state_1.mixture, state_8.mixture, rtol=1e-3, atol=1e-4)
+    (state_1, info_1), (state_n, info_n) = five_steps(1), five_steps(devices)
+    chex.assert_trees_all_close(info_1, info_n, rtol=2e-3, atol=2e-4)
+    chex.assert_trees_all_close(state_1.mixture, state_n.mixture, rtol=1e-3, atol=1e-4)
     chex.assert_trees_all_close(
-        state_1.teacher_params, state_8.teacher_params, rtol=1e-2, atol=2e-4
+        state_1.teacher_params, state_n.teacher_params, rtol=1e-2, atol=2e-4
     )
 
 
-def test_pmap_gives_the_same_statistics():
-    """For the record: per-device sums under ``jax.pmap``, added up, are those of the mesh."""
-    dgc = method()
-    state, windows = first_state(dgc), batch(0, 8)
+def test_upstreams_steps_are_the_same_on_padded_pairs_of_devices():
+    results = []
+    for mesh in (device_mesh(1), device_mesh(4)):
+        dgc = upstream_method(mesh)
+        state = dgc.init(jax.random.key(0), jnp.zeros((1, BANDS)))
+        results.append(steps_on(mesh, dgc, state, 5, 2))
+    chex.assert_trees_all_close(*results, rtol=1e-4, atol=1e-5)
 
-    def labels(state: State, window, valid):
-        share = dgc.predict(state, window, valid)[0]
-        return jax.lax.psum(jnp.bincount(share.ravel(), length=3), "batch")
 
-    per_device = jax.pmap(labels, axis_name="batch", in_axes=(None, 0, 0))(
-        state, windows.window[:, None], windows.valid[:, None]
-    )
-    mesh = device_mesh(8, 8)
-    over_mesh, _ = jax.jit(dgc.predict)(replicate(mesh, state), *shard_batch(mesh, windows))
-    np.testing.assert_array_equal(per_device[0], np.bincount(np.ravel(over_mesh), minlength=3))
+def test_both_views_of_a_window_are_on_their_own_devices_where_windows_are_few():
+    assert view_mesh(device_mesh(8), 4).shape == {"batch": 4, "view": 2}
+    assert view_mesh(device_mesh(6), 4).shape == {"batch": 6}
+    assert view_mesh(device_mesh(4), 5).shape == {"batch": 2, "view": 2}
+    for devices, windows in ((8, 8), (4, 4), (2, 4), (1, 4), (7, 4)):
+        assert view_mesh(device_mesh(devices), windows).shape == {"batch": devices}
+
+
+def test_twenty_steps_are_those_of_pmap():
+    """Gradients and statistics averaged by hand, in the place of a sharded batch."""
+    # Views that coincide: every window then has as many matched pixels, and means can be averaged.
+    views = ViewOptions(crop=12, overlap=(1.0, 1.0), degrees=0.0, shift=0.0, scale=(1.0, 1.0))
+    average = partial(lax.pmean, axis_name="batch")
+    averaging = optax.chain(optax.stateless(lambda gradient, _: average(gradient)), OPTIMIZER)
+    # Without neighbours, whose statistics are no means but ratios.
+    of_mean = method(optimizer=averaging, views=views, neighbour_radius=0)
+    plain, start = method(views=views, neighbour_radius=0), first_state(of_mean)
+
+    def own_step(keys, state, own_batch):
+        state, info = update(of_mean.step.args[0], keys, state, own_batch)
+        averages = {
+            name: average(getattr(state, name))
+            for name in ("mixture", "cluster_usage", "cluster_relations")
+        }
+        return state._replace(**averages), average(info.loss)
+
+    pmapped = jax.pmap(own_step, axis_name="batch")
+    mesh = device_mesh(8)
+    step = compile_step(mesh, plain.step, 8)
+    by_hand = jax.tree.map(lambda leaf: jnp.stack([leaf] * 8), start)
+    by_mesh = replicate(mesh, start._replace(optimizer_state=first_state(plain).optimizer_state))
+    for number in range(20):
+        key, windows = jax.random.fold_in(jax.random.key(1), number), batch(number, 8)
+        own_windows = jax.tree.map(lambda leaf: leaf[:, None], windows)
+        by_hand, loss = pmapped(jax.random.split(key, (8, 1, 3)), by_hand, own_windows)
+        by_mesh, info = step(key, by_mesh, shard_batch(mesh, windows))
+        np.testing.assert_allclose(loss[0], info.loss, rtol=1e-4)
+    by_hand = jax.tree.map(lambda leaf: leaf[0], by_hand)
+    chex.assert_trees_all_close(by_hand.mixture, by_mesh.mixture, rtol=1e-4, atol=1e-5)
+    chex.assert_trees_all_close(by_hand.params, by_mesh.params, rtol=1e-3, atol=1e-4)
+    bias = by_mesh.params["encoder"]["bias"]  # zero at the start: far from what is tolerated
+    assert np.abs(bias).max() > 1e-2
+
+
+def test_starts_of_the_mixture_are_spread_over_devices():
+    spectra = jnp.asarray(blobs(0)[0].reshape(-1, BANDS))[:, :2]
+    fits = [
+        fit_mixture(jax.random.key(0), spectra, 3, 10, mesh=mesh)
+        for mesh in (None, device_mesh(1), device_mesh(8))
+    ]
+    chex.assert_trees_all_close(*jax.device_get(fits), rtol=1e-4)
 
 
 def test_a_batch_is_split_and_a_state_is_not():

@@ -126,8 +126,8 @@ class Clock:
 
 
 def train(cube: Cube, config: DGCConfig, scratch: Path) -> dict:
-    method, clock = build_method(config, cube.shape[2]), Clock()
-    key, mesh = jax.random.key(0), device_mesh(config.devices, config.stream.batch_size)
+    key, mesh = jax.random.key(0), device_mesh(config.devices)
+    method, clock = build_method(config, cube.shape[2], mesh), Clock()
     sample = sample_spectra([cube], config.stream.sample_size, config.seed)
     start = method.init(key, sample.spectra)
     stream, monitoring = stream_of(cube, config), config.monitor
@@ -150,6 +150,7 @@ def train(cube: Cube, config: DGCConfig, scratch: Path) -> dict:
     )
     with Checkpoints(scratch / "checkpoints") as checkpoints:
         steps, options = config.steps, {"log_every": config.log_every, "save_every": config.steps}
+        options["batch_size"] = config.stream.batch_size
         run_training(
             key, start, method.step, stream, mesh, steps, clock, checkpoints, monitor, **options
         )

@@ -36,6 +36,7 @@ from benchmarks.results_file import write_results
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube
 from jaxhsi.label_counts import LabelCounts, count_labels, score_counts
+from jaxhsi.sharding import device_mesh
 from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
 from jaxhsi.workflows.dgc_run import run_dgc
 from jaxhsi.workflows.label_maps import TileLabeller, make_tile_labeller
@@ -191,7 +192,8 @@ def transfer(seed: int, scenes: int = 20, others: int = 10) -> Iterator[dict]:
         run = open_segmentation_model(Path(scratch) / "run")
         state, _ = run.restore_state()
         task = open_dgc_inputs(config)
-        label = make_tile_labeller(run.method, task.window_reader, config.stream.tile_size)
+        tile_size, mesh = config.stream.tile_size, device_mesh()
+        label = make_tile_labeller(run.method, task.window_reader, tile_size, mesh)
         counts = {
             kind: [counted(label, state, task, cube, config.num_clusters) for cube in cubes]
             for kind, cubes in (("trained on", task.train_cubes), ("others", task.label_cubes))

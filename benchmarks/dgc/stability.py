@@ -129,7 +129,7 @@ def curve(
     steps: list[int],
 ) -> Iterator[dict]:
     """Scores at some steps of a run, which goes as `jaxhsi.workflows.dgc_run.run_dgc` does."""
-    mesh = device_mesh(config.devices, config.stream.batch_size)
+    mesh = device_mesh(config.devices)
     sample = sample_spectra(
         task.train_cubes, config.stream.sample_size, config.seed, read_window_fn=task.window_reader
     )
@@ -169,13 +169,11 @@ def measure(
             mine = damaged(case, with_seed(config, seed), Path(scratch))
             task = open_dgc_inputs(mine)
             if compiled is None:
+                mesh, stream = device_mesh(mine.devices), mine.stream
                 method = build_method(mine, task.train_cubes[0].shape[2])
-                step = compile_step(device_mesh(mine.devices, mine.stream.batch_size), method.step)
-                compiled = (
-                    step,
-                    method,
-                    make_tile_labeller(method, task.window_reader, mine.stream.tile_size),
-                )
+                step = compile_step(mesh, method.step, stream.batch_size)
+                reader, tile_size = task.window_reader, stream.tile_size
+                compiled = step, method, make_tile_labeller(method, reader, tile_size, mesh)
             found = []
             for row in curve(mine, task, *compiled, steps):
                 kept = {name: row[name] for name in ("step", "seconds", "nmi", "active_clusters")}

@@ -109,7 +109,7 @@ def default(task: str, reference: str) -> Callable[[], None]:
     from jaxhsi.workflows.dgc_method import build_method
 
     key, views = jax.random.key(0), ViewOptions(crop=CROP)
-    dgc = build_method(DGCConfig(num_clusters=CLUSTERS, affine_maps=views), BANDS)
+    dgc = build_method(DGCConfig(num_clusters=CLUSTERS, views=views), BANDS)
     state = dgc.init(key, jax.random.normal(key, (4096, BANDS)))
     if task == "inference":
         cube, valid = (

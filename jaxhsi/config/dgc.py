@@ -135,7 +135,7 @@ class DGCConfig:
             teacher_student.normalisations, which is used if not given.
         steps: training steps; 0 leaves the closed-form start.
         seed: of everything drawn at random.
-        devices: number of devices; all that divide the batch if not given.
+        devices: number of devices; all if not given.
         key: name of the cube inside a .mat file, where there are several.
         layout: order of the axes; by evidence if not given.
         size: height and width of the image where the array is a table (C, H * W).

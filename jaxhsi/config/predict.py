@@ -28,6 +28,7 @@ class PredictConfig:
         share_of: names of groups, such as "leaf,lesion", whose shares of each other are given too.
         tile_size: side in pixels of the tiles that are labelled at once; that of the run if not
             given.
+        devices: number of devices, each of which labels tiles of its own; all if not given.
         tolerance: nm by which the wavelengths of a band may differ from those of the run; half of
             the smallest distance between two bands if not given.
         key: name of the cube inside a file, where there are several.
@@ -62,6 +63,7 @@ class PredictConfig:
     polygons: Literal["gpkg", "geojson"] = "gpkg"
     share_of: str | None = None
     tile_size: int | None = None
+    devices: int | None = None
     tolerance: float | None = None
     key: str | None = None
     layout: Layout | None = None

@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.dgc import gaussian_mixture
@@ -65,6 +66,7 @@ from jaxhsi.dgc.targets import (
 from jaxhsi.dgc.views import augment_view, cut_view_pairs
 from jaxhsi.functional_module import Params
 from jaxhsi.metrics import ACTIVE_SHARE
+from jaxhsi.sharding import flatten_views
 
 USAGE_RATE = 0.02
 """Rate of the running means of usage, residuals and relations: about the last fifty batches.
@@ -88,6 +90,7 @@ def dgc(
     num_clusters: int,
     options: DGCOptions,
     view_options: ViewOptions,
+    mesh: Mesh | None = None,
 ) -> SegmentationAlgorithm:
     """The default method: the functions of this module with their options bound.
 
@@ -99,6 +102,7 @@ def dgc(
         num_clusters=num_clusters,
         options=options,
         view_options=view_options,
+        mesh=mesh,
     )
     return SegmentationAlgorithm(
         init=partial(init, model),
@@ -130,7 +134,7 @@ def init(model: DGCModel, key: Key[Array, ""], spectra: Float[Array, "n c"]) -> 
         pca_embedding, options.normalisations, spectra
     )
     mixture = gaussian_mixture.fit_mixture(
-        mixture_key, embedded_pixels, model.num_clusters, options.mixture_starts
+        mixture_key, embedded_pixels, model.num_clusters, options.mixture_starts, mesh=model.mesh
     )
     params = {
         "encoder": model.encoder.init(encoder_key),
@@ -198,14 +202,25 @@ def step(model: DGCModel, key: Key[Array, ""], state: State, batch: Batch) -> tu
         state: before the step; may be donated.
         batch: windows of :func:`jaxhsi.dgc.views.window_size` pixels a side.
     """
-    # Three keys a window: the cut, and the augmentation of each view.
-    keys = jax.random.split(key, (batch.window.shape[0], 3))
+    return update(model, jax.random.split(key, (batch.window.shape[0], 3)), state, batch)
+
+
+def update(
+    model: DGCModel, keys: Key[Array, "b 3"], state: State, batch: Batch
+) -> tuple[State, Info]:
+    """:func:`step` with the keys of each window: of the cut, and of the change of each view.
+
+    Args:
+        model: options of the method.
+        keys: three a window.
+        state: before the step; may be donated.
+        batch: as for :func:`step`.
+    """
     affine_maps, clean_views, valid_mask = cut_view_pairs(
         keys[:, 0], batch.window, batch.valid, model.view_options
     )
-    clean_views, valid_mask = (
-        clean_views.reshape(-1, *clean_views.shape[2:]),
-        valid_mask.reshape(-1, *valid_mask.shape[2:]),
+    view_keys, clean_views, valid_mask = flatten_views(
+        model.mesh, (keys[:, 1:], clean_views, valid_mask)
     )
     whitened_mixture = gaussian_mixture.whiten_mixture(state.mixture)
     # Targets come from the clean views; only the student sees augmented ones.
@@ -214,7 +229,7 @@ def step(model: DGCModel, key: Key[Array, ""], state: State, batch: Batch) -> tu
     )
     window_pixels, batch_residuals = clean_windows(model, state, whitened_mixture, batch)
     augmented_views = jax.vmap(augment_view, in_axes=(0, 0, None, None))(
-        keys[:, 1:].reshape(-1), clean_views, state.pca_embedding.band_stats, model.view_options
+        view_keys, clean_views, state.pca_embedding.band_stats, model.view_options
     )
     (loss, terms), gradient = jax.value_and_grad(partial(loss_fn, model), has_aux=True)(
         state.params, state, whitened_mixture, augmented_views, targets, window_pixels
@@ -239,14 +254,13 @@ def step(model: DGCModel, key: Key[Array, ""], state: State, batch: Batch) -> tu
         gradient_norm=optax.tree.norm(gradient),
     )
     relations = cluster_relations(targets.teacher, valid_mask)
-    return State(
+    return state._replace(
         step=state.step + 1,
         params=params,
         teacher_params=optax.incremental_update(
             params, state.teacher_params, model.options.teacher_rate
         ),
         optimizer_state=optimizer_state,
-        pca_embedding=state.pca_embedding,
         mixture=_follow(state.mixture, mixture_statistics, model.options.mixture_rate, valid_mask),
         cluster_usage=cluster_usage,
         residual_statistics=_follow(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Integer, Key
 
 from jaxhsi import label_counts, metrics
@@ -68,6 +69,8 @@ def build_cluster_tree(
     cluster_pixels: Integer[np.ndarray, " k"],
     majority_classes: Integer[np.ndarray, " k"] | None = None,
     class_names: Sequence[str] = (),
+    *,
+    mesh: Mesh | None = None,
 ) -> ClusterTree:
     """Build the merge tree of a trained state and measure how stable its cuts are.
 
@@ -81,6 +84,7 @@ def build_cluster_tree(
         cluster_pixels: number of pixels labelled as each cluster.
         majority_classes: majority class of each cluster, -1 for none; None if unknown.
         class_names: names of the classes.
+        mesh: devices that the fits to halves of the data are spread over; one if None.
 
     Returns:
         The tree with shares, names, stability and suggestions.
@@ -101,7 +105,8 @@ def build_cluster_tree(
     if sample_embedding is not None and len(sample_embedding) >= 2 * tree.num_clusters > 4:
         mixture = jax.tree.map(jnp.asarray, trained_state.mixture)
         touch = jnp.asarray(trained_state.cluster_relations.neighbour_pairs)
-        cut_stability = measure_stability(key, sample_embedding, mixture, touch).mean(0)
+        stability_scores = measure_stability(key, sample_embedding, mixture, touch, mesh=mesh)
+        cut_stability = stability_scores.mean(0)
         suggested_cuts = suggest_cuts(tree, cut_stability)
     # Named last: names depend on the clusters alone, not on the tree.
     cluster_names = name_clusters(tree.num_clusters, majority_classes, class_names)

@@ -11,13 +11,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import logsumexp
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Key
 
 from jaxhsi.linear_algebra import cholesky, inverse
+from jaxhsi.sharding import map_rows, replicate
 
 PARALLEL_STARTS = 8
-"""Starts side by side; each holds an array of pixels by clusters. Set by hand to bound the memory;
-the result does not depend on it."""
+"""Starts side by side on a device; each holds an array of pixels by clusters. Set by hand to bound
+the memory; the result does not depend on it."""
 SAME_SCORE = 1e-4
 """Difference of two starts in nats a pixel that counts as none: they came to the same optimum, and
 rounding, which differs with the number of threads and devices, must not choose. Set by hand."""
@@ -119,6 +121,8 @@ def fit_mixture(
     num_clusters: int,
     num_starts: int = 4,
     num_iterations: int = 30,
+    *,
+    mesh: Mesh | None = None,
 ) -> Mixture:
     """Fit the mixture: EM from several K-means side by side, the likeliest result kept.
 
@@ -136,15 +140,17 @@ def fit_mixture(
         num_clusters: number of clusters k.
         num_starts: number of K-means, run in batches of eight.
         num_iterations: Lloyd iterations, and then EM iterations, of each start.
+        mesh: devices that the starts are spread over; None for the one that the pixels are on.
 
     Raises:
         ValueError: fewer pixels than clusters.
     """
     if v.shape[0] < num_clusters:
         raise ValueError(f"{num_clusters} clusters need as many valid pixels, got {v.shape[0]}")
-    fitted_mixtures, fit_scores = _fit_starts(
-        jax.random.split(key, num_starts), v, num_clusters, num_iterations
-    )
+    keys = jax.random.split(key, num_starts)
+    if mesh is not None:
+        keys, v = replicate(mesh, (keys, v))
+    fitted_mixtures, fit_scores = _fit_starts(keys, v, num_clusters, num_iterations, mesh)
     chosen = (fit_scores >= fit_scores.max() - SAME_SCORE).argmax()
     # Here and never again: training moves clusters and does not exchange them.
     return number_clusters(jax.tree.map(lambda leaf: leaf[chosen], fitted_mixtures))
@@ -176,9 +182,9 @@ def number_clusters(mixture: Mixture) -> Mixture:
     )
 
 
-@partial(jax.jit, static_argnums=(2, 3))
+@partial(jax.jit, static_argnums=(2, 3, 4))
 def _fit_starts(
-    keys: Array, v: Array, num_clusters: int, num_iterations: int
+    keys: Array, v: Array, num_clusters: int, num_iterations: int, mesh: Mesh | None
 ) -> tuple[Mixture, Float[Array, " starts"]]:
     # The mixture of one cluster whitens by the covariance of all pixels.
     one_cluster = jnp.ones((v.shape[0], 1), v.dtype)
@@ -187,11 +193,11 @@ def _fit_starts(
     # In turn, so that both spaces get as many starts.
     space_index = jnp.arange(len(keys)) % 2
 
-    def fit(fit_start: tuple[Array, Array]) -> tuple[Mixture, Array]:
+    def fit(fit_start: tuple[Array, Array], v: Array, start_spaces: Array) -> tuple[Mixture, Array]:
         key, space_number = fit_start
         return _fit(key, v, start_spaces[space_number], num_clusters, num_iterations)
 
-    return lax.map(fit, (keys, space_index), batch_size=PARALLEL_STARTS)
+    return map_rows(mesh, fit, (keys, space_index), v, start_spaces, batch_size=PARALLEL_STARTS)
 
 
 def _fit(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import optax
+from jax.sharding import Mesh
 
 from jaxhsi.dgc.networks import Encoder
 from jaxhsi.dgc.options import DGCOptions, ViewOptions
@@ -18,6 +19,8 @@ class DGCModel:
         num_clusters: number of clusters k.
         options: of the method.
         view_options: how pairs of views are drawn and augmented.
+        mesh: devices that the starts of the mixture and the views of a step are spread over; None
+            for those that the arrays are on.
     """
 
     encoder: Encoder
@@ -25,3 +28,4 @@ class DGCModel:
     num_clusters: int
     options: DGCOptions
     view_options: ViewOptions
+    mesh: Mesh | None = None

@@ -1,10 +1,14 @@
 """How well the cuts of a merge tree hold when the data change, and which of them to look at."""
 
 from collections.abc import Sequence
+from functools import partial
+from operator import itemgetter
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
 from jaxhsi import metrics
@@ -18,6 +22,7 @@ from jaxhsi.dgc.merge_tree import (
     cut_tree,
     grow_merge_tree,
 )
+from jaxhsi.sharding import map_rows, replicate
 
 MAX_HALF_SIZE = 4096
 """Pixels of a half at most, which bounds the time of the fits. Set by hand."""
@@ -54,6 +59,8 @@ def measure_stability(
     neighbour_pairs: Float[Array, "k k"],
     num_repeats: int = 3,
     merge_weights: MergeWeights = DEFAULT_WEIGHTS,
+    *,
+    mesh: Mesh | None = None,
 ) -> Float[np.ndarray, "repeats k"]:
     """How far the trees of two halves of a sample agree, for every cut.
 
@@ -70,6 +77,7 @@ def measure_stability(
         neighbour_pairs: theirs, see :class:`jaxhsi.dgc.merge_tree.ClusterRelations`.
         num_repeats: splits.
         merge_weights: of the trees.
+        mesh: devices that the fits are spread over; the one that the pixels are on if None.
 
     Returns:
         Scores of the cuts into 1, 2, ... k groups.
@@ -84,18 +92,25 @@ def measure_stability(
             f"halves of {len(embedded_pixels)} pixels cannot start {num_clusters} clusters each"
         )
     touch = np.asarray(neighbour_pairs, np.float64)
+    drawn_pixels, fit_keys = _draw_halves(key, embedded_pixels, num_repeats, half_size)
+    # Disjoint, so that the two fits of a repeat share no pixel.
+    halves = drawn_pixels.reshape(2 * num_repeats, half_size, -1)
+    if mesh is not None:
+        fit_keys, halves = replicate(mesh, (fit_keys, halves))
+    half_mixtures = _fit_halves(fit_keys, halves, num_clusters, mesh)
     agreement_scores = np.empty((num_repeats, num_clusters))
-    for repeat_index, split_key in enumerate(jax.random.split(key, num_repeats)):
-        order_key, fit_key = jax.random.split(split_key)
-        pixel_order = jax.random.permutation(order_key, len(embedded_pixels))
-        drawn_pixels = embedded_pixels[pixel_order[: 2 * half_size]]
-        trained_posterior = np.asarray(_posterior(drawn_pixels, mixture), np.float64)
-        # Disjoint, so that the two fits share no pixel.
-        halves = drawn_pixels[:half_size], drawn_pixels[half_size:]
+    for repeat_index, pixels in enumerate(drawn_pixels):
+        trained_posterior = np.asarray(_posterior(pixels, mixture), np.float64)
         # Each tree labels both halves: a cut is stable where the two labellings agree.
         half_results = [
-            _half_result(half_key, half, drawn_pixels, trained_posterior, touch, merge_weights)
-            for half_key, half in zip(jax.random.split(fit_key), halves, strict=True)
+            _half_result(
+                jax.tree.map(itemgetter(2 * repeat_index + half), half_mixtures),
+                pixels,
+                trained_posterior,
+                touch,
+                merge_weights,
+            )
+            for half in range(2)
         ]
         agreement_scores[repeat_index] = [
             _agreement(half_results, k) for k in range(1, num_clusters + 1)
@@ -103,18 +118,40 @@ def measure_stability(
     return agreement_scores
 
 
+def _draw_halves(
+    key: Array, embedded_pixels: Array, num_repeats: int, half_size: int
+) -> tuple[Float[Array, "repeats m d"], Key[Array, " fits"]]:
+    """Pixels of each repeat, one half after the other; and a key for the fit of each half."""
+    drawn_pixels, fit_keys = [], []
+    for split_key in jax.random.split(key, num_repeats):
+        order_key, fit_key = jax.random.split(split_key)
+        pixel_order = jax.random.permutation(order_key, len(embedded_pixels))
+        drawn_pixels.append(embedded_pixels[pixel_order[: 2 * half_size]])
+        fit_keys.append(jax.random.split(fit_key))
+    return jnp.stack(drawn_pixels), jnp.concatenate(fit_keys)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _fit_halves(
+    fit_keys: Key[Array, " fits"],
+    halves: Float[Array, "fits n d"],
+    num_clusters: int,
+    mesh: Mesh | None,
+) -> Mixture:
+    def fit(row: tuple[Array, Array]) -> Mixture:
+        return mixtures.fit_mixture(*row, num_clusters, MIXTURE_STARTS)
+
+    return map_rows(mesh, fit, (fit_keys, halves))
+
+
 def _half_result(
-    key: Array,
-    half_pixels: Array,
+    half_mixture: Mixture,
     all_pixels: Array,
     trained_posterior: np.ndarray,
     neighbour_pairs: np.ndarray,
     merge_weights: MergeWeights,
 ) -> tuple[MergeTree, np.ndarray]:
     """The tree of a fit to a part of the pixels, and its labels of all of them."""
-    half_mixture = mixtures.fit_mixture(
-        key, half_pixels, trained_posterior.shape[1], MIXTURE_STARTS
-    )
     probabilities = np.asarray(_posterior(all_pixels, half_mixture), np.float64)
     cluster_overlap = (
         trained_posterior.T @ probabilities / np.maximum(trained_posterior.sum(0)[:, None], 1e-12)

@@ -43,6 +43,26 @@ def describe_inputs(num_cubes: int, shape: tuple[int, ...], num_devices: int) ->
     return f"{num_cubes} cube(s) of {shape}, {num_devices} device(s)"
 
 
+def describe_idle_devices(num_devices: int, batch_size: int) -> str | None:
+    """That some devices have no view of a step, and what gives them one; None where all have.
+
+    Args:
+        num_devices: of the run.
+        batch_size: windows of a step, of two views each.
+
+    >>> describe_idle_devices(16, 4)
+    'a step has 8 views for 16 devices: 8 are idle; --stream.batch_size 8 occupies all'
+    >>> describe_idle_devices(8, 4)
+    """
+    num_views = 2 * batch_size
+    if num_devices <= num_views:
+        return None
+    return (
+        f"a step has {num_views} views for {num_devices} devices: {num_devices - num_views} are "
+        f"idle; --stream.batch_size {-(-num_devices // 2)} occupies all"
+    )
+
+
 def describe_invalid_pixels(num_invalid: int, num_read: int) -> str:
     """How many of the sampled pixels are not valid, and what is done with them.
 

@@ -46,8 +46,7 @@ def read_validation_views(
     Args:
         cubes: that are trained on.
         view_options: how pairs of views are drawn and augmented.
-        batch: windows of a training step; their number is a multiple of it, so that they split
-            over devices as a batch does.
+        batch: windows of a training step; their number is a multiple of it.
         seed: of the run.
         max_windows: windows, rounded down to a multiple of ``batch`` (at least one batch); fewer
             where their crops would hold more than 64 MiB.
@@ -150,7 +149,8 @@ class StateMonitor:
             margin: share of the best criterion that a degraded state has lost.
         """
         self.best_state = BestState()
-        self._evaluate = compile_evaluation(mesh, partial(evaluate_views, algorithm, num_clusters))
+        evaluate = partial(evaluate_views, algorithm, num_clusters)
+        self._evaluate = compile_evaluation(mesh, evaluate, len(validation_views.crops))
         self._validation_views = shard_batch(mesh, validation_views)
         self._every, self._patience, self._margin = every, patience, margin
 

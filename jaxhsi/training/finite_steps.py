@@ -72,7 +72,12 @@ def _stays_finite(state: Any, new_state: Any) -> Bool[Array, ""]:
 
 
 def describe_bad_step(
-    guarded: Callable[..., tuple[Any, Any]], key: Array, state: Any, batch: Any
+    guarded: Callable[..., tuple[Any, Any]],
+    key: Array,
+    state: Any,
+    batch: Any,
+    *,
+    num_windows: int,
 ) -> tuple[str, list[int]]:
     """Which diagnostics of a step are not finite, and which windows of its batch make them so.
 
@@ -81,6 +86,7 @@ def describe_bad_step(
         key: of the step.
         state: before the step.
         batch: of the step, (b, ...) arrays.
+        num_windows: windows of the batch; the rows after them are padding.
 
     Returns:
         Names of the diagnostics; and the windows that alone, in the place of all others, have the
@@ -92,7 +98,6 @@ def describe_bad_step(
         for path, leaf in jax.tree.leaves_with_path(jax.device_get(info))
         if np.asarray(leaf).dtype.kind == "f" and not np.isfinite(leaf).all()
     ]
-    num_windows = len(jax.tree.leaves(batch)[0])
     guilty_windows = [
         i
         for i in range(num_windows)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Key
 
 from jaxhsi.data.prefetch import BatchStream, DevicePrefetcher
 from jaxhsi.dgc.state import Batch
-from jaxhsi.sharding import compile_step, replicate, shard_batch
+from jaxhsi.sharding import compile_step, replicate, shard_batch, view_mesh
 from jaxhsi.training.best_state import BestState, StateMonitor
 from jaxhsi.training.finite_steps import (
     RefusedSteps,
@@ -38,6 +38,7 @@ def run_training(
     checkpoints: StateOutput,
     monitor: StateMonitor,
     *,
+    batch_size: int,
     log_every: int = 10,
     save_every: int = 100,
     skip_bad_batches: bool = False,
@@ -61,6 +62,7 @@ def run_training(
         metrics_writer: takes the metrics.
         checkpoints: takes the states.
         monitor: evaluates the states.
+        batch_size: windows of a batch.
         log_every: steps between lines of metrics.
         save_every: steps between checkpoints.
         skip_bad_batches: leave out batches whose step is not finite, and say so, in the place of
@@ -72,12 +74,13 @@ def run_training(
             The state before it is saved.
         StopRequest: a signal came; the last step is saved.
     """
-    guarded = compile_step(mesh, partial(guarded_step, step, skip_bad_batches))
+    step_mesh = view_mesh(mesh, batch_size)
+    guarded = compile_step(step_mesh, partial(guarded_step, step, skip_bad_batches), batch_size)
     state, refused = replicate(mesh, (state, no_refused_steps()))
     info = None
 
     def place(batch: tuple) -> Batch:
-        return shard_batch(mesh, Batch(*batch))
+        return shard_batch(step_mesh, Batch(*batch))
 
     def busy() -> bool:  # steps are only begun below: the devices are behind
         return info is not None and not info.loss.is_ready()
@@ -87,7 +90,8 @@ def run_training(
         metrics_writer.open(),
         DevicePrefetcher(stream, place, devices_busy=busy) as batches,
     ):
-        check = _StepCheck(guarded, key, checkpoints, batches, locate_windows, skip_bad_batches)
+        describe = partial(describe_bad_step, guarded, num_windows=batch_size)
+        check = _StepCheck(describe, key, checkpoints, batches, locate_windows, skip_bad_batches)
         check.remember(int(state.step))
         began = time.perf_counter()
         if monitor.best_state.state is None:  # nothing was restored
@@ -132,14 +136,14 @@ class _StepCheck:
 
     def __init__(
         self,
-        guarded: Callable[..., tuple[Any, Any]],
+        describe_step: Callable[..., tuple[str, list[int]]],
         key: Key[Array, ""],
         checkpoints: StateOutput,
         batches: DevicePrefetcher,
         locate_windows: LocateWindows | None,
         skips: bool,
     ):
-        self._guarded, self._key, self._checkpoints = guarded, key, checkpoints
+        self._describe_step, self._key, self._checkpoints = describe_step, key, checkpoints
         self._batches, self._locate, self._skips = batches, locate_windows, skips
         self._positions: dict[int, Any] = {}
         self.num_skipped = 0
@@ -180,9 +184,7 @@ class _StepCheck:
         position = self._positions[number - 1]
         self._batches.set_state(position)
         step_key = jax.random.fold_in(self._key, number)
-        names, guilty_windows = describe_bad_step(
-            self._guarded, step_key, state, next(self._batches)
-        )
+        names, guilty_windows = self._describe_step(step_key, state, next(self._batches))
         places = self._locate(position, guilty_windows) if self._locate else ()
         cause = f", because of {'; '.join(places)}" if places else ""
         return f"step {number} is not finite ({names}){cause}"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles, tile_with_halo
 from jaxhsi.data.windows import Window, WindowReader, read_window
 from jaxhsi.data.zarr_writer import continue_cube, create_cube
+from jaxhsi.sharding import pad_rows
 from jaxhsi.storage.checksums import list_file, unlist_file
 from jaxhsi.storage.replacement import partial_path
 from jaxhsi.training.plane_file import PlaneFile
@@ -96,14 +98,15 @@ def label_tiles(
     tile_size: int = 128,
     read: WindowReader = read_window,
     ahead: int = 1,
+    tiles_per_call: int = 1,
     relabel: Relabel | None = None,
     stored: LabelStores | None = None,
 ) -> Iterator[LabelledTile]:
     """Label a cube tile by tile; the labels do not depend on how it is cut.
 
     Confidence is rounded to the float16 of the stores, so that a tile that is read back is the
-    same as one that is computed. While one tile is on the device and the one before it is written,
-    a thread reads the next.
+    same as one that is computed. While some tiles are on the devices and those before them are
+    written, a thread reads the next.
 
     Args:
         predict: jitted ``predict`` of the method, ``(state, x, valid) -> (labels, confidence)``;
@@ -114,7 +117,9 @@ def label_tiles(
         full_rows: tiles must span the full width; they then have fewer rows, for as many pixels.
         tile_size: side of the tiles in pixels, at least 1.
         read: how windows are read.
-        ahead: tiles that are read before they are needed; each takes memory.
+        ahead: calls whose tiles are read before they are needed; each tile takes memory.
+        tiles_per_call: tiles that ``predict`` is given at once, a device each; the last call of a
+            cube is filled up by copies of its last tile.
         relabel: applied to the labels of the method, such as a grouping of its clusters.
         stored: the first tiles are taken from there as far as they are on disk.
 
@@ -134,29 +139,39 @@ def label_tiles(
         outer = tile_with_halo(place, plane, size, halo)
         return place, outer, read(cube, *outer)
 
-    num_stored = 0 if stored is None else stored.num_written
-    pending: tuple | None = None
-    tiles = prefetch(window, split_into_tiles(plane, size), ahead)
-    for number, (place, outer, (values, valid)) in enumerate(tiles):
-        if stored is not None and number < num_stored:
-            labels, confidence = stored.read(place)
-            yield LabelledTile(place, labels, confidence, values[place.within(outer)])
-            continue
-        following = (place, outer, values, predict(state, values[None], valid[None]))
+    tiles = prefetch(window, split_into_tiles(plane, size), ahead * tiles_per_call)
+    for place, outer, (values, _) in islice(tiles, 0 if stored is None else stored.num_written):
+        labels, confidence = stored.read(place)
+        yield LabelledTile(place, labels, confidence, values[place.within(outer)])
+    pending: tuple[list, tuple] | None = None
+    while read_tiles := list(islice(tiles, tiles_per_call)):
+        windows = [window for _, _, window in read_tiles]
+        x, valid = (_stacked(part, tiles_per_call) for part in zip(*windows, strict=True))
+        following = read_tiles, predict(state, x, valid)
         if pending is not None:
-            yield _cut_out(*pending, relabel)
+            yield from _cut_out(*pending, relabel)
         pending = following
     if pending is not None:
-        yield _cut_out(*pending, relabel)
+        yield from _cut_out(*pending, relabel)
 
 
-def _cut_out(
-    place: Tile, outer: Tile, values: np.ndarray, result: tuple, relabel: Relabel | None
-) -> LabelledTile:
-    rows, columns = place.within(outer)
-    labels, confidence = (np.asarray(part)[0, rows, columns] for part in result)
-    labels = labels if relabel is None else relabel(labels)
-    return LabelledTile(place, labels, confidence.astype(np.float16), values[rows, columns])
+def _stacked(images: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """Images as one batch, the last one repeated up to the count; one alone is not copied."""
+    return images[0][None] if count == 1 else pad_rows(np.stack(images), count)
+
+
+def _cut_out(read_tiles: list, result: tuple, relabel: Relabel | None) -> Iterator[LabelledTile]:
+    """The tiles of a call without their halos."""
+    labels, confidence = (np.asarray(part) for part in result)
+    for number, (place, outer, (values, _)) in enumerate(read_tiles):
+        rows, columns = place.within(outer)
+        own_labels = labels[number, rows, columns]
+        yield LabelledTile(
+            place,
+            own_labels if relabel is None else relabel(own_labels),
+            confidence[number, rows, columns].astype(np.float16),
+            values[rows, columns],
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxhsi.callbacks import OnProgress
 from jaxhsi.config.dgc import DGCConfig
@@ -113,7 +114,7 @@ def run_in_memory(config: DGCConfig, cubes: tuple[Cube, ...], on_progress: OnPro
         num_bands=cubes[0].shape[2],
         wavelengths=known_wavelengths[0] if known_wavelengths else None,
     )
-    labelled = label_in_memory(model, trained.selected_state, cubes, on_progress)
+    labelled = label_in_memory(model, trained.selected_state, cubes, prepared.mesh, on_progress)
     cube_counts = {
         cube.name: count_labels(labels.astype(np.int32), None, config.num_clusters, 0)
         for cube, (labels, _) in zip(cubes, labelled, strict=True)
@@ -128,6 +129,7 @@ def run_in_memory(config: DGCConfig, cubes: tuple[Cube, ...], on_progress: OnPro
         trained.selected_state,
         prepared.sample_embedding,
         np.asarray(scores["pixels"]),
+        mesh=prepared.mesh,
     )
     return MemoryRun(
         model=model,
@@ -144,6 +146,7 @@ def label_in_memory(
     model: SegmentationModel,
     state: Any,
     cubes: Sequence[Cube],
+    mesh: Mesh,
     on_progress: OnProgress | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Label cubes tile by tile into arrays of the types that label files have.
@@ -152,13 +155,15 @@ def label_in_memory(
         model: options and algorithm.
         state: that labels.
         cubes: to label.
+        mesh: devices.
         on_progress: called after each cube.
 
     Returns:
         For each cube labels (H, W) int16, -1 where not valid, and confidence (H, W) float16.
     """
     window_reader = reader_of_state(choose_window_reader(model.config, cubes), state)
-    tile_labeller = make_tile_labeller(model.method, window_reader, model.config.stream.tile_size)
+    tile_size = model.config.stream.tile_size
+    tile_labeller = make_tile_labeller(model.method, window_reader, tile_size, mesh)
     labelled = []
     for index, cube in enumerate(cubes):
         labels = np.full(cube.shape[:2], -1, np.int16)

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from jaxhsi.config.dgc import DGCConfig, OptimizerOptions
 from jaxhsi.dgc.algorithm import dgc
@@ -19,10 +20,18 @@ def build_optimizer(options: OptimizerOptions) -> optax.GradientTransformation:
     )
 
 
-def build_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm:
-    """The method that a configuration describes, for cubes of so many bands."""
+def build_method(
+    config: DGCConfig, num_bands: int, mesh: Mesh | None = None
+) -> SegmentationAlgorithm:
+    """The method that a configuration describes.
+
+    Args:
+        config: the options.
+        num_bands: of the cubes.
+        mesh: devices for its start and the views of its steps; None for those of the arrays.
+    """
     if config.method == "upstream":
-        return _upstream_method(config, num_bands)
+        return _upstream_method(config, num_bands, mesh)
     encoder = patch_encoder(
         num_bands,
         config.teacher_student.normalisations,
@@ -38,10 +47,11 @@ def build_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm:
         config.num_clusters,
         config.teacher_student,
         config.views,
+        mesh,
     )
 
 
-def _upstream_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm:
+def _upstream_method(config: DGCConfig, num_bands: int, mesh: Mesh | None) -> SegmentationAlgorithm:
     size = config.upstream_encoder
     encoder = upstream_encoder(
         num_bands,
@@ -53,5 +63,11 @@ def _upstream_method(config: DGCConfig, num_bands: int) -> SegmentationAlgorithm
     )
     optimizer = build_optimizer(config.optimizer)
     return prototype_dgc(
-        encoder, config.num_clusters, size.embed_dim, optimizer, config.prototype, config.views
+        encoder,
+        config.num_clusters,
+        size.embed_dim,
+        optimizer,
+        config.prototype,
+        config.views,
+        mesh,
     )

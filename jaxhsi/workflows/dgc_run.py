@@ -93,6 +93,7 @@ def _run_in_folder(
         prepared.initial_state,
         trained.selected_state,
         folder,
+        prepared.mesh,
     )
     cluster_tree = _write_tree(prepared, trained.selected_state, scores, folder)
     scores |= _write_presence(scores, folder)
@@ -111,6 +112,9 @@ def _run_in_folder(
 def _print_inputs(console: Console, prepared: PreparedTraining) -> None:
     cubes = prepared.inputs.train_cubes
     console.print(sentences.describe_inputs(len(cubes), cubes[0].shape, prepared.mesh.size))
+    batch_size = prepared.config.stream.batch_size
+    if (idle_line := sentences.describe_idle_devices(prepared.mesh.size, batch_size)) is not None:
+        console.print(idle_line)
     if prepared.pixels_invalid:
         console.print(
             sentences.describe_invalid_pixels(prepared.pixels_invalid, prepared.pixels_read)
@@ -130,6 +134,7 @@ def _write_tree(
         cluster_pixels,
         majority_classes,
         class_names,
+        mesh=prepared.mesh,
     )
     write_cluster_tree(folder, cluster_tree)
     draw_tree(

@@ -84,8 +84,8 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
         ValueError: a cube smaller than a crop, or cubes without a valid pixel.
     """
     check_crop_size(config, inputs)
-    mesh = device_mesh(config.devices, config.stream.batch_size)
-    method = build_method(config, inputs.train_cubes[0].shape[2])
+    mesh = device_mesh(config.devices)
+    method = build_method(config, inputs.train_cubes[0].shape[2], mesh)
     sample = sample_spectra(
         inputs.train_cubes,
         config.stream.sample_size,
@@ -184,6 +184,7 @@ def train(
         open_metrics(int(state.step)),
         checkpoints,
         monitor,
+        batch_size=config.stream.batch_size,
         log_every=config.log_every,
         save_every=config.save_every,
         skip_bad_batches=config.skip_bad_batches,

@@ -7,8 +7,8 @@ from operator import add
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxhsi.config.dgc import DGCConfig
 from jaxhsi.data.cube import Cube
@@ -32,6 +32,7 @@ from jaxhsi.label_spectra import (
 from jaxhsi.report import label_pictures
 from jaxhsi.report.cube_preview import CubePreview, PreviewBuilder, write_preview
 from jaxhsi.report.picture_panels import draw_label_map
+from jaxhsi.sharding import compile_prediction, replicate
 from jaxhsi.training.tile_journal import TileJournal
 from jaxhsi.training.tile_labels import (
     LabelledTile,
@@ -81,6 +82,7 @@ def make_tile_labeller(
     method: SegmentationAlgorithm,
     window_reader: WindowReader,
     tile_size: int,
+    mesh: Mesh,
     relabel: Relabel | None = None,
 ) -> TileLabeller:
     """A labeller that compiles ``predict`` once for all states and cubes.
@@ -89,9 +91,10 @@ def make_tile_labeller(
         method: algorithm that labels.
         window_reader: how windows of a cube are read.
         tile_size: side of the tiles in pixels.
+        mesh: devices; each labels tiles of its own.
         relabel: applied to the labels, such as a grouping of the clusters.
     """
-    predict = jax.jit(method.predict)
+    predict = compile_prediction(mesh, method.predict)
 
     def label(
         state: Any,
@@ -104,12 +107,13 @@ def make_tile_labeller(
             reader = false_colour.recording_reader(window_reader)
         return label_tiles(
             predict,
-            state,
+            replicate(mesh, state),
             cube,
             halo=method.halo,
             full_rows=method.full_rows,
             tile_size=tile_size,
             read=reader,
+            tiles_per_call=mesh.size,
             relabel=relabel,
             stored=stored,
         )
@@ -124,6 +128,7 @@ def label_and_score_cubes(
     initial_state: Any,
     trained_state: Any,
     folder: Path,
+    mesh: Mesh,
 ) -> dict[str, Any]:
     """Label all cubes, write maps and pictures, and score the start beside the trained state.
 
@@ -134,11 +139,13 @@ def label_and_score_cubes(
         initial_state: closed-form start.
         trained_state: state that labels.
         folder: of the run.
+        mesh: devices.
 
     Returns:
         See :func:`summarise_counts`.
     """
-    tile_labeller = make_tile_labeller(method, inputs.window_reader, config.stream.tile_size)
+    tile_size = config.stream.tile_size
+    tile_labeller = make_tile_labeller(method, inputs.window_reader, tile_size, mesh)
     num_clusters, num_classes = config.num_clusters, len(inputs.class_names)
     # Earlier maps are replaced only once all new ones are complete.
     partial_folder = folder / "labels.partial"

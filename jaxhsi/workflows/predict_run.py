@@ -27,6 +27,7 @@ from jaxhsi.report.cube_preview import write_preview
 from jaxhsi.report.dgc_tables import share_table
 from jaxhsi.report.label_spectra_files import write_label_spectra
 from jaxhsi.report.picture_panels import draw_label_map
+from jaxhsi.sharding import device_mesh
 from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
@@ -106,7 +107,8 @@ def _predict_into(
     state, num_steps = model.restore_state()
     window_reader = reader_of_state(choose_window_reader(model.config, cubes), state)
     tile_size = config.tile_size or model.config.stream.tile_size
-    tile_labeller = make_tile_labeller(model.method, window_reader, tile_size, grouping.apply)
+    mesh = device_mesh(config.devices)
+    tile_labeller = make_tile_labeller(model.method, window_reader, tile_size, mesh, grouping.apply)
     create_run_folder(folder, overwrite=overwrite, marker_file=PREDICT_CONFIG_FILE)
     key = _results_key(config, state, cubes, grouping, tile_size)
     journal = open_journal(folder, PREDICT_CONFIG_FILE, key, partial(console.print, soft_wrap=True))
@@ -189,7 +191,8 @@ def _results_key(
     tile_size: int,
 ) -> str:
     """Name of all that label maps depend on: an interrupted call goes on where it is the same."""
-    options = {name: value for name, value in saved_options(config).items() if name != "out"}
+    others = ("out", "devices")  # which labels do not depend on
+    options = {name: value for name, value in saved_options(config).items() if name not in others}
     cube_states = tuple(map(store_fingerprint, cubes))
     groups = grouping.members_by_name()
     return fingerprint((options, state_digest(state), cube_states, groups, tile_size))

@@ -31,6 +31,7 @@ MODULES = (
     "data.memory",
     "data.stream",
     "runtime.faults",
+    "runtime.scaling",
 )
 OPTIONAL = {"sklearn", "skimage", "igraph", "leidenalg", "pymcr"}  # of the extra `bench`
 
@@ -61,6 +62,9 @@ def run(name: str, *options: str) -> None:
     [
         ("data.ingest", ["--lines", "8", "--rounds", "1", "--formats", "envi", "netcdf"]),
         pytest.param("data.stream", ["--size", "64", "--steps", "4"], marks=pytest.mark.slow),
+        pytest.param(
+            "runtime.scaling", ["--devices", "1", "--rounds", "1"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_benchmark_runs_to_its_end(name, options, tmp_path):

@@ -160,12 +160,13 @@ def test_embeddings_are_watched_where_there_are_some():
     np.testing.assert_array_equal(found.clean_labels, labels)
 
 
-def test_eight_devices_see_what_one_sees():
+@pytest.mark.parametrize("devices", [8, 3])
+def test_many_devices_see_what_one_sees(devices):
     dgc, drawn = method(), probe()
     state, found = first_state(dgc), []
-    for devices in (1, 8):
-        mesh = device_mesh(devices, 8)
-        looked = compile_evaluation(mesh, partial(evaluate_views, dgc, CLASSES))
+    for count in (1, devices):
+        mesh = device_mesh(count)
+        looked = compile_evaluation(mesh, partial(evaluate_views, dgc, CLASSES), 8)
         found.append(jax.device_get(looked(replicate(mesh, state), shard_batch(mesh, drawn))))
     one, eight = found
     np.testing.assert_array_equal(one.label_pairs, eight.label_pairs)

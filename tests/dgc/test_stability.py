@@ -6,6 +6,7 @@ import pytest
 from jaxhsi.dgc.gaussian_mixture import Mixture, fit_mixture
 from jaxhsi.dgc.merge_tree import MergeTree
 from jaxhsi.dgc.stability import cut_gaps, measure_stability, suggest_cuts
+from jaxhsi.sharding import device_mesh
 
 # Three groups far apart; the first is two that lie close.
 CENTRES = np.array([[0.0, 0], [2.5, 0], [30, 0], [0, 30]])
@@ -19,10 +20,11 @@ def fitted() -> tuple[jnp.ndarray, Mixture]:
     return v, fit_mixture(jax.random.key(0), v, 5, 4)
 
 
-def measured(fitted) -> np.ndarray:
+def measured(fitted, mesh=None) -> np.ndarray:
     v, mixture = fitted
     share = np.asarray(mixture.cluster_share)
-    return measure_stability(jax.random.key(1), v, mixture, jnp.asarray(np.outer(share, share)), 2)
+    touch = jnp.asarray(np.outer(share, share))
+    return measure_stability(jax.random.key(1), v, mixture, touch, 2, mesh=mesh)
 
 
 def test_cuts_along_true_gaps_are_stable_and_a_cluster_too_many_is_not(fitted):
@@ -33,6 +35,10 @@ def test_cuts_along_true_gaps_are_stable_and_a_cluster_too_many_is_not(fitted):
     assert (found[:, 4] < found[:, 2] - 0.02).all()
     assert (found <= 1).all()
     np.testing.assert_array_equal(found, measured(fitted))
+
+
+def test_fits_are_spread_over_devices(fitted):
+    np.testing.assert_allclose(measured(fitted, device_mesh(8)), measured(fitted), atol=0.01)
 
 
 def test_halves_too_small_to_cluster_are_refused(fitted):

@@ -15,10 +15,13 @@ from jaxhsi.dgc.views import window_size
 from tests.helpers.scenes import BANDS, CLASSES, blobs
 
 VIEWS = ViewOptions(crop=12)
+OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(3e-3, weight_decay=1e-4))
 
 
 @cache  # one object for equal options, so that jit knows its functions again
-def method(dtype=jnp.float32, **options) -> SegmentationAlgorithm:
+def method(
+    dtype=jnp.float32, *, mesh=None, optimizer=OPTIMIZER, views=VIEWS, **options
+) -> SegmentationAlgorithm:
     settings = DGCOptions(**{"mixture_starts": 8} | options)
     dim = settings.resolved_dim(CLASSES, BANDS)
     encoder = patch_encoder(
@@ -30,8 +33,7 @@ def method(dtype=jnp.float32, **options) -> SegmentationAlgorithm:
         num_blocks=1,
         dtype=dtype,
     )
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(3e-3, weight_decay=1e-4))
-    return dgc(encoder, optimizer, CLASSES, settings, VIEWS)
+    return dgc(encoder, optimizer, CLASSES, settings, views, mesh)
 
 
 def first_state(dgc: SegmentationAlgorithm, seed: int = 0) -> State:

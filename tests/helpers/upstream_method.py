@@ -11,7 +11,7 @@ from tests.helpers.scenes import BANDS
 
 
 @cache
-def upstream_method(**weights: float) -> SegmentationAlgorithm:
+def upstream_method(mesh=None, **weights: float) -> SegmentationAlgorithm:
     encoder = upstream_encoder(BANDS, 4)
     options = PrototypeOptions(mean_shift_iterations=2, loss_weights=LossWeights(**weights))
-    return prototype_dgc(encoder, 3, 4, upstream_optimizer(1e-3), options, VIEWS)
+    return prototype_dgc(encoder, 3, 4, upstream_optimizer(1e-3), options, VIEWS, mesh)

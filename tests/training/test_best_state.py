@@ -82,17 +82,19 @@ def run(
     """The last state and the watch, looked at every second step."""
     folder.mkdir(exist_ok=True)
     cube, probe = data
-    mesh = device_mesh(2, 2)
+    mesh = device_mesh(2)
     stream = window_stream([cube], window_size(VIEWS), 2, seed=0)
     state = replicate(mesh, dgc.init())
     options = {"every": 2, "patience": patience, "margin": 0.1}
     watch = StateMonitor(mesh, dgc, CLASSES, probe, **options)
+    training_options = {"batch_size": 2, "log_every": 50}
     with Checkpoints(folder / "checkpoints") as checkpoints:
         if resume:
             state = checkpoints.restore(state, stream, watch.best_state)
         logbook, key = MetricsWriter(folder, int(state.step), steps), jax.random.key(3)
+        outputs = logbook, checkpoints, watch
         state = run_training(
-            key, state, dgc.step, stream, mesh, steps, logbook, checkpoints, watch, log_every=50
+            key, state, dgc.step, stream, mesh, steps, *outputs, **training_options
         )
     return jax.device_get(state), watch
 

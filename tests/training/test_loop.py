@@ -43,7 +43,7 @@ def run(
 ) -> tuple[State, State]:
     """What a run does, without the rest of it: the last state and the best."""
     folder.mkdir(exist_ok=True)
-    mesh = device_mesh(2, 2)
+    mesh = device_mesh(3)
     probe = read_validation_views([cube], VIEWS, 2, 0, 2, read_window)
     watch = StateMonitor(mesh, dgc, CLASSES, probe, every=4, patience=10, margin=0.1)
     stream = window_stream([cube], window_size(VIEWS), 2, seed=0)
@@ -52,7 +52,7 @@ def run(
         if resume:
             state = checkpoints.restore(state, stream, watch.best_state)
         logbook = writer(folder, int(state.step), steps)
-        options = {"log_every": 2, "save_every": 5} | more
+        options = {"batch_size": 2, "log_every": 2, "save_every": 5} | more
         options["locate_windows"] = partial(describe_windows, [cube], window_size(VIEWS), 2, 0)
         key = jax.random.key(3)
         state = run_training(

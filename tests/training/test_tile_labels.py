@@ -8,6 +8,7 @@ import pytest
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.stream import standardised_reader
 from jaxhsi.data.windows import WindowReader, read_window
+from jaxhsi.sharding import compile_prediction, device_mesh, replicate
 from jaxhsi.training.tile_labels import label_tiles, label_writer
 from jaxhsi.upstream.dgc.algorithm import prototype_dgc, upstream_optimizer
 from jaxhsi.upstream.dgc.centroids import kmeans_centroids
@@ -29,12 +30,15 @@ def setting(tmp_path_factory):
     return dgc, state._replace(teacher_params=stirred(state.teacher_params)), cube
 
 
-def whole_map(setting, tile: int, read: WindowReader = read_window, ahead: int = 1) -> np.ndarray:
+def whole_map(
+    setting, tile: int, read: WindowReader = read_window, ahead: int = 1, devices: int = 1
+) -> np.ndarray:
     dgc, state, cube = setting
-    labels = np.full(cube.shape[:2], -9)
-    predict = jax.jit(dgc.predict)
+    labels, mesh = np.full(cube.shape[:2], -9), device_mesh(devices)
+    predict, state = compile_prediction(mesh, dgc.predict), replicate(mesh, state)
     cut = {"halo": dgc.halo, "full_rows": dgc.full_rows, "tile_size": tile}
-    for part in label_tiles(predict, state, cube, **cut, read=read, ahead=ahead):
+    cut |= {"ahead": ahead, "tiles_per_call": devices}
+    for part in label_tiles(predict, state, cube, **cut, read=read):
         labels[part.slices] = part.labels
     return labels
 
@@ -50,6 +54,13 @@ def test_labels_do_not_depend_on_the_tiles(setting, tile):
 @pytest.mark.parametrize("ahead", [0, 2])
 def test_labels_do_not_depend_on_what_is_read_ahead(setting, ahead):
     np.testing.assert_array_equal(whole_map(setting, 16, ahead=ahead), whole_map(setting, 16))
+
+
+@pytest.mark.parametrize(("tile", "devices"), [(16, 8), (33, 3), (1000, 8)])
+def test_labels_do_not_depend_on_the_devices(setting, tile, devices):
+    np.testing.assert_array_equal(
+        whole_map(setting, tile, devices=devices), whole_map(setting, tile)
+    )
 
 
 def test_a_tile_that_cannot_be_read_is_an_error_whichever_thread_reads(setting):

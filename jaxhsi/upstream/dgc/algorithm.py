@@ -14,6 +14,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.dgc.losses import mean_usage
@@ -22,6 +23,7 @@ from jaxhsi.dgc.options import ViewOptions
 from jaxhsi.dgc.state import Batch
 from jaxhsi.functional_module import Params
 from jaxhsi.metrics import ACTIVE_SHARE
+from jaxhsi.sharding import BATCH_AXIS, VIEW_AXIS, flatten_views
 from jaxhsi.upstream.dgc.balance import balanced_loss, update_running_usage
 from jaxhsi.upstream.dgc.centroids import revive_centroids, unit, update_centroids
 from jaxhsi.upstream.dgc.initialisation import init
@@ -46,6 +48,7 @@ def prototype_dgc(
     optimizer: optax.GradientTransformation,
     options: PrototypeOptions,
     view_options: ViewOptions = ViewOptions(),  # noqa: B008 (frozen)
+    mesh: Mesh | None = None,
 ) -> PrototypeAlgorithm:
     """Upstream's method: the functions of this module with their options bound.
 
@@ -58,6 +61,7 @@ def prototype_dgc(
         embed_dim=embed_dim,
         options=options,
         view_options=view_options,
+        mesh=mesh,
     )
     return PrototypeAlgorithm(
         init=partial(init, model),
@@ -131,8 +135,10 @@ def loss_fn(
         params = params | {"log_bandwidth": jax.lax.stop_gradient(params["log_bandwidth"])}
     crops_shape = view_pair.crops.shape
     # Views and windows are one batch for the encoder, and are parted again after it.
-    flat_valid = None if view_pair.valid is None else view_pair.valid.reshape(-1, *crops_shape[2:4])
-    flat_output = forward(model, params, view_pair.crops.reshape(-1, *crops_shape[2:]), flat_valid)
+    flat_views = flatten_views(
+        model.mesh, (view_pair.crops, view_pair.valid), (VIEW_AXIS, BATCH_AXIS)
+    )
+    flat_output = forward(model, params, *flat_views)
     model_output = ModelOutput(*(a.reshape(*crops_shape[:2], *a.shape[1:]) for a in flat_output))
     loss_weights = model.options.loss_weights
     terms = loss_terms(loss_weights, params["centroids"], model_output, view_pair)

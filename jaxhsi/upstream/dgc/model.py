@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from jaxhsi.dgc.networks import Encoder
@@ -27,6 +28,7 @@ class PrototypeModel:
         view_options: how pairs of views are drawn and augmented.
         noise_deviation: of the noise that moves dead centroids (upstream `trainer.py`,
             `ema_kick`).
+        mesh: devices that the views of a step are spread over; None for those of the arrays.
 
     Raises:
         ValueError: a data-driven start of an encoder that has none, or a floor that so many
@@ -40,6 +42,7 @@ class PrototypeModel:
     options: PrototypeOptions
     view_options: ViewOptions = field(default_factory=ViewOptions)
     noise_deviation: float = 0.05
+    mesh: Mesh | None = None
 
     def __post_init__(self):
         """Refuse what contradicts itself."""
