@@ -93,49 +93,6 @@ def scale_table() -> str:
     return markdown_table(["pixels", "--refine_steps", "pixels a second", "peak memory"], rows)
 
 
-def scaling_table() -> str:
-    """Work and traffic of a device."""
-    rows = report("scaling")["rows"]
-    ones = {row["case"]: row for row in rows if row["devices"] == 1}
-    table = [
-        [
-            row["case"],
-            str(row["devices"]),
-            f"{row['gflop']:.3g}",
-            f"{row['gflop'] / ones[row['case']]['gflop']:.2f}",
-            f"{row['mib'] / ones[row['case']]['mib']:.2f}",
-            str(sum(kind["calls"] for kind in row["moved"].values())),
-            f"{sum(kind['bytes'] for kind in row['moved'].values()) / 2**10:,.1f} KiB",
-            f"{row['overhead']:+.1%}" if "overhead" in row else "",
-        ]
-        for row in rows
-    ]
-    titles = ["phase", "devices", "GFLOP", "share of 1", "memory, share of 1", "collectives"]
-    return markdown_table([*titles, "moved", "overhead"], table)
-
-
-def projection_table() -> str:
-    """A step on more devices, on paper."""
-    rows = [
-        [
-            str(row["devices"]),
-            str(row["batch"]),
-            f"{1e3 * row['compute_seconds']:.2f} ms",
-            f"{1e3 * row['traffic_seconds']:.2f} ms",
-            f"{row['windows_per_second']:,.0f}",
-            f"{row['efficiency']:.0%}",
-        ]
-        for row in report("scaling")["projection"]
-    ]
-    titles = ["devices", "windows a step", "compute", "traffic", "windows a second", "efficiency"]
-    return markdown_table(titles, rows)
-
-
-def assumptions() -> str:
-    """Of the projection."""
-    return ", ".join(f"{name} {value}" for name, value in report("scaling")["assumptions"].items())
-
-
 def machine(name: str) -> str:
     """What a result file was measured on."""
     found = report(name)
@@ -211,24 +168,6 @@ of its uncompressed bytes. Copy over ingest from disk, and where the file is in 
 that the format's own library takes to read it, and that the ingest takes; peak of the process.
 
 {ingest_table()}
-
-## Segmentation: many devices
-
-`python -m benchmarks.runtime.scaling --out scaling.json`: a step, the evaluation of 16 windows, the
-64 starts of the mixture, and a tile on each device, at the default options and 200 bands; CPU
-devices forced by XLA. GFLOP and memory traffic of one device in one call, what its collectives
-move, and, on one device, the time over that of a plain `jax.jit` in turns.
-
-{scaling_table()}
-
-{machine("scaling")}
-
-On paper, from the work and the traffic of a step on eight devices: on one device, on eight of one
-host (a view of the four windows on each), and on 32 hosts with as many windows a device. The
-times are assumed, not measured: {assumptions()}. Traffic is not overlapped with computation, and
-windows are read in time.
-
-{projection_table()}
 
 ## Unmixing: quality
 

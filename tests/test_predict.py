@@ -179,7 +179,9 @@ def test_merged_maps_hold_groups_under_their_names(run, cube, plain, tmp_path):
     assert found["total"]["areas"][0]["m2"] == 0.25 * (clusters == 2).sum()
     history = open_cube(tmp_path / "out" / "labels" / "east.zarr").history
     assert "0 background (2); 1 tissue (0); 2 cluster 1 (1)" in history[-1]
-    again = predicted(run, cube, tmp_path / "b", "--groups", str(tmp_path / "out" / "groups.yaml"))
+    saved_groups = str(tmp_path / "out" / "groups.yaml")
+    options = ("--groups", saved_groups, "--devices", "3", "--tile_size", "16")
+    again = predicted(run, cube, tmp_path / "b", *options)
     np.testing.assert_array_equal(again, labels)
 
 
