@@ -6,25 +6,26 @@ the help and a wrong option are answered at once.
 
 import ctypes
 import importlib
-import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jaxhsi.command_errors import (
     USER_ERRORS,
-    LackOfSpaceFilter,
     error_sentence,
     is_lack_of_space,
     silence_late_errors,
     thread_errors_as_sentences,
 )
+from jaxhsi.command_processes import PROCESS_OPTIONS, joined_group
+from jaxhsi.command_screen import log_to_standard_error, result_screen
 from jaxhsi.config.parser import (
     CommandParser,
+    CommonOption,
     check_config_files,
     chosen_method,
     config_parser,
@@ -75,9 +76,11 @@ COMMON_FLAGS = {
 """Switches of every command."""
 
 COMMON_OPTIONS = {
-    "timeout": (DEFAULT_TIMEOUT_SECONDS, "seconds that a server has for an answer (30)"),
+    "timeout": CommonOption(
+        *(float, DEFAULT_TIMEOUT_SECONDS, "SECONDS", "that a server has for an answer (30)")
+    ),
 }
-"""Numbers of every command: default and help."""
+"""Options of every command."""
 
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 
@@ -94,6 +97,7 @@ class Command:
         leading_arguments: see `run_command`.
         malloc_arenas: see `run_command`.
         way_on: see `run_command`.
+        is_shared: see `run_command`.
     """
 
     name: str
@@ -103,10 +107,11 @@ class Command:
     leading_arguments: Callable[[Sequence[str]], Sequence[str]] | None = None
     malloc_arenas: int = 4
     way_on: str = ""
+    is_shared: bool = False
 
     def parser(self) -> CommandParser:
         """Parser of its options, of the default method where there are several."""
-        return _parser(f"jaxhsi {self.name}", self.config, self.flags, None)
+        return _parser(f"jaxhsi {self.name}", self.config, self.flags, None, self.is_shared)
 
     def run(self, arguments: Sequence[str] | None = None) -> int:
         """Run the command and return its exit code.
@@ -123,6 +128,7 @@ class Command:
             leading_arguments=self.leading_arguments,
             malloc_arenas=self.malloc_arenas,
             way_on=self.way_on,
+            is_shared=self.is_shared,
         )
 
 
@@ -136,6 +142,7 @@ def run_command(
     leading_arguments: Callable[[Sequence[str]], Sequence[str]] | None = None,
     malloc_arenas: int = 4,
     way_on: str = "",
+    is_shared: bool = False,
 ) -> int:
     """Parse the options, act, and print an error of the user in one line, without a traceback.
 
@@ -152,6 +159,7 @@ def run_command(
         way_on: how to go on after the command was stopped.
         malloc_arenas: heaps of glibc that all threads allocate from. Few keep the memory small;
             compiling, which many threads do at once, waits for them: with 1 it takes 40 % longer.
+        is_shared: several processes can run the command as one, see `training.process_group`.
 
     Returns:
         One of `EXIT_CODES`; an error is a sentence on standard error. Unknown options end the
@@ -159,23 +167,29 @@ def run_command(
     """
     flags = dict(flags or {})
     _limit_malloc_arenas(malloc_arenas)
-    _log_to_standard_error()
-    shows_traceback, options = bool(os.environ.get("JAXHSI_TRACEBACK")), None
+    log_to_standard_error()
+    shows_traceback, options, group = bool(os.environ.get("JAXHSI_TRACEBACK")), None, None
     try:
         with stop_signals():
             if leading_arguments is not None:
                 arguments = [*leading_arguments(arguments), *arguments]
             check_config_files(arguments)
-            parser = _parser(prog, config, flags, chosen_method(config, arguments))
+            parser = _parser(prog, config, flags, chosen_method(config, arguments), is_shared)
             parsed = parser.parse_args(
                 with_bare_switches(config, with_several_values(config, arguments))
             )
             shows_traceback |= parsed.verbose
             options = parsed_config(config, parser, parsed)
-            _log_to_standard_error(quiet=parsed.quiet, verbose=parsed.verbose)
+            log_to_standard_error(quiet=parsed.quiet, verbose=parsed.verbose)
             set_network_timeout(parsed.timeout)
+            group = joined_group(parsed) if is_shared else None
+            is_silent = group is not None and group.process_id > 0
+            if is_silent:
+                log_to_standard_error(quiet=True)
             with (
-                _screen(quiet=parsed.quiet, as_json=parsed.json) as print_result,
+                result_screen(
+                    quiet=parsed.quiet or is_silent, as_json=parsed.json and not is_silent
+                ) as print_result,
                 external_files_allowed(parsed.allow_external),
             ):
                 try:
@@ -184,25 +198,55 @@ def run_command(
                     print_result(error.result)
                     raise
                 print_result(result)
+            if group is not None:
+                group.leave()
     except KeyboardInterrupt as interruption:
-        return _tell_stop(as_stop_request(interruption), way_on)
+        return _tell_stop(as_stop_request(interruption), way_on, group)
     except Exception as error:
         if (request := requested_stop()) is not None:
-            return _tell_stop(request, way_on)
-        if shows_traceback:
+            return _tell_stop(request, way_on, group)
+        if shows_traceback and group is None:
             raise
-        text = error_sentence(error, _output_of(options), current_way_on() or way_on)
-        print(plain_text(f"error: {text}\n(--verbose shows where)"), file=sys.stderr)
-        if is_lack_of_space(error):
-            silence_late_errors()
-            return 1
-        return 1 if isinstance(error, USER_ERRORS) else 70
+        return _tell_error(error, options, current_way_on() or way_on, group, shows_traceback)
     return 0
 
 
-def _tell_stop(request: StopRequest, way_on: str) -> int:
-    print(f"\n{request.sentence(way_on)}", file=sys.stderr)
+def _tell_stop(request: StopRequest, way_on: str, group: Any) -> int:
+    sentence = request.sentence(way_on)
+    if group is None or group.process_id == 0 or not request.is_common:
+        print(f"\n{sentence}", file=sys.stderr)
+    _end_group(group, request.exit_code, sentence, is_common=request.is_common)
     return request.exit_code
+
+
+def _tell_error(
+    error: Exception, options: Any, way_on: str, group: Any, shows_traceback: bool
+) -> int:
+    """Say what went wrong; in one of several processes the others are told too."""
+    code = 1 if isinstance(error, USER_ERRORS) or is_lack_of_space(error) else 70
+    text = error_sentence(error, _output_of(options), way_on)
+    if group is not None and (loss := group.loss_of_process(error)) is not None:
+        code, text = loss.code, f"{loss.sentence}; {way_on}"
+    # A step that is not finite is the same step in all processes.
+    is_common = isinstance(error, FloatingPointError)
+    if shows_traceback:
+        traceback.print_exception(error)
+    if group is None or group.process_id == 0 or not is_common:
+        print(plain_text(f"error: {text}\n(--verbose shows where)"), file=sys.stderr)
+    if is_lack_of_space(error):
+        silence_late_errors()
+    _end_group(group, code, text, is_common=is_common)
+    return code
+
+
+def _end_group(group: Any, code: int, sentence: str, *, is_common: bool) -> None:
+    """End with the other processes of a command, or end them."""
+    if group is None:
+        return
+    if is_common:
+        group.leave()
+    else:
+        group.fail(code, sentence)
 
 
 def _output_of(options: Any) -> Path | None:
@@ -213,8 +257,11 @@ def _output_of(options: Any) -> Path | None:
     return getattr(options, "out", None) or (paths[-1] if len(paths) > 1 else None)
 
 
-def _parser(prog: str, config: type, flags: Mapping[str, str], method: str | None) -> CommandParser:
-    common = {"common_flags": COMMON_FLAGS, "common_options": COMMON_OPTIONS}
+def _parser(
+    prog: str, config: type, flags: Mapping[str, str], method: str | None, is_shared: bool
+) -> CommandParser:
+    common_options = COMMON_OPTIONS | (PROCESS_OPTIONS if is_shared else {})
+    common = {"common_flags": COMMON_FLAGS, "common_options": common_options}
     return config_parser(config, method=method, flags=dict(flags), prog=prog, **common)
 
 
@@ -229,44 +276,6 @@ def _act(action: str | Callable[..., Any], options: Any, flags: Mapping[str, Any
         action = getattr(importlib.import_module(module_name), function_name)
     with stall_watchdog(stall_seconds()), thread_errors_as_sentences(_output_of(options)):
         return action(options, **flags)
-
-
-@contextmanager
-def _screen(*, quiet: bool, as_json: bool) -> Iterator[Callable[[Any], None]]:
-    """Where what is printed goes; gives the function that prints the result of an action."""
-    standard_output = sys.stdout
-
-    def print_result(result: Any) -> None:
-        if as_json:
-            from jaxhsi.report.json_files import json_text
-
-            print(json_text(result), file=standard_output)
-
-    with ExitStack() as stack:
-        if quiet:
-            stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
-        elif as_json:
-            stack.enter_context(redirect_stdout(sys.stderr))
-        yield print_result
-
-
-class _PlainFormatter(logging.Formatter):
-    """Messages in which names from files cannot act on the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return plain_text(super().format(record))
-
-
-def _log_to_standard_error(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Messages of jaxhsi, and warnings of other libraries."""
-    message_format = "%(asctime)s %(name)s: %(message)s" if verbose else "%(message)s"
-    handler = logging.StreamHandler()
-    if not verbose:
-        handler.addFilter(LackOfSpaceFilter())
-    handler.setFormatter(_PlainFormatter(message_format))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    jaxhsi_level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
-    logging.getLogger("jaxhsi").setLevel(jaxhsi_level)
 
 
 def _limit_malloc_arenas(malloc_arenas: int) -> None:

@@ -6,8 +6,10 @@ devices: the first axis is padded by copies of its last row to a multiple of the
 (:func:`shard_batch`), and the copies are cut off again (:func:`unpad_rows`), or weighed with 0
 (:func:`valid_rows`), before anything is summed over rows.
 
-The commands work in one process, on all devices of its machine: several processes would write
-into one run.
+Each process of `jax.distributed` works on its own devices, but for what is computed over a mesh of
+the devices of all processes: that they must all call alike. There a value that is not split is
+given by each process whole; of a batch each process may hold its own rows alone, see
+`jaxhsi.process_sharding`.
 """
 
 import math
@@ -20,47 +22,50 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Bool
 
+from jaxhsi.processes import devices_of_all_processes, place_arrays
+
 BATCH_AXIS = "batch"
 VIEW_AXIS = "view"
 
 
-def device_mesh(devices: int | None = None, batch: int | None = None) -> Mesh:
-    """Mesh over the first ``devices`` devices; over all of them if None.
+def device_mesh(
+    devices: int | None = None, batch: int | None = None, *, of_all_processes: bool = False
+) -> Mesh:
+    """Mesh over the first ``devices`` devices of this process; over all of them if None.
 
     Args:
-        devices: how many.
+        devices: how many of each process.
         batch: rows that are not padded, which the devices must divide: if ``devices`` is None as
             many as do. Without it rows are padded.
+        of_all_processes: over as many devices of every process of `jax.distributed`, which must all
+            call what uses the mesh; false: each process computes for itself.
 
     Raises:
-        ValueError: more devices than there are, a batch that they do not divide, or several
-            processes.
+        ValueError: more devices than there are, or a batch that they do not divide.
 
     >>> device_mesh(1).size
     1
     """
-    if jax.process_count() > 1:
-        raise ValueError(
-            f"this is one of {jax.process_count()} processes of jax.distributed, which would all "
-            "write the same run; start the command in one process, which uses all devices of its "
-            "machine, and give other machines other cubes and other folders"
-        )
-    present = jax.devices()
+    num_processes = jax.process_count() if of_all_processes else 1
+    present = jax.local_devices()
     if devices is None:
         devices = len(present)
         if batch is not None:
-            devices = max(n for n in range(1, devices + 1) if batch % n == 0)
+            divisors = (n for n in range(1, devices + 1) if batch % (n * num_processes) == 0)
+            devices = max(divisors, default=1)
     if not 1 <= devices <= len(present):
         raise ValueError(
             f"devices {devices} was asked for, but there are {len(present)}: {present}; "
             f"give a number from 1 to {len(present)}"
         )
-    if batch is not None and batch % devices:
+    if batch is not None and batch % (devices * num_processes):
+        of_processes = f" of each of {num_processes} processes" if num_processes > 1 else ""
         raise ValueError(
-            f"{batch} windows or spectra do not split over {devices} devices; "
-            f"choose a number that is a multiple of {devices}, or fewer devices"
+            f"{batch} windows or spectra do not split over {devices} devices{of_processes}; "
+            f"choose a number that is a multiple of {devices * num_processes}, or fewer devices"
         )
-    return Mesh(np.asarray(present[:devices]), (BATCH_AXIS,))
+    chosen = present[:devices] if num_processes == 1 else devices_of_all_processes(devices)
+    return Mesh(np.asarray(chosen), (BATCH_AXIS,))
 
 
 def view_mesh(mesh: Mesh, batch: int) -> Mesh:
@@ -149,19 +154,24 @@ def valid_rows(mesh: Mesh, length: int) -> Bool[np.ndarray, " n"]:
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
-    """Copy every array of a tree to all devices of the mesh."""
-    return jax.device_put(tree, _everywhere(mesh))
+    """Copy every array of a tree to all devices of the mesh.
+
+    Args:
+        mesh: devices; where they are of several processes, each gives the same arrays.
+        tree: arrays.
+    """
+    return place_arrays(tree, _everywhere(mesh))
 
 
 def shard_batch(mesh: Mesh, batch: Any) -> Any:
     """Split every array of a tree over the devices along its first axis, padded where needed.
 
     Args:
-        mesh: devices.
+        mesh: devices; where they are of several processes, each gives the whole batch.
         batch: arrays with equally many rows.
     """
     length = padded_length(mesh, len(jax.tree.leaves(batch)[0]))
-    return jax.device_put(pad_rows(batch, length), _over_batch(mesh))
+    return place_arrays(pad_rows(batch, length), _over_batch(mesh))
 
 
 def map_rows(

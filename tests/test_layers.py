@@ -19,6 +19,8 @@ LAYERS = (
         "callbacks",
         "closest_name",
         "plain_text",
+        "process_sharding",
+        "processes",
         "sharding",
     ),
     ("label_counts", "label_spectra"),
@@ -28,7 +30,7 @@ LAYERS = (
     ("training",),
     ("upstream",),
     ("config",),
-    ("report", "command_errors", "command_line"),
+    ("report", "command_errors", "command_screen", "command_processes", "command_line"),
     (
         "workflows",
         "unmixing",

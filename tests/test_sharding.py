@@ -1,4 +1,5 @@
 from functools import cache, partial
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -13,6 +14,7 @@ from jaxhsi.dgc.algorithm import update
 from jaxhsi.dgc.gaussian_mixture import fit_mixture
 from jaxhsi.dgc.options import ViewOptions
 from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
+from jaxhsi.process_sharding import process_rows, shard_process_rows
 from jaxhsi.sharding import (
     compile_step,
     device_mesh,
@@ -191,7 +193,18 @@ def test_impossible_numbers_of_devices_are_refused(devices, windows, named):
         device_mesh(devices, windows)
 
 
-def test_several_processes_are_refused(monkeypatch):
-    monkeypatch.setattr(jax, "process_count", lambda: 4)
-    with pytest.raises(ValueError, match=r"one of 4 processes of jax\.distributed"):
-        device_mesh(None, 8)
+def test_each_process_has_its_own_devices(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert device_mesh().size == 8
+    devices = [SimpleNamespace(id=i, process_index=i // 2) for i in range(3)]
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    with pytest.raises(ValueError, match=r"the processes have \[2, 1\] devices; all need equally"):
+        device_mesh(of_all_processes=True)
+
+
+def test_rows_of_a_process_and_their_padding():
+    mesh, values = device_mesh(3), np.arange(10.0).reshape(5, 2)
+    rows = process_rows(mesh, 5)
+    assert rows == [0, 1, 2, 3, 4, 4]
+    split = shard_process_rows(mesh, values, 5)
+    np.testing.assert_array_equal(split, values[rows])

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 import yaml
 from docstring_parser import parse
@@ -22,6 +22,22 @@ from jaxhsi.config.help_text import brief_help
 from jaxhsi.config.plain_yaml import check_yaml_file, load_yaml
 
 Config = TypeVar("Config")
+
+
+class CommonOption(NamedTuple):
+    """An option of a command that is not part of its configuration.
+
+    Attributes:
+        type: of its value.
+        default: of its value.
+        metavar: what stands for the value in the help.
+        help: what it is for.
+    """
+
+    type: type
+    default: Any
+    metavar: str
+    help: str
 
 
 _UNKNOWN_NAMES = (
@@ -155,7 +171,7 @@ def config_parser(
     method: str | None = None,
     flags: Mapping[str, str] | None = None,
     common_flags: Mapping[tuple[str, ...], str] | None = None,
-    common_options: Mapping[str, tuple[float, str]] | None = None,
+    common_options: Mapping[str, CommonOption] | None = None,
     **kwargs: Any,
 ) -> CommandParser:
     """Parser of the options and files of a configuration class.
@@ -168,7 +184,7 @@ def config_parser(
         method: whose options the parser has; the default one if not given.
         flags: name -> help of switches that are not part of the configuration.
         common_flags: spellings -> help of switches that every command has.
-        common_options: name -> default and help of numbers that every command has.
+        common_options: name -> option that is not part of the configuration.
         **kwargs: of `ArgumentParser`.
     """
     method = method or default_method(config_class)
@@ -192,8 +208,8 @@ def config_parser(
         parser.add_argument(f"--{name}", action="store_true", help=text)
     for spellings, text in (common_flags or {}).items():
         parser.add_argument(*spellings, action="store_true", help=text)
-    for name, (default, text) in (common_options or {}).items():
-        parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
+    for name, option in (common_options or {}).items():
+        parser.add_argument(f"--{name}", type=option.type, default=option.default, help=option.help)
     if hasattr(config_class, "command"):
         parser.add_argument("--command", default=config_class.command, help=argparse.SUPPRESS)
     hidden = {f.name: f.metadata["method"] for f in fields(config_class) if f.name not in chosen}
@@ -207,7 +223,10 @@ def config_parser(
         method_fields(config_class, method),
         flags or {},
         (common_flags or {})
-        | {(f"--{name} NUMBER",): text for name, (_, text) in (common_options or {}).items()},
+        | {
+            (f"--{name} {each.metavar}",): each.help
+            for name, each in (common_options or {}).items()
+        },
     )
     return parser
 

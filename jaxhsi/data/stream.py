@@ -12,6 +12,7 @@ from jaxhsi.data.windows import Window, WindowReader, read_window
 
 _STREAM_LENGTH = 2**40  # windows in a stream: more than any run takes
 _MAX_DRAWS = 64  # draws for a window that shows anything at all
+_NOT_READ = ()  # stands for a window that another process reads
 
 
 def window_stream(
@@ -23,6 +24,7 @@ def window_stream(
     read_window_fn: WindowReader = read_window,
     num_threads: int = 4,
     prefetch_windows: int = 8,
+    rows: Sequence[int] | None = None,
 ) -> grain.DatasetIterator:
     """Endless batches of square windows, each of a random cube about a random pixel of it.
 
@@ -41,13 +43,19 @@ def window_stream(
         read_window_fn: how a window is read.
         num_threads: that read concurrently.
         prefetch_windows: windows read before they are asked for; bounds the memory.
+        rows: windows of each batch that are given, by their numbers in it; all if None. Processes
+            that train together read their own rows alone, and have the position in common.
 
     Returns:
         Iterator over ``(values (b, h, w, c), valid (b, h, w))``.
     """
     cube_areas = np.array([cube.shape[0] * cube.shape[1] for cube in cubes], float)
+    batch_rows = range(batch_size) if rows is None else rows
+    own_rows = frozenset(batch_rows)
 
-    def draw(_: int, rng: np.random.Generator) -> Window:
+    def draw(number: int, rng: np.random.Generator) -> Window | tuple[()]:
+        if number % batch_size not in own_rows:
+            return _NOT_READ
         for _ in range(_MAX_DRAWS):
             cube = cubes[rng.choice(len(cubes), p=cube_areas / cube_areas.sum())]
             y, x = rng.integers(cube.shape[0]), rng.integers(cube.shape[1])
@@ -58,11 +66,17 @@ def window_stream(
                 break
         return window
 
+    def stack_windows(windows: Sequence[tuple]) -> tuple[np.ndarray, np.ndarray]:
+        values, valid = zip(*(windows[row] for row in batch_rows), strict=True)
+        return np.stack(values), np.stack(valid)
+
     window_dataset = grain.MapDataset.range(_STREAM_LENGTH).seed(seed).random_map(draw)
+    num_ahead = prefetch_windows * batch_size // len(own_rows)
     read_options = grain.ReadOptions(
-        num_threads=num_threads, prefetch_buffer_size=max(prefetch_windows, batch_size)
+        num_threads=num_threads, prefetch_buffer_size=max(num_ahead, batch_size)
     )
-    return iter(window_dataset.to_iter_dataset(read_options).batch(batch_size))
+    batch_fn = None if rows is None else stack_windows  # None: Grain stacks them in threads
+    return iter(window_dataset.to_iter_dataset(read_options).batch(batch_size, batch_fn=batch_fn))
 
 
 def describe_windows(

@@ -56,10 +56,12 @@ class Checkpoints:
         folder = folder.resolve()
         if not read_only:
             _delete_damaged(folder)
+            folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=None if read_only else keep,
-            create=not read_only,
+            create=False,
             cleanup_tmp_directories=not read_only,  # of a process that was killed
+            multiprocessing_options=_own_process(),
         )
         self._manager = ocp.CheckpointManager(folder, options=options)
         self._folder = folder
@@ -75,11 +77,11 @@ class Checkpoints:
     ) -> None:
         """Save in the background; the state may be used up as soon as this returns."""
         self._wait()
-        parts = {"state": ocp.args.StandardSave(state)}
+        parts = {"state": ocp.args.StandardSave(_own_copy(state))}
         if stream is not None:
             parts["stream"] = ocp.args.JsonSave(stream.get_state())
         if best_state is not None:
-            parts["best"] = ocp.args.StandardSave(best_state.state)
+            parts["best"] = ocp.args.StandardSave(_own_copy(best_state.state))
             parts["record"] = ocp.args.JsonSave(best_state.get_record())
         self._manager.save(step, args=ocp.args.Composite(**parts))
         self._last_save = self._thread.submit(self._list_when_whole)
@@ -152,6 +154,23 @@ class Checkpoints:
         finally:
             self._thread.shutdown()
             self._manager.close()
+
+
+def _own_process() -> ocp.options.MultiprocessingOptions:
+    """Of several processes the one that saves waits for no other, which do not save."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    own_index = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=own_index, active_processes={own_index})
+
+
+def _own_copy(state: Any) -> Any:
+    """A state that is on devices of other processes too, on the host; others as they are."""
+    is_own = all(
+        not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
+        for leaf in jax.tree.leaves(state)
+    )
+    return state if is_own else jax.device_get(state)
 
 
 def _step_folders(folder: Path) -> list[Path]:

@@ -108,8 +108,10 @@ def describe_bad_step(
 
 def _repeat_window(index: int, values: Array) -> Array:
     """A batch of the same shape and place that holds one of its windows alone."""
-    repeated = np.broadcast_to(np.asarray(values[index]), values.shape)
-    return jax.device_put(np.ascontiguousarray(repeated), values.sharding)
+    repeat = jax.jit(
+        lambda values: jnp.broadcast_to(values[index], values.shape), out_shardings=values.sharding
+    )
+    return repeat(values)
 
 
 def _step_again(

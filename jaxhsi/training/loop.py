@@ -12,7 +12,8 @@ from jaxtyping import Array, Key
 
 from jaxhsi.data.prefetch import BatchStream, DevicePrefetcher
 from jaxhsi.dgc.state import Batch
-from jaxhsi.sharding import compile_step, replicate, shard_batch, view_mesh
+from jaxhsi.process_sharding import shard_process_rows
+from jaxhsi.sharding import compile_step, replicate, view_mesh
 from jaxhsi.training.best_state import BestState, StateMonitor
 from jaxhsi.training.finite_steps import (
     RefusedSteps,
@@ -21,6 +22,7 @@ from jaxhsi.training.finite_steps import (
     no_refused_steps,
 )
 from jaxhsi.training.outputs import MetricsOutput, StateOutput
+from jaxhsi.training.stop_agreement import StopAgreement
 from jaxhsi.training.stop_signals import deferred_stop
 
 LocateWindows = Callable[[Any, Sequence[int]], Sequence[str]]
@@ -50,13 +52,14 @@ def run_training(
     degraded ends there. The key of a step is folded from its number, so that a resumed run draws
     what an uninterrupted one would. While a step runs the next batches are moved to the devices;
     the share of the time that steps waited for data goes into the events, as ``data_wait_share``.
-    A request to stop (see `jaxhsi.training.stop_signals`) ends the run after a step, saved.
+    A request to stop (see `jaxhsi.training.stop_signals`) ends the run after a step, saved; where
+    several processes train together one of them is enough, and all end after the same step.
 
     Args:
         key: of all that is drawn.
         state: to begin with; it is used up.
         step: of the method.
-        stream: of batches.
+        stream: of batches, or of this process's rows of them.
         mesh: devices.
         num_steps: number of the last step.
         metrics_writer: takes the metrics.
@@ -80,7 +83,9 @@ def run_training(
     info = None
 
     def place(batch: tuple) -> Batch:
-        return shard_batch(step_mesh, Batch(*batch))
+        return shard_process_rows(step_mesh, Batch(*batch), batch_size)
+
+    agreement = StopAgreement(mesh)
 
     def busy() -> bool:  # steps are only begun below: the devices are behind
         return info is not None and not info.loss.is_ready()
@@ -105,7 +110,9 @@ def run_training(
                 jax.random.fold_in(key, number), (state, refused), batch
             )
             check.remember(number)
-            is_last, is_stopped = number == num_steps, deferral.is_requested
+            is_last = number == num_steps
+            stop_number = agreement.signal_number(deferral.signal_number)
+            is_stopped = stop_number != 0
             writes, saves = (is_last or number % every == 0 for every in (log_every, save_every))
             saves |= is_stopped
             if writes or saves or monitor.is_due(number):
@@ -122,7 +129,7 @@ def run_training(
                 checkpoints.save(number, state, batches, monitor.best_state)
             metrics_writer.advance_bar(number)
             if is_stopped:
-                deferral.saved = f"step {number} is saved"
+                deferral.saved, deferral.common_number = f"step {number} is saved", stop_number
                 break
     return state
 

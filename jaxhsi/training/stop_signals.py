@@ -31,11 +31,12 @@ class StopRequest(KeyboardInterrupt):
         signal_number: of the signal.
         saved: what is saved, such as "step 12 is saved"; empty where nothing is to be said.
         way_on: how to go on, where `set_way_on` has said it.
+        is_common: all processes of a training stop after the same step.
     """
 
     def __init__(self, signal_number: int):
         super().__init__(SIGNALS.get(signal.Signals(signal_number), str(signal_number)))
-        self.signal_number, self.saved = signal_number, ""
+        self.signal_number, self.saved, self.is_common = signal_number, "", False
         self.way_on = _requests.way_on
 
     @property
@@ -82,14 +83,22 @@ class Deferral:
 
     Attributes:
         saved: what is saved when the stretch ends, for the message.
+        common_number: signal that all processes of a training stop at, after the same step.
     """
 
     saved: str = ""
+    common_number: int = 0
 
     @property
     def is_requested(self) -> bool:
         """Whether a signal has asked to stop."""
-        return _requests.is_installed and _requests.signal_number is not None
+        return self.signal_number != 0
+
+    @property
+    def signal_number(self) -> int:
+        """Number of the signal that has asked to stop, 0 for none."""
+        own_number = _requests.signal_number if _requests.is_installed else None
+        return self.common_number or own_number or 0
 
 
 @contextmanager
@@ -128,9 +137,9 @@ def deferred_stop() -> Iterator[Deferral]:
         yield deferral
     finally:
         _requests.num_deferrals -= 1
-    request = requested_stop() if deferral.is_requested else None
-    if request is not None and not _requests.num_deferrals:
-        request.saved = deferral.saved
+    if deferral.is_requested and not _requests.num_deferrals:
+        request = StopRequest(deferral.signal_number)
+        request.saved, request.is_common = deferral.saved, deferral.common_number != 0
         raise request
 
 

@@ -15,6 +15,7 @@ from jaxhsi.config.files import check_same_run, whole_config_file, write_run_con
 from jaxhsi.config.report import ReportConfig
 from jaxhsi.data.manifest import manifest_json
 from jaxhsi.dgc.cluster_tree import ClusterTree, build_cluster_tree, score_cuts
+from jaxhsi.processes import is_first_process
 from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report import dgc_tables
 from jaxhsi.report.cluster_presence import cluster_presence, write_presence_files
@@ -26,12 +27,14 @@ from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.process_group import leave_processes
 from jaxhsi.training.run_folder import (
     CUBES_FILE,
     check_run_folder,
     create_run_folder,
     next_free_folder,
 )
+from jaxhsi.training.shared_outputs import SharedCheckpoints, SilentMetrics
 from jaxhsi.training.stop_signals import set_way_on
 from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
 from jaxhsi.workflows.dgc_training import PreparedTraining, prepare_training, train
@@ -43,13 +46,15 @@ from jaxhsi.workflows.run_report import write_run_report
 def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
     """Train on cubes, label them, score the labels, and write everything into a folder.
 
+    Of several processes of `jax.distributed` all train, and the first one does the rest.
+
     Args:
         config: the options.
         resume: go on from the newest checkpoint of the run in the folder.
         overwrite: delete the run in the folder first.
 
     Returns:
-        The content of ``scores.json``, and the folder.
+        The content of ``scores.json``, and the folder; nothing but in the first process.
 
     Raises:
         FileExistsError: the folder holds a run already.
@@ -57,6 +62,12 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         FileNotFoundError, ValueError: data, labels or options that cannot be used. Raised before
             anything is trained, and before anything is deleted.
     """
+    if not is_first_process():
+        prepared = prepare_training(config, open_dgc_inputs(config), of_all_processes=True)
+        checkpoints = SharedCheckpoints(prepared.mesh, None)
+        train(prepared, lambda _: SilentMetrics(), checkpoints, resume=resume)
+        leave_processes()
+        return {}
     folder = config.out or next_free_folder(Path("runs"), "dgc")
     with locked_folder(folder):
         return _run_in_folder(config, folder, resume=resume, overwrite=overwrite)
@@ -71,16 +82,17 @@ def _run_in_folder(
     if resume:
         check_same_run(config, whole_config_file(folder), RESUMABLE_CHANGES)
     inputs = open_dgc_inputs(config)
-    prepared = prepare_training(config, inputs)
+    prepared = prepare_training(config, inputs, of_all_processes=True)
     _print_inputs(console, prepared)
     create_run_folder(folder, overwrite=overwrite)
     set_way_on(f"go on with: jaxhsi train dgc --out {folder} --resume")
     write_run_config(config, folder)
     write_checked_json(folder / CUBES_FILE, manifest_json(inputs.train_cubes))
 
-    with Checkpoints(folder / "checkpoints") as checkpoints:
+    with SharedCheckpoints(prepared.mesh, Checkpoints(folder / "checkpoints")) as checkpoints:
         open_logbook = partial(MetricsWriter, folder, last_step=config.steps)
         trained = train(prepared, open_logbook, checkpoints, resume=resume)
+    leave_processes()
     if trained.stop_reason is not None:
         console.print(trained.stop_reason)
     plot_training_curves(
@@ -93,7 +105,7 @@ def _run_in_folder(
         prepared.initial_state,
         trained.selected_state,
         folder,
-        prepared.mesh,
+        prepared.own_mesh,
     )
     cluster_tree = _write_tree(prepared, trained.selected_state, scores, folder)
     scores |= _write_presence(scores, folder)
@@ -134,7 +146,7 @@ def _write_tree(
         cluster_pixels,
         majority_classes,
         class_names,
-        mesh=prepared.mesh,
+        mesh=prepared.own_mesh,
     )
     write_cluster_tree(folder, cluster_tree)
     draw_tree(

@@ -23,12 +23,16 @@ from jaxhsi.data.windows import WindowReader
 from jaxhsi.dgc.cluster_tree import embed_sample
 from jaxhsi.dgc.state import SegmentationAlgorithm, State
 from jaxhsi.dgc.views import window_size
-from jaxhsi.sharding import device_mesh, replicate
+from jaxhsi.process_sharding import process_rows
+from jaxhsi.processes import broadcast_arrays, check_same_everywhere
+from jaxhsi.sharding import device_mesh, replicate, view_mesh
 from jaxhsi.training.best_state import StateMonitor, read_validation_views
 from jaxhsi.training.loop import run_training
 from jaxhsi.training.outputs import MetricsOutput, StateOutput
+from jaxhsi.training.state_digest import state_digest
 from jaxhsi.workflows.dgc_inputs import DGCInputs
 from jaxhsi.workflows.dgc_method import build_method
+from jaxhsi.workflows.same_command import check_same_command
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +43,8 @@ class PreparedTraining:
         config: the options.
         inputs: the open cubes.
         method: the algorithm that the options describe.
-        mesh: devices.
+        mesh: devices of the training, which may be of several processes.
+        own_mesh: devices of this process, for all else.
         initial_state: closed-form start of the method.
         sample_embedding: the sampled spectra in the closed-form embedding, or None (upstream).
         pixels_read: pixels that were read for the sample.
@@ -50,6 +55,7 @@ class PreparedTraining:
     inputs: DGCInputs
     method: SegmentationAlgorithm
     mesh: Mesh
+    own_mesh: Mesh
     initial_state: Any
     sample_embedding: Float[Array, "n d"] | None
     pixels_read: int
@@ -73,19 +79,31 @@ class TrainedStates:
     stop_reason: str | None
 
 
-def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
+def prepare_training(
+    config: DGCConfig, inputs: DGCInputs, *, of_all_processes: bool = False
+) -> PreparedTraining:
     """Check the cubes, build the method and compute its closed-form start.
 
     Args:
         config: the options.
         inputs: the open cubes.
+        of_all_processes: train one state with all processes of `jax.distributed`, which all call
+            this; false: each process trains its own.
 
     Raises:
-        ValueError: a cube smaller than a crop, or cubes without a valid pixel.
+        ValueError: a cube smaller than a crop, cubes without a valid pixel, or processes that were
+            given other options or cubes.
     """
     check_crop_size(config, inputs)
-    mesh = device_mesh(config.devices)
-    method = build_method(config, inputs.train_cubes[0].shape[2], mesh)
+    num_bands = inputs.train_cubes[0].shape[2]
+    own_mesh = device_mesh(config.devices)
+    mesh = device_mesh(config.devices, of_all_processes=of_all_processes)
+    if of_all_processes:
+        check_same_command(config)
+        check_same_everywhere(
+            "cubes", str([(cube.name, cube.shape) for cube in inputs.train_cubes])
+        )
+    method = build_method(config, num_bands, mesh)
     sample = sample_spectra(
         inputs.train_cubes,
         config.stream.sample_size,
@@ -93,7 +111,12 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
         read_window_fn=inputs.window_reader,
     )
     spectra = jnp.asarray(typical_spectra(inputs.train_cubes, sample))
-    initial_state = method.init(jax.random.key(config.seed), spectra)
+    # Each process computes the start by itself, and then has that of the first one.
+    own_method = method if own_mesh == mesh else build_method(config, num_bands, own_mesh)
+    initial_state = own_method.init(jax.random.key(config.seed), spectra)
+    if of_all_processes:
+        check_same_everywhere("values of cubes", state_digest(sample.spectra))
+        initial_state = broadcast_arrays(initial_state)
     inputs = replace(inputs, window_reader=reader_of_state(inputs.window_reader, initial_state))
     # The embedding has far fewer dimensions than bands: it is kept, the spectra are not.
     embedding = embed_sample(initial_state, config.teacher_student.normalisations, spectra)
@@ -102,6 +125,7 @@ def prepare_training(config: DGCConfig, inputs: DGCInputs) -> PreparedTraining:
         inputs=inputs,
         method=method,
         mesh=mesh,
+        own_mesh=own_mesh,
         initial_state=initial_state,
         sample_embedding=embedding,
         pixels_read=sample.num_read,
@@ -153,13 +177,18 @@ def train(
         prepared: from :func:`prepare_training`.
         open_metrics: gives the output of metrics, from the last step that was taken already.
         checkpoints: takes the states; to resume it must be
-            :class:`jaxhsi.training.checkpoints.Checkpoints`.
+            :class:`jaxhsi.training.checkpoints.Checkpoints`, or
+            :class:`jaxhsi.training.shared_outputs.SharedCheckpoints`, as on devices of several
+            processes.
         resume: go on from the newest checkpoint where there is one.
 
     Raises:
         FloatingPointError: a step was not finite; the state before it is kept.
     """
     config, inputs, mesh = prepared.config, prepared.inputs, prepared.mesh
+    own_rows, batch_size = None, config.stream.batch_size
+    if mesh != prepared.own_mesh:
+        own_rows = process_rows(view_mesh(mesh, batch_size), batch_size)
     stream = window_stream(
         inputs.train_cubes,
         window_size(config.views),
@@ -168,6 +197,7 @@ def train(
         read_window_fn=inputs.window_reader,
         num_threads=config.stream.num_threads,
         prefetch_windows=config.stream.prefetch_windows,
+        rows=own_rows,
     )
     monitor = _build_monitor(prepared)
     # A step reuses the memory of the state that it is given; the start is needed again later.

@@ -5,6 +5,7 @@ import pytest
 
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.stream import standardised_reader, window_stream
+from jaxhsi.data.windows import read_window
 from tests.helpers.cubes import make_cube
 
 
@@ -45,6 +46,33 @@ def test_stream_resumes_where_it_was(cubes):
     again = window_stream(cubes, 6, 2, seed=1)
     again.set_state(position)
     assert same(rest, take(again, 4))
+
+
+def test_rows_of_batches_are_those_of_whole_batches(cubes):
+    """Two processes read disjoint windows that are those of one process, from the same position."""
+    whole = window_stream(cubes, 6, 4, seed=1)
+    read_count = 0
+
+    def counting_reader(*place):
+        nonlocal read_count
+        read_count += 1
+        return read_window(*place)
+
+    parts = [
+        window_stream(cubes, 6, 4, seed=1, rows=rows, read_window_fn=counting_reader)
+        for rows in ((0, 1), (2, 3))
+    ]
+    for _ in range(3):
+        batches = [next(part) for part in parts]
+        joined = tuple(np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+        assert same([joined], [next(whole)])
+    positions = [stream.get_state() for stream in (whole, *parts)]
+    assert positions[0] == positions[1] == positions[2]
+    assert read_count <= 2 * (6 + 8 + 2)  # its own of three batches, and those read ahead
+    again = window_stream(cubes, 6, 4, seed=1, rows=(3, 3))
+    again.set_state(positions[0])
+    [last] = take(again, 1)
+    assert same([last], [tuple(part[[3, 3]] for part in next(whole))])
 
 
 def test_cubes_are_drawn_by_their_area(cubes):

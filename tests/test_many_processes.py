@@ -1,0 +1,118 @@
+"""One training by several real processes: the answer of one, and the end of all if one ends."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxhsi.train import main
+from jaxhsi.training.checkpoints import Checkpoints
+from tests.helpers.commands import DGC_ARGUMENTS
+from tests.helpers.cubes import write_cube
+from tests.helpers.processes import end_of, start_processes
+from tests.helpers.scenes import blobs
+
+LONG = ("--steps", "100000", "--monitor.every", "100000", "--process_timeout", "6")
+
+
+@pytest.fixture
+def arguments(tmp_path) -> tuple[str, ...]:
+    """Of a run on two cubes."""
+    for number in range(2):
+        write_cube(tmp_path / "cubes" / f"field{number}.zarr", blobs(number)[0])
+    return (*DGC_ARGUMENTS, "--data", str(tmp_path / "cubes"), "--monitor.every", "2")
+
+
+def assert_same_results(run: Path, other: Path) -> None:
+    """The losses of all steps and the labels of all cubes; sums over devices differ by rounding."""
+    losses, scores = ([], []), []
+    for folder, own_losses in zip((run, other), losses, strict=True):
+        for line in (folder / "metrics.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            own_losses += [(row["step"], row["loss"])] if "loss" in row else []
+        scores.append(json.loads((folder / "scores.json").read_text()))
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert scores[0]["steps"] == scores[1]["steps"]
+    for name in scores[0]["cubes"]:
+        labels = [np.load(folder / "labels" / f"{name}.npy") for folder in (run, other)]
+        assert (labels[0] != labels[1]).mean() < 0.01
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds
+        time.sleep(0.05)
+
+
+def takes_steps(run: Path) -> bool:
+    path = run / "metrics.jsonl"
+    return path.is_file() and path.read_text().count("loss") > 2
+
+
+def test_two_processes_and_then_one_give_what_one_gives(arguments, tmp_path):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    two_devices = (*arguments, "--devices", "2", "--steps", "4")
+    assert main([*two_devices, "--out", str(whole)]) == 0
+    given = [*arguments, "--steps", "2", "--out", str(run)]
+    first, second = end_of(start_processes(given, 2))
+    assert (first[0], second[0]) == (0, 0), (first, second)
+    assert "2 processes (the command line) work as one, on 2 devices" in first[2]
+    assert "2 cube(s)" in first[1]
+    assert second[1:] == ("", "")  # it has nothing to say
+    assert main([*two_devices, "--out", str(run), "--resume"]) == 0
+    assert_same_results(whole, run)
+
+
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_the_death_of_one_process_ends_the_other(arguments, tmp_path, victim):
+    run = tmp_path / "run"
+    processes = start_processes([*arguments, *LONG, "--out", str(run)], 2)
+    wait_for(lambda: takes_steps(run) or any(each.poll() is not None for each in processes))
+    processes[victim].kill()
+    killed = time.monotonic()
+    survivor = processes[1 - victim]
+    survivor.wait(timeout=60)
+    assert time.monotonic() - killed < 20
+    code, _, text = end_of(processes)[1 - victim]
+    assert code not in (0, None)
+    # By a connection that breaks off, or, of the first process, in the words of JAX.
+    assert "another process broke off: it was killed" in text or "another task died" in text
+
+
+def test_an_error_of_one_process_ends_the_other(arguments, tmp_path):
+    given = [*arguments, *LONG, "--out", str(tmp_path / "run")]
+    other = [*given, "--data", str(tmp_path / "nowhere")]
+    first, second = end_of(start_processes(given, 2, other))
+    assert (first[0], second[0]) == (1, 1), (first, second)
+    assert "nowhere" in second[2]
+    assert f"error: process 1 of 2 ended: no data at {tmp_path / 'nowhere'}" in first[2]
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_all_after_the_same_step(arguments, tmp_path):
+    run = tmp_path / "run"
+    processes = start_processes([*arguments, *LONG, "--out", str(run)], 2)
+    wait_for(lambda: takes_steps(run))
+    processes[1].send_signal(signal.SIGTERM)
+    first, second = end_of(processes)
+    assert (first[0], second[0]) == (143, 143), (first, second)
+    with Checkpoints(run / "checkpoints", read_only=True) as checkpoints:
+        step = checkpoints.latest_step()
+    assert f"step {step} is saved; go on with: jaxhsi train dgc --out {run} --resume" in first[2]
+
+
+@pytest.mark.slow
+def test_four_processes_go_on_with_the_run_of_one(arguments, tmp_path):
+    four = (*arguments, "--stream.batch_size", "4")
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main([*four, "--devices", "4", "--steps", "4", "--out", str(whole)]) == 0
+    assert main([*four, "--steps", "2", "--out", str(parts)]) == 0
+    ends = end_of(start_processes([*four, "--steps", "4", "--out", str(parts), "--resume"], 4))
+    assert [end[0] for end in ends] == [0] * 4, ends
+    assert_same_results(whole, parts)
