@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,7 +107,9 @@ def write_label_polygons(
     geometries = [shapely.MultiPolygon(polygons[label]) for label in present]
     fields = _fields(present, class_map.class_names, attributes)
     place = class_map.georeference
-    with replace_path(path) as partial_file:
+    with replace_path(path) as partial_file, warnings.catch_warnings():
+        # The file gets its name when it is whole.
+        warnings.filterwarnings("ignore", "The filename extension should be", RuntimeWarning)
         pyogrio.raw.write(
             partial_file,
             geometry=np.array(shapely.to_wkb(geometries), object),

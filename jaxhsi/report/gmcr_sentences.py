@@ -180,11 +180,11 @@ def mixing_sentence(
     )
     steps = nonlinear_steps(pretreatment)
     if steps:
-        is_or_are = "is no linear step" if len(steps) == 1 else "are no linear steps"
+        bends = "is no linear step and bends" if len(steps) == 1 else "are no linear steps and bend"
         return (
-            f"{sentence}; a likely cause is the pre-treatment: {', '.join(steps)} {is_or_are} and "
-            "bends mixtures a little. Compare with a run with another or none; if all of them "
-            "warn, try another --mixing"
+            f"{sentence}; a likely cause is the pre-treatment: {', '.join(steps)} {bends} mixtures "
+            "a little. Compare with a run with another or none; if all of them warn, try another "
+            "--mixing"
         )
     return f"{sentence}; try another --mixing"
 

@@ -117,7 +117,9 @@ def plot_place_maps(
         panel.set_xlabel(grid.names[0], fontsize=7)
         panel.set_ylabel(grid.names[1], fontsize=7)
         panel.tick_params(labelsize=6)
-        bar = figure.colorbar(image, ax=panel, fraction=0.046, pad=0.03)
+        # Of the height of the map, whose panel is shrunk to equal steps.
+        bar = figure.colorbar(image, cax=panel.inset_axes((1.03, 0.0, 0.05, 1.0)))
+        bar.set_label("concentration", fontsize=7)
         bar.ax.tick_params(labelsize=6)
     left_out = concentrations.shape[1] - num_maps
     if left_out:

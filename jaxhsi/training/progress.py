@@ -8,12 +8,46 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 from jaxhsi.training.console import PlainTextColumn
+
+_TIME_WIDTH = 7
+"""Characters of 0:00:00, which narrow screens are not to cut."""
+
+
+class StepColumn(MofNCompleteColumn):
+    """Steps of how many; without an end only the steps, and nothing before the first."""
+
+    def render(self, task: Task) -> Text:
+        """The steps of a stage.
+
+        Args:
+            task: the stage.
+        """
+        if task.total is not None:
+            return super().render(task)
+        return Text(f"{int(task.completed)}" if task.completed else "", "progress.download")
+
+
+class TimeLeftColumn(TimeRemainingColumn):
+    """The time left, while there is an end and it is not reached."""
+
+    def render(self, task: Task) -> Text:
+        """The time left of a stage.
+
+        Args:
+            task: the stage.
+        """
+        if task.total is None or task.completed >= task.total:
+            return Text("")
+        return Text.assemble("left ", super().render(task))
 
 
 class ProgressBars(AbstractContextManager["ProgressBars"]):
@@ -24,11 +58,10 @@ class ProgressBars(AbstractContextManager["ProgressBars"]):
         self._progress = Progress(
             PlainTextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            StepColumn(),
             PlainTextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            PlainTextColumn("left"),
-            TimeRemainingColumn(),
+            TimeElapsedColumn(table_column=Column(min_width=_TIME_WIDTH, no_wrap=True)),
+            TimeLeftColumn(),
             console=console,
         )
         self._stages: dict[str, TaskID] = {}

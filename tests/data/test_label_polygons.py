@@ -1,4 +1,5 @@
 import json
+import warnings
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -42,8 +43,11 @@ def test_polygons_cover_the_pixels_of_their_label(class_map, tmp_path):
     attributes = LabelAttributes(pixels, **ATTRIBUTES)
     write_geotiff(tmp_path / "map.tif", class_map)
     path = tmp_path / "map-polygons.gpkg"
-    for _ in range(2):  # the second takes the place of the first
-        assert write_label_polygons(path, tmp_path / "map.tif", class_map, attributes)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):  # the second takes the place of the first
+            assert write_label_polygons(path, tmp_path / "map.tif", class_map, attributes)
+    assert caught == []
     meta, _, geometries, columns = pyogrio.raw.read(path)
     table = dict(zip(meta["fields"], columns, strict=True))
     assert meta["crs"] == "EPSG:32633"

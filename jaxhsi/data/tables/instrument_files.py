@@ -3,6 +3,7 @@
 Each reader is a package of its own, installed with ``jaxhsi[spectra]`` (SPC: ``jaxhsi[spc]``).
 """
 
+import logging
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -103,6 +104,8 @@ def read_jcamp(path: Path) -> StoredTable:
 def read_spc(path: Path) -> StoredTable:
     """The spectra of a Galactic or Thermo SPC file, of all its subfiles."""
     spc_io = import_reader_package("spc_io", path, "an SPC", extra="spc")
+    # It would say that a file has no date, which is not read.
+    logging.getLogger("spc_io.high_level").setLevel(logging.ERROR)
     with reading_errors(path, "an SPC"), path.open("rb") as file:
         spc = spc_io.SPC.from_bytes_io(file)
     spectra = [
@@ -161,7 +164,8 @@ def read_wire(path: Path) -> StoredTable:
         if len(place) == len(values) and len(values) > 1
     )
     axis_name = WIRE_AXES.get(unit, unit)
-    return StoredTable(values, axis, axis_name, None, (f"{len(values)} spectra",), references)
+    note = "a file of WiRE" + f", a map with {' and '.join(places)}" * (len(references) == 2)
+    return StoredTable(values, axis, axis_name, None, (note,), references)
 
 
 def is_spectral_library(path: Path) -> bool:

@@ -16,14 +16,19 @@ function extent(values) {
   return low <= high ? [low, high] : [0, 1];
 }
 
-function tickText(value) { return Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(1) : String(value); }
+function tickText(value) {
+  const isPlain = value === 0 || (Math.abs(value) < 1e5 && Math.abs(value) >= 1e-3);
+  return isPlain ? String(value) : value.toExponential(1).replace(".0e", "e").replace("e+", "e");
+}
 
 /* chart: {x: title, y: title, lines: [{name, x, y, colour, width, dash, dots}], bands: [{name, x, low, high, colour}],
-   marks: [{x, text}], spans: [{from, to}], scale: "log" or "symlog", integerX, height, reversed} */
+   marks: [{x, text}], spans: [{from, to}], scale: "log" or "symlog", integerX, integerY, height, reversed,
+   leastRange: of the vertical axis, over its largest value} */
 function drawChart(svg, chart) {
   // Drawn at the size at which it is shown, so that text keeps its size.
   const width = Math.max(240, svg.clientWidth || 640), height = chart.height || 300;
-  const margin = { left: 62, right: 14, top: 14, bottom: 44 };
+  const marks = chart.marks || [], markRows = Math.max(0, ...marks.map((mark) => 1 + (mark.row || 0)));
+  const margin = { left: 62, right: 14, top: 14 + 13 * markRows, bottom: 44 };  // texts of marks are above the lines
   const lines = chart.lines || [], bands = chart.bands || [], spans = chart.spans || [];
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -35,6 +40,8 @@ function drawChart(svg, chart) {
   const scaled = { log: Math.log10, symlog: (value) => Math.asinh(value / SYMLOG_LIMIT) }[chart.scale] || ((value) => value);
   let [bottom, top] = extent([...lines.flatMap((l) => [...l.y]), ...bands.flatMap((b) => [...b.low, ...b.high])].filter((v) => v !== null && usable(v)));
   [bottom, top] = [scaled(bottom), scaled(top)];
+  const missing = (chart.leastRange || 0) * Math.max(Math.abs(bottom), Math.abs(top)) - (top - bottom);
+  if (missing > 0) { bottom -= missing / 2; top += missing / 2; }
   const space = (top - bottom || Math.abs(top) || 1) * 0.05;
   bottom -= space; top += space;
   const plotWidth = width - margin.left - margin.right, plotHeight = height - margin.top - margin.bottom;
@@ -44,7 +51,7 @@ function drawChart(svg, chart) {
     const [a, b] = [placeX(span.from), placeX(span.to)].sort((p, q) => p - q);
     svg.append(svgElement("rect", { x: a, y: margin.top, width: b - a, height: plotHeight, fill: "currentColor", "fill-opacity": 0.1 }));
   }
-  const yTicks = chart.scale === "log" ? logTicks(bottom, top) : chart.scale === "symlog" ? symlogTicks(bottom, top, scaled) : niceTicks(bottom, top, 4);
+  const yTicks = chart.scale === "log" ? logTicks(bottom, top) : chart.scale === "symlog" ? symlogTicks(bottom, top, scaled) : niceTicks(bottom, top, 5).filter((tick) => !chart.integerY || Number.isInteger(tick));
   for (const tick of yTicks) {
     const y = placeY(tick);
     svg.append(svgElement("line", { class: "gridline", x1: margin.left, x2: width - margin.right, y1: y, y2: y }));
@@ -65,11 +72,11 @@ function drawChart(svg, chart) {
     const lower = [...band.x].map((x, i) => `${placeX(x).toFixed(1)} ${placeY(band.low[i]).toFixed(1)}`).reverse();
     svg.append(svgElement("path", { d: `M${upper.join("L")}L${lower.join("L")}Z`, fill: band.colour, style: "fill-opacity: var(--shade)" }));
   }
-  for (const mark of chart.marks || []) {
+  for (const mark of marks) {
     const x = placeX(mark.x);
-    svg.append(svgElement("line", { class: "cursor", x1: x, x2: x, y1: margin.top, y2: height - margin.bottom }));
+    svg.append(svgElement("line", { class: "cursor", x1: x, x2: x, y1: 12, y2: height - margin.bottom }));
     const flip = x > width * 0.7;
-    svg.append(svgElement("text", { class: "muted", x: x + (flip ? -4 : 4), y: margin.top + 9 + 13 * (mark.row || 0), "text-anchor": flip ? "end" : "start" }, mark.text));
+    svg.append(svgElement("text", { class: "muted", x: x + (flip ? -4 : 4), y: 21 + 13 * (mark.row || 0), "text-anchor": flip ? "end" : "start" }, mark.text));
   }
   for (const line of lines) {
     let path = "", pen = false;

@@ -125,15 +125,14 @@ function showSpectrum() {
     : "Mean spectrum of each group over all cubes, with its number; point at the map for one group and pixel. Quartiles are in spectra.csv.";
 }
 
-/* Numbers of the groups at the right ends of their lines, one below the other. */
+/* Numbers of the groups at the right ends of their lines, one below the other, none below the axis. */
 function labelLines(lines, shown) {
-  const svg = byId("spectrum"), paths = [...svg.querySelectorAll("path[stroke-linejoin]")];
+  const svg = byId("spectrum"), base = svg.viewBox.baseVal.height - 46, paths = [...svg.querySelectorAll("path[stroke-linejoin]")];
   const ends = paths.map((path, i) => ({ index: shown[i], place: path.getPointAtLength(path.getTotalLength()) })).sort((a, b) => a.place.y - b.place.y);
-  let last = -Infinity;
-  for (const { index, place } of ends) {
-    last = Math.max(last + 10, place.y + 4);
-    svg.append(svgElement("text", { x: place.x + 3, y: last, style: "font-size: 10px" }, String(index)));
-  }
+  const places = [];
+  for (const { place } of ends) places.push(Math.max((places.at(-1) ?? -Infinity) + 10, place.y + 4));
+  for (let i = places.length - 1, lowest = base; i >= 0; i--, lowest -= 10) lowest = places[i] = Math.min(places[i], lowest);
+  ends.forEach(({ index, place }, i) => svg.append(svgElement("text", { x: place.x + 3, y: places[i], style: "font-size: 10px" }, String(index))));
 }
 
 /* Tree --------------------------------------------------------------------------------------------- */
@@ -215,7 +214,7 @@ function showCurves() {
     const svg = svgElement("svg");
     byId("curves").append(element("figure", {}, element("figcaption", { text: curve.title }), svg));
     const colours = ["var(--plot-line)", "#d55e00"];
-    drawChart(svg, { x: "step", y: curve.unit || "value", label: curve.title, height: 230, integerX: true,
+    drawChart(svg, { x: "step", y: curve.unit || "value", label: curve.title, height: 230, integerX: true, leastRange: 0.2,
       lines: curve.series.map((line, i) => ({ ...line, colour: colours[i], dots: line.x.length < 30 })), marks: DATA.marks });
   }
 }

@@ -176,7 +176,7 @@ function showFigures() {
   for (const curve of DATA.curves) {
     const svg = svgElement("svg");
     byId("curves").append(element("figure", {}, element("figcaption", { text: curve.title }), svg));
-    drawChart(svg, { x: "step", y: curve.title, height: 230, integerX: true, lines: curve.series.map((line) => ({ ...line, colour: BLUE })) });
+    drawChart(svg, { x: "step", y: curve.title, height: 230, integerX: true, integerY: curve.title === "components", lines: curve.series.map((line) => ({ ...line, colour: BLUE })) });
   }
 }
 

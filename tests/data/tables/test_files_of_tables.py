@@ -136,8 +136,8 @@ def test_jcamp_that_fails_its_own_checks_is_refused(tmp_path):
         read(tmp_path / "t.jdx")
 
 
-def test_spc(tmp_path):
-    """A file of twelve spectra a half second apart, as its format is documented."""
+def test_spc(tmp_path, caplog):
+    """A file without a date of twelve spectra a half second apart, as its format is documented."""
     pytest.importorskip("spc_io")
     is_multiple, raman_shift, floats = 0x04, 13, -128
     header = struct.pack(
@@ -157,6 +157,7 @@ def test_spc(tmp_path):
     np.testing.assert_allclose(stored.axis, AXIS)
     np.testing.assert_array_equal(stored.sample_axis, TIMES)
     assert stored.axis_name == "Raman shift (cm-1)"
+    assert caplog.records == []
 
 
 def test_a_map_of_wire(tmp_path):
