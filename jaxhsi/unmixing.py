@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
@@ -124,7 +125,7 @@ def unmix(
         ranges: compute the range of each component over results that fit equally well, of up to
             24 components; the time grows with their number.
         seed: of everything drawn at random.
-        devices: number of devices to spread the spectra over; all that divide them if None.
+        devices: number of devices to compute on; all if None.
         axis: wavelength or other number of each band; kept in the result.
         axis_name: its name and unit.
         on_progress: called as steps are taken, see `jaxhsi.callbacks`.
@@ -171,6 +172,7 @@ def unmix(
         axis=axis,
         axis_name=axis_name,
         on_progress=on_progress,
+        mesh=device_mesh(devices),
     )
     key = jax.random.key(seed)
     solution = fit_components(
@@ -189,7 +191,7 @@ def unmix(
         tolerance=tolerance,
         replicates=replicates,
         missing_mask=missing_mask,
-        mesh=device_mesh(devices, len(data.spectra_scaled)),
+        mesh=request.mesh,
         on_progress=on_progress,
         on_epoch=on_epoch,
         on_phase=on_phase,
@@ -220,6 +222,7 @@ class _Request(NamedTuple):
     axis: Float[np.ndarray, " c"] | None
     axis_name: str
     on_progress: OnProgress
+    mesh: Mesh
 
 
 def _as_result(
@@ -235,14 +238,22 @@ def _as_result(
     linear_spectra = replace_values(solution, linear_spectra, missing_mask)
     whitened = whiten_solution(solution, linear_spectra)
     networks, uses_networks = train_networks(
-        key, unit_solution, linear_spectra, whitened, request.network_options, request.on_progress
+        key,
+        unit_solution,
+        linear_spectra,
+        whitened,
+        request.network_options,
+        request.on_progress,
+        request.mesh,
     )
     model = _unmixing_model(request, data, solution, unit_solution, component_norms, networks)
     model = replace(model, uses_networks=uses_networks)
     request.on_progress("confidence", 0)
     # The whitener of the solution itself: components of unit length must not change the noise.
     unit_whitened = whiten_solution(unit_solution, linear_spectra, whitener_of=whitened)
-    diagnostics = assess_confidence(unit_whitened, request.options, seed=request.seed)
+    diagnostics = assess_confidence(
+        unit_whitened, request.options, seed=request.seed, mesh=request.mesh
+    )
     boundaries = None
     if request.ranges:
         boundaries = rotational_ambiguity(

@@ -19,6 +19,7 @@ from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries
 from jaxhsi.gmcr.solution import RestartVote
 from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.table_sharding import several_devices
 from jaxhsi.training.run_folder import repair_hint
 from jaxhsi.workflows.npz_files import add_arrays, tree_of_arrays
 from jaxhsi.workflows.unmixing_model import (
@@ -141,24 +142,31 @@ class UnmixingResult:
         return () if self.fit_comparison is None else fit_warnings(self.fit_comparison)
 
     def transform(
-        self, spectra: Float[np.ndarray | Array, "m c"], refine_steps: int = 0
+        self,
+        spectra: Float[np.ndarray | Array, "m c"],
+        refine_steps: int = 0,
+        devices: int | None = None,
     ) -> Float32[np.ndarray, "m k"]:
         """Concentrations of new spectra by the trained networks.
 
         Args:
             spectra: new spectra of the same bands, in the same units.
             refine_steps: projected gradient steps after the networks.
+            devices: number of devices to compute on; all if None.
         """
         spectra = np.asarray(spectra, np.float32)
         if self.transform_function is not None:
             return self.transform_function(spectra)
-        return self.model.transform(spectra, refine_steps)
+        return self.model.transform(spectra, refine_steps, several_devices(devices))
 
     def evaluate(
-        self, spectra: Float32[np.ndarray, "m c"], concentrations: Float32[np.ndarray, "m k"]
+        self,
+        spectra: Float32[np.ndarray, "m c"],
+        concentrations: Float32[np.ndarray, "m k"],
+        devices: int | None = None,
     ) -> FitEvaluation:
         """Compare spectra with the mixtures of concentrations, spectrum by spectrum."""
-        return self.model.evaluate(spectra, concentrations)
+        return self.model.evaluate(spectra, concentrations, several_devices(devices))
 
     def reconstruct(
         self, concentrations: Float32[np.ndarray, "n k"], *, with_offset: bool = True

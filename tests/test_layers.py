@@ -22,6 +22,7 @@ LAYERS = (
         "process_sharding",
         "processes",
         "sharding",
+        "table_sharding",
     ),
     ("label_counts", "label_spectra"),
     ("dgc", "gmcr"),

@@ -61,7 +61,7 @@ class GMCRConfig:
         ranges: find the range of each component over equally good fits; of up to 24 components; it
             takes the longer, the more there are.
         seed: of everything drawn at random.
-        devices: number of devices to spread over; all that divide the spectra if not given.
+        devices: number of devices to compute on; all if not given.
         key: name of the table or cube inside a .npz or .mat file.
         layout: order of the axes of a cube, where the file leaves doubt.
         size: height and width where a cube is kept as a table (C, H * W).

@@ -30,6 +30,7 @@ class UnmixConfig:
             names or by numbers from 1 with commas between, or none; told by the file if not given.
         missing: for missing values: mask (they take no part), interpolate (along the axis),
             drop_bands, drop_spectra; those between others are refused if not given.
+        devices: number of devices to compute on; all if not given.
         fractions: write also fractions.csv, concentrations divided by their sum in each spectrum.
         tolerance: by which the axis of the data may differ from that of the run, in its units (nm
             for cubes); half of the smallest distance between two bands if not given.
@@ -46,6 +47,7 @@ class UnmixConfig:
         "refine_steps",
         "spectra",
         "missing",
+        "devices",
         "fractions",
         "tolerance",
         "key",
@@ -63,6 +65,7 @@ class UnmixConfig:
     decimal: Literal[".", ","] | None = None
     references: str | None = None
     missing: Literal["mask", "interpolate", "drop_bands", "drop_spectra"] | None = None
+    devices: int | None = None
     fractions: bool = False
     tolerance: float | None = None
     key: str | None = None

@@ -105,7 +105,7 @@ class EBgMCR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return np.asarray(self.result_.transform(X, self.refine_steps))
+        return np.asarray(self.result_.transform(X, self.refine_steps, devices=1))
 
     def inverse_transform(self, X: Any) -> NDArray[np.float32]:
         """Spectra of given concentrations, with the offset that all spectra have.

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.base import Algorithm
@@ -49,6 +50,7 @@ from jaxhsi.gmcr.mixing import UnmixedSpectra
 from jaxhsi.gmcr.networks import build_networks
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
+from jaxhsi.table_sharding import split_rows
 
 _TINY = 1e-20
 """Guards the square root of a component of length zero."""
@@ -211,13 +213,15 @@ def step(
     return state, info
 
 
-def epoch(options: AmortisedOptions, key: Key[Array, ""], state: State) -> tuple[State, Info]:
+def epoch(
+    options: AmortisedOptions, key: Key[Array, ""], state: State, mesh: Mesh | None = None
+) -> tuple[State, Info]:
     """``steps_per_call`` training steps in one scan, and the means of their diagnostics."""
 
     def body(state: State, key: Key[Array, ""]) -> tuple[State, Info]:
         batch_key, gates_key = jax.random.split(key)
         batch = draw_batch(options, batch_key, state.params.dictionary, state.mixture_bank)
-        return step(options, gates_key, state, batch)
+        return step(options, gates_key, state, split_rows(mesh, batch))
 
     state, step_infos = jax.lax.scan(body, state, jax.random.split(key, options.steps_per_call))
     return state, jax.tree.map(jnp.mean, step_infos)
@@ -285,8 +289,7 @@ def _fit_codes(
     params: AmortisedParams, correlations: Array, gates: Array, options: AmortisedOptions
 ) -> Float[Array, "n k"]:
     """Concentrations behind these gates, in noise units."""
-    num_components = correlations.shape[1]
-    networks = build_networks(num_components, options.hidden_width, options.fit_iterations)
+    networks = build_networks(correlations.shape[1], options.hidden_width, options.fit_iterations)
     dictionary = params.dictionary
     # The ridge solution with all gates open: a start near the answer saves iterations.
     ridge_codes = correlations @ dictionary.ridge_inverse

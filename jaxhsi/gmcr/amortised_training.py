@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
 from jaxhsi.base import Algorithm
@@ -14,6 +15,8 @@ from jaxhsi.gmcr.amortised import Info, State, amortised, epoch
 from jaxhsi.gmcr.mixing import UnmixedSpectra
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
+from jaxhsi.sharding import replicate
+from jaxhsi.table_sharding import compile_by_rows
 
 Spectra = Float[np.ndarray, "n c"] | Float[Array, "n c"]
 MAX_TRAINING_SPECTRA = 65_536
@@ -44,6 +47,7 @@ def train_amortised(
     spectra: Spectra | None = None,
     options: AmortisedOptions | None = None,
     on_epoch: Callable[[int, Info], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> tuple[Algorithm, State]:
     """Train gating and concentration networks on a solver's result.
 
@@ -54,6 +58,7 @@ def train_amortised(
             mixtures drawn from the solution are learnt.
         options: of the method; its defaults if not given.
         on_epoch: called with the number of steps taken and the means over the last call's steps.
+        mesh: devices that each compute a share of every batch; None for one.
 
     Returns:
         The method, whose ``predict(state, x)`` unmixes new spectra, and its state.
@@ -64,7 +69,10 @@ def train_amortised(
     """
     options = options or AmortisedOptions()
     state = initial_networks(key, solution, spectra, options)
-    run_epoch = jax.jit(partial(epoch, options), donate_argnums=1)
+    is_spread = mesh is not None and mesh.size > 1
+    if is_spread:
+        state = replicate(mesh, state)
+    run_epoch = compile_by_rows(mesh, partial(epoch, options, mesh=mesh), donate_argnums=1)
     for call_number in range(-(-options.training_steps // options.steps_per_call)):
         state, info = run_epoch(jax.random.fold_in(key, call_number), state)
         # The only transfer of a call: losses of single steps stay on the device.
@@ -77,7 +85,10 @@ def train_amortised(
             )
         if on_epoch is not None:
             on_epoch(steps_taken, info)
-    return amortised(options), state
+    # Those who use the networks decide on the devices anew.
+    return amortised(options), jax.tree.map(
+        jnp.asarray, jax.device_get(state)
+    ) if is_spread else state
 
 
 def initial_networks(

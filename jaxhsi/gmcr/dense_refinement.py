@@ -6,17 +6,18 @@ of its spectra. Where samples have an order, the factors whose profiles are near
 are taken among those that fit alike, and single peaks themselves where the data allow them.
 """
 
-from collections.abc import Iterator
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float
 from scipy.optimize import linear_sum_assignment
 
-from jaxhsi.gmcr.factor_refinement import RefinedFactors, refine_factors
+from jaxhsi.gmcr.factor_refinement import RefinedFactors, refinement_on
 from jaxhsi.gmcr.factors import Factors, ProximalContext, scale_to_sum
 from jaxhsi.gmcr.initialisation import successive_projection
 from jaxhsi.gmcr.mixing import linear, parameter_free
@@ -26,6 +27,7 @@ from jaxhsi.gmcr.refinement_problem import in_noise_units
 from jaxhsi.gmcr.sample_runs import map_profiles
 from jaxhsi.gmcr.unimodality import unimodal_regression
 from jaxhsi.normalisation import unit_rows
+from jaxhsi.sharding import map_rows
 
 _MIN_SIGNAL_RATIOS = 40.0, 160.0, 10.0
 """Signal-to-noise ratios of spectra that may be the purest, with errors of direction of 0.025,
@@ -55,6 +57,7 @@ class DenseProblem(NamedTuple):
         prior: all priors, combined.
         run_lengths: of the runs of samples in an order; None where samples have none.
         non_negative: factors have no negative values.
+        mesh: devices; None for one.
     """
 
     spectra: Float[Array, "n c"]
@@ -63,6 +66,7 @@ class DenseProblem(NamedTuple):
     prior: Prior
     run_lengths: tuple[int, ...] | None
     non_negative: bool = True
+    mesh: Mesh | None = None
 
 
 def refine_dense(
@@ -79,7 +83,7 @@ def refine_dense(
     # Without an order nothing but the fit decides; what the solver found comes first then.
     is_ordered = problem.run_lengths is not None
     starts = [*purest, initial] if is_ordered else [initial, *purest]
-    near = [_alternate(problem, start, is_fixed) for start in starts]
+    near = _alternate_from(problem, starts, is_fixed)
     losses = [_half_chi2(problem, factors) for factors in near]
     limit = min(losses) + _LOSS_DEVIATIONS * (problem.spectra.size / 2) ** 0.5
     alike = [factors for factors, loss in zip(near, losses, strict=True) if loss <= limit]
@@ -103,7 +107,7 @@ def _with_single_peaks(problem: DenseProblem, refined: RefinedFactors) -> Refine
 
 
 def _refine(problem: DenseProblem, start: Factors) -> RefinedFactors:
-    return refine_factors(
+    return refinement_on(problem.mesh)(
         problem.spectra,
         problem.noise_deviations,
         RefinedFactors(start, ()),
@@ -152,36 +156,57 @@ def _purest_rows(fitted: Array, s: Array, is_fixed: Array) -> Array:
     return successive_projection(rest, len(s) - num_fixed)
 
 
-def _alternate(problem: DenseProblem, start: Factors, is_fixed: Bool[Array, " p"]) -> Factors:
-    """Non-negative least squares of both factors in turn; only of C where bands are correlated."""
+def _alternate_from(
+    problem: DenseProblem, starts: list[Factors], is_fixed: Bool[Array, " p"]
+) -> list[Factors]:
+    """Non-negative least squares of both factors in turn; only of C where bands are correlated.
+
+    From several starts, each of which several devices compute by themselves.
+    """
     matrix = problem.whitening_matrix
     weights = jnp.ones(problem.spectra.shape[1]) if matrix is None else jnp.diagonal(matrix)
     is_separable = matrix is None or bool((matrix == jnp.diag(weights)).all())
     target = _white(problem, problem.spectra)
-    rows_white = start.components if matrix is None else start.components @ matrix
-    codes = start.concentrations / problem.noise_deviations
     is_free = (~is_fixed)[:, None] & is_separable
-    codes, rows_white = _alternations(
-        target,
-        problem.noise_deviations,
-        (codes, rows_white),
-        is_free,
-        problem.prior,
-        problem.non_negative,
+    first = [(c / problem.noise_deviations, s if matrix is None else s @ matrix) for c, s in starts]
+    last = _map_alternations(problem, target, first, is_free)
+    near = []
+    for (codes, rows_white), start in zip(last, starts, strict=True):
+        rows = jnp.where(is_free, rows_white / weights, start.components)
+        factors = Factors(codes * problem.noise_deviations, rows)
+        near.append(factors if problem.prior.fixes_scale else _with_unit_rows(factors))
+    return near
+
+
+def _with_unit_rows(factors: Factors) -> Factors:
+    c, s = factors
+    norms = jnp.maximum(jnp.linalg.norm(s, axis=1, keepdims=True), _MIN_LENGTH)
+    return Factors(c * norms.T, s / norms)
+
+
+def _map_alternations(
+    problem: DenseProblem,
+    target: Array,
+    starts: list[tuple[Array, Array]],
+    is_free: Array,
+) -> list[tuple[Array, Array]]:
+    """`_alternations` from each start, one after the other or each on a device."""
+    arrays, settings = (
+        (target, problem.noise_deviations, is_free),
+        (problem.prior, problem.non_negative),
     )
-    rows = jnp.where(is_free, rows_white / weights, start.components)
-    concentrations = codes * problem.noise_deviations
-    if problem.prior.fixes_scale:
-        return Factors(concentrations, rows)
-    norms = jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), _MIN_LENGTH)
-    return Factors(concentrations * norms.T, rows / norms)
+    if problem.mesh is None or problem.mesh.size == 1:
+        return [_alternations(start, *arrays, *settings) for start in starts]
+    stacked = jax.tree.map(lambda *each: jnp.stack(each), *starts)
+    mapped = jax.device_get(_alternations_on(problem.mesh)(stacked, *arrays, *settings))
+    return [jax.tree.map(lambda a, i=i: jnp.asarray(a[i]), mapped) for i in range(len(starts))]
 
 
 @partial(jax.jit, static_argnames=("prior", "non_negative"))
 def _alternations(
+    start: tuple[Array, Array],
     target: Array,
     deviations: Array,
-    start: tuple[Array, Array],
     is_free: Array,
     prior: Prior,
     non_negative: bool,
@@ -213,6 +238,18 @@ def _alternations(
     codes = fit_codes(codes, rows, _FIRST_STEPS)
     codes, rows = jax.lax.fori_loop(0, _START_ROUNDS, alternate, (codes, rows))
     return fit_codes(codes, rows, _FIRST_STEPS), rows
+
+
+@cache
+def _alternations_on(mesh: Mesh) -> Callable[..., tuple[Array, Array]]:
+    """`_alternations` from starts that are stacked, each on a device."""
+
+    def map_starts(starts: tuple, *arguments: Any) -> tuple[Array, Array]:
+        *arrays, prior, non_negative = arguments
+        alternations = partial(_alternations, prior=prior, non_negative=non_negative)
+        return map_rows(mesh, alternations, starts, *arrays)
+
+    return jax.jit(map_starts, static_argnums=(4, 5))
 
 
 def _white(problem: DenseProblem, spectra: Array) -> Array:

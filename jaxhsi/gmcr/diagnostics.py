@@ -5,12 +5,14 @@ with what noise would. Everything is in noise units: spectra divided by their no
 the coordinates where it is white.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxhsi.gmcr.component_pool import (
@@ -30,6 +32,7 @@ from jaxhsi.gmcr.restarts import (
 from jaxhsi.gmcr.whitened_solution import WhitenedSolution
 from jaxhsi.gmcr.whitening import MIN_ROW_NORM
 from jaxhsi.normalisation import unit_rows
+from jaxhsi.table_sharding import compile_by_rows
 
 DEFAULT_COUNT_RADIUS = 3
 """Numbers of components on either side of the solution's that are compared; set by hand:
@@ -94,6 +97,7 @@ def assess_confidence(
     *,
     count_radius: int | None = None,
     seed: int = 0,
+    mesh: Mesh | None = None,
 ) -> ModelConfidence:
     """How certain the number of components is, and each of them.
 
@@ -104,15 +108,17 @@ def assess_confidence(
         count_radius: numbers of components to look at on either side of the solution's;
             `DEFAULT_COUNT_RADIUS` if not given, 1 where the table is too large for restarts.
         seed: of the halves that are held out.
+        mesh: devices that each compute a share of the spectra; None for one.
     """
     x = white.x_white / white.noise_deviation
     count, votes = len(white.solution.components), white.solution.restart_vote
     if not count_radius:
         is_small = default_num_restarts(len(x), count + DEFAULT_COUNT_RADIUS) > 1
         count_radius = DEFAULT_COUNT_RADIUS if is_small else 1
-    start = _refit(x, _pool_with_room(white, count + count_radius), options)
-    fits = _neighbouring_fits(x, start, count_radius, options)
-    curve = _count_curve(x, fits, start, np.random.default_rng(seed), options)
+    compiled = _compiled_fits(None if mesh is None or mesh.size == 1 else mesh)
+    start = compiled.refit(x, _pool_with_room(white, count + count_radius), options)
+    fits = _neighbouring_fits(compiled, x, start, count_radius, options)
+    curve = _count_curve(compiled, x, fits, start, np.random.default_rng(seed), options)
     # Fitted anew, a component of the solution may be left without use: one less is plausible then.
     low, high = plausible_interval(curve, _count(start), x.shape[1], options)
     low, high = min(low, count), max(high, count)
@@ -212,10 +218,20 @@ def component_confidence(fitted: PoolFit, agreement: Float[Array, " p"]) -> Floa
     return agreement / (1 + jnp.exp(-_LOGISTIC_SLOPE * (fitted.log_evidence - _LOGISTIC_MIDPOINT)))
 
 
-_refit, _without_one, _one_more, _held_out_error = (
-    jax.jit(step, static_argnames="options")
-    for step in (refit_pool, remove_component, forward_step, bi_cross_validation_error)
-)
+class _CompiledFits(NamedTuple):
+    """Fits of a table under jit."""
+
+    refit: Callable[..., PoolFit]
+    without_one: Callable[..., PoolFit]
+    one_more: Callable[..., PoolFit]
+    held_out_error: Callable[..., Array]
+
+
+@cache
+def _compiled_fits(mesh: Mesh | None) -> _CompiledFits:
+    by_rows = partial(compile_by_rows, mesh, static_argnames="options")
+    fits = (by_rows(function, 0) for function in (refit_pool, remove_component, forward_step))
+    return _CompiledFits(*fits, by_rows(bi_cross_validation_error, 0, 1))
 
 
 def _pool_with_room(white: WhitenedSolution, slots: int) -> ComponentPool:
@@ -230,14 +246,14 @@ def _pool_with_room(white: WhitenedSolution, slots: int) -> ComponentPool:
 
 
 def _neighbouring_fits(
-    x: Array, start: PoolFit, count_radius: int, options: SolverOptions
+    compiled: _CompiledFits, x: Array, start: PoolFit, count_radius: int, options: SolverOptions
 ) -> list[PoolFit]:
     """Fits of ascending numbers of components around that of the solution."""
     fits = [start]
     for _ in range(min(count_radius, _count(start) - 1)):
-        fits.insert(0, _without_one(x, fits[0], options))
+        fits.insert(0, compiled.without_one(x, fits[0], options))
     for _ in range(count_radius):
-        larger = _one_more(x, fits[-1], options)
+        larger = compiled.one_more(x, fits[-1], options)
         if _count(larger) <= _count(fits[-1]):
             break  # nothing is left that any spectrum would use
         fits.append(larger)
@@ -249,6 +265,7 @@ def _count(fitted: PoolFit) -> int:
 
 
 def _count_curve(
+    compiled: _CompiledFits,
     x: Array,
     fits: Sequence[PoolFit],
     reference: PoolFit,
@@ -264,7 +281,7 @@ def _count_curve(
         """Of every spectrum, both halves of its bands being held out in turn."""
         return np.concatenate(
             [
-                _held_out_error(x[training], x[test], band_halves, fitted.pool, options)
+                compiled.held_out_error(x[training], x[test], band_halves, fitted.pool, options)
                 for training, test in (halves, halves[::-1])
             ]
         )

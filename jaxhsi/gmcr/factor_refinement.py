@@ -8,11 +8,12 @@ over concentrations C, components S and the parameters of the forward model f.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.factors import Factors, ProximalContext
@@ -21,6 +22,7 @@ from jaxhsi.gmcr.mixing import ForwardModel, MixingParameters
 from jaxhsi.gmcr.priors import Prior
 from jaxhsi.gmcr.refinement_problem import Problem, RefinedFactors, in_noise_units
 from jaxhsi.gmcr.step_sizes import capped_step_sizes, curvature, step_sizes
+from jaxhsi.table_sharding import compile_by_rows
 
 _STEPS_PER_SWEEP = 20
 """Proximal steps between two determinations of the step sizes. Set by hand."""
@@ -34,7 +36,10 @@ class _Block(NamedTuple):
     age: Float[Array, ""]
 
 
-@partial(jax.jit, static_argnames=("forward_model", "prior", "num_sweeps"))
+_STATIC_ARGUMENTS = ("forward_model", "prior", "num_sweeps")
+
+
+@partial(jax.jit, static_argnames=_STATIC_ARGUMENTS)
 def refine_factors(
     x: Float[Array, "n c"],
     noise_deviations: Float[Array, "n #c"],
@@ -79,6 +84,15 @@ def refine_factors(
         return _proximal_sweep(problem, refined), None
 
     return jax.lax.scan(sweep, initial, None, length=num_sweeps)[0]
+
+
+@cache
+def refinement_on(mesh: Mesh | None) -> Callable[..., RefinedFactors]:
+    """`refine_factors`, each device of a mesh computing a share of the spectra; None is one."""
+    if mesh is None or mesh.size == 1:
+        return refine_factors
+    plain = refine_factors.__wrapped__
+    return compile_by_rows(mesh, plain, 0, static_argnames=_STATIC_ARGUMENTS)
 
 
 def tangent_complement(

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -23,7 +22,7 @@ from jaxhsi.gmcr.component_constraints import (
     check_constraints,
     constraint_prior,
 )
-from jaxhsi.gmcr.component_count import bound_by_order, bound_by_rank, fit_given_number
+from jaxhsi.gmcr.component_count import bound_by_order, fit_given_number
 from jaxhsi.gmcr.concentration_priors import dense_concentrations
 from jaxhsi.gmcr.fit_arguments import Library, Spectra, check_arguments
 from jaxhsi.gmcr.fit_phases import (
@@ -31,17 +30,14 @@ from jaxhsi.gmcr.fit_phases import (
     OnEpoch,
     OnPhase,
     Restore,
-    compiled_solver,
     initial_state,
-    restore_state,
-    run_phases,
 )
 from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear
 from jaxhsi.gmcr.nonlinear import PriorFactory, fit_nonlinear
 from jaxhsi.gmcr.odd_spectra import size_ratios
 from jaxhsi.gmcr.options import SolverOptions
+from jaxhsi.gmcr.restart_fits import compare_starts, fit_restarts, restart_meshes
 from jaxhsi.gmcr.restarts import (
-    RestartFit,
     default_num_restarts,
     have_vote,
     length_tolerance,
@@ -50,9 +46,8 @@ from jaxhsi.gmcr.restarts import (
 )
 from jaxhsi.gmcr.run_noise import run_noise_ratios, with_noise_ratios
 from jaxhsi.gmcr.sample_runs import check_run_lengths
+from jaxhsi.gmcr.sharded_solver import move_fit, sharded_solver
 from jaxhsi.gmcr.solution import RestartVote, Solution
-from jaxhsi.gmcr.solver import Solver
-from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.state_solution import state_solution
 from jaxhsi.gmcr.tolerated_count import Faithfulness, limit_to_tolerance
 from jaxhsi.gmcr.whitening import (
@@ -61,10 +56,7 @@ from jaxhsi.gmcr.whitening import (
     to_white,
     whiten_by_estimated_noise,
 )
-from jaxhsi.sharding import device_mesh, replicate
-
-_RESTART_KEY_OFFSET = 1 << 20
-"""Added to the number of a restart before it is folded into the key, beyond any number of steps."""
+from jaxhsi.sharding import device_mesh
 
 
 class _Request(NamedTuple):
@@ -192,25 +184,32 @@ def fit_components(
     if not is_refined:
         return fit_linear(spectra_float32, 0)
     x = jnp.asarray(spectra_float32)
-    return fit_nonlinear(fit_linear, x, mixing, priors, options, order)
+    return fit_nonlinear(fit_linear, x, mixing, priors, options, order, mesh)
 
 
 def _fit_linear(
     key: Array, data: WhitenedData, request: _Request, callbacks: FitCallbacks, mesh: Mesh
 ) -> Solution:
     """A solution by linear mixing: restarts, selection, given number, library."""
-    solver, options = compiled_solver(request.options), request.options
+    options = request.options
+    solver = sharded_solver(options, mesh)
     callbacks.on_progress("start", 0)
     # On CPU, XLA calls LAPACK from threads of its own; with the threads of BLAS beside them they
     # wait for each other, ten times as long as the work takes.
     with threadpool_limits(1, user_api="blas"):
-        restart_fits = _restart_fits(key, data, request, callbacks, mesh)
+        first_state = initial_state(solver, data, request.num_components, request.num_candidates)
+        num_restarts = request.restarts or default_num_restarts(
+            len(data.x_white), len(first_state.gate_logits)
+        )
+        meshes = restart_meshes(mesh, num_restarts)
+        restart_fits = fit_restarts(key, first_state, data, options, callbacks, meshes)
         if not data.noise_is_fixed:
             callbacks.on_progress("comparison of restarts", 0)
-            restart_fits = [
-                (_best_of_starts(solver, state, own_data, request.num_components is None), own_data)
-                for state, own_data in restart_fits
-            ]
+            restart_fits = compare_starts(
+                restart_fits, options, meshes, is_count_free=request.num_components is None
+            )
+        if meshes[0] != mesh:
+            restart_fits = [move_fit(mesh, *restart_fit) for restart_fit in restart_fits]
         best_index, component_counts, description_lengths = select_restart(
             solver.describe, restart_fits
         )
@@ -244,40 +243,3 @@ def _fit_linear(
         )
         solution = state_solution(solver, state, data, restart_vote)
         return solution._replace(misfit_curve=curve, tolerance=tolerance)
-
-
-def _best_of_starts(solver: Solver, state: State, data: WhitenedData, is_count_free: bool) -> State:
-    """The state after the purest spectra were tried as a start, and fewer components."""
-    state = solver.pure_pixel_restart(state, data.x_white)
-    if not is_count_free:
-        return state
-    bounded = bound_by_rank(solver, state, data)
-    return state if bounded is state else solver.pure_pixel_restart(bounded, data.x_white)
-
-
-def _restart_fits(
-    key: Array, data: WhitenedData, request: _Request, callbacks: FitCallbacks, mesh: Mesh
-) -> list[RestartFit]:
-    """State and data of every restart after its phases; the first may resume a checkpoint."""
-    solver = compiled_solver(request.options)
-    first_state = initial_state(solver, data, request.num_components, request.num_candidates)
-    first_state = replicate(mesh, first_state)
-    num_restarts = request.restarts or default_num_restarts(
-        len(data.x_white), len(first_state.gate_logits)
-    )
-    # Steps donate their state: every restart starts from a copy.
-    state, own_data = restore_state(jax.tree.map(jnp.copy, first_state), data, callbacks, mesh)
-    first_callbacks = callbacks.of_restart(0, num_restarts)
-    restart_fits = [
-        run_phases(solver, key, state, own_data, request.options, first_callbacks, mesh)
-    ]
-    for i in range(1, num_restarts):
-        # A copy for each: the solver donates its state.
-        state = jax.tree.map(jnp.copy, first_state)
-        # Far from the keys of epochs, which fold in step numbers.
-        own_key = jax.random.fold_in(key, _RESTART_KEY_OFFSET + i)
-        own_callbacks = callbacks.of_restart(i, num_restarts)
-        restart_fits.append(
-            run_phases(solver, own_key, state, data, request.options, own_callbacks, mesh)
-        )
-    return restart_fits

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from jaxhsi.gmcr.dense_refinement import DenseProblem, refine_dense
-from jaxhsi.gmcr.factor_refinement import RefinedFactors, refine_factors
+from jaxhsi.gmcr.factor_refinement import RefinedFactors, refinement_on
 from jaxhsi.gmcr.factors import Factors, scale_to_sum
 from jaxhsi.gmcr.goodness_of_fit import as_refined
 from jaxhsi.gmcr.mixing import ForwardModel, MixingFunction, linear, nonlinear_part, parameter_free
@@ -52,6 +53,7 @@ def fit_nonlinear(
     priors: Sequence[PriorFactory],
     options: SolverOptions,
     run_lengths: tuple[int, ...] | None = None,
+    mesh: Mesh | None = None,
 ) -> Solution:
     """Components under a forward model and priors, and their number.
 
@@ -67,12 +69,13 @@ def fit_nonlinear(
         priors: or functions that make them of the linear solution.
         options: of the solver.
         run_lengths: of the runs of samples in an order; None where samples have none.
+        mesh: devices that each compute a share of the spectra in a refinement; None for one.
 
     Returns:
         The solution; ``converged`` is false if number or data still changed in the last of
         `MAX_REFINEMENTS`.
     """
-    forward = _as_forward(mixing)
+    forward, refine = _as_forward(mixing), refinement_on(mesh)
     x_linearised, parameters, component_count = x, None, -1
     for refinement in range(MAX_REFINEMENTS):
         solution = fit_linear(x_linearised, refinement)
@@ -91,12 +94,12 @@ def fit_nonlinear(
         x_clean, matrix = jnp.asarray(x_clean, jnp.float32), _matrix(white_solution)
         if mixing is linear and prior.frees_zeros:
             problem = DenseProblem(
-                x_clean, noise_deviation, matrix, prior, run_lengths, options.non_negative
+                x_clean, noise_deviation, matrix, prior, run_lengths, options.non_negative, mesh
             )
             is_fixed = jnp.asarray(solution.in_library)
             refined_fit = refine_dense(problem, start_factors.factors, is_fixed)
         else:
-            refined_fit = refine_factors(
+            refined_fit = refine(
                 x_clean, noise_deviation, start_factors, forward, prior, whitening_matrix=matrix
             )
         x_before, count_before = x_linearised, component_count
@@ -111,7 +114,7 @@ def fit_nonlinear(
     if mixing is not linear:
         # From all concentrations again: those left out above were so only for the parameters.
         start_factors = _refinement_start(solution, forward, parameters, prior)
-        refined_fit = refine_factors(x, noise_deviation, start_factors, forward, prior)
+        refined_fit = refine(x, noise_deviation, start_factors, forward, prior)
     (c, s), parameters = jax.device_get(refined_fit)
     return solution._replace(
         components=s,

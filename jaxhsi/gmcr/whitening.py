@@ -32,7 +32,8 @@ from jaxhsi.gmcr.noise_model import noise_deviation, residual_noise_level
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.weighted_projection import impute
 from jaxhsi.normalisation import split_norms
-from jaxhsi.sharding import replicate, shard_batch
+from jaxhsi.sharding import replicate
+from jaxhsi.table_sharding import place_rows
 
 HostSpectra = Float[np.ndarray, "n c"]
 
@@ -115,10 +116,10 @@ def _whiten(
     )
     if whitener is None:
         return WhitenedData(
-            rounded_model, filled, spike_mask, shard_batch(mesh, _float32(offset_free)), None
+            rounded_model, filled, spike_mask, place_rows(mesh, _float32(offset_free)), None
         )
     float32_whitener = jax.tree.map(lambda a: a.astype(np.float32), whitener)
-    x_white = shard_batch(mesh, _float32(whitener.transform(offset_free)))
+    x_white = place_rows(mesh, _float32(whitener.transform(offset_free)))
     return WhitenedData(rounded_model, filled, spike_mask, x_white, float32_whitener)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from jaxhsi.gmcr.metrics import FitSums, fit_sums, r2
-from jaxhsi.workflows.unmixing_model import FitEvaluation, padded_blocks
+from jaxhsi.workflows.spectra_blocks import padded_blocks
+from jaxhsi.workflows.unmixing_model import FitEvaluation
 
 _MAX_REDUCED_CHI2 = 2.0
 """A residual is more than noise above twice its expected variance. Set by hand; and"""

@@ -76,8 +76,9 @@ def _run_in_folder(
         check_same_run(config, whole_config_file(folder), RESUMABLE_CHANGES)
     inputs = open_gmcr_inputs(config)
     table = inputs.table
-    device_mesh(config.devices, len(table.spectra))  # refuses a number that there is not
-    console.print(f"{len(table.spectra):,} spectra of {table.spectra.shape[1]} bands")
+    num_devices = device_mesh(config.devices).size  # refuses a number that there is not
+    on_devices = f", on {num_devices} devices" if num_devices > 1 else ""
+    console.print(f"{len(table.spectra):,} spectra of {table.spectra.shape[1]} bands{on_devices}")
     _print_list(console, table.notes)
     create_run_folder(folder, overwrite=overwrite)
     set_way_on(f"go on with: jaxhsi train gmcr --out {folder} --resume")
@@ -91,8 +92,8 @@ def _run_in_folder(
         result.save(folder)
     inputs = _with_expected_values(inputs, result)
     table = inputs.table
-    scores = result_scores(table, result, inputs.truth)
-    location, cube_scores = _write_results(folder, result, inputs, config.fractions)
+    scores = result_scores(table, result, inputs.truth, config.devices)
+    location, cube_scores = _write_results(folder, result, inputs, config)
     if cube_scores:
         scores["cubes"] = cube_scores
     phase_steps = None if config.method == "upstream" else config.solver.steps_per_phase
@@ -205,7 +206,7 @@ def _newest_state(checkpoints: Checkpoints, template: State) -> State | None:
 
 
 def _write_results(
-    folder: Path, result: UnmixingResult, inputs: GMCRInputs, with_fractions: bool
+    folder: Path, result: UnmixingResult, inputs: GMCRInputs, config: GMCRConfig
 ) -> tuple[str, dict[str, Any]]:
     """Components and concentrations; says where the latter are, and the scores of cubes."""
     table, names = inputs.table, result.component_names
@@ -219,11 +220,15 @@ def _write_results(
         if result.ranges is not None:
             ranges = np.asarray(result.ranges.concentration_ranges)
             write_concentration_ranges(folder / "concentration_ranges.csv", table, ranges, names)
-        if with_fractions:
+        if config.fractions:
             write_concentrations(folder / "fractions", table, to_fractions(concentrations), names)
         return write_concentrations(folder / "concentrations", table, concentrations, names), {}
     sizes = np.linalg.norm(result.components, axis=1)
-    unmixer = Unmixer(names, sizes, result.transform, result.evaluate)
+    unmixer = Unmixer(
+        *(names, sizes),
+        partial(result.transform, devices=config.devices),
+        partial(result.evaluate, devices=config.devices),
+    )
     history = f"unmixed by EB-gMCR into {result.num_components} components"
     return unmix_cubes(folder, table.cubes, unmixer, [history])
 

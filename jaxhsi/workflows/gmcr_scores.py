@@ -78,12 +78,15 @@ def fit_scores(
 
 
 def result_scores(
-    table: SpectraTable, result: UnmixingResult, ground_truth: GroundTruth | None
+    table: SpectraTable,
+    result: UnmixingResult,
+    ground_truth: GroundTruth | None,
+    devices: int | None = None,
 ) -> dict[str, Any]:
     """What ``scores.json`` holds of a result, and of the networks on the same spectra."""
     spectra = result.subtract_offset(table.spectra)
     scores = _solver_scores(spectra, result, ground_truth)
-    network_concentrations = result.transform(table.spectra)
+    network_concentrations = result.transform(table.spectra, devices=devices)
     reconstruction = result.reconstruct(network_concentrations, with_offset=False)
     scores["converged"] = result.converged
     measured = _without_left_out(spectra, reconstruction, result)

@@ -16,6 +16,7 @@ from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.noise_covariance import white_noise
 from jaxhsi.gmcr.noise_model import residual_noise_level
 from jaxhsi.gmcr.options import AmortisedOptions
+from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.unmixing_result import UnmixingResult
@@ -23,7 +24,8 @@ from jaxhsi.unmixing_units import library_component_names
 from jaxhsi.upstream.gmcr.fit_levels import LevelStates, write_fit_levels
 from jaxhsi.upstream.gmcr.training import JointResult, joint_method, train_joint
 from jaxhsi.workflows.gmcr_inputs import GMCRInputs
-from jaxhsi.workflows.unmixing_model import UnmixingModel, padded_blocks
+from jaxhsi.workflows.spectra_blocks import padded_blocks
+from jaxhsi.workflows.unmixing_model import UnmixingModel
 
 SUMMARY = "loss {loss:.4g}, {num_active} components"
 """Format of what stands beside the progress bar."""
@@ -40,6 +42,7 @@ def run_upstream(config: GMCRConfig, inputs: GMCRInputs, folder: Path) -> Unmixi
         config.joint,
         library=inputs.library,
         num_candidates=config.num_candidates,
+        mesh=device_mesh(config.devices),
     )
     key = jax.random.key(config.seed)
     with Checkpoints(folder / "checkpoints") as checkpoints:

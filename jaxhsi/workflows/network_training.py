@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float32
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
@@ -11,7 +12,7 @@ from jaxhsi.gmcr.amortised_training import initial_networks, train_amortised
 from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.whitened_solution import WhitenedSolution, whiten_solution
-from jaxhsi.workflows.unmixing_model import networks_explain
+from jaxhsi.workflows.spectra_blocks import networks_explain
 
 
 def train_networks(
@@ -21,6 +22,7 @@ def train_networks(
     whitener_of: WhitenedSolution,
     options: NetworkOptions,
     on_progress: OnProgress = ignore_progress,
+    mesh: Mesh | None = None,
 ) -> tuple[AmortisedParams, bool]:
     """Networks that unmix whitened spectra, and whether they are of use.
 
@@ -35,6 +37,7 @@ def train_networks(
         whitener_of: the solution under its noise.
         options: of the networks.
         on_progress: called with the steps.
+        mesh: devices that each compute a share of every batch; None for one.
     """
     # Spikes stay: those of new spectra, for which the networks are, cannot be looked up.
     white = whiten_solution(
@@ -47,7 +50,8 @@ def train_networks(
 
     solution_white = white.solution_white
     try:
-        _, state = train_amortised(key, solution_white, white.x_white, options, report)
+        _, state = train_amortised(key, solution_white, white.x_white, options, report, mesh)
     except FloatingPointError:
         return initial_networks(key, solution_white, white.x_white, options).params, False
-    return state.params, networks_explain(options, state.params, jnp.asarray(white.x_white))
+    white_spectra = jnp.asarray(white.x_white)
+    return state.params, networks_explain(options, state.params, white_spectra, mesh)

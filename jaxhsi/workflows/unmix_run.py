@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxhsi.config.files import read_config, saved_command, saved_options, write_config
 from jaxhsi.config.gmcr import GMCRConfig
@@ -24,6 +25,7 @@ from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentenc
 from jaxhsi.report.gmcr_tables import unmixing_table
 from jaxhsi.report.json_files import write_json
 from jaxhsi.storage.file_lock import locked_folder
+from jaxhsi.table_sharding import several_devices
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import (
@@ -82,7 +84,8 @@ def _unmix_into(
     """`unmix_new_data`, in a folder that no other process writes into."""
     console = PlainConsole()
     check_result_folder(folder, UNMIX_CONFIG_FILE, "concentrations", overwrite=overwrite)
-    data = _with_expected_values(_open_data(config, model), model, config.refine_steps)
+    mesh = several_devices(config.devices)
+    data = _with_expected_values(_open_data(config, model), model, config.refine_steps, mesh)
     create_run_folder(folder, overwrite=overwrite, marker_file=UNMIX_CONFIG_FILE)
     key = _results_key(config, data)
     journal = open_journal(folder, UNMIX_CONFIG_FILE, key, partial(console.print, soft_wrap=True))
@@ -96,8 +99,8 @@ def _unmix_into(
     unmixer = Unmixer(
         model.component_names,
         model.component_norms,
-        partial(model.transform, refine_steps=config.refine_steps),
-        model.evaluate,
+        partial(model.transform, refine_steps=config.refine_steps, mesh=mesh),
+        partial(model.evaluate, mesh=mesh),
     )
     names = list(model.component_names)
     scores: dict[str, Any] = {"components": names, "refine_steps": config.refine_steps}
@@ -157,7 +160,8 @@ def _results_key(config: UnmixConfig, data: NewData) -> str:
 
     Tables are always unmixed anew, which takes seconds.
     """
-    options = {name: value for name, value in saved_options(config).items() if name != "out"}
+    ignored = ("out", "devices")
+    options = {name: value for name, value in saved_options(config).items() if name not in ignored}
     solution = (config.run / SOLUTION_FILE).read_bytes()
     return fingerprint(
         (
@@ -295,13 +299,15 @@ def _unmix_tables(
     return written_files[0] if is_single else f"{CONCENTRATIONS}/", scores
 
 
-def _with_expected_values(data: NewData, model: UnmixingModel, refine_steps: int) -> NewData:
+def _with_expected_values(
+    data: NewData, model: UnmixingModel, refine_steps: int, mesh: Mesh | None
+) -> NewData:
     """The data with what the model expects in the place of values that are to be masked."""
     tables = {
         name: table
         if table.missing_mask is None
         else table._replace(
-            spectra=model.fill_missing(table.spectra, table.missing_mask, refine_steps)
+            spectra=model.fill_missing(table.spectra, table.missing_mask, refine_steps, mesh)
         )
         for name, table in data.tables.items()
     }

@@ -1,6 +1,5 @@
 """What a finished run of gMCR keeps: components, noise, mixing and the networks for new spectra."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -8,20 +7,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Float32
 
-from jaxhsi.gmcr.amortised import AmortisedParams, unmix
+from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised_training import unmix_stream
-from jaxhsi.gmcr.goodness_of_fit import spectrum_reduced_chi2
-from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, UnmixedSpectra
-from jaxhsi.gmcr.nnls import nonnegative_least_squares
+from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.gmcr.whitened_solution import spectra_whitening
-
-BLOCK_ROWS = 4096
-"""Spectra that the networks take at a time. Set by hand: 4096 x 200 bands are 3 MB; the result does
-not depend on it."""
+from jaxhsi.sharding import replicate
+from jaxhsi.workflows.spectra_blocks import block_functions, padded_blocks
 
 LINEARISATION_STEPS = 8
 """Fixed-point steps by which new spectra are linearised under a mixing that is not linear. Set
@@ -30,14 +26,6 @@ by hand; one more step costs one more pass of the networks."""
 FILLING_STEPS = 20
 """Steps by which missing values of new spectra are filled; the error falls by the share of a
 component that is missing with each. Set by hand."""
-
-
-MAX_NETWORK_LOSS = 0.1
-"""Share of the variance that networks may explain less than least squares do. Chosen by hand; not
-tuned: trained ones lose a thousandth."""
-LEAST_SQUARES_STEPS = 500
-"""Accelerated steps where there are no networks to begin at. Set by hand: enough for spectra at
-cosines of 0.99; a step is one product of the concentrations with the Gram matrix."""
 
 
 class FitEvaluation(NamedTuple):
@@ -107,7 +95,10 @@ class UnmixingModel:
         return np.asarray(self.noise_model.offset, np.float32) * np.float32(self.data_unit)
 
     def transform(
-        self, spectra: Float32[np.ndarray, "n c"], refine_steps: int = 0
+        self,
+        spectra: Float32[np.ndarray, "n c"],
+        refine_steps: int = 0,
+        mesh: Mesh | None = None,
     ) -> Float32[np.ndarray, "n k"]:
         """Concentrations of new spectra, block by block, in the memory of one block.
 
@@ -119,14 +110,15 @@ class UnmixingModel:
             spectra: in the units of the data that the run was made of.
             refine_steps: projected gradient steps after the networks, on the components that
                 these found in a spectrum, see `jaxhsi.gmcr.nnls`.
+            mesh: devices that each compute a share of every block; None for one.
         """
         if self.shared_mixing is None:
-            return self._unit_concentrations(spectra, refine_steps) / self.component_norms
-        concentrations = self._unit_concentrations(spectra, 0)
+            return self._unit_concentrations(spectra, refine_steps, mesh) / self.component_norms
+        concentrations = self._unit_concentrations(spectra, 0, mesh)
         for step in range(1, LINEARISATION_STEPS + 1):
             linearised = spectra - (self.mix(concentrations) - concentrations @ self.components)
             steps = refine_steps if step == LINEARISATION_STEPS else 0
-            concentrations = self._unit_concentrations(linearised, steps)
+            concentrations = self._unit_concentrations(linearised, steps, mesh)
         return concentrations / self.component_norms
 
     def fill_missing(
@@ -134,6 +126,7 @@ class UnmixingModel:
         spectra: Float32[np.ndarray, "n c"],
         missing_mask: Bool[np.ndarray, "n c"],
         refine_steps: int = 0,
+        mesh: Mesh | None = None,
     ) -> Float32[np.ndarray, "n c"]:
         """Spectra with what the mixture of their other values expects where values are missing.
 
@@ -145,24 +138,29 @@ class UnmixingModel:
             spectra: in the units of the data, rough values where they are missing.
             missing_mask: of these.
             refine_steps: see `transform`.
+            mesh: likewise.
         """
         has_gap = missing_mask.any(axis=1)
         part, mask = spectra[has_gap], missing_mask[has_gap]
         for _ in range(FILLING_STEPS):
-            concentrations = self.transform(part, refine_steps) * self.component_norms
+            concentrations = self.transform(part, refine_steps, mesh) * self.component_norms
             part = np.where(mask, self.mix(concentrations) + self.offset, part)
         filled = spectra.copy()
         filled[has_gap] = part
         return filled
 
     def evaluate(
-        self, spectra: Float32[np.ndarray, "n c"], concentrations: Float32[np.ndarray, "n k"]
+        self,
+        spectra: Float32[np.ndarray, "n c"],
+        concentrations: Float32[np.ndarray, "n k"],
+        mesh: Mesh | None = None,
     ) -> FitEvaluation:
         """Compare spectra with the mixtures of concentrations; uses no networks.
 
         Args:
             spectra: in the units of the data.
             concentrations: of the reported components, as `transform` returns them.
+            mesh: devices that each compute a share of every block; None for one.
         """
         unit, dictionary = np.float32(self.data_unit), self.networks.dictionary
         concentrations = concentrations * self.component_norms
@@ -172,8 +170,9 @@ class UnmixingModel:
             mixed = self.mix(concentrations)
             linearised = spectra - (mixed - linear)
         blocks = zip(padded_blocks(linearised), padded_blocks(concentrations), strict=True)
+        compiled_chi2 = block_functions(mesh).reduced_chi2
         reduced_chi2 = [
-            _reduced_chi2(
+            compiled_chi2(
                 self._whiten(x / unit), c / unit, dictionary.components, dictionary.noise_level
             )
             for x, c in blocks
@@ -190,13 +189,15 @@ class UnmixingModel:
         return np.concatenate(parts)[: len(concentrations)]
 
     def _unit_concentrations(
-        self, spectra: Float32[np.ndarray, "n c"], refine_steps: int
+        self, spectra: Float32[np.ndarray, "n c"], refine_steps: int, mesh: Mesh | None
     ) -> Float32[np.ndarray, "n k"]:
         """Concentrations of the unit rows in linear mixtures."""
         unit = np.float32(self.data_unit)
+        networks = self.networks if mesh is None else replicate(mesh, self.networks)
         whitened = (self._whiten(block / unit) for block in padded_blocks(spectra))
-        unmix = partial(unmix_white, self.network_options, refine_steps, self.uses_networks)
-        parts = [part.concentrations for part in unmix_stream(unmix, self.networks, whitened)]
+        compiled_unmix = block_functions(mesh).unmix_white
+        unmix = partial(compiled_unmix, self.network_options, refine_steps, self.uses_networks)
+        parts = [part.concentrations for part in unmix_stream(unmix, networks, whitened)]
         return np.concatenate(parts)[: len(spectra)] * unit
 
 
@@ -214,80 +215,3 @@ def mixed_spectra(
 @partial(jax.jit, static_argnames="forward")
 def _forward_spectra(forward: ForwardModel, mixing_parameters: Any, c: Array, s: Array) -> Array:
     return forward.mix(mixing_parameters, c, s)
-
-
-@partial(jax.jit, static_argnames=("network_options", "refine_steps", "uses_networks"))
-def unmix_white(
-    network_options: AmortisedOptions,
-    refine_steps: int,
-    uses_networks: bool,
-    networks: AmortisedParams,
-    x: Float[Array, "n c"],
-) -> UnmixedSpectra:
-    """Whitened spectra unmixed by networks, or by least squares alone; then refined.
-
-    Args:
-        network_options: of the networks.
-        refine_steps: projected gradient steps after the networks, on the components that these
-            found in a spectrum.
-        uses_networks: without, all components may take part, and there are at least
-            `LEAST_SQUARES_STEPS` steps.
-        networks: their parameters and the components.
-        x: whitened spectra.
-    """
-    dictionary = networks.dictionary
-    if uses_networks:
-        unmixed = unmix(network_options, networks, x)
-        concentrations, support = unmixed.concentrations, unmixed.gates
-        if not refine_steps:
-            return unmixed
-    else:
-        refine_steps = max(refine_steps, LEAST_SQUARES_STEPS)
-        support = jnp.ones((len(x), len(dictionary.components)))
-        concentrations = jnp.zeros_like(support)
-    concentrations = nonnegative_least_squares(
-        concentrations,
-        jnp.matmul(x, dictionary.components.T, precision="highest"),
-        dictionary.gram,
-        support,
-        refine_steps,
-        non_negative=network_options.non_negative,
-    )
-    reconstruction = concentrations @ dictionary.components
-    return UnmixedSpectra(reconstruction, concentrations, dictionary.components, support)
-
-
-def networks_explain(
-    network_options: AmortisedOptions, networks: AmortisedParams, x: Float[Array, "n c"]
-) -> bool:
-    """Whether networks explain whitened spectra about as well as non-negative least squares.
-
-    Args:
-        network_options: of the networks.
-        networks: their parameters and the components.
-        x: whitened spectra; of more than `BLOCK_ROWS`, as many are taken evenly.
-    """
-    x = np.asarray(x[:: -(-len(x) // BLOCK_ROWS)], np.float32)
-    total = np.sum((x - np.mean(x)) ** 2)
-    # Padded as `UnmixingModel.transform` pads it, so that both compile one program.
-    x = next(padded_blocks(x))
-    errors = [
-        jnp.sum((x - unmix_white(network_options, 0, by_networks, networks, x).reconstruction) ** 2)
-        for by_networks in (True, False)
-    ]
-    return bool(errors[0] <= errors[1] + MAX_NETWORK_LOSS * total)
-
-
-_reduced_chi2 = jax.jit(spectrum_reduced_chi2)
-
-
-def padded_blocks(rows: Float32[np.ndarray, "n m"]) -> Iterator[Float32[np.ndarray, "l m"]]:
-    """Blocks of rows, the last padded with zero rows to a power of two: few shapes to compile.
-
-    >>> [len(block) for block in padded_blocks(np.ones((4099, 2), np.float32))]
-    [4096, 4]
-    """
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS]
-        missing = (1 << (len(block) - 1).bit_length()) - len(block)
-        yield np.pad(block, ((0, missing), (0, 0))) if missing else block

@@ -14,6 +14,7 @@ from jaxhsi.gmcr.amortised_training import train_amortised, unmix_stream
 from jaxhsi.gmcr.mixing import UnmixedSpectra
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
+from jaxhsi.sharding import device_mesh
 
 LAW = SignalDependentNoise(np.log(0.01), 1.0)
 OPTIONS = AmortisedOptions(hidden_width=4, batch_size=16, training_steps=4, steps_per_call=2)
@@ -52,6 +53,13 @@ def test_training_reports_and_counts(trained):
     assert [step for step, _ in calls] == [2, 4]
     assert all(np.isfinite(info.loss) for _, info in calls)
     assert int(state.step) == 4
+
+
+def test_training_on_devices_that_do_not_divide_the_batch_is_the_same(trained, solution):
+    spectra = (solution.concentrations @ solution.components).astype(np.float32)
+    _, state = train_amortised(jax.random.key(0), solution, spectra, OPTIONS, mesh=device_mesh(3))
+    chex.assert_trees_all_close(state.params, trained[1].params, atol=1e-5)
+    assert all(len(leaf.devices()) == 1 for leaf in jax.tree.leaves(state))
 
 
 def test_stream_is_the_whole_at_once(trained, solution):
@@ -122,7 +130,7 @@ def test_solutions_that_cannot_be_learnt(solution):
 
 
 def test_a_loss_that_is_not_finite_stops(solution, monkeypatch):
-    def diverged(options, key, state):
+    def diverged(options, key, state, mesh):
         return state, Info(*np.full(4, np.nan))
 
     monkeypatch.setattr("jaxhsi.gmcr.amortised_training.epoch", diverged)

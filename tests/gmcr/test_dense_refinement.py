@@ -1,5 +1,6 @@
 """Dense concentrations: true ones where the sparse solution lacks some, and single peaks."""
 
+import chex
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from jaxhsi.gmcr import priors
 from jaxhsi.gmcr.concentration_priors import dense_concentrations
 from jaxhsi.gmcr.dense_refinement import DenseProblem, refine_dense
 from jaxhsi.gmcr.factors import Factors
+from jaxhsi.sharding import device_mesh
 
 NOISE = 0.003
 PRIOR = priors.combine_priors(
@@ -48,6 +50,14 @@ def sparse(truth) -> Factors:
 def relative_error(found: Factors, truth: Factors) -> float:
     difference = found.concentrations - truth.concentrations
     return float(jnp.linalg.norm(difference) / jnp.linalg.norm(truth.concentrations))
+
+
+def test_starts_on_several_devices_end_where_those_of_one_do(problem, sparse):
+    one, three = (
+        refine_dense(problem._replace(mesh=mesh), sparse, FREE).factors
+        for mesh in (None, device_mesh(3))
+    )
+    chex.assert_trees_all_close(three, one, atol=1e-4)
 
 
 def test_concentrations_are_found_that_the_start_lacks(problem, truth, sparse):

@@ -1,5 +1,6 @@
 """The certainty of an answer: right where it is plain, doubtful where it is not."""
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from jaxhsi.gmcr.diagnostics import assess_confidence
 from jaxhsi.gmcr.fit import fit_components
 from jaxhsi.gmcr.whitened_solution import whiten_solution
+from jaxhsi.sharding import device_mesh
 from tests.helpers.mixtures import OPTIONS, SyntheticMixture, make_mixture
 
 KEY = jax.random.key(0)
@@ -38,6 +40,17 @@ def test_the_curve(solution, mixed):
     assert curve.component_counts[curve.held_out_error.argmin()] == 3
     assert curve.component_counts[curve.description_lengths.argmin()] == 3
     assert curve.description_lengths[2] == curve.held_out_standard_error[2] == 0
+
+
+def test_devices_that_do_not_divide_the_spectra_are_as_sure(solution, mixed):
+    white = whiten_solution(solution, mixed.x)
+    one, three = (
+        assess_confidence(white, OPTIONS, count_radius=1, mesh=mesh)
+        for mesh in (None, device_mesh(3))
+    )
+    assert three.plausible_counts == one.plausible_counts
+    np.testing.assert_allclose(three.component_confidence, one.component_confidence, atol=1e-4)
+    chex.assert_trees_all_close(three.count_curve, one.count_curve, rtol=1e-4, atol=0.1)
 
 
 def test_a_spectrum_split_in_two_is_doubted(mixed, solution):

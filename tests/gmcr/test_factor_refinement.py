@@ -1,14 +1,21 @@
 """The refinement: the least-squares answer, parameters, priors in effect, and the misfit."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxhsi.gmcr import mixing, priors
-from jaxhsi.gmcr.factor_refinement import RefinedFactors, refine_factors, tangent_complement
+from jaxhsi.gmcr.factor_refinement import (
+    RefinedFactors,
+    refine_factors,
+    refinement_on,
+    tangent_complement,
+)
 from jaxhsi.gmcr.factors import Factors
 from jaxhsi.gmcr.goodness_of_fit import residual_statistics
+from jaxhsi.sharding import device_mesh
 
 LINEAR = mixing.parameter_free(mixing.linear)
 NOISE = 0.01
@@ -73,6 +80,8 @@ def test_parameters_and_factors_are_found_together(truth, noise):
     assert judged.spectrum_chi2.shape == (30,)
     assert np.mean(judged.band_chi2) == pytest.approx(float(judged.reduced_chi2), rel=1e-4)
     assert judged.nonlinearity_score < 6
+    on_devices = refinement_on(device_mesh(4))(x, sigma, start, model, PLAIN)  # 30 spectra
+    chex.assert_trees_all_close(on_devices, found, atol=2e-3)
     wrong = residual_statistics(x, sigma, RefinedFactors(fit(x, truth), ()), LINEAR)
     assert wrong.nonlinearity_score > 20
     assert wrong.reduced_chi2 > judged.reduced_chi2

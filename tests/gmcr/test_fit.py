@@ -129,11 +129,16 @@ def test_a_stopped_run_goes_on_bit_for_bit(mixed, solution, tmp_path, monkeypatc
     assert steps == list(range(20, len(steps) * 20 + 1, 20))
 
 
-def test_one_and_four_devices_find_the_same(mixed, solution):
-    """Up to one noise deviation: sums in another order move gates, and gates the last digits."""
-    spread = fit_components(KEY, mixed.x, OPTIONS, mesh=device_mesh(4, 40))
-    np.testing.assert_allclose(spread.components, solution.components, atol=5e-3)
-    np.testing.assert_allclose(spread.concentrations, solution.concentrations, atol=1)
+def test_devices_that_do_not_divide_the_spectra_find_the_same(mixed):
+    """40 spectra on three devices; sums in another order move the last digits."""
+    one, three = (
+        fit_components(KEY, mixed.x, OPTIONS, restarts=1, mesh=device_mesh(devices))
+        for devices in (1, 3)
+    )
+    assert three.components.shape == (3, 50)
+    np.testing.assert_allclose(three.components, one.components, atol=1e-4)
+    np.testing.assert_allclose(three.concentrations, one.concentrations, atol=1e-2)
+    np.testing.assert_allclose(three.noise_level, one.noise_level, atol=1e-4)
 
 
 def test_an_end_without_convergence_is_reported(mixed, monkeypatch):

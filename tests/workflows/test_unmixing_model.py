@@ -12,6 +12,8 @@ from jaxhsi.gmcr.mixing import FORWARD_MODELS
 from jaxhsi.gmcr.noise_covariance import white_noise
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
+from jaxhsi.sharding import device_mesh
+from jaxhsi.workflows.spectra_blocks import block_functions
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
 from tests.helpers.mixtures import make_mixture
@@ -107,6 +109,22 @@ def test_parameters_of_the_mixing_are_saved(tmp_path, model, spectra, mixing):
     assert_same(loaded, mixed_model)
     assert (loaded.shared_mixing is None) == forward.per_spectrum
     np.testing.assert_array_equal(loaded.transform(spectra), mixed_model.transform(spectra))
+
+
+def test_several_devices_unmix_as_one_does(coloured_model, spectra):
+    mesh = device_mesh(3)
+    for refine_steps in (0, 3):
+        one, three = (
+            coloured_model.transform(spectra[:5], refine_steps, each) for each in (None, mesh)
+        )
+        np.testing.assert_allclose(three, one, rtol=1e-4, atol=1e-3)
+    one, three = (coloured_model.evaluate(spectra[:5], one, each) for each in (None, mesh))
+    np.testing.assert_allclose(three.reduced_chi2, one.reduced_chi2, rtol=1e-5)
+    compiled = block_functions(mesh).reduced_chi2.lower(
+        *(jnp.ones((5, 8)), jnp.ones((5, 3)), jnp.ones((3, 8))),
+        SignalDependentNoise(jnp.zeros(()), jnp.zeros(())),
+    )
+    assert "f32[2,8]" in compiled.compile().as_text()  # two spectra on each device
 
 
 def test_residuals_of_the_true_mixture_are_noise_in_the_units_of_the_data(model, spectra):

@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.base import Algorithm
 from jaxhsi.gmcr import mixing
+from jaxhsi.table_sharding import split_rows
 from jaxhsi.upstream.gmcr import losses, schedules
 from jaxhsi.upstream.gmcr.adamw import adamw, zero_moments
 from jaxhsi.upstream.gmcr.arguments import check_joint_arguments
@@ -52,12 +54,14 @@ class JointModel(NamedTuple):
         options: of the method.
         pools: with their networks.
         libraries: start of each pool, None for a random one.
+        mesh: devices that each compute a share of every mini-batch; None for one.
     """
 
     num_bands: int
     options: JointOptions
     pools: tuple[PoolModel, ...]
     libraries: tuple[Float[Array, "p c"] | None, ...]
+    mesh: Mesh | None = None
 
 
 def joint(
@@ -65,6 +69,7 @@ def joint(
     options: JointOptions = JointOptions(),  # noqa: B008 (frozen)
     libraries: Sequence[Float[Array, "p c"] | None] | None = None,
     aggregate: mixing.MixingFunction = mixing.linear,
+    mesh: Mesh | None = None,
 ) -> Joint:
     """Upstream's joint training: the functions of this module with their options bound.
 
@@ -83,6 +88,7 @@ def joint(
         options: of the method.
         libraries: start of each pool, None for a random one.
         aggregate: mixing of concentrations and components.
+        mesh: devices that each compute a share of every mini-batch; None for one.
 
     Raises:
         ValueError: see `arguments.check_joint_arguments`.
@@ -91,7 +97,7 @@ def joint(
     pools = tuple(
         _pool_model(num_bands, pool_size, options, aggregate) for pool_size in options.pool_sizes
     )
-    model = JointModel(num_bands, options, pools, tuple(libraries or (None,) * len(pools)))
+    model = JointModel(num_bands, options, pools, tuple(libraries or (None,) * len(pools)), mesh)
     return Joint(
         init=partial(init, model),
         draw=partial(draw_noise, pools),
@@ -99,11 +105,12 @@ def joint(
         update=partial(update, model),
         step=partial(step, model),
         epoch=partial(epoch, model),
-        evaluate=partial(evaluate, options, pools),
+        evaluate=partial(evaluate, options, pools, mesh=mesh),
         assess=partial(assess, options, pools),
         unmix=partial(unmix, options, pools),
         pools=pools,
         options=options,
+        mesh=mesh,
     )
 
 
@@ -188,12 +195,13 @@ def epoch(
 
     def body(state: State, inputs: tuple) -> tuple[State, Info]:
         batch_number, rows = inputs
-        return step(model, jax.random.fold_in(noise_key, batch_number), state, x[rows])
+        batch = split_rows(model.mesh, x[rows])
+        return step(model, jax.random.fold_in(noise_key, batch_number), state, batch)
 
     # Whole permutations: each spectrum is seen once an epoch, as by a PyTorch loader.
     row_order = jax.random.permutation(order_key, len(x))
     state, step_infos = scan_blocks(body, state, (row_order,), options.batch_size)
-    evaluation = evaluate(options, model.pools, evaluation_key, state.params, x)
+    evaluation = evaluate(options, model.pools, evaluation_key, state.params, x, mesh=model.mesh)
     # Of the last mini-batch, where upstream's evaluation reads it.
     mean_energy = step_infos.mean_energy[-1]
     gate_temperature = _temperature(options, state.epoch)

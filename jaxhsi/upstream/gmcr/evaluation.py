@@ -8,10 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
 from jaxhsi.gmcr import metrics
 from jaxhsi.gmcr.mixing import UnmixedSpectra
+from jaxhsi.table_sharding import split_rows
 from jaxhsi.upstream.gmcr.generator import (
     PoolModel,
     PoolNoise,
@@ -37,14 +39,19 @@ def evaluate(
     key: Key[Array, ""],
     params: PoolParams,
     x: Float[Array, "n c"],
+    mesh: Mesh | None = None,
 ) -> Evaluation:
-    """The fit of some spectra, in blocks; the noise of the gates is drawn from the key."""
+    """The fit of some spectra, in blocks; the noise of the gates is drawn from the key.
+
+    Each device of a mesh computes a share of every block.
+    """
     # Whole mini-batches, whose means upstream averages. Gates of channels need (rows, p, c) arrays.
     batches_per_block = 1 if options.sparse_components else -(-_BLOCK_ROWS // options.batch_size)
     block_rows = options.batch_size * batches_per_block
 
     def add_block(_: None, inputs: tuple) -> tuple[None, tuple]:
-        number, block, row_weights = inputs
+        number, *rows = inputs
+        block, row_weights = split_rows(mesh, rows)
         noise = draw_noise(pools, jax.random.fold_in(key, number), len(block), False)
         return None, _block_sums(options, pools, params, block, row_weights, noise)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
 from jaxhsi.functional_module import Params
@@ -112,6 +113,7 @@ class Joint(NamedTuple):
             takes the gates' likelier side by the same threshold.
         pools: of which it is made.
         options: with which it was made.
+        mesh: devices that each compute a share of every mini-batch; None for one.
     """
 
     init: Callable[[Key[Array, ""]], State]
@@ -125,3 +127,4 @@ class Joint(NamedTuple):
     unmix: Callable[..., UnmixedSpectra]
     pools: tuple[PoolModel, ...]
     options: JointOptions
+    mesh: Mesh | None = None

@@ -8,9 +8,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.gmcr.mixing import UnmixedSpectra
+from jaxhsi.sharding import replicate
+from jaxhsi.table_sharding import compile_by_rows
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.stop_signals import deferred_stop
@@ -64,6 +67,7 @@ def joint_method(
     *,
     library: Float[np.ndarray, "l c"] | None = None,
     num_candidates: int | None = None,
+    mesh: Mesh | None = None,
 ) -> Joint:
     """The method; a library is a pool of its own, which stays fixed, before the others.
 
@@ -72,6 +76,7 @@ def joint_method(
         options: of the method.
         library: known spectra.
         num_candidates: size of one pool instead of ``options.pool_sizes``.
+        mesh: devices that each compute a share of every mini-batch; None for one.
 
     Raises:
         ValueError: see `pool.library_parameters`.
@@ -79,13 +84,14 @@ def joint_method(
     if num_candidates is not None:
         options = replace(options, pool_sizes=(num_candidates,), learnable_pools=None)
     if library is None:
-        return joint(bands, options)
+        return joint(bands, options, mesh=mesh)
     learnable_pools = options.learnable_pools or (True,) * len(options.pool_sizes)
     # The library comes first and stays fixed; the other pools start at random.
     free_starts = (None,) * len(options.pool_sizes)
     pool_sizes = (len(library), *options.pool_sizes)
     options = replace(options, pool_sizes=pool_sizes, learnable_pools=(False, *learnable_pools))
-    return joint(bands, options, (library_parameters(library, options.pool), *free_starts))
+    starts = (library_parameters(library, options.pool), *free_starts)
+    return joint(bands, options, starts, mesh=mesh)
 
 
 def train_joint(
@@ -120,6 +126,8 @@ def train_joint(
     # Compiled once a method, so that resuming in the same process is quick.
     start, advance = _compiled(method)
     progress = start(key)
+    if method.mesh is not None:
+        spectra = replicate(method.mesh, spectra)
     # Both the state and the copies of the best states: a resumed run ends the same.
     if checkpoints.latest_step() is not None:
         progress = checkpoints.restore(progress)
@@ -160,7 +168,8 @@ def _level_edges(options: JointOptions) -> tuple[schedules.FitLevel, ...]:
 def _compiled(method: Joint) -> tuple[Callable, Callable]:
     """Start and epoch under jit, so that another run of the method compiles nothing."""
     start, advance = partial(_start, method), partial(_advance, method)
-    return jax.jit(start), jax.jit(advance, donate_argnums=1)
+    mesh = method.mesh
+    return compile_by_rows(mesh, start), compile_by_rows(mesh, advance, donate_argnums=1)
 
 
 def _start(method: Joint, key: Key[Array, ""]) -> TrainingProgress:
@@ -223,10 +232,10 @@ def _result(
 ) -> JointResult:
     params = progress.state.params
     # By the data: a gate may be open for no spectrum at all.
-    used_mask = np.asarray(jax.jit(method.unmix)(params, spectra).gates > 0).any(0)
+    unmix_all_slots = compile_by_rows(method.mesh, method.unmix, 1)
+    used_mask = np.asarray(unmix_all_slots(params, spectra).gates > 0).any(0)
     [used_slots] = np.nonzero(used_mask)
 
-    @jax.jit
     def unmix(params: tuple, x: Float[Array, "m c"]) -> UnmixedSpectra:
         all_slots = method.unmix(params, x)
         return UnmixedSpectra(
@@ -238,7 +247,11 @@ def _result(
 
     fit_levels = _bands(method.options, progress, states)
     return JointResult(
-        used_mask, unmix, jax.tree.map(jnp.asarray, params), bool(progress.converged), fit_levels
+        used_mask,
+        compile_by_rows(method.mesh, unmix, 1),
+        jax.tree.map(jnp.asarray, params),
+        bool(progress.converged),
+        fit_levels,
     )
 
 

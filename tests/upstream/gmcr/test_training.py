@@ -1,6 +1,7 @@
 """The loop of upstream's joint training: exact resume, its end, the best states by bands of fit."""
 
 import json
+from dataclasses import replace
 
 import chex
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxhsi.gmcr.mixing import UnmixedSpectra
+from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.upstream.gmcr.adamw import zero_moments
@@ -46,6 +48,18 @@ def test_four_epochs_are_two_and_two_bit_for_bit(tmp_path):
         unmixed.concentrations @ unmixed.components, unmixed.reconstruction, atol=1e-5
     )
     assert (whole.converged, whole.bands) == (False, ())
+
+
+def test_devices_that_do_not_divide_a_mini_batch_train_what_one_does(tmp_path):
+    options = replace(OPTIONS, batch_size=5)  # 12 spectra: 5, 5 and 2, on three devices
+    one, three = (
+        fitted(joint_method(7, options, mesh=mesh), tmp_path / name, 2)
+        for name, mesh in (("one", None), ("three", device_mesh(3)))
+    )
+    chex.assert_trees_all_close(three.params, one.params, atol=1e-4)
+    np.testing.assert_array_equal(three.used, one.used)
+    unmixed = [each.unmix(each.params, X).concentrations for each in (one, three)]
+    np.testing.assert_allclose(*unmixed, atol=1e-4)
 
 
 def test_a_library_is_a_pool_of_its_own_that_stays():
