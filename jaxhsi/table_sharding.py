@@ -45,7 +45,7 @@ def place_rows(mesh: Mesh, rows: Any) -> Any:
     """
     num_rows = len(jax.tree.leaves(rows)[0])
     # Of rows on devices of another process a host could read nothing.
-    is_split = num_rows % mesh.size == 0 and jax.process_count() == 1
+    is_split = num_rows % mesh.size == 0 and not mesh.is_multi_process
     axes = (BATCH_AXIS,) if is_split else ()
     return jax.device_put(rows, NamedSharding(mesh, PartitionSpec(*axes)))
 

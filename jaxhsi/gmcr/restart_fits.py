@@ -34,16 +34,17 @@ def restart_meshes(mesh: Mesh, num_restarts: int) -> list[Mesh]:
     """Devices of each restart: equal parts of all, taken in turn by restarts beyond their number.
 
     A restart needs nothing of another, so that more devices for each are slower than more restarts
-    at once. Several processes see only devices of their own: there all devices share each restart.
+    at once. Of devices of several processes each sees its own alone: there all share each restart.
 
     Args:
         mesh: devices.
         num_restarts: how many there are.
 
-    >>> [own.size for own in restart_meshes(jaxhsi.sharding.device_mesh(1), 3)]
+    >>> from jaxhsi.sharding import device_mesh
+    >>> [own.size for own in restart_meshes(device_mesh(1), 3)]
     [1, 1, 1]
     """
-    num_parts = 1 if jax.process_count() > 1 else min(num_restarts, mesh.size)
+    num_parts = 1 if mesh.is_multi_process else min(num_restarts, mesh.size)
     part_size = mesh.size // num_parts
     starts = range(0, num_parts * part_size, part_size)
     parts = [Mesh(mesh.devices[i : i + part_size], mesh.axis_names) for i in starts]
