@@ -69,7 +69,7 @@ def normalise(
     if normalisation == "l2":
         return x / _length(x, stats)
     if normalisation == "snv":
-        return (x - x.mean(-1, keepdims=True)) / _snv_deviation(x, stats)
+        return (x - x.mean(-1, keepdims=True)) / _snv_divisor(x.var(-1, keepdims=True), stats)
     if normalisation == "log":
         return jnp.log(jnp.maximum(x, 0) / stats.mean_level + _LOG_FLOOR)
     raise ValueError(
@@ -82,6 +82,13 @@ def project(
 ) -> Float[Array, "*n d"]:
     """``normalise(kind, x, stats) @ weights`` without the normalised copy of the spectra."""
     return project_normalised((kind,), x, weights[None], stats)
+
+
+class SpectrumMoments(NamedTuple):
+    """Mean and variance of each spectrum over its bands; what normalising one spectrum takes."""
+
+    mean: Float[Array, "*n 1"]
+    variance: Float[Array, "*n 1"]
 
 
 def project_normalised(
@@ -100,32 +107,83 @@ def project_normalised(
     Raises:
         ValueError: a kind is not known, or there are more or fewer kinds than blocks.
     """
+    return project_centred(normalisations, x - stats.mean, weights, stats)
+
+
+def project_centred(
+    normalisations: Sequence[Normalisation],
+    centred: Float[Array, "*n c"],
+    weights: Float[Array, "blocks c d"],
+    stats: BandStats,
+) -> Float[Array, "*n d"]:
+    """:func:`project_normalised` of spectra that the mean spectrum was taken from.
+
+    Images are taken one by one, (b, pixels, c), as weights that differ between them would be: under
+    ``jit`` on CPUs arrays as large as the cube are then made once for all products with them.
+    """
+    if centred.ndim > 3:
+        pixels = centred.reshape(len(centred), -1, centred.shape[-1])
+        projected = project_centred(normalisations, pixels, weights, stats)
+        return projected.reshape(*centred.shape[:-1], -1)
     affine_kinds = [kind for kind in normalisations if kind != "log"]
     weight_blocks = dict(zip(normalisations, weights, strict=True))
-    projected_terms = (
-        [_matmul(normalise("log", x, stats), weight_blocks["log"])]
-        if "log" in weight_blocks
-        else []
+    projected = jnp.zeros((), centred.dtype)
+    if "log" in weight_blocks:
+        projected = _matmul(normalise("log", centred + stats.mean, stats), weight_blocks["log"])
+    if not affine_kinds:
+        return projected
+    affine_blocks = jnp.stack([weight_blocks[kind] for kind in affine_kinds])
+    columns = centred_weights(affine_kinds, affine_blocks, stats)
+    products = _matmul(centred, jnp.broadcast_to(columns, (*centred.shape[:-2], *columns.shape)))
+    # About one level for all spectra: no digits are lost where values are far from zero.
+    level = stats.mean.mean()
+    deviations = centred + (stats.mean - level)
+    moments = SpectrumMoments(
+        level + deviations.mean(-1, keepdims=True), deviations.var(-1, keepdims=True)
     )
-    if affine_kinds:
-        scaled_blocks = [
-            weight_blocks[kind] / stats.deviation[:, None]
-            if kind == "band"
-            else weight_blocks[kind]
-            for kind in affine_kinds
-        ]
-        affine_parts = jnp.split(
-            _matmul(x - stats.mean, jnp.concatenate(scaled_blocks, 1)), len(affine_kinds), -1
-        )
-        projected_terms += [
-            _finish(kind, x, affine_part, weight_blocks[kind], stats)
-            for kind, affine_part in zip(affine_kinds, affine_parts, strict=True)
-        ]
-    return sum(projected_terms, start=jnp.zeros((), x.dtype))
+    return projected + sum_of_blocks(affine_kinds, products, moments, affine_blocks, stats)
+
+
+def centred_weights(
+    affine_kinds: Sequence[Normalisation], weights: Float[Array, "blocks c d"], stats: BandStats
+) -> Float[Array, "c e"]:
+    """Weights side by side that spectra less the mean spectrum are multiplied by.
+
+    Args:
+        affine_kinds: normalisations, none of them ``log``.
+        weights: a block for each.
+        stats: statistics of the data set.
+    """
+    blocks = [
+        block / stats.deviation[:, None] if kind == "band" else block
+        for kind, block in zip(affine_kinds, weights, strict=True)
+    ]
+    return jnp.concatenate(blocks, 1)
+
+
+def sum_of_blocks(
+    affine_kinds: Sequence[Normalisation],
+    products: Float[Array, "*n e"],
+    moments: SpectrumMoments,
+    weights: Float[Array, "blocks c d"],
+    stats: BandStats,
+) -> Float[Array, "*n d"]:
+    """From products with :func:`centred_weights` to the normalised spectra times the weights.
+
+    Args:
+        affine_kinds: normalisations, none of them ``log``.
+        products: spectra less the mean spectrum, times the weights.
+        moments: of the spectra themselves.
+        weights: a block for each normalisation.
+        stats: statistics of the data set.
+    """
+    parts = jnp.split(products, len(affine_kinds), -1)
+    blocks = zip(affine_kinds, parts, weights, strict=True)
+    return sum(_finish(kind, part, moments, block, stats) for kind, part, block in blocks)
 
 
 def _finish(
-    kind: Normalisation, x: Array, centred: Array, weights: Array, stats: BandStats
+    kind: Normalisation, centred: Array, moments: SpectrumMoments, weights: Array, stats: BandStats
 ) -> Array:
     """From (x - mean) @ weights, of scaled weights for ``band``, to the projection of a kind."""
     if kind == "band":
@@ -134,9 +192,10 @@ def _finish(
     if kind == "none":
         return raw / stats.mean_level
     if kind == "l2":
-        return raw / _length(x, stats)
+        square = weights.shape[0] * (moments.variance + moments.mean**2)
+        return raw / _floored_length(square, weights.shape[0], stats)
     if kind == "snv":
-        return (raw - x.mean(-1, keepdims=True) * weights.sum(0)) / _snv_deviation(x, stats)
+        return (raw - moments.mean * weights.sum(0)) / _snv_divisor(moments.variance, stats)
     raise ValueError(f"normalisation {kind!r} is not known; choose one of {NORMALISATIONS}")
 
 
@@ -145,13 +204,16 @@ def _matmul(x: Array, weights: Array) -> Array:
 
 
 def _length(x: Array, stats: BandStats) -> Array:
-    floor = _L2_FLOOR * stats.mean_level * x.shape[-1] ** 0.5
-    return jnp.sqrt((x * x).sum(-1, keepdims=True) + floor**2)
+    return _floored_length((x * x).sum(-1, keepdims=True), x.shape[-1], stats)
 
 
-def _snv_deviation(x: Array, stats: BandStats) -> Array:
+def _floored_length(sum_of_squares: Array, num_bands: int, stats: BandStats) -> Array:
+    return jnp.sqrt(sum_of_squares + (_L2_FLOOR * stats.mean_level) ** 2 * num_bands)
+
+
+def _snv_divisor(variance: Array, stats: BandStats) -> Array:
     # The tiny term keeps the gradient of the root finite on a flat spectrum.
-    return jnp.sqrt(x.var(-1, keepdims=True) + 1e-30) + _SNV_FLOOR * stats.overall_deviation
+    return jnp.sqrt(variance + 1e-30) + _SNV_FLOOR * stats.overall_deviation
 
 
 def unit_rows(rows: Float[Any, "*n c"], min_length: float = 1e-12) -> Float[Any, "*n c"]:

@@ -87,15 +87,15 @@ def test_twenty_steps_are_those_of_pmap():
     of_mean = method(optimizer=averaging, views=views, neighbour_radius=0)
     plain, start = method(views=views, neighbour_radius=0), first_state(of_mean)
 
-    def own_step(keys, state, own_batch):
-        state, info = update(of_mean.step.args[0], keys, state, own_batch)
+    def own_step(keys, noise_key, state, own_batch):
+        state, info = update(of_mean.step.args[0], keys, noise_key, state, own_batch)
         averages = {
             name: average(getattr(state, name))
             for name in ("mixture", "cluster_usage", "cluster_relations")
         }
         return state._replace(**averages), average(info.loss)
 
-    pmapped = jax.pmap(own_step, axis_name="batch")
+    pmapped = jax.pmap(own_step, axis_name="batch", in_axes=(0, None, 0, 0))
     mesh = device_mesh(8)
     step = compile_step(mesh, plain.step, 8)
     by_hand = jax.tree.map(lambda leaf: jnp.stack([leaf] * 8), start)
@@ -103,7 +103,8 @@ def test_twenty_steps_are_those_of_pmap():
     for number in range(20):
         key, windows = jax.random.fold_in(jax.random.key(1), number), batch(number, 8)
         own_windows = jax.tree.map(lambda leaf: leaf[:, None], windows)
-        by_hand, loss = pmapped(jax.random.split(key, (8, 1, 3)), by_hand, own_windows)
+        keys, noise_key = jax.random.split(key, (8, 1, 3)), jax.random.fold_in(key, 8)
+        by_hand, loss = pmapped(keys, noise_key, by_hand, own_windows)
         by_mesh, info = step(key, by_mesh, shard_batch(mesh, windows))
         np.testing.assert_allclose(loss[0], info.loss, rtol=1e-4)
     by_hand = jax.tree.map(lambda leaf: leaf[0], by_hand)

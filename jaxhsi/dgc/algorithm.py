@@ -39,17 +39,16 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.dgc import gaussian_mixture
+from jaxhsi.dgc.augmentation import AugmentedViews, draw_augmented_views
 from jaxhsi.dgc.gaussian_mixture import WhitenedMixture
+from jaxhsi.dgc.initialisation import init
 from jaxhsi.dgc.losses import cross_entropy, masked_mean, mean_usage
-from jaxhsi.dgc.merge_tree import cluster_relations, sample_relations
+from jaxhsi.dgc.merge_tree import cluster_relations
 from jaxhsi.dgc.model import DGCModel
 from jaxhsi.dgc.networks import Encoder
 from jaxhsi.dgc.options import DGCOptions, ViewOptions
-from jaxhsi.dgc.pca_embedding import embed, fit_pca_embedding
 from jaxhsi.dgc.spatial_prior import (
     effective_sample_ratio,
-    init_neighbour_prior,
-    init_residual_statistics,
     negative_pseudo_likelihood,
     neighbour_logits,
 )
@@ -61,9 +60,10 @@ from jaxhsi.dgc.targets import (
     closed_form,
     encode,
     make_targets,
+    project_pixels,
     student_logits,
 )
-from jaxhsi.dgc.views import augment_view, cut_view_pairs
+from jaxhsi.dgc.views import cut_view_pairs
 from jaxhsi.functional_module import Params
 from jaxhsi.metrics import ACTIVE_SHARE
 from jaxhsi.sharding import flatten_views
@@ -114,53 +114,12 @@ def dgc(
     )
 
 
-def init(model: DGCModel, key: Key[Array, ""], spectra: Float[Array, "n c"]) -> State:
-    """The closed-form start: PCA embedding, mixture, an encoder that adds nothing yet.
-
-    Args:
-        model: options of the method.
-        key: of the K-means++ draws and the encoder's weights.
-        spectra: valid spectra drawn at random over the whole data set, in the units of the data.
-
-    Raises:
-        ValueError: fewer spectra than clusters, or all of them equal.
-    """
-    # One key each, so that another encoder does not change the clusters.
-    mixture_key, encoder_key = jax.random.split(key)
-    options = model.options
-    embedding_dim = options.resolved_dim(model.num_clusters, spectra.shape[1])
-    pca_embedding = fit_pca_embedding(spectra, options.normalisations, embedding_dim)
-    embedded_pixels = jax.jit(embed, static_argnums=1)(
-        pca_embedding, options.normalisations, spectra
-    )
-    mixture = gaussian_mixture.fit_mixture(
-        mixture_key, embedded_pixels, model.num_clusters, options.mixture_starts, mesh=model.mesh
-    )
-    params = {
-        "encoder": model.encoder.init(encoder_key),
-        "neighbour_prior": init_neighbour_prior(options.neighbour_radius),
-    }
-    return State(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        teacher_params=jax.tree.map(jnp.copy, params),  # donated buffers may not be shared
-        optimizer_state=model.optimizer.init(params),
-        pca_embedding=pca_embedding,
-        mixture=mixture,
-        cluster_usage=jnp.copy(mixture.cluster_share),
-        residual_statistics=init_residual_statistics(),
-        cluster_relations=sample_relations(
-            jax.jit(gaussian_mixture.posterior)(embedded_pixels, mixture)
-        ),
-    )
-
-
 def loss_fn(
     model: DGCModel,
     params: Params,
     state: State,
     whitened_mixture: WhitenedMixture,
-    augmented_views: Float[Array, "n h w c"],
+    augmented_views: AugmentedViews,
     targets: Targets,
     windows: CleanWindows,
 ) -> tuple[Float[Array, ""], LossTerms]:
@@ -171,7 +130,7 @@ def loss_fn(
         params: of the student.
         state: whose frozen embedding and statistics are used.
         whitened_mixture: of ``state.mixture``.
-        augmented_views: that the student sees, raw spectra.
+        augmented_views: that the student sees.
         targets: what it is to say of them, from the clean views.
         windows: clean windows, for the neighbour prior.
     """
@@ -202,17 +161,25 @@ def step(model: DGCModel, key: Key[Array, ""], state: State, batch: Batch) -> tu
         state: before the step; may be donated.
         batch: windows of :func:`jaxhsi.dgc.views.window_size` pixels a side.
     """
-    return update(model, jax.random.split(key, (batch.window.shape[0], 3)), state, batch)
+    # Three keys a window, of the cut and of each view; one for the noise of all.
+    num_windows = len(batch.window)
+    keys, noise_key = jax.random.split(key, (num_windows, 3)), jax.random.fold_in(key, num_windows)
+    return update(model, keys, noise_key, state, batch)
 
 
 def update(
-    model: DGCModel, keys: Key[Array, "b 3"], state: State, batch: Batch
+    model: DGCModel,
+    keys: Key[Array, "b 3"],
+    noise_key: Key[Array, ""],
+    state: State,
+    batch: Batch,
 ) -> tuple[State, Info]:
     """:func:`step` with the keys of each window: of the cut, and of the change of each view.
 
     Args:
         model: options of the method.
         keys: three a window.
+        noise_key: of the noise that all views share.
         state: before the step; may be donated.
         batch: as for :func:`step`.
     """
@@ -223,13 +190,17 @@ def update(
         model.mesh, (keys[:, 1:], clean_views, valid_mask)
     )
     whitened_mixture = gaussian_mixture.whiten_mixture(state.mixture)
+    band_stats = state.pca_embedding.band_stats
+    # Pixels in one row, as all that follows takes them: XLA then makes this array once.
+    pixels = clean_views.reshape(len(clean_views), -1, clean_views.shape[-1])
+    centred_views = pixels - band_stats.mean
     # Targets come from the clean views; only the student sees augmented ones.
     targets, mixture_statistics = make_targets(
-        model, state, whitened_mixture, clean_views, valid_mask, affine_maps
+        model, state, whitened_mixture, centred_views, valid_mask, affine_maps
     )
     window_pixels, batch_residuals = clean_windows(model, state, whitened_mixture, batch)
-    augmented_views = jax.vmap(augment_view, in_axes=(0, 0, None, None))(
-        view_keys, clean_views, state.pca_embedding.band_stats, model.view_options
+    augmented_views = draw_augmented_views(
+        (view_keys, noise_key), centred_views, band_stats, model.view_options
     )
     (loss, terms), gradient = jax.value_and_grad(partial(loss_fn, model), has_aux=True)(
         state.params, state, whitened_mixture, augmented_views, targets, window_pixels
@@ -275,8 +246,10 @@ def predict(
 ) -> tuple[Int[Array, "b h w"], Float[Array, "b h w"]]:
     """Cluster of each pixel by the teacher (-1 where not valid) and its probability (0 there)."""
     whitened_mixture = gaussian_mixture.whiten_mixture(state.mixture)
+    pixels = x.reshape(len(x), -1, x.shape[-1])
+    centred = pixels - state.pca_embedding.band_stats.mean
     probabilities = jax.nn.softmax(
-        student_logits(model, state.teacher_params, state, whitened_mixture, x, valid_mask)
+        student_logits(model, state.teacher_params, state, whitened_mixture, centred, valid_mask)
     )
     labels = jnp.where(valid_mask, probabilities.argmax(-1), -1).astype(jnp.int32)
     return labels, jnp.where(valid_mask, probabilities.max(-1), 0)
@@ -287,8 +260,11 @@ def embed_pixels(
 ) -> tuple[Float[Array, "b h w d"], Float[Array, "k d"]]:
     """The teacher's whitened embeddings, and the centres that they are compared with."""
     whitened_mixture = gaussian_mixture.whiten_mixture(state.mixture)
-    pixels = closed_form(model, state, whitened_mixture, x)
-    z = encode(model, state.teacher_params, state, x, pixels, valid_mask)
+    pixels = x.reshape(len(x), -1, x.shape[-1])
+    centred = pixels - state.pca_embedding.band_stats.mean
+    projected = project_pixels(model, state.teacher_params, state, centred, x.shape[1:3])
+    closed_form_pixels = closed_form(projected.embedding, whitened_mixture)
+    z = encode(model, state.teacher_params, projected.hidden, closed_form_pixels, valid_mask)
     return z, whitened_mixture.centres
 
 

@@ -17,9 +17,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer, Key
 
 from jaxhsi import metrics
+from jaxhsi.dgc.augmentation import augment_view
 from jaxhsi.dgc.options import ViewOptions
 from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
-from jaxhsi.dgc.views import augment_view, cut_view_pairs, match_views
+from jaxhsi.dgc.views import cut_view_pairs, match_views
 from jaxhsi.normalisation import BandStats
 
 

@@ -1,6 +1,7 @@
 """Patch encoders, seen from outside as pure functions of parameters."""
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
 from jaxhsi.functional_module import Params, functional_module
-from jaxhsi.normalisation import BandStats, Normalisation, project_normalised
+from jaxhsi.normalisation_names import Normalisation
 
 
 class Encoder(NamedTuple):
@@ -17,11 +18,14 @@ class Encoder(NamedTuple):
 
     Attributes:
         init: ``init(key) -> params``, a nested dictionary of float32 arrays.
-        apply: ``apply(params, x, ...) -> z`` from ``(b, h, w, c)`` to ``(b, h, w, d)``.
+        apply: ``apply(params, x, ...) -> z`` from ``(b, h, w, c)`` to ``(b, h, w, d)``; where there
+            are ``input_weights``, x are spectra that were multiplied by them.
         halo: how far in rows (and, unless ``full_rows``, columns) a pixel of the input can
             reach into the output; tiles predicted with this margin agree with the whole image.
         full_rows: the encoder also mixes pixels along the flattened row, so that tiles must span
             the full width of the cube.
+        input_weights: ``input_weights(params) -> (blocks, c, hidden)`` that normalised spectra are
+            multiplied by before all else; None where an encoder takes the spectra themselves.
         fit_linear_path: ``fit_linear_path(params, spectra (n, c)) -> params`` fits the linear path
             of the encoder to spectra; None where it has none.
     """
@@ -30,6 +34,7 @@ class Encoder(NamedTuple):
     apply: Callable[..., Float[Array, "b h w d"]]
     halo: int
     full_rows: bool = False
+    input_weights: Callable[[Params], Float[Array, "blocks c hidden"]] | None = None
     fit_linear_path: Callable[[Params, Float[Array, "n c"]], Params] | None = None
 
 
@@ -59,7 +64,8 @@ class PatchEncoder(nnx.Module):
 
     z = v + A gelu(sum_b normalise_b(x) B_b + bias), then residual 3x3 blocks, where v is the
     closed-form embedding of the pixel. A and the last layer of every block start at zero, so
-    that training starts at z = v exactly.
+    that training starts at z = v exactly. The products with B are made outside, in one with those
+    of the closed form.
     """
 
     def __init__(
@@ -73,7 +79,7 @@ class PatchEncoder(nnx.Module):
         dtype: Any,
         rngs: nnx.Rngs,
     ):
-        self.kinds, self.depth = kinds, depth
+        self.depth = depth
         # He's initialisation, over the inputs of all normalisations together.
         scale = (2 / (len(kinds) * bands)) ** 0.5
         self.mix = nnx.Param(scale * jax.random.normal(rngs.params(), (len(kinds), bands, hidden)))
@@ -87,14 +93,12 @@ class PatchEncoder(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "b h w c"],
+        projected: Float[Array, "b h w hidden"],
         v: Float[Array, "b h w d"],
         valid: Bool[Array, "b h w"],
-        stats: BandStats,
     ) -> Float[Array, "b h w d"]:
-        """Embed raw spectra x whose closed-form embedding is v; stats as for the stem."""
-        # Without the normalised copies, each as large as the cube.
-        hidden = project_normalised(self.kinds, x, self.mix[...], stats) + self.bias[...]
+        """Embed spectra, normalised and multiplied by B, whose closed-form embedding is v."""
+        hidden = projected + self.bias[...]
         z = v + self.leave(nnx.gelu(hidden)).astype(v.dtype)
         # Once, for all blocks.
         keep = valid[..., None].astype(v.dtype)
@@ -113,7 +117,7 @@ def patch_encoder(
     num_blocks: int = 2,
     dtype: Any = jnp.float32,
 ) -> Encoder:
-    """The default encoder; ``apply(params, x, v, valid, stats)``, see :class:`PatchEncoder`.
+    """The default encoder; ``apply(params, projected, v, valid)``, see :class:`PatchEncoder`.
 
     Args:
         num_bands: c of the cubes.
@@ -137,4 +141,4 @@ def patch_encoder(
             rngs,
         )
     )
-    return Encoder(init, apply, halo=2 * num_blocks)
+    return Encoder(init, apply, halo=2 * num_blocks, input_weights=itemgetter("mix"))

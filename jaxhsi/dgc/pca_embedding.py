@@ -103,11 +103,18 @@ def embed(
     pca_embedding: PCAEmbedding, normalisations: Sequence[Normalisation], x: Float[Array, "*n c"]
 ) -> Float[Array, "*n d"]:
     """Raw spectra to the pca_embedding's embedding v; see :class:`PCAEmbedding`."""
-    v = (
-        project_normalised(normalisations, x, pca_embedding.projection, pca_embedding.band_stats)
-        + pca_embedding.offset
+    return embed_projected(
+        pca_embedding,
+        project_normalised(normalisations, x, pca_embedding.projection, pca_embedding.band_stats),
     )
-    return jnp.clip(v, -pca_embedding.clip_limit, pca_embedding.clip_limit)
+
+
+def embed_projected(
+    pca_embedding: PCAEmbedding, projected: Float[Array, "*n d"]
+) -> Float[Array, "*n d"]:
+    """The embedding v of normalised spectra that were multiplied by the projection."""
+    limit = pca_embedding.clip_limit
+    return jnp.clip(projected + pca_embedding.offset, -limit, limit)
 
 
 def _block_basis(block: Float[Array, "n c"]) -> Float[Array, "c m"]:

@@ -6,13 +6,15 @@ All of it is computed from clean pixels and without gradient, but :func:`student
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxhsi.dgc import gaussian_mixture
+from jaxhsi.dgc.augmentation import AugmentedViews, project_augmented
 from jaxhsi.dgc.gaussian_mixture import Mixture, WhitenedMixture
 from jaxhsi.dgc.model import DGCModel
-from jaxhsi.dgc.pca_embedding import embed
+from jaxhsi.dgc.pca_embedding import embed, embed_projected
 from jaxhsi.dgc.spatial_prior import (
     ResidualStatistics,
     effective_sample_ratio,
@@ -22,6 +24,7 @@ from jaxhsi.dgc.spatial_prior import (
 from jaxhsi.dgc.state import Batch, State
 from jaxhsi.dgc.views import match_views
 from jaxhsi.functional_module import Params
+from jaxhsi.normalisation import project_centred
 
 
 class ClosedForm(NamedTuple):
@@ -36,6 +39,18 @@ class ClosedForm(NamedTuple):
     embedding: Float[Array, "n h w d"]
     whitened: Float[Array, "n h w d"]
     mixture_logits: Float[Array, "n h w k"]
+
+
+class ProjectedPixels(NamedTuple):
+    """All that is needed of the spectra of pixels.
+
+    Attributes:
+        embedding: v, of the PCA embedding.
+        hidden: normalised spectra times the input weights of the encoder.
+    """
+
+    embedding: Float[Array, "n h w d"]
+    hidden: Float[Array, "n h w hidden"]
 
 
 class Targets(NamedTuple):
@@ -63,29 +78,56 @@ class CleanWindows(NamedTuple):
     valid: Bool[Array, "b h w"]
 
 
+def project_pixels(
+    model: DGCModel,
+    params: Params,
+    state: State,
+    centred: Float[Array, "n pixels c"] | AugmentedViews,
+    image_shape: tuple[int, int],
+) -> ProjectedPixels:
+    """Spectra by the PCA embedding and by an encoder's input weights, in one product.
+
+    Args:
+        model: options of the method.
+        params: of the student or the teacher.
+        state: with the embedding, which is frozen.
+        centred: pixels of images, row by row, less the mean spectrum; or views and how they are
+            changed.
+        image_shape: rows and columns of the images.
+    """
+    embedding, kinds = state.pca_embedding, model.options.normalisations
+    input_weights = model.encoder.input_weights(params["encoder"])
+    weights = jnp.concatenate([embedding.projection, input_weights], -1)
+    if isinstance(centred, AugmentedViews):
+        max_shift = model.view_options.band_shift
+        projected = project_augmented(kinds, centred, weights, embedding.band_stats, max_shift)
+    else:
+        projected = project_centred(kinds, centred, weights, embedding.band_stats)
+    projected = projected.reshape(len(projected), *image_shape, -1)
+    v, hidden = jnp.split(projected, [embedding.projection.shape[-1]], -1)
+    return ProjectedPixels(embed_projected(embedding, v), hidden)
+
+
 def closed_form(
-    model: DGCModel, state: State, whitened_mixture: WhitenedMixture, x: Float[Array, "n h w c"]
+    embedding: Float[Array, "n h w d"], whitened_mixture: WhitenedMixture
 ) -> ClosedForm:
-    """Raw spectra in the PCA embedding and the mixture of a state."""
-    v = embed(state.pca_embedding, model.options.normalisations, x)
-    whitened = v @ whitened_mixture.whitening
+    """Pixels in the PCA embedding by the mixture of a state."""
+    whitened = embedding @ whitened_mixture.whitening
     logits = gaussian_mixture.mixture_logits(whitened, whitened_mixture.centres)
-    return ClosedForm(v, whitened, logits)
+    return ClosedForm(embedding, whitened, logits)
 
 
 def encode(
     model: DGCModel,
     params: Params,
-    state: State,
-    x: Float[Array, "n h w c"],
+    hidden: Float[Array, "n h w hidden"],
     closed_form_pixels: ClosedForm,
     valid_mask: Bool[Array, "n h w"],
 ) -> Float[Array, "n h w d"]:
     """The encoder's whitened embedding z, with the parameters of the student or the teacher."""
     # Invalid pixels must not reach their neighbours through the convolutions.
     whitened = closed_form_pixels.whitened * valid_mask[..., None]
-    band_stats = state.pca_embedding.band_stats
-    return model.encoder.apply(params["encoder"], x, whitened, valid_mask, band_stats)
+    return model.encoder.apply(params["encoder"], hidden, whitened, valid_mask)
 
 
 def weighted_neighbour_logits(
@@ -104,12 +146,13 @@ def student_logits(
     params: Params,
     state: State,
     whitened_mixture: WhitenedMixture,
-    x: Float[Array, "n h w c"],
+    centred: Float[Array, "n pixels c"] | AugmentedViews,
     valid_mask: Bool[Array, "n h w"],
 ) -> Float[Array, "n h w k"]:
     """Logits of pixels by the encoder and their neighbours, with given parameters."""
-    closed_form_pixels = closed_form(model, state, whitened_mixture, x)
-    z = encode(model, params, state, x, closed_form_pixels, valid_mask)
+    pixels = project_pixels(model, params, state, centred, valid_mask.shape[1:])
+    closed_form_pixels = closed_form(pixels.embedding, whitened_mixture)
+    z = encode(model, params, pixels.hidden, closed_form_pixels, valid_mask)
     own_logits = gaussian_mixture.mixture_logits(z, whitened_mixture.centres)
     return own_logits + weighted_neighbour_logits(params, state, closed_form_pixels, valid_mask)
 
@@ -118,7 +161,7 @@ def make_targets(
     model: DGCModel,
     state: State,
     whitened_mixture: WhitenedMixture,
-    x: Float[Array, "n h w c"],
+    centred: Float[Array, "n pixels c"],
     valid_mask: Bool[Array, "n h w"],
     affine_maps: Float[Array, "b 2 2 3"],
 ) -> tuple[Targets, Mixture]:
@@ -128,16 +171,17 @@ def make_targets(
         model: options of the method.
         state: whose teacher and mixture speak.
         whitened_mixture: of ``state.mixture``.
-        x: clean views, n = 2 b: both views of a window side by side.
+        centred: clean views less the mean spectrum, n = 2 b: both views of a window side by side.
         valid_mask: their pixels that count.
         affine_maps: affine maps of the views, see :mod:`jaxhsi.dgc.views`.
     """
-    closed_form_pixels = closed_form(model, state, whitened_mixture, x)
+    pixels = project_pixels(model, state.teacher_params, state, centred, valid_mask.shape[1:])
+    closed_form_pixels = closed_form(pixels.embedding, whitened_mixture)
     v, posterior = closed_form_pixels.embedding, jax.nn.softmax(closed_form_pixels.mixture_logits)
     added_logits = weighted_neighbour_logits(
         state.teacher_params, state, closed_form_pixels, valid_mask
     )
-    z = encode(model, state.teacher_params, state, x, closed_form_pixels, valid_mask)
+    z = encode(model, state.teacher_params, pixels.hidden, closed_form_pixels, valid_mask)
     # Evidence and neighbours multiply, since the neighbours did not see the pixel.
     mixture_target = jax.nn.softmax(closed_form_pixels.mixture_logits + added_logits)
     own_logits = gaussian_mixture.mixture_logits(z, whitened_mixture.centres)
@@ -177,9 +221,9 @@ def clean_windows(
     first_pixel = (batch.window.shape[1] - crop_size) // 2
     middle_slice = slice(first_pixel, first_pixel + crop_size)
     valid_mask = batch.valid[:, middle_slice, middle_slice]
-    closed_form_pixels = closed_form(
-        model, state, whitened_mixture, batch.window[:, middle_slice, middle_slice]
-    )
+    window = batch.window[:, middle_slice, middle_slice]
+    v = embed(state.pca_embedding, model.options.normalisations, window)
+    closed_form_pixels = closed_form(v, whitened_mixture)
     window_residuals = residual_statistics(
         closed_form_pixels.whitened,
         jax.nn.softmax(closed_form_pixels.mixture_logits),

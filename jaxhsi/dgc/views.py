@@ -15,13 +15,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.dgc.options import ViewOptions
-from jaxhsi.normalisation import BandStats
 
 Affine = Float[Array, "2 3"]
-
-_NOISE_BANK = 1024
-"""Noise spectra drawn for a view, as many as a crop of 32 x 32 has pixels; see `augment_view`. Set
-by hand for speed."""
 
 
 def window_size(options: ViewOptions) -> int:
@@ -206,44 +201,3 @@ def match_views(
         affine_maps, affine_maps[::-1], view_values[::-1], valid_mask[::-1]
     )
     return matched_values, matched_mask & valid_mask
-
-
-def augment_view(
-    key: Key[Array, ""], x: Float[Array, "h w c"], band_stats: BandStats, options: ViewOptions
-) -> Float[Array, "h w c"]:
-    """Change a view as a sensor and a lamp would: gain, band shift, noise, lost bands.
-
-    The noise of each pixel is one of 1,024 white spectra drawn for this view, since drawing a
-    number for every value of the view costs more than the rest of the training step.
-    """
-    gain_key, shift_key, noise_key, pick_key, dropout_key = jax.random.split(key, 5)
-    x = x * jnp.exp(options.gain * jax.random.normal(gain_key, ()))
-    # As a sensor whose band centres drift: all pixels of a view alike.
-    x = shift_bands(
-        x,
-        jax.random.randint(shift_key, (), -options.band_shift, options.band_shift + 1),
-        options.band_shift,
-    )
-    noise_bank = (
-        jax.random.normal(noise_key, (_NOISE_BANK, x.shape[-1]))
-        * band_stats.deviation
-        * options.noise
-    )
-    x = x + noise_bank[jax.random.randint(pick_key, x.shape[:2], 0, _NOISE_BANK)]
-    # Replaced by the mean, which standardises to zero: nothing is said of a lost band.
-    lost_bands = jax.random.bernoulli(dropout_key, options.dropout, (x.shape[-1],))
-    return jnp.where(lost_bands, band_stats.mean, x)
-
-
-def shift_bands(
-    x: Float[Array, "h w c"], band_shift: Int[Array, ""], max_shift: int
-) -> Float[Array, "h w c"]:
-    """Band i of the result is band i + shift, the edge band beyond the ends; |shift| <= largest.
-
-    Upstream rolls instead, which puts near infrared into blue.
-    """
-    if max_shift == 0:
-        return x
-    # Static padding and a dynamic slice: the shift is drawn, shapes are fixed.
-    padded = jnp.pad(x, ((0, 0), (0, 0), (max_shift, max_shift)), mode="edge")
-    return lax.dynamic_slice_in_dim(padded, band_shift + max_shift, x.shape[-1], axis=2)

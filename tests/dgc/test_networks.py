@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxhsi.dgc.networks import Encoder, patch_encoder
-from jaxhsi.normalisation import band_stats
+from jaxhsi.normalisation import band_stats, project_normalised
 from tests.helpers.dgc_method import stirred
 
 BANDS, DIM = 10, 4
@@ -23,9 +23,14 @@ def inputs() -> tuple:
     return x, v, jnp.ones((2, 15, 17), bool), band_stats(x.reshape(-1, BANDS))
 
 
+def embed(encoder: Encoder, params, x, v, valid, stats) -> jax.Array:
+    projected = project_normalised(("snv", "band"), x, encoder.input_weights(params), stats)
+    return encoder.apply(params, projected, v, valid)
+
+
 def test_starts_as_the_closed_form_embedding(encoder, inputs):
     params = encoder.init(jax.random.key(0))
-    chex.assert_trees_all_equal(encoder.apply(params, *inputs), inputs[1])
+    chex.assert_trees_all_equal(embed(encoder, params, *inputs), inputs[1])
 
 
 def test_init_is_pure(encoder):
@@ -37,8 +42,8 @@ def test_init_is_pure(encoder):
 def test_a_pixel_reaches_as_far_as_the_halo_and_no_further(encoder, inputs):
     params = stirred(encoder.init(jax.random.key(0)))
     x, v, valid, stats = inputs
-    touched = encoder.apply(params, x.at[0, 7, 8].add(30.0), v, valid, stats)
-    changed = jnp.abs(touched - encoder.apply(params, *inputs)).max(-1)[0] > 0
+    touched = embed(encoder, params, x.at[0, 7, 8].add(30.0), v, valid, stats)
+    changed = jnp.abs(touched - embed(encoder, params, *inputs)).max(-1)[0] > 0
     rows, columns = jnp.nonzero(changed)
     assert int(jnp.abs(rows - 7).max()) == encoder.halo
     assert int(jnp.abs(columns - 8).max()) == encoder.halo
@@ -48,16 +53,18 @@ def test_invalid_pixels_do_not_reach_their_neighbours(encoder, inputs):
     params = stirred(encoder.init(jax.random.key(0)))
     x, v, valid, stats = inputs
     valid = valid.at[:, 7, 8].set(False)
-    base = encoder.apply(params, x, v, valid, stats)
-    other = encoder.apply(params, x.at[:, 7, 8].set(0), v.at[:, 7, 8].set(9.0), valid, stats)
+    base = embed(encoder, params, x, v, valid, stats)
+    other = embed(encoder, params, x.at[:, 7, 8].set(0), v.at[:, 7, 8].set(9.0), valid, stats)
     chex.assert_trees_all_equal(base[valid], other[valid])
 
 
 def test_bfloat16_is_close_and_returns_float32(inputs):
-    small = patch_encoder(BANDS, ("snv",), DIM, hidden_width=6, num_channels=5, dtype=jnp.bfloat16)
-    exact = patch_encoder(BANDS, ("snv",), DIM, hidden_width=6, num_channels=5)
+    small = patch_encoder(
+        BANDS, ("snv", "band"), DIM, hidden_width=6, num_channels=5, dtype=jnp.bfloat16
+    )
+    exact = patch_encoder(BANDS, ("snv", "band"), DIM, hidden_width=6, num_channels=5)
     params = stirred(exact.init(jax.random.key(0)))
-    got, expected = small.apply(params, *inputs), exact.apply(params, *inputs)
+    got, expected = embed(small, params, *inputs), embed(exact, params, *inputs)
     assert got.dtype == jnp.float32
     chex.assert_tree_all_finite(got)
     assert float(jnp.abs(got - expected).mean()) < 0.03 * float(jnp.abs(expected).mean())
@@ -65,5 +72,5 @@ def test_bfloat16_is_close_and_returns_float32(inputs):
 
 def test_gradients_reach_every_parameter(encoder, inputs):
     params = stirred(encoder.init(jax.random.key(0)))
-    gradient = jax.grad(lambda p: (encoder.apply(p, *inputs) ** 2).mean())(params)
+    gradient = jax.grad(lambda p: (embed(encoder, p, *inputs) ** 2).mean())(params)
     assert all(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(gradient))

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
+from jaxhsi.dgc.augmentation import augment_view
 from jaxhsi.dgc.state import Batch
-from jaxhsi.dgc.views import augment_view, cut_view_pairs
+from jaxhsi.dgc.views import cut_view_pairs
 from jaxhsi.normalisation import BandStats
 from jaxhsi.upstream.dgc.loss_terms import ViewPair
 from jaxhsi.upstream.dgc.losses import random_balanced_labels
