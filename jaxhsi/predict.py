@@ -14,6 +14,7 @@ COMMAND = Command(
         "envi": "write ENVI classification files too",
         "geotiff": "write GeoTIFF files of all cubes, not only of those with a coordinate system",
         "overwrite": "delete the predictions in --out first",
+        "profile": "trace a few tiles into the folder profile, for Perfetto or XProf",
     },
     # One arena keeps the memory small: little is compiled here, and many blocks are decompressed.
     malloc_arenas=1,

@@ -24,6 +24,7 @@ and scores what it finds.
 FLAGS = {
     "resume": "go on with the run in --out, with its options",
     "overwrite": "delete the run in --out first",
+    "profile": "trace a few steps into the folder profile, for Perfetto or XProf",
 }
 
 

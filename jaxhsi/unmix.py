@@ -11,6 +11,7 @@ COMMAND = Command(
     action="jaxhsi.workflows.unmix_run:unmix_new_data",
     flags={
         "overwrite": "delete the concentrations in --out first",
+        "profile": "trace a few tiles into the folder profile, for Perfetto or XProf",
     },
     malloc_arenas=1,  # little is compiled here, and much unpacked
     way_on="the same command goes on",

@@ -33,6 +33,7 @@ from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.rotational_ambiguity import rotational_ambiguity
 from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.whitened_solution import replace_values, whiten_solution
+from jaxhsi.precision import Precision, default_precision, with_float32_products
 from jaxhsi.sharding import device_mesh
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.unmixing_units import (
@@ -51,6 +52,7 @@ from jaxhsi.workflows.network_training import train_networks
 from jaxhsi.workflows.unmixing_model import UnmixingModel
 
 
+@with_float32_products
 def unmix(
     spectra: Any,
     *,
@@ -76,6 +78,7 @@ def unmix(
     ranges: bool = True,
     seed: int = 0,
     devices: int | None = None,
+    precision: Precision | None = None,
     axis: Float[np.ndarray, " c"] | None = None,
     axis_name: str = "",
     on_progress: OnProgress = ignore_progress,
@@ -121,11 +124,14 @@ def unmix(
         known_concentrations: likewise, NaN where they are not known; their components have the size
             that goes with them.
         options: of the solver.
-        network_options: of the networks; non-negativity is that of the solver.
+        network_options: of the networks; non-negativity is that of the solver, and the type of
+            products is ``precision``.
         ranges: compute the range of each component over results that fit equally well, of up to
             24 components; the time grows with their number.
         seed: of everything drawn at random.
         devices: number of devices to compute on; all if None.
+        precision: of the products of the networks with spectra; bfloat16 on accelerators and
+            float32 on CPUs if None. The solver is float32.
         axis: wavelength or other number of each band; kept in the result.
         axis_name: its name and unit.
         on_progress: called as steps are taken, see `jaxhsi.callbacks`.
@@ -166,7 +172,11 @@ def unmix(
         constraints=constraints,
         constraint_names=known_names,
         options=options,
-        network_options=replace(network_options, non_negative=options.non_negative),
+        network_options=replace(
+            network_options,
+            non_negative=options.non_negative,
+            product_dtype=precision or default_precision(),
+        ),
         ranges=ranges,
         seed=seed,
         axis=axis,
@@ -237,7 +247,7 @@ def _as_result(
     linear_spectra = np.asarray(linearised(data.spectra_scaled, solution, data.scaled_forward))
     linear_spectra = replace_values(solution, linear_spectra, missing_mask)
     whitened = whiten_solution(solution, linear_spectra)
-    networks, uses_networks = train_networks(
+    networks, network_options, uses_networks = train_networks(
         key,
         unit_solution,
         linear_spectra,
@@ -247,7 +257,7 @@ def _as_result(
         request.mesh,
     )
     model = _unmixing_model(request, data, solution, unit_solution, component_norms, networks)
-    model = replace(model, uses_networks=uses_networks)
+    model = replace(model, network_options=network_options, uses_networks=uses_networks)
     request.on_progress("confidence", 0)
     # The whitener of the solution itself: components of unit length must not change the noise.
     unit_whitened = whiten_solution(unit_solution, linear_spectra, whitener_of=whitened)

@@ -12,6 +12,7 @@ from jaxhsi.predict import main as predict
 from jaxhsi.storage.checksums import DamagedFileError
 from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.train import main as train
+from jaxhsi.training.metrics_writer import read_metric_rows
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.run_report import make_report
 from jaxhsi.workflows.segmentation_files import read_run
@@ -111,8 +112,10 @@ def test_a_resumed_run_mends_what_is_damaged(runs, tmp_path, capsys):
     for scores in read:
         del scores["seconds"], scores["sha256"]
     assert read[0] == read[1]
-    for name in ("tree.json", "metrics.jsonl", "labels/field.npy"):
+    for name in ("tree.json", "labels/field.npy"):
         assert (run / name).read_bytes() == (runs["dgc"] / name).read_bytes()
+    rows = [read_metric_rows(each / "metrics.jsonl") for each in (run, runs["dgc"])]
+    assert rows[0] == rows[1]
     assert len(answer(run)) == len(expected)
 
 

@@ -11,6 +11,7 @@ LAYERS = (
     (
         "normalisation",
         "normalisation_names",
+        "precision",
         "metrics",
         "functional_module",
         "linear_algebra",

@@ -15,6 +15,7 @@ from jaxhsi.data.georeference import Georeference
 from jaxhsi.predict import main
 from jaxhsi.storage.checksums import text_with_checksum
 from jaxhsi.train import main as train
+from jaxhsi.training.stage_times import TIMES_FILE
 from jaxhsi.training.tile_journal import TileJournal
 from tests.helpers.commands import DGC_ARGUMENTS
 from tests.helpers.cubes import write_cube
@@ -371,7 +372,7 @@ def result_files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix not in (".gpkg", ".yaml")
+        if path.is_file() and path.suffix not in (".gpkg", ".yaml") and path.name != TIMES_FILE
     }
 
 
@@ -396,8 +397,12 @@ def test_other_options_begin_an_interrupted_prediction_anew(
     with monkeypatch.context() as patches:
         stop_after(3, patches)
         with contextlib.suppress(KeyboardInterrupt):
-            main([str(run), str(cube), "--out", str(out)])
+            main([str(run), str(cube), "--out", str(out), "--profile"])
+    assert "profile of tiles 2 to 3: open " in capsys.readouterr().out
+    assert list(out.glob("profile/plugins/profile/*/*.trace.json.gz"))
     labels = predicted(run, cube, out, "--cut", "2")
     assert "begun anew: options or data were others" in " ".join(capsys.readouterr().out.split())
+    stages = json.loads((out / TIMES_FILE).read_text())["stages"]
+    assert {"start", "read", "label", "export"} <= stages.keys()
     assert labels.max() == 1
     assert not (out / "progress.json").exists()

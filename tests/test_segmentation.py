@@ -14,6 +14,7 @@ from jaxhsi.data.memory_cube import cube_from_array
 from jaxhsi.dgc.options import DGCOptions, ViewOptions
 from jaxhsi.predict import main as predict
 from jaxhsi.segmentation import Segmentation, segment
+from jaxhsi.training.metrics_writer import read_metric_rows
 from jaxhsi.workflows.dgc_run import run_dgc
 from tests.helpers.scenes import BANDS, blobs
 
@@ -127,8 +128,8 @@ def test_a_saved_segmentation_is_loaded_and_used_by_the_commands(segmentation, t
 
 def test_saved_metrics_are_those_of_the_command(run, segmentation, tmp_path):
     segmentation.save(tmp_path / "run")
-    texts = [(folder / "metrics.jsonl").read_text() for folder in (run, tmp_path / "run")]
-    assert texts[0] == texts[1]
+    rows = [read_metric_rows(folder / "metrics.jsonl") for folder in (run, tmp_path / "run")]
+    assert rows[0] == rows[1]
 
 
 def test_results_print_and_plot(segmentation):

@@ -2,14 +2,17 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
+import yaml
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.train import main
+from jaxhsi.training.metrics_writer import read_metric_rows
 from jaxhsi.workflows.segmentation_model import open_segmentation_model
 from tests.helpers.commands import DGC_ARGUMENTS
 from tests.helpers.scenes import blobs
@@ -63,13 +66,20 @@ def test_a_run_leaves_all_that_it_promises(cube, tmp_path, capsys):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
     assert [line["step"] for line in lines if "monitor/vi" in line] == [4]
+    stages = {"seconds/read", "seconds/transfer", "seconds/compile", "seconds/step"}
+    assert [line["step"] for line in lines if stages <= line.keys()] == [1, 2, 3, 4]
     assert found["best_step"] == found["kept_step"]
     assert (run / "pictures" / "training.png").stat().st_size > 1000
     assert (run / "pictures" / "field.png").stat().st_size > 1000
     assert (run / "config.yaml").exists()
     assert list((run / "checkpoints").iterdir())
     assert list((run / "events").iterdir())
+    assert yaml.safe_load((run / "config.yaml").read_text())["precision"] == "float32"
+    stages = json.loads((run / "times.json").read_text())["stages"]
+    assert {"start", "read", "transfer", "compile", "step", "wait", "label"} <= stages.keys()
+    assert 0 < stages["step"] < found["seconds"]
     output = capsys.readouterr().out
+    assert re.search(r"time: [\d.]+ s, of it start [\d.]+ s, .*step [\d.]+ s.*label", output)
     assert "mean IoU" in output
     assert "3 active clusters" in output
     assert "1 of 2,304 pixels read are not valid" in output
@@ -86,8 +96,8 @@ def test_an_interrupted_run_resumes_to_the_same_result(cube, tmp_path):
     np.testing.assert_array_equal(
         np.load(whole / "labels" / "field.npy"), np.load(parts / "labels" / "field.npy")
     )
-    last = [(run / "metrics.jsonl").read_text().splitlines()[-2:] for run in (whole, parts)]
-    assert [json.loads(line)["step"] for line in last[0]] == [4, 4]
+    last = [read_metric_rows(run / "metrics.jsonl")[-2:] for run in (whole, parts)]
+    assert [row["step"] for row in last[0]] == [4, 4]
     assert last[0][0] == last[1][0]
     found = [scores(run)["best_step"] for run in (whole, parts)]
     assert found[0] == found[1]
@@ -110,10 +120,11 @@ def test_built_in_scenes_upstreams_method_and_a_folder_of_its_own(tmp_path, monk
     assert "runs/dgc-1" in capsys.readouterr().out
 
 
-def test_the_last_state_can_be_asked_for_afterwards(cube, tmp_path):
+def test_the_last_state_can_be_asked_for_afterwards(cube, tmp_path, capsys):
     data, run = cube[0], tmp_path / "run"
     given = ("--data", str(data), "--steps", "3", "--out", str(run), "--monitor.every", "1")
-    assert main([*DGC_ARGUMENTS, *given]) == 0
+    assert main([*DGC_ARGUMENTS, *given, "--profile"]) == 0
+    assert "profile of steps 2 to 3: open " in capsys.readouterr().out
     best = scores(run)["best_step"]
     assert scores(run)["kept_step"] == best
     assert int(open_segmentation_model(run).restore_state()[0].step) == best

@@ -97,7 +97,8 @@ def test_a_run_unmixes_its_own_cube_as_it_did(run, tmp_path):
 
 def test_a_new_cube_leaves_all_that_is_promised(run, cube, new, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main([str(run), str(cube), "--out", str(out), "--refine_steps", "5", "--tile", "7"]) == 0
+    options = ("--refine_steps", "5", "--tile", "7", "--profile")
+    assert main([str(run), str(cube), "--out", str(out), *options]) == 0
     found = open_cube(out / "concentrations" / "east.zarr")
     maps = found.array.read().result()
     assert maps.shape == (10, 12, 3)
@@ -117,6 +118,9 @@ def test_a_new_cube_leaves_all_that_is_promised(run, cube, new, tmp_path, capsys
     assert not list(out.rglob("*partial*"))
     told = capsys.readouterr().out
     assert "concentrations/*.zarr" in told
+    assert "profile of tiles or tables 2 to 4: open " in told
+    stages = json.loads((out / "times.json").read_text())["stages"]
+    assert {"start", "read", "unmix", "evaluate"} <= stages.keys()
 
 
 def test_tables_one_and_several_in_the_default_folder(run, new, tmp_path, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import yaml
 
 import jaxhsi
 from jaxhsi.data.synthetic.mixture_options import MixtureOptions
@@ -56,7 +57,8 @@ def pair(request, made, tmp_path_factory) -> tuple[Path, UnmixingResult]:
         options = {"library": library, "library_names": ("salt", "sugar")}
         arguments = ["--library", str(folder / "library.npz")]
     elif case == "num_components":
-        options, arguments = {"num_components": 4}, ["--num_components", "4"]
+        options = {"num_components": 4, "precision": "bfloat16"}
+        arguments = ["--num_components", "4", "--precision", "bfloat16"]
     elif case == "bilinear":
         options, arguments = {"mixing": "bilinear"}, ["--mixing", "bilinear"]
     np.save(folder / "spectra.npy", spectra)
@@ -64,6 +66,11 @@ def pair(request, made, tmp_path_factory) -> tuple[Path, UnmixingResult]:
     assert main([*GMCR_ARGUMENTS, *data, *arguments]) == 0
     shared = {"restarts": 2, "network_options": NETWORK_OPTIONS, "devices": 1, "options": OPTIONS}
     return folder / "run", jaxhsi.unmix(spectra, **shared, **options)
+
+
+def test_networks_multiply_in_the_precision_of_the_run(pair):
+    precision = yaml.safe_load((pair[0] / "config.yaml").read_text())["precision"]
+    assert pair[1].model.network_options.product_dtype == precision
 
 
 def assert_equal(first: UnmixingResult, second: UnmixingResult) -> None:

@@ -20,13 +20,11 @@ class EncoderOptions:
         hidden_width: width of the per-pixel layer.
         spatial_channels: width of the spatial blocks.
         num_blocks: number of spatial blocks; each reaches two pixels further.
-        dtype: of the products and convolutions; sums and losses stay float32.
     """
 
     hidden_width: int = 48
     spatial_channels: int = 16
     num_blocks: int = 2
-    dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,12 @@ class UpstreamEncoderOptions:
         num_layers: convolutions over the flattened row.
         kernel_size: their length in pixels.
         use_bias: whether the convolutions have one.
-        dtype: of the convolutions; sums and losses stay float32.
     """
 
     embed_dim: int = 32
     num_layers: int = 3
     kernel_size: int = 9
     use_bias: bool = False
-    dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclass(frozen=True)
@@ -136,6 +132,8 @@ class DGCConfig:
         steps: training steps; 0 leaves the closed-form start.
         seed: of everything drawn at random.
         devices: number of devices; all if not given.
+        precision: of the encoder's products; sums, losses and distances stay float32; bfloat16 on
+            accelerators, float32 on CPUs and for upstream's method if not given.
         key: name of the cube inside a .mat file, where there are several.
         layout: order of the axes; by evidence if not given.
         size: height and width of the image where the array is a table (C, H * W).
@@ -192,6 +190,7 @@ class DGCConfig:
     steps: int = 300
     seed: int = 0
     devices: int | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
     key: str | None = None
     layout: Layout | None = None
     size: tuple[int, int] | None = None

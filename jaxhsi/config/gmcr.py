@@ -62,6 +62,8 @@ class GMCRConfig:
             takes the longer, the more there are.
         seed: of everything drawn at random.
         devices: number of devices to compute on; all if not given.
+        precision: of the networks' products with spectra; the solver is float32; bfloat16 on
+            accelerators, float32 on CPUs and for upstream's method if not given.
         key: name of the table or cube inside a .npz or .mat file.
         layout: order of the axes of a cube, where the file leaves doubt.
         size: height and width where a cube is kept as a table (C, H * W).
@@ -97,7 +99,6 @@ class GMCRConfig:
         "library",
         "out",
         "num_components",
-        "num_candidates",
         "restarts",
         "ranges",
         "seed",
@@ -134,6 +135,7 @@ class GMCRConfig:
     ranges: bool = True
     seed: int = 0
     devices: int | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
     key: str | None = None
     layout: Layout | None = None
     size: tuple[int, int] | None = None
@@ -173,6 +175,11 @@ class GMCRConfig:
                 check_at_least(f"--{name}", getattr(self, name), least)
         self.run_lengths()
         self._check_constraints()
+        if self.amortised.product_dtype != "float32" or self.joint.bfloat16:
+            raise ValueError(
+                "--amortised.product_dtype and --joint.bfloat16 follow from --precision; give "
+                "--precision bfloat16"
+            )
         if self.tolerance is not None:
             check_at_least("--tolerance", self.tolerance, 0)
         if self.method == "upstream" and (self.mixing != "linear" or self.priors != PriorOptions()):

@@ -66,6 +66,7 @@ from jaxhsi.dgc.targets import (
 from jaxhsi.dgc.views import cut_view_pairs
 from jaxhsi.functional_module import Params
 from jaxhsi.metrics import ACTIVE_SHARE
+from jaxhsi.precision import with_float32_products
 from jaxhsi.sharding import flatten_views
 
 USAGE_RATE = 0.02
@@ -152,6 +153,7 @@ def loss_fn(
     return label_term + prior_term, LossTerms(mixture_term, view_term, prior_term, label_agreement)
 
 
+@with_float32_products
 def step(model: DGCModel, key: Key[Array, ""], state: State, batch: Batch) -> tuple[State, Info]:
     """One step: targets from clean views, a gradient step of the student, running means.
 
@@ -241,6 +243,7 @@ def update(
     ), info
 
 
+@with_float32_products
 def predict(
     model: DGCModel, state: State, x: Float[Array, "b h w c"], valid_mask: Bool[Array, "b h w"]
 ) -> tuple[Int[Array, "b h w"], Float[Array, "b h w"]]:
@@ -255,6 +258,7 @@ def predict(
     return labels, jnp.where(valid_mask, probabilities.max(-1), 0)
 
 
+@with_float32_products
 def embed_pixels(
     model: DGCModel, state: State, x: Float[Array, "b h w c"], valid_mask: Bool[Array, "b h w"]
 ) -> tuple[Float[Array, "b h w d"], Float[Array, "k d"]]:

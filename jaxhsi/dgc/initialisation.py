@@ -10,8 +10,10 @@ from jaxhsi.dgc.model import DGCModel
 from jaxhsi.dgc.pca_embedding import embed, fit_pca_embedding
 from jaxhsi.dgc.spatial_prior import init_neighbour_prior, init_residual_statistics
 from jaxhsi.dgc.state import State
+from jaxhsi.precision import with_float32_products
 
 
+@with_float32_products
 def init(model: DGCModel, key: Key[Array, ""], spectra: Float[Array, "n c"]) -> State:
     """The closed-form start: PCA embedding, mixture, an encoder that adds nothing yet.
 

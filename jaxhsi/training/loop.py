@@ -21,7 +21,10 @@ from jaxhsi.training.finite_steps import (
     guarded_step,
     no_refused_steps,
 )
+from jaxhsi.training.metrics_writer import TIME_PREFIX
 from jaxhsi.training.outputs import MetricsOutput, StateOutput
+from jaxhsi.training.stage_times import StageTimes
+from jaxhsi.training.step_profiler import StepProfiler
 from jaxhsi.training.stop_agreement import StopAgreement
 from jaxhsi.training.stop_signals import deferred_stop
 
@@ -45,13 +48,16 @@ def run_training(
     save_every: int = 100,
     skip_bad_batches: bool = False,
     locate_windows: LocateWindows | None = None,
+    times: StageTimes | None = None,
+    profiler: StepProfiler | None = None,
 ) -> Any:
     """Take steps until ``state.step`` is ``num_steps``; returns the last state.
 
     The watch looks at the start, which is saved too, and at states on the way; a run that it finds
     degraded ends there. The key of a step is folded from its number, so that a resumed run draws
     what an uninterrupted one would. While a step runs the next batches are moved to the devices;
-    the share of the time that steps waited for data goes into the events, as ``data_wait_share``.
+    the share of the time that steps waited for data, ``data_wait_share``, and the seconds of the
+    stages so far go beside the metrics.
     A request to stop (see `jaxhsi.training.stop_signals`) ends the run after a step, saved; where
     several processes train together one of them is enough, and all end after the same step.
 
@@ -71,6 +77,8 @@ def run_training(
         skip_bad_batches: leave out batches whose step is not finite, and say so, in the place of
             ending the run.
         locate_windows: names the windows of a batch, for messages.
+        times: takes the seconds of transfer, compilation, steps, evaluation and saving.
+        profiler: traces a few of the steps.
 
     Raises:
         FloatingPointError: a step was not finite; names the step, the diagnostics and the windows.
@@ -81,9 +89,12 @@ def run_training(
     guarded = compile_step(step_mesh, partial(guarded_step, step, skip_bad_batches), batch_size)
     state, refused = replicate(mesh, (state, no_refused_steps()))
     info = None
+    times, profiler = times or StageTimes(), profiler or StepProfiler(None)
+    profiler.expect_steps(num_steps - int(state.step), int(state.step) + 1)
 
     def place(batch: tuple) -> Batch:
-        return shard_process_rows(step_mesh, Batch(*batch), batch_size)
+        with times.measure("transfer"):  # in the thread that reads ahead: no step waits for it
+            return jax.block_until_ready(shard_process_rows(step_mesh, Batch(*batch), batch_size))
 
     agreement = StopAgreement(mesh)
 
@@ -92,6 +103,7 @@ def run_training(
 
     with (
         deferred_stop() as deferral,
+        profiler,
         metrics_writer.open(),
         DevicePrefetcher(stream, place, devices_busy=busy) as batches,
     ):
@@ -100,15 +112,21 @@ def run_training(
         check.remember(int(state.step))
         began = time.perf_counter()
         if monitor.best_state.state is None:  # nothing was restored
-            monitor.evaluate(0, state, metrics_writer)
-            checkpoints.save(0, state, batches, monitor.best_state)
+            with times.measure("evaluate"):
+                monitor.evaluate(0, state, metrics_writer)
+            with times.measure("save"):
+                checkpoints.save(0, state, batches, monitor.best_state)
         for number in range(int(state.step) + 1, num_steps + 1):
             if monitor.degraded:
                 break
-            batch = next(batches)
-            (state, refused), info = guarded(
-                jax.random.fold_in(key, number), (state, refused), batch
-            )
+            profiler.next_step(state)
+            with times.measure("step"):
+                batch = next(batches)
+            # The first call returns when it is compiled, all others at once.
+            with times.measure("compile" if info is None else "step"):
+                (state, refused), info = guarded(
+                    jax.random.fold_in(key, number), (state, refused), batch
+                )
             check.remember(number)
             is_last = number == num_steps
             stop_number = agreement.signal_number(deferral.signal_number)
@@ -116,21 +134,26 @@ def run_training(
             writes, saves = (is_last or number % every == 0 for every in (log_every, save_every))
             saves |= is_stopped
             if writes or saves or monitor.is_due(number):
-                num_refused = check(state, refused, monitor.best_state)
+                with times.measure("step"):  # waits for the devices
+                    num_refused = check(state, refused, monitor.best_state)
                 refused = replicate(mesh, no_refused_steps()) if num_refused else refused
             if writes:
                 values = jax.device_get(info)._asdict()
                 skipped = {"skipped_steps": check.num_skipped} if skip_bad_batches else {}
                 metrics_writer.write(number, values | skipped)
                 share = batches.wait_seconds / (time.perf_counter() - began)
-                metrics_writer.write_timing(number, {"data_wait_share": share})
-            monitor.evaluate(number, state, metrics_writer, is_last=is_last)
+                stages = times.as_metrics() | {f"{TIME_PREFIX}wait": round(batches.wait_seconds, 3)}
+                metrics_writer.write_timing(number, {"data_wait_share": share} | stages)
+            with times.measure("evaluate"):
+                monitor.evaluate(number, state, metrics_writer, is_last=is_last)
             if saves or monitor.degraded:
-                checkpoints.save(number, state, batches, monitor.best_state)
+                with times.measure("save"):
+                    checkpoints.save(number, state, batches, monitor.best_state)
             metrics_writer.advance_bar(number)
             if is_stopped:
                 deferral.saved, deferral.common_number = f"step {number} is saved", stop_number
                 break
+        times.add("wait", batches.wait_seconds)
     return state
 
 

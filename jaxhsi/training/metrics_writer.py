@@ -28,6 +28,7 @@ from jaxhsi.training.event_file import EventFile
 from jaxhsi.training.run_folder import repair_hint
 
 METRICS_FILE = "metrics.jsonl"
+TIME_PREFIX = "seconds/"  # of the names in lines of times
 _log = logging.getLogger(__name__)
 
 
@@ -95,19 +96,23 @@ class MetricsWriter:
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Write figures of one step: scalars, vectors, and NamedTuples of them."""
         row = {name: np.asarray(value).tolist() for name, value in _flat(values)}
-        with write_errors_named(self._path), self._path.open("a") as file:
-            file.write(json.dumps({"step": step, **row}) + "\n")
+        self._append(step, row)
         self._events.write(step, dict(_scalars(row)))
         if self._bar is not None and "loss" in row:  # figures of a look have none
             self._bar.update(self._task, summary=self._summary.format(**row))
 
     def write_timing(self, step: int, values: dict[str, float]) -> None:
-        """Write what differs from run to run into the events alone: the lines stay the same."""
+        """Write what differs from run to run as a line of its own: the others stay the same."""
+        self._append(step, values)
         self._events.write(step, values)
+
+    def _append(self, step: int, row: dict[str, Any]) -> None:
+        with write_errors_named(self._path), self._path.open("a") as file:
+            file.write(json.dumps({"step": step, **row}) + "\n")
 
 
 def read_metric_rows(path: Path) -> list[dict[str, Any]]:
-    """Lines of ``metrics.jsonl``, but for a last one that a killed process has cut.
+    """Metrics of ``metrics.jsonl``, without times, and without a last line that was cut.
 
     Args:
         path: of the file; that of a run which has ended is checked.
@@ -122,7 +127,8 @@ def read_metric_rows(path: Path) -> list[dict[str, Any]]:
         reason = f"line {rows.index(None) + 1} cannot be read"
         raise DamagedFileError(path, reason, repair_hint(path.parent))
     last_row = _row_of(last_line)
-    return [row for row in (*rows, last_row) if row is not None]
+    rows = [row for row in (*rows, last_row) if row is not None]
+    return [row for row in rows if not any(name.startswith(TIME_PREFIX) for name in row)]
 
 
 def _lines_until(path: Path, last_step: int) -> list[str]:

@@ -15,7 +15,7 @@ from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.data.cube import Cube, open_cube
 from jaxhsi.data.prefetch import prefetch
 from jaxhsi.data.tiles import Tile, split_into_tiles
-from jaxhsi.data.windows import Window, read_window
+from jaxhsi.data.windows import Window, WindowReader, read_window
 from jaxhsi.data.zarr_writer import continue_cube, create_cube
 from jaxhsi.report.abundance_maps import MAX_MAP_SIDE, draw_abundance_maps
 from jaxhsi.report.csv_files import MAX_CSV_ROWS, write_csv
@@ -40,12 +40,14 @@ class Unmixer(NamedTuple):
         component_sizes: their lengths, which make concentrations comparable with one another.
         transform: ``transform(spectra) -> concentrations``.
         evaluate: ``evaluate(spectra, concentrations) -> FitEvaluation``.
+        window_reader: how windows of cubes are read.
     """
 
     component_names: tuple[str, ...]
     component_sizes: Float32[np.ndarray, " k"]
     transform: Callable[[np.ndarray], np.ndarray]
     evaluate: Callable[[np.ndarray, np.ndarray], FitEvaluation]
+    window_reader: WindowReader = read_window
 
 
 def unmix_cubes(
@@ -141,7 +143,8 @@ def _unmix_cube(
         store,
         num_written,
     ):
-        tiles = _read_tiles(cube, picture.false_colour, tile_side)
+        read = picture.false_colour.recording_reader(unmixer.window_reader)
+        tiles = _read_tiles(cube, read, tile_side)
         for number, (tile, values, valid) in enumerate(tiles):
             block = np.full((*valid.shape, count + 1), np.nan, np.float32)
             if valid.any():
@@ -180,10 +183,9 @@ def _open_store(
 
 
 def _read_tiles(
-    cube: Cube, false_colour: FalseColourPicture, tile_side: int
+    cube: Cube, read: WindowReader, tile_side: int
 ) -> Iterator[tuple[Tile, np.ndarray, np.ndarray]]:
     """Tiles of a cube, their values and which pixels are valid; the next one is read meanwhile."""
-    read = false_colour.recording_reader(read_window)
 
     def read_tile(tile: Tile) -> tuple[Tile, Window]:
         return tile, read(cube, *tile)

@@ -17,6 +17,7 @@ from jaxhsi.label_counts import count_labels
 from jaxhsi.workflows.dgc_inputs import DGCInputs, choose_window_reader
 from jaxhsi.workflows.dgc_training import prepare_training, reader_of_state, train
 from jaxhsi.workflows.label_maps import make_tile_labeller, summarise_counts
+from jaxhsi.workflows.run_precision import with_precision
 from jaxhsi.workflows.segmentation_model import SegmentationModel
 
 
@@ -101,6 +102,7 @@ def run_in_memory(config: DGCConfig, cubes: tuple[Cube, ...], on_progress: OnPro
     Raises:
         ValueError, FloatingPointError: see :func:`jaxhsi.workflows.dgc_training.train`.
     """
+    config = with_precision(config)
     inputs = DGCInputs(cubes, cubes, lambda _: None, (), choose_window_reader(config, cubes))
     prepared = prepare_training(config, inputs)
     history = TrainingHistory(config.steps, on_progress)

@@ -1,5 +1,7 @@
 """The method of segmentation that a configuration describes."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
@@ -26,7 +28,7 @@ def build_method(
     """The method that a configuration describes.
 
     Args:
-        config: the options.
+        config: the options; float32 where it has no precision, see `run_precision.with_precision`.
         num_bands: of the cubes.
         mesh: devices for its start and the views of its steps; None for those of the arrays.
     """
@@ -39,7 +41,7 @@ def build_method(
         hidden_width=config.encoder.hidden_width,
         num_channels=config.encoder.spatial_channels,
         num_blocks=config.encoder.num_blocks,
-        dtype=jnp.dtype(config.encoder.dtype),
+        dtype=_product_dtype(config),
     )
     return dgc(
         encoder,
@@ -59,7 +61,7 @@ def _upstream_method(config: DGCConfig, num_bands: int, mesh: Mesh | None) -> Se
         size.num_layers,
         size.kernel_size,
         size.use_bias,
-        jnp.dtype(size.dtype),
+        _product_dtype(config),
     )
     optimizer = build_optimizer(config.optimizer)
     return prototype_dgc(
@@ -71,3 +73,7 @@ def _upstream_method(config: DGCConfig, num_bands: int, mesh: Mesh | None) -> Se
         config.views,
         mesh,
     )
+
+
+def _product_dtype(config: DGCConfig) -> Any:
+    return jnp.dtype(config.precision or "float32")

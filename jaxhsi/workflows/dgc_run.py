@@ -1,6 +1,6 @@
 """One run of DGC, from cubes on disk to a folder of labels, pictures and scores."""
 
-import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,20 @@ from jaxhsi.training.run_folder import (
     next_free_folder,
 )
 from jaxhsi.training.shared_outputs import SharedCheckpoints, SilentMetrics
+from jaxhsi.training.stage_times import StageTimes
+from jaxhsi.training.step_profiler import StepProfiler
 from jaxhsi.training.stop_signals import set_way_on
 from jaxhsi.workflows.dgc_inputs import DGCInputs, open_dgc_inputs
 from jaxhsi.workflows.dgc_training import PreparedTraining, prepare_training, train
 from jaxhsi.workflows.label_maps import label_and_score_cubes
 from jaxhsi.workflows.merge_tree_files import write_cluster_tree
+from jaxhsi.workflows.run_precision import with_precision
 from jaxhsi.workflows.run_report import write_run_report
 
 
-def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
+def run_dgc(
+    config: DGCConfig, *, resume: bool = False, overwrite: bool = False, profile: bool = False
+) -> dict[str, Any]:
     """Train on cubes, label them, score the labels, and write everything into a folder.
 
     Of several processes of `jax.distributed` all train, and the first one does the rest.
@@ -52,6 +57,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         config: the options.
         resume: go on from the newest checkpoint of the run in the folder.
         overwrite: delete the run in the folder first.
+        profile: trace a few steps into the folder, see `jaxhsi.training.step_profiler`.
 
     Returns:
         The content of ``scores.json``, and the folder; nothing but in the first process.
@@ -62,6 +68,7 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         FileNotFoundError, ValueError: data, labels or options that cannot be used. Raised before
             anything is trained, and before anything is deleted.
     """
+    config = with_precision(config)
     if not is_first_process():
         prepared = prepare_training(config, open_dgc_inputs(config), of_all_processes=True)
         checkpoints = SharedCheckpoints(prepared.mesh, None)
@@ -70,19 +77,21 @@ def run_dgc(config: DGCConfig, *, resume: bool = False, overwrite: bool = False)
         return {}
     folder = config.out or next_free_folder(Path("runs"), "dgc")
     with locked_folder(folder):
-        return _run_in_folder(config, folder, resume=resume, overwrite=overwrite)
+        return _run_in_folder(config, folder, resume=resume, overwrite=overwrite, profile=profile)
 
 
 def _run_in_folder(
-    config: DGCConfig, folder: Path, *, resume: bool, overwrite: bool
+    config: DGCConfig, folder: Path, *, resume: bool, overwrite: bool, profile: bool
 ) -> dict[str, Any]:
     """The run, in a folder that no other process writes into."""
-    console, start_time = PlainConsole(), time.perf_counter()
+    console, times = PlainConsole(), StageTimes()
     check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
         check_same_run(config, whole_config_file(folder), RESUMABLE_CHANGES)
-    inputs = open_dgc_inputs(config)
-    prepared = prepare_training(config, inputs, of_all_processes=True)
+    with times.measure("start"):
+        inputs = open_dgc_inputs(config)
+        prepared = prepare_training(config, inputs, of_all_processes=True)
+    prepared = replace(prepared, inputs=_with_timed_reader(prepared.inputs, times))
     _print_inputs(console, prepared)
     create_run_folder(folder, overwrite=overwrite)
     set_way_on(f"go on with: jaxhsi train dgc --out {folder} --resume")
@@ -91,34 +100,49 @@ def _run_in_folder(
 
     with SharedCheckpoints(prepared.mesh, Checkpoints(folder / "checkpoints")) as checkpoints:
         open_logbook = partial(MetricsWriter, folder, last_step=config.steps)
-        trained = train(prepared, open_logbook, checkpoints, resume=resume)
+        profiler = StepProfiler(folder if profile else None, say=partial(_print_line, console))
+        trained = train(
+            prepared, open_logbook, checkpoints, resume=resume, times=times, profiler=profiler
+        )
     leave_processes()
     if trained.stop_reason is not None:
         console.print(trained.stop_reason)
     plot_training_curves(
         folder / "pictures" / "training.png", folder / "metrics.jsonl", trained.best_step
     )
-    scores = label_and_score_cubes(
-        config,
-        prepared.method,
-        prepared.inputs,
-        prepared.initial_state,
-        trained.selected_state,
-        folder,
-        prepared.own_mesh,
-    )
+    with times.measure("label"):
+        scores = label_and_score_cubes(
+            config,
+            prepared.method,
+            prepared.inputs,
+            prepared.initial_state,
+            trained.selected_state,
+            folder,
+            prepared.own_mesh,
+        )
     cluster_tree = _write_tree(prepared, trained.selected_state, scores, folder)
     scores |= _write_presence(scores, folder)
     scores |= {
         "steps": int(trained.last_state.step),
         "best_step": trained.best_step,
         "kept_step": int(trained.selected_state.step),
-        "seconds": time.perf_counter() - start_time,
+        "seconds": times.total(),
     }
     write_json(folder / "scores.json", scores)
     _print_results(console, scores, cluster_tree, inputs, folder)
-    write_run_report(ReportConfig(run=folder))
+    with times.measure("report"):
+        write_run_report(ReportConfig(run=folder))
+    times.write(folder)
+    _print_line(console, times.sentence())
     return scores | {"folder": str(folder)}
+
+
+def _with_timed_reader(inputs: DGCInputs, times: StageTimes) -> DGCInputs:
+    return replace(inputs, window_reader=times.timed("read", inputs.window_reader))
+
+
+def _print_line(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True)  # a path is not to be broken
 
 
 def _print_inputs(console: Console, prepared: PreparedTraining) -> None:

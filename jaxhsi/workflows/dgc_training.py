@@ -29,7 +29,9 @@ from jaxhsi.sharding import device_mesh, replicate, view_mesh
 from jaxhsi.training.best_state import StateMonitor, read_validation_views
 from jaxhsi.training.loop import run_training
 from jaxhsi.training.outputs import MetricsOutput, StateOutput
+from jaxhsi.training.stage_times import StageTimes
 from jaxhsi.training.state_digest import state_digest
+from jaxhsi.training.step_profiler import StepProfiler
 from jaxhsi.workflows.dgc_inputs import DGCInputs
 from jaxhsi.workflows.dgc_method import build_method
 from jaxhsi.workflows.same_command import check_same_command
@@ -170,6 +172,8 @@ def train(
     checkpoints: StateOutput,
     *,
     resume: bool = False,
+    times: StageTimes | None = None,
+    profiler: StepProfiler | None = None,
 ) -> TrainedStates:
     """Train from the closed-form start, or go on from the newest checkpoint.
 
@@ -181,6 +185,8 @@ def train(
             :class:`jaxhsi.training.shared_outputs.SharedCheckpoints`, as on devices of several
             processes.
         resume: go on from the newest checkpoint where there is one.
+        times: takes the seconds of the stages.
+        profiler: traces a few of the steps.
 
     Raises:
         FloatingPointError: a step was not finite; the state before it is kept.
@@ -219,6 +225,8 @@ def train(
         save_every=config.save_every,
         skip_bad_batches=config.skip_bad_batches,
         locate_windows=partial(_locate_windows, config, inputs),
+        times=times,
+        profiler=profiler,
     )
     selected_state = (
         monitor.best_state.chosen_state(state) if config.keep_state == "best" else state

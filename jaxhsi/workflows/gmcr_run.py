@@ -1,6 +1,5 @@
 """One run of EB-gMCR, from a table of spectra to a folder of components and concentrations."""
 
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from jaxhsi.callbacks import OnProgress
 from jaxhsi.config.files import check_same_run, whole_config_file, write_run_config
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.config.report import ReportConfig
@@ -36,6 +36,8 @@ from jaxhsi.training.run_folder import (
     create_run_folder,
     next_free_folder,
 )
+from jaxhsi.training.stage_times import ProgressTimes, StageTimes
+from jaxhsi.training.step_profiler import StepProfiler
 from jaxhsi.training.stop_signals import deferred_stop, set_way_on
 from jaxhsi.unmixing import unmix
 from jaxhsi.unmixing_result import UnmixingResult
@@ -44,13 +46,20 @@ from jaxhsi.workflows.gmcr_inputs import GMCRInputs, open_gmcr_inputs
 from jaxhsi.workflows.gmcr_pictures import draw_pictures
 from jaxhsi.workflows.gmcr_scores import match_components, result_scores
 from jaxhsi.workflows.gmcr_upstream_run import SUMMARY, run_upstream
+from jaxhsi.workflows.run_precision import with_precision
 from jaxhsi.workflows.run_report import write_run_report
 
 
 def run_gmcr(
-    config: GMCRConfig, *, resume: bool = False, overwrite: bool = False
+    config: GMCRConfig, *, resume: bool = False, overwrite: bool = False, profile: bool = False
 ) -> dict[str, Any]:
     """Read spectra, unmix them, and leave components, scores and pictures in a folder.
+
+    Args:
+        config: the options.
+        resume: go on from the newest checkpoint of the run in the folder.
+        overwrite: delete the run in the folder first.
+        profile: trace a few epochs into the folder, see `jaxhsi.training.step_profiler`.
 
     Returns:
         The content of ``scores.json``, and the folder.
@@ -63,18 +72,21 @@ def run_gmcr(
     """
     folder = config.out or next_free_folder(Path("runs"), "gmcr")
     with locked_folder(folder):
-        return _run_in_folder(config, folder, resume=resume, overwrite=overwrite)
+        return _run_in_folder(config, folder, resume=resume, overwrite=overwrite, profile=profile)
 
 
 def _run_in_folder(
-    config: GMCRConfig, folder: Path, *, resume: bool, overwrite: bool
+    config: GMCRConfig, folder: Path, *, resume: bool, overwrite: bool, profile: bool
 ) -> dict[str, Any]:
     """The run, in a folder that no other process writes into."""
-    console, start_time = PlainConsole(), time.perf_counter()
+    console, times = PlainConsole(), StageTimes()
+    print_line = partial(console.print, soft_wrap=True)  # a path is not to be broken
+    config = with_precision(config)
     check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
         check_same_run(config, whole_config_file(folder), RESUMABLE_CHANGES)
-    inputs = open_gmcr_inputs(config)
+    with times.measure("read"):
+        inputs = open_gmcr_inputs(config)
     table = inputs.table
     num_devices = device_mesh(config.devices).size  # refuses a number that there is not
     on_devices = f", on {num_devices} devices" if num_devices > 1 else ""
@@ -84,22 +96,29 @@ def _run_in_folder(
     set_way_on(f"go on with: jaxhsi train gmcr --out {folder} --resume")
     write_run_config(config, folder)
 
+    profiler = StepProfiler(folder if profile else None, "epochs", print_line)
     if config.method == "upstream":
-        result = run_upstream(config, inputs, folder)
+        result = run_upstream(config, inputs, folder, times, profiler)
     else:
-        with ProgressBars(console) as progress_bars:
-            result = _unmix_with_checkpoints(config, inputs, folder, progress_bars)
+        with profiler, ProgressBars(console) as progress_bars:
+            reported = ProgressTimes(
+                times, _traced_epochs(config, profiler, progress_bars), "noise"
+            )
+            result = _unmix_with_checkpoints(config, inputs, folder, times, reported)
+            reported.close()
         result.save(folder)
     inputs = _with_expected_values(inputs, result)
     table = inputs.table
     scores = result_scores(table, result, inputs.truth, config.devices)
-    location, cube_scores = _write_results(folder, result, inputs, config)
+    with times.measure("label"):
+        location, cube_scores = _write_results(folder, result, inputs, config)
     if cube_scores:
         scores["cubes"] = cube_scores
     phase_steps = None if config.method == "upstream" else config.solver.steps_per_phase
     run_lengths = inputs.run_lengths if inputs.is_ordered else None
-    draw_pictures(folder, table, result, inputs.truth, phase_steps, run_lengths)
-    scores["seconds"] = time.perf_counter() - start_time
+    with times.measure("pictures"):
+        draw_pictures(folder, table, result, inputs.truth, phase_steps, run_lengths)
+    scores["seconds"] = times.total()
     write_json(folder / "scores.json", scores)
     _print_tables(console, scores, result, inputs.truth)
     sentences = result_sentences(
@@ -107,8 +126,11 @@ def _run_in_folder(
     )
     _print_list(console, sentences)
     summary = f"{result.num_components} components; concentrations are in {location}"
-    console.print(f"{summary}, all in {folder}", soft_wrap=True)  # a path is not to be broken
-    write_run_report(ReportConfig(run=folder))
+    print_line(f"{summary}, all in {folder}")
+    with times.measure("report"):
+        write_run_report(ReportConfig(run=folder))
+    times.write(folder)
+    print_line(times.sentence())
     refuse_untrusted(result, folder)
     return scores | {"folder": str(folder)}
 
@@ -129,7 +151,11 @@ def refuse_untrusted(result: UnmixingResult, folder: Path) -> None:
 
 
 def _unmix_with_checkpoints(
-    config: GMCRConfig, inputs: GMCRInputs, folder: Path, progress_bars: ProgressBars
+    config: GMCRConfig,
+    inputs: GMCRInputs,
+    folder: Path,
+    times: StageTimes,
+    on_progress: OnProgress,
 ) -> UnmixingResult:
     """`jaxhsi.unmix` with the options of the command; goes on from the newest checkpoint."""
     checkpoints = Checkpoints(folder / "checkpoints")
@@ -159,13 +185,30 @@ def _unmix_with_checkpoints(
             ranges=config.ranges,
             seed=config.seed,
             devices=config.devices,
+            precision=config.precision,
             axis=table.axis,
             axis_name=table.axis_name,
-            on_progress=progress_bars,
+            on_progress=on_progress,
             on_epoch=partial(_write_metrics, writer),
-            on_phase=partial(_save_phase, checkpoints),
+            on_phase=partial(_save_phase, checkpoints, writer, times),
             restore=partial(_newest_state, checkpoints),
         )
+
+
+def _traced_epochs(
+    config: GMCRConfig, profiler: StepProfiler, on_progress: OnProgress
+) -> OnProgress:
+    """Progress by which epochs of the search for components are traced, and nothing after them."""
+    profiler.expect_steps(2 * config.solver.steps_per_phase // config.solver.noise_refit_every)
+
+    def report(stage: str, *progress: Any) -> None:
+        if stage.split(": ")[-1].startswith("components"):
+            profiler.next_step()  # reported at the beginning and after each epoch, computed by then
+        else:
+            profiler.stop()
+        on_progress(stage, *progress)
+
+    return report
 
 
 def _constraints(inputs: GMCRInputs) -> dict[str, Any]:
@@ -195,7 +238,10 @@ def _write_metrics(writer: MetricsWriter, step: int, info: Info) -> None:
     writer.write(step, info._asdict())
 
 
-def _save_phase(checkpoints: Checkpoints, phase: int, state: State) -> None:
+def _save_phase(
+    checkpoints: Checkpoints, writer: MetricsWriter, times: StageTimes, phase: int, state: State
+) -> None:
+    writer.write_timing(int(state.step), times.as_metrics())
     with deferred_stop() as deferral:  # a phase that is at its end is saved before a stop
         checkpoints.save(phase, state)
         deferral.saved = f"phase {phase} is saved"

@@ -1,5 +1,6 @@
 """Upstream's joint training of gMCR, from a table to a result."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from jaxhsi.gmcr.data_scale import spectrum_noise
 from jaxhsi.gmcr.noise_covariance import white_noise
 from jaxhsi.gmcr.noise_model import residual_noise_level
 from jaxhsi.gmcr.options import AmortisedOptions
+from jaxhsi.precision import with_float32_products
 from jaxhsi.sharding import device_mesh
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.stage_times import StageTimes
+from jaxhsi.training.step_profiler import StepProfiler
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.unmixing_units import library_component_names
 from jaxhsi.upstream.gmcr.fit_levels import LevelStates, write_fit_levels
@@ -31,7 +35,14 @@ SUMMARY = "loss {loss:.4g}, {num_active} components"
 """Format of what stands beside the progress bar."""
 
 
-def run_upstream(config: GMCRConfig, inputs: GMCRInputs, folder: Path) -> UnmixingResult:
+@with_float32_products
+def run_upstream(
+    config: GMCRConfig,
+    inputs: GMCRInputs,
+    folder: Path,
+    times: StageTimes,
+    profiler: StepProfiler,
+) -> UnmixingResult:
     """Upstream's joint training; its networks are those for new spectra. Data are not scaled.
 
     The best state of each band of fit goes to ``bands``, as upstream's checkpoint.
@@ -39,19 +50,20 @@ def run_upstream(config: GMCRConfig, inputs: GMCRInputs, folder: Path) -> Unmixi
     spectra = jnp.asarray(inputs.table.spectra)
     method = joint_method(
         spectra.shape[1],
-        config.joint,
+        replace(config.joint, bfloat16=config.precision == "bfloat16"),
         library=inputs.library,
         num_candidates=config.num_candidates,
         mesh=device_mesh(config.devices),
     )
     key = jax.random.key(config.seed)
-    with Checkpoints(folder / "checkpoints") as checkpoints:
+    with Checkpoints(folder / "checkpoints") as checkpoints, times.measure("step"):
         metrics_writer = MetricsWriter(
             folder, checkpoints.latest_step() or 0, config.epochs, SUMMARY
         )
         level_states = LevelStates(folder / "band_states")
         train_result = train_joint(
-            key, method, spectra, config.epochs, metrics_writer, checkpoints, level_states
+            *(key, method, spectra, config.epochs, metrics_writer, checkpoints, level_states),
+            profiler=profiler,
         )
     write_fit_levels(folder / "bands", method.options, train_result.bands)
     return _as_result(inputs, train_result)

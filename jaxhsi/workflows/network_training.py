@@ -1,5 +1,8 @@
 """Training of the networks of a solution, whose failure loses nothing."""
 
+import logging
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -9,10 +12,13 @@ from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.gmcr.amortised import AmortisedParams
 from jaxhsi.gmcr.amortised import Info as NetworkInfo
 from jaxhsi.gmcr.amortised_training import initial_networks, train_amortised
+from jaxhsi.gmcr.network_precision import is_rounding_hidden
 from jaxhsi.gmcr.options import AmortisedOptions as NetworkOptions
 from jaxhsi.gmcr.solution import Solution
 from jaxhsi.gmcr.whitened_solution import WhitenedSolution, whiten_solution
 from jaxhsi.workflows.spectra_blocks import networks_explain
+
+_log = logging.getLogger(__name__)
 
 
 def train_networks(
@@ -23,12 +29,13 @@ def train_networks(
     options: NetworkOptions,
     on_progress: OnProgress = ignore_progress,
     mesh: Mesh | None = None,
-) -> tuple[AmortisedParams, bool]:
-    """Networks that unmix whitened spectra, and whether they are of use.
+) -> tuple[AmortisedParams, NetworkOptions, bool]:
+    """Networks that unmix whitened spectra, their options, and whether they are of use.
 
     They know linear mixtures of unit rows alone. A solution is not lost because its networks are:
     where their training diverges, or they explain the spectra clearly worse than least squares do,
-    these take their place.
+    these take their place. Where rounding to bfloat16 would show above the noise they multiply in
+    float32, which is logged.
 
     Args:
         key: of the mixtures that they are trained on.
@@ -49,9 +56,15 @@ def train_networks(
         on_progress("networks", step, options.training_steps, f"loss {info.loss:.4g}")
 
     solution_white = white.solution_white
+    x_white = jnp.asarray(white.x_white)
+    if options.product_dtype != "float32" and not is_rounding_hidden(
+        x_white, solution_white.noise_level
+    ):
+        options = replace(options, product_dtype="float32")
+        _log.info("the networks multiply in float32: the spectra have less noise than bfloat16")
     try:
         _, state = train_amortised(key, solution_white, white.x_white, options, report, mesh)
     except FloatingPointError:
-        return initial_networks(key, solution_white, white.x_white, options).params, False
-    white_spectra = jnp.asarray(white.x_white)
-    return state.params, networks_explain(options, state.params, white_spectra, mesh)
+        params = initial_networks(key, solution_white, white.x_white, options).params
+        return params, options, False
+    return state.params, options, networks_explain(options, state.params, x_white, mesh)

@@ -17,6 +17,7 @@ from jaxhsi.config.predict import PredictConfig
 from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.statistics import store_fingerprint
+from jaxhsi.data.tiles import count_tiles
 from jaxhsi.label_counts import LabelCounts
 from jaxhsi.label_spectra import empty_label_spectra
 from jaxhsi.report import dgc_sentences as sentences
@@ -32,7 +33,9 @@ from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import PREDICT_CONFIG_FILE, check_result_folder, create_run_folder
+from jaxhsi.training.stage_times import StageTimes
 from jaxhsi.training.state_digest import state_digest
+from jaxhsi.training.step_profiler import StepProfiler
 from jaxhsi.training.tile_journal import open_journal
 from jaxhsi.training.tile_labels import LabelledTile, LabelStores
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
@@ -61,6 +64,7 @@ def predict_cubes(
     envi: bool = False,
     geotiff: bool = False,
     overwrite: bool = False,
+    profile: bool = False,
 ) -> dict[str, Any]:
     """Label cubes with the selected state of a run and write everything into a folder.
 
@@ -72,6 +76,7 @@ def predict_cubes(
         envi: write ENVI classification files.
         geotiff: write GeoTIFF files of cubes without a coordinate reference system too.
         overwrite: delete the predictions that are in the folder.
+        profile: trace a few tiles into the folder, see `jaxhsi.training.step_profiler`.
 
     Returns:
         The content of ``areas.json``, and the folder.
@@ -84,8 +89,9 @@ def predict_cubes(
     """
     model, folder = open_segmentation_model(config.run), config.out or config.run / "predictions"
     switches = {"ignore_groups": ignore_groups, "envi": envi, "geotiff": geotiff}
+    switches |= {"overwrite": overwrite, "profile": profile}
     with locked_folder(folder):
-        return _predict_into(folder, config, model, overwrite=overwrite, **switches)
+        return _predict_into(folder, config, model, **switches)
 
 
 def _predict_into(
@@ -97,56 +103,61 @@ def _predict_into(
     envi: bool,
     geotiff: bool,
     overwrite: bool,
+    profile: bool,
 ) -> dict[str, Any]:
     """`predict_cubes`, in a folder that no other process writes into."""
-    console = PlainConsole()
+    console, times = PlainConsole(), StageTimes()
     check_result_folder(folder, PREDICT_CONFIG_FILE, "predictions", overwrite=overwrite)
     grouping, source = _choose_groups(config, model, ignore_groups=ignore_groups)
     _share_names(config.share_of, grouping.group_names)
-    cubes = _open_cubes(config, model)
-    state, num_steps = model.restore_state()
-    window_reader = reader_of_state(choose_window_reader(model.config, cubes), state)
+    with times.measure("start"):
+        cubes = _open_cubes(config, model)
+        state, num_steps = model.restore_state()
+        window_reader = reader_of_state(choose_window_reader(model.config, cubes), state)
+    window_reader = times.timed("read", window_reader)
     tile_size = config.tile_size or model.config.stream.tile_size
     mesh = device_mesh(config.devices)
     tile_labeller = make_tile_labeller(model.method, window_reader, tile_size, mesh, grouping.apply)
     create_run_folder(folder, overwrite=overwrite, marker_file=PREDICT_CONFIG_FILE)
     key = _results_key(config, state, cubes, grouping, tile_size)
-    journal = open_journal(folder, PREDICT_CONFIG_FILE, key, partial(console.print, soft_wrap=True))
+    print_line = partial(console.print, soft_wrap=True)  # a path is not to be broken
+    journal = open_journal(folder, PREDICT_CONFIG_FILE, key, print_line)
     write_config(config, folder / PREDICT_CONFIG_FILE)
     if source is not None:
         write_grouping(grouping, folder / GROUPING_FILE)
-        groups_line = sentences.describe_groups(len(grouping.group_names), source)
-        console.print(groups_line, soft_wrap=True)
-
+        print_line(sentences.describe_groups(len(grouping.group_names), source))
     notes = _history_notes(num_steps, grouping)
     kind = "cluster" if source is None else "group"
     cube_counts = {}
     label_spectra = empty_label_spectra(len(grouping.group_names), cubes[0].shape[2])
-    for cube in cubes:
-        with ProgressBars(console) as progress_bars:
-            reported_labeller = _with_progress(tile_labeller, progress_bars)
-            labelled_cube = write_label_map(
-                reported_labeller,
-                state,
-                cube,
-                folder / "labels",
-                notes,
-                len(grouping.group_names),
-                num_cubes=len(cubes),
-                journal=journal,
-            )
-        cube_counts[cube.name] = labelled_cube.label_counts
-        label_spectra = label_spectra + labelled_cube.label_spectra
-        _write_pictures(config, cube, labelled_cube, folder, grouping, kind)
-        place = export_place(cube, config.pixel_size)
-        formats = {"geotiff": geotiff, "envi": envi, "polygons": config.polygons}
-        export_labels(folder / "labels", cube, labelled_cube, grouping, place, **formats)
-        console.print(sentences.describe_labelled_cube(cube.name, *cube.shape[:2]))
+    formats = {"geotiff": geotiff, "envi": envi, "polygons": config.polygons}
+    with StepProfiler(folder if profile else None, "tiles", print_line) as profiler:
+        tile_shape = (tile_size, tile_size)
+        profiler.expect_steps(sum(count_tiles(cube.shape[:2], tile_shape) for cube in cubes))
+        for cube in cubes:
+            with times.measure("label"), ProgressBars(console) as progress_bars:
+                labelled_cube = write_label_map(
+                    _with_progress(tile_labeller, progress_bars, profiler),
+                    state,
+                    cube,
+                    folder / "labels",
+                    notes,
+                    len(grouping.group_names),
+                    num_cubes=len(cubes),
+                    journal=journal,
+                )
+            cube_counts[cube.name] = labelled_cube.label_counts
+            label_spectra = label_spectra + labelled_cube.label_spectra
+            with times.measure("export"):
+                _write_exports(config, cube, labelled_cube, folder, grouping, kind, formats)
+            console.print(sentences.describe_labelled_cube(cube.name, *cube.shape[:2]))
     axis = spectral_axis(model.config, cubes)
     write_label_spectra(folder, label_spectra, grouping.group_names, axis, kind)
     area_record = _write_areas(config, cubes, cube_counts, grouping, folder, kind)
     journal.close()
+    times.write(folder)
     _print_areas(console, area_record, folder, kind)
+    print_line(times.sentence())
     return area_record | {"folder": str(folder)}
 
 
@@ -207,8 +218,10 @@ def _history_notes(num_steps: int, grouping: Grouping) -> tuple[str, str]:
     return labelled_note, f"labels, with the clusters that they stand for: {groups}"
 
 
-def _with_progress(tile_labeller: TileLabeller, on_progress: OnProgress) -> TileLabeller:
-    """The labeller, which also reports how many pixels of a cube are labelled."""
+def _with_progress(
+    tile_labeller: TileLabeller, on_progress: OnProgress, profiler: StepProfiler
+) -> TileLabeller:
+    """The labeller, which also reports how many pixels of a cube are labelled, and is traced."""
 
     def label(
         state: Any,
@@ -217,12 +230,27 @@ def _with_progress(tile_labeller: TileLabeller, on_progress: OnProgress) -> Tile
         stored: LabelStores | None = None,
     ) -> Iterator[LabelledTile]:
         num_done, num_pixels = 0, cube.shape[0] * cube.shape[1]
-        for tile in tile_labeller(state, cube, false_colour, stored):
+        for tile in profiler.trace_items(tile_labeller(state, cube, false_colour, stored)):
             yield tile
             num_done += tile.labels.size
             on_progress(f"labelling {cube.name}, pixels", num_done, num_pixels)
 
     return label
+
+
+def _write_exports(
+    config: PredictConfig,
+    cube: Cube,
+    labelled_cube: LabelledCube,
+    folder: Path,
+    grouping: Grouping,
+    kind: str,
+    formats: dict[str, Any],
+) -> None:
+    """Write the pictures of a cube and the files for other programs."""
+    _write_pictures(config, cube, labelled_cube, folder, grouping, kind)
+    place = export_place(cube, config.pixel_size)
+    export_labels(folder / "labels", cube, labelled_cube, grouping, place, **formats)
 
 
 def _write_pictures(

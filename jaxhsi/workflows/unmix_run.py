@@ -20,6 +20,8 @@ from jaxhsi.data.statistics import store_fingerprint
 from jaxhsi.data.tables.pretreatment import Step, parse_steps, treat_table
 from jaxhsi.data.tables.spectra_table import SpectraTable, check_same_axis, turn_like_axis
 from jaxhsi.data.tables.table import is_cube_path, open_table
+from jaxhsi.data.tiles import count_tiles
+from jaxhsi.data.windows import read_window
 from jaxhsi.report.csv_files import to_fractions, write_concentrations
 from jaxhsi.report.gmcr_sentences import local_mixing_sentence, poor_fit_sentences
 from jaxhsi.report.gmcr_tables import unmixing_table
@@ -35,7 +37,9 @@ from jaxhsi.training.run_folder import (
     check_result_folder,
     create_run_folder,
 )
+from jaxhsi.training.stage_times import StageTimes
 from jaxhsi.training.state_digest import state_digest
+from jaxhsi.training.step_profiler import StepProfiler
 from jaxhsi.training.tile_journal import open_journal
 from jaxhsi.workflows.abundance_maps import CONCENTRATIONS, Unmixer, unmix_cubes
 from jaxhsi.workflows.fit_counts import count_scores, count_spectra
@@ -55,7 +59,9 @@ class NewData(NamedTuple):
     cubes: tuple[Cube, ...] = ()
 
 
-def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str, Any]:
+def unmix_new_data(
+    config: UnmixConfig, *, overwrite: bool = False, profile: bool = False
+) -> dict[str, Any]:
     """Unmix new spectra as a run does, and leave concentrations, pictures and scores in a folder.
 
     Where the same call for cubes was interrupted, it goes on after the last part that is on disk.
@@ -63,6 +69,7 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     Args:
         config: the options.
         overwrite: delete the concentrations that are in the folder.
+        profile: trace a few tiles or tables into the folder, see `jaxhsi.training.step_profiler`.
 
     Returns:
         What ``scores.json`` holds, and the folder.
@@ -75,53 +82,81 @@ def unmix_new_data(config: UnmixConfig, *, overwrite: bool = False) -> dict[str,
     """
     model, folder = load_finished_run(config.run), config.out or config.run / "unmixed"
     with locked_folder(folder):
-        return _unmix_into(folder, config, model, overwrite=overwrite)
+        return _unmix_into(folder, config, model, overwrite=overwrite, profile=profile)
 
 
 def _unmix_into(
-    folder: Path, config: UnmixConfig, model: UnmixingModel, *, overwrite: bool
+    folder: Path, config: UnmixConfig, model: UnmixingModel, *, overwrite: bool, profile: bool
 ) -> dict[str, Any]:
     """`unmix_new_data`, in a folder that no other process writes into."""
-    console = PlainConsole()
+    console, times = PlainConsole(), StageTimes()
+    print_line = partial(console.print, soft_wrap=True)  # a path is not to be broken
     check_result_folder(folder, UNMIX_CONFIG_FILE, "concentrations", overwrite=overwrite)
     mesh = several_devices(config.devices)
-    data = _with_expected_values(_open_data(config, model), model, config.refine_steps, mesh)
+    with times.measure("start"):
+        data = _with_expected_values(_open_data(config, model), model, config.refine_steps, mesh)
     create_run_folder(folder, overwrite=overwrite, marker_file=UNMIX_CONFIG_FILE)
     key = _results_key(config, data)
-    journal = open_journal(folder, UNMIX_CONFIG_FILE, key, partial(console.print, soft_wrap=True))
+    journal = open_journal(folder, UNMIX_CONFIG_FILE, key, print_line)
     write_config(config, folder / UNMIX_CONFIG_FILE)
     for note in _notes(model, data):
-        console.print(f"- {note}", soft_wrap=True)
+        print_line(f"- {note}")
     warnings = _unit_warnings(config, model, data)
     for warning in warnings:
         logging.getLogger(__name__).warning("WARNING %s", warning)  # on the screen even if quiet
 
-    unmixer = Unmixer(
-        model.component_names,
-        model.component_norms,
-        partial(model.transform, refine_steps=config.refine_steps, mesh=mesh),
-        partial(model.evaluate, mesh=mesh),
-    )
     names = list(model.component_names)
     scores: dict[str, Any] = {"components": names, "refine_steps": config.refine_steps}
-    if data.cubes:
-        history = f"unmixed by EB-gMCR into {len(names)} components, {config.refine_steps} steps"
-        with ProgressBars(console) as progress_bars:
-            location, fit_rows = unmix_cubes(
-                folder, data.cubes, unmixer, [history], config.tile, progress_bars, journal
-            )
-        scores["cubes"] = fit_rows
-    else:
-        location, fit_rows = _unmix_tables(folder, data.tables, unmixer, config.fractions)
-        scores["tables"] = fit_rows
+    with StepProfiler(folder if profile else None, "tiles or tables", print_line) as profiler:
+        unmixer = _timed_unmixer(config, model, mesh, times, profiler)
+        if data.cubes:
+            history = f"unmixed by EB-gMCR into {len(names)} components"
+            history += f", {config.refine_steps} steps"
+            tile_shape = (config.tile, config.tile)
+            tile_counts = [count_tiles(cube.shape[:2], tile_shape) for cube in data.cubes]
+            profiler.expect_steps(sum(tile_counts))
+            with ProgressBars(console) as progress_bars:
+                location, fit_rows = unmix_cubes(
+                    folder, data.cubes, unmixer, [history], config.tile, progress_bars, journal
+                )
+            scores["cubes"] = fit_rows
+        else:
+            profiler.expect_steps(len(data.tables))
+            location, fit_rows = _unmix_tables(folder, data.tables, unmixer, config.fractions)
+            scores["tables"] = fit_rows
     scores["warnings"] = warnings
     write_json(folder / "scores.json", scores)
     journal.close()
+    times.write(folder)
     console.print(unmixing_table(fit_rows))
     for sentence in poor_fit_sentences(fit_rows, config.refine_steps):
-        console.print(f"- {sentence}", soft_wrap=True)
-    console.print(f"concentrations are in {location}, all in {folder}", soft_wrap=True)
+        print_line(f"- {sentence}")
+    print_line(f"concentrations are in {location}, all in {folder}")
+    print_line(times.sentence())
     return scores | {"folder": str(folder)}
+
+
+def _timed_unmixer(
+    config: UnmixConfig,
+    model: UnmixingModel,
+    mesh: Mesh | None,
+    times: StageTimes,
+    profiler: StepProfiler,
+) -> Unmixer:
+    """What unmixes tables and tiles of cubes, each of which is a step of the profile."""
+
+    def transform(spectra: np.ndarray) -> np.ndarray:
+        profiler.next_step()
+        with times.measure("unmix"):
+            return model.transform(spectra, config.refine_steps, mesh)
+
+    return Unmixer(
+        model.component_names,
+        model.component_norms,
+        transform,
+        times.timed("evaluate", partial(model.evaluate, mesh=mesh)),
+        times.timed("read", read_window),
+    )
 
 
 def load_finished_run(folder: Path) -> UnmixingModel:

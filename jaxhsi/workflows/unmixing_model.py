@@ -16,6 +16,7 @@ from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.options import AmortisedOptions
 from jaxhsi.gmcr.whitened_solution import spectra_whitening
+from jaxhsi.precision import with_float32_products
 from jaxhsi.sharding import replicate
 from jaxhsi.workflows.spectra_blocks import block_functions, padded_blocks
 
@@ -94,6 +95,7 @@ class UnmixingModel:
         """Constant spectrum in all spectra, in the units of the data."""
         return np.asarray(self.noise_model.offset, np.float32) * np.float32(self.data_unit)
 
+    @with_float32_products
     def transform(
         self,
         spectra: Float32[np.ndarray, "n c"],
@@ -149,6 +151,7 @@ class UnmixingModel:
         filled[has_gap] = part
         return filled
 
+    @with_float32_products
     def evaluate(
         self,
         spectra: Float32[np.ndarray, "n c"],

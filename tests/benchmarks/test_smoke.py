@@ -31,6 +31,7 @@ MODULES = (
     "data.memory",
     "data.stream",
     "runtime.faults",
+    "runtime.precision",
     "runtime.scaling",
 )
 OPTIONAL = {"sklearn", "skimage", "igraph", "leidenalg", "pymcr"}  # of the extra `bench`

@@ -17,6 +17,7 @@ from jaxhsi.data.tables.table_options import TableOptions
 from jaxhsi.gmcr.fit_comparison import FitComparison
 from jaxhsi.gmcr.goodness_of_fit import NONLINEARITY_THRESHOLD
 from jaxhsi.train import main
+from jaxhsi.training.metrics_writer import read_metric_rows
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
 from tests.helpers.commands import GMCR_ARGUMENTS
 
@@ -73,8 +74,10 @@ def test_an_answer_that_a_simpler_method_contradicts_is_refused(tmp_path, monkey
     poor = FitComparison(own=0.5, least_squares=0.4, factorisation=0.01, r2=-0.2)
     monkeypatch.setattr(unmixing, "compare_fit", lambda white, **_: poor)
     folder = tmp_path / "run"
-    assert main([*GMCR_ARGUMENTS, *BUILT_IN, "--ranges", "false", "--out", str(folder)]) == 1
-    message = capsys.readouterr().err
+    options = ("--ranges", "false", "--out", str(folder), "--profile")
+    assert main([*GMCR_ARGUMENTS, *BUILT_IN, *options]) == 1
+    told, message = capsys.readouterr()
+    assert "profile of epochs 2 to 6: open " in told or "profile of epochs 4 to 8: open " in told
     assert "explains the data worse than their mean does (R2 -0.2)" in message
     assert "The answer is refused" in message
     assert (folder / "concentrations.csv").is_file()
@@ -118,8 +121,12 @@ def test_a_run_leaves_all_that_it_promises(run, made):
     for name in ("components", "concentrations", "residual", "training"):
         assert (run / "pictures" / f"{name}.png").stat().st_size > 5000
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert lines[-1]["num_active"] == 3
-    assert {"loss", "step"} <= lines[0].keys()
+    assert {"seconds/read", "seconds/step"} <= lines[-1].keys()
+    rows = read_metric_rows(run / "metrics.jsonl")
+    assert rows[-1]["num_active"] == 3
+    assert {"loss", "step"} <= rows[0].keys()
+    stages = json.loads((run / "times.json").read_text())["stages"]
+    assert {"read", "noise", "step", "networks", "label", "pictures"} <= stages.keys()
     for name in ("checkpoints", "events"):
         assert list((run / name).iterdir())
     assert read_unmixing_model(run / "solution.npz").component_names == found.sample_names
@@ -136,7 +143,7 @@ def test_a_finished_run_resumes_to_the_same_answer(run, tmp_path, capsys):
     before = (run / "components.csv").read_text()
     assert main(["gmcr", "--out", str(run), "--resume"]) == 0
     assert (run / "components.csv").read_text() == before
-    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    steps = [row["step"] for row in read_metric_rows(run / "metrics.jsonl")]
     assert steps == sorted(set(steps))
     capsys.readouterr()
     assert main(["gmcr", "--out", str(run), "--resume", "--seed", "4"]) == 1

@@ -16,6 +16,7 @@ from jaxhsi.sharding import replicate
 from jaxhsi.table_sharding import compile_by_rows
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.step_profiler import StepProfiler
 from jaxhsi.training.stop_signals import deferred_stop
 from jaxhsi.upstream.gmcr import schedules
 from jaxhsi.upstream.gmcr.algorithm import joint
@@ -104,6 +105,7 @@ def train_joint(
     states: LevelStates,
     *,
     save_every: int = 50,
+    profiler: StepProfiler | None = None,
 ) -> JointResult:
     """Train until upstream's rule ends it, or so many epochs; go on from the newest checkpoint.
 
@@ -116,6 +118,7 @@ def train_joint(
         checkpoints: of `TrainingProgress`.
         states: keeps the best params of each band of fit.
         save_every: epochs between checkpoints.
+        profiler: traces a few of the epochs.
 
     Raises:
         FloatingPointError: the loss stopped being finite; names the epoch.
@@ -133,9 +136,12 @@ def train_joint(
         progress = checkpoints.restore(progress)
         states.load(np.asarray(progress.taken), progress.state.params)
     epoch_number = int(progress.state.epoch)
-    with deferred_stop() as deferral, logbook.open():
+    profiler = profiler or StepProfiler(None)
+    profiler.expect_steps(epochs - epoch_number, epoch_number + 1)
+    with deferred_stop() as deferral, profiler, logbook.open():
         while epoch_number < epochs and not progress.converged:
             epoch_number += 1
+            profiler.next_step(progress)
             # The key of an epoch depends on its number alone, so that resuming draws the same.
             progress, info = advance(jax.random.fold_in(key, epoch_number), progress, spectra)
             info, taken, is_done = jax.device_get((info, progress.taken, progress.converged))
