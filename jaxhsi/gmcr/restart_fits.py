@@ -19,6 +19,7 @@ from jaxhsi.gmcr.sharded_solver import move_fit, sharded_solver
 from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.whitening import WhitenedData
+from jaxhsi.precision import with_float32_products
 
 _RESTART_KEY_OFFSET = 1 << 20
 """Added to the number of a restart before it is folded into the key, beyond any number of steps."""
@@ -155,7 +156,9 @@ def _map_restarts(
         return list(fit_in_turn(by_mesh[0]).values())
     with ThreadPoolExecutor(len(by_mesh) - 1) as executor:
         try:
-            others = [executor.submit(fit_in_turn, numbers) for numbers in by_mesh[1:]]
+            # A precision that is set belongs to its thread.
+            fit_in_thread = with_float32_products(fit_in_turn)
+            others = [executor.submit(fit_in_thread, numbers) for numbers in by_mesh[1:]]
             fits = fit_in_turn(by_mesh[0])
             for other in others:
                 fits |= other.result()
