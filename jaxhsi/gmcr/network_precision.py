@@ -1,7 +1,7 @@
 """Whether the networks may multiply spectra in bfloat16: not where its rounding shows."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxhsi.gmcr.noise_model import SignalDependentNoise, noise_deviation
 
@@ -16,7 +16,7 @@ adds 12 % to the noise of the evidence, by which gates open at about three devia
 
 def is_rounding_hidden(
     x_white: Float[Array, "n c"], noise_level: SignalDependentNoise
-) -> Float[Array, ""]:
+) -> Bool[Array, ""]:
     """Whether rounding to bfloat16 lies below the noise, in the median spectrum.
 
     The correlation of a spectrum x with a component of length 1 has the noise of one band, and the

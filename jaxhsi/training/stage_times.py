@@ -150,13 +150,12 @@ class ProgressTimes:
         """
         name = stage.split(",")[0].split(": ")[-1]
         name = "step" if name == "components" else name
-        if name != self._stage:
-            self.close()
-            self._stage = name
+        self.close()
+        self._stage = name
         self._on_progress(stage, *progress)
 
     def close(self) -> None:
-        """End the stage that runs."""
+        """Add the time since the last report to the stage that runs."""
         now = time.perf_counter()
         self._times.add(self._stage, now - self._stage_start)
         self._stage_start = now

@@ -113,11 +113,10 @@ def _predict_into(
     with times.measure("start"):
         cubes = _open_cubes(config, model)
         state, num_steps = model.restore_state()
-        window_reader = reader_of_state(choose_window_reader(model.config, cubes), state)
-    window_reader = times.timed("read", window_reader)
+        reader = reader_of_state(choose_window_reader(model.config, cubes), state)
+    reader, mesh = times.timed("read", reader), device_mesh(config.devices)
     tile_size = config.tile_size or model.config.stream.tile_size
-    mesh = device_mesh(config.devices)
-    tile_labeller = make_tile_labeller(model.method, window_reader, tile_size, mesh, grouping.apply)
+    tile_labeller = make_tile_labeller(model.method, reader, tile_size, mesh, grouping.apply)
     create_run_folder(folder, overwrite=overwrite, marker_file=PREDICT_CONFIG_FILE)
     key = _results_key(config, state, cubes, grouping, tile_size)
     print_line = partial(console.print, soft_wrap=True)  # a path is not to be broken
@@ -126,14 +125,12 @@ def _predict_into(
     if source is not None:
         write_grouping(grouping, folder / GROUPING_FILE)
         print_line(sentences.describe_groups(len(grouping.group_names), source))
-    notes = _history_notes(num_steps, grouping)
+    notes, cube_counts = _history_notes(num_steps, grouping), {}
     kind = "cluster" if source is None else "group"
-    cube_counts = {}
     label_spectra = empty_label_spectra(len(grouping.group_names), cubes[0].shape[2])
     formats = {"geotiff": geotiff, "envi": envi, "polygons": config.polygons}
     with StepProfiler(folder if profile else None, "tiles", print_line) as profiler:
-        tile_shape = (tile_size, tile_size)
-        profiler.expect_steps(sum(count_tiles(cube.shape[:2], tile_shape) for cube in cubes))
+        profiler.expect_steps(sum(count_tiles(cube.shape[:2], (tile_size,) * 2) for cube in cubes))
         for cube in cubes:
             with times.measure("label"), ProgressBars(console) as progress_bars:
                 labelled_cube = write_label_map(
