@@ -10,7 +10,7 @@ from jaxhsi.data.band_subset import with_bands_at
 from jaxhsi.data.cache import default_cache_folder, fingerprint, source_digest
 from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store, open_cube
 from jaxhsi.data.cube_files import CubeSource, FileOptions, list_cubes
-from jaxhsi.data.formats import FORMATS_BY_SUFFIX, RASTER
+from jaxhsi.data.formats import FORMATS_BY_SUFFIX, RASTER, file_format
 from jaxhsi.data.formats.envi_header import find_data_file, find_header, has_header
 from jaxhsi.data.formats.raster_file import (
     is_esri_header,
@@ -175,9 +175,11 @@ def _file_fingerprint(source: Path, file_options: FileOptions) -> str:
     if source.is_file():
         paths += [path for path in find_references(source)[0] if path is not None]
     files = [(str(file.resolve()), file.stat()) for file in paths]
-    file_states = tuple((path, state.st_size, state.st_mtime_ns) for path, state in files)
+    # Sorted: the header and the data file of a pair name the same cube, of which one copy is kept.
+    file_states = sorted({(path, state.st_size, state.st_mtime_ns) for path, state in files})
+    is_raster = source.is_file() and file_format(source) is RASTER
     source_code = source_digest("data/formats", "data/ingest", "data/zarr_writer.py")
-    return fingerprint((source_code, file_states, file_options))
+    return fingerprint((source_code, file_states, is_raster, file_options))
 
 
 def _with_header(source: Path) -> list[Path]:

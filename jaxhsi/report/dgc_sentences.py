@@ -94,6 +94,15 @@ def describe_results(folder: Path, num_active: int | None = None) -> str:
     return f"{active}results are in {folder}"
 
 
+def describe_prediction(folder: Path) -> str:
+    """Where a prediction is, and how to look at it.
+
+    >>> describe_prediction(Path("new"))
+    'results are in new; jaxhsi report new makes one page of them'
+    """
+    return f"{describe_results(folder)}; jaxhsi report {folder} makes one page of them"
+
+
 def suggestion_lines(suggested_cuts: Sequence[CutSuggestion]) -> list[str]:
     """A line for each suggested cut of the tree.
 

@@ -330,4 +330,4 @@ def _print_areas(console: Console, area_record: dict[str, Any], folder: Path, ki
     console.print(table)
     presence_lines = sentences.partial_presence_lines(area_record["presence"])
     sentences.print_lines(console, sentences.PRESENCE_TITLE, presence_lines)
-    console.print(sentences.describe_results(folder), soft_wrap=True)
+    console.print(sentences.describe_prediction(folder), soft_wrap=True)

@@ -22,6 +22,7 @@ from jaxhsi.data.formats.envi import envi_shapes, open_envi
 from jaxhsi.data.formats.envi_map import envi_georeference
 from jaxhsi.data.formats.wavelengths import wavelengths_in_nm
 from jaxhsi.data.ingest.pipeline import ingest
+from jaxhsi.data.open import open_cubes
 
 CODES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 AXES = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}
@@ -526,3 +527,13 @@ def test_maize_kernel_and_its_references(shared_data):
     dark = read(folder / "dark_reference_crop.raw", header_path=header).astype(float)
     assert white.shape == dark.shape == (31, 43, 580)
     assert dark.mean() < kernel.mean() < white.mean()
+
+
+def test_header_and_data_file_share_a_copy(tmp_path):
+    data = save(tmp_path / "field.raw")
+    cubes = [
+        open_cubes(path, cache_folder=tmp_path / "cache")[0]
+        for path in (data, data.with_suffix(".hdr"), tmp_path)
+    ]
+    assert len({cube.url for cube in cubes}) == 1
+    np.testing.assert_array_equal(cubes[0].array.read().result(), CUBE)

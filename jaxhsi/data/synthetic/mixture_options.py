@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+_DEFAULT_MAX_MIXED = 4
+
 
 @dataclass(frozen=True)
 class MixtureOptions:
@@ -17,7 +19,8 @@ class MixtureOptions:
             they are sparse.
         norm: p of the p-norm that pure spectra are scaled to 1 by, or null for none.
         min_mixed: fewest components of a sample.
-        max_mixed: most components of a sample; null for all.
+        max_mixed: most components of a sample; null for all. Its default, 4, is all of them where
+            there are fewer.
         min_concentration: least concentration of a component that is present.
         max_concentration: largest concentration.
         snr_db: mean square of a sample over the variance of its noise, in dB; null for no noise.
@@ -46,7 +49,7 @@ class MixtureOptions:
     non_negative: bool = True
     norm: int | None = 2
     min_mixed: int = 1
-    max_mixed: int | None = 4
+    max_mixed: int | None = _DEFAULT_MAX_MIXED
     min_concentration: float = 1.0
     max_concentration: float = 10.0
     snr_db: float | None = 20.0
@@ -77,6 +80,8 @@ class MixtureOptions:
         check_range("norm", 1 if self.norm is None else self.norm, 1, None)
         check_range("rare", self.rare, 0, self.num_components - 1)
         common = self.num_components - self.rare
+        if self.max_mixed == _DEFAULT_MAX_MIXED and common < _DEFAULT_MAX_MIXED:
+            object.__setattr__(self, "max_mixed", common)  # frozen
         most = common if self.max_mixed is None else self.max_mixed
         check_range("max_mixed", most, self.min_mixed, common)
         check_range("min_concentration", self.min_concentration, 1e-30, None)

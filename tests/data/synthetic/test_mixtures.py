@@ -112,6 +112,14 @@ def test_more_mixed_than_components_given_is_refused():
         mixtures(KEY, 20, MixtureOptions(), np.ones((2, 5), np.float32))
 
 
+def test_by_default_a_sample_mixes_no_more_components_than_there_are():
+    assert MixtureOptions(num_components=3, bands=24).max_mixed == 3
+    assert MixtureOptions(num_components=5, rare=2, bands=24).max_mixed == 3
+    assert MixtureOptions(num_components=4, bands=24).max_mixed == 4
+    made = mixtures(KEY, 40, MixtureOptions(num_components=2, bands=24))
+    assert set((made.concentrations > 0).sum(1).tolist()) == {1, 2}
+
+
 def test_dense_mixing_has_every_component_in_every_sample():
     options = MixtureOptions(num_components=6, bands=8, min_mixed=6, max_mixed=None)
     assert (draw_concentrations(KEY, 30, 6, options) > 0).all()
