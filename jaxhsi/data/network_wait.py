@@ -1,7 +1,6 @@
 """How long a server may be silent: a bound on every wait for one, told while it lasts."""
 
 import logging
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +35,6 @@ def set_network_timeout(seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
     if not 0 < seconds < float("inf"):
         raise ValueError(f"timeout {seconds} is out of range; give seconds above 0")
     _wait.timeout_seconds = float(seconds)
-    os.environ["GDAL_HTTP_TIMEOUT"] = os.environ["GDAL_HTTP_CONNECTTIMEOUT"] = f"{seconds:.0f}"
 
 
 def network_timeout() -> float:
@@ -46,6 +44,25 @@ def network_timeout() -> float:
     30.0
     """
     return _wait.timeout_seconds
+
+
+def gdal_http_options() -> dict[str, str]:
+    """Options of GDAL by which a silent server is given up after that time, asked twice.
+
+    An answer that comes slowly has the whole time for each of the two tries.
+
+    >>> gdal_http_options()["GDAL_HTTP_LOW_SPEED_TIME"]
+    '15'
+    """
+    silence, whole = (str(max(1, round(_wait.timeout_seconds / part))) for part in (2, 1))
+    return {
+        "GDAL_HTTP_CONNECTTIMEOUT": silence,
+        "GDAL_HTTP_LOW_SPEED_TIME": silence,
+        "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
+        "GDAL_HTTP_TIMEOUT": whole,
+        "GDAL_HTTP_MAX_RETRY": "1",
+        "GDAL_HTTP_RETRY_DELAY": "1",
+    }
 
 
 def wait_for(future: Any, location: str) -> Any:
@@ -70,7 +87,16 @@ def wait_for(future: Any, location: str) -> Any:
                 logging.getLogger(__name__).info(text, location, next_message, limit)
             next_message *= 2
     future.cancel()
-    raise ConnectionError(
-        f"{location} has not answered within {limit:g} s; check the address and the connection, "
-        "or allow more time with timeout"
+    raise silence_error(location)
+
+
+def silence_error(location: str) -> ConnectionError:
+    """What is raised where a server took too long.
+
+    Args:
+        location: path or URL of what was asked for.
+    """
+    return ConnectionError(
+        f"{location} has not answered within {network_timeout():g} s; check the address and the "
+        "connection, or allow more time with timeout"
     )

@@ -32,6 +32,12 @@ class _Files(BaseHTTPRequestHandler):
         super().__init__(*args)
 
     def do_GET(self) -> None:
+        if self.path.startswith("/away/"):  # to a file of the machine that asks
+            self.send_response(302)
+            target = (self.folder / self.path.removeprefix("/away/")).resolve()
+            self.send_header("Location", target.as_uri())
+            self.end_headers()
+            return
         path = self.folder / self.path.lstrip("/")
         if not path.is_file():
             self.send_error(404)

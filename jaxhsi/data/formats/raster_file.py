@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from jaxhsi.data.formats.file_errors import import_reader_package, reading_errors
+from jaxhsi.data.network_wait import gdal_http_options
 
 GDAL_CACHE_BYTES = 80 * 2**20
 """Of GDAL, which otherwise takes a share of the machine's memory. An ingest of a masked GeoTIFF of
 1024 x 1024 x 192 peaks at 590 MB with 256 MiB, and at 420 MB with 80 MiB; compressed tiles that
 lie in several slabs are then decompressed again, which takes a third longer."""
-
-GDAL_OPTIONS = {"GDAL_HTTP_CONNECTTIMEOUT": "20", "GDAL_HTTP_MAX_RETRY": "4"}
-"""For rasters at an address: seconds that a server may take, and how often it is asked again."""
 
 RASTER_SUFFIXES = (
     *(".tif", ".tiff", ".gtiff", ".btf", ".vrt", ".jp2", ".j2k", ".pix", ".ers", ".kea"),
@@ -36,7 +34,8 @@ def open_dataset(path: Path, name: str | None = None) -> Iterator[Any]:
         ImportError: rasterio is not installed.
     """
     rasterio = import_reader_package("rasterio", path, file_kind(path))
-    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES, **GDAL_OPTIONS), warnings.catch_warnings():
+    options = {"GDAL_CACHEMAX": GDAL_CACHE_BYTES} | gdal_http_options()
+    with rasterio.Env(**options), warnings.catch_warnings():
         # Pictures from a bench have no place on the ground; nothing is wrong with them.
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with gdal_errors(path):

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 from jaxhsi.data.cache import fingerprint
 from jaxhsi.data.formats.file_errors import import_reader_package
 from jaxhsi.data.formats.raster_file import RASTER_SUFFIXES, open_dataset
-from jaxhsi.data.network_wait import network_timeout
+from jaxhsi.data.network_wait import network_timeout, silence_error
 from jaxhsi.storage.replacement import replace_path
 
 
@@ -65,6 +65,8 @@ def _file_state(url: str) -> tuple[str, ...]:
         with urlopen(Request(url, method="HEAD"), timeout=network_timeout()) as answer:
             names = ("ETag", "Last-Modified", "Content-Length")
             return tuple(answer.headers.get(each, "") for each in names)
+    except TimeoutError as error:
+        raise silence_error(url) from error
     except URLError as error:
         code = getattr(error, "code", None)
         if code == 404:

@@ -1,5 +1,6 @@
 """Rasters at an address are read by windows, over the commands too."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.formats.raster_url import raster_url
+from jaxhsi.data.network_wait import set_network_timeout
 from jaxhsi.data.open import open_cubes
 from jaxhsi.ingest import main
 from tests.helpers.rasters import PLACE, save_raster
@@ -44,6 +46,24 @@ def test_addresses_where_nothing_is(tmp_path, served):
         open_cubes(served.replace("scene", "other"), cache_folder=tmp_path / "cache")
     with pytest.raises(ConnectionError, match="does not answer; check the address"):
         open_cubes("http://127.0.0.1:9/scene.tif", cache_folder=tmp_path / "cache")
+
+
+def test_a_server_leads_to_no_local_file(tmp_path, served):
+    away = served.replace("scene.tif", "away/scene.tif")
+    with pytest.raises((ValueError, OSError), match=r"scene|away"):
+        open_cubes(away, cache_folder=tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.vrt"))
+
+
+def test_a_server_that_says_nothing_is_given_up(tmp_path):
+    set_network_timeout(0.3)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/scene.tif"
+            with pytest.raises(ConnectionError, match=r"scene\.tif has not answered within 0\.3 s"):
+                open_cubes(url, cache_folder=tmp_path / "cache")
+    finally:
+        set_network_timeout()
 
 
 def test_what_is_an_address_of_a_raster():
