@@ -41,6 +41,7 @@ from jaxhsi.unmixing_units import (
     in_reported_units,
     leave_out_far_values,
     library_component_names,
+    refuse_dominant_values,
     reported_norms,
     scale_constraints,
     scale_data,
@@ -155,14 +156,18 @@ def unmix(
     Source: EB-gMCR, arXiv 2507.23600; differences from it in `jaxhsi.gmcr.algorithm`.
     """
     source_array = spectra if is_labelled_array(spectra) else None
-    spectra, axis, axis_name = given_spectra(spectra, axis, axis_name, num_pixels, seed)
+    spectra, axis, axis_name, pixel_names = given_spectra(
+        spectra, axis, axis_name, num_pixels, seed
+    )
+    names = pixel_names if replicates is None else replicates
     spectra, missing_mask = separate_missing(spectra, missing)
     is_linear = mixing == "linear"
     if is_linear and options.mask_spikes:
-        spectra, missing_mask = leave_out_far_values(spectra, missing_mask, replicates, axis)
+        spectra, missing_mask = leave_out_far_values(spectra, missing_mask, names, axis)
+    refuse_dominant_values(spectra, names, axis)
     data = scale_data(spectra, mixing, options)
     if is_linear:
-        tell_odd_sizes(data.spectra_scaled, replicates)
+        tell_odd_sizes(data.spectra_scaled, names)
     constraints = scale_constraints(known, absent, known_concentrations, data.data_unit)
     request = _Request(
         mixing=mixing,

@@ -16,7 +16,13 @@ from jaxhsi.gmcr.component_constraints import ComponentConstraints
 from jaxhsi.gmcr.data_scale import data_scale
 from jaxhsi.gmcr.mixing import FORWARD_MODELS, ForwardModel, linear, rescale_model
 from jaxhsi.gmcr.nonlinear import PriorFactory
-from jaxhsi.gmcr.odd_spectra import describe_odd, far_values, size_ratios
+from jaxhsi.gmcr.odd_spectra import (
+    MAX_DOMINANCE,
+    describe_odd,
+    dominant_value,
+    far_values,
+    size_ratios,
+)
 from jaxhsi.gmcr.options import SolverOptions
 from jaxhsi.gmcr.priors import Prior
 from jaxhsi.gmcr.solution import Solution
@@ -116,13 +122,38 @@ def leave_out_far_values(
     mask = far_values(table)
     if not mask.any():
         return spectra, missing_mask
-    bands = np.arange(1, table.shape[1] + 1) if axis is None else axis
-    band_names = tuple(f"{float(band):g}" for band in bands)
+    band_names = _band_names(table, axis)
     unit_ratios = np.ones((len(table), 1), np.float32)
     for line in describe_odd(mask, unit_ratios, _sample_names(table, names), band_names):
         logging.getLogger(__name__).warning(line)
     excluded = mask if missing_mask is None else mask | missing_mask
     return first_fill(table, excluded).astype(np.float32), excluded
+
+
+def refuse_dominant_values(
+    spectra: Any, names: Sequence[str] | None, axis: Float[np.ndarray, " c"] | None
+) -> None:
+    """Refuse a spectrum beside which nothing is left of the others.
+
+    Args:
+        spectra: (n, c), missing values replaced.
+        names: of the spectra; numbers from 1 if None.
+        axis: number of each band; numbers from 1 if None.
+
+    Raises:
+        ValueError: names the spectrum and the band.
+    """
+    table = np.asarray(spectra, np.float64)
+    if table.ndim != 2 or not table.size or not np.isfinite(table).all():
+        return  # refused later
+    place = dominant_value(table)
+    if place is not None:
+        name, band_name = _sample_names(table, names)[place[0]], _band_names(table, axis)[place[1]]
+        raise ValueError(
+            f"the value of spectrum {name} at {band_name} is {table[place]:g}, more than "
+            f"{MAX_DOMINANCE:,.0f} times all values of the other spectra, of which nothing is left "
+            "beside it in float32; remove the spectrum, or mark the value as missing"
+        )
 
 
 def tell_odd_sizes(spectra: Float32[np.ndarray, "n c"], names: Sequence[str] | None) -> None:
@@ -144,6 +175,11 @@ def tell_odd_sizes(spectra: Float32[np.ndarray, "n c"], names: Sequence[str] | N
 
 def _sample_names(table: np.ndarray, names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(names) if names is not None else tuple(str(i + 1) for i in range(len(table)))
+
+
+def _band_names(table: np.ndarray, axis: Float[np.ndarray, " c"] | None) -> tuple[str, ...]:
+    bands = np.arange(1, table.shape[1] + 1) if axis is None else axis
+    return tuple(f"{float(band):g}" for band in bands)
 
 
 def library_component_names(

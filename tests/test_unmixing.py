@@ -175,3 +175,11 @@ def test_one_value_and_one_spectrum_far_from_all_others_decide_nothing(made, cap
     assert sizes.max() == pytest.approx(1000, rel=0.05)
     assert "the value of spectrum 6 at 31 is more than 8 times all others" in caplog.text
     assert "spectrum 8 is about 2,048 times as strong as all others" in caplog.text
+
+
+def test_a_value_in_a_table_of_few_spectra_that_hides_all_others_is_named(made):
+    spectra = made.data[:8].copy()
+    spectra[5, 30] = 1e30
+    message = r"the value of spectrum f at 430 is 1e\+30, more than 65,536 times all values"
+    with pytest.raises(ValueError, match=message):
+        jaxhsi.unmix(spectra, replicates=list("abcdefgh"), axis=400.0 + np.arange(50))

@@ -92,8 +92,10 @@ def replicate_misfit(
     >>> replicate_misfit(spectra, ["a", "a", "b", "b", "c", "c"]) < 0.03
     True
     """
-    groups = [np.flatnonzero(np.array(sample_names) == name) for name in sorted(set(sample_names))]
-    groups = [group for group in groups if len(group) > 1]
+    rows_by_name: dict[str, list[int]] = {}
+    for row, name in enumerate(sample_names):
+        rows_by_name.setdefault(name, []).append(row)
+    groups = [rows for _, rows in sorted(rows_by_name.items()) if len(rows) > 1]
     sizes = [len(group) for group in groups]
     if len(groups) < MIN_REPLICATED_SAMPLES or np.median(sizes) > MAX_REPLICATES:
         return None

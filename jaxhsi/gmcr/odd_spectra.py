@@ -14,6 +14,9 @@ FAR_VALUE_RATIO = 8.0
 """How many times the largest other value of its spectrum and that of its band a value must have to
 be left out. Set by hand: cosmic rays below are found beside the noise of the fit, by 7 deviations.
 """
+MAX_DOMINANCE = 2.0**16
+"""How many times the values of all other spectra a spectrum may hold. Set by hand: its square over
+theirs is beyond the 24 bits of float32 from 2**12, and what is left of them in sums is rounding."""
 _NEIGHBOUR_BANDS = 2
 """Bands beside a value that may belong to it."""
 _MIN_SIZE_RATIO = 4.0
@@ -84,6 +87,27 @@ def size_ratios(spectra: Float[np.ndarray, "n c"]) -> Float32[np.ndarray, "n 1"]
         if ratio > _MIN_SIZE_RATIO or ratio < 1 / _MIN_SIZE_RATIO:
             ratios[row] = 2.0 ** np.round(np.log2(ratio))
     return ratios
+
+
+def dominant_value(spectra: Float[np.ndarray, "n c"]) -> tuple[int, int] | None:
+    """Row and band of a value beside which the other spectra are lost in rounding, or None.
+
+    Spectra that :func:`size_ratios` brings to the size of the others do not count.
+
+    Args:
+        spectra: finite, in any units.
+
+    >>> table = np.ones((5, 30))
+    >>> table[3, 7] = 1e30
+    >>> dominant_value(table)
+    (3, 7)
+    """
+    sizes = np.abs(np.asarray(spectra, np.float64)) / size_ratios(spectra)
+    if len(sizes) < 2:
+        return None
+    row, band = (int(place) for place in np.unravel_index(sizes.argmax(), sizes.shape))
+    rest = np.delete(sizes, row, axis=0).max()
+    return (row, band) if sizes[row, band] > MAX_DOMINANCE * rest > 0 else None
 
 
 def _odd_sizes(sizes: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:

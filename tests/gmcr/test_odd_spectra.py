@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr.odd_spectra import far_values, size_ratios
+from jaxhsi.gmcr.odd_spectra import dominant_value, far_values, size_ratios
 
 
 def mixed(count: int = 40, num_bands: int = 50) -> np.ndarray:
@@ -48,3 +48,20 @@ def test_sizes_of_an_elution_are_not_odd():
     time = np.linspace(-3, 3, 60)
     table = np.exp(-(time**2))[:, None] * mixed()[:1] + 1e-6
     assert (size_ratios(table) == 1).all()
+
+
+def test_a_value_that_hides_all_other_spectra():
+    table = mixed(8)
+    assert dominant_value(table) is None
+    assert dominant_value(table * np.geomspace(1, 1e4, 8)[:, None]) is None
+    table[5, 30] = -1e30
+    assert dominant_value(table) == (5, 30)
+
+
+def test_a_spectrum_that_is_brought_to_the_size_of_the_others_hides_nothing():
+    table = mixed()
+    assert dominant_value(np.concatenate([table, 1e12 * table[7:8]])) is None
+    assert dominant_value(np.concatenate([table[:8], 1e12 * table[7:8]])) == (
+        8,
+        int(table[7].argmax()),
+    )

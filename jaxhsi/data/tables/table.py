@@ -14,7 +14,7 @@ from jaxhsi.data.formats.mat import mat_shapes
 from jaxhsi.data.formats.npy import load_npy
 from jaxhsi.data.formats.raster_file import opens_as_raster
 from jaxhsi.data.open import open_cubes
-from jaxhsi.data.spectra_sample import sample_spectra
+from jaxhsi.data.spectra_sample import SpectraSample, sample_spectra
 from jaxhsi.data.tables.instrument_files import is_spectral_library
 from jaxhsi.data.tables.spectra_table import MIN_SPECTRA, SpectraTable, as_float32, check_table
 from jaxhsi.data.tables.stored_table import StoredTable
@@ -120,7 +120,23 @@ def table_from_pixels(
     axis_name = "" if wavelengths is None else "wavelength (nm)"
     row_indices = np.arange(len(sample.spectra))
     return SpectraTable(
-        sample.spectra, row_indices, wavelengths, axis_name, None, source_name, tuple(notes), cubes
+        sample.spectra,
+        row_indices,
+        wavelengths,
+        axis_name,
+        _pixel_names(cubes, sample),
+        source_name,
+        tuple(notes),
+        cubes,
+    )
+
+
+def _pixel_names(cubes: tuple[Cube, ...], sample: SpectraSample) -> tuple[str, ...]:
+    """Row and column of each drawn spectrum, after the name of the cube where there are several."""
+    prefixes = [f"{cube.name} " if len(cubes) > 1 else "" for cube in cubes]
+    return tuple(
+        f"{prefixes[number]}row {row} column {column}"
+        for number, row, column in sample.places.tolist()
     )
 
 

@@ -91,6 +91,9 @@ def test_pixels_of_cubes_are_masked_and_drawn(tmp_path):
     assert "1 of 72 pixels read are not valid" in table.notes[1]
     pixels = {tuple(p) for p in cube.reshape(-1, 5).tolist()}
     assert {tuple(p) for p in table.spectra.tolist()} <= pixels
+    for name, spectrum in zip(table.sample_names, table.spectra, strict=True):
+        _, row, _, column = name.split()
+        np.testing.assert_array_equal(spectrum, cube[int(row), int(column)])
 
 
 @pytest.mark.parametrize(
