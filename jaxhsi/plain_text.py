@@ -21,6 +21,18 @@ def plain_text(text: str) -> str:
     return _CONTROL_CHARACTER.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def path_part(text: str) -> str:
+    r"""A name that is one part of a path, whatever separators it holds.
+
+    Args:
+        text: name of an array, as its owner has it.
+
+    >>> path_part("../band 1\n")
+    '.._band 1'
+    """
+    return re.sub(r"[/\\]", "_", plain_name(text))
+
+
 def plain_name(text: str) -> str:
     r"""A name on one line, in which control characters are written out.
 

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import re
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import yaml
 
 from jaxhsi.data.cube import open_cube
+from jaxhsi.data.formats import envi_header
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.predict import main
+from jaxhsi.report.__main__ import main as report
 from jaxhsi.storage.checksums import text_with_checksum
 from jaxhsi.train import main as train
 from jaxhsi.training.stage_times import TIMES_FILE
@@ -406,3 +409,38 @@ def test_other_options_begin_an_interrupted_prediction_anew(
     assert {"start", "read", "label", "export"} <= stages.keys()
     assert labels.max() == 1
     assert not (out / "progress.json").exists()
+
+
+HOSTILE = ('[/red] $_{$ "x"', "=1+1 </script> \x1b[31m", "a,b}; {c}\nd <e> & 'f'")
+SHOWN = (HOSTILE[0], "=1+1 </script> \\x1b[31m", "a,b}; {c} d <e> & 'f'")
+
+
+def test_names_of_others_go_through_all_files(run, tmp_path, capsys):
+    cube = write_cube(
+        tmp_path / "[b] $x_{$ <i>.zarr", field(), wavelengths=WAVES, georeference=PLACE
+    )
+    groups = tmp_path / "groups.yaml"
+    members = {name: [i] for i, name in enumerate(HOSTILE)}
+    groups.write_text(yaml.safe_dump(members, sort_keys=False))
+    out = tmp_path / "out"
+    predicted(run, cube, out, "--groups", str(groups), "--envi")
+    assert report([str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert json.loads((out / "areas.json").read_text())["names"] == list(SHOWN)
+    with (out / "areas.csv").open(newline="", encoding="utf-8") as file:
+        names = {row["name"] for row in csv.DictReader(file)}
+    assert names == {SHOWN[0], f"'{SHOWN[1]}", SHOWN[2]}
+    page = (out / "report.html").read_text()
+    assert "</script>" not in page.partition('id="data"')[2].partition("</script>")[0]
+    stem = out / "labels" / cube.stem
+    header = envi_header.read_header(stem.with_name(f"{stem.name}.hdr"))
+    assert len(header["class names"]) == 4
+    for suffix in (".qml", "-polygons.qml"):
+        style = ElementTree.parse(stem.with_name(f"{stem.name}{suffix}"))
+        labels = [each.get("label") for each in style.iter() if each.get("label") is not None]
+        assert labels == list(SHOWN)
+    rasterio = pytest.importorskip("rasterio")
+    with rasterio.open(stem.with_name(f"{stem.name}.tif")) as file:
+        tags = file.tags(1)
+    assert [tags[f"CLASS_{i}"] for i in range(3)] == list(SHOWN)

@@ -10,6 +10,7 @@ from jaxhsi.data.cube import CUBE_DTYPES, Cube
 from jaxhsi.data.georeference import Georeference
 from jaxhsi.data.statistics import cube_statistics
 from jaxhsi.data.windows import Window, read_window
+from jaxhsi.plain_text import path_part
 
 
 def cube_from_array(
@@ -25,7 +26,7 @@ def cube_from_array(
 
     Args:
         values: array (H, W, C), bands last; NaN marks missing measurements.
-        name: by which labels and outputs are named.
+        name: by which labels and outputs are named; no folders of a path.
         wavelengths: centre of each band in nm, (C,), or None where unknown.
         no_data: another value that marks a missing measurement, or None.
         georeference: where the pixels lie on the ground, or None.
@@ -38,7 +39,7 @@ def cube_from_array(
     >>> cube.shape, cube.name
     ((4, 5, 3), 'field')
     """
-    array = np.asarray(values)
+    array, name = np.asarray(values), path_part(name)
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
             f"{name} has shape {array.shape}; a cube is (H, W, C), three non-empty axes with the "

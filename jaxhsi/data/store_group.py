@@ -191,7 +191,10 @@ def with_array_of_group(spec: dict[str, Any], context: ts.Context, location: str
         group = {}  # opening it says what is wrong
     if not isinstance(group, dict) or group.get("node_type") != "group":
         return spec
-    return spec | {"kvstore": folder | {"path": f"{folder['path']}{_name_in_group(group)}/"}}
+    name = _name_in_group(group)
+    if ".." in Path(name).parts:
+        raise ValueError(f"a Zarr group that names an array outside of its folder, {name!r}")
+    return spec | {"kvstore": folder | {"path": f"{folder['path']}{name}/"}}
 
 
 def _name_in_group(group: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Files that would read other files of the machine, or run a program: refused."""
 
+import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -12,11 +13,14 @@ import yaml
 from jaxhsi.config.grouping_files import read_grouping
 from jaxhsi.config.parser import check_config_files
 from jaxhsi.config.plain_yaml import MAX_CHARACTERS, load_yaml
+from jaxhsi.data.cube import open_cube
 from jaxhsi.data.external_files import external_files_allowed
 from jaxhsi.data.formats.hdf5 import hdf5_shapes, open_hdf5
 from jaxhsi.data.formats.mat import mat_shapes
 from jaxhsi.data.labels.label_files import load_labels
+from jaxhsi.data.memory_cube import cube_from_array
 from jaxhsi.inspect import main as inspect
+from tests.helpers.cubes import write_cube
 
 VALUES = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
 
@@ -100,6 +104,23 @@ def test_pickles_run_nothing(tmp_path):
         with pytest.raises(ValueError, match=name):
             load_labels(tmp_path / name, (1, 1, 3))
     assert not made.exists()
+
+
+def test_a_group_names_no_array_outside_of_its_folder(secret):
+    folder = write_cube(secret / "other.zarr", VALUES)
+    array = f"../{folder.name}/reflectance"
+    group = {"zarr_format": 3, "node_type": "group", "attributes": {"jaxhsi": {"array": array}}}
+    (secret / "given.zarr").mkdir()
+    (secret / "given.zarr" / "zarr.json").write_text(json.dumps(group))
+    with pytest.raises(ValueError, match=r"given\.zarr .*outside of its folder, '\.\./other"):
+        open_cube(secret / "given.zarr")
+
+
+def test_a_name_leads_out_of_no_folder(tmp_path):
+    assert cube_from_array(VALUES, "../../evil").name == ".._.._evil"
+    name = "a/../b\\c"
+    assert "/" not in (clean := cube_from_array(VALUES, name).name)
+    assert "\\" not in clean
 
 
 def alias_bomb(depth: int = 30) -> str:
