@@ -5,12 +5,12 @@ were parsed.
 """
 
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import NamedTuple
-
-from jaxhsi.closest_name import closest_name
-from jaxhsi.training.stop_signals import as_stop_request, stop_signals
 
 
 class Entry(NamedTuple):
@@ -46,14 +46,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see :data:`jaxhsi.command_line.EXIT_CODES`.
     """
+    if arguments is None:  # the process is a command: what takes longer to load comes after this
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end_at_once)
+    from jaxhsi.training.stop_signals import as_stop_request, requested_stop, stop_signals
+
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with stop_signals():
             return _run(arguments)
     except KeyboardInterrupt as interruption:  # while the command was loaded
         request = as_stop_request(interruption)
-        print(f"\n{request.sentence()}", file=sys.stderr)
-        return request.exit_code
+    except Exception:  # of a library in C that was interrupted as it was loaded
+        request = requested_stop()
+        if request is None:
+            raise
+    print(f"\n{request.sentence()}", file=sys.stderr)
+    return request.exit_code
+
+
+def _end_at_once(signal_number: int, _: FrameType | None) -> None:
+    """Say in a line that a signal came before anything was done, or after all was."""
+    name = "Ctrl+C" if signal_number == signal.SIGINT else signal.Signals(signal_number).name
+    os.write(2, f"\nstopped by {name}\n".encode())
+    os._exit(128 + signal_number)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -116,6 +132,8 @@ def version_text() -> str:
 
 def _refusal(arguments: Sequence[str]) -> str:
     """What is wrong with the first argument, with the name that was most likely meant."""
+    from jaxhsi.closest_name import closest_name
+
     name = arguments[0]
     if name == "--completion":
         return f"error: --completion needs the name of a shell: {', '.join(SHELLS)}"

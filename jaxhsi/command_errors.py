@@ -1,6 +1,7 @@
 """Errors of commands as sentences: what failed, at which file, and what to do."""
 
 import errno
+import inspect
 import logging
 import os
 import re
@@ -118,21 +119,23 @@ def thread_errors_as_sentences(output: Path | None) -> Iterator[None]:
     def collect_unraisable(arguments: Any) -> None:
         if is_lack_of_space(arguments.exc_value):
             errors.append(arguments.exc_value)
-        elif not _is_of_closed_loop(arguments.exc_value):
+            return
+        is_of_failure = not is_whole and inspect.iscoroutine(arguments.object)
+        if not is_of_failure and not _is_of_closed_loop(arguments.exc_value):
             unraisable_hook(arguments)
 
     previous, unraisable_hook = (threading.excepthook, sys.excepthook), sys.unraisablehook
     threading.excepthook, sys.excepthook = collect, collect_of_library
     sys.unraisablehook = collect_unraisable
-    has_space = True
+    is_whole = True
     try:
         yield
-    except BaseException as error:
-        has_space = not is_lack_of_space(error)
+    except BaseException:
+        is_whole = False
         raise
     finally:
         threading.excepthook, sys.excepthook = previous
-        if has_space:  # else threads go on to call loops that are closed
+        if is_whole:  # else what was to be read or written beside fails as it is cleared away
             sys.unraisablehook = unraisable_hook
     for sentence in dict.fromkeys(error_sentence(error, output) for error in errors):
         logging.getLogger(__name__).warning("WARNING a part of the work failed: %s", sentence)

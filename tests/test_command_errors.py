@@ -1,5 +1,6 @@
 """What is said of errors: the file, what is wrong with it, and what to do."""
 
+import contextlib
 import errno
 import logging
 import resource
@@ -135,5 +136,20 @@ def _end_with_full_disk(folder):
         raise full_disk
 
 
-def _say_unraisable(error):
-    sys.unraisablehook(SimpleNamespace(exc_value=error))
+def test_reads_that_were_given_up_are_silent(monkeypatch):
+    messages = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda each: messages.append(str(each.exc_value)))
+
+    async def read():
+        pass
+
+    with contextlib.closing(read()) as coroutine:
+        with contextlib.suppress(ValueError), thread_errors_as_sentences(None):
+            _say_unraisable(RuntimeError("before"), coroutine)
+            raise ValueError("the checkpoint does not fit")
+        _say_unraisable(RuntimeError("after"), coroutine)
+    assert messages == ["before"]
+
+
+def _say_unraisable(error, source=None):
+    sys.unraisablehook(SimpleNamespace(exc_value=error, object=source))

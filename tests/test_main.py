@@ -115,3 +115,23 @@ def test_bash_completes_commands_options_and_values(capsys, tmp_path):
     assert {"dgc", "gmcr"} <= methods
     assert options == {"--num_clusters"}
     assert layouts == {"hwc"}
+
+
+EARLY = """
+import signal, sys
+import jaxhsi.__main__ as command
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "jaxhsi.training.stop_signals":
+            signal.raise_signal(signal.SIGTERM)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["jaxhsi", "--help"]
+command.main()
+"""
+
+
+def test_a_signal_that_comes_first_thing_is_said():
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "\nstopped by SIGTERM\n")
