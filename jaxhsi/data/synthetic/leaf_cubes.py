@@ -1,6 +1,8 @@
 """The built-in leaf scenes as cubes on disk, made once in the user's cache folder."""
 
+import logging
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from jaxhsi.data.open import open_cached_cube
 from jaxhsi.data.synthetic.leaf_scenes import LeafScene
 from jaxhsi.data.tiles import split_into_tiles
 from jaxhsi.data.zarr_writer import create_cube
+from jaxhsi.storage.checksums import file_digest
+from jaxhsi.storage.replacement import partial_path
 
 CLASS_NAMES = ("background", "tissue", "lesion")
 
@@ -40,15 +44,34 @@ def leaf_cubes(
 
 def _open_leaf_cube(scenes_folder: Path, scene: LeafScene) -> Cube:
     path = scenes_folder / f"leaf-{scene.seed:04d}.zarr"
+    if path.exists() and not _labels_are_whole(path.with_suffix(".npy")):
+        message = "%s is damaged: the scene is rendered anew"
+        logging.getLogger(__name__).warning(message, path.with_suffix(".npy"))
+        shutil.rmtree(path)
     return open_cached_cube(path, lambda target: _render_scene(scene, target))
+
+
+def _labels_are_whole(labels_path: Path) -> bool:
+    """Whether the labels of a scene are as they were written."""
+    digest_path = _digest_path(labels_path)
+    if not labels_path.is_file() or not digest_path.is_file():
+        return False
+    return digest_path.read_bytes() == file_digest(labels_path).encode()
+
+
+def _digest_path(labels_path: Path) -> Path:
+    """File with the SHA-256 of the labels of a scene."""
+    return labels_path.with_name(f"{labels_path.name}.sha256")
 
 
 def _render_scene(scene: LeafScene, path: Path) -> None:
     """Write a scene tile by tile; the labels are complete before the cube appears."""
     labels_path = path.with_suffix(".npy")
-    partial_path = labels_path.with_name(f"{labels_path.name}.partial-{os.getpid()}")
+    digest_path = _digest_path(labels_path)
+    own_key = str(os.getpid())  # several processes may render a scene at once
+    partial_labels, partial_digest = (partial_path(p, own_key) for p in (labels_path, digest_path))
     label_array = np.lib.format.open_memmap(
-        partial_path, mode="w+", dtype=np.uint8, shape=scene.shape[:2]
+        partial_labels, mode="w+", dtype=np.uint8, shape=scene.shape[:2]
     )
     history = (f"rendered: {scene}",)
     with create_cube(
@@ -64,4 +87,6 @@ def _render_scene(scene: LeafScene, path: Path) -> None:
             values, label_array[rows] = scene.window(*place)
             array[rows].write(values.astype(np.float16)).result()
         label_array.flush()
-        partial_path.rename(labels_path)
+        partial_digest.write_text(file_digest(partial_labels))
+        partial_labels.replace(labels_path)
+        partial_digest.replace(digest_path)

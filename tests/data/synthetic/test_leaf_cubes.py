@@ -25,3 +25,13 @@ def test_impossible_sizes_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match="size=32 is out of range"):
         leaf_cubes(tmp_path, 32, [0])
     assert not list(tmp_path.rglob("*.zarr"))
+
+
+def test_labels_that_were_damaged_are_made_anew(tmp_path, caplog):
+    _, labels = leaf_cubes(tmp_path, 64, [3])
+    path = labels["leaf-0003"]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"\x07")
+    leaf_cubes(tmp_path, 64, [3])
+    assert "leaf-0003.npy is damaged: the scene is rendered anew" in caplog.text
+    assert path.read_bytes() == whole
