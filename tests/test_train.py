@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import yaml
 from jaxhsi.data.cube import open_cube
 from jaxhsi.train import main
 from jaxhsi.training.metrics_writer import read_metric_rows
+from jaxhsi.workflows.dgc_training import TrainedStates
 from jaxhsi.workflows.segmentation_model import open_segmentation_model
 from tests.helpers.commands import DGC_ARGUMENTS
 from tests.helpers.scenes import blobs
@@ -276,3 +278,16 @@ def test_spectra_of_drawn_shapes_are_those_of_their_pixels(tmp_path):
         expected = np.quantile(pixels, (0.25, 0.5, 0.75), axis=0)
         np.testing.assert_allclose(np.array([q[5:] for q in quartiles], float), expected, rtol=1e-6)
     assert (run / "polygon_spectra.png").is_file()
+
+
+@pytest.mark.parametrize(("skipped", "more"), [(None, {}), (3, {"skipped_steps": 3})])
+def test_scores_hold_the_steps_that_were_left_out(skipped, more):
+    last, selected = (SimpleNamespace(step=np.int32(step)) for step in (9, 4))
+    trained = TrainedStates(
+        last_state=last,
+        selected_state=selected,
+        best_step=4,
+        stop_reason=None,
+        skipped_steps=skipped,
+    )
+    assert trained.step_scores() == {"steps": 9, "best_step": 4, "kept_step": 4} | more

@@ -75,6 +75,7 @@ class BestState:
         last_scores: its scores.
         degraded_evaluations: evaluations in a row that a state was degraded.
         previous_labels: of the clean views at the last regular evaluation.
+        skipped_steps: steps so far that were not finite and were left out.
     """
 
     def __init__(self):
@@ -82,6 +83,7 @@ class BestState:
         self.state, self.best_step, self.best_scores = None, 0, None
         self.last_step, self.last_scores = 0, None
         self.degraded_evaluations, self.previous_labels = 0, None
+        self.skipped_steps = 0
 
     def chosen_step(self, step: int) -> int:
         """Step of the best of all evaluated states, where ``step`` is the newest."""
@@ -102,6 +104,7 @@ class BestState:
             "last_scores": list(self.last_scores),
             "degraded_evaluations": self.degraded_evaluations,
             "previous_labels": self.previous_labels.tolist(),
+            "skipped_steps": self.skipped_steps,
         }
 
     def set_record(self, record: dict[str, Any]) -> None:
@@ -110,6 +113,7 @@ class BestState:
         self.last_step, self.last_scores = record["last_step"], ViewScores(*record["last_scores"])
         self.degraded_evaluations = record["degraded_evaluations"]
         self.previous_labels = np.asarray(record["previous_labels"], np.int32)
+        self.skipped_steps = record.get("skipped_steps", 0)  # earlier versions did not count
 
     def _last_is_best(self) -> bool:
         return _criterion(self.last_scores) >= _criterion(self.best_scores)

@@ -139,7 +139,8 @@ def run_training(
                 refused = replicate(mesh, no_refused_steps()) if num_refused else refused
             if writes:
                 values = jax.device_get(info)._asdict()
-                skipped = {"skipped_steps": check.num_skipped} if skip_bad_batches else {}
+                num_skipped = monitor.best_state.skipped_steps
+                skipped = {"skipped_steps": num_skipped} if skip_bad_batches else {}
                 metrics_writer.write(number, values | skipped)
                 share = batches.wait_seconds / (time.perf_counter() - began)
                 stages = times.as_metrics() | {f"{TIME_PREFIX}wait": round(batches.wait_seconds, 3)}
@@ -158,11 +159,7 @@ def run_training(
 
 
 class _StepCheck:
-    """Asks the device whether steps were refused, and says what was wrong with them.
-
-    Attributes:
-        num_skipped: steps that were left out so far.
-    """
+    """Asks the device whether steps were refused, and says what was wrong with them."""
 
     def __init__(
         self,
@@ -176,14 +173,13 @@ class _StepCheck:
         self._describe_step, self._key, self._checkpoints = describe_step, key, checkpoints
         self._batches, self._locate, self._skips = batches, locate_windows, skips
         self._positions: dict[int, Any] = {}
-        self.num_skipped = 0
 
     def remember(self, number: int) -> None:
         """Keep where the stream is after a step."""
         self._positions[number] = self._batches.get_state()
 
     def __call__(self, state: Any, refused: RefusedSteps, best_state: BestState) -> int:
-        """Number of steps refused since the last call.
+        """Number of steps refused since the last call; those left out are counted in the record.
 
         Raises:
             FloatingPointError: there are some, and they are not to be left out.
@@ -191,11 +187,11 @@ class _StepCheck:
         first, count = (int(number) for number in jax.device_get(refused))
         newest = max(self._positions)
         if count and self._skips:
-            self.num_skipped += count
+            best_state.skipped_steps += count
             others = f", and {count - 1} more since" if count > 1 else ""
             text = "%s%s: left out; %d steps so far"
             problem = self._describe(first, state)
-            logging.getLogger(__name__).warning(text, problem, others, self.num_skipped)
+            logging.getLogger(__name__).warning(text, problem, others, best_state.skipped_steps)
             self._batches.set_state(self._positions[newest])
         elif count:
             problem = self._describe(first, state)

@@ -121,11 +121,7 @@ def run_in_memory(config: DGCConfig, cubes: tuple[Cube, ...], on_progress: OnPro
         cube.name: count_labels(labels.astype(np.int32), None, config.num_clusters, 0)
         for cube, (labels, _) in zip(cubes, labelled, strict=True)
     }
-    scores = summarise_counts(cube_counts) | {
-        "steps": int(trained.last_state.step),
-        "best_step": trained.best_step,
-        "kept_step": int(trained.selected_state.step),
-    }
+    scores = summarise_counts(cube_counts) | trained.step_scores()
     cluster_tree = build_cluster_tree(
         jax.random.key(config.seed),
         trained.selected_state,

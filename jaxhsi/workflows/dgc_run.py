@@ -122,12 +122,7 @@ def _run_in_folder(
         )
     cluster_tree = _write_tree(prepared, trained.selected_state, scores, folder)
     scores |= _write_presence(scores, folder)
-    scores |= {
-        "steps": int(trained.last_state.step),
-        "best_step": trained.best_step,
-        "kept_step": int(trained.selected_state.step),
-        "seconds": times.total(),
-    }
+    scores |= trained.step_scores() | {"seconds": times.total()}
     write_json(folder / "scores.json", scores)
     _print_results(console, scores, cluster_tree, inputs, folder)
     with times.measure("report"):

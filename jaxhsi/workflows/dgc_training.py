@@ -73,12 +73,24 @@ class TrainedStates:
         selected_state: state that labels cubes (the best one, or the last), on the host.
         best_step: step of the best state by the mutual information of two views' labels.
         stop_reason: why the training ended early, in a sentence; None if it did not.
+        skipped_steps: steps that were not finite and were left out; None where these end a run.
     """
 
     last_state: Any
     selected_state: Any
     best_step: int
     stop_reason: str | None
+    skipped_steps: int | None
+
+    def step_scores(self) -> dict[str, Any]:
+        """What the scores of a run hold of its steps."""
+        scores = {
+            "steps": int(self.last_state.step),
+            "best_step": self.best_step,
+            "kept_step": int(self.selected_state.step),
+        }
+        skipped = {} if self.skipped_steps is None else {"skipped_steps": self.skipped_steps}
+        return scores | skipped
 
 
 def prepare_training(
@@ -236,6 +248,7 @@ def train(
         selected_state=jax.device_get(selected_state),
         best_step=monitor.best_state.chosen_step(int(state.step)),
         stop_reason=monitor.stop_message() if monitor.degraded else None,
+        skipped_steps=monitor.best_state.skipped_steps if config.skip_bad_batches else None,
     )
 
 
