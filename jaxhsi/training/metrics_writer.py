@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,9 @@ from jaxhsi.training.run_folder import repair_hint
 
 METRICS_FILE = "metrics.jsonl"
 TIME_PREFIX = "seconds/"  # of the names in lines of times
+_LINE_CHECKSUM = re.compile(rb', "crc32": "([0-9a-f]{8})"\}\Z')
+"""Last key of a line: the CRC-32 of all before it. A run that has not ended is in no list of
+checksums, and its lines are read when it is resumed."""
 _log = logging.getLogger(__name__)
 
 
@@ -108,7 +113,7 @@ class MetricsWriter:
 
     def _append(self, step: int, row: dict[str, Any]) -> None:
         with write_errors_named(self._path), self._path.open("a") as file:
-            file.write(json.dumps({"step": step, **row}) + "\n")
+            file.write(_line_of({"step": step, **row}))
 
 
 def read_metric_rows(path: Path) -> list[dict[str, Any]]:
@@ -150,14 +155,27 @@ def _lines_until(path: Path, last_step: int) -> list[str]:
     return former_lines
 
 
+def _line_of(row: dict[str, Any]) -> str:
+    """A line of the file, with its checksum as the last key."""
+    body = json.dumps(row).removesuffix("}")
+    return f'{body}, "crc32": "{zlib.crc32(body.encode()):08x}"}}\n'
+
+
 def _row_of(line: bytes) -> dict[str, Any] | None:
-    """What a line holds; None for one that was cut or changed."""
+    """What a line holds; None for one that was cut or changed. Earlier versions had no checksum."""
+    match = _LINE_CHECKSUM.search(line)
+    if match is not None:
+        line = line[: match.start()]
+        if zlib.crc32(line) != int(match[1], 16):
+            return None
+        line += b"}"
     try:
         row = json.loads(line)
     except ValueError:
         return None
     is_row = isinstance(row, dict) and isinstance(row.get("step"), int)
-    return row if is_row else None
+    # No diagnostic is a text: a line with one has a key of the checksum that was changed.
+    return row if is_row and not any(isinstance(each, str) for each in row.values()) else None
 
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
