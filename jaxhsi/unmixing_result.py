@@ -18,9 +18,9 @@ from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.rotational_ambiguity import BandBoundaries
 from jaxhsi.gmcr.solution import RestartVote
-from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.storage.checked_arrays import write_checked_npz
 from jaxhsi.table_sharding import several_devices
-from jaxhsi.training.run_folder import repair_hint
+from jaxhsi.training.run_files import read_run_arrays
 from jaxhsi.workflows.npz_files import add_arrays, tree_of_arrays
 from jaxhsi.workflows.unmixing_model import (
     FitEvaluation,
@@ -231,7 +231,7 @@ class UnmixingResult:
         if not (folder / RESULT_FILE).is_file():
             raise FileNotFoundError(f"{folder} holds no {RESULT_FILE}; name the folder of a result")
         model = read_unmixing_model(folder / MODEL_FILE)
-        arrays = read_checked_npz(folder / RESULT_FILE, repair_hint(folder))
+        arrays = read_run_arrays(folder / RESULT_FILE, folder)
         field_types = get_type_hints(cls)
         field_values = {
             name: tree_of_arrays(field_types[name], name, arrays) for name in _saved_fields()

@@ -20,7 +20,7 @@ from jaxhsi.workflows.segmentation_model import SegmentationModel, open_segmenta
 from jaxhsi.workflows.unmix_run import load_finished_run
 from tests.helpers.commands import DGC_ARGUMENTS, GMCR_ARGUMENTS
 from tests.helpers.cubes import write_cube
-from tests.helpers.damage import damages, files_read_back
+from tests.helpers.damage import damages, files_read_back, strip_checksums
 from tests.helpers.scenes import blobs
 
 MIXTURES = (
@@ -77,6 +77,29 @@ def test_a_damaged_file_is_named_and_never_another_answer(runs, tmp_path, monkey
         path.write_bytes(whole)
     assert answer(run) == expected
     assert num_refused > 10
+
+
+@pytest.mark.parametrize("name", IS_SEGMENTATION)
+def test_a_run_of_an_earlier_version_is_read_with_a_notice(runs, tmp_path, caplog, name):
+    run, expected = shutil.copytree(runs[name], tmp_path / name), answer(runs[name])
+    strip_checksums(run)
+    assert answer(run) == expected
+    assert f"{run} was written by an earlier version, without checksums" in caplog.text
+    # In a run of this version a checksum that is not there is damage.
+    for config in ("config.yaml", "checkpoints/config.yaml"):
+        earlier = (run / "config.yaml").read_bytes()
+        shutil.copy(runs[name] / config, run / config)
+        assert "is damaged" in answer(run)
+        (run / "config.yaml").write_bytes(earlier)
+
+
+def test_a_run_of_an_earlier_version_is_resumed(runs, tmp_path, capsys):
+    run = shutil.copytree(runs["dgc"], tmp_path / "dgc")
+    strip_checksums(run)
+    assert train(["dgc", "--out", str(run), "--resume"]) == 0
+    assert "is not checked for damage" in capsys.readouterr().err
+    assert len(answer(run)) == 64
+    assert "earlier version" not in capsys.readouterr().err
 
 
 def test_a_damaged_checkpoint_is_named(runs, tmp_path):

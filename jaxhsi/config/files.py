@@ -13,7 +13,13 @@ from jaxhsi.config.parser import chosen_method, config_parser, method_fields, pa
 from jaxhsi.config.plain_yaml import load_yaml
 from jaxhsi.storage.checksums import DamagedFileError, checked_text, text_with_checksum
 from jaxhsi.storage.replacement import replace_text
-from jaxhsi.training.run_folder import CONFIG_COPY, CONFIG_FILE, repair_hint
+from jaxhsi.training.checkpoint_sums import list_new_steps
+from jaxhsi.training.run_folder import (
+    CONFIG_COPY,
+    CONFIG_FILE,
+    may_lack_checksums,
+    repair_hint,
+)
 
 Config = TypeVar("Config")
 
@@ -49,10 +55,14 @@ def write_config(config: Any, path: Path) -> None:
 def write_run_config(config: Any, folder: Path) -> None:
     """Write the configuration of a run into its folder, and a copy beside the checkpoints.
 
+    Checkpoints of an earlier version that are there get checksums: the run is of this one then.
+
     Args:
         config: a dataclass.
         folder: of the run.
     """
+    if may_lack_checksums(folder):
+        list_new_steps(folder / "checkpoints")
     write_config(config, folder / CONFIG_FILE)
     write_config(config, folder / CONFIG_COPY)
 
@@ -68,7 +78,7 @@ def whole_config_file(folder: Path) -> Path:
     """
     path, copy = folder / CONFIG_FILE, folder / CONFIG_COPY
     try:
-        checked_text(path, repair_hint(folder))
+        _read_text(path)
     except DamagedFileError as error:
         remedy = "copy it back, or begin anew with --overwrite"
         if not copy.is_file():
@@ -89,12 +99,31 @@ def read_options(path: Path) -> dict[str, Any]:
         ValueError: it is damaged.
     """
     remedy = repair_hint(path.parent)
-    text = checked_text(path, remedy)
+    text = _read_text(path)
     try:
         return load_yaml(text)
     except yaml.YAMLError as error:
         reason = f"it cannot be read as YAML ({' '.join(str(error).split())})"
         raise DamagedFileError(path, reason, remedy) from error
+
+
+def options_text(path: Path) -> str:
+    """Options in a file that :func:`write_config` wrote, as people read them.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    lines = _read_text(path).splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("#"))  # but its checksum
+
+
+def _read_text(path: Path) -> str:
+    """The text of a configuration, checked unless an earlier version wrote it."""
+    folder = path.parent
+    return checked_text(path, repair_hint(folder), allow_unchecked=may_lack_checksums(folder))
 
 
 def saved_command(path: Path) -> str:

@@ -185,8 +185,10 @@ def _open_array(url_or_spec: str | dict[str, Any], location: str) -> tuple[ts.Te
     except (ValueError, TypeError, OSError) as error:
         raise _open_error(location, error) from error
     attributes = _check_array(array, location)
-    if attributes and spec["kvstore"].get("driver") == "file":
-        check_array(Path(spec["kvstore"]["path"]))
+    kvstore = spec["kvstore"]
+    if spec["driver"] == "zarr3" and isinstance(kvstore, dict) and kvstore["driver"] == "file":
+        array_folder = Path(kvstore["path"])
+        check_array(array_folder, array_folder if "://" in location else Path(location))
     if attributes:  # ours are written whole: a chunk that is not there is damage, not zeros
         spec["fill_missing_data_reads"] = False
         array = _opened(spec, location)

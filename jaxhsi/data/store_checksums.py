@@ -8,11 +8,13 @@ lists are short, and comparing them reads a few bytes of each file.
 
 import hashlib
 import json
+import logging
 import math
 import os
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,25 +53,31 @@ def seal_array(array_folder: Path, attributes: dict[str, Any]) -> dict[str, Any]
     return metadata
 
 
-def check_array(array_folder: Path) -> None:
+def check_array(array_folder: Path, store_folder: Path) -> None:
     """Refuse an array whose description, or places of chunks, are not as they were written.
 
-    Arrays of other programs, and of earlier versions, hold no checksums and pass.
+    Arrays of other programs hold no checksums and pass; so do those of earlier versions, of which
+    the log says so.
 
     Args:
         array_folder: of the array, on a local disk.
+        store_folder: of the store that it is the array of.
 
     Raises:
         DamagedFileError: names the file.
     """
     metadata_path = array_folder / ARRAY_FILE
     metadata = json.loads(metadata_path.read_text())
-    own = metadata.get("attributes", {}).get("jaxhsi", {})
+    own = (metadata.get("attributes") or {}).get("jaxhsi", {})
+    list_path = array_folder / CHECKSUMS_FILE
+    if DIGEST_KEY not in own and list_path.is_file():
+        raise DamagedFileError(metadata_path, "it lacks its checksum", REMEDY)
     if DIGEST_KEY not in own:
+        if own:
+            _tell_unchecked_stores(store_folder.parent)
         return
     if own[DIGEST_KEY] != _metadata_digest(metadata):
         raise DamagedFileError(metadata_path, "it is not as it was written", REMEDY)
-    list_path = array_folder / CHECKSUMS_FILE
     if not list_path.is_file() or file_digest(list_path) != own[LIST_KEY]:
         raise DamagedFileError(list_path, "it is missing, or not as it was written", REMEDY)
     expected = json.loads(list_path.read_text())
@@ -81,6 +89,15 @@ def check_array(array_folder: Path) -> None:
         if present[name] != expected.get(name):
             reason = "it is not the chunk that was written to this place"
             raise DamagedFileError(array_folder / name, reason, REMEDY)
+
+
+@cache
+def _tell_unchecked_stores(folder: Path) -> None:
+    """Log, once in a process, that stores in a folder have no checksums."""
+    logging.getLogger(__name__).warning(
+        "%s holds stores of an earlier version, without checksums: they are not checked for damage",
+        folder,
+    )
 
 
 def _metadata_digest(metadata: dict[str, Any]) -> str:

@@ -18,8 +18,8 @@ from jaxhsi.report.label_pictures import (
     SubsampledMap,
     subsampling_step,
 )
-from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
-from jaxhsi.training.run_folder import repair_hint
+from jaxhsi.storage.checked_arrays import write_checked_npz
+from jaxhsi.training.run_files import read_run_arrays
 from jaxhsi.training.tile_labels import LabelledTile
 
 PREVIEW_FOLDER = "previews"
@@ -163,7 +163,7 @@ def read_preview(folder: Path, cube_name: str) -> CubePreview | None:
     path = folder / PREVIEW_FOLDER / f"{cube_name}.npz"
     if not path.is_file():
         return None
-    arrays = read_checked_npz(path, repair_hint(folder))
+    arrays = read_run_arrays(path, folder)
     values: dict[str, Any] = {name: arrays.get(name) for name in CubePreview._fields}
     values |= {
         "shape": tuple(arrays["shape"].tolist()),

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from jaxhsi.label_counts import pixel_shares
 from jaxhsi.label_spectra import LabelSpectra
 from jaxhsi.report.csv_files import write_rows
-from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.storage.checked_arrays import write_checked_npz
 from jaxhsi.storage.replacement import replace_file
-from jaxhsi.training.run_folder import repair_hint
+from jaxhsi.training.run_files import read_run_arrays
 
 SPECTRA_STEM = "spectra"
 SPECTRA_ARRAYS = "spectra.npz"
@@ -115,7 +115,7 @@ def read_label_spectra(path: Path) -> tuple[LabelSpectra, tuple[str, ...], BandA
     Raises:
         ValueError: the file is damaged.
     """
-    arrays = read_checked_npz(path, repair_hint(path.parent))
+    arrays = read_run_arrays(path, path.parent)
     axis = BandAxis(
         arrays.pop("axis_values"), str(arrays.pop("axis_unit")), str(arrays.pop("value_name"))
     )

@@ -9,11 +9,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from jaxhsi.storage.checksums import DamagedFileError
+from jaxhsi.storage.checksums import DamagedFileError, tell_unchecked
 from jaxhsi.storage.replacement import replace_file
 
 _HEX_DIGITS = 64
 _BLOCK_BYTES = 2**20
+_ZIP_END, _ZIP_END_BYTES = b"PK\x05\x06", 22
+"""How the last record of a .zip file begins, and its length where there is no comment."""
 
 
 def write_checked_npz(path: Path, arrays: Mapping[str, Any], *, compressed: bool = False) -> None:
@@ -42,26 +44,43 @@ def write_checked_npz(path: Path, arrays: Mapping[str, Any], *, compressed: bool
         file.write(digest.encode())
 
 
-def read_checked_npz(path: Path, remedy: str) -> dict[str, np.ndarray]:
+def read_checked_npz(
+    path: Path, remedy: str, *, allow_unchecked: bool = False
+) -> dict[str, np.ndarray]:
     """Arrays of a file that :func:`write_checked_npz` wrote.
 
     Args:
         path: of the file.
         remedy: what a user can do where it is damaged.
+        allow_unchecked: the file may be of an earlier version, without a checksum; the log says so.
 
     Raises:
         DamagedFileError: it is cut, or was changed.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2) - _HEX_DIGITS
-        file.seek(0)
-        if size < 0 or _digest(file, size).encode() != file.read():
+        if allow_unchecked and _has_no_comment(file):
+            tell_unchecked(path.parent)
+        elif not _ends_with_digest(file, size):
             raise DamagedFileError(path, "it is cut, or not as it was written", remedy)
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DamagedFileError(path, str(error), remedy) from error
+
+
+def _has_no_comment(file: IO[bytes]) -> bool:
+    """Whether an open .zip file ends without a comment, and so never had a checksum."""
+    file.seek(max(0, file.seek(0, 2) - _ZIP_END_BYTES))
+    end = file.read()
+    return end.startswith(_ZIP_END) and end.endswith(b"\0\0")
+
+
+def _ends_with_digest(file: IO[bytes], size: int) -> bool:
+    """Whether an open file goes on, after so many bytes, with their checksum."""
+    file.seek(0)
+    return size >= 0 and _digest(file, size).encode() == file.read()
 
 
 def _digest(file: IO[bytes], size: int) -> str:

@@ -7,9 +7,11 @@ Tables and arrays for other programs, and the checkpoints, are listed in ``SHA25
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +22,10 @@ SUMS_FILE = "SHA256SUMS"
 JSON_KEY = "sha256"
 """Last key of a JSON file, which holds the checksum of all before it."""
 
+TEXT_MARK = "# the last line is the checksum of all before it\n"
+"""First line of a text with a checksum, by which one that was cut is told from one of an earlier
+version."""
+_LAST_LINE_START = b"# sha256: "
 _LAST_LINE = re.compile(rb"# sha256: ([0-9a-f]{64})\n\Z")
 _LAST_KEY = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
 
@@ -31,38 +37,71 @@ class DamagedFileError(ValueError):
         super().__init__(f"{path} is damaged: {reason}; {remedy}")
 
 
+@cache
+def tell_unchecked(folder: Path) -> None:
+    """Log, once in a process, that what is read from a folder has no checksums.
+
+    Args:
+        folder: that an earlier version wrote.
+    """
+    logging.getLogger(__name__).warning(
+        "%s was written by an earlier version, without checksums: it is not checked for damage",
+        folder,
+    )
+
+
 # Texts --------------------------------------------------------------------------------------------
 
 
 def text_with_checksum(text: str) -> str:
-    r"""Text with a last line, a comment, that holds the checksum of all before it.
+    r"""Text with a first line that announces a checksum, and a last one that holds it.
 
-    >>> text_with_checksum("seed: 0\n").splitlines()[1][:22]
-    '# sha256: 6a5a163cfb9d'
+    Both are comments.
+
+    >>> text_with_checksum("seed: 0\n").splitlines()[2][:22]
+    '# sha256: e2cf2f0c393e'
     """
-    return f"{text}# sha256: {hashlib.sha256(text.encode()).hexdigest()}\n"
+    body = f"{TEXT_MARK}{text}"
+    return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
 
 
-def checked_text(path: Path, remedy: str) -> str:
-    """Text of a file that :func:`text_with_checksum` made, with the line of the checksum.
+def has_text_checksum(path: Path) -> bool:
+    """Whether a text was written by `text_with_checksum`, whatever became of it since.
+
+    Args:
+        path: of the file.
+    """
+    content, mark = path.read_bytes(), TEXT_MARK.encode()
+    return mark.startswith(content[: len(mark)]) or _LAST_LINE_START in content
+
+
+def checked_text(path: Path, remedy: str, *, allow_unchecked: bool = False) -> str:
+    """Text of a file that :func:`text_with_checksum` made, with the lines of the checksum.
 
     Args:
         path: of the file.
         remedy: what a user can do where it is damaged.
+        allow_unchecked: the file may be of an earlier version, without a checksum; the log says so.
 
     Raises:
         DamagedFileError: it is cut, or was changed.
     """
     content = path.read_bytes()
-    _checked_body(path, content, _LAST_LINE, remedy)
-    return content.decode()
+    if allow_unchecked and not has_text_checksum(path):
+        tell_unchecked(path.parent)
+    else:
+        _checked_body(path, content, _LAST_LINE, remedy)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise DamagedFileError(path, str(error), remedy) from error
 
 
 def _checked_body(path: Path, content: bytes, ending: re.Pattern[bytes], remedy: str) -> bytes:
     """What stands before the checksum that a file ends with, and agrees with it."""
     match = ending.search(content)
     if match is None:
-        reason = "it does not end with its checksum: it is cut, or of an earlier version"
+        reason = "it does not end with its checksum: it is cut, or was changed"
         raise DamagedFileError(path, reason, remedy)
     body = content[: match.start()]
     if hashlib.sha256(body).hexdigest() != match[1].decode():
@@ -92,17 +131,31 @@ def write_checked_json(path: Path, content: dict[str, Any], *, sync: bool = True
     replace_text(path, f'{body},\n "{JSON_KEY}": "{digest}"\n}}\n', sync=sync)
 
 
-def read_checked_json(path: Path, remedy: str) -> dict[str, Any]:
+def read_checked_json(path: Path, remedy: str, *, allow_unchecked: bool = False) -> dict[str, Any]:
     """Content of a file that :func:`write_checked_json` wrote, without the checksum.
 
     Args:
         path: of the file.
         remedy: what a user can do where it is damaged.
+        allow_unchecked: the file may be of an earlier version, without a checksum; the log says so.
 
     Raises:
         DamagedFileError: it is cut, or was changed.
     """
-    return json.loads(_checked_body(path, path.read_bytes(), _LAST_KEY, remedy) + b"}")
+    content = path.read_bytes()
+    if allow_unchecked and (unchecked := _unchecked_object(content)) is not None:
+        tell_unchecked(path.parent)
+        return unchecked
+    return json.loads(_checked_body(path, content, _LAST_KEY, remedy) + b"}")
+
+
+def _unchecked_object(content: bytes) -> dict[str, Any] | None:
+    """A whole JSON object without a checksum; None for all else, such as one that was cut."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and JSON_KEY not in value else None
 
 
 # Lists of a folder --------------------------------------------------------------------------------
@@ -136,17 +189,20 @@ def unlist_file(path: Path) -> None:
         _write_sums(path.parent, sums)
 
 
-def check_listed_file(path: Path, remedy: str) -> None:
-    """Refuse a file that is not as the list beside it says; one that is not listed passes.
+def check_listed_file(path: Path, remedy: str, *, allow_unchecked: bool = True) -> None:
+    """Refuse a file that is not as the list beside it says.
 
     Args:
         path: of the file.
         remedy: what a user can do where it is damaged.
+        allow_unchecked: one that is not listed passes.
 
     Raises:
         DamagedFileError: it is cut, or was changed.
     """
     digest = _read_sums(path.parent).get(path.name)
+    if digest is None and not allow_unchecked:
+        raise DamagedFileError(path, f"{SUMS_FILE} beside it does not list it", remedy)
     if digest is not None and file_digest(path) != digest:
         raise DamagedFileError(path, f"it is not as {SUMS_FILE} beside it says", remedy)
 
@@ -161,13 +217,13 @@ def list_folder(folder: Path) -> None:
 
 
 def folder_damage(folder: Path) -> str | None:
-    """What in a folder is not as its list says, in words; None where all is, or there is no list.
+    """What in a folder is not as its list says, in words; None where all is.
 
     Args:
         folder: that :func:`list_folder` listed.
     """
     if not (folder / SUMS_FILE).is_file():
-        return None
+        return f"{SUMS_FILE} is missing"
     sums, names = _read_sums(folder), set(_file_names(folder))
     if not sums:
         return f"{SUMS_FILE} cannot be read"

@@ -1,9 +1,7 @@
 """Checkpoints by Orbax: the state of a method, that of its stream, the best state so far."""
 
 import logging
-import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,10 +9,14 @@ import jax
 import orbax.checkpoint as ocp
 
 from jaxhsi.data.prefetch import BatchStream
-from jaxhsi.storage.checksums import SUMS_FILE, DamagedFileError, folder_damage, list_folder
+from jaxhsi.storage.checksums import DamagedFileError
+from jaxhsi.training.checkpoint_sums import (
+    checkpoint_damage,
+    delete_damaged_steps,
+    list_new_steps,
+)
 from jaxhsi.training.run_folder import repair_hint
 
-_log = logging.getLogger(__name__)
 _MISFIT = (
     "the checkpoint does not fit the options and data given now; number of bands, clusters and "
     "the encoder's size must be those of the run"
@@ -55,7 +57,7 @@ class Checkpoints:
         """
         folder = folder.resolve()
         if not read_only:
-            _delete_damaged(folder)
+            delete_damaged_steps(folder)
             folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=None if read_only else keep,
@@ -88,7 +90,7 @@ class Checkpoints:
 
     def _list_when_whole(self) -> None:
         self._manager.wait_until_finished()
-        _list_new_steps(self._folder)
+        list_new_steps(self._folder)
 
     def _wait(self) -> None:
         """Wait for what is being written, and raise what went wrong."""
@@ -99,6 +101,18 @@ class Checkpoints:
     def latest_step(self) -> int | None:
         """Step of the newest whole checkpoint, or None."""
         return self._manager.latest_step()
+
+    def delete_newest(self, reason: DamagedFileError) -> None:
+        """Delete the newest checkpoint, whose run lacks a file that belongs to it, and say so.
+
+        Args:
+            reason: names that file.
+        """
+        self._wait()
+        self._manager.delete(self.latest_step())
+        newest = self.latest_step()
+        start = "its start" if newest is None else f"step {newest}"
+        logging.getLogger(__name__).warning("%s: the run goes on from %s", reason, start)
 
     def restore(
         self,
@@ -132,7 +146,7 @@ class Checkpoints:
         if step is None:
             raise FileNotFoundError(f"no checkpoint in {folder}")
         step_folder = Path(str(folder)) / str(step)
-        if (damage := folder_damage(step_folder)) is not None:
+        if (damage := checkpoint_damage(step_folder)) is not None:
             raise DamagedFileError(step_folder, damage, repair_hint(step_folder.parents[1]))
         if missing := [name for name in parts if not (folder / str(step) / name).is_dir()]:
             raise ValueError(
@@ -171,36 +185,6 @@ def _own_copy(state: Any) -> Any:
         for leaf in jax.tree.leaves(state)
     )
     return state if is_own else jax.device_get(state)
-
-
-def _step_folders(folder: Path) -> list[Path]:
-    """Folders of the checkpoints, the oldest first."""
-    if not folder.is_dir():
-        return []
-    return sorted((path for path in folder.iterdir() if path.name.isdigit()), key=_step_number)
-
-
-def _step_number(path: Path) -> int:
-    return int(path.name)
-
-
-def _list_new_steps(folder: Path) -> None:
-    """Write the checksums of checkpoints that have just become whole."""
-    for step_folder in _step_folders(folder):
-        if not (step_folder / SUMS_FILE).is_file():
-            with suppress(FileNotFoundError):  # the oldest may be deleted meanwhile
-                list_folder(step_folder)
-
-
-def _delete_damaged(folder: Path) -> None:
-    """Delete checkpoints that are not as they were written, and say so."""
-    for step_folder in _step_folders(folder):
-        if (damage := folder_damage(step_folder)) is not None:
-            message = "%s is damaged (%s) and is deleted; the run goes on from %s"
-            others = [path.name for path in _step_folders(folder) if path != step_folder]
-            start = f"step {others[-1]}" if others else "its start"
-            _log.warning(message, step_folder, damage, start)
-            shutil.rmtree(step_folder)
 
 
 def _check_shapes(template: Any, saved: Any, folder: Any) -> None:

@@ -1,8 +1,9 @@
-"""The folder of a run: who may write into it."""
+"""The folder of a run: its files, who may write into it, and who wrote it."""
 
 from itertools import count
 from pathlib import Path
 
+from jaxhsi.storage.checksums import has_text_checksum
 from jaxhsi.storage.file_lock import FOLDER_LOCK, clear_folder
 from jaxhsi.storage.replacement import is_partial
 from jaxhsi.training.tile_journal import JOURNAL_FILE
@@ -34,6 +35,20 @@ def repair_hint(folder: Path) -> str:
         return f"make {folder} anew"
     method = "dgc" if (folder / CUBES_FILE).is_file() else "gmcr"
     return f"jaxhsi train {method} --out {folder} --resume writes it anew"
+
+
+def may_lack_checksums(folder: Path) -> bool:
+    """Whether an earlier version may have written a folder, whose files then have no checksums.
+
+    The configuration says so. A folder without one, such as that of a saved result, may be of any
+    version.
+
+    Args:
+        folder: of a run or of results.
+    """
+    names = (CONFIG_FILE, PREDICT_CONFIG_FILE, UNMIX_CONFIG_FILE)
+    config = next((path for name in names if (path := folder / name).is_file()), None)
+    return config is None or not (has_text_checksum(config) or (folder / CONFIG_COPY).is_file())
 
 
 def next_free_folder(parent: Path, stem: str) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
 from jaxhsi.cluster_groups import default_cluster_name
-from jaxhsi.config.files import read_options
+from jaxhsi.config.files import options_text, read_options
 from jaxhsi.config.grouping_files import read_grouping, read_groups
 from jaxhsi.label_counts import pixel_shares
 from jaxhsi.metrics import ACTIVE_SHARE
@@ -21,13 +21,12 @@ from jaxhsi.report.html_page import encode_array, encode_picture, hex_colours
 from jaxhsi.report.label_spectra_files import SPECTRA_ARRAYS, read_label_spectra
 from jaxhsi.report.palettes import class_colours, cluster_colours
 from jaxhsi.report.training_curves import read_training_curves
-from jaxhsi.storage.checksums import read_checked_json
+from jaxhsi.training.run_files import read_run_json
 from jaxhsi.training.run_folder import (
     CONFIG_FILE,
     GROUPS_FILE,
     PREDICT_CONFIG_FILE,
     TREE_FILE,
-    repair_hint,
 )
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree, tree_identifier
 
@@ -126,8 +125,7 @@ def _labelled_folder(folder: Path) -> LabelledFolder:
     if (folder / PREDICT_CONFIG_FILE).is_file():
         return _predicted_folder(folder)
     scores_path, notices = folder / "scores.json", []
-    hint = repair_hint(folder)
-    scores = read_checked_json(scores_path, hint) if scores_path.is_file() else {}
+    scores = read_run_json(scores_path) if scores_path.is_file() else {}
     config = read_options(folder / CONFIG_FILE)
     if not scores:
         notices.append(
@@ -151,8 +149,7 @@ def _labelled_folder(folder: Path) -> LabelledFolder:
 def _predicted_folder(folder: Path) -> LabelledFolder:
     config = read_options(folder / PREDICT_CONFIG_FILE)
     run, areas_path, notices = Path(config["run"]), folder / AREAS_FILE, []
-    hint = repair_hint(folder)
-    record = read_checked_json(areas_path, hint) if areas_path.is_file() else {}
+    record = read_run_json(areas_path) if areas_path.is_file() else {}
     if not record:
         notices.append(
             f"this prediction has not come to its end: it has no {AREAS_FILE}. What there is so "
@@ -296,4 +293,4 @@ def _training_data(folder: Path, scores: dict[str, Any]) -> dict[str, Any]:
 
 def _options_text(folder: Path) -> str:
     names: Sequence[str] = (CONFIG_FILE, PREDICT_CONFIG_FILE)
-    return next((folder / n).read_text() for n in names if (folder / n).is_file())
+    return next(options_text(folder / n) for n in names if (folder / n).is_file())

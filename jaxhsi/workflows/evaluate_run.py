@@ -27,11 +27,11 @@ from jaxhsi.report import dgc_sentences as sentences
 from jaxhsi.report.areas import AREAS_FILE
 from jaxhsi.report.dgc_tables import MATCHING_NOTE, evaluation_table
 from jaxhsi.report.json_files import write_json
-from jaxhsi.storage.checksums import read_checked_json
 from jaxhsi.storage.file_lock import locked_output
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
-from jaxhsi.training.run_folder import GROUPS_FILE, repair_hint
+from jaxhsi.training.run_files import read_run_json
+from jaxhsi.training.run_folder import GROUPS_FILE
 from jaxhsi.workflows.dgc_inputs import GroundTruth, open_ground_truth
 from jaxhsi.workflows.merge_tree_files import choose_grouping
 from jaxhsi.workflows.predict_run import GROUPING_FILE
@@ -148,12 +148,12 @@ def open_label_maps(folder: Path, *, use_saved_groups: bool) -> LabelMaps:
         ValueError: a map cannot be opened.
     """
     if (folder / AREAS_FILE).is_file():
-        record = read_checked_json(folder / AREAS_FILE, repair_hint(folder))
+        record = read_run_json(folder / AREAS_FILE)
         label_names = tuple(record["names"])
         grouping_file = folder / GROUPING_FILE
         saved_groups = SavedGroups(grouping_file, None) if grouping_file.is_file() else None
     elif (folder / "scores.json").is_file():
-        record = read_checked_json(folder / "scores.json", repair_hint(folder))
+        record = read_run_json(folder / "scores.json")
         saved_groups = None
         num_clusters = len(record.get("pixels", ()))
         label_names = tuple(map(default_cluster_name, range(num_clusters)))

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from jaxhsi.callbacks import OnProgress, ignore_progress
-from jaxhsi.config.files import read_options
+from jaxhsi.config.files import options_text, read_options
 from jaxhsi.data.cube import open_cube
 from jaxhsi.report.component_ranges import shaded_range
 from jaxhsi.report.csv_files import text_of_csv
 from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.html_page import encode_array
-from jaxhsi.storage.checksums import DamagedFileError, check_listed_file, read_checked_json
+from jaxhsi.storage.checksums import DamagedFileError
 from jaxhsi.training.metrics_writer import read_metric_rows
-from jaxhsi.training.run_folder import CONFIG_FILE, repair_hint
+from jaxhsi.training.run_files import check_run_file, read_run_json
+from jaxhsi.training.run_folder import CONFIG_FILE
 from jaxhsi.unmixing_result import RESULT_FILE, UnmixingResult
 
 MAX_REPORT_SAMPLES = 5000
@@ -42,8 +43,7 @@ def gmcr_report_data(
         ValueError: a file is damaged.
     """
     scores_path = folder / "scores.json"
-    hint = repair_hint(folder)
-    scores = read_checked_json(scores_path, hint) if scores_path.is_file() else {}
+    scores = read_run_json(scores_path) if scores_path.is_file() else {}
     config = read_options(folder / CONFIG_FILE)
     notices: list[str] = []
     if not scores:
@@ -77,7 +77,7 @@ def gmcr_report_data(
         "noise": _noise_pairs(scores.get("noise", {})),
         "cubes": _maps_data(folder, list(scores.get("cubes", ())), thinning, on_progress),
         "curves": _training_data(folder / "metrics.jsonl"),
-        "options": (folder / CONFIG_FILE).read_text(),
+        "options": options_text(folder / CONFIG_FILE),
     }
 
 
@@ -113,7 +113,7 @@ def _components_data(
     path = folder / "components.csv"
     if not path.is_file():
         return {"axis": [], "axis_title": "", "rows": []}
-    check_listed_file(path, repair_hint(folder))
+    check_run_file(path, folder)
     with path.open(newline="", encoding="utf-8") as csv_file:
         header, *lines = csv.reader(csv_file)
     axis = [float(value) for value in header[1:]]
@@ -150,7 +150,7 @@ def _samples_data(folder: Path, max_rows: int) -> dict[str, Any] | None:
     """The first rows of ``concentrations.csv`` or ``.npy``."""
     csv_path, array_path = folder / "concentrations.csv", folder / "concentrations.npy"
     if csv_path.is_file():
-        check_listed_file(csv_path, repair_hint(folder))
+        check_run_file(csv_path, folder)
         with csv_path.open(newline="", encoding="utf-8") as csv_file:
             reader = csv.reader(csv_file)
             heads = list(map(text_of_csv, next(reader)))
@@ -161,7 +161,7 @@ def _samples_data(folder: Path, max_rows: int) -> dict[str, Any] | None:
             total = len(rows) + sum(1 for _ in reader)
         return {"file": csv_path.name, "heads": heads, "rows": rows, "total": total}
     if array_path.is_file():
-        check_listed_file(array_path, repair_hint(folder))
+        check_run_file(array_path, folder)
         values = np.load(array_path, mmap_mode="r")
         heads = ["sample", *(f"component {i + 1}" for i in range(values.shape[1]))]
         rows = [[str(i + 1), *_rounded(row)] for i, row in enumerate(values[:max_rows])]

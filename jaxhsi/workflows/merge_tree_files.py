@@ -11,8 +11,9 @@ from jaxhsi.config.grouping_files import read_grouping
 from jaxhsi.dgc.cluster_tree import ClusterTree, cut_to_grouping
 from jaxhsi.dgc.merge_tree import MergeTree, cut_tree
 from jaxhsi.dgc.stability import CutSuggestion
-from jaxhsi.storage.checksums import read_checked_json, write_checked_json
-from jaxhsi.training.run_folder import GROUPS_FILE, TREE_FILE, repair_hint
+from jaxhsi.storage.checksums import write_checked_json
+from jaxhsi.training.run_files import read_run_json
+from jaxhsi.training.run_folder import GROUPS_FILE, TREE_FILE
 
 
 def write_cluster_tree(folder: Path, cluster_tree: ClusterTree) -> None:
@@ -69,7 +70,7 @@ def read_cluster_tree(folder: Path) -> ClusterTree:
             f"come to its end, or was made by an earlier version; jaxhsi train dgc --out "
             f"{folder} --resume writes it"
         )
-    content = read_checked_json(path, repair_hint(folder))
+    content = read_run_json(path)
     merged_pairs = np.array(content["pairs"], np.int64).reshape(-1, 2)
     cut_stability = [each["stability"] for each in content["cuts"].values()]
     return ClusterTree(

@@ -20,15 +20,15 @@ from jaxhsi.report.cube_preview import write_preview
 from jaxhsi.report.json_files import write_json
 from jaxhsi.report.label_pictures import FalseColourPicture
 from jaxhsi.report.label_spectra_files import write_label_spectra
-from jaxhsi.storage.checksums import check_listed_file, read_checked_json, write_checked_json
+from jaxhsi.storage.checksums import write_checked_json
 from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.run_files import check_run_file, read_run_json
 from jaxhsi.training.run_folder import (
     CUBES_FILE,
     check_run_folder,
     create_run_folder,
-    repair_hint,
 )
 from jaxhsi.training.tile_labels import LabelledTile, LabelStores
 from jaxhsi.workflows.dgc_inputs import choose_window_reader
@@ -174,12 +174,12 @@ def read_run(folder: Path) -> dict[str, Any]:
     """
     model = open_segmentation_model(folder)
     cluster_tree = read_cluster_tree(folder)
-    scores = read_checked_json(folder / "scores.json", repair_hint(folder))
+    scores = read_run_json(folder / "scores.json")
     state, _ = model.restore_state()
     cube_names = tuple(scores["cubes"])
     labels_folder = folder / "labels"
     for name in cube_names:
-        check_listed_file(labels_folder / f"{name}.npy", repair_hint(folder))
+        check_run_file(labels_folder / f"{name}.npy", folder)
     confidence_stores = (open_cube(labels_folder / f"{n}-confidence.zarr") for n in cube_names)
     return {
         "model": model,

@@ -17,10 +17,10 @@ from jaxhsi.data.cube import Cube
 from jaxhsi.data.manifest import check_wavelengths_agree
 from jaxhsi.data.value_level import check_value_levels
 from jaxhsi.dgc.state import SegmentationAlgorithm
-from jaxhsi.storage.checksums import read_checked_json
 from jaxhsi.training.best_state import BestState
 from jaxhsi.training.checkpoints import Checkpoints
-from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE, repair_hint
+from jaxhsi.training.run_files import read_run_json
+from jaxhsi.training.run_folder import CONFIG_FILE, CUBES_FILE
 from jaxhsi.workflows.dgc_method import build_method
 
 
@@ -132,7 +132,7 @@ def open_segmentation_model(folder: Path) -> SegmentationModel:
             "writes it"
         )
     config = read_config(DGCConfig, config_file)
-    manifest_record = read_checked_json(folder / CUBES_FILE, repair_hint(folder))
+    manifest_record = read_run_json(folder / CUBES_FILE)
     wavelengths = manifest_record["wavelengths_nm"]
     return SegmentationModel(
         folder=folder,

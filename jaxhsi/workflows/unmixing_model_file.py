@@ -14,7 +14,8 @@ from jaxhsi.gmcr.mixing import FORWARD_MODELS
 from jaxhsi.gmcr.noise_covariance import NoiseModel
 from jaxhsi.gmcr.noise_model import SignalDependentNoise
 from jaxhsi.gmcr.options import AmortisedOptions
-from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.storage.checked_arrays import write_checked_npz
+from jaxhsi.training.run_files import read_run_arrays
 from jaxhsi.training.run_folder import repair_hint
 from jaxhsi.workflows.npz_files import add_arrays
 from jaxhsi.workflows.unmixing_model import UnmixingModel
@@ -54,7 +55,7 @@ def read_unmixing_model(path: Path) -> UnmixingModel:
     Raises:
         ValueError: the file is damaged, or was written by another version.
     """
-    arrays = read_checked_npz(path, repair_hint(path.parent))
+    arrays = read_run_arrays(path, path.parent)
     try:
         settings = json.loads(str(arrays["settings"]))
         if settings["version"] != FILE_VERSION:

@@ -1,7 +1,11 @@
 """Files that commands read back, and what may happen to each of them."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 UNREAD_SUFFIXES = (".png", ".html", ".qml")
 UNREAD_FOLDERS = ("events", "pictures")
@@ -27,3 +31,26 @@ def damages(content: bytes, number: int) -> Iterator[bytes]:
         yield content[:place]
     if content:
         yield content[:-1]
+
+
+def strip_checksums(run: Path) -> None:
+    """Make a run, or results, look as an earlier version wrote it."""
+    (run / "checkpoints" / "config.yaml").unlink(missing_ok=True)
+    for path in (path for path in run.rglob("*") if path.is_file()):
+        if path.name in ("SHA256SUMS", "checksums.json"):
+            path.unlink()
+        elif path.suffix == ".yaml":
+            path.write_text("".join(path.read_text().splitlines(keepends=True)[1:-1]))
+        elif path.suffix == ".json" and "checkpoints" not in path.parts:
+            path.write_text(json.dumps(_without_digests(json.loads(path.read_text()))))
+        elif path.suffix == ".npz":
+            with np.load(path) as arrays:
+                content = dict(arrays)
+            np.savez(path, **content)
+
+
+def _without_digests(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if not k.endswith("sha256")}
+        return {name: _without_digests(each) for name, each in kept.items()}
+    return value

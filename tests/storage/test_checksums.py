@@ -16,16 +16,26 @@ def write_text(path, content):
     replace_text(path, checksums.text_with_checksum(json.dumps(content)))
 
 
-def read_text(path, remedy):
-    return json.loads(checksums.checked_text(path, remedy).splitlines()[0].partition("#")[0])
+def read_text(path, remedy, **options):
+    text = checksums.checked_text(path, remedy, **options).removeprefix(checksums.TEXT_MARK)
+    return json.loads(text.partition("#")[0])
 
 
 def write_arrays(path, content):
     write_checked_npz(path, {name: np.array(value) for name, value in content.items()})
 
 
-def read_arrays(path, remedy):
-    return {name: value.tolist() for name, value in read_checked_npz(path, remedy).items()}
+def read_arrays(path, remedy, **options):
+    arrays = read_checked_npz(path, remedy, **options)
+    return {name: value.tolist() for name, value in arrays.items()}
+
+
+def write_unchecked(path, content, form):
+    if form == "npz":
+        with path.open("wb") as file:
+            np.savez(file, **content)
+    else:
+        path.write_text(json.dumps(content))
 
 
 FORMS = {
@@ -44,8 +54,22 @@ def test_every_damage_is_named(tmp_path, form):
     whole = path.read_bytes()
     for damaged in damages(whole, min(len(whole), 200)):
         path.write_bytes(damaged)
-        with pytest.raises(DamagedFileError, match=r"file is damaged: .*; write it anew"):
-            read(path, "write it anew")
+        # Nothing of it looks as if an earlier version had written it; but a key of another name.
+        for allow_unchecked in (False, b"sha256" in damaged or form != "json"):
+            with pytest.raises(DamagedFileError, match=r"file is damaged: .*; write it anew"):
+                read(path, "write it anew", allow_unchecked=allow_unchecked)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_files_of_an_earlier_version_are_read_where_that_is_said(tmp_path, form, caplog):
+    path, content = tmp_path / "file", {"a": [1.5, 2.0], "b": 3}
+    write_unchecked(path, content, form)
+    read = FORMS[form][1]
+    with pytest.raises(DamagedFileError, match="file is damaged"):
+        read(path, "write it anew")
+    assert not caplog.text
+    assert [read(path, "", allow_unchecked=True) for _ in range(2)] == [content] * 2
+    assert caplog.text.count(f"{tmp_path} was written by an earlier version, without checks") == 1
 
 
 def test_json_is_read_by_every_reader(tmp_path):
@@ -64,6 +88,8 @@ def test_listed_tables(tmp_path):
         checksums.check_listed_file(path, "write it anew")
     checksums.unlist_file(path)
     checksums.check_listed_file(path, "write it anew")
+    with pytest.raises(DamagedFileError, match=r"SHA256SUMS beside it does not list it"):
+        checksums.check_listed_file(path, "write it anew", allow_unchecked=False)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -71,7 +97,7 @@ def test_listed_folders(tmp_path):
     (tmp_path / "d").mkdir()
     for name in ("a", "d/b"):
         (tmp_path / name).write_text(name)
-    assert checksums.folder_damage(tmp_path) is None  # of an earlier version
+    assert checksums.folder_damage(tmp_path) == "SHA256SUMS is missing"
     checksums.list_folder(tmp_path)
     assert checksums.folder_damage(tmp_path) is None
     (tmp_path / "d" / "b").write_text("c")
