@@ -57,12 +57,12 @@ def run_upstream(
     )
     key = jax.random.key(config.seed)
     with Checkpoints(folder / "checkpoints") as checkpoints, times.measure("step"):
-        metrics_writer = MetricsWriter(
-            folder, checkpoints.latest_step() or 0, config.epochs, SUMMARY
+        open_logbook = partial(
+            MetricsWriter, folder, last_step=config.epochs, summary_format=SUMMARY
         )
         level_states = LevelStates(folder / "band_states")
         train_result = train_joint(
-            *(key, method, spectra, config.epochs, metrics_writer, checkpoints, level_states),
+            *(key, method, spectra, config.epochs, open_logbook, checkpoints, level_states),
             profiler=profiler,
         )
     write_fit_levels(folder / "bands", method.options, train_result.bands)

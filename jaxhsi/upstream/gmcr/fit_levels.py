@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxhsi.storage.checked_arrays import read_checked_npz, write_checked_npz
+from jaxhsi.storage.checksums import DamagedFileError
 from jaxhsi.storage.replacement import replace_text
 from jaxhsi.upstream.gmcr.checkpoint import save_upstream_mcrs, settings_from_options
 from jaxhsi.upstream.gmcr.options import JointOptions
@@ -86,24 +87,18 @@ class LevelStates:
         """Read the states from these epochs.
 
         Raises:
-            FileNotFoundError: one is missing.
+            DamagedFileError: one is missing, or not as it was written.
         """
         file_names = _names(taken)
+        level_params = {}
         for level_number, file_name in file_names.items():
-            state_file = self._folder / file_name
-            # A checkpoint without its states cannot be resumed exactly.
+            state_file, remedy = self._folder / file_name, "it is computed anew"
             if not state_file.is_file():
-                raise FileNotFoundError(
-                    f"{state_file}, the best state of a band of fit, is missing; copy it back, or "
-                    "begin anew with --overwrite"
-                )
-            hint = "copy it back, or begin anew with --overwrite"
-            arrays = read_checked_npz(state_file, hint)
+                raise DamagedFileError(state_file, "it is missing", remedy)
+            arrays = read_checked_npz(state_file, remedy, allow_unchecked=True)
             leaves = [arrays[f"arr_{i}"] for i in range(len(arrays))]
-            self._level_params[level_number] = jax.tree.unflatten(
-                jax.tree.structure(template), leaves
-            )
-        self._written = set(file_names.values())
+            level_params[level_number] = jax.tree.unflatten(jax.tree.structure(template), leaves)
+        self._level_params, self._written = level_params, set(file_names.values())
 
 
 def write_fit_levels(folder: Path, options: JointOptions, bands: Sequence[Band]) -> None:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxhsi.gmcr.mixing import UnmixedSpectra
 from jaxhsi.sharding import replicate
+from jaxhsi.storage.checksums import DamagedFileError
 from jaxhsi.table_sharding import compile_by_rows
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.metrics_writer import MetricsWriter
@@ -100,7 +101,7 @@ def train_joint(
     method: Joint,
     spectra: Float[Array, "n c"],
     epochs: int,
-    logbook: MetricsWriter,
+    open_logbook: Callable[[int], MetricsWriter],
     checkpoints: Checkpoints,
     states: LevelStates,
     *,
@@ -114,7 +115,7 @@ def train_joint(
         method: from `joint_method`.
         spectra: to take apart.
         epochs: at most.
-        logbook: for diagnostics of each epoch.
+        open_logbook: gives the output of diagnostics, from the last epoch that was done already.
         checkpoints: of `TrainingProgress`.
         states: keeps the best params of each band of fit.
         save_every: epochs between checkpoints.
@@ -131,14 +132,11 @@ def train_joint(
     progress = start(key)
     if method.mesh is not None:
         spectra = replicate(method.mesh, spectra)
-    # Both the state and the copies of the best states: a resumed run ends the same.
-    if checkpoints.latest_step() is not None:
-        progress = checkpoints.restore(progress)
-        states.load(np.asarray(progress.taken), progress.state.params)
+    progress = _newest_progress(checkpoints, states, progress)
     epoch_number = int(progress.state.epoch)
     profiler = profiler or StepProfiler(None)
     profiler.expect_steps(epochs - epoch_number, epoch_number + 1)
-    with deferred_stop() as deferral, profiler, logbook.open():
+    with deferred_stop() as deferral, profiler, open_logbook(epoch_number).open() as logbook:
         while epoch_number < epochs and not progress.converged:
             epoch_number += 1
             profiler.next_step(progress)
@@ -162,6 +160,23 @@ def train_joint(
                 deferral.saved = f"epoch {epoch_number} is saved"
                 break
     return _result(method, progress, states, spectra)
+
+
+def _newest_progress(
+    checkpoints: Checkpoints, states: LevelStates, start: TrainingProgress
+) -> TrainingProgress:
+    """The newest checkpoint whose copies of the best states are whole; else the start.
+
+    Both the state and the copies: a resumed run ends the same.
+    """
+    while checkpoints.latest_step() is not None:
+        progress = checkpoints.restore(start)
+        try:
+            states.load(np.asarray(progress.taken), progress.state.params)
+            return progress
+        except DamagedFileError as error:
+            checkpoints.delete_newest(error)
+    return start
 
 
 def _level_edges(options: JointOptions) -> tuple[schedules.FitLevel, ...]:

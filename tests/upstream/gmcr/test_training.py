@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import chex
 import jax
@@ -27,7 +28,7 @@ def fitted(method: Joint, folder, epochs: int, save_every: int = 2) -> JointResu
     folder.mkdir(exist_ok=True)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         summary = "loss {loss:.4f}, {num_active} components"
-        logbook = MetricsWriter(folder, checkpoints.latest_step() or 0, epochs, summary)
+        logbook = partial(MetricsWriter, folder, last_step=epochs, summary_format=summary)
         states = LevelStates(folder / "band_states")
         run = (jax.random.key(0), method, jnp.asarray(X), epochs, logbook, checkpoints, states)
         return train_joint(*run, save_every=save_every)
@@ -140,9 +141,17 @@ def test_bands_of_nmse_or_none(tmp_path):
     assert fitted(scripted(rows, level_criterion=None), tmp_path / "none", 2).bands == ()
 
 
-def test_a_missing_state_of_a_band_is_named(tmp_path):
-    method = scripted([(0.02, 0.98, 0.5, 1)] * 4)
-    fitted(method, tmp_path, 2)
-    (tmp_path / "band_states" / "2-2.npz").unlink()
-    with pytest.raises(FileNotFoundError, match=r"2-2\.npz, the best state of a band"):
-        fitted(method, tmp_path, 4)
+@pytest.mark.parametrize(("name", "start"), [("2-4.npz", "step 2"), ("1-2.npz", "its start")])
+def test_a_damaged_state_of_a_band_is_computed_anew(tmp_path, caplog, name, start):
+    """Both checkpoints need the state of epoch 2, the newest one that of epoch 4."""
+    method = scripted([(nmse, r2, 0.5, count) for nmse, r2, count in BANDS])
+    whole = fitted(method, tmp_path / "whole", 6)
+    fitted(method, tmp_path / "parts", 4)
+    path = tmp_path / "parts" / "band_states" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    parts = fitted(method, tmp_path / "parts", 6)
+    assert f"{name} is damaged: " in caplog.text
+    assert f"it is computed anew: the run goes on from {start}" in caplog.text
+    chex.assert_trees_all_equal(whole.bands, parts.bands)
+    lines = [(tmp_path / each / "metrics.jsonl").read_text() for each in ("whole", "parts")]
+    assert lines[0] == lines[1]
