@@ -47,14 +47,15 @@ def network_timeout() -> float:
 
 
 def gdal_http_options() -> dict[str, str]:
-    """Options of GDAL by which a silent server is given up after that time, asked twice.
+    """Options of GDAL by which a silent server is given up after that time.
 
-    An answer that comes slowly has the whole time for each of the two tries.
+    Opening a raster asks twice, and each question is repeated once. An answer that comes slowly has
+    the whole time.
 
     >>> gdal_http_options()["GDAL_HTTP_LOW_SPEED_TIME"]
-    '15'
+    '7'
     """
-    silence, whole = (str(max(1, round(_wait.timeout_seconds / part))) for part in (2, 1))
+    silence, whole = (str(max(1, int(_wait.timeout_seconds / part))) for part in (4, 1))
     return {
         "GDAL_HTTP_CONNECTTIMEOUT": silence,
         "GDAL_HTTP_LOW_SPEED_TIME": silence,

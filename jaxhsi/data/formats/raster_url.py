@@ -1,6 +1,7 @@
 """Rasters at an address, such as cloud-optimised GeoTIFF, read by windows over the network."""
 
 import re
+import time
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
@@ -49,11 +50,17 @@ def write_url_raster(url: str, cache_folder: Path) -> Path:
     if path.is_file():
         return path
     shutil = import_reader_package("rasterio.shutil", path, "a raster")
-    with (
-        open_dataset(Path(name + Path(urlsplit(url).path).suffix), url) as file,
-        replace_path(path) as partial_file,
-    ):
-        shutil.copy(file, partial_file, driver="VRT")
+    start = time.monotonic()
+    try:
+        with (
+            open_dataset(Path(name + Path(urlsplit(url).path).suffix), url) as file,
+            replace_path(path) as partial_file,
+        ):
+            shutil.copy(file, partial_file, driver="VRT")
+    except ValueError as error:  # GDAL does not say that it was silence
+        if time.monotonic() - start < network_timeout() / 2:
+            raise
+        raise silence_error(url) from error
     return path
 
 
