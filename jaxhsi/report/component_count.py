@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 from jaxhsi.gmcr.diagnostics import ModelConfidence
 from jaxhsi.gmcr.misfit_curve import MisfitCurve, count_at_tolerance
 from jaxhsi.gmcr.solution import RestartVote
-from jaxhsi.report.spectra_plots import ESTIMATE_COLOUR, TRUTH_COLOUR, integer_ticks, save_figure
+from jaxhsi.report.spectra_plots import (
+    ESTIMATE_COLOUR,
+    TRUTH_COLOUR,
+    integer_ticks,
+    plain_log_scale,
+    save_figure,
+)
 
 SHOWN_TOLERANCES = (0.1, 0.03, 0.01, 0.003, 0.001)
 """Relative misfits whose number of components is shown."""
@@ -99,7 +105,7 @@ def plot_component_count(
                 capsize=3,
                 label="held-out entries",
             )
-            panel.set_yscale("log")
+            plain_log_scale(panel)
             panel.legend(fontsize=7)
         else:
             panel.plot(

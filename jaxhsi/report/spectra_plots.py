@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from jaxhsi.report.component_ranges import shaded_range
 from jaxhsi.report.figure_text import show_text_literally
@@ -205,15 +205,23 @@ def plot_training(path: Path, metrics: Path, phase_steps: int | None = None) -> 
             integer_ticks(panel.yaxis)
         elif phase_steps:
             # With components just added, the loss is far above that at the end.
-            panel.set_yscale("log")
-            low, high = panel.get_ylim()
-            factors = (2.0, 5.0) if high > 10 * low else tuple(range(2, 10))
-            panel.yaxis.set_minor_locator(LogLocator(subs=factors))
-            for set_formatter in (panel.yaxis.set_major_formatter, panel.yaxis.set_minor_formatter):
-                set_formatter(StrMethodFormatter("{x:g}"))
+            plain_log_scale(panel)
         if phase_steps:
             _mark_phases(panel, int(training_steps.max(initial=0)), phase_steps)
     save_figure(figure, path)
+
+
+def plain_log_scale(panel: Axes) -> None:
+    """A logarithmic scale of values with plain numbers: 1.2, not 1.2 x 10^0."""
+    panel.set_yscale("log")
+    low, high = panel.get_ylim()
+    factors = (2.0, 5.0) if high > 10 * low else tuple(range(2, 10))
+    panel.yaxis.set_minor_locator(LogLocator(subs=factors))
+    if high < 2 * low:  # hardly a digit apart: the ticks of a linear scale
+        panel.yaxis.set_major_locator(MaxNLocator(5))
+        panel.yaxis.set_minor_locator(NullLocator())
+    for set_formatter in (panel.yaxis.set_major_formatter, panel.yaxis.set_minor_formatter):
+        set_formatter(StrMethodFormatter("{x:g}"))
 
 
 def _mark_phases(panel: Axes, last_step: int, phase_steps: int) -> None:

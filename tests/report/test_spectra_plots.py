@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from jaxhsi.report import spectra_plots
@@ -49,3 +50,15 @@ def test_training_is_read_from_its_lines(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
     spectra_plots.plot_training(tmp_path / "t.png", tmp_path / "metrics.jsonl")
     assert rgb(spectra_plots.ESTIMATE_COLOUR) in colours(tmp_path / "t.png")
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"), [((0.98, 1.55), {"1.2", "1.5"}), ((1.0, 40.0), {"1", "10"})]
+)
+def test_a_logarithmic_scale_has_plain_numbers(values, labels):
+    panel = Figure().add_subplot()
+    panel.plot([0, 1], values)
+    spectra_plots.plain_log_scale(panel)
+    low, high = panel.get_ylim()
+    ticks = zip(panel.yaxis.get_majorticklocs(), panel.yaxis.get_majorticklabels(), strict=True)
+    assert labels <= {text.get_text() for place, text in ticks if low <= place <= high}
