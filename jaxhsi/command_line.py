@@ -21,7 +21,7 @@ from jaxhsi.command_errors import (
     silence_late_errors,
     thread_errors_as_sentences,
 )
-from jaxhsi.command_processes import PROCESS_OPTIONS, joined_group
+from jaxhsi.command_processes import PROCESS_OPTIONS, check_own_part, joined_group
 from jaxhsi.command_screen import log_to_standard_error, result_screen
 from jaxhsi.config.parser import (
     CommandParser,
@@ -182,7 +182,10 @@ def run_command(
             options = parsed_config(config, parser, parsed)
             log_to_standard_error(quiet=parsed.quiet, verbose=parsed.verbose)
             set_network_timeout(parsed.timeout)
-            group = joined_group(parsed) if is_shared else None
+            if is_shared:
+                group = joined_group(parsed)
+            else:
+                check_own_part(options)
             is_silent = group is not None and group.process_id > 0
             if is_silent:
                 log_to_standard_error(quiet=True)

@@ -9,7 +9,12 @@ from typing import Any
 from jsonargparse import Namespace
 
 from jaxhsi.config.parser import CommonOption
-from jaxhsi.training.cluster_task import DEFAULT_TIMEOUT_SECONDS, ProcessOptions, process_place
+from jaxhsi.training.cluster_task import (
+    DEFAULT_TIMEOUT_SECONDS,
+    ProcessOptions,
+    cluster_task,
+    process_place,
+)
 
 PROCESS_OPTIONS = {
     "coordinator": CommonOption(
@@ -43,3 +48,22 @@ def joined_group(parsed: Namespace) -> Any:
     from jaxhsi.training.process_group import join_processes
 
     return join_processes(place, options.process_timeout)
+
+
+def check_own_part(options: Any) -> None:
+    """Refuse a command that divides its inputs, in a task of several that was given no part.
+
+    Args:
+        options: of the command; without ``part`` the command may be started any number of times.
+
+    Raises:
+        ValueError: all tasks would do, and write, the same.
+    """
+    task = cluster_task(os.environ)
+    is_undivided = getattr(options, "part", "") is None
+    if is_undivided and task is not None and task.num_tasks is not None:
+        raise ValueError(
+            f"this is task {task.task_id} of {task.num_tasks} of {task.name}, which would all do "
+            f"the same; give each its share by --part I/{task.num_tasks} with I from 1, such as by "
+            "a job array, or --part 1/1 where each has its own inputs and results"
+        )

@@ -14,6 +14,7 @@ import jax
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxhsi.processes import place_arrays
 from jaxhsi.sharding import BATCH_AXIS, device_mesh
 
 
@@ -47,7 +48,7 @@ def place_rows(mesh: Mesh, rows: Any) -> Any:
     # Of rows on devices of another process a host could read nothing.
     is_split = num_rows % mesh.size == 0 and not mesh.is_multi_process
     axes = (BATCH_AXIS,) if is_split else ()
-    return jax.device_put(rows, NamedSharding(mesh, PartitionSpec(*axes)))
+    return place_arrays(rows, NamedSharding(mesh, PartitionSpec(*axes)))
 
 
 def split_rows(mesh: Mesh | None, rows: Any) -> Any:
@@ -92,4 +93,15 @@ def compile_by_rows(
         return function(*split, **options)
 
     same = NamedSharding(mesh, PartitionSpec())
-    return jax.jit(by_rows, out_shardings=same, **jit_options)
+    compiled = jax.jit(by_rows, out_shardings=same, **jit_options)
+
+    def place(leaf: Any) -> Any:
+        is_elsewhere = isinstance(leaf, jax.Array) and leaf.sharding.device_set != same.device_set
+        return place_arrays(leaf, same) if is_elsewhere else leaf
+
+    @wraps(compiled)
+    def call(*arguments: Any, **options: Any) -> Any:
+        # XLA would choose how arrays of one device are split, into parts that JAX cannot describe.
+        return compiled(*jax.tree.map(place, arguments), **options)
+
+    return call

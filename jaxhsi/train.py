@@ -66,6 +66,7 @@ COMMANDS = {
         name="train gmcr",
         config=GMCRConfig,
         action="jaxhsi.workflows.gmcr_run:run_gmcr",
+        is_shared=True,
         flags=FLAGS,
         leading_arguments=_saved_options,
         way_on="add --resume to the command to go on from what is saved",

@@ -5,7 +5,7 @@ numbers, bit for bit.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -80,11 +80,13 @@ def unmix(
     seed: int = 0,
     devices: int | None = None,
     precision: Precision | None = None,
+    of_all_processes: bool = False,
     axis: Float[np.ndarray, " c"] | None = None,
     axis_name: str = "",
     on_progress: OnProgress = ignore_progress,
     on_epoch: OnEpoch | None = None,
     on_phase: OnPhase | None = None,
+    on_solution: Callable[[], None] | None = None,
     restore: Restore | None = None,
 ) -> UnmixingResult:
     """Find the components of mixed spectra, their number, and how much of each is in every one.
@@ -133,11 +135,14 @@ def unmix(
         devices: number of devices to compute on; all if None.
         precision: of the products of the networks with spectra; bfloat16 on accelerators and
             float32 on CPUs if None. The solver is float32.
+        of_all_processes: find the components with all processes of `jax.distributed`, which all
+            call this alike; the rest is computed by each for itself.
         axis: wavelength or other number of each band; kept in the result.
         axis_name: its name and unit.
         on_progress: called as steps are taken, see `jaxhsi.callbacks`.
         on_epoch: called with step and diagnostics after every epoch of the first restart.
         on_phase: called with a state to save after every phase of the first restart.
+        on_solution: called when the components are found, before networks are trained.
         restore: returns the state that was saved last, or None; resuming is exact.
 
     Returns:
@@ -206,7 +211,7 @@ def unmix(
         tolerance=tolerance,
         replicates=replicates,
         missing_mask=missing_mask,
-        mesh=request.mesh,
+        mesh=device_mesh(devices, of_all_processes=of_all_processes),
         on_progress=on_progress,
         on_epoch=on_epoch,
         on_phase=on_phase,
@@ -217,6 +222,8 @@ def unmix(
             "no component stands out of the noise; look at the data, or lower the solver's "
             "evidence factor"
         )
+    if on_solution is not None:
+        on_solution()
     result = _as_result(key, request, data, solution, missing_mask)
     return replace(result, source_array=source_array)
 

@@ -11,8 +11,11 @@ import pytest
 
 from jaxhsi.train import main
 from jaxhsi.training.checkpoints import Checkpoints
-from tests.helpers.commands import DGC_ARGUMENTS
+from jaxhsi.training.run_folder import SOLUTION_FILE
+from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
+from tests.helpers.commands import DGC_ARGUMENTS, GMCR_ARGUMENTS
 from tests.helpers.cubes import write_cube
+from tests.helpers.mixtures import make_mixture
 from tests.helpers.processes import end_of, start_processes
 from tests.helpers.scenes import blobs
 
@@ -59,9 +62,9 @@ def test_two_processes_and_then_one_give_what_one_gives(arguments, tmp_path):
     two_devices = (*arguments, "--devices", "2", "--steps", "4")
     assert main([*two_devices, "--out", str(whole)]) == 0
     given = [*arguments, "--steps", "2", "--out", str(run)]
-    first, second = end_of(start_processes(given, 2))
+    first, second = end_of(start_processes(given, 2, by_slurm=True))
     assert (first[0], second[0]) == (0, 0), (first, second)
-    assert "2 processes (the command line) work as one, on 2 devices" in first[2]
+    assert "2 processes (Slurm job 7) work as one, on 2 devices" in first[2]
     assert "2 cube(s)" in first[1]
     assert second[1:] == ("", "")  # it has nothing to say
     assert main([*two_devices, "--out", str(run), "--resume"]) == 0
@@ -116,3 +119,31 @@ def test_four_processes_go_on_with_the_run_of_one(arguments, tmp_path):
     ends = end_of(start_processes([*four, "--steps", "4", "--out", str(parts), "--resume"], 4))
     assert [end[0] for end in ends] == [0] * 4, ends
     assert_same_results(whole, parts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_processes", [2, 3])
+def test_several_processes_unmix_as_one_does(tmp_path, num_processes):
+    """Any number of spectra is shared; one process goes on from the last phase of the others."""
+    np.save(tmp_path / "table.npy", make_mixture().x)
+    given = [*GMCR_ARGUMENTS, "--data", str(tmp_path / "table.npy"), "--ranges", "false"]
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert main([*given, "--out", str(whole)]) == 0
+    ends = end_of(start_processes([*given, "--out", str(run)], num_processes))
+    assert [end[0] for end in ends] == [0] * num_processes, ends
+    assert f"on {num_processes} devices" in ends[0][1]
+    assert {end[1:] for end in ends[1:]} == {("", "")}
+    expected, shared = (read_unmixing_model(folder / SOLUTION_FILE) for folder in (whole, run))
+    np.testing.assert_allclose(shared.components, expected.components, atol=1e-4)
+    assert main([*given, "--out", str(run), "--resume"]) == 0
+    resumed = read_unmixing_model(run / SOLUTION_FILE)
+    np.testing.assert_allclose(resumed.components, expected.components, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_upstreams_unmixing_is_refused_in_several_processes(tmp_path):
+    np.save(tmp_path / "table.npy", make_mixture().x)
+    given = ["gmcr", "--method", "upstream", "--data", str(tmp_path / "table.npy")]
+    ends = end_of(start_processes([*given, "--out", str(tmp_path / "run")], 2))
+    assert [end[0] for end in ends] == [1, 1], ends
+    assert "--method upstream of train gmcr works in one process" in ends[0][2]

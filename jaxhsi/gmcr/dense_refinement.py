@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 from scipy.optimize import linear_sum_assignment
 
@@ -249,7 +249,8 @@ def _alternations_on(mesh: Mesh) -> Callable[..., tuple[Array, Array]]:
         alternations = partial(_alternations, prior=prior, non_negative=non_negative)
         return map_rows(mesh, alternations, starts, *arrays)
 
-    return jax.jit(map_starts, static_argnums=(4, 5))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    return jax.jit(map_starts, static_argnums=(4, 5), out_shardings=everywhere)
 
 
 def _white(problem: DenseProblem, spectra: Array) -> Array:

@@ -18,7 +18,7 @@ class SilentMetrics:
     """A `MetricsOutput` of a process that writes none."""
 
     @contextmanager
-    def open(self) -> Iterator["SilentMetrics"]:
+    def open(self, *, show_bar: bool = False) -> Iterator["SilentMetrics"]:
         """Nothing needs to be closed."""
         yield self
 
@@ -30,6 +30,20 @@ class SilentMetrics:
 
     def advance_bar(self, step: int) -> None:
         """There is no bar."""
+
+
+def shared_checkpoints(
+    mesh: Mesh, checkpoints: Checkpoints | None
+) -> "Checkpoints | SharedCheckpoints":
+    """Checkpoints of a training; plain ones where its devices are of one process.
+
+    Args:
+        mesh: devices.
+        checkpoints: of the first process; None in the others.
+    """
+    if checkpoints is None or mesh.is_multi_process:
+        return SharedCheckpoints(mesh, checkpoints)
+    return checkpoints
 
 
 class SharedCheckpoints:

@@ -34,7 +34,7 @@ from jaxhsi.training.run_folder import (
     create_run_folder,
     next_free_folder,
 )
-from jaxhsi.training.shared_outputs import SharedCheckpoints, SilentMetrics
+from jaxhsi.training.shared_outputs import SilentMetrics, shared_checkpoints
 from jaxhsi.training.stage_times import StageTimes
 from jaxhsi.training.step_profiler import StepProfiler
 from jaxhsi.training.stop_signals import set_way_on
@@ -71,7 +71,7 @@ def run_dgc(
     config = with_precision(config)
     if not is_first_process():
         prepared = prepare_training(config, open_dgc_inputs(config), of_all_processes=True)
-        checkpoints = SharedCheckpoints(prepared.mesh, None)
+        checkpoints = shared_checkpoints(prepared.mesh, None)
         train(prepared, lambda _: SilentMetrics(), checkpoints, resume=resume)
         leave_processes()
         return {}
@@ -98,7 +98,8 @@ def _run_in_folder(
     write_run_config(config, folder)
     write_checked_json(folder / CUBES_FILE, manifest_json(inputs.train_cubes))
 
-    with SharedCheckpoints(prepared.mesh, Checkpoints(folder / "checkpoints")) as checkpoints:
+    own_checkpoints = Checkpoints(folder / "checkpoints")
+    with shared_checkpoints(prepared.mesh, own_checkpoints) as checkpoints:
         open_logbook = partial(MetricsWriter, folder, last_step=config.steps)
         profiler = StepProfiler(folder if profile else None, say=partial(_print_line, console))
         trained = train(

@@ -13,7 +13,7 @@ from jaxhsi.config.files import check_same_run, whole_config_file, write_run_con
 from jaxhsi.config.gmcr import RESUMABLE_CHANGES, GMCRConfig
 from jaxhsi.config.report import ReportConfig
 from jaxhsi.data.tables.truth import GroundTruth
-from jaxhsi.gmcr.state import Info, State
+from jaxhsi.processes import is_first_process
 from jaxhsi.report.csv_files import (
     numbered_names,
     to_fractions,
@@ -27,9 +27,7 @@ from jaxhsi.report.json_files import write_json
 from jaxhsi.report.left_out_values import write_left_out_values
 from jaxhsi.sharding import device_mesh
 from jaxhsi.storage.file_lock import locked_folder
-from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.console import PlainConsole
-from jaxhsi.training.metrics_writer import MetricsWriter
 from jaxhsi.training.progress import ProgressBars
 from jaxhsi.training.run_folder import (
     check_run_folder,
@@ -38,14 +36,18 @@ from jaxhsi.training.run_folder import (
 )
 from jaxhsi.training.stage_times import ProgressTimes, StageTimes
 from jaxhsi.training.step_profiler import StepProfiler
-from jaxhsi.training.stop_signals import deferred_stop, set_way_on
-from jaxhsi.unmixing import unmix
+from jaxhsi.training.stop_signals import set_way_on
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.abundance_maps import Unmixer, unmix_cubes
 from jaxhsi.workflows.gmcr_inputs import GMCRInputs, open_gmcr_inputs
 from jaxhsi.workflows.gmcr_pictures import draw_pictures
 from jaxhsi.workflows.gmcr_scores import match_components, result_scores
-from jaxhsi.workflows.gmcr_upstream_run import SUMMARY, run_upstream
+from jaxhsi.workflows.gmcr_training import (
+    check_shared_inputs,
+    take_part_in_fit,
+    unmix_with_checkpoints,
+)
+from jaxhsi.workflows.gmcr_upstream_run import run_upstream
 from jaxhsi.workflows.run_precision import with_precision
 from jaxhsi.workflows.run_report import write_run_report
 
@@ -55,6 +57,9 @@ def run_gmcr(
 ) -> dict[str, Any]:
     """Read spectra, unmix them, and leave components, scores and pictures in a folder.
 
+    Of several processes of `jax.distributed` all find the components, and the first one does the
+    rest.
+
     Args:
         config: the options.
         resume: go on from the newest checkpoint of the run in the folder.
@@ -62,7 +67,7 @@ def run_gmcr(
         profile: trace a few epochs into the folder, see `jaxhsi.training.step_profiler`.
 
     Returns:
-        The content of ``scores.json``, and the folder.
+        The content of ``scores.json``, and the folder; nothing but in the first process.
 
     Raises:
         FileExistsError: the folder holds a run already.
@@ -70,6 +75,10 @@ def run_gmcr(
         FileNotFoundError, ValueError: data or options that cannot be used. Raised before anything
             is trained, and before anything is deleted.
     """
+    config = with_precision(config)
+    if not is_first_process():
+        take_part_in_fit(config, open_gmcr_inputs(config))
+        return {}
     folder = config.out or next_free_folder(Path("runs"), "gmcr")
     with locked_folder(folder):
         return _run_in_folder(config, folder, resume=resume, overwrite=overwrite, profile=profile)
@@ -81,14 +90,15 @@ def _run_in_folder(
     """The run, in a folder that no other process writes into."""
     console, times = PlainConsole(), StageTimes()
     print_line = partial(console.print, soft_wrap=True)  # a path is not to be broken
-    config = with_precision(config)
     check_run_folder(folder, resume=resume, overwrite=overwrite)
     if resume:
         check_same_run(config, whole_config_file(folder), RESUMABLE_CHANGES)
     with times.measure("read"):
         inputs = open_gmcr_inputs(config)
     table = inputs.table
-    num_devices = device_mesh(config.devices).size  # refuses a number that there is not
+    # Refuses a number that there is not.
+    num_devices = device_mesh(config.devices, of_all_processes=True).size
+    check_shared_inputs(config, inputs)
     on_devices = f", on {num_devices} devices" if num_devices > 1 else ""
     console.print(f"{len(table.spectra):,} spectra of {table.spectra.shape[1]} bands{on_devices}")
     _print_list(console, table.notes)
@@ -104,7 +114,7 @@ def _run_in_folder(
             reported = ProgressTimes(
                 times, _traced_epochs(config, profiler, progress_bars), "noise"
             )
-            result = _unmix_with_checkpoints(config, inputs, folder, times, reported)
+            result = unmix_with_checkpoints(config, inputs, folder, times, reported)
             reported.close()
         result.save(folder)
     inputs = _with_expected_values(inputs, result)
@@ -150,51 +160,6 @@ def refuse_untrusted(result: UnmixingResult, folder: Path) -> None:
         )
 
 
-def _unmix_with_checkpoints(
-    config: GMCRConfig,
-    inputs: GMCRInputs,
-    folder: Path,
-    times: StageTimes,
-    on_progress: OnProgress,
-) -> UnmixingResult:
-    """`jaxhsi.unmix` with the options of the command; goes on from the newest checkpoint."""
-    checkpoints = Checkpoints(folder / "checkpoints")
-    # Checkpoints are numbered by phase, metrics by step.
-    first_step = (checkpoints.latest_step() or 0) * config.solver.steps_per_phase
-    writer = MetricsWriter(folder, first_step, None, SUMMARY)
-    with checkpoints, writer.open(show_bar=False):
-        table = inputs.table
-        is_missing = table.missing_mask is not None
-        return unmix(
-            np.where(table.missing_mask, np.nan, table.spectra) if is_missing else table.spectra,
-            num_components=config.num_components,
-            num_candidates=config.num_candidates,
-            restarts=config.restarts,
-            tolerance=config.tolerance,
-            replicates=table.sample_names,
-            missing="mask" if is_missing else None,
-            library=inputs.library,
-            library_names=inputs.library_names,
-            mixing=config.mixing,
-            priors=config.priors.chosen(inputs.run_lengths),
-            ordered=inputs.is_ordered,
-            runs=inputs.run_lengths,
-            **_constraints(inputs),
-            options=config.solver,
-            network_options=config.amortised,
-            ranges=config.ranges,
-            seed=config.seed,
-            devices=config.devices,
-            precision=config.precision,
-            axis=table.axis,
-            axis_name=table.axis_name,
-            on_progress=on_progress,
-            on_epoch=partial(_write_metrics, writer),
-            on_phase=partial(_save_phase, checkpoints, writer, times),
-            restore=partial(_newest_state, checkpoints),
-        )
-
-
 def _traced_epochs(
     config: GMCRConfig, profiler: StepProfiler, on_progress: OnProgress
 ) -> OnProgress:
@@ -211,19 +176,6 @@ def _traced_epochs(
     return report
 
 
-def _constraints(inputs: GMCRInputs) -> dict[str, Any]:
-    """What is known of single components, as arguments of `jaxhsi.unmix`."""
-    constraints = inputs.constraints
-    if constraints is None:
-        return {}
-    return {
-        "known": constraints.spectra,
-        "known_names": constraints.names,
-        "absent": constraints.absent,
-        "known_concentrations": constraints.concentrations,
-    }
-
-
 def _with_expected_values(inputs: GMCRInputs, result: UnmixingResult) -> GMCRInputs:
     """The inputs with what the result expects in the place of missing values."""
     table = inputs.table
@@ -232,23 +184,6 @@ def _with_expected_values(inputs: GMCRInputs, result: UnmixingResult) -> GMCRInp
     expected = result.reconstruct(result.concentrations)
     spectra = np.where(table.missing_mask, expected, table.spectra).astype(np.float32)
     return replace(inputs, table=table._replace(spectra=spectra))
-
-
-def _write_metrics(writer: MetricsWriter, step: int, info: Info) -> None:
-    writer.write(step, info._asdict())
-
-
-def _save_phase(
-    checkpoints: Checkpoints, writer: MetricsWriter, times: StageTimes, phase: int, state: State
-) -> None:
-    writer.write_timing(int(state.step), times.as_metrics())
-    with deferred_stop() as deferral:  # a phase that is at its end is saved before a stop
-        checkpoints.save(phase, state)
-        deferral.saved = f"phase {phase} is saved"
-
-
-def _newest_state(checkpoints: Checkpoints, template: State) -> State | None:
-    return None if checkpoints.latest_step() is None else checkpoints.restore(template)
 
 
 def _write_results(

@@ -22,7 +22,11 @@ def free_port() -> int:
 
 
 def start_processes(
-    arguments: Sequence[str], num_processes: int, others: Sequence[str] | None = None
+    arguments: Sequence[str],
+    num_processes: int,
+    others: Sequence[str] | None = None,
+    *,
+    by_slurm: bool = False,
 ) -> list[subprocess.Popen]:
     """Start a training in several processes.
 
@@ -30,22 +34,44 @@ def start_processes(
         arguments: of ``jaxhsi train``, as of the first process.
         num_processes: how many.
         others: arguments of all but the first; the same if None.
+        by_slurm: variables as of Slurm tell the processes their places, not options.
     """
-    shared = ("--coordinator", f"127.0.0.1:{free_port()}", "--num_processes", str(num_processes))
-    return [
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jaxhsi.train"),
-                *(arguments if number == 0 or others is None else others),
-                *(*shared, "--process_id", str(number), "--devices", "1"),
-            ],
-            env=os.environ | {"XLA_FLAGS": XLA_FLAGS},
+    port = str(free_port())
+
+    def start(number: int) -> subprocess.Popen:
+        place = _options(number, num_processes, port)
+        variables = {"XLA_FLAGS": XLA_FLAGS}
+        if by_slurm:
+            place, variables = (), variables | _slurm_variables(number, num_processes, port)
+        given = arguments if number == 0 or others is None else others
+        return subprocess.Popen(
+            [sys.executable, "-m", "jaxhsi.train", *given, *place, "--devices", "1"],
+            env=os.environ | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for number in range(num_processes)
-    ]
+
+    return [start(number) for number in range(num_processes)]
+
+
+def _options(number: int, num_processes: int, port: str) -> tuple[str, ...]:
+    shared = ("--coordinator", f"127.0.0.1:{port}", "--num_processes", str(num_processes))
+    return (*shared, "--process_id", str(number))
+
+
+def _slurm_variables(number: int, num_processes: int, port: str) -> dict[str, str]:
+    """Of a task of ``srun`` on this machine."""
+    return {
+        "SLURM_JOB_ID": "7",
+        "SLURM_NTASKS": str(num_processes),
+        "SLURM_STEP_NUM_TASKS": str(num_processes),
+        "SLURM_STEP_NUM_NODES": "1",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_PROCID": str(number),
+        "SLURM_LOCALID": str(number),
+        "JAX_COORDINATOR_PORT": port,
+    }
 
 
 def end_of(processes: Sequence[subprocess.Popen], seconds: float = 240) -> list[tuple]:
