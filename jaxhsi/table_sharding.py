@@ -64,7 +64,21 @@ def split_rows(mesh: Mesh | None, rows: Any) -> Any:
     """
     if mesh is None or mesh.size == 1:
         return rows
+    if len(jax.tree.leaves(rows)[0]) % mesh.size:
+        # An argument may not be split unevenly, and XLA would split it over some of the devices.
+        rows = _keep_whole(mesh, rows)
     return lax.with_sharding_constraint(rows, NamedSharding(mesh, PartitionSpec(BATCH_AXIS)))
+
+
+def _keep_whole(mesh: Mesh, tree: Any) -> Any:
+    """The tree with its arrays whole on every device; what is no array stays as it is."""
+    whole = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(
+        lambda leaf: (
+            lax.with_sharding_constraint(leaf, whole) if isinstance(leaf, jax.Array) else leaf
+        ),
+        tree,
+    )
 
 
 def compile_by_rows(
@@ -87,10 +101,11 @@ def compile_by_rows(
 
     @wraps(function)
     def by_rows(*arguments: Any, **options: Any) -> Any:
-        split = list(arguments)
-        for place in places:
-            split[place] = split_rows(mesh, split[place])
-        return function(*split, **options)
+        split = [
+            split_rows(mesh, argument) if place in places else _keep_whole(mesh, argument)
+            for place, argument in enumerate(arguments)
+        ]
+        return function(*split, **_keep_whole(mesh, options))
 
     same = NamedSharding(mesh, PartitionSpec())
     compiled = jax.jit(by_rows, out_shardings=same, **jit_options)

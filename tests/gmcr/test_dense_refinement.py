@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhsi.gmcr import priors
+from jaxhsi.gmcr import dense_refinement, priors
 from jaxhsi.gmcr.concentration_priors import dense_concentrations
 from jaxhsi.gmcr.dense_refinement import DenseProblem, refine_dense
 from jaxhsi.gmcr.factors import Factors
@@ -52,9 +52,19 @@ def relative_error(found: Factors, truth: Factors) -> float:
     return float(jnp.linalg.norm(difference) / jnp.linalg.norm(truth.concentrations))
 
 
-def test_starts_on_several_devices_end_where_those_of_one_do(problem, sparse):
+def test_starts_on_several_devices_end_where_those_of_one_do(problem, sparse, monkeypatch):
+    for name, few in (("_START_ROUNDS", 20), ("_NUM_SWEEPS", 2)):
+        monkeypatch.setattr(dense_refinement, name, few)
+    # Of a length of its own, since compiled functions know the numbers.
+    rows = slice(44)
+    short = problem._replace(
+        spectra=problem.spectra[rows],
+        noise_deviations=problem.noise_deviations[rows],
+        run_lengths=(44,),
+    )
+    start = sparse._replace(concentrations=sparse.concentrations[rows])
     one, three = (
-        refine_dense(problem._replace(mesh=mesh), sparse, FREE).factors
+        refine_dense(short._replace(mesh=mesh), start, FREE).factors
         for mesh in (None, device_mesh(3))
     )
     chex.assert_trees_all_close(three, one, atol=1e-4)

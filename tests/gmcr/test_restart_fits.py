@@ -36,7 +36,7 @@ def test_restarts_have_devices_of_their_own(devices, restarts, sizes, different)
 
 def test_restarts_at_once_are_those_one_after_the_other():
     mixed, steps = make_mixture(2), []
-    fit = partial(fit_components, KEY, mixed.x, OPTIONS, restarts=3)
+    fit = partial(fit_components, KEY, mixed.x, OPTIONS, restarts=2)
     one = fit()
     two = fit(mesh=device_mesh(2), on_epoch=lambda step, info: steps.append((step, get_ident())))
     np.testing.assert_array_equal(
