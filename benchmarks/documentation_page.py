@@ -13,6 +13,8 @@ from benchmarks.gmcr.tables import tables as gmcr_quality_tables
 from benchmarks.machine import REPOSITORY
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
+UNITS = {"step": "view", "monitor": "window", "starts": "start", "label": "tile"}
+"""What the units of the rows of `benchmarks.runtime.scaling` are."""
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 
 
@@ -93,6 +95,48 @@ def scale_table() -> str:
     return markdown_table(["pixels", "--refine_steps", "pixels a second", "peak memory"], rows)
 
 
+def scaling_table() -> str:
+    """Work and traffic of a device."""
+    rows = [
+        [
+            row["case"],
+            str(row["devices"]),
+            str(row["processes"]),
+            f"{row['units']} {UNITS[row['case']]}{'s' if row['units'] > 1 else ''}",
+            f"{row['gflop']:.3g}",
+            f"{row['mib']:,.0f} MiB",
+            str(sum(kind["calls"] for kind in row["moved"].values())),
+            f"{sum(kind['bytes'] for kind in row['moved'].values()) / 2**10:,.1f} KiB",
+            f"{row['overhead']:+.1%}" if "overhead" in row else "",
+        ]
+        for row in report("scaling")["rows"]
+    ]
+    titles = ["phase", "devices", "processes", "of one device", "GFLOP", "memory"]
+    return markdown_table([*titles, "collectives", "moved", "overhead"], rows)
+
+
+def projection_table() -> str:
+    """A step on more devices, on paper."""
+    rows = [
+        [
+            str(row["devices"]),
+            str(row["batch"]),
+            f"{1e3 * row['compute_seconds']:.2f} ms",
+            f"{1e3 * row['traffic_seconds']:.2f} ms",
+            f"{row['windows_per_second']:,.0f}",
+            f"{row['efficiency']:.0%}",
+        ]
+        for row in report("scaling")["projection"]
+    ]
+    titles = ["devices", "windows a step", "compute", "traffic", "windows a second", "efficiency"]
+    return markdown_table(titles, rows)
+
+
+def assumptions() -> str:
+    """Of the projection."""
+    return ", ".join(f"{name} {value}" for name, value in report("scaling")["assumptions"].items())
+
+
 def machine(name: str) -> str:
     """What a result file was measured on."""
     found = report(name)
@@ -168,6 +212,28 @@ of its uncompressed bytes. Copy over ingest from disk, and where the file is in 
 that the format's own library takes to read it, and that the ingest takes; peak of the process.
 
 {ingest_table()}
+
+## Segmentation: many devices
+
+`python -m benchmarks.runtime.scaling --out scaling.json`: a step, the evaluation of 16 windows, the
+64 starts of the mixture, and a tile on each device, at the default options and 200 bands; CPU
+devices forced by XLA, and processes of `jax.distributed` with a device each. "of one device": what
+the busiest one computes in a call; GFLOP, bytes read and written, and what its collectives move,
+as XLA counts them in its program, a loop once; on one device, the time over that of a plain
+`jax.jit`, in turns.
+
+{scaling_table()}
+
+{machine("scaling")}
+
+On paper, from the work and the traffic of a step on eight devices: on one device; on eight of one
+host, a view of the four windows on each; and with 32 windows a device on one host and on 32 hosts.
+The times are assumed, not measured: {assumptions()}. Traffic is not overlapped with computation,
+collectives are not combined, and windows are read in time. The default step is so small that the
+latency of its collectives outweighs what eight such devices save: they pay with larger batches
+(`--stream.batch_size`), or a run each.
+
+{projection_table()}
 
 ## Unmixing: quality
 

@@ -5,6 +5,7 @@ They are sharded as the commands do it, or under a plain ``jax.jit`` where the m
 
 from collections.abc import Callable
 from functools import cache, partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -18,10 +19,14 @@ from jaxhsi.dgc.monitor import draw_validation_views, evaluate_views
 from jaxhsi.dgc.state import Batch, SegmentationAlgorithm
 from jaxhsi.dgc.views import window_size
 from jaxhsi.normalisation import band_stats
+from jaxhsi.process_sharding import process_rows, shard_process_rows
 from jaxhsi.sharding import (
+    BATCH_AXIS,
+    VIEW_AXIS,
     compile_evaluation,
     compile_prediction,
     compile_step,
+    padded_length,
     replicate,
     shard_batch,
     view_mesh,
@@ -38,12 +43,14 @@ class Case(NamedTuple):
     Attributes:
         function: jitted.
         arguments: on the devices.
+        units: what the busiest device computes: views, windows, starts or tiles.
         uses_up: place of the argument whose memory is reused for the first result, which takes its
             place in the next call; None where there is no such argument.
     """
 
     function: Callable
     arguments: tuple
+    units: int
     uses_up: int | None = None
 
 
@@ -77,10 +84,14 @@ def step(mesh: Mesh | None, num_bands: int) -> Case:
     batch, key = windows(batch_size, window_size(CONFIG.views), num_bands), jax.random.key(1)
     if mesh is None:
         plain_step = jax.jit(method.step, donate_argnums=1)
-        return Case(plain_step, (key, *jax.device_put((state, batch))), uses_up=1)
+        return Case(plain_step, (key, *jax.device_put((state, batch))), 2 * batch_size, uses_up=1)
     pairs = view_mesh(mesh, batch_size)
-    placed = replicate(pairs, key), replicate(pairs, state), shard_batch(pairs, batch)
-    return Case(compile_step(pairs, method.step, batch_size), placed, uses_up=1)
+    own_batch = jax.tree.map(itemgetter(process_rows(pairs, batch_size)), batch)
+    own_batch = shard_process_rows(pairs, own_batch, batch_size)
+    placed = replicate(pairs, key), replicate(pairs, state), own_batch
+    num_windows = padded_length(pairs, batch_size) // pairs.shape[BATCH_AXIS]
+    views = 2 * num_windows // pairs.shape.get(VIEW_AXIS, 1)
+    return Case(compile_step(pairs, method.step, batch_size), placed, views, uses_up=1)
 
 
 def monitor(mesh: Mesh | None, num_bands: int) -> Case:
@@ -92,9 +103,10 @@ def monitor(mesh: Mesh | None, num_bands: int) -> Case:
     views = jax.device_get(draw(jax.random.key(2), batch, stats, CONFIG.views))
     evaluate = partial(evaluate_views, method, CONFIG.num_clusters)
     if mesh is None:
-        return Case(jax.jit(evaluate), jax.device_put((state, views)))
+        return Case(jax.jit(evaluate), jax.device_put((state, views)), len(views.crops))
     compiled = compile_evaluation(mesh, evaluate, len(views.crops))
-    return Case(compiled, (replicate(mesh, state), shard_batch(mesh, views)))
+    placed = replicate(mesh, state), shard_batch(mesh, views)
+    return Case(compiled, placed, padded_length(mesh, len(views.crops)) // mesh.size)
 
 
 def starts(mesh: Mesh | None) -> Case:
@@ -108,7 +120,8 @@ def starts(mesh: Mesh | None) -> Case:
 
     arguments = jax.random.key(4), v
     placed = jax.device_put(arguments) if mesh is None else replicate(mesh, arguments)
-    return Case(jax.jit(fit), placed)
+    num_devices = 1 if mesh is None else mesh.size
+    return Case(jax.jit(fit), placed, -(-num_starts // num_devices))
 
 
 def label(mesh: Mesh | None, num_bands: int, tile: int) -> Case:
@@ -117,6 +130,6 @@ def label(mesh: Mesh | None, num_bands: int, tile: int) -> Case:
     side = tile + 2 * method.halo
     images = windows(1 if mesh is None else mesh.size, side, num_bands)
     if mesh is None:
-        return Case(jax.jit(method.predict), jax.device_put((state, *images)))
+        return Case(jax.jit(method.predict), jax.device_put((state, *images)), 1)
     compiled = compile_prediction(mesh, method.predict)
-    return Case(compiled, (replicate(mesh, state), *shard_batch(mesh, images)))
+    return Case(compiled, (replicate(mesh, state), *shard_batch(mesh, images)), 1)

@@ -25,7 +25,8 @@ def test_work_and_traffic_of_a_device_by_hand():
 
 def row(devices: int, gflop: float, mib: float, calls: int, num_bytes: int) -> dict:
     moved = {"all-reduce": {"calls": calls, "bytes": num_bytes}} if calls else {}
-    return {"case": "step", "devices": devices, "gflop": gflop, "mib": mib, "moved": moved}
+    costs = {"gflop": gflop, "mib": mib, "moved": moved}
+    return {"case": "step", "devices": devices, "processes": 1} | costs
 
 
 def test_projection_by_hand(monkeypatch):
@@ -34,14 +35,20 @@ def test_projection_by_hand(monkeypatch):
     machine |= {"host_link_gb_per_second": 0.1, "host_latency_us": 1000.0}
     monkeypatch.setattr(scaling_projection, "ASSUMPTIONS", machine)
     rows = [row(1, 8.0, 0.0, 0, 0), row(8, 1.0, 0.0, 2, 4_000_000)]
-    one, eight, many = scaling_projection.projection(rows)
+    one, eight, wide, many = scaling_projection.projection(rows)
     assert one["compute_seconds"] == pytest.approx(8e-3)
     assert one["efficiency"] == pytest.approx(1)
     assert eight["traffic_seconds"] == pytest.approx(2 * 100e-6 + 2 * 7 / 8 * 4e-3)
     assert eight["efficiency"] == pytest.approx(1e-3 / (1e-3 + eight["traffic_seconds"]))
     between_hosts = 2 * 1000e-6 + 2 * 31 / 32 * 4e-2
     assert many["traffic_seconds"] == pytest.approx(eight["traffic_seconds"] + between_hosts)
-    assert many["windows_per_second"] == pytest.approx(128 / (1e-3 + many["traffic_seconds"]))
+    own_seconds = 8 * 8e-3  # of 32 windows
+    assert wide["windows_per_second"] == pytest.approx(
+        256 / (own_seconds + eight["traffic_seconds"])
+    )
+    assert many["efficiency"] == pytest.approx(
+        own_seconds / (own_seconds + many["traffic_seconds"])
+    )
 
 
 def test_without_one_and_eight_devices_nothing_is_projected():

@@ -64,7 +64,9 @@ def run(name: str, *options: str) -> None:
         ("data.ingest", ["--lines", "8", "--rounds", "1", "--formats", "envi", "netcdf"]),
         pytest.param("data.stream", ["--size", "64", "--steps", "4"], marks=pytest.mark.slow),
         pytest.param(
-            "runtime.scaling", ["--devices", "1", "--rounds", "1"], marks=pytest.mark.slow
+            "runtime.scaling",
+            ["--devices", "1", "--rounds", "1", "--processes"],
+            marks=pytest.mark.slow,
         ),
     ],
 )
