@@ -3,6 +3,7 @@
 import sys
 
 from jaxhsi.command_line import Command
+from jaxhsi.config.parts import MERGE_HELP
 from jaxhsi.config.predict import EvaluateConfig
 
 COMMAND = Command(
@@ -11,6 +12,7 @@ COMMAND = Command(
     action="jaxhsi.workflows.evaluate_run:evaluate_label_maps",
     flags={
         "ignore_groups": "score the clusters, whatever groups are saved with the run",
+        "merge_parts": MERGE_HELP,
     },
     way_on="run the command again",
 )

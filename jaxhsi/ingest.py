@@ -4,12 +4,17 @@ import sys
 
 from jaxhsi.command_line import Command
 from jaxhsi.config.ingest import READING_FLAGS, IngestConfig
+from jaxhsi.config.parts import MERGE_HELP
 
 COMMAND = Command(
     name="ingest",
     config=IngestConfig,
     action="jaxhsi.workflows.ingest_run:ingest_all",
-    flags={**READING_FLAGS, "overwrite": "replace stores, each once the new one is whole"},
+    flags={
+        **READING_FLAGS,
+        "merge_parts": MERGE_HELP,
+        "overwrite": "replace stores, each once the new one is whole",
+    },
     way_on="the same command goes on",
 )
 

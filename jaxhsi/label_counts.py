@@ -34,6 +34,31 @@ class LabelCounts:
             self.confusion_matrix + other.confusion_matrix,
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """All counts as JSON; `from_json` gives them back."""
+        return {
+            "pixels": self.cluster_pixels.tolist(),
+            "invalid_pixels": self.invalid_pixels,
+            "confusion": self.confusion_matrix.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "LabelCounts":
+        """The counts that `to_json` wrote.
+
+        Args:
+            record: that it gave.
+
+        >>> counts = zero_counts(3, 0)
+        >>> LabelCounts.from_json(counts.to_json()).confusion_matrix.shape
+        (3, 0)
+        """
+        return cls(
+            np.array(record["pixels"], np.int64),
+            record["invalid_pixels"],
+            np.array(record["confusion"], np.int64),
+        )
+
 
 def zero_counts(num_clusters: int, num_classes: int) -> LabelCounts:
     """Counts of no pixel at all, the neutral element of the addition.

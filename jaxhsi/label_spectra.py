@@ -67,6 +67,22 @@ class LabelSpectra:
             sample_spectra=spectra[sample.positions],
         )
 
+    def with_sample_of(self, other: "LabelSpectra") -> "LabelSpectra":
+        """Counts and moments of these pixels, with the sample of others.
+
+        Samples add up to the same in any grouping, means and deviations to within rounding: where
+        the moments of parts are to be added in another order than their samples.
+
+        Args:
+            other: spectra of the same labels.
+        """
+        return replace(
+            self,
+            sample_labels=other.sample_labels,
+            sample_priorities=other.sample_priorities,
+            sample_spectra=other.sample_spectra,
+        )
+
     @property
     def deviations(self) -> Float[np.ndarray, "k c"]:
         """Standard deviation of each band, divided by n - 1; NaN for fewer than two pixels."""

@@ -3,6 +3,7 @@
 import sys
 
 from jaxhsi.command_line import Command
+from jaxhsi.config.parts import MERGE_HELP
 from jaxhsi.config.predict import PredictConfig
 
 COMMAND = Command(
@@ -13,6 +14,7 @@ COMMAND = Command(
         "ignore_groups": "label by clusters, whatever groups are saved with the run",
         "envi": "write ENVI classification files too",
         "geotiff": "write GeoTIFF files of all cubes, not only of those with a coordinate system",
+        "merge_parts": MERGE_HELP,
         "overwrite": "delete the predictions in --out first",
         "profile": "trace a few tiles into the folder profile, for Perfetto or XProf",
     },

@@ -3,6 +3,7 @@
 import sys
 
 from jaxhsi.command_line import Command
+from jaxhsi.config.parts import MERGE_HELP
 from jaxhsi.config.unmix import UnmixConfig
 
 COMMAND = Command(
@@ -10,6 +11,7 @@ COMMAND = Command(
     config=UnmixConfig,
     action="jaxhsi.workflows.unmix_run:unmix_new_data",
     flags={
+        "merge_parts": MERGE_HELP,
         "overwrite": "delete the concentrations in --out first",
         "profile": "trace a few tiles into the folder profile, for Perfetto or XProf",
     },

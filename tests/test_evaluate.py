@@ -177,3 +177,21 @@ def test_folders_without_maps_are_refused(tmp_path, capsys):
     for folder in (tmp_path, tmp_path / "none"):
         assert main([str(folder), "--labels", str(tmp_path)]) == 1
         assert "holds no label maps" in capsys.readouterr().err
+
+
+def test_parts_put_together_score_as_all_at_once(setting, tmp_path, capsys):
+    run, _, truth = setting
+    whole, out = tmp_path / "whole.json", tmp_path / "parts.json"
+    evaluated(run, truth, whole)
+    given = [str(run), "--labels", str(truth), "--ignore_label", "0", "--out", str(out)]
+    assert main([*given, "--part", "2/2"]) == 0
+    assert "part 2/2: 1 of 2 maps: b" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*given, "--merge_parts"]) == 1
+    assert f"--ignore_label 0 --out {out} --part 1/2" in capsys.readouterr().err
+    assert main([*given, "--part", "1/2", "--unlabelled_outside", "true"]) == 1
+    assert "otherwise: --unlabelled_outside True (was None)" in capsys.readouterr().err
+    assert main([*given, "--part", "1/2"]) == 0
+    assert main([*given, "--merge_parts"]) == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parts.json", "whole.json"]

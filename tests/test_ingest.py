@@ -105,3 +105,31 @@ def test_maize_kernel(shared_data, tmp_path):
     assert found.max() < 1.1
     assert json.dumps(cube.history).count("reflectance (x - dark) / (white - dark)") == 1
     assert cube.statistics["valid"] == 31 * 43
+
+
+def test_parts_copy_each_file_once_and_are_checked_for_being_whole(tmp_path, capsys):
+    (tmp_path / "raw").mkdir()
+    for number, name in enumerate("cab"):
+        np.save(tmp_path / "raw" / f"{name}.npy", VALUES + number)
+    out = tmp_path / "out"
+    given = [str(tmp_path / "raw"), str(out), "--bin", "3"]
+    assert main([*given, "--part", "4/5"]) == 0
+    assert not out.exists()
+    assert main([*given, "--part", "1/2"]) == 0
+    assert "part 1/2: 2 of 3 files: a, b" in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir() if path.suffix) == ["a.zarr", "b.zarr"]
+    times = [(out / f"{name}.zarr").stat().st_mtime_ns for name in "ab"]
+    error = fails(capsys, *given, "--merge_parts")
+    assert "part 2 of 2 is missing or not complete" in error
+    assert f"jaxhsi ingest {tmp_path / 'raw'} {out} --bin 3 --part 2/2" in error
+    assert "--bin 5 (was 3)" in fails(capsys, *given[:3], "5", "--part", "2/2")
+    for part in ("2/2", "1/2"):
+        assert main([*given, "--part", part]) == 0
+    assert times == [(out / f"{name}.zarr").stat().st_mtime_ns for name in "ab"]
+    capsys.readouterr()
+    assert main([*given, "--merge_parts", "--json"]) == 0
+    records = json.loads(capsys.readouterr().out)
+    assert main([*given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == records
+    assert [record["shape"] for record in records] == [[9, 8, 10]] * 3
+    assert sorted(path.name for path in out.iterdir()) == ["a.zarr", "b.zarr", "c.zarr"]

@@ -20,6 +20,7 @@ from jaxhsi.storage.checksums import text_with_checksum
 from jaxhsi.train import main as train
 from jaxhsi.training.stage_times import TIMES_FILE
 from jaxhsi.training.tile_journal import TileJournal
+from jaxhsi.workflows import predict_parts
 from tests.helpers.commands import DGC_ARGUMENTS
 from tests.helpers.cubes import write_cube
 from tests.helpers.scenes import BANDS, blobs
@@ -444,3 +445,56 @@ def test_names_of_others_go_through_all_files(run, tmp_path, capsys):
     with rasterio.open(stem.with_name(f"{stem.name}.tif")) as file:
         tags = file.tags(1)
     assert [tags[f"CLASS_{i}"] for i in range(3)] == list(SHOWN)
+
+
+# Parts --------------------------------------------------------------------------------------------
+
+
+def interrupt(*_) -> None:
+    raise KeyboardInterrupt
+
+
+def test_parts_put_together_are_the_prediction_of_all(run, tmp_path, monkeypatch, capsys):
+    """One part is interrupted, one is a task of an array, and so is the putting together."""
+    paths = [str(tmp_path / f"{name}.zarr") for name in "cab"]  # the sums depend on the order
+    for number, path in enumerate(paths):
+        waves = None if number == 2 else WAVES + number
+        write_cube(Path(path), field()[10 * number : 10 * number + 40], wavelengths=waves)
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert main([str(run), *paths, "--out", str(whole), "--envi"]) == 0
+    given = [str(run), *paths, "--out", str(out), "--envi"]
+    with monkeypatch.context() as patches:
+        stop_after(2, patches)
+        assert main([*given, "--part", "1/2"]) == 130
+    capsys.readouterr()
+    for name, value in (("ID", "7"), ("COUNT", "2"), ("MIN", "3"), ("STEP", "4")):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    assert main(given) == 0
+    told = capsys.readouterr().err
+    assert "part 2/2 of the Slurm array (--part 1/1 takes all): 1 of 3 cubes: c" in told
+    assert main([*given, "--merge_parts"]) == 1
+    error = capsys.readouterr().err
+    assert "part 1 of 2 is missing or not complete" in error
+    assert f"jaxhsi predict {run} {' '.join(paths)} --out {out} --part 1/2 --envi" in error
+    assert main([*given, "--part", "1/1"]) == 1
+    assert "the same command with --merge_parts puts them together" in capsys.readouterr().err
+    assert main([*given, "--part", "1/2"]) == 0
+    assert "after 2 tiles" in " ".join(capsys.readouterr().out.split())
+    with monkeypatch.context() as patches:
+        patches.setattr(predict_parts, "write_summary", interrupt)
+        assert main([*given, "--merge_parts"]) == 130
+    assert main([*given, "--merge_parts"]) == 0
+    assert result_files(out) == result_files(whole)
+    texts = [(folder / "predict.yaml").read_text() for folder in (out, whole)]
+    lines = [text.splitlines()[:-1] for text in texts]  # without the checksum
+    assert lines[0] == [line.replace(str(whole), str(out)) for line in lines[1]]
+
+
+def test_parts_without_a_cube_or_beside_whole_results_write_nothing(run, cube, plain, capsys):
+    given = [str(run), str(cube), "--out"]
+    assert main([*given, str(plain.parent / "none"), "--part", "2/7"]) == 0
+    assert "part 2/7: 0 of 1 cubes: none is left for it" in capsys.readouterr().err
+    assert not (plain.parent / "none").exists()
+    assert main([*given, str(plain), "--part", "1/2"]) == 1
+    assert "to which no part can be added" in capsys.readouterr().err
+    assert not (plain / "parts").exists()

@@ -16,6 +16,7 @@ from jaxhsi.data.synthetic.mixture_options import MixtureOptions
 from jaxhsi.data.synthetic.mixtures import Mixtures, mixtures
 from jaxhsi.storage.checksums import text_with_checksum
 from jaxhsi.train import main as train
+from jaxhsi.training.stage_times import TIMES_FILE
 from jaxhsi.training.tile_journal import TileJournal
 from jaxhsi.unmix import main
 from jaxhsi.workflows.unmixing_model_file import read_unmixing_model, write_unmixing_model
@@ -253,3 +254,61 @@ def test_missing_values_take_no_part(run, new, tmp_path, capsys):
         amounts = np.array([row[-3:] for row in list(csv.reader(file))[1:]], float)
     whole = read_unmixing_model(run / "solution.npz").transform(new.data[:40], 100)
     assert np.abs(amounts - whole).max() < 0.05 * whole.max()
+
+
+# Parts --------------------------------------------------------------------------------------------
+
+
+def in_parts(out: Path, arguments: list[str], count: int) -> None:
+    """Unmix in parts, the last one first, and put them together."""
+    arguments = [*arguments, "--out", str(out)]
+    for number in range(count, 0, -1):
+        assert main([*arguments, "--part", f"{number}/{count}"]) == 0
+    assert main([*arguments, "--merge_parts"]) == 0
+
+
+def result_files(folder: Path) -> dict[str, bytes]:
+    """All files but those that hold the time or the path of the folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("scores.json", "unmix.yaml", TIMES_FILE)
+    }
+
+
+def timeless_scores(folder: Path) -> dict:
+    content = scores(folder)
+    del content["sha256"]
+    for kind in ("cubes", "tables"):
+        for row in content.get(kind, {}).values():
+            for name in [name for name in row if "second" in name]:
+                del row[name]
+    return content
+
+
+def test_parts_of_cubes_put_together_are_those_of_all(run, cube, new, tmp_path, capsys):
+    values = new.data.reshape(10, 12, 50)
+    for name, rows, scale in (("b", slice(0, 4), 1), ("a", slice(4, 9), 1000), ("c", slice(9), 1)):
+        write_cube(tmp_path / "cubes" / f"{name}.zarr", values[rows] * np.float32(scale))
+    arguments = [str(run), str(cube), str(tmp_path / "cubes"), "--refine_steps", "2"]
+    assert main([*arguments, "--out", str(tmp_path / "whole")]) == 0
+    in_parts(tmp_path / "out", arguments, 3)
+    assert "a.zarr" in timeless_scores(tmp_path / "whole")["warnings"][0]
+    assert result_files(tmp_path / "out") == result_files(tmp_path / "whole")
+    assert timeless_scores(tmp_path / "out") == timeless_scores(tmp_path / "whole")
+    assert list(scores(tmp_path / "out")["cubes"]) == ["east", "a", "b", "c"]
+    capsys.readouterr()
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--part", "1/3"]) == 1
+    assert "holds concentrations already, to which no part can be added" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_parts_of_tables_put_together_are_those_of_all(run, new, tmp_path, count):
+    paths = [tmp_path / f"{name}.npy" for name in "cab"[:count]]
+    for path in paths:
+        np.save(path, new.data[: 40 + ord(path.stem)])
+    arguments = [str(run), *map(str, paths), "--fractions", "true"]
+    assert main([*arguments, "--out", str(tmp_path / "whole")]) == 0
+    in_parts(tmp_path / "out", arguments, 2)
+    assert result_files(tmp_path / "out") == result_files(tmp_path / "whole")
+    assert timeless_scores(tmp_path / "out") == timeless_scores(tmp_path / "whole")

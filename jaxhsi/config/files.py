@@ -1,9 +1,11 @@
 """Configurations in files: of a run, of a user; whether a run may go on under other options."""
 
+import json
 import logging
+import shlex
 from argparse import ArgumentError
-from collections.abc import Collection, Iterator
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -149,18 +151,58 @@ def check_same_run(config: Any, path: Path, may_differ: Collection[str]) -> None
     Raises:
         ValueError: names each option that differs, with both values.
     """
-    then = dict(_leaves(read_options(path)))
-    now = dict(_leaves(saved_options(config)))
-    differing = [
-        f"--{name} {now.get(name)} (was {then.get(name)})"
-        for name in now | then
-        if now.get(name) != then.get(name) and not {name, name.split(".")[0]} & set(may_differ)
-    ]
+    differing = differing_options(saved_options(config), read_options(path), may_differ)
     if differing:
         raise ValueError(
             f"--resume goes on with the run of {path}, but other options were given: "
             f"{', '.join(differing)}; drop them, or start a new run"
         )
+
+
+def differing_options(
+    now: dict[str, Any], then: dict[str, Any], may_differ: Collection[str] = ()
+) -> list[str]:
+    """Options whose values differ, with both, in words.
+
+    Args:
+        now: options of now, see `saved_options`.
+        then: options of before.
+        may_differ: options, or groups of them, that are not compared.
+
+    >>> differing_options({"cut": 4, "stream": {"seed": 1}}, {"cut": None, "stream": {"seed": 1}})
+    ['--cut 4 (was None)']
+    """
+    now, then = dict(_leaves(now)), dict(_leaves(then))
+    return [
+        f"--{name} {now.get(name)} (was {then.get(name)})"
+        for name in now | then
+        if now.get(name) != then.get(name) and not {name, name.split(".")[0]} & set(may_differ)
+    ]
+
+
+def command_text(command: str, config: Any, switches: Mapping[str, bool], **options: Any) -> str:
+    """The line that calls a command with these options, to be copied into a shell.
+
+    Args:
+        command: name after ``jaxhsi``.
+        config: a dataclass of options; those at their defaults are left out.
+        switches: of the command beside them.
+        **options: values that take the place of those in the configuration.
+
+    >>> from jaxhsi.config.predict import EvaluateConfig
+    >>> config = EvaluateConfig(Path("my maps"), labels=Path("truth"))
+    >>> command_text("evaluate", config, {"ignore_groups": True}, part="1/4")
+    "jaxhsi evaluate 'my maps' --labels truth --part 1/4 --ignore_groups"
+    """
+    defaults = {f.name: f.default for f in fields(config)}
+    words = ["jaxhsi", command]
+    for name, value in (saved_options(config) | options).items():
+        if defaults[name] is MISSING:
+            words += map(str, value) if isinstance(value, list) else [str(value)]
+        elif value != _plain(defaults[name]):
+            words += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
+    words += [f"--{name}" for name, is_set in switches.items() if is_set]
+    return shlex.join(words)
 
 
 def check_positive(option: str, value: float | None) -> None:

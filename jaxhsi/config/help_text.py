@@ -34,6 +34,7 @@ METAVARS = {
     "normalisation": "NAMES",
     "missing": "WORD",
     "mixing": "MODEL",
+    "part": "I/N",
 }
 """What stands for the value of an option; by its type where nothing is said here."""
 

@@ -7,13 +7,14 @@ from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least
 from jaxhsi.config.lengths import length_in_metres
+from jaxhsi.config.parts import check_part
 from jaxhsi.data.axis_layout import Layout
 from jaxhsi.data.ingest.options import IngestOptions
 
 READING_FLAGS = {
     "keep_bands": "keep bands that the file marks as bad, and those without measurements",
     "orthorectify": "bring the pixels to a map by the geolocation table of the file (EMIT)",
-    "raw": "keep stored values: do not apply scale and offset that the file states",
+    "raw": "keep stored values, whatever scale and offset the file states",
 }
 """Switches of the commands that read files of any format."""
 
@@ -24,13 +25,13 @@ class IngestConfig:
 
     Attributes:
         paths: files to read, and last the store to make (NAME.zarr), or a folder for stores.
-        key: name of the cube inside a .mat, HDF5 or NetCDF file, where there are several.
+        key: name of the cube inside a file, where there are several.
         layout: order of the axes, such as hwc, chw or hcw; by evidence if not given.
         size: height and width, '[H,W]', of the image where the array is a table (C, H * W).
         dtype: of the stored values; kept as in the file if not given, float32 where they are
             computed.
-        white: file with the white reference, for reflectance (x - dark) / (white - dark).
-        dark: file with the dark reference.
+        white: the white reference, for reflectance (x - dark) / (white - dark).
+        dark: the dark reference.
         wavelengths: lowest and highest wavelength to keep in nm, '[LOW,HIGH]'.
         bin: neighbouring bands whose mean becomes one band.
         bad_bands: bands to drop: indices from 0, ranges of them and of wavelengths, such as
@@ -39,6 +40,7 @@ class IngestConfig:
         no_data: value that marks a missing measurement, in place of the file's.
         pixel_size: side of a pixel, in metres or such as 0.5mm, for images without a coordinate
             system.
+        part: copy part I of N of the files; as a Slurm array says if not given, else all.
     """
 
     example: ClassVar[str] = "jaxhsi ingest scene.hdr cubes/ --white white.hdr --dark dark.hdr"
@@ -55,6 +57,7 @@ class IngestConfig:
         "scale",
         "no_data",
         "pixel_size",
+        "part",
     )
     paths: tuple[Path, ...]
     key: str | None = None
@@ -69,10 +72,12 @@ class IngestConfig:
     scale: float | None = None
     no_data: float | None = None
     pixel_size: float | str | None = None
+    part: str | None = None
 
     def __post_init__(self):
         """Refuse values that cannot work before any file is opened."""
         check_at_least("--bin", self.bin, 1)
+        check_part(self.part)
         if self.scale is not None and (not math.isfinite(self.scale) or self.scale == 0):
             raise ValueError(f"--scale {self.scale} is out of range; give a factor that is not 0")
         metres = length_in_metres("--pixel_size", self.pixel_size)

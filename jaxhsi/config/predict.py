@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least, check_positive
 from jaxhsi.config.lengths import length_in_metres
+from jaxhsi.config.parts import check_part
 from jaxhsi.data.axis_layout import Layout
 
 
@@ -38,6 +39,7 @@ class PredictConfig:
             given.
         no_data: value of a file that marks a missing measurement; that of the run if not given.
         scale: factor for the values of files, in place of the scale that they state.
+        part: label part I of N of the cubes; as a Slurm array says if not given, else all.
     """
 
     example: ClassVar[str] = "jaxhsi predict runs/field new.hdr --cut 4"
@@ -53,6 +55,7 @@ class PredictConfig:
         "layout",
         "size",
         "no_data",
+        "part",
     )
     run: Path
     cubes: tuple[str, ...]
@@ -71,6 +74,7 @@ class PredictConfig:
     raw: bool = False
     no_data: float | None = None
     scale: float | None = None
+    part: str | None = None
 
     def __post_init__(self):
         """Refuse values out of range before anything long begins."""
@@ -80,6 +84,7 @@ class PredictConfig:
         metres = length_in_metres("--pixel_size", self.pixel_size)
         object.__setattr__(self, "pixel_size", metres)
         check_positive("--tolerance", self.tolerance)
+        check_part(self.part)
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class EvaluateConfig:
             beside the best groups. Without it the groups that `jaxhsi group` saved with
             a run are scored.
         out: file of the scores; evaluation.json in the folder if not given.
+        part: score part I of N of the maps; as a Slurm array says if not given, else all.
     """
 
     example: ClassVar[str] = "jaxhsi evaluate runs/field --labels truth/"
@@ -110,6 +116,7 @@ class EvaluateConfig:
         "class_names",
         "groups",
         "out",
+        "part",
     )
     folder: Path
     labels: Path | None = None
@@ -119,8 +126,10 @@ class EvaluateConfig:
     class_names: str | None = None
     groups: str | None = None
     out: Path | None = None
+    part: str | None = None
 
     def __post_init__(self):
         """Refuse an evaluation without labels."""
+        check_part(self.part)
         if self.labels is None:
             raise ValueError("--labels is missing: the true classes to score against")

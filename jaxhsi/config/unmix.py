@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from jaxhsi.config.files import check_at_least, check_positive
+from jaxhsi.config.parts import check_part
 from jaxhsi.data.axis_layout import Layout
 from jaxhsi.data.tables.table_options import TableOptions
 
@@ -39,6 +40,7 @@ class UnmixConfig:
         size: height and width of the image where a cube is kept as a table (C, H * W).
         raw: keep the stored values of files, whatever scale they state.
         no_data: value of a file that marks a missing measurement, in place of the file's own.
+        part: unmix part I of N of the data; as a Slurm array says if not given, else all.
     """
 
     example: ClassVar[str] = "jaxhsi unmix runs/mixtures new.csv"
@@ -54,6 +56,7 @@ class UnmixConfig:
         "layout",
         "size",
         "no_data",
+        "part",
     )
     run: Path
     data: tuple[str, ...]
@@ -73,6 +76,7 @@ class UnmixConfig:
     size: tuple[int, int] | None = None
     raw: bool = False
     no_data: float | None = None
+    part: str | None = None
 
     def __post_init__(self):
         """Refuse values that cannot work before anything long begins."""
@@ -80,6 +84,7 @@ class UnmixConfig:
         check_at_least("--tile", self.tile, 1)
         check_positive("--tolerance", self.tolerance)
         self.table_options()
+        check_part(self.part)
 
     def table_options(self) -> TableOptions:
         """What is said of the tables."""

@@ -68,13 +68,8 @@ def open_cubes(
         ValueError: no cubes, equal stems, unequal bands, or as `ingest.pipeline.ingest`.
     """
     file_options = FileOptions(key, layout, size, raw, no_data, scale, matching_wavelengths)
-    named_paths = [path] if isinstance(path, str | Path) else list(path)
-    if not named_paths:
-        raise ValueError("no cube was named; give a file, a folder, a store or a URL")
     copies_folder = default_cache_folder() if cache_folder is None else Path(cache_folder)
-    local_paths = [_with_local_raster(each, copies_folder) for each in named_paths]
-    cube_sources = [source for each in local_paths for source in list_cubes(each, file_options)]
-    _check_names(cube_sources)
+    cube_sources = _list_sources(path, copies_folder, file_options)
     check_band_counts(
         dict(expected_band_counts or {})
         | {_source_location(source): _count_bands(source, file_options) for source in cube_sources}
@@ -82,6 +77,43 @@ def open_cubes(
     cubes = tuple(_open_source(source, copies_folder, file_options) for source in cube_sources)
     manifest(cubes, tolerance=tolerance, cache_folder=copies_folder)
     return cubes
+
+
+def cube_locations(
+    path: str | Path | Sequence[str | Path],
+    *,
+    size: tuple[int, int] | None = None,
+    cache_folder: Path | None = None,
+) -> dict[str, str]:
+    """Where each cube lies that `open_cubes` would open, by name and in that order.
+
+    The cubes are not opened, but for those named by URLs: of files the headers are read, of stores
+    nothing is.
+
+    Args:
+        path: as of `open_cubes`, which takes the locations as well.
+        size: as of `open_cubes`.
+        cache_folder: as of `open_cubes`.
+
+    Raises:
+        FileNotFoundError, ConnectionError, ValueError: as `open_cubes`.
+    """
+    copies_folder = default_cache_folder() if cache_folder is None else Path(cache_folder)
+    cube_sources = _list_sources(path, copies_folder, FileOptions(size=size))
+    return {_source_name(source): _source_location(source) for source in cube_sources}
+
+
+def _list_sources(
+    path: str | Path | Sequence[str | Path], cache_folder: Path, file_options: FileOptions
+) -> list[CubeSource]:
+    """The cubes that a path, or each of several, names; refuses equal names."""
+    named_paths = [path] if isinstance(path, str | Path) else list(path)
+    if not named_paths:
+        raise ValueError("no cube was named; give a file, a folder, a store or a URL")
+    local_paths = [_with_local_raster(each, cache_folder) for each in named_paths]
+    cube_sources = [source for each in local_paths for source in list_cubes(each, file_options)]
+    _check_names(cube_sources)
+    return cube_sources
 
 
 def _with_local_raster(named_path: str | Path, cache_folder: Path) -> str | Path:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -187,6 +188,39 @@ def unlist_file(path: Path) -> None:
     sums = _read_sums(path.parent)
     if sums.pop(path.name, None) is not None:
         _write_sums(path.parent, sums)
+
+
+def move_entries(source: Path, target: Path, names: Iterable[str] | None = None) -> None:
+    """Move files and folders from one folder to another on the same disk, with their checksums.
+
+    A call that was interrupted can be made again.
+
+    Args:
+        source: folder to take from; nothing is done where there is none.
+        target: folder to move to, made if needed; what has the same name there is replaced.
+        names: of what is moved, as far as it is there; all that is whole if not given.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with replace_listed_file(folder / "part" / "a.csv") as file:
+    ...     _ = file.write("1,2")
+    >>> move_entries(folder / "part", folder / "whole")
+    >>> check_listed_file(folder / "whole" / "a.csv", "write it anew")
+    """
+    if not source.is_dir():
+        return
+    if names is None:
+        entries = (path for path in source.iterdir() if not is_partial(path))
+        names = [path.name for path in entries if path.name != SUMS_FILE]
+    names, sums = set(names), _read_sums(source)
+    target.mkdir(parents=True, exist_ok=True)
+    if moved_sums := {name: digest for name, digest in sums.items() if name in names}:
+        _write_sums(target, _read_sums(target) | moved_sums)
+    for name in sorted(names):
+        if (source / name).exists():
+            if (target / name).is_dir():
+                shutil.rmtree(target / name)
+            (source / name).replace(target / name)
 
 
 def check_listed_file(path: Path, remedy: str, *, allow_unchecked: bool = True) -> None:

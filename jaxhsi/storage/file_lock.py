@@ -15,6 +15,8 @@ except ImportError:  # Windows: two writers are then not kept apart
 FOLDER_LOCK = ".jaxhsi.lock"
 """File that the process which writes into a folder of results holds a lock of."""
 
+_MAX_ATTEMPTS = 10  # to make a folder that others remove; one is enough but for a coincidence
+
 
 def try_lock(file: IO) -> bool:
     """Take the lock of an open file; False where another process has it."""
@@ -62,10 +64,20 @@ def locked_folder(folder: Path) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; name another folder")
+    with removed_if_empty(folder), locked_output(folder / FOLDER_LOCK, folder):
+        yield
+
+
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder and those above it after a block, if they are new and nothing is in them.
+
+    Args:
+        folder: that the block makes.
+    """
     new_folders = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
-        with locked_output(folder / FOLDER_LOCK, folder):
-            yield
+        yield
     finally:
         with suppress(OSError):  # not empty
             for each in new_folders:
@@ -84,8 +96,7 @@ def locked_output(lock_path: Path, output: Path) -> Iterator[None]:
         BlockingIOError: another process holds it.
     """
     while True:
-        lock_path.parent.mkdir(parents=True, exist_ok=True)
-        with lock_path.open("ab") as file:
+        with _open_lock(lock_path) as file:
             if not try_lock(file):
                 raise BlockingIOError(
                     f"another process is writing {output}; wait until it has ended, or give "
@@ -98,6 +109,16 @@ def locked_output(lock_path: Path, output: Path) -> Iterator[None]:
             finally:
                 lock_path.unlink(missing_ok=True)
             return
+
+
+def _open_lock(lock_path: Path) -> IO:
+    """Open a lock file, made with its folder, which another process may remove as we come."""
+    for _ in range(_MAX_ATTEMPTS - 1):
+        with suppress(FileNotFoundError):
+            lock_path.parent.mkdir(parents=True, exist_ok=True)
+            return lock_path.open("ab")
+    lock_path.parent.mkdir(parents=True, exist_ok=True)
+    return lock_path.open("ab")
 
 
 def is_unlocked(lock_path: Path) -> bool:

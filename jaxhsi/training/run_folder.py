@@ -117,6 +117,34 @@ def check_result_folder(
         )
 
 
+def check_folder_of_parts(
+    folder: Path, marker_file: str, content_name: str, parts_folder: Path
+) -> None:
+    """Refuse a folder that parts of results must not be written to; changes nothing.
+
+    Args:
+        folder: of the results of all parts.
+        marker_file: file that tells whole results.
+        content_name: they are, such as "predictions".
+        parts_folder: folder of the parts, in that of the results.
+
+    Raises:
+        FileExistsError: whole results are there, or other files.
+    """
+    if (folder / marker_file).is_file():
+        raise FileExistsError(
+            f"{folder} holds {content_name} already, to which no part can be added; name another "
+            "folder with --out"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"--out {folder} is a file; name another folder")
+    if _holds_other_files(folder, parts_folder.name):
+        raise FileExistsError(
+            f"{folder} holds files that are no {content_name} and are left alone; name an empty or "
+            "new folder with --out"
+        )
+
+
 def create_run_folder(folder: Path, *, overwrite: bool, marker_file: str = CONFIG_FILE) -> None:
     """Make a folder, empty if what is in it is to be overwritten; checked before.
 
@@ -130,9 +158,9 @@ def create_run_folder(folder: Path, *, overwrite: bool, marker_file: str = CONFI
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _holds_other_files(folder: Path) -> bool:
+def _holds_other_files(folder: Path, *own_names: str) -> bool:
     """Whether there is anything but locks and files that a killed process did not finish."""
     return folder.is_dir() and any(
-        path.name not in (FOLDER_LOCK, JOURNAL_FILE) and not is_partial(path)
+        path.name not in (FOLDER_LOCK, JOURNAL_FILE, *own_names) and not is_partial(path)
         for path in folder.iterdir()
     )

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,13 +93,31 @@ def unmix_cubes(
         picture.draw(folder / "pictures" / f"{cube.name}.png", unmixer, counts)
     shutil.rmtree(folder / CONCENTRATIONS, ignore_errors=True)
     partial_folder.rename(folder / CONCENTRATIONS)
-    num_pixels = sum(cube.shape[0] * cube.shape[1] for cube in cubes)
-    if num_pixels > MAX_CSV_ROWS:
-        reason = f"({num_pixels:,} pixels, more than the {MAX_CSV_ROWS:,} of a table)"
-        return f"{CONCENTRATIONS}/*.zarr {reason}", scores
-    header = ["sample", *unmixer.component_names]
-    write_csv(folder / f"{CONCENTRATIONS}.csv", header, _csv_rows(folder / CONCENTRATIONS, cubes))
-    return f"{CONCENTRATIONS}.csv, and as maps in {CONCENTRATIONS}/*.zarr", scores
+    names = [cube.name for cube in cubes]
+    return write_concentration_table(folder, names, unmixer.component_names), scores
+
+
+def write_concentration_table(
+    folder: Path, cube_names: Sequence[str], component_names: Sequence[str]
+) -> str:
+    """Write ``concentrations.csv`` from the stores of cubes, unless it would be long.
+
+    Args:
+        folder: of the run.
+        cube_names: names of the cubes, in the order of the table.
+        component_names: names of the components.
+
+    Returns:
+        Where the concentrations are, in words.
+    """
+    stores, num_pixels = {}, 0
+    for name in cube_names:
+        stores[name] = open_cube(folder / CONCENTRATIONS / f"{name}.zarr")
+        num_pixels += stores[name].shape[0] * stores[name].shape[1]
+        if num_pixels > MAX_CSV_ROWS:
+            return f"{CONCENTRATIONS}/*.zarr (more than the {MAX_CSV_ROWS:,} pixels of a table)"
+    write_csv(folder / f"{CONCENTRATIONS}.csv", ["sample", *component_names], _csv_rows(stores))
+    return f"{CONCENTRATIONS}.csv, and as maps in {CONCENTRATIONS}/*.zarr"
 
 
 class MapPicture(NamedTuple):
@@ -197,13 +215,12 @@ def _read_tiles(
 
 
 def _csv_rows(
-    folder: Path, cubes: Sequence[Cube]
+    stores: Mapping[str, Cube],
 ) -> Iterator[tuple[list[str], Float32[np.ndarray, "m k"]]]:
     """Names and concentrations of valid pixels, a row of the image at a time."""
-    for cube in cubes:
-        store = open_cube(folder / f"{cube.name}.zarr").array
-        for top in range(0, cube.shape[0], TILE_SIDE):
-            strip = store[top : min(top + TILE_SIDE, cube.shape[0])].read().result()
+    for name, store in stores.items():
+        for top in range(0, store.shape[0], TILE_SIDE):
+            strip = store.array[top : min(top + TILE_SIDE, store.shape[0])].read().result()
             for y, row in enumerate(strip, top):
                 valid = np.flatnonzero(np.isfinite(row).all(axis=1))
-                yield [f"{cube.name} y{y} x{x}" for x in valid], row[valid]
+                yield [f"{name} y{y} x{x}" for x in valid], row[valid]

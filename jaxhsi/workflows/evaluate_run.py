@@ -1,7 +1,8 @@
 """Label maps scored against true classes, window by window."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -12,97 +13,153 @@ from jaxtyping import Int
 
 from jaxhsi.cluster_groups import (
     Grouping,
-    default_cluster_name,
     make_grouping,
     match_group_names,
 )
-from jaxhsi.config.group import GroupConfig
-from jaxhsi.config.grouping_files import read_class_names, read_grouping
+from jaxhsi.config.grouping_files import read_grouping
+from jaxhsi.config.parts import Part
 from jaxhsi.config.predict import EvaluateConfig
-from jaxhsi.data.cube import Cube, open_cube
-from jaxhsi.data.labels.label_map import LabelMap
-from jaxhsi.data.tiles import split_into_tiles
-from jaxhsi.label_counts import LabelCounts, count_labels, score_counts
+from jaxhsi.data.cache import fingerprint
+from jaxhsi.label_counts import LabelCounts, score_counts
 from jaxhsi.report import dgc_sentences as sentences
-from jaxhsi.report.areas import AREAS_FILE
 from jaxhsi.report.dgc_tables import MATCHING_NOTE, evaluation_table
 from jaxhsi.report.json_files import write_json
+from jaxhsi.storage.checksums import file_digest
 from jaxhsi.storage.file_lock import locked_output
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.progress import ProgressBars
-from jaxhsi.training.run_files import read_run_json
-from jaxhsi.training.run_folder import GROUPS_FILE
-from jaxhsi.workflows.dgc_inputs import GroundTruth, open_ground_truth
-from jaxhsi.workflows.merge_tree_files import choose_grouping
-from jaxhsi.workflows.predict_run import GROUPING_FILE
-
-WINDOW_SIZE = 256
-"""Side in pixels of the windows that are counted at once: that of the blocks of a label store."""
+from jaxhsi.workflows.command_parts import (
+    PARTS_FOLDER,
+    DividedCommand,
+    complete_part,
+    content_by_input,
+    locked_part,
+    log_part,
+    part_to_do,
+    read_parts,
+    remove_parts,
+)
+from jaxhsi.workflows.dgc_inputs import GroundTruth
+from jaxhsi.workflows.evaluate_maps import (
+    LabelMaps,
+    count_label_map,
+    open_label_maps,
+    open_maps_truth,
+)
+from jaxhsi.workflows.predict_maps import GROUPING_FILE
 
 _log = logging.getLogger(__name__)
 
 
-class SavedGroups(NamedTuple):
-    """Where the groups of clusters come from.
+class MapsTruth(NamedTuple):
+    """The true classes of maps.
 
     Attributes:
-        source_file: file of the groups.
-        grouping: to be applied to the labels; None where the labels are groups already.
+        ground_truth: codes of the true classes of a map.
+        class_names: name of each code.
+        manual_classes: class of each label as the user has named it, -1 for none; None if unnamed.
     """
 
-    source_file: Path
-    grouping: Grouping | None
+    ground_truth: GroundTruth
+    class_names: tuple[str, ...]
+    manual_classes: Int[np.ndarray, " k"] | None
 
 
-class LabelMaps(NamedTuple):
-    """The label maps in a folder.
-
-    Attributes:
-        map_cubes: stores of the maps, one band each, under the names of the cubes.
-        label_names: names of the labels.
-        saved_groups: groups that the labels are scored as, saved with a run or applied by predict;
-            None where the labels are clusters.
-    """
-
-    map_cubes: tuple[Cube, ...]
-    label_names: tuple[str, ...]
-    saved_groups: SavedGroups | None
-
-
-def evaluate_label_maps(config: EvaluateConfig, *, ignore_groups: bool = False) -> dict[str, Any]:
+def evaluate_label_maps(
+    config: EvaluateConfig, *, ignore_groups: bool = False, merge_parts: bool = False
+) -> dict[str, Any]:
     """Score the label maps of a run, or of predictions, and write the scores.
 
     Args:
-        config: the options.
+        config: the options; a part counts its maps and leaves the counts beside the file of scores.
         ignore_groups: score the clusters of a run, whatever groups are saved with it.
+        merge_parts: count nothing; score what all parts have counted.
 
     Returns:
-        The content of the file of scores.
+        The content of the file of scores, or the counts of a part.
 
     Raises:
         FileNotFoundError, ValueError: maps, labels or groups that cannot be used.
         BlockingIOError: another process writes the same file.
     """
+    part, source = part_to_do(config, merge_parts=merge_parts)
+    config = replace(config, part=None)
     use_saved_groups = not ignore_groups and config.groups is None
     label_maps = open_label_maps(config.folder, use_saved_groups=use_saved_groups)
     path = config.out or config.folder / "evaluation.json"
-    with locked_output(path.with_name(f".{path.name}.lock"), path):
-        return _score_and_write(config, label_maps, path)
+    truth = _open_truth(config, label_maps)
+    if part.is_whole and not merge_parts:
+        with locked_output(path.with_name(f".{path.name}.lock"), path):
+            return _write_scores(path, label_maps, truth, _count_maps(label_maps, truth))
+    divided = DividedCommand(
+        command="evaluate",
+        config=config,
+        switches={"ignore_groups": ignore_groups},
+        folder=path.with_name(f".{path.name}.{PARTS_FOLDER}"),
+        locations={cube.name: cube.url for cube in label_maps.map_cubes},
+        results_key=_results_key(label_maps, truth),
+    )
+    if merge_parts:
+        with locked_output(path.with_name(f".{path.name}.lock"), path):
+            counts = content_by_input(read_parts(divided), "counts")
+            names = [name for name in divided.locations if name in counts]
+            cube_counts = {name: LabelCounts.from_json(counts[name]) for name in names}
+            scores = _write_scores(path, label_maps, truth, cube_counts)
+            remove_parts(divided.folder)
+            return scores
+    return _count_part(divided, part, source, label_maps, truth)
 
 
-def _score_and_write(config: EvaluateConfig, label_maps: LabelMaps, path: Path) -> dict[str, Any]:
-    """`evaluate_label_maps`, into a file that no other process writes."""
+def _count_part(
+    divided: DividedCommand, part: Part, source: str, label_maps: LabelMaps, truth: MapsTruth
+) -> dict[str, Any]:
+    """Count the maps of a part; those that are counted already are kept."""
+    log_part(divided, part, source, "maps")
+    names = divided.part_locations(part)
+    if not names:
+        return {"counts": {}}
+    map_cubes = tuple(cube for cube in label_maps.map_cubes if cube.name in names)
+    with locked_part(divided, part, overwrite=True):
+        cube_counts = _count_maps(label_maps._replace(map_cubes=map_cubes), truth)
+        content = {"counts": {name: each.to_json() for name, each in cube_counts.items()}}
+        complete_part(divided, part, content)
+    return content
+
+
+def _results_key(label_maps: LabelMaps, truth: MapsTruth) -> str:
+    """Name of the maps, their groups and the classes."""
+    groups = label_maps.saved_groups
+    grouping = None if groups is None or groups.grouping is None else groups.grouping
+    members = None if grouping is None else grouping.members_by_name()
+    names = label_maps.label_names, truth.class_names
+    return fingerprint((file_digest(label_maps.record_file), names, members))
+
+
+def _open_truth(config: EvaluateConfig, label_maps: LabelMaps) -> MapsTruth:
     ground_truth, class_names = open_maps_truth(config, label_maps)
-    manual_classes = _manual_classes(config, label_maps, class_names)
-    num_labels, num_classes = len(label_maps.label_names), len(class_names)
-    cube_counts, console = {}, PlainConsole()
-    with ProgressBars(console) as progress_bars:
+    return MapsTruth(ground_truth, class_names, _manual_classes(config, label_maps, class_names))
+
+
+def _count_maps(label_maps: LabelMaps, truth: MapsTruth) -> dict[str, LabelCounts]:
+    """Counts of each map that has true classes."""
+    num_labels, num_classes = len(label_maps.label_names), len(truth.class_names)
+    cube_counts = {}
+    with ProgressBars(PlainConsole()) as progress_bars:
         for number, cube in enumerate(label_maps.map_cubes, 1):
-            if (class_map := ground_truth(cube)) is not None:
+            if (class_map := truth.ground_truth(cube)) is not None:
                 cube_counts[cube.name] = count_label_map(
                     cube, class_map, num_labels, num_classes, label_maps.saved_groups
                 )
             progress_bars("scoring maps", number, len(label_maps.map_cubes))
+    return cube_counts
+
+
+def _write_scores(
+    path: Path, label_maps: LabelMaps, truth: MapsTruth, cube_counts: dict[str, LabelCounts]
+) -> dict[str, Any]:
+    """Write and print the scores of all maps that were counted."""
+    class_names, num_labels = truth.class_names, len(label_maps.label_names)
+    manual_classes, console = truth.manual_classes, PlainConsole()
     class_mappings = {} if manual_classes is None else {"manual": manual_classes}
     scores = _score_maps(cube_counts, class_mappings)
     scores |= {"names": list(label_maps.label_names), "classes": list(class_names)}
@@ -111,7 +168,7 @@ def _score_and_write(config: EvaluateConfig, label_maps: LabelMaps, path: Path) 
         source = label_maps.saved_groups.source_file
         console.print(sentences.describe_groups(num_labels, source), soft_wrap=True)
     console.print(evaluation_table(scores, class_names, list(cube_counts)))
-    if num_labels > num_classes:
+    if num_labels > len(class_names):
         console.print(MATCHING_NOTE)
     num_maps = len(label_maps.map_cubes)
     scored_line = sentences.describe_scored_maps(len(cube_counts), num_maps, path)
@@ -134,87 +191,6 @@ def _score_maps(
             for name, each in cube_counts.items()
         },
     }
-
-
-def open_label_maps(folder: Path, *, use_saved_groups: bool) -> LabelMaps:
-    """Open the label maps that a run or a prediction wrote.
-
-    Args:
-        folder: of the run or the prediction.
-        use_saved_groups: take the labels of a run as the groups that are saved with it.
-
-    Raises:
-        FileNotFoundError: there are no label maps.
-        ValueError: a map cannot be opened.
-    """
-    if (folder / AREAS_FILE).is_file():
-        record = read_run_json(folder / AREAS_FILE)
-        label_names = tuple(record["names"])
-        grouping_file = folder / GROUPING_FILE
-        saved_groups = SavedGroups(grouping_file, None) if grouping_file.is_file() else None
-    elif (folder / "scores.json").is_file():
-        record = read_run_json(folder / "scores.json")
-        saved_groups = None
-        num_clusters = len(record.get("pixels", ()))
-        label_names = tuple(map(default_cluster_name, range(num_clusters)))
-        if use_saved_groups and (chosen := choose_grouping(folder, num_clusters)):
-            saved_groups = SavedGroups(folder / GROUPS_FILE, chosen[0])
-            label_names = chosen[0].group_names
-    else:
-        record, label_names, saved_groups = {}, (), None
-    if not record.get("cubes") or not label_names:
-        raise FileNotFoundError(
-            f"{folder} holds no label maps (no {AREAS_FILE}, and no scores.json of dgc); name a "
-            "folder of train dgc or of predict, which has come to its end"
-        )
-    map_cubes = tuple(open_cube(folder / "labels" / f"{name}.zarr") for name in record["cubes"])
-    return LabelMaps(map_cubes, label_names, saved_groups)
-
-
-def open_maps_truth(
-    config: EvaluateConfig | GroupConfig,
-    label_maps: LabelMaps,
-    label_files: Mapping[str, Path] | None = None,
-) -> tuple[GroundTruth, tuple[str, ...]]:
-    """The true classes that options name for maps; see `dgc_inputs.open_ground_truth`."""
-    return open_ground_truth(
-        config.labels,
-        label_maps.map_cubes,
-        array_key=config.label_key,
-        ignore_label=config.ignore_label,
-        value_names=read_class_names(config.class_names) if config.class_names else None,
-        unlabelled_outside=config.unlabelled_outside,
-        label_files=label_files,
-    )
-
-
-def count_label_map(
-    label_cube: Cube,
-    class_map: LabelMap,
-    num_clusters: int,
-    num_classes: int,
-    saved_groups: SavedGroups | None = None,
-) -> LabelCounts:
-    """Count a label map against the true classes, window by window.
-
-    Args:
-        label_cube: store of the label map, one band.
-        class_map: codes of the true classes.
-        num_clusters: number of clusters, or of groups where some are given.
-        num_classes: number of classes.
-        saved_groups: groups to apply to the labels.
-    """
-    grouping = None if saved_groups is None else saved_groups.grouping
-
-    def window_counts() -> Iterator[LabelCounts]:
-        for tile in split_into_tiles(class_map.shape, (WINDOW_SIZE, WINDOW_SIZE)):
-            labels = label_cube.array[tile.slices][..., 0].read().result()
-            if grouping is not None:
-                labels = grouping.apply(labels)
-            true_classes = class_map.read_labels(*tile.slices)
-            yield count_labels(labels, true_classes, num_clusters, num_classes)
-
-    return reduce(add, window_counts())
 
 
 # Classes of groups by name ------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from jaxhsi.report.merge_tree import format_tree
 from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.console import PlainConsole
 from jaxhsi.training.run_folder import GROUPS_FILE
-from jaxhsi.workflows.evaluate_run import (
+from jaxhsi.workflows.evaluate_maps import (
     LabelMaps,
     count_label_map,
     open_label_maps,

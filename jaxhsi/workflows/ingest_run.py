@@ -24,6 +24,17 @@ from jaxhsi.data.ingest.pipeline import holds_ingest, ingest, plan_ingest
 from jaxhsi.data.statistics import stored_statistics
 from jaxhsi.plain_text import plain_text
 from jaxhsi.training.console import PlainTextColumn
+from jaxhsi.workflows.command_parts import (
+    PARTS_FOLDER,
+    DividedCommand,
+    complete_part,
+    content_by_input,
+    locked_part,
+    log_part,
+    part_to_do,
+    read_parts,
+    remove_parts,
+)
 
 PROGRESS_COLUMNS = (
     PlainTextColumn("{task.description}"),
@@ -88,6 +99,7 @@ def ingest_all(
     keep_bands: bool = False,
     orthorectify: bool = False,
     raw: bool = False,
+    merge_parts: bool = False,
     overwrite: bool = False,
 ) -> list[dict[str, Any]]:
     """Check every source, then copy one after the other.
@@ -97,28 +109,73 @@ def ingest_all(
         keep_bands: do not drop what the files mark as bad, and bands without measurements.
         orthorectify: bring the pixels to a map by the geolocation tables of the files.
         raw: do not apply scale and offset of the files.
+        merge_parts: copy nothing; check that all parts are complete.
         overwrite: replace stores.
 
     Returns:
-        Path, shape, type and share of valid pixels of each store.
+        Path, shape, type and share of valid pixels of each store, of a part those of its stores.
 
     Raises:
         ValueError, OSError, ImportError: as `ingest.pipeline.ingest`.
     """
+    part, source = part_to_do(config, merge_parts=merge_parts, overwrite=overwrite)
+    config = replace(config, part=None)
+    switches = {"keep_bands": keep_bands, "orthorectify": orthorectify, "raw": raw}
     source_pairs = pair_sources(config.paths)
     ingest_arguments = {
         "key": config.key,
         "layout": config.layout,
         "size": config.size,
-        "options": replace(
-            config.ingest_options(), keep_bands=keep_bands, orthorectify=orthorectify, raw=raw
-        ),
+        "options": replace(config.ingest_options(), **switches),
     }
+    if part.is_whole and not merge_parts:
+        return _ingest_pairs(source_pairs, ingest_arguments, overwrite, len(source_pairs) > 1)
+    stores = {store.stem: (path, store) for path, store in source_pairs}
+    divided = DividedCommand(
+        command="ingest",
+        config=config,
+        switches=switches,
+        folder=_parts_folder(config.paths[-1]),
+        locations={name: str(path) for name, (path, _) in stores.items()},
+    )
+    if merge_parts:
+        records = content_by_input(read_parts(divided), "stores")
+        for _, store in stores.values():
+            open_cube(store)  # refuses what is not there, or not whole
+        remove_parts(divided.folder)
+        print(f"all {len(stores)} stores are in {config.paths[-1]}")
+        return [records[name] for name in stores]
+    log_part(divided, part, source, "files")
+    names = list(divided.part_locations(part))
+    if not names:
+        return []
+    with locked_part(divided, part, overwrite=overwrite):
+        # Stores that are there are kept, so that a part which is complete is soon done again.
+        pairs = [stores[name] for name in names]
+        records = _ingest_pairs(pairs, ingest_arguments, overwrite, is_several=True)
+        complete_part(divided, part, {"stores": dict(zip(names, records, strict=True))})
+    return records
+
+
+def _parts_folder(destination: Path) -> Path:
+    """Where the parts of an ingest leave their records: hidden in the folder, or beside a store."""
+    if destination.suffix == ".zarr":
+        return destination.with_name(f".{destination.name}.{PARTS_FOLDER}")
+    return destination / f".{PARTS_FOLDER}"
+
+
+def _ingest_pairs(
+    source_pairs: Sequence[tuple[Path, Path]],
+    ingest_arguments: dict[str, Any],
+    overwrite: bool,
+    is_several: bool,
+) -> list[dict[str, Any]]:
+    """Check sources and copy them into their stores."""
     is_kept = {}
     for source, destination in source_pairs:
         # Of several, those that are whole are passed over: the others are gone on with.
-        is_several = len(source_pairs) > 1 and not overwrite
-        is_kept[destination] = is_several and holds_ingest(source, destination, **ingest_arguments)
+        may_be_kept = is_several and not overwrite
+        is_kept[destination] = may_be_kept and holds_ingest(source, destination, **ingest_arguments)
         if not is_kept[destination]:
             plan_ingest(source, destination, overwrite=overwrite, **ingest_arguments)
     records = []

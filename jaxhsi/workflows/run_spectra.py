@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from jaxhsi.cluster_groups import default_cluster_name
 from jaxhsi.config.dgc import DGCConfig
@@ -24,7 +27,27 @@ def cluster_names(num_clusters: int) -> list[str]:
     return [default_cluster_name(k) for k in range(num_clusters)]
 
 
-def spectral_axis(config: DGCConfig, cubes: Sequence[Cube]) -> BandAxis:
+@runtime_checkable
+class HasBands(Protocol):
+    """A cube, or what is left of one when it was labelled.
+
+    Attributes:
+        shape: rows, columns and bands.
+        wavelengths: of the bands in nm, or None where unknown.
+        units: of the values, or None.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...  # noqa: D102
+
+    @property
+    def wavelengths(self) -> np.ndarray | None: ...  # noqa: D102
+
+    @property
+    def units(self) -> str | None: ...  # noqa: D102
+
+
+def spectral_axis(config: DGCConfig, cubes: Sequence[HasBands]) -> BandAxis:
     """The axis of spectra of cubes.
 
     Args:

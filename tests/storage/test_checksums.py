@@ -106,3 +106,20 @@ def test_listed_folders(tmp_path):
     assert checksums.folder_damage(tmp_path) == "d/b is missing"
     (tmp_path / checksums.SUMS_FILE).write_text("")
     assert "cannot be read" in checksums.folder_damage(tmp_path)
+
+
+def test_moved_files_keep_their_checksums_and_a_move_can_be_made_again(tmp_path):
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    for folder, name in ((part, "b.csv"), (part, "c.csv"), (whole, "a.csv")):
+        with checksums.replace_listed_file(folder / name) as file:
+            file.write(name)
+    (part / "d.zarr").mkdir()
+    (part / "e.csv.partial").touch()
+    checksums.move_entries(part, whole, ["b.csv", "none.csv"])  # as far as an interrupted move came
+    checksums.move_entries(part, whole)
+    names = [f"{name}.csv" for name in "abc"]
+    assert sorted(path.name for path in whole.iterdir()) == ["SHA256SUMS", *names, "d.zarr"]
+    assert checksums.folder_damage(whole) is None
+    lines = (whole / "SHA256SUMS").read_text().splitlines()
+    assert [line.split("  ")[1] for line in lines] == names
+    assert sorted(path.name for path in part.iterdir()) == ["SHA256SUMS", "e.csv.partial"]
