@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from jaxhsi.config.files import check_at_least
+from jaxhsi.config.files import check_at_least, number_list
 
 if TYPE_CHECKING:
     from jaxhsi.gmcr.nonlinear import PriorFactory
