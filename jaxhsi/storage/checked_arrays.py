@@ -32,9 +32,11 @@ def write_checked_npz(path: Path, arrays: Mapping[str, Any], *, compressed: bool
     >>> read_checked_npz(path, "write it anew")
     {'slope': array(2.)}
     """
-    save = np.savez_compressed if compressed else np.savez
     with replace_file(path, "w+b") as file:
-        save(file, **arrays)
+        if compressed:
+            _save_compressed(file, arrays)
+        else:
+            np.savez(file, **arrays)
         file.seek(-2, 2)  # length of the comment, the last field of a .zip file
         file.write(struct.pack("<H", _HEX_DIGITS))
         size = file.tell()
@@ -42,6 +44,14 @@ def write_checked_npz(path: Path, arrays: Mapping[str, Any], *, compressed: bool
         digest = _digest(file, size)
         file.seek(0, 2)
         file.write(digest.encode())
+
+
+def _save_compressed(file: IO[bytes], arrays: Mapping[str, Any]) -> None:
+    """As `numpy.savez_compressed`, a few times as fast; files of spectra are 5 % larger."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(values), allow_pickle=False)
 
 
 def read_checked_npz(
