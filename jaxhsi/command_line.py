@@ -4,7 +4,6 @@ What takes long to load (JAX, SciPy, readers of files) is loaded only after the 
 the help and a wrong option are answered at once.
 """
 
-import ctypes
 import importlib
 import os
 import sys
@@ -36,6 +35,7 @@ from jaxhsi.config.parser import (
 from jaxhsi.data.external_files import external_files_allowed
 from jaxhsi.data.network_wait import DEFAULT_TIMEOUT_SECONDS, set_network_timeout
 from jaxhsi.plain_text import plain_text
+from jaxhsi.training.process_memory import keep_freed_memory, limit_malloc_arenas
 from jaxhsi.training.stop_signals import (
     StopRequest,
     as_stop_request,
@@ -82,8 +82,6 @@ COMMON_OPTIONS = {
 }
 """Options of every command."""
 
-_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
-
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
@@ -96,6 +94,7 @@ class Command:
         flags: name -> help of switches that are not part of the config.
         leading_arguments: see `run_command`.
         malloc_arenas: see `run_command`.
+        keeps_memory: see `run_command`.
         way_on: see `run_command`.
         is_shared: see `run_command`.
     """
@@ -106,6 +105,7 @@ class Command:
     flags: Mapping[str, str] = field(default_factory=dict)
     leading_arguments: Callable[[Sequence[str]], Sequence[str]] | None = None
     malloc_arenas: int = 4
+    keeps_memory: bool = False
     way_on: str = ""
     is_shared: bool = False
 
@@ -127,6 +127,7 @@ class Command:
             flags=self.flags,
             leading_arguments=self.leading_arguments,
             malloc_arenas=self.malloc_arenas,
+            keeps_memory=self.keeps_memory,
             way_on=self.way_on,
             is_shared=self.is_shared,
         )
@@ -141,6 +142,7 @@ def run_command(
     flags: Mapping[str, str] | None = None,
     leading_arguments: Callable[[Sequence[str]], Sequence[str]] | None = None,
     malloc_arenas: int = 4,
+    keeps_memory: bool = False,
     way_on: str = "",
     is_shared: bool = False,
 ) -> int:
@@ -159,6 +161,8 @@ def run_command(
         way_on: how to go on after the command was stopped.
         malloc_arenas: heaps of glibc that all threads allocate from. Few keep the memory small;
             compiling, which many threads do at once, waits for them: with 1 it takes 40 % longer.
+        keeps_memory: see `process_memory.keep_freed_memory`; for commands that run a program again
+            and again in one process.
         is_shared: several processes can run the command as one, see `training.process_group`.
 
     Returns:
@@ -166,7 +170,7 @@ def run_command(
         process with 2, as argparse does.
     """
     flags = dict(flags or {})
-    _limit_malloc_arenas(malloc_arenas)
+    limit_malloc_arenas(malloc_arenas)
     log_to_standard_error()
     shows_traceback, options, group = bool(os.environ.get("JAXHSI_TRACEBACK")), None, None
     try:
@@ -196,7 +200,9 @@ def run_command(
                 external_files_allowed(parsed.allow_external),
             ):
                 try:
-                    result = _act(action, options, {name: parsed[name] for name in flags})
+                    given_flags = {name: parsed[name] for name in flags}
+                    keeps_memory &= group is None
+                    result = _act(action, options, given_flags, keeps_memory=keeps_memory)
                 except IncompleteResultError as error:
                     print_result(error.result)
                     raise
@@ -268,26 +274,22 @@ def _parser(
     return config_parser(config, method=method, flags=dict(flags), prog=prog, **common)
 
 
-def _act(action: str | Callable[..., Any], options: Any, flags: Mapping[str, Any]) -> Any:
+def _act(
+    action: str | Callable[..., Any],
+    options: Any,
+    flags: Mapping[str, Any],
+    *,
+    keeps_memory: bool,
+) -> Any:
     """Load what does the work, and do it."""
     from jaxhsi.training.compile_cache import keep_compiled_programs
     from jaxhsi.training.watchdog import stall_seconds, stall_watchdog
 
     keep_compiled_programs()
+    if keeps_memory:
+        keep_freed_memory()
     if isinstance(action, str):
         module_name, function_name = action.split(":")
         action = getattr(importlib.import_module(module_name), function_name)
     with stall_watchdog(stall_seconds()), thread_errors_as_sentences(_output_of(options)):
         return action(options, **flags)
-
-
-def _limit_malloc_arenas(malloc_arenas: int) -> None:
-    """Let all threads allocate from a few heaps.
-
-    glibc gives each thread that unpacks blocks a heap of its own, which keeps what it has freed:
-    on a cube of 2048 x 2048 pixels they held 280 MiB, more the longer it went on. Other C
-    libraries do without the function.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None:
-        mallopt(_ARENA_MAX, malloc_arenas)

@@ -58,6 +58,7 @@ COMMANDS = {
         config=DGCConfig,
         action="jaxhsi.workflows.dgc_run:run_dgc",
         is_shared=True,
+        keeps_memory=True,
         flags=FLAGS,
         leading_arguments=_saved_options,
         way_on="add --resume to the command to go on from what is saved",
