@@ -91,12 +91,17 @@ class MonitorOptions:
             ends it.
         max_information_loss: share of the best mutual information that a state may lose before
             it counts as fallen apart.
+        no_improvement: looks in a row in which the mutual information has not improved before the
+            run ends; null takes all steps, as upstream's method always does.
+        min_improvement: share by which it rises in an improvement.
     """
 
     every: int = 25
     num_windows: int = 16
     patience: int | None = 10
     max_information_loss: float = 0.1
+    no_improvement: int | None = 6
+    min_improvement: float = 0.001
 
 
 @dataclass(frozen=True)
@@ -230,13 +235,18 @@ class DGCConfig:
             check_at_least(f"--stream.{name}", getattr(self.stream, name), 1)
         for name in ("num_train", "num_test"):
             check_at_least(f"--scenes.{name}", getattr(self.scenes, name), 1)
-        for name in ("every", "num_windows", "patience"):
+        for name in ("every", "num_windows", "patience", "no_improvement"):
             if (value := getattr(self.monitor, name)) is not None:
                 check_at_least(f"--monitor.{name}", value, 1)
         if not 0 <= self.monitor.max_information_loss < 1:
             raise ValueError(
                 f"--monitor.max_information_loss {self.monitor.max_information_loss} is out of "
                 "range; give a share from 0 to 1"
+            )
+        if not 0 <= self.monitor.min_improvement < 1:
+            raise ValueError(
+                f"--monitor.min_improvement {self.monitor.min_improvement} is out of range; give "
+                "a share from 0 to 1"
             )
         check_positive("--tolerance", self.tolerance)
         if self.normalisation is not None:
@@ -255,6 +265,7 @@ RESUMABLE_CHANGES = (
     *("unlabelled_outside", "skip_bad_batches"),
     *("stream.num_threads", "stream.prefetch_windows", "stream.tile_size"),
     *("keep_state", "monitor.patience", "monitor.max_information_loss"),
+    *("monitor.no_improvement", "monitor.min_improvement"),
 )
 """Options that a run may be resumed with other values of: none changes what a step computes."""
 

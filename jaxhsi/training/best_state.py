@@ -74,6 +74,8 @@ class BestState:
         last_step: of the last evaluation.
         last_scores: its scores.
         degraded_evaluations: evaluations in a row that a state was degraded.
+        flat_evaluations: evaluations in a row without improvement.
+        improved_criterion: the criterion at the last improvement.
         previous_labels: of the clean views at the last regular evaluation.
         skipped_steps: steps so far that were not finite and were left out.
     """
@@ -84,6 +86,7 @@ class BestState:
         self.last_step, self.last_scores = 0, None
         self.degraded_evaluations, self.previous_labels = 0, None
         self.skipped_steps = 0
+        self.flat_evaluations, self.improved_criterion = 0, 0.0
 
     def chosen_step(self, step: int) -> int:
         """Step of the best of all evaluated states, where ``step`` is the newest."""
@@ -103,6 +106,8 @@ class BestState:
             "last_step": self.last_step,
             "last_scores": list(self.last_scores),
             "degraded_evaluations": self.degraded_evaluations,
+            "flat_evaluations": self.flat_evaluations,
+            "improved_criterion": self.improved_criterion,
             "previous_labels": self.previous_labels.tolist(),
             "skipped_steps": self.skipped_steps,
         }
@@ -112,6 +117,9 @@ class BestState:
         self.best_step, self.best_scores = record["best_step"], ViewScores(*record["best_scores"])
         self.last_step, self.last_scores = record["last_step"], ViewScores(*record["last_scores"])
         self.degraded_evaluations = record["degraded_evaluations"]
+        # Checkpoints of earlier versions begin to count anew.
+        self.flat_evaluations = record.get("flat_evaluations", 0)
+        self.improved_criterion = record.get("improved_criterion", 0.0)
         self.previous_labels = np.asarray(record["previous_labels"], np.int32)
         self.skipped_steps = record.get("skipped_steps", 0)  # earlier versions did not count
 
@@ -140,6 +148,8 @@ class StateMonitor:
         every: int,
         patience: int | None,
         margin: float,
+        no_improvement: int | None = None,
+        min_improvement: float = 0.0,
     ):
         """Evaluate nothing yet.
 
@@ -151,12 +161,16 @@ class StateMonitor:
             every: steps between evaluations.
             patience: evaluations in a row after which a degraded run ends; None for never.
             margin: share of the best criterion that a degraded state has lost.
+            no_improvement: evaluations in a row without improvement after which a run ends; None
+                for never.
+            min_improvement: share by which the criterion rises in an improvement.
         """
         self.best_state = BestState()
         evaluate = partial(evaluate_views, algorithm, num_clusters)
         self._evaluate = compile_evaluation(mesh, evaluate, len(validation_views.crops))
         self._validation_views = shard_batch(mesh, validation_views)
         self._every, self._patience, self._margin = every, patience, margin
+        self._no_improvement, self._min_improvement = no_improvement, min_improvement
 
     def is_due(self, step: int) -> bool:
         """Whether a state is evaluated on its way, whatever step is the last.
@@ -193,22 +207,41 @@ class StateMonitor:
             best.best_step, best.best_scores = step, scores
         is_degraded = _criterion(scores) < (1 - self._margin) * _criterion(best.best_scores)
         best.degraded_evaluations = best.degraded_evaluations + 1 if is_degraded else 0
+        # Against the last improvement, so that slow ones add up to one.
+        is_better = _criterion(scores) > (1 + self._min_improvement) * best.improved_criterion
+        best.flat_evaluations = 0 if is_better else best.flat_evaluations + 1
+        best.improved_criterion = _criterion(scores) if is_better else best.improved_criterion
 
     def _statistics(self, state: Any) -> Any:
         return jax.device_get(self._evaluate(state, self._validation_views))
 
     @property
+    def ended(self) -> bool:
+        """Whether the run is to end before its last step; :meth:`stop_message` says why."""
+        return self.degraded or self._is_flat
+
+    @property
     def degraded(self) -> bool:
-        """Whether the run is to end: for so long clusters have merged, or labels are noise."""
+        """Whether for so long clusters have merged, or labels are noise."""
         return self._patience is not None and self.best_state.degraded_evaluations >= self._patience
 
+    @property
+    def _is_flat(self) -> bool:
+        limit = self._no_improvement
+        return limit is not None and self.best_state.flat_evaluations >= limit
+
     def stop_message(self) -> str:
-        """Why a degraded run was stopped, for people."""
+        """Why a run was stopped, for people."""
         best, last = self.best_state.best_scores, self.best_state.last_scores
         lost = _criterion(best) - _criterion(last)
         lost_entropy = np.log(best.effective_clusters / last.effective_clusters)
         merging = lost_entropy > lost / 2  # more than half of what was lost is entropy of usage
         reason = "clusters are merging" if merging else "labels are turning into noise"
+        if not self.degraded:
+            reason = (
+                f"no improvement of {self._min_improvement:.1%} in {self._no_improvement} "
+                "evaluations (monitor.no_improvement null takes all steps)"
+            )
         last_step, best_step = self.best_state.last_step, self.best_state.best_step
         return (
             f"step {last_step}: the two views' labels share {_criterion(last):.2f} nats, "

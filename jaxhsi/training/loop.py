@@ -117,7 +117,7 @@ def run_training(
             with times.measure("save"):
                 checkpoints.save(0, state, batches, monitor.best_state)
         for number in range(int(state.step) + 1, num_steps + 1):
-            if monitor.degraded:
+            if monitor.ended:
                 break
             profiler.next_step(state)
             with times.measure("step"):
@@ -147,7 +147,7 @@ def run_training(
                 metrics_writer.write_timing(number, {"data_wait_share": share} | stages)
             with times.measure("evaluate"):
                 monitor.evaluate(number, state, metrics_writer, is_last=is_last)
-            if saves or monitor.degraded:
+            if saves or monitor.ended:
                 with times.measure("save"):
                     checkpoints.save(number, state, batches, monitor.best_state)
             metrics_writer.advance_bar(number)

@@ -247,7 +247,7 @@ def train(
         last_state=state,
         selected_state=jax.device_get(selected_state),
         best_step=monitor.best_state.chosen_step(int(state.step)),
-        stop_reason=monitor.stop_message() if monitor.degraded else None,
+        stop_reason=monitor.stop_message() if monitor.ended else None,
         skipped_steps=monitor.best_state.skipped_steps if config.skip_bad_batches else None,
     )
 
@@ -287,4 +287,7 @@ def _build_monitor(prepared: PreparedTraining) -> StateMonitor:
         every=monitor_options.every,
         patience=monitor_options.patience,
         margin=monitor_options.max_information_loss,
+        # Upstream's clusters go and come back after hundreds of steps.
+        no_improvement=None if config.method == "upstream" else monitor_options.no_improvement,
+        min_improvement=monitor_options.min_improvement,
     )

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
+from unittest.mock import MagicMock
 
 import chex
 import jax
@@ -11,7 +13,7 @@ import pytest
 from jaxhsi.data.cube import Cube
 from jaxhsi.data.stream import window_stream
 from jaxhsi.data.windows import read_window
-from jaxhsi.dgc.monitor import ValidationViews
+from jaxhsi.dgc.monitor import ValidationViews, ViewScores
 from jaxhsi.dgc.state import SegmentationAlgorithm
 from jaxhsi.dgc.views import window_size
 from jaxhsi.sharding import device_mesh, replicate
@@ -78,6 +80,7 @@ def run(
     *,
     resume: bool = False,
     patience=3,
+    **monitor_options,
 ) -> tuple:
     """The last state and the watch, looked at every second step."""
     folder.mkdir(exist_ok=True)
@@ -85,7 +88,7 @@ def run(
     mesh = device_mesh(2)
     stream = window_stream([cube], window_size(VIEWS), 2, seed=0)
     state = replicate(mesh, dgc.init())
-    options = {"every": 2, "patience": patience, "margin": 0.1}
+    options = {"every": 2, "patience": patience, "margin": 0.1} | monitor_options
     watch = StateMonitor(mesh, dgc, CLASSES, probe, **options)
     training_options = {"batch_size": 2, "log_every": 50}
     with Checkpoints(folder / "checkpoints") as checkpoints:
@@ -136,6 +139,39 @@ def test_a_stopped_run_takes_no_step_more_unless_it_is_told_to(data, tmp_path):
     state, watch = run(dgc, data, tmp_path / "run", 13, resume=True, patience=None)
     assert (int(state.step), watch.degraded) == (13, False)
     assert watch.best_state.chosen_step(13) == 4
+
+
+def test_a_run_that_does_not_improve_is_stopped_and_resumed_when_told_to(data, tmp_path):
+    dgc, flat = falling("merge"), {"no_improvement": 2, "min_improvement": 0.01}
+    state, watch = run(dgc, data, tmp_path / "run", 40, **flat)
+    # The same at 0, 2 and 4.
+    assert (int(state.step), watch.ended, watch.degraded) == (4, True, False)
+    assert "no improvement of 1.0% in 2 evaluations" in watch.stop_message()
+    assert watch.best_state.chosen_step(4) == 4
+    state, _ = run(dgc, data, tmp_path / "run", 40, resume=True, **flat)
+    assert int(state.step) == 4
+    state, _ = run(dgc, data, tmp_path / "run", 5, resume=True)
+    assert int(state.step) == 5
+
+
+def scored(mutual_information: float) -> ViewScores:
+    return ViewScores(mutual_information, *[None] * 7)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "flat"),
+    [([1.0, 1.005, 1.011, 1.016], 1), ([1.0, 1.005, 1.0, 1.005], 3), ([1.0, 1.02, 1.04], 0)],
+)
+def test_slow_improvements_add_up(data, monkeypatch, criteria, flat):
+    _, probe = data
+    options = {"every": 1, "patience": None, "margin": 0.1, "min_improvement": 0.01}
+    watch = StateMonitor(device_mesh(1), falling("merge"), CLASSES, probe, **options)
+    scores = iter(map(scored, criteria))
+    monkeypatch.setattr(watching, "score_views", lambda *_: next(scores))
+    monkeypatch.setattr(watch, "_statistics", lambda _: SimpleNamespace(clean_labels=None))
+    for step in range(len(criteria)):
+        watch.evaluate(step, State(jnp.asarray(step)), MagicMock())
+    assert watch.best_state.flat_evaluations == flat
 
 
 def test_without_steps_the_start_is_looked_at_and_kept(data, tmp_path):
