@@ -11,6 +11,7 @@ from benchmarks.gmcr.field import table as gmcr_field_table
 from benchmarks.gmcr.ranges import table as gmcr_ranges_table
 from benchmarks.gmcr.tables import tables as gmcr_quality_tables
 from benchmarks.machine import REPOSITORY
+from benchmarks.runtime.outcomes import table as faults_table
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
 UNITS = {"step": "view", "monitor": "window", "starts": "start", "label": "tile"}
@@ -276,6 +277,19 @@ upstream's training.
 finished run.
 
 {scale_table()}
+
+## Faults
+
+`python -m benchmarks.runtime.faults --out faults.json`: each command on tiny data, killed before a
+change of the disk or at any time and given again; its files with a bit flipped, or cut, and read;
+on a disk that is full, then with room again; on one that is read-only; twice at once; with odd
+cubes and tables, and with files made to harm. *Right*: the result is that of an undisturbed
+command, bit for bit. *Refused*: an error names what is at fault, and the same command, or the one
+that it names, leads to the result. *Lost*: what was there before is gone. *Stuck*: no command leads
+on, or one takes longer than 150 s. *Wrong*: another result without a word. *Unclear*: an error that
+names nothing. What has no row was not tried by this version.
+
+{faults_table(rows_of("faults"))}
 """
 
 

@@ -11,23 +11,38 @@ from benchmarks.runtime.outcomes import Try, judged, last_words
 from benchmarks.runtime.subjects import read_result, subjects
 from benchmarks.runtime.worker import Worker
 
-_UNREAD = (".png", ".html", ".css")
-"""Files for people: no command reads them."""
-
 
 class Reader(NamedTuple):
-    """A command that reads kept files.
+    """A command that reads files of a run or a store.
 
     Attributes:
         subject: name of the command, see `subjects.subjects`.
-        kept: folder or store whose files are damaged.
+        folder: of the run or the store.
+        patterns: of the files that are damaged: those that this command reads.
+        resumes: the command is given as it goes on after an interruption, and mends the run.
     """
 
     subject: str
-    kept: str
+    folder: str
+    patterns: tuple[str, ...]
+    resumes: bool = False
 
 
-READERS = (Reader("predict", "dgc"), Reader("unmix", "gmcr"), Reader("predict", "a.zarr"))
+_CHECKPOINTS = "checkpoints/**/*"
+_PAGE_FILES = ("*.json", "*.npz", "*.csv", "metrics.jsonl", "SHA256SUMS", "config.yaml")
+READERS = (
+    Reader("predict", "a.zarr", ("**/*",)),
+    Reader("predict", "dgc", ("config.yaml", "cubes.json", _CHECKPOINTS)),
+    Reader("report", "dgc", (*_PAGE_FILES, "previews/*")),
+    Reader("group", "dgc", ("tree.json", "spectra.npz", "config.yaml")),
+    Reader("evaluate", "dgc", ("labels/**/*", "scores.json")),
+    Reader("unmix", "gmcr", ("config.yaml", "solution.npz")),
+    Reader("report gmcr", "gmcr", _PAGE_FILES),
+    Reader("train dgc", "dgc", ("*", _CHECKPOINTS, "labels/**/*"), resumes=True),
+    Reader("train gmcr", "gmcr", ("*", _CHECKPOINTS), resumes=True),
+)
+_UNREAD = (".png", ".html", ".css")
+"""Files for people: no command reads them."""
 
 
 def damage_tries(
@@ -46,32 +61,39 @@ def damage_tries(
     try:
         for reader in READERS:
             subject = commands[reader.subject]
-            files = [path for path in sorted((inputs / reader.kept).rglob("*")) if path.is_file()]
-            for index, path in enumerate(files):
-                if path.suffix in _UNREAD or path.stat().st_size == 0:
-                    continue
+            arguments = (subject.way_on or ()) if reader.resumes else subject.arguments
+            for index, path in enumerate(_files_of(inputs / reader.folder, reader.patterns)):
                 for number in range(num_tries):
                     folder = work / "damaged"
-                    _copy(inputs, folder, subject.needs)
+                    _copy(inputs, folder, {*subject.needs, reader.folder})
                     name = str(path.relative_to(inputs))
                     detail = _damage(folder / name, rng, is_cut=(number + index) % 2 == 1)
-                    ended = worker.run(list(subject.arguments), folder)
+                    ended = worker.run(list(arguments), folder)
                     is_right = read_result(subject, folder) == references[reader.subject]
                     # An error may name the file, or the folder that it is a part of.
                     names = {name, path.name, *(str(p) for p in Path(name).parents if p.name)}
                     outcome = judged(ended, tuple(names), is_right)
                     words = "" if outcome == "right" else last_words(ended)
-                    kind = f"damage of {reader.kept}"
-                    yield Try(kind, reader.subject, f"{name}: {detail}", outcome, words)
+                    kind = f"damage of {reader.folder}"
+                    verb = f"{reader.subject} --resume" if reader.resumes else reader.subject
+                    yield Try(kind, verb, f"{name}: {detail}", outcome, words)
     finally:
         worker.close()
 
 
-def _copy(inputs: Path, folder: Path, names: tuple[str, ...]) -> None:
+def _files_of(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """Files that are not empty and that commands read."""
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    files = [path for path in paths if path.is_file() and path.suffix not in _UNREAD]
+    return [path for path in files if path.stat().st_size]
+
+
+def _copy(inputs: Path, folder: Path, names: set[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in names:
-        shutil.copytree(inputs / name, folder / name)
+        source = inputs / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
 
 
 def _damage(path: Path, rng: np.random.Generator, *, is_cut: bool) -> str:

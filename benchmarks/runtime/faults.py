@@ -7,18 +7,21 @@ again; `damage`, a kept file has a bit flipped or is cut, and is read; `disk`, t
 full or a read-only disk; `both`, a command runs twice at once; `cube` and `table`, odd data;
 `harm`, files made to harm. Each try is right, refused in a sentence that names the culprit, lost,
 stuck, wrong or unclear (see `outcomes.OUTCOMES`); all but the first two are faults of jaxhsi. Every
-try is a line of the file beside ``--out``, written as it ends.
+try is a line of the file beside ``--out``, written as it ends; ``--out`` holds their numbers. Rows
+that are there already, of other kinds or commands, stay.
 """
 
 import argparse
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine import describe_versions
 from benchmarks.results_file import write_results
 from benchmarks.runtime import damages, disks, kills, odd_inputs
-from benchmarks.runtime.outcomes import OUTCOMES, Try, append_try, run, table
+from benchmarks.runtime.outcomes import Try, append_try, count_outcomes, run, table
 from benchmarks.runtime.subjects import Subject, copy_inputs, make_inputs, read_result, subjects
 
 KINDS = ("kill", "damage", "disk", "both", "cube", "table", "harm")
@@ -96,14 +99,21 @@ def main() -> None:
             made.append(one)
             if one.outcome not in _GOOD:
                 print(*one, flush=True)
-    print(table(made))
-    counts = {name: sum(one.outcome == name for one in made) for name in OUTCOMES}
+    rows = count_outcomes(made)
+    print(table(rows))
     faults = [one._asdict() for one in made if one.outcome not in _GOOD]
-    report = {"versions": describe_versions(), "tried": len(made), "outcomes": counts}
-    rows = [
-        dict(zip(("kind", "subject", "detail", "outcome"), one[:4], strict=True)) for one in made
-    ]
-    write_results(options.out, report | {"faults": faults, "rows": rows})
+    former = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    report = {"versions": describe_versions()} | {
+        name: [*_of_others(former.get(name, []), rows), *new]
+        for name, new in (("rows", rows), ("faults", faults))
+    }
+    write_results(options.out, report)
+
+
+def _of_others(former: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Former entries of kinds and commands that were not tried now."""
+    tried = {(row["kind"], row["subject"]) for row in rows}
+    return [entry for entry in former if (entry["kind"], entry["subject"]) not in tried]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.machine import module_environment
 
@@ -119,19 +119,26 @@ def last_words(ended: Ended) -> str:
     return f"[{ended.code}] {' / '.join(lines[-2:])[-400:]}"
 
 
-def table(tries: list[Try]) -> str:
-    """A Markdown table of the outcomes by kind and subject."""
+def count_outcomes(tries: list[Try]) -> list[dict[str, Any]]:
+    """How many tries of each kind and subject had each outcome."""
     counts: dict[tuple[str, str], Counter] = {}
     for one in tries:
         counts.setdefault((one.kind, one.subject), Counter())[one.outcome] += 1
-    header = ("fault", "subject", "tried", *OUTCOMES)
-    rows = [
-        (kind, subject, each.total(), *(each[outcome] for outcome in OUTCOMES))
+    return [
+        {"kind": kind, "subject": subject, "tried": each.total()}
+        | {outcome: each[outcome] for outcome in OUTCOMES}
         for (kind, subject), each in counts.items()
     ]
-    total = Counter(one.outcome for one in tries)
-    rows.append(("all", "", total.total(), *(total[outcome] for outcome in OUTCOMES)))
-    lines = [header, ("---",) * len(header), *rows]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A Markdown table of what `count_outcomes` counted, with the sum."""
+    numbers = ("tried", *OUTCOMES)
+    total = {name: sum(row[name] for row in rows) for name in numbers}
+    rows = [*rows, {"kind": "all", "subject": ""} | total]
+    header = ("fault", "command", *numbers)
+    lines = [header, ("---",) * len(header)]
+    lines += [(row["kind"], row["subject"], *(row[name] for name in numbers)) for row in rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 

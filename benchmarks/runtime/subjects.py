@@ -1,8 +1,8 @@
 """The commands that faults are done to, on tiny data, and what their results are."""
 
-import contextlib
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Subject:
 
 
 def make_inputs(folder: Path) -> None:
-    """A cube of three materials, a table of mixtures, files to ingest."""
+    """A cube of three materials with its truth, a table of mixtures, files to ingest."""
     rng = np.random.default_rng(0)
     axis = np.linspace(0, 1, _BANDS)
     centres, widths = (0.2, 0.5, 0.8), (0.1, 0.15, 0.1)
@@ -67,6 +67,8 @@ def make_inputs(folder: Path) -> None:
     table = rng.dirichlet(np.ones(3), 40) @ pure + 0.005 * rng.normal(size=(40, _BANDS))
     header = ",".join(f"{400 + 10 * band}" for band in range(_BANDS))
     rows = [f"s{i}," + ",".join(f"{v:.6g}" for v in row) for i, row in enumerate(table)]
+    (folder / "truth").mkdir()
+    np.save(folder / "truth" / "a.npy", (regions % 3).astype(np.uint8))
     (folder / "table.csv").write_text("\n".join([f"sample,{header}", *rows]) + "\n")
 
 
@@ -76,6 +78,9 @@ def subjects() -> dict[str, Subject]:
     gmcr = ("train", "gmcr", "--data", "table.csv", "--out", "gmcr", *GMCR_OPTIONS)
     predict = ("predict", "dgc", "a.zarr", "--out", "predicted", "--tile_size", "10")
     unmix = ("unmix", "gmcr", "a.zarr", "--out", "unmixed", "--tile", "10", "--refine_steps", "2")
+    group = ("group", "dgc", "--groups", "left=0 right=1,2")
+    evaluate = ("evaluate", "dgc", "--labels", "truth", "--out", "evaluation.json")
+    gmcr_page = ("report", "gmcr", "--out", "page.html")
     each = (
         Subject("ingest fresh", ("ingest", "a.npy", "a.zarr"), ("a.npy",), ("a.zarr",), _stores),
         Subject("train dgc", dgc, ("a.zarr",), ("dgc",), _dgc_run, (*dgc, "--resume")),
@@ -83,6 +88,9 @@ def subjects() -> dict[str, Subject]:
         Subject("predict", predict, ("dgc", "a.zarr"), ("predicted",), _predictions),
         Subject("unmix", unmix, ("gmcr", "a.zarr"), ("unmixed",), _concentrations),
         Subject("report", ("report", "dgc", "--out", "page.html"), ("dgc",), ("page.html",), _page),
+        Subject("report gmcr", gmcr_page, ("gmcr",), ("page.html",), _page),
+        Subject("group", group, ("dgc",), ("dgc",), _groups, (*group, "--overwrite")),
+        Subject("evaluate", evaluate, ("dgc", "truth"), ("evaluation.json",), _evaluation),
         Subject(
             *("ingest existing", ("ingest", "b.npy", "a.zarr"), ("b.npy", "a.zarr"), ("a.zarr",)),
             _stores,
@@ -169,6 +177,14 @@ def _gmcr_run(folder: Path) -> dict[str, str]:
     return _file_digests(folder / "gmcr", "concentrations.csv", "components.csv")
 
 
+def _groups(folder: Path) -> dict[str, str]:
+    return _file_digests(folder / "dgc", "groups.yaml", "group_spectra.*")
+
+
+def _evaluation(folder: Path) -> dict[str, str]:
+    return _without_times(folder / "evaluation.json")
+
+
 def _predictions(folder: Path) -> dict[str, str]:
     (folder / "predicted" / "areas.json").read_text()
     files = _file_digests(folder / "predicted", "labels/*.npy", "areas.csv", "previews/*.npz")
@@ -183,6 +199,5 @@ def _concentrations(folder: Path) -> dict[str, str]:
 
 def _page(folder: Path) -> dict[str, str]:
     page = (folder / "page.html").read_text()
-    with contextlib.suppress(ValueError):
-        page = page[: page.index("</html>") + len("</html>")]
-    return {"page.html": str("</html>" in page)}
+    page = re.sub(r'"seconds": ?[0-9.]+', "", page)
+    return {"page.html": _digest(page.encode())}
