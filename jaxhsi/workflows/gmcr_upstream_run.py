@@ -118,7 +118,6 @@ def _transform(
     new_spectra: Float32[np.ndarray, "m c"],
 ) -> Float32[np.ndarray, "m k"]:
     """Concentrations of unit rows by upstream's networks, block by block."""
-    unmix = jax.jit(train_result.unmix)
-    blocks = unmix_stream(unmix, train_result.params, padded_blocks(new_spectra))
+    blocks = unmix_stream(train_result.unmix, train_result.params, padded_blocks(new_spectra))
     parts = [block.concentrations for block in blocks]
     return np.concatenate(parts)[: len(new_spectra)] * row_norms.T
