@@ -297,3 +297,19 @@ def test_shipped_gmcr_configurations_are_upstreams_defaults(path):
 def test_gmcr_values_out_of_range_are_refused(wrong, named):
     with pytest.raises(ValueError, match=named):
         GMCRConfig(**wrong)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_run_of_an_earlier_version_keeps_its_precision(tmp_path, dtype):
+    write_config(DGCConfig(), tmp_path / "config.yaml")
+    lines = (tmp_path / "config.yaml").read_text().splitlines()
+    earlier = [line for line in lines if not line.startswith(("precision", "#"))]
+    text = "\n".join(earlier).replace("dtype: null", f"dtype: {dtype}")
+    (tmp_path / "config.yaml").write_text(text_with_checksum(text + "\n"))
+    config = read_config(DGCConfig, tmp_path / "config.yaml")
+    assert config.precision == dtype
+    check_same_run(config, tmp_path / "config.yaml", ())
+    with pytest.raises(ValueError, match="give --precision alone"):
+        parse(
+            "--encoder.dtype", dtype, "--precision", {"float32": "bfloat16"}.get(dtype, "float32")
+        )

@@ -20,11 +20,13 @@ class EncoderOptions:
         hidden_width: width of the per-pixel layer.
         spatial_channels: width of the spatial blocks.
         num_blocks: number of spatial blocks; each reaches two pixels further.
+        dtype: in files of earlier versions; precision takes its place.
     """
 
     hidden_width: int = 48
     spatial_channels: int = 16
     num_blocks: int = 2
+    dtype: Literal["float32", "bfloat16"] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,14 @@ class UpstreamEncoderOptions:
         num_layers: convolutions over the flattened row.
         kernel_size: their length in pixels.
         use_bias: whether the convolutions have one.
+        dtype: in files of earlier versions; precision takes its place.
     """
 
     embed_dim: int = 32
     num_layers: int = 3
     kernel_size: int = 9
     use_bias: bool = False
+    dtype: Literal["float32", "bfloat16"] | None = None
 
 
 @dataclass(frozen=True)
@@ -249,6 +253,7 @@ class DGCConfig:
                 "a share from 0 to 1"
             )
         check_positive("--tolerance", self.tolerance)
+        self._take_precision_of_encoder()
         if self.normalisation is not None:
             normalisations = parse_normalisations(self.normalisation)
             options = replace(self.teacher_student, normalisations=normalisations)
@@ -258,6 +263,17 @@ class DGCConfig:
                 f"--stream.sample_size {self.stream.sample_size} spectra cannot start "
                 f"{self.num_clusters} clusters; raise it or lower --num_clusters"
             )
+
+    def _take_precision_of_encoder(self) -> None:
+        """Files of earlier versions hold the precision as a type of the encoder."""
+        encoder = self.upstream_encoder if self.method == "upstream" else self.encoder
+        if encoder.dtype not in (None, self.precision or encoder.dtype):
+            raise ValueError(
+                f"the encoder's dtype {encoder.dtype} is not --precision {self.precision}; give "
+                "--precision alone"
+            )
+        if encoder.dtype is not None:
+            object.__setattr__(self, "precision", encoder.dtype)
 
 
 RESUMABLE_CHANGES = (

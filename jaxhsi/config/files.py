@@ -173,6 +173,9 @@ def differing_options(
     ['--cut 4 (was None)']
     """
     now, then = dict(_leaves(now)), dict(_leaves(then))
+    if "precision" in now:  # runs of earlier versions have none, and are float32 unless they say so
+        former_types = (then.get(f"{name}.dtype") for name in ("encoder", "upstream_encoder"))
+        then.setdefault("precision", next(filter(None, former_types), "float32"))
     return [
         f"--{name} {now.get(name)} (was {then.get(name)})"
         for name in now | then
