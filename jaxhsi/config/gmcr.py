@@ -103,10 +103,6 @@ class GMCRConfig:
         "ranges",
         "seed",
         "key",
-        "layout",
-        "size",
-        "no_data",
-        "num_pixels",
         "mixing",
         "method",
     )
