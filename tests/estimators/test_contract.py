@@ -71,7 +71,7 @@ class FactorResult:
     def mix(self, concentrations):
         return concentrations @ self.components
 
-    def transform(self, spectra, refine_steps=0):
+    def transform(self, spectra, refine_steps=0, devices=None):
         concentrations = spectra @ np.linalg.pinv(self.components)
         return np.maximum(concentrations, 0).astype(np.float32)
 
