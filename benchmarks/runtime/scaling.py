@@ -149,7 +149,7 @@ def measured_apart(
     texts = [worker.communicate()[0] for worker in workers]
     if any(worker.returncode for worker in workers):
         raise RuntimeError(f"{' '.join(command)} has failed")
-    return json.loads(texts[0])
+    return json.loads(texts[0].splitlines()[-1])  # gloo speaks before
 
 
 def work(options: argparse.Namespace) -> None:
