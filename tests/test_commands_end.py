@@ -82,6 +82,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("cores", [1, 2, *ALL_CORES])
+@pytest.mark.slow
 def test_what_is_mapped_ends(cores):
     assert len(run(MAPPED, cores).splitlines()) == 2
 

@@ -71,7 +71,8 @@ def test_two_processes_and_then_one_give_what_one_gives(arguments, tmp_path):
     assert_same_results(whole, run)
 
 
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.slow
 def test_the_death_of_one_process_ends_the_other(arguments, tmp_path, victim):
     run = tmp_path / "run"
     processes = start_processes([*arguments, *LONG, "--out", str(run)], 2)

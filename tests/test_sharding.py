@@ -60,6 +60,7 @@ def test_any_number_of_devices_gives_the_same_numbers(devices):
     )
 
 
+@pytest.mark.slow
 def test_upstreams_steps_are_the_same_on_padded_pairs_of_devices():
     results = []
     for mesh in (device_mesh(1), device_mesh(4)):

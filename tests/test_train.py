@@ -122,6 +122,7 @@ def test_built_in_scenes_upstreams_method_and_a_folder_of_its_own(tmp_path, monk
     assert "runs/dgc-1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_last_state_can_be_asked_for_afterwards(cube, tmp_path, capsys):
     data, run = cube[0], tmp_path / "run"
     given = ("--data", str(data), "--steps", "3", "--out", str(run), "--monitor.every", "1")

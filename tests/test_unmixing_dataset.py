@@ -13,6 +13,7 @@ from tests.helpers.mixtures import OPTIONS
 xarray = pytest.importorskip("xarray", reason="xarray is not installed")
 
 
+@pytest.mark.slow
 def test_an_image_becomes_maps_with_its_coordinates():
     options = MixtureOptions(num_components=3, bands=50, max_mixed=2, snr_db=30.0)
     made = jax.device_get(mixtures(jax.random.key(0), 40, options))

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe_versions
+from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.results_file import write_results
 from benchmarks.runtime import damages, disks, kills, odd_inputs
 from benchmarks.runtime.outcomes import Try, append_try, count_outcomes, run, table
@@ -103,7 +103,7 @@ def main() -> None:
     print(table(rows))
     faults = [one._asdict() for one in made if one.outcome not in _GOOD]
     former = json.loads(options.out.read_text()) if options.out.is_file() else {}
-    report = {"versions": describe_versions()} | {
+    report = {"machine": describe_machine(), "versions": describe_versions()} | {
         name: [*_of_others(former.get(name, []), rows), *new]
         for name, new in (("rows", rows), ("faults", faults))
     }

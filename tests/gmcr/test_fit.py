@@ -276,4 +276,4 @@ def test_priors_see_the_data_where_their_noise_is_white(spoiled, coloured):
     assert found.noise_model.drift_deviations[1] == coloured.noise_model.drift_deviations[1]
     np.testing.assert_allclose(best_cosines(found.components, coloured.components), 1, atol=2e-3)
     assert best_cosines(found.components, clean.components).min() > 0.995
-    assert 0.7 < goodness_of_fit(whiten_solution(found, x)).reduced_chi2 < 1.4
+    assert 0.7 < goodness_of_fit(whiten_solution(found, x), x).reduced_chi2 < 1.4

@@ -41,6 +41,7 @@ def test_a_count_is_never_beyond_the_noise_nor_below_one():
 
 
 @pytest.mark.parametrize(("tolerance", "count"), [(None, 3), (0.1, 2), (0.001, 3)])
+@pytest.mark.slow
 def test_structure_below_the_tolerance_is_not_counted(tolerance, count):
     table = mixtures_of_three(0.05).astype(np.float32)
     solution = fit_components(jax.random.key(0), table, OPTIONS, restarts=1, tolerance=tolerance)

@@ -100,6 +100,7 @@ def test_a_function_of_the_user_is_a_model():
     assert judge(clean + noise, found, own).nonlinearity_score < NONLINEARITY_THRESHOLD
 
 
+@pytest.mark.slow
 def test_the_wrong_model_is_recognised_by_its_residual(pairs, right):
     linear = solved(pairs.data)
     wrong = judge(pairs.data, linear)

@@ -34,6 +34,7 @@ def test_missing_values_are_predicted_by_the_others(share):
     np.testing.assert_allclose(filled[missing], clean[missing], atol=6e-3)
 
 
+@pytest.mark.slow
 def test_a_table_where_removal_would_leave_nothing_is_unmixed():
     table, missing, clean = table_with_gaps(0.3)
     table[missing] = np.nan

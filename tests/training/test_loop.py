@@ -67,6 +67,7 @@ def rows(folder) -> list[dict]:
     return [line for line in lines if "loss" in line]
 
 
+@pytest.mark.slow
 def test_ten_steps_are_five_and_a_restart_and_five_bit_for_bit(cube, tmp_path):
     dgc = method()
     whole = run(dgc, cube, tmp_path / "whole", 10)

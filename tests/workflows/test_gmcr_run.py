@@ -179,6 +179,7 @@ def test_a_table_with_names_axis_truth_library_and_a_zero_row(made, tmp_path, ca
     assert "3 components; concentrations are in concentrations.csv" in output
 
 
+@pytest.mark.slow
 def test_all_pixels_of_a_cube_are_unmixed(made, tmp_path, capsys):
     cube = np.tile(made.data.reshape(5, 8, 50), (2, 2, 1))
     cube[1, 2, 3] = np.nan
@@ -430,6 +431,7 @@ def test_known_spectra_absences_and_amounts_hold(two_runs, tmp_path, capsys):
     assert "short.csv has 3 rows" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_several_files_are_runs_on_their_common_axis(two_runs, tmp_path, capsys):
     header, *rows = two_runs.read_text().splitlines()
     (tmp_path / "a.csv").write_text("\n".join([header, *rows[:20]]))
