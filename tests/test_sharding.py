@@ -78,6 +78,7 @@ def test_both_views_of_a_window_are_on_their_own_devices_where_windows_are_few()
         assert view_mesh(device_mesh(devices), windows).shape == {"batch": devices}
 
 
+@pytest.mark.slow
 def test_twenty_steps_are_those_of_pmap():
     """Gradients and statistics averaged by hand, in the place of a sharded batch."""
     # Views that coincide: every window then has as many matched pixels, and means can be averaged.

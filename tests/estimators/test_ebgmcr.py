@@ -71,6 +71,7 @@ def test_pickles_hold_numbers_and_text(fitted):
         clone(fitted).transform(X)
 
 
+@pytest.mark.slow
 def test_pipelines_and_searches():
     search = GridSearchCV(
         make_pipeline(MaxAbsScaler().set_output(transform="default"), small()),

@@ -52,6 +52,7 @@ def relative_error(found: Factors, truth: Factors) -> float:
     return float(jnp.linalg.norm(difference) / jnp.linalg.norm(truth.concentrations))
 
 
+@pytest.mark.slow
 def test_starts_on_several_devices_end_where_those_of_one_do(problem, sparse, monkeypatch):
     for name, few in (("_START_ROUNDS", 20), ("_NUM_SWEEPS", 2)):
         monkeypatch.setattr(dense_refinement, name, few)

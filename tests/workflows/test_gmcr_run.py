@@ -371,6 +371,7 @@ def two_runs(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_runs_in_an_order_have_dense_concentrations(two_runs, tmp_path, capsys):
     out, truth = tmp_path / "run", two_runs.with_suffix(".npz")
     given = ("--data", str(two_runs), "--runs", "20,20", "--truth", str(truth))
