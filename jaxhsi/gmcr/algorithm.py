@@ -77,8 +77,8 @@ _NEWTON_DAMPING = 0.02
 """Damping of the Newton step relative to the mean power of a component; the value of the first
 trials of the solver, not tuned since."""
 _LARGE_POOL = 192
-"""Slots from which on a pool takes every second step of a phase only. Set by hand: tables of 128 to 512
-components had the same numbers and, to 1e-3, the same mean cosines."""
+"""Slots from which on a pool takes every second step of a phase only. Set by hand: tables of 128 to
+512 components had the same numbers and, to 1e-3, the same mean cosines."""
 _MIN_UNIFORM = 1e-5
 """Uniform draws of the gates stay this far from 0 and 1, where their logit is infinite."""
 
