@@ -72,6 +72,7 @@ def test_labels_and_tree_are_those_of_the_command(run, segmentation):
         assert segmentation.scores[name] == scores[name]
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_labels_of_one(segmentation):
     spread = segment(two_arrays(), NUM_CLUSTERS, **OPTIONS | {"devices": 8})
     for name in ("labels", "confidence"):

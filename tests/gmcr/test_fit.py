@@ -71,6 +71,7 @@ def test_as_many_components_as_are_asked_for(mixed, solution, number):
         np.testing.assert_allclose(found.components, solution.components, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_an_image_of_far_more_components_than_are_asked_for_begins_at_pure_spectra():
     """Three materials under light of many colours: more than three stand out of the noise."""
     random = np.random.default_rng(1)
@@ -192,6 +193,7 @@ def test_equal_spectra_are_one_component():
     assert np.isfinite(found.concentrations).all()
 
 
+@pytest.mark.slow
 def test_repeated_spectra_without_noise_break_nothing():
     """Five spectra four times each: five components, though most candidates are the same."""
     x = np.repeat(np.random.default_rng(0).random((5, 60)), 4, axis=0).astype(np.float32)

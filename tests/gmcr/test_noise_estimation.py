@@ -1,6 +1,7 @@
 """Noise estimated from mixed spectra: each kind for what it is, and white noise left alone."""
 
 import numpy as np
+import pytest
 
 from jaxhsi.gmcr.noise_covariance import legendre_basis, white_noise
 from jaxhsi.gmcr.noise_estimation import estimate_noise
@@ -73,6 +74,7 @@ def many(bands: int, rows: int, share: float) -> np.ndarray:
     return codes @ components + random.normal(size=(rows, bands))
 
 
+@pytest.mark.slow
 def test_errors_of_the_mixing_are_no_drift():
     """What many components leak into smooth curves is not taken for more."""
     assert not estimate_noise(many(96, 240, 0.06))[0].drift_deviations.any()

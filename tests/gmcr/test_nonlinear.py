@@ -173,6 +173,7 @@ def test_data_that_are_not_closed_are_told_by_the_residual():
     assert judge(drawn.data, wrong).reduced_chi2 > 3
 
 
+@pytest.mark.slow
 def test_known_spectra_stay_and_priors_may_depend_on_the_answer():
     drawn = made("linear")
     known = drawn.components[:1]

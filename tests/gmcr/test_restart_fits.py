@@ -34,6 +34,7 @@ def test_restarts_have_devices_of_their_own(devices, restarts, sizes, different)
     assert len(taken) == len(set(taken))
 
 
+@pytest.mark.slow
 def test_restarts_at_once_are_those_one_after_the_other():
     mixed, steps = make_mixture(2), []
     fit = partial(fit_components, KEY, mixed.x, OPTIONS, restarts=2)

@@ -131,6 +131,7 @@ def test_a_step_that_is_not_finite_ends_the_run_and_keeps_the_state_before_it(tm
     chex.assert_trees_all_equal(kept, whole)
 
 
+@pytest.mark.slow
 def test_bad_batches_can_be_left_out(tmp_path, caplog):
     values, _ = blobs(0)
     spoilt = values.copy()

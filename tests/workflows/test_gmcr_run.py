@@ -272,6 +272,7 @@ def test_help_speaks_of_every_fixed_option(capsys):
         assert f"--{name}" in text
 
 
+@pytest.mark.slow
 def test_a_run_on_pairs_that_interact_says_so(tmp_path):
     """The right mixing is fitted, and what is left is noise; linear mixing is doubted."""
     folder, pairs = tmp_path / "run", ("--mixture.mixing", "bilinear", "--mixture.strength", "0.5")
