@@ -16,7 +16,8 @@ def process_rows(mesh: Mesh, length: int) -> list[int]:
         mesh: devices, of one or several processes.
         length: number of rows before padding.
 
-    >>> process_rows(jaxhsi.sharding.device_mesh(1), 3)
+    >>> from jaxhsi.sharding import device_mesh
+    >>> process_rows(device_mesh(1), 3)
     [0, 1, 2]
     """
     full_length = padded_length(mesh, length)
