@@ -3,8 +3,8 @@
 Under ``jit`` with a sharded batch a mean is already global, so that the maths needs no word of
 it. This is also what ``jax.pmap`` is built on today. Any number of rows works on any number of
 devices: the first axis is padded by copies of its last row to a multiple of the devices
-(:func:`shard_batch`), and the copies are cut off again (:func:`unpad_rows`), or weighed with 0
-(:func:`valid_rows`), before anything is summed over rows.
+(:func:`shard_batch`), and the copies are cut off again (:func:`unpad_rows`) before anything is
+summed over rows.
 
 Each process of `jax.distributed` works on its own devices, but for what is computed over a mesh of
 the devices of all processes: that they must all call alike. There a value that is not split is
@@ -20,7 +20,6 @@ import jax
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Bool
 
 from jaxhsi.processes import devices_of_all_processes, place_arrays
 
@@ -28,20 +27,16 @@ BATCH_AXIS = "batch"
 VIEW_AXIS = "view"
 
 
-def device_mesh(
-    devices: int | None = None, batch: int | None = None, *, of_all_processes: bool = False
-) -> Mesh:
+def device_mesh(devices: int | None = None, *, of_all_processes: bool = False) -> Mesh:
     """Mesh over the first ``devices`` devices of this process; over all of them if None.
 
     Args:
         devices: how many of each process.
-        batch: rows that are not padded, which the devices must divide: if ``devices`` is None as
-            many as do. Without it rows are padded.
         of_all_processes: over as many devices of every process of `jax.distributed`, which must all
             call what uses the mesh; false: each process computes for itself.
 
     Raises:
-        ValueError: more devices than there are, or a batch that they do not divide.
+        ValueError: fewer than one device, or more than there are; processes with unequal numbers.
 
     >>> device_mesh(1).size
     1
@@ -50,19 +45,10 @@ def device_mesh(
     present = jax.local_devices()
     if devices is None:
         devices = len(present)
-        if batch is not None:
-            divisors = (n for n in range(1, devices + 1) if batch % (n * num_processes) == 0)
-            devices = max(divisors, default=1)
     if not 1 <= devices <= len(present):
         raise ValueError(
             f"devices {devices} was asked for, but there are {len(present)}: {present}; "
             f"give a number from 1 to {len(present)}"
-        )
-    if batch is not None and batch % (devices * num_processes):
-        of_processes = f" of each of {num_processes} processes" if num_processes > 1 else ""
-        raise ValueError(
-            f"{batch} windows or spectra do not split over {devices} devices{of_processes}; "
-            f"choose a number that is a multiple of {devices * num_processes}, or fewer devices"
         )
     chosen = present[:devices] if num_processes == 1 else devices_of_all_processes(devices)
     return Mesh(np.asarray(chosen), (BATCH_AXIS,))
@@ -141,16 +127,6 @@ def unpad_rows(tree: Any, length: int) -> Any:
         length: rows of the result.
     """
     return jax.tree.map(lambda leaf: leaf[:length], tree)
-
-
-def valid_rows(mesh: Mesh, length: int) -> Bool[np.ndarray, " n"]:
-    """Mask of padded rows: true for the first ``length``, the given ones.
-
-    Args:
-        mesh: devices.
-        length: number of rows before padding.
-    """
-    return np.arange(padded_length(mesh, length)) < length
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:

@@ -24,7 +24,6 @@ from jaxhsi.sharding import (
     replicate,
     shard_batch,
     unpad_rows,
-    valid_rows,
     view_mesh,
 )
 from tests.helpers.dgc_method import OPTIMIZER, batch, first_state, method
@@ -126,7 +125,7 @@ def test_starts_of_the_mixture_are_spread_over_devices():
 
 
 def test_a_batch_is_split_and_a_state_is_not():
-    mesh = device_mesh(4, 8)
+    mesh = device_mesh(4)
     values = shard_batch(mesh, Batch(jnp.zeros((8, 4, 4, 2)), jnp.ones((8, 4, 4), bool)))
     assert {shard.data.shape[0] for shard in values.window.addressable_shards} == {2}
     assert replicate(mesh, jnp.zeros(3)).is_fully_replicated
@@ -136,17 +135,13 @@ def test_any_number_of_rows_is_split_over_any_number_of_devices():
     mesh, values = device_mesh(3), np.arange(10.0).reshape(5, 2)
     split = shard_batch(mesh, (values, np.ones(5, bool)))
     assert {shard.data.shape for shard in split[0].addressable_shards} == {(2, 2)}
-    assert padded_length(mesh, 5) == len(valid_rows(mesh, 5)) == 6
+    assert padded_length(mesh, 5) == 6
     np.testing.assert_array_equal(split[0][5], values[4])  # as finite as the data
     np.testing.assert_array_equal(unpad_rows(split[0], 5), values)
-    weights = shard_batch(mesh, valid_rows(mesh, 5).astype(np.float32))
-    weighted = jax.jit(lambda x, w: (x * w[:, None]).sum(0) / w.sum())(split[0], weights)
-    np.testing.assert_allclose(weighted, values.mean(0), rtol=1e-6)
 
 
 def test_fewer_rows_than_devices_are_padded():
     assert padded_length(device_mesh(8), 3) == 8
-    assert valid_rows(device_mesh(8), 3).sum() == 3
     keys = jax.random.split(jax.random.key(0), 3)
     padded = pad_rows(keys, 5)
     assert (padded[:3] == keys).all()
@@ -177,23 +172,10 @@ def test_all_devices_are_taken():
     assert device_mesh(5).size == 5
 
 
-def test_all_devices_that_divide_the_batch_are_taken():
-    assert device_mesh(None, 8).size == 8
-    assert device_mesh(None, 6).size == 6
-    assert device_mesh(None, 9).size == 3
-
-
-@pytest.mark.parametrize(
-    ("devices", "windows", "named"),
-    [
-        (9, 18, "devices 9 .* there are 8"),
-        (0, 8, "devices 0"),
-        (3, 8, "8 windows .* 3 devices"),
-    ],
-)
-def test_impossible_numbers_of_devices_are_refused(devices, windows, named):
+@pytest.mark.parametrize(("devices", "named"), [(9, "devices 9 .* there are 8"), (0, "devices 0")])
+def test_impossible_numbers_of_devices_are_refused(devices, named):
     with pytest.raises(ValueError, match=named):
-        device_mesh(devices, windows)
+        device_mesh(devices)
 
 
 def test_each_process_has_its_own_devices(monkeypatch):

@@ -142,7 +142,7 @@ def fit_components(
     )
     spectra_float32 = np.asarray(spectra, np.float32)
     check_arguments(spectra_float32, library, num_components, num_candidates, restarts)
-    mesh = device_mesh(1, 1) if mesh is None else mesh
+    mesh = device_mesh(1) if mesh is None else mesh
     run_lengths = check_run_lengths(run_lengths or (len(spectra_float32),), len(spectra_float32))
     if constraints is not None:
         check_constraints(constraints, *spectra_float32.shape, num_components)

@@ -50,7 +50,7 @@ def same(batch: int) -> int:
 
 
 def test_batches_are_those_of_the_stream_and_lie_on_the_devices(cube):
-    mesh = device_mesh(2, 2)
+    mesh = device_mesh(2)
     with DevicePrefetcher(stream_of(cube), lambda batch: shard_batch(mesh, batch)) as batches:
         for expected in plain(cube, 6):
             values, valid = next(batches)

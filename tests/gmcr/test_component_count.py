@@ -26,7 +26,7 @@ def dense_mixture(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def state_of_purest(table: np.ndarray, candidates: int):
-    data = assume_white_noise(device_mesh(1, 1), table)
+    data = assume_white_noise(device_mesh(1), table)
     solver = compiled_solver(OPTIONS)
     estimate = rank_estimate(data.x_white)
     return solver, purest_spectra_state(solver, data, estimate, candidates, SLOTS), data
