@@ -170,7 +170,8 @@ def test_progress_is_reported_step_by_step_and_one_cube_gives_arrays():
         (np.ones((20, 20, 3)), {"out": "x"}, TypeError, "takes no out"),
         (np.ones((20, 20, 3)), {"colour": 1}, TypeError, "colour"),
         (np.full((20, 20, 3), np.nan), {}, ValueError, "no valid pixel"),
-        (np.ones((8, 8, 3)), {"views": ViewOptions(crop=12)}, ValueError, "less than a crop"),
+        (np.ones((8, 8, 3)), {"views": ViewOptions(crop=12)}, ValueError, "crop to at most 8"),
+        (np.ones((1, 80, 3)), {"views": ViewOptions(crop=12)}, ValueError, "need 4 rows and col"),
     ],
 )
 def test_cubes_and_options_that_cannot_be_used_are_refused(cubes, options, error, words):

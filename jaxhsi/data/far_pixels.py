@@ -18,6 +18,8 @@ READING_DEVIATIONS = 1e4
 """Deviations of the data beyond which a pixel counts as missing. Set by hand: no measurement is so
 far out, and float32 can still square what is nearer."""
 _TYPICAL_PERCENTILE = 99.0
+MAX_VALUE = 1e18
+"""Value of a measurement above which float32 cannot hold its square."""
 _MAX_NAMED = 3
 """Pixels that are named on the screen."""
 
@@ -44,12 +46,22 @@ def typical_spectra(cubes: Sequence[Cube], sample: SpectraSample) -> Float32[np.
     Args:
         cubes: that they are of.
         sample: of the cubes.
+
+    Raises:
+        ValueError: values too large to be squared, which are not far from the others.
     """
     is_far = far_spectra(sample.spectra)
     if is_far.any():
         message = describe_far_pixels(cubes, sample.places[is_far])
         logging.getLogger(__name__).warning(message)
-    return sample.spectra[~is_far]
+    spectra = sample.spectra[~is_far]
+    if (largest_value := float(np.abs(spectra).max())) > MAX_VALUE:
+        names = ", ".join(cube.name for cube in cubes[:_MAX_NAMED])
+        raise ValueError(
+            f"{names}: values reach {largest_value:g}, whose square float32 cannot hold; use "
+            "another unit, or say which value marks missing measurements (no_data)"
+        )
+    return spectra
 
 
 def limited_reader(window_reader: WindowReader, limit: float) -> WindowReader:

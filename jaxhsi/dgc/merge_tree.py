@@ -171,46 +171,68 @@ def grow_merge_tree(
     if not (0 <= weights.touch < 1 and 0 <= weights.confusion < 1 and weights.size >= 0):
         raise ValueError(f"{weights} is out of range: shares from 0 to below 1, size from 0")
     # In float64: shares of rare clusters are sums of many small numbers.
-    leaf_relations = ClusterRelations(*(np.asarray(part, np.float64) for part in relations))
-    node_numbers, groups = list(range(len(centres))), np.eye(len(centres))
-    merged_pairs, heights = [], [0.0]
+    usage, neighbour_pairs, confusion = (np.asarray(part, np.float64) for part in relations)
+    # A bound above 0: a group without pixels must have a centre too.
+    mean_weights = np.maximum(usage, 1e-12)
+    weighted_centres = mean_weights[:, None] * np.asarray(centres, np.float64)
+    groups = _Groups(usage, mean_weights, weighted_centres, neighbour_pairs, confusion)
+    node_numbers, merged_pairs, heights = list(range(len(centres))), [], [0.0]
     # As in centroid linkage, a later merge may bridge a shorter distance; its height does not fall,
     # so that a cut by height is a cut by number.
     while len(node_numbers) > 1:
-        a, b, merge_distance = _nearest(
-            np.asarray(centres, np.float64), leaf_relations, groups, weights
-        )
+        a, b, merge_distance = _nearest(groups, weights)
         merged_pairs.append(sorted((node_numbers[a], node_numbers[b])))
         heights.append(max(merge_distance, heights[-1]))
-        groups[a] += groups[b]
-        groups, node_numbers[a] = np.delete(groups, b, 0), len(centres) + len(merged_pairs) - 1
+        groups, node_numbers[a] = groups.join(a, b), len(centres) + len(merged_pairs) - 1
         del node_numbers[b]
     return MergeTree(np.array(merged_pairs, np.int64).reshape(-1, 2), np.array(heights[1:]))
 
 
-def _nearest(
-    centres: Float[np.ndarray, "k d"],
-    relations: ClusterRelations,
-    groups: Float[np.ndarray, "g k"],
-    weights: MergeWeights,
-) -> tuple[int, int, float]:
+class _Groups(NamedTuple):
+    """Sums over the clusters of each group, from which a merge makes those of the next step.
+
+    Attributes:
+        usage: share of the pixels.
+        mean_weights: of the clusters in a group's centre.
+        weighted_centres: centres times their weights.
+        neighbour_pairs: see `ClusterRelations`.
+        confusion: see `ClusterRelations`.
+    """
+
+    usage: Float[np.ndarray, " g"]
+    mean_weights: Float[np.ndarray, " g"]
+    weighted_centres: Float[np.ndarray, "g d"]
+    neighbour_pairs: Float[np.ndarray, "g g"]
+    confusion: Float[np.ndarray, "g g"]
+
+    def join(self, a: int, b: int) -> "_Groups":
+        """Group b added to group a."""
+        sums = [_join_rows(part, a, b) for part in self]
+        return _Groups(*sums[:3], *(_join_rows(part.T, a, b).T for part in sums[3:]))
+
+
+def _join_rows(rows: np.ndarray, a: int, b: int) -> np.ndarray:
+    joined = np.delete(rows, b, axis=0)
+    joined[a - (b < a)] = rows[a] + rows[b]
+    return joined
+
+
+def _nearest(groups: _Groups, weights: MergeWeights) -> tuple[int, int, float]:
     """The two groups to join next and their distance, see :func:`grow_merge_tree`."""
-    group_usage = groups @ relations.usage
-    # A bound above 0: a group without pixels must have a centre too.
-    member_shares = groups * np.maximum(relations.usage, 1e-12)
-    group_centres = member_shares @ centres / member_shares.sum(1, keepdims=True)
-    distance = np.linalg.norm(group_centres[:, None] - group_centres, axis=-1)
+    centres = groups.weighted_centres / groups.mean_weights[:, None]
+    distance = np.linalg.norm(centres[:, None] - centres, axis=-1)
     np.fill_diagonal(distance, np.inf)
-    is_empty = group_usage < EMPTY_SHARE
+    is_empty = groups.usage < EMPTY_SHARE
     if is_empty.any():
         empty_distance = np.where(is_empty[:, None], distance, np.inf)
         a, b = sorted(map(int, np.unravel_index(empty_distance.argmin(), empty_distance.shape)))
         return a, b, 0.0
-    distance *= 1 - weights.touch * mixing_ratio(groups @ relations.neighbour_pairs @ groups.T)
-    distance *= 1 - weights.confusion * mixing_ratio(groups @ relations.confusion @ groups.T)
+    distance *= 1 - weights.touch * mixing_ratio(groups.neighbour_pairs)
+    distance *= 1 - weights.confusion * mixing_ratio(groups.confusion)
     # The harmonic mean, as in the criterion of Ward, which the smaller group dominates.
-    usage_sums = group_usage[:, None] + group_usage
-    distance *= (2 * np.outer(group_usage, group_usage) / usage_sums) ** (weights.size / 2)
+    usage_sums = groups.usage[:, None] + groups.usage
+    usage_products = np.outer(groups.usage, groups.usage)
+    distance *= (2 * usage_products / usage_sums) ** (weights.size / 2)
     a, b = sorted(map(int, np.unravel_index(distance.argmin(), distance.shape)))
     return a, b, float(distance[a, b])
 

@@ -12,6 +12,10 @@ add noise to their borders (``six dimensions`` in ``benchmarks/dgc/stability.py`
 """
 
 
+MIN_CROP = 4
+"""Least side of a view, in pixels: two views of it still overlap."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DGCOptions:
     """What a user may set.
@@ -80,7 +84,7 @@ class ViewOptions:
         """Refuse ranges that draw nothing or nonsense."""
         # All ranges in one place, so that the message can name the field.
         ranges = {
-            "crop": self.crop >= 4,
+            "crop": self.crop >= MIN_CROP,
             "overlap": 0 < self.overlap[0] <= self.overlap[1] <= 1,
             "degrees": 0 <= self.degrees <= 180,
             "shift": 0 <= self.shift <= 1,
@@ -93,7 +97,7 @@ class ViewOptions:
         for name, good in ranges.items():
             if not good:
                 raise ValueError(
-                    f"views.{name} {getattr(self, name)} is out of range: a crop has at least 4 "
-                    "pixels, overlap and scale are (smallest, largest) above 0, overlap and "
+                    f"views.{name} {getattr(self, name)} is out of range: a crop has at least "
+                    f"{MIN_CROP} pixels, overlap and scale are (smallest, largest) above 0, overlap and "
                     "dropout are shares, and nothing is negative"
                 )

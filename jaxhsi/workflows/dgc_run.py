@@ -108,9 +108,10 @@ def _run_in_folder(
     leave_processes()
     if trained.stop_reason is not None:
         console.print(trained.stop_reason)
-    plot_training_curves(
-        folder / "pictures" / "training.png", folder / "metrics.jsonl", trained.best_step
-    )
+    with times.measure("pictures"):
+        plot_training_curves(
+            folder / "pictures" / "training.png", folder / "metrics.jsonl", trained.best_step
+        )
     with times.measure("label"):
         scores = label_and_score_cubes(
             config,
@@ -121,7 +122,8 @@ def _run_in_folder(
             folder,
             prepared.own_mesh,
         )
-    cluster_tree = _write_tree(prepared, trained.selected_state, scores, folder)
+    with times.measure("merge tree"):
+        cluster_tree = _write_tree(prepared, trained.selected_state, scores, folder)
     scores |= _write_presence(scores, folder)
     scores |= trained.step_scores() | {"seconds": times.total()}
     write_json(folder / "scores.json", scores)

@@ -21,6 +21,7 @@ from jaxhsi.data.spectra_sample import sample_spectra
 from jaxhsi.data.stream import describe_windows, window_stream
 from jaxhsi.data.windows import WindowReader
 from jaxhsi.dgc.cluster_tree import embed_sample
+from jaxhsi.dgc.options import MIN_CROP
 from jaxhsi.dgc.state import SegmentationAlgorithm, State
 from jaxhsi.dgc.views import window_size
 from jaxhsi.process_sharding import process_rows
@@ -171,10 +172,15 @@ def check_crop_size(config: DGCConfig, inputs: DGCInputs) -> None:
     """
     crop = config.views.crop
     for cube in inputs.train_cubes:
-        if min(cube.shape[:2]) < crop:
+        side = min(cube.shape[:2])
+        if side < crop:
+            remedy = f"lower --views.crop to at most {side}"
+            if side < MIN_CROP:
+                table = "save its spectra as a table for `jaxhsi train gmcr`"
+                remedy = f"crops need {MIN_CROP} rows and columns: leave it out, or {table}"
             raise ValueError(
                 f"{cube.url} has {cube.shape[0]} x {cube.shape[1]} pixels, less than a crop of "
-                f"{crop}; lower --views.crop"
+                f"{crop}; {remedy}"
             )
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxhsi.data.far_pixels import far_spectra, limited_reader
+from jaxhsi.data.far_pixels import far_spectra, limited_reader, typical_spectra
+from jaxhsi.data.spectra_sample import SpectraSample
 from jaxhsi.data.windows import read_window
 from tests.helpers.cubes import SHAPE, VALUES, make_cube
 
@@ -31,3 +32,11 @@ def test_a_limited_reader_takes_what_is_beyond_as_missing(tmp_path):
     assert np.argwhere(~valid).tolist() == [[4, 5]]
     assert (window[4, 5] == 0).all()
     np.testing.assert_array_equal(window[valid], values[valid])
+
+
+def test_values_that_float32_cannot_square_are_an_error(tmp_path):
+    cube = make_cube(tmp_path, "huge", VALUES * np.float32(1e30))
+    spectra = VALUES.reshape(-1, SHAPE[2]) * np.float32(1e30)
+    sample = SpectraSample(spectra, np.zeros((len(spectra), 3), int), 0, len(spectra))
+    with pytest.raises(ValueError, match=r"huge: values reach .*another unit"):
+        typical_spectra([cube], sample)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import pytest
 from sklearn.decomposition import PCA
 
+from jaxhsi.dgc import pca_embedding as pca_module
 from jaxhsi.dgc.pca_embedding import CLIP_DEVIATIONS, embed, fit_pca_embedding
 from jaxhsi.normalisation import band_stats, normalise
 
@@ -48,6 +49,22 @@ def test_each_block_has_the_same_say():
 def test_fewer_bands_than_dimensions():
     x = jax.random.normal(jax.random.key(0), (30, 2))
     assert embed(fit_pca_embedding(x, ("band",), 8), ("band",), x).shape == (30, 2)
+
+
+def test_many_bands_have_the_same_leading_axes():
+    """Above `MAX_EXACT_BANDS` the axes come from subspace iteration, not from all eigenvectors."""
+    mixed, weights = mixed_spectra(), jax.random.normal(jax.random.key(1), (20, 1600))
+    axes, variances = pca_module._principal_axes(mixed @ weights, 4)
+    expected = PCA(4).fit(mixed @ weights)
+    chex.assert_trees_all_close(variances, expected.explained_variance_.astype("f4"), rtol=1e-3)
+    products = jnp.abs(jnp.sum(axes * expected.components_.T, axis=0))
+    chex.assert_trees_all_close(products, jnp.ones(4), atol=1e-3)
+    chex.assert_trees_all_close(axes.T @ axes, jnp.eye(4), atol=1e-5)
+
+
+def test_many_equal_bands_are_an_error():
+    with pytest.raises(ValueError, match="all sampled spectra are equal"):
+        fit_pca_embedding(jnp.ones((10, 1600)), ("snv", "band"), 2)
 
 
 def test_equal_spectra_are_an_error():
