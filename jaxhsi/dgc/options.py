@@ -98,6 +98,6 @@ class ViewOptions:
             if not good:
                 raise ValueError(
                     f"views.{name} {getattr(self, name)} is out of range: a crop has at least "
-                    f"{MIN_CROP} pixels, overlap and scale are (smallest, largest) above 0, overlap "
-                    "and dropout are shares, and nothing is negative"
+                    f"{MIN_CROP} pixels, overlap and scale are (smallest, largest) above 0, "
+                    "overlap and dropout are shares, and nothing is negative"
                 )
