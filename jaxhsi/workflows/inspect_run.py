@@ -55,7 +55,10 @@ def inspect_all(
                 record = look(path, config, options)
             except USER_ERRORS as error:
                 record = {"file": str(path), "error": str(error)}
-                failures += [str(error)] if path == given else []
+                if path == given:
+                    failures.append(str(error))  # printed at the end, by what is raised
+                    records.append(record)
+                    continue
             records.append(record if isinstance(record, dict) else record.to_json())
             _print_record(record)
     if failures:
