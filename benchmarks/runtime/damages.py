@@ -1,4 +1,4 @@
-"""Kept files with a bit flipped, or cut, and the commands that read them."""
+"""Kept files that are damaged or gone, and the commands that read them."""
 
 import shutil
 from collections.abc import Iterator
@@ -41,6 +41,7 @@ READERS = (
     Reader("train dgc", "dgc", ("*", _CHECKPOINTS, "labels/**/*"), resumes=True),
     Reader("train gmcr", "gmcr", ("*", _CHECKPOINTS), resumes=True),
 )
+_KINDS = ("flip", "cut", "zeros", "gone")
 _UNREAD = (".png", ".html", ".css")
 """Files for people: no command reads them."""
 
@@ -48,7 +49,10 @@ _UNREAD = (".png", ".html", ".css")
 def damage_tries(
     inputs: Path, work: Path, references: dict[str, dict[str, str]], num_tries: int, seed: int
 ) -> Iterator[Try]:
-    """Each reader with its kept files flipped and cut at random places, ``num_tries`` a file.
+    """Each reader with its kept files damaged at random places, ``num_tries`` a file.
+
+    In turn a bit is flipped, the file is cut, a part of it is zeros as after a loss of power, and
+    it is gone.
 
     Args:
         inputs: folder with undamaged files.
@@ -67,7 +71,7 @@ def damage_tries(
                     folder = work / "damaged"
                     _copy(inputs, folder, {*subject.needs, reader.folder})
                     name = str(path.relative_to(inputs))
-                    detail = _damage(folder / name, rng, is_cut=(number + index) % 2 == 1)
+                    detail = _damage(folder / name, rng, _KINDS[(number + index) % len(_KINDS)])
                     ended = worker.run(list(arguments), folder)
                     is_right = read_result(subject, folder) == references[reader.subject]
                     # An error may name the file, or the folder that it is a part of.
@@ -96,12 +100,19 @@ def _copy(inputs: Path, folder: Path, names: set[str]) -> None:
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
 
 
-def _damage(path: Path, rng: np.random.Generator, *, is_cut: bool) -> str:
+def _damage(path: Path, rng: np.random.Generator, kind: str) -> str:
     content = bytearray(path.read_bytes())
     place = int(rng.integers(len(content)))
-    if is_cut:
+    if kind == "gone":
+        path.unlink()
+        return kind
+    if kind == "cut":
         path.write_bytes(content[:place])
         return f"cut at {place}"
+    if kind == "zeros":
+        size = min(int(rng.integers(1, 4097)), len(content) - place)
+        path.write_bytes(content[:place] + bytes(size) + content[place + size :])
+        return f"{size} zeros at {place}"
     bit = int(rng.integers(8))
     content[place] ^= 1 << bit
     path.write_bytes(content)

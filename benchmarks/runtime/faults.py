@@ -3,12 +3,12 @@
     python -m benchmarks.runtime.faults --out faults.json [--kinds kill,damage] [--tries 50]
 
 Kinds: `kill`, a command gets SIGKILL before a change of the disk or at a random time, and is given
-again; `damage`, a kept file has a bit flipped or is cut, and is read; `disk`, the outputs are on a
-full or a read-only disk; `both`, a command runs twice at once; `cube` and `table`, odd data;
-`harm`, files made to harm. Each try is right, refused in a sentence that names the culprit, lost,
-stuck, wrong or unclear (see `outcomes.OUTCOMES`); all but the first two are faults of jaxhsi. Every
-try is a line of the file beside ``--out``, written as it ends; ``--out`` holds their numbers. Rows
-that are there already, of other kinds or commands, stay.
+again; `damage`, a kept file has a bit flipped, is cut, has zeros or is gone, and is read; `disk`,
+the outputs are on a full or a read-only disk; `both`, a command runs twice at once; `cube` and
+`table`, odd data; `harm`, files made to harm. Each try is right, refused in a sentence that names
+the culprit, lost, stuck, wrong or unclear (see `outcomes.OUTCOMES`); all but the first two are
+faults of jaxhsi. Every try is a line of the file beside ``--out``, written as it ends; ``--out``
+holds their numbers. Rows that are there already, of other kinds or commands, stay.
 """
 
 import argparse
