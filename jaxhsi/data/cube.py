@@ -146,6 +146,28 @@ def is_store(path: Path) -> bool:
     return any((path / mark).is_file() for mark in STORE_DRIVERS)
 
 
+def lacks_metadata(path: Path) -> bool:
+    """Whether a folder is named as a Zarr store and is none, not even a group of version 2."""
+    is_named_store = path.suffix.lower() == ".zarr" and path.is_dir()
+    return is_named_store and not is_store(path) and not (path / ".zgroup").is_file()
+
+
+def refuse_damaged_store(path: Path) -> None:
+    """Refuse a folder that is named as a Zarr store and has no metadata of one.
+
+    Otherwise the arrays in it would pass for stores of other names, and a folder of stores for one
+    with fewer of them.
+
+    Raises:
+        ValueError: it is such a folder.
+    """
+    if lacks_metadata(path):
+        raise ValueError(
+            f"{path} is damaged: it is named as a Zarr store, and its metadata (zarr.json, .zarray "
+            "or .zgroup) are gone; copy it or write it again, or remove it"
+        )
+
+
 def _checked_folder(folder_path: Path) -> str:
     """Full path of a folder that looks like a finished array."""
     if not folder_path.exists():

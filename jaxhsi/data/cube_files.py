@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxhsi.data.cube import Cube, is_store, open_cube
+from jaxhsi.data.cube import Cube, is_store, open_cube, refuse_damaged_store
 from jaxhsi.data.formats import FORMATS_BY_SUFFIX, file_format, readable_files
 from jaxhsi.data.formats.band_files import list_band_files
 from jaxhsi.data.formats.raster_file import RASTER_SUFFIXES
@@ -50,7 +50,7 @@ def list_cubes(named_path: str | Path, file_options: FileOptions | None = None) 
 
     Raises:
         FileNotFoundError: nothing there.
-        ValueError: a folder without a cube.
+        ValueError: a folder without a cube, or a store without its metadata.
     """
     if "://" in str(named_path):
         return [open_cube(str(named_path))]
@@ -60,8 +60,11 @@ def list_cubes(named_path: str | Path, file_options: FileOptions | None = None) 
         raise FileNotFoundError(f"no data at {path}: the path does not exist")
     if path.is_file() or is_store(path):
         return [path]
+    refuse_damaged_store(path)
     folder_entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     finished_entries = [entry for entry in folder_entries if not _is_partial_write(entry)]
+    for entry in finished_entries:
+        refuse_damaged_store(entry)
     stores = [entry for entry in finished_entries if entry.is_dir() and is_store(entry)]
     cube_files = without_references(
         file

@@ -6,7 +6,7 @@ from typing import Any
 from jaxhsi.command_errors import USER_ERRORS
 from jaxhsi.command_line import IncompleteResultError
 from jaxhsi.config.inspect import InspectConfig
-from jaxhsi.data.cube import Cube, is_store, open_cube
+from jaxhsi.data.cube import Cube, is_store, lacks_metadata, open_cube, refuse_damaged_store
 from jaxhsi.data.formats import readable_files
 from jaxhsi.data.formats.band_files import list_band_files
 from jaxhsi.data.formats.sensors import product_cube
@@ -69,9 +69,12 @@ def inspect_all(
 def _files_of(path: Path) -> list[Path]:
     """A file, store, folder of bands or of spectra itself; else the cubes in a folder."""
     path = product_cube(path) or path
-    if not path.is_dir() or is_store(path) or list_band_files(path) or not is_cube_path(path):
+    if not path.is_dir() or is_store(path) or lacks_metadata(path):
         return [path]
-    stores = [entry for entry in path.iterdir() if entry.is_dir() and is_store(entry)]
+    if list_band_files(path) or not is_cube_path(path):
+        return [path]
+    folders = [entry for entry in path.iterdir() if entry.is_dir()]
+    stores = [entry for entry in folders if is_store(entry) or lacks_metadata(entry)]
     return sorted([*readable_files(path), *stores])
 
 
@@ -81,6 +84,7 @@ def _inspect_path(
     for name in ("spectra", "separator", "decimal", "references", "missing"):
         if getattr(config, name) is not None:
             raise ValueError(f"{path} is a cube, and --{name} belongs to tables; leave it out")
+    refuse_damaged_store(path)
     if path.is_dir() and is_store(path):
         return _describe_store(open_cube(path))
     return preview_ingest(

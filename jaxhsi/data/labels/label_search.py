@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxhsi.closest_name import closest_name
-from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store
+from jaxhsi.data.cube import Cube, cube_name_from_folder, is_store, refuse_damaged_store
 from jaxhsi.data.formats import file_format, readable_files
 from jaxhsi.data.formats.mat import mat_tree_shapes
 from jaxhsi.data.labels.annotation_file import (
@@ -99,6 +99,8 @@ def label_stem(file: Path) -> str:
 
 def _list_label_files(folder: Path, cubes: Sequence[Cube]) -> list[Path]:
     entries = [entry for entry in sorted(folder.iterdir()) if entry.name[0] != "."]
+    for entry in entries:
+        refuse_damaged_store(entry)
     stores = [
         entry
         for entry in entries
