@@ -76,7 +76,12 @@ def damage_tries(
                     is_right = read_result(subject, folder) == references[reader.subject]
                     # An error may name the file, or the folder that it is a part of.
                     names = {name, path.name, *(str(p) for p in Path(name).parents if p.name)}
-                    outcome = judged(ended, tuple(names), is_right)
+                    if detail == "gone":
+                        # By its own name: the folder is named by whatever the command says.
+                        own = (name, path.name)
+                        outcome = judged(ended, own, is_right, may_lack=True)
+                    else:
+                        outcome = judged(ended, tuple(names), is_right)
                     words = "" if outcome == "right" else last_words(ended)
                     kind = f"damage of {reader.folder}"
                     verb = f"{reader.subject} --resume" if reader.resumes else reader.subject

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from benchmarks.machine import module_environment
 
 OUTCOMES = ("right", "refused", "lost", "stuck", "wrong", "unclear")
-"""The result is that of an undisturbed command; an error says what is wrong and names it; what was
-there before is gone; no command leads on; a result that is not right, without a word; an error that
-names nothing, or a traceback."""
+"""The result is that of an undisturbed command, or says what it lacks; an error says what is wrong
+and names it; what was there before is gone; no command leads on; a result that is not right,
+without a word; an error that names nothing, or a traceback."""
 
 
 class Ended(NamedTuple):
@@ -91,13 +91,14 @@ def begin(
     )
 
 
-def judged(ended: Ended, names: tuple[str, ...], is_right: bool) -> str:
+def judged(ended: Ended, names: tuple[str, ...], is_right: bool, *, may_lack: bool = False) -> str:
     """Outcome of a command that met a fault.
 
     Args:
         ended: the command.
         names: of what the fault is in; an error that is clear has one of them.
         is_right: its result is that of an undisturbed command.
+        may_lack: a result is right too that is without what is gone, where the command says so.
 
     >>> judged(Ended(1, "error: run/tree.json is damaged", 1.0), ("tree.json",), False)
     'refused'
@@ -107,7 +108,8 @@ def judged(ended: Ended, names: tuple[str, ...], is_right: bool) -> str:
     if ended.timed_out:
         return "stuck"
     if ended.code == 0:
-        return "right" if is_right else "wrong"
+        says_lack = may_lack and any(name in ended.text for name in names)
+        return "right" if is_right or says_lack else "wrong"
     has_name = not names or any(name in ended.text for name in names)
     is_clear = "Traceback" not in ended.text and "error" in ended.text.lower() and ended.code > 0
     return "refused" if is_clear and has_name else "unclear"

@@ -1,7 +1,6 @@
 """What the report of a segmentation shows: a run, finished or not, or a prediction."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from jaxhsi.report.html_page import encode_array, encode_picture, hex_colours
 from jaxhsi.report.label_spectra_files import SPECTRA_ARRAYS, read_label_spectra
 from jaxhsi.report.palettes import class_colours, cluster_colours
 from jaxhsi.report.training_curves import read_training_curves
+from jaxhsi.training.metrics_writer import METRICS_FILE
 from jaxhsi.training.run_files import read_run_json
 from jaxhsi.training.run_folder import (
     CONFIG_FILE,
@@ -29,6 +29,7 @@ from jaxhsi.training.run_folder import (
     TREE_FILE,
 )
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree, tree_identifier
+from jaxhsi.workflows.report_notices import missing_file_notices
 
 MAX_REPORT_CUBES = 60
 """Cubes in a report. Set by hand: their maps would be too small with more."""
@@ -74,7 +75,8 @@ def dgc_report_data(
     Raises:
         ValueError: a file is damaged.
     """
-    labelled = _labelled_folder(folder)
+    is_prediction = (folder / PREDICT_CONFIG_FILE).is_file()
+    labelled = _predicted_folder(folder) if is_prediction else _run_folder(folder)
     notices = list(labelled.notices)
     shown = labelled.cube_names[:MAX_REPORT_CUBES]
     if len(shown) < len(labelled.cube_names):
@@ -116,14 +118,12 @@ def dgc_report_data(
         "present_share": ACTIVE_SHARE,
         **_training_data(folder, labelled.scores),
         "scores": report_scores(labelled.scores) if class_names else None,
-        "options": _options_text(folder),
+        "options": options_text(folder / (PREDICT_CONFIG_FILE if is_prediction else CONFIG_FILE)),
     }
 
 
-def _labelled_folder(folder: Path) -> LabelledFolder:
-    """The labels of a run, finished or not, or of a prediction."""
-    if (folder / PREDICT_CONFIG_FILE).is_file():
-        return _predicted_folder(folder)
+def _run_folder(folder: Path) -> LabelledFolder:
+    """The labels of a run, finished or not."""
     scores_path, notices = folder / "scores.json", []
     scores = read_run_json(scores_path) if scores_path.is_file() else {}
     config = read_options(folder / CONFIG_FILE)
@@ -132,6 +132,10 @@ def _labelled_folder(folder: Path) -> LabelledFolder:
             "this run has not come to its end: it has no scores.json. What there is so far is "
             f"shown; jaxhsi train dgc --out {folder} --resume goes on with it"
         )
+    else:
+        way_on = f"jaxhsi train dgc --out {folder} --resume writes what its checkpoint knows"
+        shown_files = (TREE_FILE, SPECTRA_ARRAYS, METRICS_FILE)
+        notices += missing_file_notices(folder, shown_files, way_on)
     cube_names = tuple(scores.get("cubes", ())) or _preview_names(folder)
     num_clusters = int(config.get("num_clusters", len(scores.get("pixels", ()))))
     label_names = tuple(default_cluster_name(k) for k in range(num_clusters))
@@ -155,6 +159,9 @@ def _predicted_folder(folder: Path) -> LabelledFolder:
             f"this prediction has not come to its end: it has no {AREAS_FILE}. What there is so "
             "far is shown; predict with --overwrite makes it anew"
         )
+    else:
+        way_on = "predict with --overwrite makes it anew"
+        notices += missing_file_notices(folder, (SPECTRA_ARRAYS,), way_on)
     groups_path = folder / GROUPS_FILE
     if groups_path.is_file():
         members = list(read_groups(groups_path).values())
@@ -283,14 +290,9 @@ def _rounded(values: np.ndarray, digits: int) -> list[Any]:
 
 def _training_data(folder: Path, scores: dict[str, Any]) -> dict[str, Any]:
     """Curves of the training with their marks."""
-    metrics_path = folder / "metrics.jsonl"
+    metrics_path = folder / METRICS_FILE
     curves = read_training_curves(metrics_path) if metrics_path.is_file() else []
     marks = []
     if curves and "kept_step" in scores:
         marks.append({"x": scores["kept_step"], "text": f"labels: step {scores['kept_step']}"})
     return {"curves": curves, "marks": marks}
-
-
-def _options_text(folder: Path) -> str:
-    names: Sequence[str] = (CONFIG_FILE, PREDICT_CONFIG_FILE)
-    return next(options_text(folder / n) for n in names if (folder / n).is_file())

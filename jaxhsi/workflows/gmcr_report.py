@@ -16,10 +16,11 @@ from jaxhsi.report.csv_files import text_of_csv
 from jaxhsi.report.gmcr_sentences import result_sentences
 from jaxhsi.report.html_page import encode_array
 from jaxhsi.storage.checksums import DamagedFileError
-from jaxhsi.training.metrics_writer import read_metric_rows
+from jaxhsi.training.metrics_writer import METRICS_FILE, read_metric_rows
 from jaxhsi.training.run_files import check_run_file, read_run_json
 from jaxhsi.training.run_folder import CONFIG_FILE
 from jaxhsi.unmixing_result import RESULT_FILE, UnmixingResult
+from jaxhsi.workflows.report_notices import missing_file_notices
 
 MAX_REPORT_SAMPLES = 5000
 """Rows of concentrations in a report; set by hand: with 20 components they are 1 MB."""
@@ -51,6 +52,12 @@ def gmcr_report_data(
             "this run has not come to its end: it has no scores.json. What there is so far is "
             f"shown; jaxhsi train gmcr --out {folder} --resume goes on with it"
         )
+    else:
+        way_on = f"jaxhsi train gmcr --out {folder} --resume writes what its checkpoint knows"
+        has_array = (folder / "concentrations.npy").is_file()
+        samples_file = "concentrations.npy" if has_array else "concentrations.csv"
+        shown_files = (RESULT_FILE, "components.csv", samples_file, METRICS_FILE)
+        notices += missing_file_notices(folder, shown_files, way_on)
     result = _load_result(folder, notices)
     components = _components_data(folder, scores, result)
     names = [each["name"] for each in components["rows"]]
@@ -76,7 +83,7 @@ def gmcr_report_data(
         "residual": _residual_data(result),
         "noise": _noise_pairs(scores.get("noise", {})),
         "cubes": _maps_data(folder, list(scores.get("cubes", ())), thinning, on_progress),
-        "curves": _training_data(folder / "metrics.jsonl"),
+        "curves": _training_data(folder / METRICS_FILE),
         "options": options_text(folder / CONFIG_FILE),
     }
 

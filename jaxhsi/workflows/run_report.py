@@ -47,8 +47,10 @@ def write_run_report(config: ReportConfig) -> dict[str, Any]:
     """`write_report` for the process that holds the folder of the run."""
     path, console = config.out or config.run / REPORT_FILE, PlainConsole()
     with ProgressBars(console) as progress_bars:
-        report = make_report(config.run, progress_bars)
+        report, notices = _make_page(config.run, progress_bars)
     replace_text(path, report)
+    for notice in notices:
+        console.print(f"{config.run}: {notice}", soft_wrap=True, highlight=False)
     size = len(report.encode())
     console.print(f"report: {path} ({size / 1e6:.1f} MB)", soft_wrap=True, highlight=False)
     return {"report": path, "bytes": size}
@@ -68,6 +70,11 @@ def make_report(folder: Path, on_progress: OnProgress = ignore_progress) -> str:
         FileNotFoundError: the folder holds no run.
         ValueError: a run of another command, or damaged files.
     """
+    return _make_page(folder, on_progress)[0]
+
+
+def _make_page(folder: Path, on_progress: OnProgress) -> tuple[str, list[str]]:
+    """The page, and what it says of what is missing."""
     kind = _report_kind(folder)
     report = ""
     for thinning in _THINNING_STEPS:
@@ -75,7 +82,7 @@ def make_report(folder: Path, on_progress: OnProgress = ignore_progress) -> str:
         data = report_data(folder, thinning=thinning, on_progress=on_progress)
         report = render_page(kind, f"{folder.resolve().name}: report", data)
         if len(report.encode()) < MAX_REPORT_BYTES:
-            return report
+            return report, data["notices"]
     raise ValueError(
         f"the report of {folder} has {len(report.encode()) / 1e6:.0f} MB and cannot be made smaller"
     )

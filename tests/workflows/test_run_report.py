@@ -112,6 +112,16 @@ def test_a_run_without_previews_says_so(tmp_path):
     assert data["cubes"] == []
 
 
+@pytest.mark.parametrize("name", ["tree.json", "spectra.npz", "metrics.jsonl"])
+def test_a_file_that_is_gone_is_named_on_the_page_and_on_the_screen(tmp_path, capsys, name):
+    run = make_labelled_run(tmp_path)
+    (run / name).unlink()
+    page = write_report(ReportConfig(run=run))["report"].read_text(encoding="utf-8")
+    (notice,) = page_data(page)["notices"]
+    assert notice.startswith(f"{name} is gone, and the page is without")
+    assert notice in capsys.readouterr().out
+
+
 def test_folders_without_a_run_are_refused(tmp_path, capsys):
     assert main([str(tmp_path)]) == 1
     assert f"{tmp_path} holds no run" in capsys.readouterr().err
