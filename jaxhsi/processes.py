@@ -56,6 +56,20 @@ def broadcast_json(value: Any) -> Any:
     return json.loads(multihost_utils.broadcast_one_to_all(own_text).tobytes())
 
 
+def gather_array(array: jax.Array) -> np.ndarray:
+    """An array whole on the host, though parts of it may be on devices of other processes.
+
+    Args:
+        array: on devices; all processes that have part of it call this.
+
+    >>> gather_array(jnp.arange(3)).tolist()
+    [0, 1, 2]
+    """
+    if array.is_fully_addressable:
+        return np.asarray(array)
+    return multihost_utils.process_allgather(array, tiled=True)
+
+
 def devices_of_all_processes(count: int) -> list[jax.Device]:
     """So many devices of every process, those of one process next to each other.
 

@@ -37,17 +37,16 @@ def several_devices(devices: int | None = None) -> Mesh | None:
 def place_rows(mesh: Mesh, rows: Any) -> Any:
     """Arrays of any number of rows on the devices, without padding.
 
-    They are split where the devices are of one process and divide their number, else each device
-    has them whole and computes with its share of them all the same, see `compile_by_rows`.
+    They are split where the devices divide their number, else each device has them whole and
+    computes with its share of them all the same, see `compile_by_rows`. The host reads those that
+    are split over processes by `processes.gather_array`.
 
     Args:
         mesh: devices.
         rows: arrays with equally many rows.
     """
     num_rows = len(jax.tree.leaves(rows)[0])
-    # Of rows on devices of another process a host could read nothing.
-    is_split = num_rows % mesh.size == 0 and not mesh.is_multi_process
-    axes = (BATCH_AXIS,) if is_split else ()
+    axes = () if num_rows % mesh.size else (BATCH_AXIS,)
     return place_arrays(rows, NamedSharding(mesh, PartitionSpec(*axes)))
 
 

@@ -45,7 +45,7 @@ def assert_same_results(run: Path, other: Path) -> None:
         assert (labels[0] != labels[1]).mean() < 0.01
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < seconds
@@ -123,9 +123,12 @@ def test_four_processes_go_on_with_the_run_of_one(arguments, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_processes", [2, 3])
+@pytest.mark.parametrize("num_processes", [2, 3, 4])
 def test_several_processes_unmix_as_one_does(tmp_path, num_processes):
-    """Any number of spectra is shared; one process goes on from the last phase of the others."""
+    """Any number of spectra is shared; one process goes on from the last phase of the others.
+
+    Of the 40 spectra each of 2 or 4 processes has its own alone; 3 have all.
+    """
     np.save(tmp_path / "table.npy", make_mixture().x)
     given = [*GMCR_ARGUMENTS, "--data", str(tmp_path / "table.npy"), "--ranges", "false"]
     whole, run = tmp_path / "whole", tmp_path / "run"

@@ -6,7 +6,6 @@ The phases of the solver search for the number; what is here comes after them, o
 from collections.abc import Iterator
 
 import jax.numpy as jnp
-import numpy as np
 
 from jaxhsi.gmcr.component_pool import ComponentPool
 from jaxhsi.gmcr.final_stages import is_searched
@@ -19,6 +18,7 @@ from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.sparse_coding import count_usage
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.whitening import WhitenedData
+from jaxhsi.processes import gather_array
 
 _MAX_COUNT_RATIO = 2
 """Times a given number of components, up to which the solver's own components are a useful start.
@@ -118,7 +118,7 @@ def bound_by_order(
         run_lengths: of the runs of samples.
     """
     x_noise_units = divide_by_noise(data.x_white, state.noise_level)
-    num_smooth = max(smooth_directions(np.asarray(x_noise_units), run_lengths), 1)
+    num_smooth = max(smooth_directions(gather_array(x_noise_units), run_lengths), 1)
     if _active_count(state.pool) <= num_smooth:
         return state
     return fit_given_number(solver, state, data, num_smooth)

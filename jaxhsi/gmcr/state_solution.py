@@ -13,6 +13,7 @@ from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.whitening import MIN_ROW_NORM, WhitenedData, to_scaled
 from jaxhsi.normalisation import split_norms
+from jaxhsi.processes import gather_array
 
 
 def state_solution(
@@ -49,7 +50,7 @@ def _useful_components(
     while True:
         codes, pool = np.asarray(solver.predict(state, data.x_white)), state.pool
         is_used = np.asarray(pool.active) & (codes != 0).any(0)
-        share = variance_share(np.asarray(data.x_white), codes, np.asarray(pool.components))
+        share = variance_share(gather_array(data.x_white), codes, np.asarray(pool.components))
         is_harmful = is_used & (share <= 0)
         if not is_harmful.any() or is_harmful.sum() == is_used.sum():
             return state, codes

@@ -16,6 +16,7 @@ from jaxhsi.gmcr.noise_model import spectrum_deviations
 from jaxhsi.gmcr.solver import Solver
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.whitening import WhitenedData
+from jaxhsi.processes import gather_array
 
 _MIN_REPLICATE_RATIO = 2.0
 """Variance between replicates over that of the noise from which it is more than noise. Set by
@@ -50,12 +51,12 @@ def limit_to_tolerance(
         The state, what each number of components would leave, and the tolerance: 0 where all that
         stands above the noise counts.
     """
-    deviation = np.asarray(spectrum_deviations(data.x_white, state.noise_level), np.float64)
+    deviation = gather_array(spectrum_deviations(data.x_white, state.noise_level))
     count = int(np.sum(np.asarray(state.pool.active)))
     if data.count_bound is not None and faithfulness.tolerance != 0:
         count = min(count, data.count_bound)
-    x_white = np.asarray(data.x_white)
-    curve = misfit_curve(x_white, float(np.sqrt(np.mean(deviation**2))), count)
+    x_white = gather_array(data.x_white)
+    curve = misfit_curve(x_white, float(np.sqrt(np.mean(deviation.astype(np.float64) ** 2))), count)
     tolerance = faithfulness.tolerance
     if tolerance is None:
         tolerance = _replicate_tolerance(x_white, curve, faithfulness.replicates)

@@ -32,6 +32,7 @@ from jaxhsi.gmcr.noise_model import noise_deviation, residual_noise_level
 from jaxhsi.gmcr.state import State
 from jaxhsi.gmcr.weighted_projection import impute
 from jaxhsi.normalisation import split_norms
+from jaxhsi.processes import gather_array
 from jaxhsi.sharding import replicate
 from jaxhsi.table_sharding import place_rows
 
@@ -114,12 +115,9 @@ def _whiten(
         filled - exact_model.offset,
         noise_whitener(exact_model, filled.shape[1]),
     )
-    if whitener is None:
-        return WhitenedData(
-            rounded_model, filled, spike_mask, place_rows(mesh, _float32(offset_free)), None
-        )
     float32_whitener = jax.tree.map(lambda a: a.astype(np.float32), whitener)
-    x_white = place_rows(mesh, _float32(whitener.transform(offset_free)))
+    # From the host, so that no device has more than its share.
+    x_white = place_rows(mesh, np.asarray(to_white(offset_free, whitener), np.float32))
     return WhitenedData(rounded_model, filled, spike_mask, x_white, float32_whitener)
 
 
@@ -151,16 +149,15 @@ def update_noise(
     pool = state.pool
     scaled_rows = np.asarray(to_scaled(np.asarray(pool.components), data.whitener), np.float64)
     used_mask = (codes != 0).any(0)
-    spectrum_deviation = np.asarray(
-        noise_deviation(state.noise_level, jnp.mean(data.x_white**2, axis=1)), float
-    )
+    mean_square = jnp.mean(data.x_white**2, axis=1)
+    spectrum_deviation = gather_array(noise_deviation(state.noise_level, mean_square))
     exact_model = jax.tree.map(lambda a: np.asarray(a, np.float64), data.noise_model)
     residual = residual_from_codes(
         data.filled_scaled,
         exact_model,
         codes[:, used_mask],
         scaled_rows[used_mask],
-        spectrum_deviation,
+        spectrum_deviation.astype(float),
     )
     noise_model = noise_from_residual(residual)
     if noise_models_agree(exact_model, noise_model, residual.offset_residual):

@@ -74,12 +74,13 @@ def _slurm_variables(number: int, num_processes: int, port: str) -> dict[str, st
     }
 
 
-def end_of(processes: Sequence[subprocess.Popen], seconds: float = 240) -> list[tuple]:
+def end_of(processes: Sequence[subprocess.Popen], seconds: float = 480) -> list[tuple]:
     """Exit code, standard output and standard error of each process.
 
     Args:
         processes: from `start_processes`.
-        seconds: that they have.
+        seconds: that they have. Each compiles for itself, for some 20 s of a core's time: four of
+            them take a minute on two free cores, and many on cores that others use.
     """
     try:
         outputs = [process.communicate(timeout=seconds) for process in processes]
