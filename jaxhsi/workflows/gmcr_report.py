@@ -56,7 +56,9 @@ def gmcr_report_data(
         way_on = f"jaxhsi train gmcr --out {folder} --resume writes what its checkpoint knows"
         has_array = (folder / "concentrations.npy").is_file()
         samples_file = "concentrations.npy" if has_array else "concentrations.csv"
-        shown_files = (RESULT_FILE, "components.csv", samples_file, METRICS_FILE)
+        shown_files = ["components.csv", samples_file, METRICS_FILE]
+        # Runs of the upstream method have none.
+        shown_files += [RESULT_FILE] * (config.get("method") != "upstream")
         notices += missing_file_notices(folder, shown_files, way_on)
     result = _load_result(folder, notices)
     components = _components_data(folder, scores, result)
