@@ -79,7 +79,7 @@ def end_of(processes: Sequence[subprocess.Popen], seconds: float = 480) -> list[
 
     Args:
         processes: from `start_processes`.
-        seconds: that they have. Each compiles for itself, for some 20 s of a core's time: four of
+        seconds: that they have. Each compiles for itself, for some 30 s of a core's time: four of
             them take a minute on two free cores, and many on cores that others use.
     """
     try:
