@@ -4,6 +4,8 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from jaxhsi.data.zarr_writer import create_cube
 from jaxhsi.storage.checksums import file_digest
 from jaxhsi.storage.replacement import partial_path
 
+_MAX_THREADS = 4
+"""Scenes that are rendered at once at most: each takes some ten MB."""
 CLASS_NAMES = ("background", "tissue", "lesion")
 
 
@@ -36,9 +40,10 @@ def leaf_cubes(
     source = source_digest("data/synthetic", "data/zarr_writer.py")
     scenes_folder = cache_folder / f"leaf-scenes-{source}-{image_side}"
     scenes_folder.mkdir(parents=True, exist_ok=True)
-    cubes = tuple(
-        _open_leaf_cube(scenes_folder, LeafScene(size=image_side, seed=seed)) for seed in seeds
-    )
+    scenes = [LeafScene(size=image_side, seed=seed) for seed in seeds]
+    # NumPy computes without the interpreter's lock: scenes are rendered side by side.
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        cubes = tuple(pool.map(partial(_open_leaf_cube, scenes_folder), scenes))
     return cubes, {cube.name: scenes_folder / f"{cube.name}.npy" for cube in cubes}
 
 
