@@ -141,6 +141,10 @@ def harmful_files() -> dict[str, tuple[Callable[[Path], str], tuple[str, ...]]]:
         "alias bomb": (_write_alias_bomb, ("train", "dgc", "--config")),
         "pickle in npy": (_write_pickle, ("inspect",)),
         "external HDF5": (_write_external_hdf5, ("inspect",)),
+        "link to another HDF5": (_write_linked_hdf5, ("inspect",)),
+        "virtual HDF5": (_write_virtual_hdf5, ("inspect",)),
+        "npy of 1e9 bands": (_write_many_bands, ("inspect",)),
+        "tag in YAML": (_write_yaml_tag, ("train", "dgc", "--config")),
     }
 
 
@@ -153,6 +157,8 @@ def harm_tries(work: Path) -> Iterator[Try]:
         path = write(folder)
         ended = worker.run([*command, path], folder)
         outcome = judged(ended, (path,), is_right=False)
+        if (folder / "harmed").exists():
+            outcome = "wrong"
         yield Try("harmful file", command[0], name, outcome, last_words(ended))
     worker.close()
 
@@ -205,6 +211,47 @@ def _write_alias_bomb(folder: Path) -> str:
 def _write_pickle(folder: Path) -> str:
     np.save(folder / "pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     return "pickle.npy"
+
+
+def _write_secret_hdf5(folder: Path) -> Path:
+    import h5py
+
+    with h5py.File(folder / "secret.h5", "w") as file:
+        file["cube"] = np.ones((16, 16, 12), np.float32)
+    return folder / "secret.h5"
+
+
+def _write_linked_hdf5(folder: Path) -> str:
+    import h5py
+
+    (folder / "given").mkdir(exist_ok=True)
+    with h5py.File(folder / "given" / "linked.mat", "w") as file:
+        file["cube"] = h5py.ExternalLink(str(_write_secret_hdf5(folder)), "cube")
+    return "given/linked.mat"
+
+
+def _write_virtual_hdf5(folder: Path) -> str:
+    import h5py
+
+    layout = h5py.VirtualLayout((16, 16, 12), "f4")
+    layout[:] = h5py.VirtualSource(str(_write_secret_hdf5(folder)), "cube", (16, 16, 12))
+    (folder / "given").mkdir(exist_ok=True)
+    with h5py.File(folder / "given" / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("cube", layout)
+    return "given/virtual.h5"
+
+
+def _write_many_bands(folder: Path) -> str:
+    with (folder / "bands.npy").open("wb") as npy_file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (1, 1, 10**9)}
+        np.lib.format.write_array_header_1_0(npy_file, header)
+        npy_file.truncate(npy_file.tell() + 10**9)  # sparse: all values are there
+    return "bands.npy"
+
+
+def _write_yaml_tag(folder: Path) -> str:
+    (folder / "tag.yaml").write_text("data: !!python/object/apply:os.system ['touch harmed']\n")
+    return "tag.yaml"
 
 
 def _write_external_hdf5(folder: Path) -> str:

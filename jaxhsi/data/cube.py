@@ -1,6 +1,7 @@
 """Cubes on disk or over the network, opened and not read (TensorStore)."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -238,17 +239,17 @@ def zarr_array_spec(folder: str) -> dict[str, Any]:
     return {"driver": "zarr3", "kvstore": {"driver": "file", "path": folder}}
 
 
-def _check_array(array: ts.TensorStore, location: str) -> dict[str, Any]:
-    stored_spec = array.spec().to_json()
-    if stored_spec["driver"] not in STORE_DRIVERS.values():
-        raise ValueError(f"{location} is a {stored_spec['driver']} store; convert it to Zarr v3")
-    if array.ndim != 3 or 0 in array.shape:
-        raise ValueError(
-            f"{location} holds an array of shape {array.shape}; a cube is (H, W, C), three "
-            "non-empty "
-            "axes with the bands last"
-        )
-    height, width, num_bands = bands_last(array).shape  # axes with names may have another order
+def check_cube_size(location: str, shape: Sequence[int]) -> None:
+    """Refuse a cube whose pixels or bands are too many to be real.
+
+    Args:
+        location: of the cube, for the message.
+        shape: (H, W, C) that it claims.
+
+    Raises:
+        ValueError: more than `MAX_PIXELS` pixels or `MAX_BANDS` bands.
+    """
+    height, width, num_bands = shape
     if height * width > MAX_PIXELS:
         raise ValueError(
             f"{location} claims {height:,} x {width:,} pixels; up to {MAX_PIXELS:,} can be worked "
@@ -259,6 +260,19 @@ def _check_array(array: ts.TensorStore, location: str) -> dict[str, Any]:
             f"{location} claims {num_bands:,} bands; up to {MAX_BANDS:,} can be worked with. Check "
             "the order of its axes, or bin the bands"
         )
+
+
+def _check_array(array: ts.TensorStore, location: str) -> dict[str, Any]:
+    stored_spec = array.spec().to_json()
+    if stored_spec["driver"] not in STORE_DRIVERS.values():
+        raise ValueError(f"{location} is a {stored_spec['driver']} store; convert it to Zarr v3")
+    if array.ndim != 3 or 0 in array.shape:
+        raise ValueError(
+            f"{location} holds an array of shape {array.shape}; a cube is (H, W, C), three "
+            "non-empty "
+            "axes with the bands last"
+        )
+    check_cube_size(location, bands_last(array).shape)  # axes with names may have another order
     if array.dtype.name not in CUBE_DTYPES:
         raise ValueError(f"{location} holds {array.dtype.name}; a cube holds one of {CUBE_DTYPES}")
     attributes = stored_spec["metadata"].get("attributes", {}).get("jaxhsi", {})

@@ -10,6 +10,7 @@ import pytest
 
 from jaxhsi.data.cube import open_cube
 from jaxhsi.data.formats import npz
+from jaxhsi.data.ingest.preview import preview_ingest
 from jaxhsi.data.spectra_sample import sample_spectra
 from jaxhsi.data.tables.table import open_table
 from jaxhsi.data.tables.table_options import TableOptions
@@ -98,3 +99,13 @@ def test_tiles_are_numbered_as_they_are_listed():
         listed = list(split_into_tiles(plane, tile))
         assert count_tiles(plane, tile) == len(listed)
         assert [numbered_tile(plane, tile, i) for i in range(len(listed))] == listed
+
+
+def test_a_file_of_a_billion_bands_is_refused(tmp_path):
+    path = tmp_path / "bands.npy"
+    with path.open("wb") as npy_file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (1, 1, 10**9)}
+        np.lib.format.write_array_header_1_0(npy_file, header)
+        npy_file.truncate(npy_file.tell() + 10**9)  # sparse
+    with pytest.raises(ValueError, match=r"bands\.npy claims 1,000,000,000 bands; up to"):
+        preview_ingest(path)

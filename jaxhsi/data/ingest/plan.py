@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxhsi.data.cube import check_cube_size
 from jaxhsi.data.formats.axis_order import AxisOrder
 from jaxhsi.data.formats.volume import Volume, choose_axis_order, resolve_layout
 from jaxhsi.data.georeference import Georeference
@@ -91,6 +92,7 @@ def make_ingest_plan(
     axis_order = choose_axis_order(volume, layout)
     history = _describe_reading(volume, axis_order, layout)
     layout, cube_shape = resolve_layout(volume, axis_order.layout)
+    check_cube_size(str(volume.path), cube_shape)
     source_dtype = volume.read_slab((slice(0, 1),) * 3).dtype
     wavelengths, wavelength_notes = _usable_wavelengths(volume, cube_shape[2])
     try:
