@@ -174,8 +174,12 @@ def grow_merge_tree(
     usage, neighbour_pairs, confusion = (np.asarray(part, np.float64) for part in relations)
     # A bound above 0: a group without pixels must have a centre too.
     mean_weights = np.maximum(usage, 1e-12)
-    weighted_centres = mean_weights[:, None] * np.asarray(centres, np.float64)
-    groups = _Groups(usage, mean_weights, weighted_centres, neighbour_pairs, confusion)
+    centres = np.asarray(centres, np.float64)
+    weighted_centres = mean_weights[:, None] * centres
+    centre_distances = np.linalg.norm(centres[:, None] - centres, axis=-1)
+    groups = _Groups(
+        usage, mean_weights, weighted_centres, neighbour_pairs, confusion, centre_distances
+    )
     node_numbers, merged_pairs, heights = list(range(len(centres))), [], [0.0]
     # As in centroid linkage, a later merge may bridge a shorter distance; its height does not fall,
     # so that a cut by height is a cut by number.
@@ -197,6 +201,7 @@ class _Groups(NamedTuple):
         weighted_centres: centres times their weights.
         neighbour_pairs: see `ClusterRelations`.
         confusion: see `ClusterRelations`.
+        centre_distances: between the centres.
     """
 
     usage: Float[np.ndarray, " g"]
@@ -204,23 +209,28 @@ class _Groups(NamedTuple):
     weighted_centres: Float[np.ndarray, "g d"]
     neighbour_pairs: Float[np.ndarray, "g g"]
     confusion: Float[np.ndarray, "g g"]
+    centre_distances: Float[np.ndarray, "g g"]
 
     def join(self, a: int, b: int) -> "_Groups":
-        """Group b added to group a."""
-        sums = [_join_rows(part, a, b) for part in self]
-        return _Groups(*sums[:3], *(_join_rows(part.T, a, b).T for part in sums[3:]))
+        """Group b, the later one, added to group a."""
+        usage, mean_weights, weighted_centres = (_join_rows(part, a, b) for part in self[:3])
+        neighbour_pairs, confusion, distances = (
+            _join_rows(_join_rows(part, a, b).T, a, b).T for part in self[3:]
+        )
+        centres = weighted_centres / mean_weights[:, None]
+        distances[a] = distances[:, a] = np.linalg.norm(centres - centres[a], axis=-1)
+        return _Groups(usage, mean_weights, weighted_centres, neighbour_pairs, confusion, distances)
 
 
 def _join_rows(rows: np.ndarray, a: int, b: int) -> np.ndarray:
     joined = np.delete(rows, b, axis=0)
-    joined[a - (b < a)] = rows[a] + rows[b]
+    joined[a] += rows[b]
     return joined
 
 
 def _nearest(groups: _Groups, weights: MergeWeights) -> tuple[int, int, float]:
     """The two groups to join next and their distance, see :func:`grow_merge_tree`."""
-    centres = groups.weighted_centres / groups.mean_weights[:, None]
-    distance = np.linalg.norm(centres[:, None] - centres, axis=-1)
+    distance = groups.centre_distances.copy()
     np.fill_diagonal(distance, np.inf)
     is_empty = groups.usage < EMPTY_SHARE
     if is_empty.any():
