@@ -1,7 +1,7 @@
 """Kept files that are damaged or gone, and the commands that read them."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,7 +47,12 @@ _UNREAD = (".png", ".html", ".css")
 
 
 def damage_tries(
-    inputs: Path, work: Path, references: dict[str, dict[str, str]], num_tries: int, seed: int
+    inputs: Path,
+    work: Path,
+    references: dict[str, dict[str, str]],
+    chosen: Sequence[str],
+    num_tries: int,
+    seed: int,
 ) -> Iterator[Try]:
     """Each reader with its kept files damaged at random places, ``num_tries`` a file.
 
@@ -58,12 +63,13 @@ def damage_tries(
         inputs: folder with undamaged files.
         work: folder for the damaged ones.
         references: results of the undisturbed commands, by subject.
+        chosen: subjects that are tried.
         num_tries: damages of each file.
         seed: of the places.
     """
     rng, worker, commands = np.random.default_rng(seed), Worker(), subjects()
     try:
-        for reader in READERS:
+        for reader in (each for each in READERS if each.subject in chosen):
             subject = commands[reader.subject]
             arguments = (subject.way_on or ()) if reader.resumes else subject.arguments
             for index, path in enumerate(_files_of(inputs / reader.folder, reader.patterns)):

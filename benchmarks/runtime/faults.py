@@ -75,7 +75,9 @@ def tries(options: argparse.Namespace, work: Path) -> Iterator[Try]:
             if "disk" in kinds and name != "ingest existing":
                 yield from disks.disk_tries(subject, inputs, work, reference, options.tries)
         if "damage" in kinds:
-            yield from damages.damage_tries(inputs, work, references, options.tries, options.seed)
+            yield from damages.damage_tries(
+                inputs, work, references, chosen, options.tries, options.seed
+            )
     odd = {"cube": odd_inputs.cube_tries, "table": odd_inputs.table_tries}
     for kind, make_tries in (odd | {"harm": odd_inputs.harm_tries}).items():
         if kind in kinds:
