@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from jaxhsi.workflows.unmixing_model_file import read_unmixing_model
 from tests.helpers.commands import DGC_ARGUMENTS, GMCR_ARGUMENTS
 from tests.helpers.cubes import write_cube
 from tests.helpers.mixtures import make_mixture
-from tests.helpers.processes import end_of, start_processes
+from tests.helpers.processes import end_of, free_port, start_processes
 from tests.helpers.scenes import blobs
 
 LONG = ("--steps", "100000", "--monitor.every", "100000", "--process_timeout", "6")
@@ -151,3 +153,26 @@ def test_upstreams_unmixing_is_refused_in_several_processes(tmp_path):
     ends = end_of(start_processes([*given, "--out", str(tmp_path / "run")], 2))
     assert [end[0] for end in ends] == [1, 1], ends
     assert "--method upstream of train gmcr works in one process" in ends[0][2]
+
+
+SLOW_READER = """
+import sys, time
+from jaxhsi.processes import broadcast_json
+from jaxhsi.training.cluster_task import ProcessPlace
+from jaxhsi.training.process_group import join_processes
+number = int(sys.argv[1])
+join_processes(ProcessPlace("127.0.0.1:" + sys.argv[2], 2, number, None, "a test", ""))
+time.sleep(35 * number)
+print(broadcast_json("read"))
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_reads_its_data_more_slowly_is_waited_for():
+    """For longer than the 30 s in which Gloo opens connections."""
+    command, port = [sys.executable, "-c", SLOW_READER], str(free_port())
+    processes = [
+        subprocess.Popen([*command, number, port], stdout=subprocess.PIPE, text=True)
+        for number in "01"
+    ]
+    assert [process.communicate(timeout=240)[0] for process in processes] == ["read\n"] * 2

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+from jax.experimental import multihost_utils
 
 from jaxhsi.training.cluster_task import DEFAULT_TIMEOUT_SECONDS, ProcessPlace
 
@@ -114,6 +115,9 @@ def join_processes(place: ProcessPlace, timeout: float = DEFAULT_TIMEOUT_SECONDS
         *(place.num_processes, place.origin, jax.device_count(), whole_timeout),
     )
     _membership.group = ProcessGroup(place.process_id, place.num_processes)
+    # Gloo opens connections in the first collective, for which it waits 30 s: now, while all are
+    # here, not after data that one of them reads more slowly.
+    multihost_utils.sync_global_devices(_FOLDER)
     return _membership.group
 
 
