@@ -284,10 +284,11 @@ finished run.
 change of the disk or at any time and given again; its files with a bit flipped, cut, with a stretch
 of zeros or gone, and read; on a disk that is full, then with room again; on one that is read-only;
 twice at once; with odd cubes and tables, and with files made to harm. *Right*: the result is that
-of an undisturbed command, bit for bit, or says by name which file it is without. *Refused*: an error names what is at fault, and the same command, or the one
-that it names, leads to the result. *Lost*: what was there before is gone. *Stuck*: no command leads
-on, or one takes longer than 150 s. *Wrong*: another result without a word. *Unclear*: an error that
-names nothing. What has no row was not tried by this version.
+of an undisturbed command, bit for bit, or says by name which file it is without. *Refused*: an
+error names what is at fault, and the same command, or the one that it names, leads to the result.
+*Lost*: what was there before is gone. *Stuck*: no command leads on, or one takes longer than 150 s.
+*Wrong*: another result without a word. *Unclear*: an error that names nothing. What has no row was
+not tried by this version.
 
 {faults_table(rows_of("faults"))}
 """

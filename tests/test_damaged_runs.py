@@ -102,6 +102,13 @@ def test_a_run_of_an_earlier_version_is_resumed(runs, tmp_path, capsys):
     assert "earlier version" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["scores.json", "result.npz", "components.csv"])
+def test_a_report_says_which_file_of_an_unmixing_is_gone(runs, tmp_path, name):
+    run = shutil.copytree(runs["gmcr"], tmp_path / "gmcr")
+    (run / name).unlink()
+    assert name in make_report(run)
+
+
 def test_a_damaged_checkpoint_is_named(runs, tmp_path):
     run = shutil.copytree(runs["dgc"], tmp_path / "dgc")
     model, newest = open_segmentation_model(run), run / "checkpoints" / "2"

@@ -84,7 +84,7 @@ def damage_tries(
                     names = {name, path.name, *(str(p) for p in Path(name).parents if p.name)}
                     if detail == "gone":
                         # By its own name: the folder is named by whatever the command says.
-                        own = (name, path.name)
+                        own = (name, path.name, f"no maps of {path.stem}:")
                         outcome = judged(ended, own, is_right, may_lack=True)
                     else:
                         outcome = judged(ended, tuple(names), is_right)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxhsi.gmcr.weighted_projection import singular_vectors
 from jaxhsi.gmcr.whitened_solution import WhitenedSolution
 
 _MIN_CAPTURED = 0.5
@@ -50,8 +51,7 @@ def fitted_mixture(white: WhitenedSolution) -> FittedMixture:
     rows_white = np.asarray(white.solution_white.components, np.float64)
     codes = np.asarray(white.solution_white.concentrations, np.float64) / deviation
     spectra = np.asarray(white.x_white, np.float64) / deviation
-    gram = spectra.T @ spectra
-    vectors = np.linalg.eigh(gram)[1][:, ::-1][:, : len(rows_white)]
+    vectors = singular_vectors(spectra, len(rows_white))[1].T
     coordinates = rows_white @ vectors
     least, captured = (
         np.linalg.svd(each, compute_uv=False)[-1] for each in (rows_white, coordinates)

@@ -235,10 +235,12 @@ def estimate_ar_coefficients(
     """
     num_bands = rows.shape[1]
     max_order = _max_ar_order(num_bands)
-    # Padded to twice the length, or the lags would wrap around.
-    points = 1 << (2 * num_bands - 1).bit_length()
-    power = weights @ np.abs(np.fft.rfft(rows, points, axis=1)) ** 2
-    lags = np.fft.irfft(power, points)[: max_order + 1] / (num_bands - np.arange(max_order + 1))
+    # Few lags: their sums cost a fraction of the Fourier transform, and no memory.
+    sums = [
+        weights @ np.einsum("ij,ij->i", rows[:, : num_bands - lag], rows[:, lag:])
+        for lag in range(max_order + 1)
+    ]
+    lags = np.array(sums) / (num_bands - np.arange(max_order + 1))
     num_values, best = degrees_of_freedom * num_bands, (np.inf, np.zeros(0))
     for order in range(max_order + 1):
         a = solve_toeplitz(lags[:order], lags[1 : order + 1]) if order else np.zeros(0)

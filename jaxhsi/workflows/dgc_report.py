@@ -89,7 +89,7 @@ def dgc_report_data(
     if missing:
         listed = ", ".join(missing[:6]) + ", ..." * (len(missing) > 6)
         notices.append(
-            f"no maps of {listed}: no previews are there, as in runs of earlier versions; predict "
+            f"no maps of {listed}: previews/NAME.npz is gone, or of an earlier version; predict "
             "labels the cubes anew with them"
         )
     present = {name: preview for name, preview in previews.items() if preview is not None}

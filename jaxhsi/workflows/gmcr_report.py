@@ -129,7 +129,7 @@ def _components_data(
     has_axis = result is not None and result.model.axis is not None
     diagnostics, ranges = scores.get("diagnostics", {}), scores.get("ranges", {})
     component_ranges = None
-    if result is not None and result.ranges is not None:
+    if ranges and result is not None and result.ranges is not None:
         component_ranges = np.asarray(result.ranges.component_ranges)
     rows = []
     for i, (name, *values) in enumerate(lines):
