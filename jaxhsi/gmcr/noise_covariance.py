@@ -22,6 +22,8 @@ is not taken for drift."""
 _MAX_AR_ORDER = 10
 """Largest order of the autoregressive process; the order itself is selected by the criterion below.
 Set by hand."""
+_ROW_BLOCK = 4096
+"""Rows whose spectra are held at once."""
 _BIC_FACTOR = 3.0
 """Multiple of a parameter's penalty by the Bayesian information criterion. Set by hand: what
 mixing leaves of the components is correlated too and must not count as noise."""
@@ -235,12 +237,15 @@ def estimate_ar_coefficients(
     """
     num_bands = rows.shape[1]
     max_order = _max_ar_order(num_bands)
-    # Few lags: their sums cost a fraction of the Fourier transform, and no memory.
-    sums = [
-        weights @ np.einsum("ij,ij->i", rows[:, : num_bands - lag], rows[:, lag:])
-        for lag in range(max_order + 1)
-    ]
-    lags = np.array(sums) / (num_bands - np.arange(max_order + 1))
+    # Padded to twice the length, or the lags would wrap around.
+    points = 1 << (2 * num_bands - 1).bit_length()
+    # In blocks: of ten thousand bands all rows at once take gigabytes.
+    power = sum(
+        weights[start : start + _ROW_BLOCK]
+        @ np.abs(np.fft.rfft(rows[start : start + _ROW_BLOCK], points, axis=1)) ** 2
+        for start in range(0, len(rows), _ROW_BLOCK)
+    )
+    lags = np.fft.irfft(power, points)[: max_order + 1] / (num_bands - np.arange(max_order + 1))
     num_values, best = degrees_of_freedom * num_bands, (np.inf, np.zeros(0))
     for order in range(max_order + 1):
         a = solve_toeplitz(lags[:order], lags[1 : order + 1]) if order else np.zeros(0)
