@@ -150,8 +150,7 @@ def _leading_eigenvectors(
     Subspace iteration from random vectors (Halko, Martinsson and Tropp 2011, algorithm 4.4): those
     of variances well above the others are exact to rounding, those within noise one choice of many.
     """
-    size = min(count, centred.shape[1])
-    vectors = jax.random.normal(jax.random.key(0), (centred.shape[1], size), centred.dtype)
+    vectors = jax.random.normal(jax.random.key(0), (centred.shape[1], count), centred.dtype)
 
     def power_step(_, vectors: Array) -> Array:
         return jnp.linalg.qr(centred.T @ (centred @ vectors))[0]

@@ -47,10 +47,11 @@ def _useful_components(
     solver: Solver, state: State, data: WhitenedData
 ) -> tuple[State, np.ndarray]:
     """The state without components whose removal would lower the residual, and its codes."""
+    x_white = gather_array(data.x_white)
     while True:
         codes, pool = np.asarray(solver.predict(state, data.x_white)), state.pool
         is_used = np.asarray(pool.active) & (codes != 0).any(0)
-        share = variance_share(gather_array(data.x_white), codes, np.asarray(pool.components))
+        share = variance_share(x_white, codes, np.asarray(pool.components))
         is_harmful = is_used & (share <= 0)
         if not is_harmful.any() or is_harmful.sum() == is_used.sum():
             return state, codes

@@ -29,7 +29,7 @@ from jaxhsi.training.run_folder import (
     TREE_FILE,
 )
 from jaxhsi.workflows.merge_tree_files import read_cluster_tree, tree_identifier
-from jaxhsi.workflows.report_notices import missing_file_notices
+from jaxhsi.workflows.report_notices import missing_file_notices, run_notices
 
 MAX_REPORT_CUBES = 60
 """Cubes in a report. Set by hand: their maps would be too small with more."""
@@ -124,18 +124,11 @@ def dgc_report_data(
 
 def _run_folder(folder: Path) -> LabelledFolder:
     """The labels of a run, finished or not."""
-    scores_path, notices = folder / "scores.json", []
+    scores_path = folder / "scores.json"
     scores = read_run_json(scores_path) if scores_path.is_file() else {}
     config = read_options(folder / CONFIG_FILE)
-    if not scores:
-        notices.append(
-            "this run has not come to its end: it has no scores.json. What there is so far is "
-            f"shown; jaxhsi train dgc --out {folder} --resume goes on with it"
-        )
-    else:
-        way_on = f"jaxhsi train dgc --out {folder} --resume writes what its checkpoint knows"
-        shown_files = (TREE_FILE, SPECTRA_ARRAYS, METRICS_FILE)
-        notices += missing_file_notices(folder, shown_files, way_on)
+    shown_files = (TREE_FILE, SPECTRA_ARRAYS, METRICS_FILE)
+    notices = run_notices(folder, "train dgc", shown_files, is_finished=bool(scores))
     cube_names = tuple(scores.get("cubes", ())) or _preview_names(folder)
     num_clusters = int(config.get("num_clusters", len(scores.get("pixels", ()))))
     label_names = tuple(default_cluster_name(k) for k in range(num_clusters))

@@ -26,7 +26,7 @@ from jaxhsi.storage.checksums import write_checked_json
 from jaxhsi.storage.file_lock import locked_folder
 from jaxhsi.training.checkpoints import Checkpoints
 from jaxhsi.training.console import PlainConsole
-from jaxhsi.training.metrics_writer import MetricsWriter
+from jaxhsi.training.metrics_writer import METRICS_FILE, MetricsWriter
 from jaxhsi.training.process_group import leave_processes
 from jaxhsi.training.run_folder import (
     CUBES_FILE,
@@ -110,7 +110,7 @@ def _run_in_folder(
         console.print(trained.stop_reason)
     with times.measure("pictures"):
         plot_training_curves(
-            folder / "pictures" / "training.png", folder / "metrics.jsonl", trained.best_step
+            folder / "pictures" / "training.png", folder / METRICS_FILE, trained.best_step
         )
     with times.measure("label"):
         scores = label_and_score_cubes(

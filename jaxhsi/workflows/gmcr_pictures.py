@@ -12,6 +12,7 @@ from jaxhsi.report.component_count import plot_component_count
 from jaxhsi.report.concentration_profiles import plot_profiles
 from jaxhsi.report.left_out_values import plot_left_out_values
 from jaxhsi.report.place_maps import find_place_grid, plot_place_maps
+from jaxhsi.training.metrics_writer import METRICS_FILE
 from jaxhsi.unmixing_result import UnmixingResult
 from jaxhsi.workflows.gmcr_scores import ComponentMatch, match_components
 
@@ -90,9 +91,7 @@ def draw_pictures(
     if result.left_out_mask is not None:
         picture = picture_folder / "left_out_values.png"
         plot_left_out_values(picture, table, result.left_out_mask)
-    spectra_plots.plot_training(
-        picture_folder / "training.png", folder / "metrics.jsonl", phase_steps
-    )
+    spectra_plots.plot_training(picture_folder / "training.png", folder / METRICS_FILE, phase_steps)
     if result.diagnostics is not None:
         true_count = None if ground_truth is None else len(ground_truth.components)
         plot_component_count(

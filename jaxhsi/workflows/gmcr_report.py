@@ -20,7 +20,7 @@ from jaxhsi.training.metrics_writer import METRICS_FILE, read_metric_rows
 from jaxhsi.training.run_files import check_run_file, read_run_json
 from jaxhsi.training.run_folder import CONFIG_FILE
 from jaxhsi.unmixing_result import RESULT_FILE, UnmixingResult
-from jaxhsi.workflows.report_notices import missing_file_notices
+from jaxhsi.workflows.report_notices import run_notices
 
 MAX_REPORT_SAMPLES = 5000
 """Rows of concentrations in a report; set by hand: with 20 components they are 1 MB."""
@@ -46,20 +46,12 @@ def gmcr_report_data(
     scores_path = folder / "scores.json"
     scores = read_run_json(scores_path) if scores_path.is_file() else {}
     config = read_options(folder / CONFIG_FILE)
-    notices: list[str] = []
-    if not scores:
-        notices.append(
-            "this run has not come to its end: it has no scores.json. What there is so far is "
-            f"shown; jaxhsi train gmcr --out {folder} --resume goes on with it"
-        )
-    else:
-        way_on = f"jaxhsi train gmcr --out {folder} --resume writes what its checkpoint knows"
-        has_array = (folder / "concentrations.npy").is_file()
-        samples_file = "concentrations.npy" if has_array else "concentrations.csv"
-        shown_files = ["components.csv", samples_file, METRICS_FILE]
-        # Runs of the upstream method have none.
-        shown_files += [RESULT_FILE] * (config.get("method") != "upstream")
-        notices += missing_file_notices(folder, shown_files, way_on)
+    has_array = (folder / "concentrations.npy").is_file()
+    samples_file = "concentrations.npy" if has_array else "concentrations.csv"
+    shown_files = ["components.csv", samples_file, METRICS_FILE]
+    # Runs of the upstream method have none.
+    shown_files += [RESULT_FILE] * (config.get("method") != "upstream")
+    notices = run_notices(folder, "train gmcr", shown_files, is_finished=bool(scores))
     result = _load_result(folder, notices)
     components = _components_data(folder, scores, result)
     names = [each["name"] for each in components["rows"]]

@@ -17,3 +17,23 @@ def missing_file_notices(folder: Path, names: Sequence[str], way_on: str) -> lis
         return []
     verb = "is" if len(missing) == 1 else "are"
     return [f"{', '.join(missing)} {verb} gone, and the page is without; {way_on}"]
+
+
+def run_notices(
+    folder: Path, command: str, names: Sequence[str], *, is_finished: bool
+) -> list[str]:
+    """What a report of a run is without: its end, or files that are gone.
+
+    Args:
+        folder: of the run.
+        command: that made it, such as "train dgc".
+        names: of the files that a finished run has and the report shows.
+        is_finished: the run has its scores.
+    """
+    resume = f"jaxhsi {command} --out {folder} --resume"
+    if not is_finished:
+        return [
+            "this run has not come to its end: it has no scores.json. What there is so far is "
+            f"shown; {resume} goes on with it"
+        ]
+    return missing_file_notices(folder, names, f"{resume} writes what its checkpoint knows")
